@@ -1,0 +1,34 @@
+"""Errors that a user can cause.
+
+Each message is one sentence that quotes the offending value and names the remedy. The command
+line prints it on stderr and leaves with exit code 2; anything else is a defect and keeps its
+traceback (exit code 1).
+"""
+
+
+class SpatioformerError(Exception):
+    """Base of every error a user can cause; the command line turns it into exit code 2."""
+
+
+class ConfigError(SpatioformerError):
+    """A run configuration that cannot be used: unknown key, wrong type, impossible value."""
+
+
+class PlotError(SpatioformerError):
+    """A plot table that cannot be read, or too many of its rows cannot be used."""
+
+
+class ImageryError(SpatioformerError):
+    """A raster that cannot be read, placed on the grid, or matched with the plots or the model."""
+
+
+class ModelError(SpatioformerError):
+    """A bundle or checkpoint that is missing, incomplete, or of another architecture."""
+
+
+class EvaluationError(SpatioformerError):
+    """Folds, scores, intervals or applicability that cannot be computed from what was given."""
+
+
+class OutputError(SpatioformerError):
+    """An output that cannot be written: exists already, unwritable folder, full disk."""

@@ -1,0 +1,1 @@
+"""Grids, rasters, plot tables and chips: numpy, rasterio, geopandas; no torch."""

@@ -1,0 +1,1 @@
+"""Networks: torch only; no raster, no table, no file path."""

@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real plots and rasters named by SPATIOFORMER_DATA; skips when it is absent."""
+    folder = os.environ.get("SPATIOFORMER_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SPATIOFORMER_DATA does not name a folder: real data are not tested")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def conformance_dir(data_dir: Path) -> Path:
+    """Folder of reference outputs, beside the data folder; skips when it is absent."""
+    folder = data_dir.parent / "conformance"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: parity with the reference outputs is not tested")
+    return folder
