@@ -1,0 +1,56 @@
+"""Scores of pooled held-out predictions.
+
+Scores are computed once over all held-out predictions, not averaged over folds: a fold's mean
+is no baseline a map user has (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spatioformer.evaluation import checks
+
+
+def scores(observed: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Agreement of `predicted` with `observed`, both (n,) in the unit of the target.
+
+    Returns a dict of
+
+    - `n`: number of pairs (int);
+    - `r`: Pearson's correlation, -1..1; NaN when either side is constant;
+    - `r2`: 1 - SSE/SST, at most 1, negative when the mean predicts better; NaN when `observed` is
+      constant. It is **not** the square of `r`, which other tools print under the same name;
+    - `rmse`: root mean squared error; `mae`: mean absolute error;
+    - `bias`: mean(predicted - observed), positive where the model says too much.
+
+    Raises:
+        EvaluationError: NaN or infinite values, no rows, or different lengths.
+    """
+    observed = checks.vector(observed, "observed values")
+    predicted = checks.vector(predicted, "predicted values", like=observed)
+    error = predicted - observed
+    return {
+        "n": len(observed),
+        "r": pearson(observed, predicted),
+        "r2": _explained(observed, error),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "mae": float(np.mean(np.abs(error))),
+        "bias": float(np.mean(error)),
+    }
+
+
+def pearson(a: ArrayLike, b: ArrayLike) -> float:
+    """Pearson's correlation of two arrays of one length; NaN when either is constant."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    a, b = a - a.mean(), b - b.mean()
+    # Scaled to unit length first, so that neither the squares nor their product overflow.
+    r = float(np.dot(a / np.linalg.norm(a), b / np.linalg.norm(b)))
+    return min(1.0, max(-1.0, r))
+
+
+def _explained(observed: np.ndarray, error: np.ndarray) -> float:
+    """1 - SSE/SST; NaN when nothing varies, tested by range because a sum of squares rounds."""
+    if np.ptp(observed) == 0:
+        return float("nan")
+    return float(1 - np.sum(error**2) / np.sum((observed - observed.mean()) ** 2))
