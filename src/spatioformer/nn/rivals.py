@@ -1,0 +1,126 @@
+"""Networks that Spatioformer is compared with.
+
+Shapes: B batch, P patch side (odd).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from spatioformer.errors import ModelError
+from spatioformer.nn.pretrained import check_tensors, read_checkpoint, tensor_of
+from spatioformer.nn.spatioformer import check_chips, check_patch
+
+MODEL = "the published CNN"
+CONVOLUTIONS = 3
+LOST = 2 * CONVOLUTIONS  # rows and columns that unpadded 3 x 3 convolutions take off
+
+
+class PaperCNN(nn.Module):
+    """The convolutional rival of Guo et al. 2025 (IEEE TGRS 63, arXiv 2410.19256).
+
+    Three unpadded 3 x 3 convolutions, each followed by ReLU then BatchNorm; dropout; channels-first
+    flatten; Linear to `head_hidden`, Linear to 1 with no activation between. It does not look at
+    the coordinates.
+
+    Args:
+        patch: P, odd, at least 7.
+        bands: bands a pixel.
+        filters: channels of each convolution.
+        head_hidden: width between the two linear layers of the head.
+        dropout: rate before the head.
+
+    Attributes:
+        config: these arguments, ready for JSON; `PaperCNN(**config)` builds the same.
+
+    Raises:
+        ModelError: `patch` is even or below 7.
+    """
+
+    def __init__(
+        self,
+        patch: int = 9,
+        bands: int = 6,
+        filters: int = 8,
+        head_hidden: int = 1024,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.config = {
+            "patch": patch,
+            "bands": bands,
+            "filters": filters,
+            "head_hidden": head_hidden,
+            "dropout": dropout,
+        }
+        check_patch(patch, smallest=LOST + 1)
+        layers = []
+        for channels in [bands] + [filters] * (CONVOLUTIONS - 1):
+            layers += [nn.Conv2d(channels, filters, 3), nn.ReLU(), nn.BatchNorm2d(filters)]
+        self.convolutions = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Sequential(
+            nn.Linear(filters * (patch - LOST) ** 2, head_hidden), nn.Linear(head_hidden, 1)
+        )
+
+    def forward(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"] | None = None,
+        lat: Float[Tensor, "B P P"] | None = None,
+    ) -> Float[Tensor, "B"]:
+        """Species richness of each chip; `lon` and `lat` are there for the common signature.
+
+        Raises:
+            ModelError: the chips are not P x P pixels of `bands` bands.
+        """
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        features = self.convolutions(chips.permute(0, 3, 1, 2))  # (B, P, P, bands) -> (B, C, y, x)
+        return self.head(self.dropout(features.flatten(1))).squeeze(-1)
+
+    @classmethod
+    def from_published(cls, source: str | Path | Mapping[str, Any]) -> Self:
+        """A network with the weights of a checkpoint that uses the published parameter names.
+
+        Raises:
+            ModelError: the file cannot be read, or a tensor is missing, unexpected or misshapen.
+        """
+        state = read_checkpoint(source)
+        first = tensor_of(state, "cnn_layers.0.weight", 4, MODEL)
+        head = tensor_of(state, "feedforward.1.weight", 2, MODEL)
+        filters, bands = first.shape[:2]
+        model = cls(
+            patch=_patch_of(head.shape[1], filters),
+            bands=bands,
+            filters=filters,
+            head_hidden=len(head),
+        ).to(first.dtype)
+        ours = model.state_dict()
+        check_tensors(state, {_published(name): tensor for name, tensor in ours.items()}, MODEL)
+        model.load_state_dict({name: state[_published(name)] for name in ours})
+        return model
+
+    def to_published(self) -> dict[str, Tensor]:
+        """A state dict under the published names, copied; `torch.save` it to share it."""
+        return {_published(name): tensor.clone() for name, tensor in self.state_dict().items()}
+
+
+def _published(name: str) -> str:
+    """Our parameter name -> theirs; their head begins with the flattening."""
+    part, number, kind = name.split(".")
+    if part == "convolutions":
+        return f"cnn_layers.{number}.{kind}"
+    return f"feedforward.{int(number) + 1}.{kind}"
+
+
+def _patch_of(inputs: int, filters: int) -> int:
+    side = round((inputs / filters) ** 0.5)
+    if side * side * filters != inputs:
+        raise ModelError(
+            f"a head of {inputs} inputs after {filters} filters fits no square patch; "
+            f"give a checkpoint of {MODEL}"
+        )
+    return side + LOST

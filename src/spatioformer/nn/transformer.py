@@ -1,0 +1,203 @@
+"""The transformer core that every model of the project stands on.
+
+Shapes: B batch, T tokens, S source tokens (T unless stated), D width, H heads, K = D / H head
+width, F hidden width of the MLP.
+
+Source: Vaswani et al. 2017, "Attention Is All You Need" (equation 1, sections 3.1-3.3); pre-norm
+blocks as in Radford et al. 2019 (GPT-2). The post-norm block, the places of its dropout and its
+initial weights are those of `torch.nn.TransformerEncoderLayer(batch_first=True)`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from spatioformer.errors import ModelError
+from spatioformer.nn.dropout import Dropout
+
+
+@dataclass(frozen=True)
+class BlockConfig:
+    """The switches in which GPT-2, ViT, BERT and the published Spatioformer differ.
+
+    Attributes:
+        width: D, a multiple of `heads`.
+        heads: H.
+        hidden: F.
+        causal: a token sees itself and what stands before it, nothing after.
+        norm: "pre" normalises the input of each half-block, "post" its sum with the input.
+        activation: "gelu" is the exact form, "gelu_tanh" GPT-2's approximation.
+        eps: added to the variance in every LayerNorm.
+        bias: biases in all linear layers and norms.
+        dropout: one rate p in [0, 1] for attention weights, the hidden layer of the MLP and the
+            output of each half-block.
+
+    Raises:
+        ModelError: `width` is no multiple of `heads`.
+    """
+
+    width: int
+    heads: int
+    hidden: int
+    causal: bool = False
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"
+    eps: float = 1e-5
+    bias: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        if self.heads < 1 or self.width % self.heads:
+            raise ModelError(
+                f"width {self.width} cannot be shared by {self.heads} heads; "
+                "choose a number of heads that divides the width"
+            )
+
+    def norm_layer(self) -> nn.LayerNorm:
+        return nn.LayerNorm(self.width, eps=self.eps, bias=self.bias)
+
+
+class Pattern(NamedTuple):
+    """What one attention layer looked at."""
+
+    scores: Float[Tensor, "B H T S"]  # q . k / sqrt(K), before the mask
+    weights: Float[Tensor, "B H T S"]  # softmax over S of the masked scores; rows sum to 1
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(K)) V.
+
+    The usual path is torch's fused `scaled_dot_product_attention`. Asked for its patterns, or
+    with dropout on a CPU (where the fused kernel falls back to something slower), the same
+    product is written out.
+    """
+
+    def __init__(self, config: BlockConfig):
+        super().__init__()
+        self.heads = config.heads
+        self.causal = config.causal
+        self.qkv = nn.Linear(config.width, 3 * config.width, config.bias)
+        self.out = nn.Linear(config.width, config.width, config.bias)
+        self.dropout = Dropout(config.dropout)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        if config.bias:
+            nn.init.zeros_(self.qkv.bias)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        record: list[Pattern] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Mix the tokens of `x`.
+
+        Args:
+            x: the tokens.
+            valid: False marks padding, which no token looks at; every token must be left with
+                at least one key it may see.
+            record: a list to which this layer's Pattern is appended.
+        """
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mask = None if valid is None else valid[:, None, None, :]  # (B, 1, 1, S)
+        if record is not None or (self.dropout.active and x.device.type == "cpu"):
+            mixed = self._attend_written_out(q, k, v, mask, record)
+        else:
+            mixed = self._attend_fused(q, k, v, mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))  # (B, H, T, K) -> (B, T, D)
+
+    def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        is_causal = self.causal and mask is None
+        if self.causal and not is_causal:
+            mask = mask & _causal_mask(q, k)
+        p = self.dropout.p if self.dropout.active else 0.0
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, is_causal=is_causal)
+
+    def _attend_written_out(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, record: list[Pattern] | None
+    ) -> Tensor:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B, H, T, S)
+        if self.causal:
+            causal = _causal_mask(q, k)
+            mask = causal if mask is None else mask & causal
+        seen = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+        weights = seen.softmax(-1)
+        if record is not None:
+            record.append(Pattern(scores, weights))
+        return self.dropout(weights) @ v
+
+
+def _causal_mask(q: Tensor, k: Tensor) -> Tensor:
+    """(T, S), True where the key is not later than the query; the last query is at the last key."""
+    T, S = q.shape[-2], k.shape[-2]
+    return torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+
+
+class MLP(nn.Module):
+    """Two linear layers with an activation between, token by token: D -> F -> D."""
+
+    def __init__(self, config: BlockConfig):
+        super().__init__()
+        self.up = nn.Linear(config.width, config.hidden, config.bias)
+        self.down = nn.Linear(config.hidden, config.width, config.bias)
+        self.activation = config.activation
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        return self.down(self.dropout(_activate(self.up(x), self.activation)))
+
+
+def _activate(x: Tensor, activation: str) -> Tensor:
+    if activation == "relu":
+        return x.relu()
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
+
+
+class Block(nn.Module):
+    """Attention then MLP, each added to its input."""
+
+    def __init__(self, config: BlockConfig):
+        super().__init__()
+        self.pre_norm = config.norm == "pre"
+        self.attention_norm = config.norm_layer()
+        self.attention = Attention(config)
+        self.mlp_norm = config.norm_layer()
+        self.mlp = MLP(config)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        record: list[Pattern] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """One layer; the arguments are those of `Attention.forward`."""
+        if self.pre_norm:
+            x = x + self.dropout(self.attention(self.attention_norm(x), valid, record))
+            return x + self.dropout(self.mlp(self.mlp_norm(x)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, valid, record)))
+        return self.mlp_norm(x + self.dropout(self.mlp(x)))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks; pre-norm stacks end with one more LayerNorm, as they must."""
+
+    def __init__(self, config: BlockConfig, layers: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config) for _ in range(layers))
+        self.norm = config.norm_layer() if config.norm == "pre" else nn.Identity()
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        record: list[Pattern] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """All layers; `record` receives one Pattern a layer."""
+        for block in self.blocks:
+            x = block(x, valid, record)
+        return self.norm(x)
