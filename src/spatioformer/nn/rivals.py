@@ -5,7 +5,7 @@ Shapes: B batch, P patch side (odd).
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -82,7 +82,7 @@ class PaperCNN(nn.Module):
         return self.head(self.dropout(features.flatten(1))).squeeze(-1)
 
     @classmethod
-    def from_published(cls, source: str | Path | Mapping[str, Any]) -> Self:
+    def from_published(cls, source: str | Path | Mapping[str, Any]) -> "PaperCNN":
         """A network with the weights of a checkpoint that uses the published parameter names.
 
         Raises:

@@ -9,7 +9,7 @@ Large-Scale Plant Species Richness Prediction", IEEE TGRS 63, arXiv 2410.19256.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -147,7 +147,7 @@ class PaperSpatioformer(nn.Module):
         geolocation: bool = True,
         heads: int = 8,
         base: float = 100.0,
-    ) -> Self:
+    ) -> "PaperSpatioformer":
         """A network with the weights of a checkpoint that uses the published parameter names.
 
         Patch, bands, width, layers, hidden widths and dtype are read off the tensors.

@@ -148,12 +148,14 @@ class MLP(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        return self.down(self.dropout(_activate(self.up(x), self.activation)))
+        # On (B*T, D) the linear layer returns a tensor of its own, which ReLU may overwrite.
+        hidden = self.up(x.flatten(0, -2))
+        return self.down(self.dropout(_activate(hidden, self.activation))).view(x.shape)
 
 
 def _activate(x: Tensor, activation: str) -> Tensor:
     if activation == "relu":
-        return x.relu()
+        return x.relu_()
     return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 
