@@ -1,0 +1,5 @@
+"""`python -m spatioformer`."""
+
+from spatioformer.cli import main
+
+main()

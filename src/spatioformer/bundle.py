@@ -1,0 +1,324 @@
+"""A model as a folder: weights (safetensors), configuration (JSON), model card (Markdown).
+
+Nothing in a bundle is pickled, so loading one runs no code of its maker.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from spatioformer import __version__
+from spatioformer.errors import ModelError
+from spatioformer.files import as_output_error, read_json, write_json, write_text
+from spatioformer.nn import PaperCNN, PaperSpatioformer
+
+FORMAT = 1
+NETWORKS: dict[str, type[nn.Module]] = {
+    "PaperSpatioformer": PaperSpatioformer,
+    "PaperCNN": PaperCNN,
+}
+# Small enough that a batch's activations stay in the second-level cache of a laptop core.
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of the training plots' bands and richness.
+
+    The network sees (band - mean) / sd; its output y means y * target_sd + target_mean species.
+    """
+
+    band_mean: tuple[float, ...]
+    band_sd: tuple[float, ...]
+    target_mean: float
+    target_sd: float
+
+    @classmethod
+    def of(cls, chips: np.ndarray, richness: np.ndarray) -> "Scaling":
+        """Measured on chips (n, P, P, band) and richness (n,); a constant band gets sd 1."""
+        pixels = np.asarray(chips, np.float64).reshape(-1, chips.shape[-1])
+        return cls(
+            tuple(pixels.mean(axis=0).tolist()),
+            tuple(_or_one(pixels.std(axis=0)).tolist()),
+            float(np.mean(richness)),
+            float(_or_one(np.std(richness))),
+        )
+
+    def bands(self, chips: torch.Tensor) -> torch.Tensor:
+        """Chips as the network sees them, float32."""
+        mean = torch.tensor(self.band_mean, dtype=chips.dtype, device=chips.device)
+        sd = torch.tensor(self.band_sd, dtype=chips.dtype, device=chips.device)
+        return (chips - mean) / sd
+
+    def target(self, richness: torch.Tensor) -> torch.Tensor:
+        return (richness - self.target_mean) / self.target_sd
+
+    def species(self, output: torch.Tensor) -> torch.Tensor:
+        return output * self.target_sd + self.target_mean
+
+
+def _or_one(sd):
+    return np.where(sd > 0, sd, 1.0)
+
+
+@dataclass
+class Bundle:
+    """A trained network with all that is needed to use it.
+
+    Attributes:
+        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,).
+        bands: names of the bands, in the order the network takes them.
+        scaling: band and target normalisation, or None (the published network has none).
+        facts: target, grain, training data and figures; JSON values.
+    """
+
+    network: nn.Module
+    bands: list[str]
+    scaling: Scaling | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def patch(self) -> int:
+        return self.network.config["patch"]
+
+    @property
+    def has_dropout(self) -> bool:
+        return self.network.config["dropout"] > 0
+
+    def predict(self, chips, lon, lat, *, batch: int = BATCH) -> np.ndarray:
+        """Expected number of species of each chip.
+
+        Args:
+            chips: (n, P, P, band), raw values as in the imagery, rows north first.
+            lon, lat: (n, P, P), degrees, of every pixel centre.
+
+        Returns:
+            float32 (n,), species.
+
+        Raises:
+            ModelError: another chip size or number of bands, or a value that is not finite.
+        """
+        chips, lon, lat = self._checked(chips, lon, lat)
+        self.network.eval()
+        return self._run(chips, lon, lat, batch)
+
+    def spread(
+        self, chips, lon, lat, *, samples: int = 20, seed: int = 0, batch: int = BATCH
+    ) -> np.ndarray:
+        """Standard deviation of `samples` predictions with dropout on (Monte Carlo dropout).
+
+        Gal & Ghahramani 2016. It is the network's own doubt, not the error of a prediction.
+
+        Returns:
+            float32 (n,), species.
+
+        Raises:
+            ModelError: as `predict`; or the network has no dropout, or fewer than two samples.
+        """
+        if not self.has_dropout or samples < 2:
+            raise ModelError(
+                f"Monte Carlo dropout needs a dropout rate above 0 (here "
+                f"{self.network.config['dropout']}) and at least 2 samples (here {samples}); "
+                "train with dropout or leave the spread out with samples 0"
+            )
+        chips, lon, lat = self._checked(chips, lon, lat)
+        self.network.eval()
+        # Only dropout goes back to training; batch normalisation keeps its statistics.
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.training = True
+        total = np.zeros((2, len(chips)))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for _ in range(samples):
+                drawn = self._run(chips, lon, lat, batch).astype(np.float64)
+                total += drawn, drawn**2
+        self.network.eval()
+        variance = (total[1] - total[0] ** 2 / samples) / (samples - 1)
+        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+    def _run(self, chips, lon, lat, batch: int) -> np.ndarray:
+        device = next(self.network.parameters()).device
+        out = np.empty(len(chips), np.float32)
+        with torch.inference_mode():
+            for i in range(0, len(chips), batch):
+                part = slice(i, i + batch)
+                inputs = (
+                    torch.from_numpy(np.ascontiguousarray(a[part])).to(device)
+                    for a in (chips, lon, lat)
+                )
+                out[part] = self.forward(*inputs).float().cpu().numpy()
+        return out
+
+    def forward(self, chips: torch.Tensor, lon: torch.Tensor, lat: torch.Tensor) -> torch.Tensor:
+        """Species (B,) from raw chips, as tensors; keeps gradients."""
+        if self.scaling is None:
+            return self.network(chips, lon, lat)
+        return self.scaling.species(self.network(self.scaling.bands(chips), lon, lat))
+
+    def _checked(self, chips, lon, lat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        chips = np.asarray(chips, np.float32)
+        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+        side = self.patch
+        expected = (side, side, len(self.bands))
+        if chips.ndim != 4 or chips.shape[1:] != expected:
+            raise ModelError(
+                f"chips of shape {chips.shape} do not fit the model, which takes (n, {side}, "
+                f"{side}, {len(self.bands)}) with the bands {', '.join(self.bands)}; cut chips of "
+                "that size from imagery with those bands"
+            )
+        if lon.shape != chips.shape[:3] or lat.shape != chips.shape[:3]:
+            raise ModelError(
+                f"lon {lon.shape} and lat {lat.shape} must both be {chips.shape[:3]}: the degrees "
+                "of every pixel of every chip"
+            )
+        for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
+            bad = array.size - int(np.isfinite(array).sum())
+            if bad:
+                raise ModelError(
+                    f"{bad} values in {name} are not finite; leave out chips with nodata"
+                )
+        return chips, lon, lat
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle, whole or not at all; an older bundle there is replaced.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        part = folder.with_name(folder.name + ".part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+            save_file(state, part / "model.safetensors")
+            write_json(part / "config.json", self._config())
+            write_text(part / "README.md", model_card(self))
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        except SafetensorError as error:
+            raise as_output_error(OSError(28, str(error)), folder) from error
+        except OSError as error:
+            raise as_output_error(error, folder) from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return folder
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": __version__,
+            "network": type(self.network).__name__,
+            "arguments": self.network.config,
+            "bands": list(self.bands),
+            "scaling": asdict(self.scaling) if self.scaling else None,
+            "facts": self.facts,
+        }
+
+
+def load(folder: str | Path) -> Bundle:
+    """Open a bundle folder; `load(folder).predict(chips, lon, lat)` is the door to a model.
+
+    Raises:
+        ModelError: the folder is no bundle, incomplete, or of another architecture.
+    """
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"{folder} is no model bundle: {name} is missing; give a folder that "
+                "`spatioformer train` wrote"
+            )
+    try:
+        config = read_json(folder / "config.json")
+        network = NETWORKS[config["network"]](**config["arguments"])
+        scaling = Scaling(**_tuples(config["scaling"])) if config["scaling"] else None
+        bands, facts = list(config["bands"]), config["facts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder / 'config.json'} does not describe a model this version "
+            f"({__version__}) knows ({type(error).__name__}: {error}); train it again"
+        ) from error
+    _load_weights(network, folder / "model.safetensors")
+    network.eval()
+    return Bundle(network, bands, scaling, facts)
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is damaged or cut short ({error}); copy or train the model again"
+        ) from error
+    own = network.state_dict()
+    wrong = (
+        [f"{k} is missing" for k in own.keys() - state.keys()]
+        + [f"{k} is not part of it" for k in state.keys() - own.keys()]
+        + [
+            f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
+            for k in own.keys() & state.keys()
+            if own[k].shape != state[k].shape
+        ]
+    )
+    if wrong:
+        raise ModelError(
+            f"{path} does not fit its config.json: {sorted(wrong)[0]} ({len(wrong)} such tensors); "
+            "the two files belong to different models"
+        )
+    network.load_state_dict(state)
+
+
+def _tuples(scaling: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, Sequence) else v for k, v in scaling.items()}
+
+
+def model_card(bundle: Bundle) -> str:
+    """What a reader must know before using the model, in words."""
+    facts = bundle.facts
+    arguments = ", ".join(f"{k} {v}" for k, v in bundle.network.config.items())
+    size = sum(p.numel() for p in bundle.network.parameters())
+    scaled = "none; raw values go in"
+    if bundle.scaling:
+        scaled = "bands and target standardised by the training plots"
+    lines = [
+        f"# {facts.get('name', 'Spatioformer model')}",
+        "",
+        f"Predicts {facts.get('target', 'plant species richness')} (species) from chips of "
+        f"{bundle.patch} x {bundle.patch} pixels and their longitude and latitude.",
+        "",
+        f"- Network: {type(bundle.network).__name__} ({arguments}), {size:,} parameters",
+        f"- Bands, in order: {', '.join(bundle.bands)}",
+        f"- Normalisation: {scaled}",
+        *(f"- {label}: {facts[key]}" for key, label in _CARD if facts.get(key) is not None),
+        "",
+        "Limits: predictions hold for the plot size, region and years of the training plots; "
+        "the Monte Carlo spread is the network's own doubt and understates the true error; "
+        "judge the model by its scores on held-out tiles (scores.csv beside this folder).",
+        "",
+        "Use: `spatioformer.load(folder).predict(chips, lon, lat)` or `spatioformer map FOLDER "
+        "RASTER -o OUT.tif`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_CARD = (
+    ("virtual", "Warning"),
+    ("grain", "Grain"),
+    ("plots", "Training plots"),
+    ("validation_plots", "Validation plots (tiles held out for early stopping)"),
+    ("region", "Extent of the training plots (W, E, S, N)"),
+    ("validation_rmse", "RMSE on the validation plots, species"),
+    ("epochs", "Epochs trained; the best one kept"),
+    ("seed", "Seed"),
+)

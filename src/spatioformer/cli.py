@@ -1,0 +1,192 @@
+"""The command line: one short function a command, heavy imports inside.
+
+Exit codes: 0 done; 2 the user's mistake, one sentence on stderr; 130 interrupted; 1 a defect, with
+its traceback.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from spatioformer import __version__
+from spatioformer.errors import SpatioformerError
+
+app = typer.Typer(
+    name="spatioformer",
+    help="Maps of plant species richness from field plots and imagery, with errors you can defend.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Resume = Annotated[bool, typer.Option(help="Continue an interrupted training from its checkpoint.")]
+Force = Annotated[bool, typer.Option("--force", help="Run it even when nothing changed.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
+    force: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Run this stage even when nothing changed."),
+    ] = None,
+    set_: Changes = None,
+    resume: Resume = True,
+    quiet: Quiet = False,
+) -> None:
+    """Plots and imagery to model, scores, map and report: all stages in order."""
+    job = _open(config, set_, quiet, resume)
+    job.until(until, force or [])
+    if not quiet:
+        from spatioformer.summary import print_summary
+
+        print_summary(job.folder)
+
+
+def _open(config: Path, changes: list[str] | None, quiet: bool, resume: bool = True):
+    from spatioformer.progress import Console
+    from spatioformer.run import Run
+
+    return Run(config, changes or [], console=Console(quiet), resume=resume)
+
+
+def _stage(name: str, text: str) -> None:
+    """Register `spatioformer NAME CONFIG.yaml` for a stage that takes nothing else."""
+
+    def command(
+        config: ConfigFile, set_: Changes = None, force: Force = False, quiet: Quiet = False
+    ) -> None:
+        _open(config, set_, quiet).stage(name, force)
+
+    app.command(name, help=text)(command)
+
+
+_stage("plots", "Read and check the plot table: plots.parquet, rejected.csv.")
+_stage("imagery", "Bring all rasters onto one grid: imagery.tif.")
+_stage("chips", "Cut the chip of pixels around each plot.")
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    set_: Changes = None,
+    force: Force = False,
+    resume: Resume = True,
+    quiet: Quiet = False,
+) -> None:
+    """Train the configured network on all plots: model/."""
+    _open(config, set_, quiet, resume).stage("train", force)
+
+
+_stage("evaluate", "Score all models on held-out plots: scores.csv.")
+
+
+@app.command("map")
+def map_(
+    source: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml|BUNDLE", help="A configuration, or a model.")
+    ],
+    raster: Annotated[
+        Path | None, typer.Argument(help="With a model: imagery that has its bands.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="With a model: the map to write.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="With a model: Monte Carlo dropout passes; 0 for none.")
+    ] = 20,
+    sd_step: Annotated[
+        int, typer.Option(min=1, help="With a model: one spread for each K x K block.")
+    ] = 1,
+    set_: Changes = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict wall to wall: a stage of a run, or BUNDLE RASTER -o OUT.tif."""
+    if source.suffix in (".yaml", ".yml"):
+        _open(source, set_, quiet).stage("map", force)
+        return
+    if raster is None or out is None:
+        raise click.UsageError(f"with the model {source}, give a raster and -o OUT.tif")
+    from spatioformer.mapping import map_raster
+    from spatioformer.progress import Console
+
+    if samples == 1:
+        raise click.UsageError("--samples 1 has no spread; give 0 or at least 2")
+    console = Console(quiet)
+    summary = map_raster(source, raster, out, samples=samples, sd_step=sd_step, console=console)
+    console.say(f"{out}: {summary['pixels']:,} pixels predicted")
+
+
+_stage("report", "Write report.html from everything in the run folder.")
+
+
+@app.command()
+def demo(
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Your own plots in Australia (CSV with lon, lat, richness)."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")] = Path("runs/demo"),
+    full: Annotated[bool, typer.Option("--full", help="Chips of 9 x 9 pixels: slow.")] = False,
+    set_: Changes = None,
+    quiet: Quiet = False,
+) -> None:
+    """The whole road over Australia, on real imagery, with a virtual flora or your own plots."""
+    from spatioformer.demo import run_demo
+    from spatioformer.progress import Console
+
+    folder = run_demo(out, plots=plots, full=full, changes=set_ or [], console=Console(quiet))
+    if not quiet:
+        from spatioformer.summary import print_summary
+
+        print_summary(folder)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and leave with its exit code."""
+    code = _main(arguments)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _main(arguments: list[str] | None) -> int:
+    try:
+        result = app(arguments, standalone_mode=False)
+    except SpatioformerError as error:
+        print(f"spatioformer: {error}", file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        print(
+            "spatioformer: interrupted; what was finished is kept, the same command continues",
+            file=sys.stderr,
+        )
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Plots x imagery -> chips: read once, memory-mapped afterwards.
+
+A store is a folder: `chips.npy` (n, P, P, band) float32, `lon.npy` and `lat.npy` (n, P, P) float64,
+`index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rasterio.windows import Window
+
+from spatioformer.errors import ImageryError, ModelError
+from spatioformer.files import read_json, write_json
+from spatioformer.geo.imagery import Stack
+from spatioformer.progress import SILENT, Console
+
+TILE = 512
+
+
+@dataclass(frozen=True)
+class ChipStore:
+    """Chips of plots, memory-mapped.
+
+    Attributes:
+        chips: float32 (n, P, P, band), rows north first.
+        lon, lat: float64 (n, P, P), degrees, of every pixel centre.
+        table: the plots, one row a chip, in the same order.
+        bands: band names.
+    """
+
+    chips: np.ndarray
+    lon: np.ndarray
+    lat: np.ndarray
+    table: pd.DataFrame
+    bands: list[str]
+
+    @property
+    def patch(self) -> int:
+        return self.chips.shape[1]
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """Plot longitude and latitude, (n, 2) degrees."""
+        return self.table[["lon", "lat"]].to_numpy(np.float64)
+
+    @property
+    def richness(self) -> np.ndarray:
+        return self.table["richness"].to_numpy(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def check_patch(patch: int) -> int:
+    """A chip needs a centre pixel: P odd and positive."""
+    if patch < 1 or patch % 2 == 0:
+        raise ModelError(
+            f"a chip side of {patch} pixels has no centre pixel; choose an odd number such as "
+            f"{max(1, patch - 1)} or {patch + 1}"
+        )
+    return patch
+
+
+def cut_chips(
+    stack_path: Path,
+    plots: pd.DataFrame,
+    patch: int,
+    folder: Path,
+    *,
+    bands: Sequence[str] | None = None,
+    console: Console = SILENT,
+) -> pd.DataFrame:
+    """Cut the P x P chip around each plot and write the store to `folder`.
+
+    Args:
+        plots: table with columns lon and lat (degrees), and whatever else belongs to a plot.
+        patch: P, odd.
+
+    Returns:
+        The plots that got no chip, with a column `reason`.
+
+    Raises:
+        ImageryError: no plot lies in the imagery.
+        ModelError: P is even.
+    """
+    half = check_patch(patch) // 2
+    with Stack(stack_path, bands) as stack:
+        lon, lat = plots["lon"].to_numpy(float), plots["lat"].to_numpy(float)
+        rows, cols = stack.grid.pixel(lon, lat)
+        inside = stack.grid.holds(rows, cols)
+        reason = np.where(inside, "", _outside(stack, lon, lat)).astype(object)
+        chips = np.zeros((len(plots), patch, patch, len(stack.bands)), np.float32)
+        tiles = pd.Series(np.flatnonzero(inside)).groupby(
+            [rows[inside] // TILE, cols[inside] // TILE]
+        )
+        with console.task("chips", int(inside.sum())) as advance:
+            for (tile_row, tile_col), members in tiles:
+                r0, c0 = tile_row * TILE, tile_col * TILE
+                data, valid, _ = stack.read(Window(c0, r0, TILE, TILE), halo=half)
+                for i in members:
+                    r, c = rows[i] - r0, cols[i] - c0
+                    window = (slice(r, r + patch), slice(c, c + patch))
+                    if valid[window].all():
+                        chips[i] = np.moveaxis(data[:, *window], 0, -1)
+                    else:
+                        missing = int((~valid[window]).sum())
+                        reason[i] = f"{missing} of the chip's {patch**2} pixels hold no data"
+                advance(len(members))
+        kept = reason == ""
+        if not kept.any():
+            region = [round(v, 3) for v in stack.grid.region]
+            raise ImageryError(
+                f"none of the {len(plots)} plots lies in the imagery (first: lon {lon[0]:g}, lat "
+                f"{lat[0]:g}; imagery W, E, S, N = {region}); check the coordinate columns, the "
+                "plots' `crs` and the imagery's region"
+            )
+        steps = np.arange(-half, half + 1)
+        chip_lon, chip_lat = stack.grid.lonlat(
+            rows[kept, None, None] + steps[:, None], cols[kept, None, None] + steps
+        )
+        table = plots[kept].assign(row=rows[kept], col=cols[kept])
+        _write(folder, chips[kept], chip_lon, chip_lat, table, stack.bands)
+    return plots[~kept].assign(reason=reason[~kept])
+
+
+def _outside(stack: Stack, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
+    """Why a plot outside the imagery is refused; says so where swapping would bring it inside."""
+    with np.errstate(invalid="ignore"):
+        swapped = (np.abs(lon) <= 90) & stack.grid.holds(*stack.grid.pixel(lat, lon))
+    return np.where(
+        swapped,
+        "outside the imagery, but inside it with lon and lat swapped",
+        "outside the imagery",
+    )
+
+
+def _write(folder: Path, chips, lon, lat, table: pd.DataFrame, bands: list[str]) -> None:
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
+        np.save(part / f"{name}.npy", array)
+    pd.DataFrame(table.drop(columns="geometry", errors="ignore")).to_parquet(
+        part / "index.parquet", index=False
+    )
+    write_json(part / "store.json", {"bands": bands, "patch": chips.shape[1], "n": len(chips)})
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def open_chips(folder: str | Path) -> ChipStore:
+    """Open a chip store; the arrays stay on disk until they are used.
+
+    Raises:
+        ImageryError: the folder holds no chip store.
+    """
+    folder = Path(folder)
+    if not (folder / "store.json").exists():
+        raise ImageryError(f"{folder} holds no chips; run `spatioformer chips` first")
+    arrays = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("chips", "lon", "lat")}
+    table = pd.read_parquet(folder / "index.parquet")
+    return ChipStore(**arrays, table=table, bands=read_json(folder / "store.json")["bands"])

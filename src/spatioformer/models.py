@@ -1,0 +1,187 @@
+"""The models a run knows by name: each can be fitted to some plots and then predict others.
+
+| name | what |
+|---|---|
+| spatioformer | the configured network: published design, free sizes, normalised bands |
+| spatioformer-no-location | the same without the geolocation encoding |
+| spatioformer-published | the published network and recipe, raw bands |
+| spatioformer-published-no-location | the same without the geolocation encoding |
+| cnn-published | the paper's CNN, raw bands; needs P >= 7 |
+| random-forest | 300 trees on chip statistics and lon/lat |
+| location-knn | the 10 nearest plots, imagery unseen |
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from spatioformer.bundle import Bundle, Scaling
+from spatioformer.config import ModelSection, RunConfig
+from spatioformer.errors import ConfigError
+from spatioformer.geo.chips import ChipStore
+from spatioformer.nn import PaperCNN, PaperSpatioformer
+from spatioformer.progress import SILENT, Console
+from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
+
+# With standardised bands a token's entries are of order sqrt(width); a location weight of the
+# same order lets neither imagery nor place drown the other at the start.
+LOCATION_WEIGHT = 3.0
+
+
+class Model(Protocol):
+    """What `evaluate` needs of a model."""
+
+    def fit(self, store: ChipStore, rows: np.ndarray) -> None: ...
+
+    def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray: ...
+
+
+def make(name: str, config: RunConfig, seed: int) -> Model:
+    """The model called `name`, not fitted yet.
+
+    Raises:
+        ConfigError: the model does not work at this chip size.
+    """
+    if name in ("random-forest", "location-knn"):
+        return TabularModel(name, seed)
+    return NetworkModel(name, config, seed)
+
+
+class TabularModel:
+    """A scikit-learn regressor on chip statistics."""
+
+    def __init__(self, name: str, seed: int):
+        from spatioformer.baselines import LocationKNN, random_forest
+
+        self.regressor = random_forest(seed) if name == "random-forest" else LocationKNN()
+
+    def fit(self, store: ChipStore, rows: np.ndarray) -> None:
+        self.regressor.fit(self._features(store, rows), store.richness[rows])
+
+    def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        return self.regressor.predict(self._features(store, rows))
+
+    @staticmethod
+    def _features(store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        from spatioformer.baselines import chip_statistics
+
+        return chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
+
+
+@dataclass
+class NetworkModel:
+    """A network with its recipe; `fit` holds validation tiles out of the rows it is given."""
+
+    name: str
+    config: RunConfig
+    seed: int
+
+    def __post_init__(self):
+        self.published = "published" in self.name
+        self.bundle: Bundle | None = None
+        if self.name == "cnn-published" and self.config.model.patch < 7:
+            raise ConfigError(
+                f"`model.patch` is {self.config.model.patch}: three unpadded 3 x 3 convolutions of "
+                "cnn-published need 7 or more; raise it, or leave the CNN out of evaluate.models"
+            )
+
+    def fit(
+        self,
+        store: ChipStore,
+        rows: np.ndarray,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = True,
+        log: Path | None = None,
+        console: Console = SILENT,
+    ) -> History:
+        """Train on `rows` less some whole tiles, which decide when to stop."""
+        section = self.config.train
+        held = validation_tiles(
+            store.coordinates[rows], section.validation_share, section.validation_tile, self.seed
+        )
+        training, validation = rows[~held], rows[held]
+        scaling = None
+        if not self.published:
+            scaling = Scaling.of(store.chips[training], store.richness[training])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = self._network(len(store.bands))
+        with one_thread():
+            history = fit(
+                network,
+                _samples(store, training, scaling),
+                _samples(store, validation, scaling),
+                self._recipe(),
+                target_sd=scaling.target_sd if scaling else 1.0,
+                checkpoint=checkpoint,
+                resume=resume,
+                log=log,
+                console=console,
+            )
+        self.bundle = Bundle(network.cpu(), list(store.bands), scaling)
+        self.validation_rows = validation
+        return history
+
+    def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        assert self.bundle is not None, "fit before predict"
+        return self.bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows])
+
+    def _network(self, bands: int) -> torch.nn.Module:
+        model: ModelSection = self.config.model
+        located = "no-location" not in self.name
+        if self.name == "cnn-published":
+            return PaperCNN(patch=model.patch, bands=bands)
+        if self.published:
+            return PaperSpatioformer(patch=model.patch, bands=bands, geolocation=located)
+        return PaperSpatioformer(
+            **model.model_dump(), bands=bands, geolocation=located, location_weight=LOCATION_WEIGHT
+        )
+
+    def _recipe(self) -> Recipe:
+        section = self.config.train
+        shared = {
+            "epochs": section.epochs,
+            "batch": section.batch,
+            "patience": section.patience,
+            "device": section.device,
+            "seed": self.seed,
+        }
+        if self.published:
+            return Recipe("adam", "rmse", learning_rate=1e-3, weight_decay=1e-4, **shared)
+        return Recipe(
+            "adamw",
+            "mse",
+            learning_rate=section.learning_rate,
+            weight_decay=section.weight_decay,
+            **shared,
+        )
+
+
+@contextmanager
+def one_thread():
+    """At these sizes a second thread gains nothing, and sums in one order give the same numbers
+    whatever the number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _samples(store: ChipStore, rows: np.ndarray, scaling: Scaling | None) -> Samples:
+    chips = torch.from_numpy(np.array(store.chips[rows], np.float32))
+    target = torch.from_numpy(store.richness[rows])
+    if scaling is not None:
+        chips, target = scaling.bands(chips), scaling.target(target)
+    return Samples(
+        chips,
+        torch.from_numpy(np.array(store.lon[rows])),
+        torch.from_numpy(np.array(store.lat[rows])),
+        target.float(),
+    )

@@ -1,0 +1,75 @@
+"""What a person sees while work goes on: a bar in a terminal, plain lines in a log, or nothing."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Console:
+    """Where a run speaks: progress and messages on stderr, results on stdout.
+
+    Args:
+        quiet: only errors are shown.
+        interactive: draw bars; default: whether stderr is a terminal.
+    """
+
+    def __init__(self, quiet: bool = False, interactive: bool | None = None):
+        self.quiet = quiet
+        self.interactive = sys.stderr.isatty() if interactive is None else interactive
+
+    def say(self, message: str) -> None:
+        """One line about what happens."""
+        if not self.quiet:
+            print(message, file=sys.stderr, flush=True)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Iterate with a bar; in a log, a line at most every ten seconds."""
+        total = len(items) if total is None else total  # type: ignore[arg-type]
+        with self.task(label, total) as advance:
+            for item in items:
+                yield item
+                advance(1)
+
+    @contextmanager
+    def task(self, label: str, total: int):
+        """Context that yields `advance(steps, note="")`."""
+        if self.quiet:
+            yield lambda steps, note="": None
+        elif self.interactive:
+            yield from self._bar(label, total)
+        else:
+            yield from self._log(label, total)
+
+    def _bar(self, label: str, total: int):
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("  {task.description:<10}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+            task = bar.add_task(label, total=total, note="")
+            yield lambda steps, note="": bar.update(task, advance=steps, note=note)
+
+    def _log(self, label: str, total: int):
+        done, spoke = 0, time.monotonic()
+
+        def advance(steps: int, note: str = "") -> None:
+            nonlocal done, spoke
+            done += steps
+            if time.monotonic() - spoke > 10:
+                spoke = time.monotonic()
+                self.say(f"  {label}: {done:,} of {total:,} {note}".rstrip())
+
+        yield advance
+
+
+SILENT = Console(quiet=True)

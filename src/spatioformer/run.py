@@ -1,0 +1,241 @@
+"""A run: the stages in order, each skipped when nothing it depends on has changed.
+
+A stage's fingerprint is a hash of the content of its input files, its part of the configuration,
+the source of the code it calls, and the fingerprints of the stages it needs. The fingerprint of
+the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
+"""
+
+import ast
+import inspect
+import platform
+import time
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from spatioformer import __version__
+from spatioformer.config import RunConfig, load_config, to_yaml
+from spatioformer.errors import ConfigError, SpatioformerError
+from spatioformer.files import (
+    as_output_error,
+    hash_file,
+    hash_value,
+    read_json,
+    write_json,
+    write_text,
+)
+from spatioformer.progress import Console
+from spatioformer.stages import STAGES
+
+# Code that says how to run, not what to compute; a change there makes no result old.
+NOT_CODE = {"spatioformer.progress", "spatioformer.config", "spatioformer.run", "spatioformer.cli"}
+LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
+
+
+class Run:
+    """A run folder and what is to be done in it.
+
+    Args:
+        config: a configuration, or the path of its YAML file.
+        changes: `a.b=c` assignments laid over a YAML file.
+        resume: continue an interrupted training from its checkpoint.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        OutputError: the run folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig | str | Path,
+        changes: tuple[str, ...] | list[str] = (),
+        *,
+        console: Console | None = None,
+        resume: bool = True,
+    ):
+        self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        self.folder = Path(self.config.out)
+        self.console = console or Console()
+        self.resume = resume
+        self._fingerprints: dict[str, str] = {}
+        try:
+            (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise as_output_error(error, self.folder) from error
+
+    def until(self, last: str = "report", force: tuple[str, ...] | list[str] = ()) -> Path:
+        """Run the stages up to and including `last`; returns the run folder.
+
+        Args:
+            force: stages to run even when nothing changed.
+
+        Raises:
+            SpatioformerError: whatever the user can mend, as each stage says.
+        """
+        for name in (last, *force):
+            _check_stage(name)
+        names = list(STAGES)
+        return self._execute(names[: names.index(last) + 1], force)
+
+    def stage(self, name: str, force: bool = False) -> Path:
+        """Run one stage, and before it the stages it needs where they are out of date."""
+        _check_stage(name)
+        return self._execute([n for n in STAGES if n in _needed(name)], (name,) if force else ())
+
+    def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
+        write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
+        redone: set[str] = set()
+        for name in names:
+            # What stands on a forced stage's results is made anew with it.
+            forced = name in force or any(n in redone for n in STAGES[name].needs)
+            if not forced and self.is_current(name):
+                self.console.say(f"{name:<9} unchanged, kept")
+                continue
+            self._run_stage(name)
+            redone.add(name)
+        return self.folder
+
+    def _run_stage(self, name: str) -> None:
+        stage = STAGES[name]
+        record = self._record(name)
+        record.unlink(missing_ok=True)  # until it is finished again, it is not finished
+        fingerprint = self.fingerprint(name)
+        started = time.perf_counter()
+        self.console.say(f"{name:<9} ...")
+        message = stage.run(self)
+        seconds = time.perf_counter() - started
+        outputs = {o: _size(self.folder / o) for o in stage.outputs}
+        write_json(
+            record,
+            {"fingerprint": fingerprint, "seconds": round(seconds, 2), "outputs": outputs},
+        )
+        self._write_provenance()
+        self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
+
+    def is_current(self, name: str) -> bool:
+        """Whether the stage's last result still follows from its inputs and lies there whole."""
+        try:
+            record = read_json(self._record(name))
+        except (OSError, ValueError):
+            return False
+        sizes = {o: _size(self.folder / o) for o in STAGES[name].outputs}
+        return record["fingerprint"] == self.fingerprint(name) and record["outputs"] == sizes
+
+    def fingerprint(self, name: str) -> str:
+        """Hash of everything the stage's result depends on."""
+        if name not in self._fingerprints:
+            stage = STAGES[name]
+            self._fingerprints[name] = hash_value(
+                {
+                    "inputs": {p: self._hash(p) for p in stage.inputs(self.config)},
+                    "config": {s: self._section(s) for s in stage.sections},
+                    "code": code_hash(name),
+                    "needs": [self.fingerprint(n) for n in stage.needs],
+                }
+            )
+        return self._fingerprints[name]
+
+    def _section(self, dotted: str) -> Any:
+        value: Any = self.config.model_dump(mode="json")
+        for key in dotted.split("."):
+            value = value[key]
+        return value
+
+    def _hash(self, path: str) -> str | None:
+        """Content hash of an input; hashed again only when size or modification time changed."""
+        file = Path(path)
+        if not file.is_file():
+            return None  # the stage itself says what is missing
+        store = self.folder / ".stages" / "hashes.json"
+        known = read_json(store) if store.exists() else {}
+        stat = file.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        if known.get(path, {}).get("stamp") != stamp:
+            known[path] = {"stamp": stamp, "sha256": hash_file(file)}
+            write_json(store, known)
+        return known[path]["sha256"]
+
+    def _record(self, name: str) -> Path:
+        return self.folder / ".stages" / f"{name}.json"
+
+    def _write_provenance(self) -> None:
+        records = {n: read_json(self._record(n)) for n in STAGES if self._record(n).exists()}
+        inputs = {p: self._hash(p) for s in STAGES.values() for p in s.inputs(self.config)}
+        write_json(
+            self.folder / "provenance.json",
+            {
+                "spatioformer": __version__,
+                "python": platform.python_version(),
+                "system": f"{platform.system()} {platform.machine()}",
+                "libraries": {name: version(name) for name in LIBRARIES},
+                "seed": self.config.seed,
+                "inputs_sha256": inputs,
+                "stages": {
+                    n: {"seconds": r["seconds"], "fingerprint": r["fingerprint"]}
+                    for n, r in records.items()
+                },
+            },
+        )
+
+
+def _check_stage(name: str) -> None:
+    if name not in STAGES:
+        raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
+
+
+def _needed(name: str) -> set[str]:
+    return {name}.union(*(_needed(n) for n in STAGES[name].needs))
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, or of all files in a folder; None when it is absent."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return path.stat().st_size if path.exists() else None
+
+
+@cache
+def code_hash(stage: str) -> str:
+    """Hash of the source a stage's result depends on: its function, and every module of this
+    package that it imports, directly or not."""
+    source = inspect.getsource(STAGES[stage].run)
+    modules: set[str] = set()
+    _follow(ast.parse(source), modules)
+    return hash_value([source, {m: hash_file(_file(m)) for m in sorted(modules)}])
+
+
+def _follow(tree: ast.AST, modules: set[str]) -> None:
+    for module in imported_modules(tree):
+        if module not in modules and module not in NOT_CODE:
+            modules.add(module)
+            _follow(ast.parse(_file(module).read_text(encoding="utf-8")), modules)
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Modules of this package that a piece of source imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        found |= {n for n in names if n.startswith("spatioformer") and _is_module(n)}
+    return found
+
+
+@cache
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is a module, not a package: the name is a value in it
+        return False
+
+
+def _file(module: str) -> Path:
+    return Path(find_spec(module).origin)
+
+
+__all__ = ["Run", "SpatioformerError", "code_hash", "imported_modules"]

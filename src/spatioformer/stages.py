@@ -1,0 +1,297 @@
+"""The seven stages of a run, each a function of a `Run`.
+
+A stage reads its inputs, writes its outputs into the run folder and returns one line about what it
+did. `run.py` decides whether a stage has to run at all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatioformer.files import read_json, write_json, writing
+
+if TYPE_CHECKING:
+    from spatioformer.config import MaskSection, RasterSection, RunConfig
+    from spatioformer.run import Run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage needs and makes.
+
+    Attributes:
+        needs: stages whose results it reads.
+        sections: keys of the configuration it depends on.
+        inputs: files it reads from outside the run folder.
+        outputs: files or folders it writes, relative to the run folder.
+    """
+
+    run: Callable[["Run"], str]
+    needs: tuple[str, ...]
+    sections: tuple[str, ...]
+    inputs: Callable[["RunConfig"], list[str]]
+    outputs: tuple[str, ...]
+
+
+def plots(run: "Run") -> str:
+    """Plot table -> plots.parquet, rejected.csv, plots.json."""
+    from spatioformer.geo.plots import TooManyRejected, read_plots, write_plots
+
+    section = run.config.plots
+    arguments = section.model_dump(exclude={"path", "species"})
+    species = section.species.model_dump(exclude_none=True) if section.species else None
+    try:
+        intake = read_plots(
+            section.path, **arguments, species=species, region=run.config.imagery.region
+        )
+    except TooManyRejected as error:
+        with writing(run.folder / "rejected.csv") as part:
+            error.rejected.to_csv(part, index=False)
+        raise
+    write_plots(intake, run.folder)
+    write_json(run.folder / "plots.json", intake.summary)
+    return f"{len(intake.table):,} plots, {len(intake.rejected):,} rows rejected"
+
+
+def imagery(run: "Run") -> str:
+    """Rasters -> imagery.tif, imagery.json."""
+    from pyproj import CRS
+    from rasterio.warp import transform_bounds
+
+    from spatioformer.geo.grid import LONLAT, Grid
+    from spatioformer.geo.imagery import Mask, build_stack
+
+    section = run.config.imagery
+    grid = None
+    if section.grid is not None:
+        crs = CRS.from_user_input(section.grid.crs)
+        west, east, south, north = section.region
+        bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
+        grid = Grid.from_bounds(crs, bounds, (section.grid.resolution,) * 2)
+    summary = build_stack(
+        [_layer(layer) for layer in section.layers],
+        run.folder / "imagery.tif",
+        grid=grid,
+        region=None if grid else section.region,
+        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
+        console=run.console,
+    )
+    write_json(run.folder / "imagery.json", summary)
+    height, width = summary["height"], summary["width"]
+    bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
+    return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
+
+
+def _layer(section: "RasterSection | MaskSection"):
+    from spatioformer.geo.imagery import Layer
+
+    values = section.model_dump(exclude={"exclude", "path"})
+    return Layer(path=Path(section.path), **values)
+
+
+def chips(run: "Run") -> str:
+    """plots.parquet x imagery.tif -> chips/; plots without a chip join rejected.csv."""
+    import pandas as pd
+
+    from spatioformer.errors import PlotError
+    from spatioformer.geo.chips import cut_chips
+    from spatioformer.geo.plots import read_table
+
+    table = read_table(run.folder / "plots.parquet")
+    lost = cut_chips(
+        run.folder / "imagery.tif",
+        table,
+        run.config.model.patch,
+        run.folder / "chips",
+        console=run.console,
+    )
+    rejected = pd.read_csv(run.folder / "rejected.csv", dtype=str, keep_default_na=False)
+    # The stage may run again: its own rows of last time go, those of the plots stage stay.
+    rejected = rejected[rejected["stage"] != "chips"]
+    own = pd.DataFrame(
+        {
+            "source_file": Path(run.config.plots.path).name,
+            "source_line": lost["source_line"].astype(str),
+            "plot_id": lost["plot_id"],
+            "reason": lost["reason"],
+            "stage": "chips",
+            "lon": lost["lon"].astype(str),
+            "lat": lost["lat"].astype(str),
+            "richness": lost["richness"].astype(str),
+        }
+    )
+    with writing(run.folder / "rejected.csv") as part:
+        pd.concat([rejected, own], ignore_index=True).to_csv(part, index=False)
+    read = read_json(run.folder / "plots.json")["rows_read"]
+    share, limit = (len(rejected) + len(own)) / max(read, 1), run.config.plots.max_rejected
+    if share > limit:
+        commonest = own["reason"].mode()[0] if len(own) else rejected["reason"].mode()[0]
+        raise PlotError(
+            f"{share:.0%} of the {read} plot rows cannot be used, more than the "
+            f"{limit:.0%} that plots.max_rejected allows (most often: {commonest}); see "
+            f"{run.folder / 'rejected.csv'}, then correct the table or raise the limit"
+        )
+    note = f", {len(own)} plots without a chip" if len(own) else ""
+    return f"{len(table) - len(lost):,} chips of {run.config.model.patch} pixels a side{note}"
+
+
+def train(run: "Run") -> str:
+    """chips/ -> model/ and training.csv."""
+    from spatioformer.geo.chips import open_chips
+    from spatioformer.models import NetworkModel
+
+    store = open_chips(run.folder / "chips")
+    model = NetworkModel("spatioformer", run.config, run.config.seed)
+    checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
+    history = model.fit(
+        store,
+        _all_rows(store),
+        checkpoint=checkpoint,
+        resume=run.resume,
+        log=run.folder / "training.csv",
+        console=run.console,
+    )
+    model.bundle.facts = _facts(run, model, store, history)
+    model.bundle.save(run.folder / "model")
+    checkpoint.unlink(missing_ok=True)
+    return (
+        f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
+        f"{history.best_rmse:.2f} species"
+    )
+
+
+def _all_rows(store):
+    import numpy as np
+
+    return np.arange(len(store))
+
+
+def _facts(run: "Run", model, store, history) -> dict:
+    """What the model card and the map's tags say."""
+    import numpy as np
+
+    area = store.table["area_m2"]
+    known = area[np.isfinite(area)]
+    if known.empty:
+        grain = "plot size not stated"
+    elif known.min() == known.max():
+        grain = f"plots of {known.iloc[0]:g} m2"
+    else:
+        grain = f"plots of {known.min():g} to {known.max():g} m2, median {known.median():g}"
+    lon, lat = store.coordinates.T
+    facts = {
+        "name": f"spatioformer ({run.config.name})",
+        "target": run.config.target,
+        "grain": grain,
+        "plots": len(store) - len(model.validation_rows),
+        "validation_plots": len(model.validation_rows),
+        "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
+        "validation_rmse": round(history.best_rmse, 4),
+        "epochs": f"{len(history.rows)}, best {history.best_epoch}",
+        "seed": run.config.seed,
+    }
+    if run.config.truth is not None:
+        facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
+    return facts
+
+
+def evaluate(run: "Run") -> str:
+    """chips/ -> evaluation/predictions.parquet and scores.csv."""
+    import shutil
+
+    from spatioformer.evaluate import held_out_predictions, score_table
+
+    folder = run.folder / "evaluation"
+    jobs = folder / f"jobs-{run.fingerprint('evaluate')[:16]}"
+    predictions = held_out_predictions(run.folder / "chips", run.config, jobs, console=run.console)
+    with writing(folder / "predictions.parquet") as part:
+        predictions.to_parquet(part, index=False)
+    table = score_table(predictions)
+    with writing(run.folder / "scores.csv") as part:
+        table.to_csv(part, index=False)
+    for old in folder.glob("jobs-*"):
+        shutil.rmtree(old)
+    splits = ", ".join(s.name for s in run.config.evaluate.splits)
+    return f"{len(run.config.evaluate.models)} models on {splits}"
+
+
+def map_(run: "Run") -> str:
+    """model/ x imagery.tif -> map.tif, map.json."""
+    from spatioformer.mapping import map_raster
+
+    summary = map_raster(
+        run.folder / "model",
+        run.folder / "imagery.tif",
+        run.folder / "map.tif",
+        samples=run.config.map.samples,
+        sd_step=run.config.map.sd_step,
+        seed=run.config.seed,
+        console=run.console,
+    )
+    if run.config.truth is not None:
+        from spatioformer.geo.truth import compare
+
+        summary["truth"] = compare(run.folder / "map.tif", run.config.truth.path)
+    write_json(run.folder / "map.json", summary)
+    if not summary["pixels"]:
+        return "no pixel to predict"
+    return f"{summary['pixels']:,} pixels, mean {summary['mean']:.1f} species"
+
+
+def report(run: "Run") -> str:
+    """Everything in the run folder -> report.html."""
+    from spatioformer.report import write_report
+
+    write_report(run.folder, run.config)
+    return "report.html"
+
+
+def _no_inputs(config: "RunConfig") -> list[str]:
+    return []
+
+
+def _plot_inputs(config: "RunConfig") -> list[str]:
+    species = config.plots.species
+    return [config.plots.path, *([species.path] if species and species.path else [])]
+
+
+def _imagery_inputs(config: "RunConfig") -> list[str]:
+    return [layer.path for layer in (*config.imagery.layers, *config.imagery.masks)]
+
+
+def _truth_inputs(config: "RunConfig") -> list[str]:
+    return [config.truth.path, config.truth.noise_path] if config.truth else []
+
+
+STAGES: dict[str, Stage] = {
+    "plots": Stage(
+        plots, (), ("plots", "imagery.region"), _plot_inputs, ("plots.parquet", "rejected.csv")
+    ),
+    "imagery": Stage(imagery, (), ("imagery",), _imagery_inputs, ("imagery.tif", "imagery.json")),
+    "chips": Stage(chips, ("plots", "imagery"), ("model.patch",), _no_inputs, ("chips",)),
+    "train": Stage(
+        train,
+        ("chips",),
+        ("model", "train", "seed", "name", "target", "truth"),
+        _no_inputs,
+        ("model", "training.csv"),
+    ),
+    "evaluate": Stage(
+        evaluate,
+        ("chips",),
+        ("model", "train", "evaluate", "seed"),
+        _no_inputs,
+        ("scores.csv", "evaluation/predictions.parquet"),
+    ),
+    "map": Stage(
+        map_, ("train", "imagery"), ("map", "seed", "truth"), _truth_inputs, ("map.tif", "map.json")
+    ),
+    "report": Stage(
+        report,
+        ("plots", "imagery", "chips", "train", "evaluate", "map"),
+        ("title", "name", "target", "truth"),
+        _no_inputs,
+        ("report.html",),
+    ),
+}
