@@ -4,11 +4,12 @@ Exit codes: 0 done; 2 the user's mistake, one sentence on stderr; 130 interrupte
 its traceback.
 """
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from spatioformer import __version__
@@ -22,6 +23,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def command(name: str | None = None, help: str | None = None) -> Callable:
+    """Register a command whose user errors become one sentence and an exit code."""
+
+    def register(function: Callable) -> Callable:
+        @app.command(name, help=help)
+        @functools.wraps(function)
+        def guarded(*args, **kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except SpatioformerError as error:
+                print(f"spatioformer: {error}", file=sys.stderr)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                print(
+                    "spatioformer: interrupted; what was finished is kept and the same command "
+                    "continues",
+                    file=sys.stderr,
+                )
+                raise typer.Exit(130) from None
+
+        return function
+
+    return register
+
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
 Changes = Annotated[
@@ -42,7 +69,7 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
+@command()
 def run(
     config: ConfigFile,
     until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
@@ -73,12 +100,11 @@ def _open(config: Path, changes: list[str] | None, quiet: bool, resume: bool = T
 def _stage(name: str, text: str) -> None:
     """Register `spatioformer NAME CONFIG.yaml` for a stage that takes nothing else."""
 
-    def command(
+    @command(name, help=text)
+    def stage(
         config: ConfigFile, set_: Changes = None, force: Force = False, quiet: Quiet = False
     ) -> None:
         _open(config, set_, quiet).stage(name, force)
-
-    app.command(name, help=text)(command)
 
 
 _stage("plots", "Read and check the plot table: plots.parquet, rejected.csv.")
@@ -86,7 +112,7 @@ _stage("imagery", "Bring all rasters onto one grid: imagery.tif.")
 _stage("chips", "Cut the chip of pixels around each plot.")
 
 
-@app.command()
+@command()
 def train(
     config: ConfigFile,
     set_: Changes = None,
@@ -101,7 +127,7 @@ def train(
 _stage("evaluate", "Score all models on held-out plots: scores.csv.")
 
 
-@app.command("map")
+@command("map")
 def map_(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG.yaml|BUNDLE", help="A configuration, or a model.")
@@ -127,12 +153,12 @@ def map_(
         _open(source, set_, quiet).stage("map", force)
         return
     if raster is None or out is None:
-        raise click.UsageError(f"with the model {source}, give a raster and -o OUT.tif")
+        raise typer.BadParameter(f"with the model {source}, give a raster and -o OUT.tif")
     from spatioformer.mapping import map_raster
     from spatioformer.progress import Console
 
     if samples == 1:
-        raise click.UsageError("--samples 1 has no spread; give 0 or at least 2")
+        raise typer.BadParameter("--samples 1 has no spread; give 0 or at least 2")
     console = Console(quiet)
     summary = map_raster(source, raster, out, samples=samples, sd_step=sd_step, console=console)
     console.say(f"{out}: {summary['pixels']:,} pixels predicted")
@@ -141,7 +167,7 @@ def map_(
 _stage("report", "Write report.html from everything in the run folder.")
 
 
-@app.command()
+@command()
 def demo(
     plots: Annotated[
         Path | None,
@@ -163,29 +189,9 @@ def demo(
         print_summary(folder)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and leave with its exit code."""
-    code = _main(arguments)
-    sys.stdout.flush()
-    sys.exit(code)
-
-
-def _main(arguments: list[str] | None) -> int:
-    try:
-        result = app(arguments, standalone_mode=False)
-    except SpatioformerError as error:
-        print(f"spatioformer: {error}", file=sys.stderr)
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        print(
-            "spatioformer: interrupted; what was finished is kept, the same command continues",
-            file=sys.stderr,
-        )
-        return 130
-    return result if isinstance(result, int) else 0
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; usage errors are typer's, exit code 2."""
+    app(arguments)
 
 
 if __name__ == "__main__":

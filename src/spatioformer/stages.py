@@ -123,7 +123,7 @@ def chips(run: "Run") -> str:
     )
     with writing(run.folder / "rejected.csv") as part:
         pd.concat([rejected, own], ignore_index=True).to_csv(part, index=False)
-    read = read_json(run.folder / "plots.json")["rows_read"]
+    read = read_json(run.folder / "plots.json")["read"]
     share, limit = (len(rejected) + len(own)) / max(read, 1), run.config.plots.max_rejected
     if share > limit:
         commonest = own["reason"].mode()[0] if len(own) else rejected["reason"].mode()[0]

@@ -6,7 +6,7 @@ NaN is the warper's way of leaving pixels out of its weights; it ends in an expl
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError
-from spatioformer.geo.grid import Grid
+from spatioformer.geo.grid import LONLAT, Grid
 
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
 REDUCTIONS = ("mean", "sum", "min", "max")
@@ -151,6 +151,10 @@ class OpenLayer:
         )
         return out
 
+    def read_all(self) -> np.ndarray:
+        """The whole raster on its own grid, as `read`."""
+        return self._read_padded(Window(0, 0, self.grid.width, self.grid.height))
+
     def _aligned_window(self, window: Window, grid: Grid) -> Window | None:
         """The same window in source pixels when both grids share one lattice, else None."""
         if grid.crs != self.grid.crs:
@@ -241,7 +245,9 @@ def open_layer(layer: Layer):
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
     if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
         with _netcdf(layer) as dataset:
-            yield OpenLayer(layer, dataset, Grid.of(dataset))
+            # The values are in their final units already.
+            plain = replace(layer, scale=None, offset=None, nodata=None)
+            yield OpenLayer(plain, dataset, Grid.of(dataset))
         return
     try:
         dataset = _open(layer.path)
@@ -254,7 +260,7 @@ def open_layer(layer: Layer):
         yield OpenLayer(layer, dataset, _grid(layer, dataset))
 
 
-def _open(path: Path) -> DatasetReader:
+def _open(path: Path | str) -> DatasetReader:
     import warnings
 
     with warnings.catch_warnings():
@@ -283,67 +289,62 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
 
 @contextmanager
 def _netcdf(layer: Layer):
-    """A NetCDF variable as an in-memory raster: north up, longitudes -180 to 180."""
-    import xarray as xr
-
+    """A NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
     try:
-        source = xr.open_dataset(layer.path, decode_timedelta=False)
-    except (OSError, ValueError) as error:
+        with _open(layer.path) as container:
+            variables = [name.rpartition(":")[2] for name in container.subdatasets]
+        source = _open(
+            f"netcdf:{layer.path}:{_variable(layer, variables)}"
+            if variables
+            else f"netcdf:{layer.path}"
+        )
+    except RasterioIOError as error:
         raise unreadable(layer.path, error) from error
     with source:
-        name = layer.variable
-        grids = [v for v in source.data_vars if source[v].ndim >= 2]
-        if name is None and len(grids) == 1:
-            name = grids[0]
-        if name not in source.data_vars:
-            raise ImageryError(
-                f"layer {layer.name}: variable {layer.variable!r} is not in {layer.path}; set "
-                f"`variable` to one of {', '.join(map(str, grids))}"
-            )
-        values, transform = _as_raster(source[name], layer)
+        values = OpenLayer(
+            replace(layer, bands=None, band_names=None, categorical=False),
+            source,
+            Grid(LONLAT, source.transform, *source.shape),
+        )
+        data = values.read_all()
+        transform, crs = source.transform, layer.crs or source.crs or LONLAT
+    if layer.reduce is not None:
+        data = getattr(np, f"nan{layer.reduce}")(data, axis=0, keepdims=True, dtype=np.float64)
+    if CRS.from_user_input(crs).is_geographic:
+        data, transform = _westward(data, transform)
     profile = {
         "driver": "GTiff",
         "dtype": "float32",
-        "count": values.shape[0],
+        "count": len(data),
         "nodata": np.nan,
-        "height": values.shape[1],
-        "width": values.shape[2],
+        "height": data.shape[1],
+        "width": data.shape[2],
         "transform": transform,
-        "crs": layer.crs or "EPSG:4326",
+        "crs": CRS.from_user_input(crs).to_wkt(),
     }
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
-            dataset.write(values)
+            dataset.write(data.astype(np.float32))
         with memory.open() as dataset:
             yield dataset
 
 
-def _as_raster(array, layer: Layer) -> tuple[np.ndarray, Affine]:
-    lon, lat = (
-        next((d for d in array.dims if str(d).lower() in names), None)
-        for names in (("lon", "longitude", "x"), ("lat", "latitude", "y"))
-    )
-    if lon is None or lat is None:
+def _variable(layer: Layer, variables: list[str]) -> str:
+    if layer.variable not in variables:
         raise ImageryError(
-            f"layer {layer.name}: variable {array.name} of {layer.path} has dimensions "
-            f"{', '.join(map(str, array.dims))}; two of them must be lon and lat (or x and y)"
+            f"layer {layer.name}: variable {layer.variable!r} is not in {layer.path}; set "
+            f"`variable` to one of {', '.join(variables)}"
         )
-    others = [d for d in array.dims if d not in (lon, lat)]
-    if layer.reduce is not None and others:
-        array = getattr(array, layer.reduce)(dim=others)
-        others = []
-    if str(lon).lower() != "x":
-        array = array.assign_coords({lon: (array[lon].astype(float) + 180) % 360 - 180})
-    array = array.sortby(lon).sortby(lat, ascending=False).transpose(*others, lat, lon)
-    x, y = (array[d].values.astype(float) for d in (lon, lat))
-    for axis in (x, y):
-        steps = np.diff(axis)
-        if len(axis) < 2 or not np.allclose(steps, steps[0], rtol=1e-3):
-            raise ImageryError(
-                f"layer {layer.name}: the coordinates of {layer.path} are not evenly spaced; "
-                "regrid the file first"
-            )
-    # Cell centres in the file, edges in the transform.
-    dx, dy = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
-    transform = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
-    return array.values.reshape(-1, len(y), len(x)).astype(np.float32), transform
+    return layer.variable
+
+
+def _westward(data: np.ndarray, transform: Affine) -> tuple[np.ndarray, Affine]:
+    """Columns east of 180 degrees moved to the west, so that longitudes run from -180 to 180."""
+    centres = transform.c + transform.a * (np.arange(data.shape[2]) + 0.5)
+    moved = int((centres >= 180).sum())
+    if moved in (0, len(centres)):
+        return data, transform * Affine.translation(-360 / transform.a if moved else 0, 0)
+    first = len(centres) - moved
+    rolled = np.concatenate([data[:, :, first:], data[:, :, :first]], axis=2)
+    west = centres[first] - 360 - transform.a / 2
+    return rolled, Affine(transform.a, 0, west, 0, transform.e, transform.f)
