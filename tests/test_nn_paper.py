@@ -447,5 +447,5 @@ class TestCNN:
         with pytest.raises(ModelError, match=r"missing: cnn_layers.2.running_var; misshapen: cnn"):
             PaperCNN.from_published(state)
         state["feedforward.1.weight"] = torch.zeros(4, 8 * 3)
-        with pytest.raises(ModelError, match="24 inputs after 8 filters fits no square patch"):
+        with pytest.raises(ModelError, match="24 inputs after 8 filters is not square"):
             PaperCNN.from_published(state)

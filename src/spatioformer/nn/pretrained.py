@@ -1,22 +1,27 @@
-"""Weights that others trained: strict reading, and the sentences that name what does not fit."""
+"""Reading and writing weights on disk: `torch.save` checkpoints and Hugging Face folders.
 
+Nothing that is read is run: pickles only with `weights_only=True`, folders only as safetensors.
+"""
+
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from spatioformer.errors import ModelError
+from spatioformer.files import write_json, writing
 
-NAMED = 4  # how many tensor names a message lists before it counts the rest
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def read_checkpoint(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
     """A flat state dict from a `torch.save` file, or from a mapping of tensors or numpy arrays.
-
-    Files are read with `weights_only=True`: nothing in them is run.
 
     Raises:
         ModelError: the file is missing, unreadable, or holds anything but named tensors.
@@ -24,7 +29,7 @@ def read_checkpoint(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]
     if isinstance(source, Mapping):
         state, name = source, "the state dict"
     else:
-        state, name = _load(Path(source)), str(source)
+        state, name = _unpickle(Path(source)), str(source)
     if not isinstance(state, Mapping):
         raise ModelError(f"{name} holds a {type(state).__name__}; save a flat state dict instead")
     try:
@@ -35,7 +40,7 @@ def read_checkpoint(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]
         ) from error
 
 
-def _load(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -46,45 +51,93 @@ def _load(path: Path) -> Any:
         ) from error
 
 
-def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], model: str) -> None:
-    """Compare names and shapes of two state dicts.
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
 
     Raises:
-        ModelError: one sentence that names each missing, unexpected and misshapen tensor.
+        ModelError: the file is missing, truncated or of another format.
     """
-    misshapen = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in found and found[name].shape != tensor.shape
-    ]
-    troubles = {
-        "missing": [name for name in expected if name not in found],
-        "unexpected": [name for name in found if name not in expected],
-        "misshapen": misshapen,
-    }
-    said = "; ".join(f"{what}: {_listed(names)}" for what, names in troubles.items() if names)
-    if said:
-        raise ModelError(f"the weights do not fit {model} ({said}); give a checkpoint made for it")
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path} does not exist; only safetensors are read, so convert other weights first"
+        ) from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"{path} cannot be read as safetensors ({error}); fetch or save it again"
+        ) from error
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
-
-
-def tensor_of(state: Mapping[str, Tensor], name: str, dims: int, model: str) -> Tensor:
-    """The tensor called `name`, from which a size is about to be read.
+def write_weights(path: str | Path, state: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file whole or not at all.
 
     Raises:
-        ModelError: it is missing or does not have `dims` dimensions.
+        OutputError: the file cannot be written.
     """
-    if name not in state:
+    # Not save_file: its failures are no OSError, so a full disk would have no name.
+    content = safetensors.torch.save(dict(state), metadata={"format": "pt"})
+    with writing(path) as part:
+        part.write_bytes(content)
+
+
+def read_folder(folder: str | Path, model_type: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and tensors of a Hugging Face model folder.
+
+    Args:
+        folder: holds config.json and model.safetensors.
+        model_type: what the configuration must call itself, such as "gpt2".
+
+    Raises:
+        ModelError: a file is missing or unreadable, or the model is of another type.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(
-            f"the weights do not fit {model} (missing: {name}); give a checkpoint made for it"
-        )
-    if state[name].ndim != dims:
+            f"{path} cannot be read ({error}); give a folder with {CONFIG} and {WEIGHTS}"
+        ) from error
+    found = config.get("model_type") if isinstance(config, dict) else None
+    if found != model_type:
         raise ModelError(
-            f"the weights do not fit {model} (misshapen: {name} {tuple(state[name].shape)} instead "
-            f"of {dims} dimensions); give a checkpoint made for it"
+            f"{folder} holds a model of type {found!r}; give one of type {model_type!r}"
         )
-    return state[name]
+    return config, read_weights(Path(folder) / WEIGHTS)
+
+
+def write_folder(
+    folder: str | Path, config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> None:
+    """Write a Hugging Face model folder, the counterpart of `read_folder`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    write_weights(Path(folder) / WEIGHTS, state)
+    write_json(Path(folder) / CONFIG, config)
+
+
+def setting(config: Mapping[str, Any], key: str, model: str) -> Any:
+    """A setting that a configuration must have.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if key not in config:
+        raise ModelError(f"the configuration of {model} lacks {key!r}; give a complete {CONFIG}")
+    return config[key]
+
+
+def activation_of(name: str, known: Mapping[str, str], model: str) -> str:
+    """Our name of an activation.
+
+    Raises:
+        ModelError: `known` does not have it.
+    """
+    if name not in known:
+        raise ModelError(
+            f"{model} with activation {name!r} is not supported; "
+            f"choose a model with one of {', '.join(sorted(known))}"
+        )
+    return known[name]

@@ -10,13 +10,26 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
-from spatioformer.nn.pretrained import check_tensors, read_checkpoint, tensor_of
+from spatioformer.nn.layouts import Layout
+from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.spatioformer import check_chips, check_patch
 
-MODEL = "the published CNN"
 CONVOLUTIONS = 3
 LOST = 2 * CONVOLUTIONS  # rows and columns that unpadded 3 x 3 convolutions take off
+PUBLISHED = Layout(
+    model="the published CNN",
+    tensors={
+        f"convolutions.{i}.{statistic}": f"cnn_layers.{i}.{statistic}"
+        for i in (2, 5, 8)
+        for statistic in ("running_mean", "running_var", "num_batches_tracked")
+    },
+    modules={
+        **{f"convolutions.{i}": f"cnn_layers.{i}" for i in (0, 2, 3, 5, 6, 8)},
+        # Their head begins with the flattening.
+        "head.0": "feedforward.1",
+        "head.1": "feedforward.2",
+    },
+)
 
 
 class PaperCNN(nn.Module):
@@ -89,8 +102,8 @@ class PaperCNN(nn.Module):
             ModelError: the file cannot be read, or a tensor is missing, unexpected or misshapen.
         """
         state = read_checkpoint(source)
-        first = tensor_of(state, "cnn_layers.0.weight", 4, MODEL)
-        head = tensor_of(state, "feedforward.1.weight", 2, MODEL)
+        first = PUBLISHED.tensor(state, "cnn_layers.0.weight", dims=4)
+        head = PUBLISHED.tensor(state, "feedforward.1.weight", dims=2)
         filters, bands = first.shape[:2]
         model = cls(
             patch=_patch_of(head.shape[1], filters),
@@ -98,29 +111,21 @@ class PaperCNN(nn.Module):
             filters=filters,
             head_hidden=len(head),
         ).to(first.dtype)
-        ours = model.state_dict()
-        check_tensors(state, {_published(name): tensor for name, tensor in ours.items()}, MODEL)
-        model.load_state_dict({name: state[_published(name)] for name in ours})
+        PUBLISHED.load(model, state)
         return model
 
     def to_published(self) -> dict[str, Tensor]:
         """A state dict under the published names, copied; `torch.save` it to share it."""
-        return {_published(name): tensor.clone() for name, tensor in self.state_dict().items()}
-
-
-def _published(name: str) -> str:
-    """Our parameter name -> theirs; their head begins with the flattening."""
-    part, number, kind = name.split(".")
-    if part == "convolutions":
-        return f"cnn_layers.{number}.{kind}"
-    return f"feedforward.{int(number) + 1}.{kind}"
+        return PUBLISHED.export(self)
 
 
 def _patch_of(inputs: int, filters: int) -> int:
+    """P from the inputs of the head.
+
+    Raises:
+        ModelError: no P gives that many inputs.
+    """
     side = round((inputs / filters) ** 0.5)
     if side * side * filters != inputs:
-        raise ModelError(
-            f"a head of {inputs} inputs after {filters} filters fits no square patch; "
-            f"give a checkpoint of {MODEL}"
-        )
+        raise PUBLISHED.misfit(f"a head of {inputs} inputs after {filters} filters is not square")
     return side + LOST

@@ -8,6 +8,7 @@ Large-Scale Plant Species Richness Prediction", IEEE TGRS 63, arXiv 2410.19256.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,28 @@ from torch import Tensor, nn
 
 from spatioformer.errors import ModelError
 from spatioformer.nn.geolocation import PaperGeolocation
-from spatioformer.nn.pretrained import check_tensors, read_checkpoint, tensor_of
+from spatioformer.nn.layouts import Layout
+from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
-MODEL = "the published Spatioformer"
 LAMBDA = "geolocation_encoder.lmd"
+PUBLISHED = Layout(
+    model="the published Spatioformer",
+    tensors={"class_token": "independent"},
+    modules={"embedding": "encoder", "head.0": "feedforward.0", "head.1": "feedforward.1"},
+    their_block="transformer_encoder.layers.{}",
+    block_modules={
+        "attention.out": "self_attn.out_proj",
+        "mlp.up": "linear1",
+        "mlp.down": "linear2",
+        "attention_norm": "norm1",
+        "mlp_norm": "norm2",
+    },
+    block_tensors={
+        "attention.qkv.weight": "self_attn.in_proj_weight",
+        "attention.qkv.bias": "self_attn.in_proj_bias",
+    },
+)
 
 
 class PaperSpatioformer(nn.Module):
@@ -162,59 +180,43 @@ class PaperSpatioformer(nn.Module):
             ModelError: the file cannot be read, or a tensor is missing, unexpected or misshapen.
         """
         state = read_checkpoint(source)
-        embedding = tensor_of(state, "encoder.weight", 2, MODEL)
+        layers = PUBLISHED.layers(state)
+        embedding = PUBLISHED.tensor(state, "encoder.weight", dims=2)
+        head = PUBLISHED.tensor(state, "feedforward.0.weight", dims=2)
+        mlp = PUBLISHED.tensor(state, "transformer_encoder.layers.0.linear1.weight", dims=2)
         width, bands = embedding.shape
-        head = tensor_of(state, "feedforward.0.weight", 2, MODEL)
         location_weight = 10000.0
         if geolocation or LAMBDA in state:
-            location_weight = tensor_of(state, LAMBDA, 0, MODEL).item()
+            location_weight = PUBLISHED.tensor(state, LAMBDA, dims=0).item()
         if not geolocation:
             state.pop(LAMBDA, None)
-        mlp = tensor_of(state, "transformer_encoder.layers.0.linear1.weight", 2, MODEL)
-        numbers = [name.split(".")[2] for name in state if name.startswith("transformer_encoder.l")]
         model = cls(
             patch=_patch_of(head.shape[1], width),
             bands=bands,
             width=width,
             heads=heads,
-            layers=len(set(numbers)),
+            layers=layers,
             mlp_hidden=len(mlp),
             head_hidden=len(head),
             geolocation=geolocation,
             base=base,
             location_weight=location_weight,
         ).to(embedding.dtype)
-        ours = model.state_dict()
-        names = {theirs: mine for mine, theirs in model._published_names().items()}
-        check_tensors(state, {theirs: ours[mine] for theirs, mine in names.items()}, MODEL)
-        model.load_state_dict({mine: state[theirs] for theirs, mine in names.items()})
+        model._layout().load(model, state, layers)
         return model
 
     def to_published(self) -> dict[str, Tensor]:
         """A state dict under the published names, copied; `torch.save` it to share it."""
-        ours = self.state_dict()
-        state = {theirs: ours[mine].clone() for mine, theirs in self._published_names().items()}
-        unused = torch.tensor(self.config["location_weight"], dtype=self.class_token.dtype)
-        return {LAMBDA: unused} | state
+        state = self._layout().export(self, self.config["layers"])
+        if self.geolocation is None:
+            unused = self.config["location_weight"]
+            state[LAMBDA] = torch.tensor(unused, dtype=self.class_token.dtype)
+        return state
 
-    def _published_names(self) -> dict[str, str]:
-        """Our parameter names -> theirs."""
-        names = {"class_token": "independent"}
-        if self.geolocation is not None:
-            names["geolocation.weight"] = LAMBDA
-        for kind in ("weight", "bias"):
-            names[f"embedding.{kind}"] = f"encoder.{kind}"
-            for i in range(self.config["layers"]):
-                ours, theirs = f"transformer.blocks.{i}", f"transformer_encoder.layers.{i}"
-                names[f"{ours}.attention.qkv.{kind}"] = f"{theirs}.self_attn.in_proj_{kind}"
-                names[f"{ours}.attention.out.{kind}"] = f"{theirs}.self_attn.out_proj.{kind}"
-                names[f"{ours}.mlp.up.{kind}"] = f"{theirs}.linear1.{kind}"
-                names[f"{ours}.mlp.down.{kind}"] = f"{theirs}.linear2.{kind}"
-                names[f"{ours}.attention_norm.{kind}"] = f"{theirs}.norm1.{kind}"
-                names[f"{ours}.mlp_norm.{kind}"] = f"{theirs}.norm2.{kind}"
-            for i in range(2):
-                names[f"head.{i}.{kind}"] = f"feedforward.{i}.{kind}"
-        return names
+    def _layout(self) -> Layout:
+        if self.geolocation is None:
+            return PUBLISHED
+        return replace(PUBLISHED, tensors={**PUBLISHED.tensors, "geolocation.weight": LAMBDA})
 
 
 def check_patch(patch: int, smallest: int) -> None:
@@ -246,8 +248,5 @@ def _patch_of(inputs: int, width: int) -> int:
     """
     patch = round(max(inputs / width - 1, 0) ** 0.5)
     if (patch * patch + 1) * width != inputs:
-        raise ModelError(
-            f"a head of {inputs} inputs at width {width} fits no square patch; "
-            f"give a checkpoint of {MODEL}"
-        )
+        raise PUBLISHED.misfit(f"a head of {inputs} inputs at width {width} fits no square patch")
     return patch
