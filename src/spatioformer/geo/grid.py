@@ -63,7 +63,7 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) of the outer edges, in units of the grid's own CRS."""
-        corners = [self.transform * c for c in self._corners]
+        corners = [self.transform @ c for c in self._corners]
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
@@ -117,9 +117,10 @@ class Grid:
             x = np.where((x >= left) & (x < left + 360), x, (x - left) % 360 + left)
         else:
             x, y = self._from_lonlat.transform(x, y)
+        placed = np.isfinite(x) & np.isfinite(y)
+        x, y = np.where(placed, x, 0), np.where(placed, y, 0)
         a, b, c, d, e, f = (~self.transform)[:6]
         cols, rows = np.floor(a * x + b * y + c), np.floor(d * x + e * y + f)
-        placed = np.isfinite(rows) & np.isfinite(cols)
         return (
             np.where(placed, rows, -1).astype(np.int64),
             np.where(placed, cols, -1).astype(np.int64),
@@ -159,4 +160,4 @@ class Grid:
                 f"{[round(v, 3) for v in self.region]}; give a region inside it"
             )
         shift = Affine.translation(first_col, first_row)
-        return Grid(self.crs, self.transform * shift, height, width)
+        return Grid(self.crs, self.transform @ shift, height, width)

@@ -16,7 +16,8 @@ from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import from_bounds
-from rasterio.warp import Resampling, reproject, transform_bounds
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import Resampling, transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError
@@ -130,36 +131,55 @@ class OpenLayer:
         aligned = self._aligned_window(window, grid)
         if aligned is not None:
             return self._read_padded(aligned)
-        default = "mode" if self.layer.categorical else "bilinear"
-        method = Resampling[self.layer.resampling or default]
-        transform = grid.transform * Affine.translation(window.col_off, window.row_off)
-        out = np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
         source = self._source_window(window, grid)
         if source is None:
-            return out
-        reproject(
+            return np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
+        default = "mode" if self.layer.categorical else "bilinear"
+        across, down = self._kernel_scale(grid)
+        part = _memory_raster(
             self._read_padded(source),
-            out,
-            src_transform=self.grid.transform * Affine.translation(source.col_off, source.row_off),
-            src_crs=self.grid.crs.to_wkt(),
-            src_nodata=np.nan,
-            dst_transform=transform,
-            dst_crs=grid.crs.to_wkt(),
-            dst_nodata=np.nan,
-            resampling=method,
-            tolerance=0,  # exact, so that a pixel's value does not depend on the block it is in
+            self.grid.transform @ Affine.translation(source.col_off, source.row_off),
+            self.grid.crs,
         )
-        return out
+        with (
+            part as dataset,
+            WarpedVRT(
+                dataset,
+                crs=grid.crs.to_wkt(),
+                transform=grid.transform @ Affine.translation(window.col_off, window.row_off),
+                height=window.height,
+                width=window.width,
+                nodata=np.nan,
+                resampling=Resampling[self.layer.resampling or default],
+                # Exact positions and one kernel width for the whole grid, so that a pixel's
+                # value does not depend on the block it is made in.
+                tolerance=1e-7,
+                XSCALE=str(across),
+                YSCALE=str(down),
+            ) as warped,
+        ):
+            return warped.read()
 
     def read_all(self) -> np.ndarray:
         """The whole raster on its own grid, as `read`."""
         return self._read_padded(Window(0, 0, self.grid.width, self.grid.height))
 
+    def _kernel_scale(self, grid: Grid) -> tuple[float, float]:
+        """Target pixels a source pixel, across and down, at most 1: the kernel of GDAL's XSCALE.
+
+        Taken over the whole grid; left to itself, GDAL takes it from each block anew.
+        """
+        window = self._source_pixels(Window(0, 0, grid.width, grid.height), grid)
+        if window is None:
+            return 1.0, 1.0
+        c0, r0, c1, r1 = window
+        return min(1.0, grid.width / (c1 - c0)), min(1.0, grid.height / (r1 - r0))
+
     def _aligned_window(self, window: Window, grid: Grid) -> Window | None:
         """The same window in source pixels when both grids share one lattice, else None."""
         if grid.crs != self.grid.crs:
             return None
-        step = ~self.grid.transform * grid.transform
+        step = ~self.grid.transform @ grid.transform
         shift = np.array([step.c, step.f])
         same = np.allclose([step.a, step.b, step.d, step.e], [1, 0, 0, 1], rtol=0, atol=1e-9)
         if not same or np.abs(shift - np.round(shift)).max() > 1e-4:
@@ -169,9 +189,22 @@ class OpenLayer:
 
     def _source_window(self, window: Window, grid: Grid) -> Window | None:
         """Source pixels that bear on a window of another grid, or None where they do not meet."""
+        pixels = self._source_pixels(window, grid)
+        if pixels is None:
+            return None
+        c0, r0, c1, r1 = pixels
+        ratio = max((c1 - c0) / window.width, (r1 - r0) / window.height, 1)
+        margin = math.ceil(3 * ratio) + 2  # the widest kernel, cubic, reaches two target pixels
+        c0, r0 = max(0, math.floor(c0) - margin), max(0, math.floor(r0) - margin)
+        c1 = min(self.grid.width, math.ceil(c1) + margin)
+        r1 = min(self.grid.height, math.ceil(r1) + margin)
+        return Window(c0, r0, c1 - c0, r1 - r0) if c1 > c0 and r1 > r0 else None
+
+    def _source_pixels(self, window: Window, grid: Grid) -> tuple[float, ...] | None:
+        """A window of another grid in source pixels: (left, top, right, bottom) edges."""
         part = Grid(
             grid.crs,
-            grid.transform * Affine.translation(window.col_off, window.row_off),
+            grid.transform @ Affine.translation(window.col_off, window.row_off),
             window.height,
             window.width,
         )
@@ -181,16 +214,10 @@ class OpenLayer:
             )
         except RasterioError:
             return None
-        corners = [~self.grid.transform * c for c in ((left, top), (right, bottom))]
-        (c0, c1), (r0, r1) = (sorted(v) for v in zip(*corners, strict=True))
-        if not all(map(math.isfinite, (c0, c1, r0, r1))):
-            return None
-        ratio = max((c1 - c0) / window.width, (r1 - r0) / window.height, 1)
-        margin = math.ceil(3 * ratio) + 2  # the widest kernel, cubic, reaches two target pixels
-        c0, r0 = max(0, math.floor(c0) - margin), max(0, math.floor(r0) - margin)
-        c1 = min(self.grid.width, math.ceil(c1) + margin)
-        r1 = min(self.grid.height, math.ceil(r1) + margin)
-        return Window(c0, r0, c1 - c0, r1 - r0) if c1 > c0 and r1 > r0 else None
+        corners = [~self.grid.transform @ c for c in _box(left, bottom, right, top)]
+        columns, rows = zip(*corners, strict=True)
+        edges = min(columns), min(rows), max(columns), max(rows)
+        return edges if all(map(math.isfinite, edges)) else None
 
     def _read_padded(self, window: Window) -> np.ndarray:
         """Scaled source values on a window that may reach over the edge (NaN there)."""
@@ -224,6 +251,11 @@ class OpenLayer:
             )
             out[i] = np.where(valid, raw[i] * scale + offset, np.nan)
         return out
+
+
+def _box(left: float, bottom: float, right: float, top: float) -> list[tuple[float, float]]:
+    """The four corners, all of them, since a rotated raster turns them."""
+    return [(left, bottom), (left, top), (right, bottom), (right, top)]
 
 
 def unreadable(path: Path, error: Exception) -> ImageryError:
@@ -312,6 +344,13 @@ def _netcdf(layer: Layer):
         data = getattr(np, f"nan{layer.reduce}")(data, axis=0, keepdims=True, dtype=np.float64)
     if CRS.from_user_input(crs).is_geographic:
         data, transform = _westward(data, transform)
+    with _memory_raster(data, transform, CRS.from_user_input(crs)) as dataset:
+        yield dataset
+
+
+@contextmanager
+def _memory_raster(data: np.ndarray, transform: Affine, crs: CRS):
+    """An array (band, y, x) as an open raster with NaN for nodata."""
     profile = {
         "driver": "GTiff",
         "dtype": "float32",
@@ -320,7 +359,7 @@ def _netcdf(layer: Layer):
         "height": data.shape[1],
         "width": data.shape[2],
         "transform": transform,
-        "crs": CRS.from_user_input(crs).to_wkt(),
+        "crs": crs.to_wkt(),
     }
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
@@ -343,7 +382,7 @@ def _westward(data: np.ndarray, transform: Affine) -> tuple[np.ndarray, Affine]:
     centres = transform.c + transform.a * (np.arange(data.shape[2]) + 0.5)
     moved = int((centres >= 180).sum())
     if moved in (0, len(centres)):
-        return data, transform * Affine.translation(-360 / transform.a if moved else 0, 0)
+        return data, transform @ Affine.translation(-360 / transform.a if moved else 0, 0)
     first = len(centres) - moved
     rolled = np.concatenate([data[:, :, first:], data[:, :, :first]], axis=2)
     west = centres[first] - 360 - transform.a / 2
