@@ -29,7 +29,7 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point():
-            lowest = 0.5 if name.endswith("running_var") else -0.4
+            lowest = 0.5 if name.endswith("running_var") else -0.5
             draw = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + lowest
             tensor.copy_(draw)
     return module

@@ -1,15 +1,25 @@
-"""Networks: torch only; no raster, no table, no file path."""
+"""Networks: torch only; no raster and no table."""
 
 from spatioformer.nn.geolocation import PaperGeolocation
+from spatioformer.nn.gpt import GPT
 from spatioformer.nn.rivals import PaperCNN
+from spatioformer.nn.rollout import attention_rollout
+from spatioformer.nn.seq2seq import Seq2Seq
 from spatioformer.nn.spatioformer import PaperSpatioformer
+from spatioformer.nn.text_encoder import TextEncoder
 from spatioformer.nn.transformer import BlockConfig, Pattern, Transformer
+from spatioformer.nn.vit import ViT
 
 __all__ = [
+    "GPT",
     "BlockConfig",
     "PaperCNN",
     "PaperGeolocation",
     "PaperSpatioformer",
     "Pattern",
+    "Seq2Seq",
+    "TextEncoder",
     "Transformer",
+    "ViT",
+    "attention_rollout",
 ]

@@ -118,15 +118,19 @@ def write_folder(
     write_json(Path(folder) / CONFIG, config)
 
 
-def setting(config: Mapping[str, Any], key: str, model: str) -> Any:
-    """A setting that a configuration must have.
+def size(config: Mapping[str, Any], key: str, model: str) -> int:
+    """A whole number above 0 that a configuration must have.
 
     Raises:
         ModelError: it does not.
     """
-    if key not in config:
-        raise ModelError(f"the configuration of {model} lacks {key!r}; give a complete {CONFIG}")
-    return config[key]
+    value = config.get(key)
+    if type(value) is not int or value < 1:
+        raise ModelError(
+            f"the configuration of {model} has {key} = {value!r}; give a {CONFIG} in which it is a "
+            "whole number above 0"
+        )
+    return value
 
 
 def activation_of(name: str, known: Mapping[str, str], model: str) -> str:

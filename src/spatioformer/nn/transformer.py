@@ -68,6 +68,33 @@ class Pattern(NamedTuple):
     weights: Float[Tensor, "B H T S"]  # softmax over S of the masked scores; rows sum to 1
 
 
+class Past:
+    """Keys and values that one causal layer computed for the tokens it has seen.
+
+    It serves generation: no gradient flows through it.
+
+    Args:
+        capacity: C, how many tokens it can hold.
+    """
+
+    def __init__(self, capacity: int):
+        self.capacity = capacity
+        self.length = 0
+
+    def append(
+        self, k: Float[Tensor, "B H T K"], v: Float[Tensor, "B H T K"]
+    ) -> tuple[Float[Tensor, "B H S K"], Float[Tensor, "B H S K"]]:
+        """Add the newest tokens; returns all S tokens up to now, as views."""
+        if self.length == 0:
+            B, H, _, K = k.shape
+            self._keys = k.new_empty(B, H, self.capacity, K)
+            self._values = v.new_empty(B, H, self.capacity, K)
+        start, self.length = self.length, self.length + k.shape[2]
+        self._keys[:, :, start : self.length] = k.detach()
+        self._values[:, :, start : self.length] = v.detach()
+        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(K)) V.
 
@@ -91,18 +118,24 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        valid: Bool[Tensor, "B T"] | None = None,
+        valid: Bool[Tensor, "B S"] | None = None,
         record: list[Pattern] | None = None,
+        past: Past | None = None,
+        source: Float[Tensor, "B S D"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Mix the tokens of `x`.
+        """Mix the tokens of `x`, or of `source` into `x`.
 
         Args:
-            x: the tokens.
-            valid: False marks padding, which no token looks at; every token must be left with
-                at least one key it may see.
+            x: the tokens that look.
+            valid: False marks padding among the tokens looked at; every token must be left with
+                at least one that it may see.
             record: a list to which this layer's Pattern is appended.
+            past: tokens that stand before `x`, which it joins.
+            source: the tokens looked at (cross-attention), when they are not `x`.
         """
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self._project(x, source)
+        if past is not None:
+            k, v = past.append(k, v)
         mask = None if valid is None else valid[:, None, None, :]  # (B, 1, 1, S)
         if record is not None or (self.dropout.active and x.device.type == "cpu"):
             mixed = self._attend_written_out(q, k, v, mask, record)
@@ -110,10 +143,28 @@ class Attention(nn.Module):
             mixed = self._attend_fused(q, k, v, mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, H, T, K) -> (B, T, D)
 
+    def _project(self, x: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, K), keys and values (B, H, S, K)."""
+        if source is None:
+            return self._split(self.qkv(x), 3)
+        width = x.shape[-1]
+        weights = self.qkv.weight.split([width, 2 * width])
+        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split([width, 2 * width])
+        (q,) = self._split(F.linear(x, weights[0], biases[0]), 1)
+        k, v = self._split(F.linear(source, weights[1], biases[1]), 2)
+        return q, k, v
+
+    def _split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """(B, T, parts * H * K) -> parts x (B, H, T, K)."""
+        return projected.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+
     def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        is_causal = self.causal and mask is None
-        if self.causal and not is_causal:
-            mask = mask & _causal_mask(q, k)
+        # A single query is the newest token and sees all; torch's own causal mask would align the
+        # first query with the first key, so it serves square patterns only.
+        causal = self.causal and q.shape[-2] > 1
+        is_causal = causal and mask is None and q.shape[-2] == k.shape[-2]
+        if causal and not is_causal:
+            mask = _causal_mask(q, k) if mask is None else mask & _causal_mask(q, k)
         p = self.dropout.p if self.dropout.active else 0.0
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, is_causal=is_causal)
 
@@ -174,14 +225,15 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        valid: Bool[Tensor, "B T"] | None = None,
+        valid: Bool[Tensor, "B S"] | None = None,
         record: list[Pattern] | None = None,
+        past: Past | None = None,
     ) -> Float[Tensor, "B T D"]:
         """One layer; the arguments are those of `Attention.forward`."""
         if self.pre_norm:
-            x = x + self.dropout(self.attention(self.attention_norm(x), valid, record))
+            x = x + self.dropout(self.attention(self.attention_norm(x), valid, record, past))
             return x + self.dropout(self.mlp(self.mlp_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, valid, record)))
+        x = self.attention_norm(x + self.dropout(self.attention(x, valid, record, past)))
         return self.mlp_norm(x + self.dropout(self.mlp(x)))
 
 
@@ -196,10 +248,11 @@ class Transformer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        valid: Bool[Tensor, "B T"] | None = None,
+        valid: Bool[Tensor, "B S"] | None = None,
         record: list[Pattern] | None = None,
+        past: list[Past] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """All layers; `record` receives one Pattern a layer."""
-        for block in self.blocks:
-            x = block(x, valid, record)
+        """All layers; `record` receives one Pattern a layer, `past` holds one Past a layer."""
+        for i, block in enumerate(self.blocks):
+            x = block(x, valid, record, None if past is None else past[i])
         return self.norm(x)
