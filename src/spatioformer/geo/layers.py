@@ -341,7 +341,7 @@ def _netcdf(layer: Layer):
         data = values.read_all()
         transform, crs = source.transform, layer.crs or source.crs or LONLAT
     if layer.reduce is not None:
-        data = getattr(np, f"nan{layer.reduce}")(data, axis=0, keepdims=True, dtype=np.float64)
+        data = getattr(np, f"nan{layer.reduce}")(data.astype(float), axis=0, keepdims=True)
     if CRS.from_user_input(crs).is_geographic:
         data, transform = _westward(data, transform)
     with _memory_raster(data, transform, CRS.from_user_input(crs)) as dataset:
