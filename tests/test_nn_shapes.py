@@ -64,3 +64,42 @@ def test_wrong_shapes_are_caught(nn):
         )
     with pytest.raises(jaxtyping.TypeCheckError):
         nn.PaperSpatioformer(3)(torch.rand(2, 3, 3, 6), *places(2, 5, 5))
+
+
+def test_gpt(nn):
+    model = nn.GPT(53, 17, 15, 3, 2, 7).eval()
+    past, ids = model.new_past(), torch.zeros(2, 5, dtype=torch.long)
+    assert model(ids).shape == (2, 5, 53)
+    assert model(ids, past).shape == model(ids, past).shape == (2, 5, 53)
+    assert model.generate(ids, 3, top_k=5, top_p=0.9).shape == (2, 3)
+
+
+def test_gpt_folder(nn, tmp_path):
+    nn.GPT(53, 17, 15, 3, 2, 7, positions="sinusoidal").save_pretrained(tmp_path)
+    assert nn.GPT.from_pretrained(tmp_path).positions(3, start=2).shape == (3, 15)
+
+
+def test_vit(nn, tmp_path):
+    model, patterns = nn.ViT((10, 15), 5, 1, 21, 7, 2, 11, 3), []
+    assert model(torch.rand(2, 1, 10, 15), patterns).shape == (2, 3)
+    assert model.position_similarity().shape == (2, 3, 2, 3)
+    assert nn.attention_rollout(patterns).shape == (2, 7, 7)
+    assert nn.ViT.from_timm(model.to_timm(), 7, (10, 15)).config["patch"] == 5
+    model.save_pretrained(tmp_path)
+    assert nn.ViT.from_pretrained(tmp_path).config["image"] == [10, 15]
+
+
+def test_text_encoder(nn, tmp_path):
+    model, ids = nn.TextEncoder(53, 17, 15, 3, 2, 7), torch.zeros(2, 5, dtype=torch.long)
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    assert model(ids, mask, ids).shape == model(ids, mask.long()).shape == (2, 5, 15)
+    assert model.sentences(ids, mask).shape == model.pool(model(ids)).shape == (2, 15)
+    model.save_pretrained(tmp_path)
+    assert nn.TextEncoder.from_pretrained(tmp_path).config == model.config
+
+
+def test_seq2seq(nn):
+    model = nn.Seq2Seq(53, 17, 15, 3, 2, 7)
+    source, target = torch.zeros(2, 5, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long)
+    assert model(source, target, torch.ones(2, 5, dtype=torch.bool)).shape == (2, 3, 53)
+    assert model.generate(source, 0, 4).shape == (2, 4)
