@@ -9,13 +9,16 @@ from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import cross_val_predict
 
 from spatioformer.errors import EvaluationError
+from spatioformer.evaluation import splits
 from spatioformer.evaluation.splits import (
     KM_PER_DEGREE,
+    BufferedKFold,
+    DegenerateFolds,
+    LeaveRegionOut,
     RandomKFold,
     SpatialBlockKFold,
-    deal,
-    sites,
 )
+from spatioformer.evaluation.units import deal, overlapping, sites
 
 
 def random_plots(seed: int, n: int = 120) -> np.ndarray:
@@ -32,10 +35,23 @@ SPLITTERS = [
     RandomKFold(4, seed=3),
     SpatialBlockKFold(4, size=2.0, seed=3),
     SpatialBlockKFold(4, size=150.0, unit="km", seed=3),
+    LeaveRegionOut(4, seed=3),
 ]
 
 
+def great_circle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kilometres between all pairs of lon/lat by the haversine formula, (n, m)."""
+    lon, lat = np.radians(a).T
+    lon2, lat2 = np.radians(b).T
+    h = (
+        np.sin((lat[:, None] - lat2) / 2) ** 2
+        + np.cos(lat)[:, None] * np.cos(lat2) * np.sin((lon[:, None] - lon2) / 2) ** 2
+    )
+    return 2 * 6371.01 * np.arcsin(np.sqrt(np.minimum(1, h)))
+
+
 @pytest.mark.parametrize("splitter", SPLITTERS, ids=repr)
+@pytest.mark.filterwarnings("ignore::spatioformer.evaluation.splits.DegenerateFolds")
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=15, deadline=None)
 def test_folds_are_a_partition_by_sites(splitter, seed):
@@ -57,6 +73,32 @@ def test_seed_decides_and_repeats(splitter):
     other = type(splitter)(**{**vars(splitter), "seed": 4})
     assert np.array_equal(splitter.assign(plots), again.assign(plots))
     assert not np.array_equal(splitter.assign(plots), other.assign(plots))
+
+
+def test_repeats_straddle_only_when_asked():
+    plots = random_plots(3)
+    train, test = next(RandomKFold(4, keep_sites=False).split(plots))
+    assert set(map(tuple, plots[train])) & set(map(tuple, plots[test]))
+
+
+def test_chips_overlap_when_both_axes_are_within_a_side():
+    side = 9.0
+    places = [[0, 0], [8, 8], [16, 8], [16, 17], [0, 9], [30, 0], [0, 0]]
+    # 0-1-2 chain; 4 only touches 0 but overlaps 1; 3 only touches 2; 5 is alone
+    assert overlapping(places, side).tolist() == [0, 0, 0, 1, 0, 2, 0]
+    with pytest.raises(EvaluationError, match="chip side 0 "):
+        overlapping(places, 0)
+
+
+def test_overlapping_chips_stay_in_one_fold():
+    rng = np.random.default_rng(0)
+    plots = rng.uniform(0, 10, (300, 2))
+    fold = SpatialBlockKFold(4, size=1.0).assign(plots, overlapping(plots, 0.1))
+    apart = np.abs(plots[:, None] - plots).max(axis=2)  # (n, n)
+    touching = (apart < 0.1) & (fold[:, None] != fold)
+    assert not touching.any()
+    alone = SpatialBlockKFold(4, size=1.0).assign(plots)
+    assert ((apart < 0.1) & (alone[:, None] != alone)).any()
 
 
 def test_sites_chain_places_and_groups():
@@ -106,12 +148,12 @@ def test_kilometre_tiles_keep_their_area():
     splitter = SpatialBlockKFold(2, size=200.0, unit="km")
     rng = np.random.default_rng(0)
     sphere = np.column_stack(
-        [rng.uniform(-180, 180, 400_000), np.degrees(np.arcsin(rng.uniform(-0.94, 0.94, 400_000)))]
-    )  # even in area between 70 S and 70 N, about 36 a tile
+        [rng.uniform(-180, 180, 100_000), np.degrees(np.arcsin(rng.uniform(-0.94, 0.94, 100_000)))]
+    )  # even in area between 70 S and 70 N, about 9 a tile
     tiles = splitter.tiles(sphere)
     counts = np.bincount(tiles)
     whole = counts[np.abs(np.bincount(tiles, sphere[:, 1]) / counts) < 65]
-    assert whole.mean() == pytest.approx(400_000 * 200**2 / (4 * np.pi * 6371.0088**2 * 0.94), 0.01)
+    assert whole.mean() == pytest.approx(100_000 * 200**2 / (4 * np.pi * 6371.0088**2 * 0.94), 0.02)
     assert whole.std() < 1.05 * np.sqrt(whole.mean())  # no more than chance
 
 
@@ -135,6 +177,71 @@ def test_tiles_are_balanced_in_plots():
     assert counts.max() - counts.min() <= 2
 
 
+@pytest.mark.filterwarnings("ignore::spatioformer.evaluation.splits.DegenerateFolds")
+@given(seed=st.integers(0, 2**32 - 1), distance=st.floats(1, 400))
+@settings(max_examples=15, deadline=None)
+def test_no_training_plot_lies_in_the_buffer(seed, distance):
+    plots = random_plots(seed)
+    inner = SpatialBlockKFold(4, size=2.0)
+    whole = list(inner.split(plots))
+    for fold, (train, test) in enumerate(BufferedKFold(inner, distance=distance).split(plots)):
+        assert np.array_equal(test, whole[fold][1])
+        nearest = great_circle(plots[whole[fold][0]], plots[test]).min(axis=1)
+        assert np.array_equal(train, whole[fold][0][nearest > distance])
+
+
+def test_buffer_in_projected_metres_and_standard_deviations():
+    line = np.column_stack([np.arange(10) * 1000.0, np.zeros(10)])
+    folds = BufferedKFold(RandomKFold(5, space="projected"), distance=1.0)
+    for train, test in folds.split(line):
+        assert np.abs(line[train, 0][:, None] - line[test, 0]).min() == 2000
+    features = np.column_stack([np.arange(10.0), np.arange(10.0) % 2])
+    standard = (features - features.mean(0)) / features.std(0, ddof=1)
+    for train, test in BufferedKFold(RandomKFold(5, space="feature"), distance=0.9).split(features):
+        assert np.linalg.norm(standard[train][:, None] - standard[test], axis=2).min() > 0.9
+
+
+def test_buffer_that_takes_too_much_warns_or_refuses():
+    line = np.column_stack([np.arange(20) * 0.1, np.zeros(20)])  # 11.1 km apart
+    halves = np.repeat(["west", "east"], 10)
+    sentence = r"a buffer of 70 leaves fold . only 4 of 10 training plots"
+    with pytest.warns(DegenerateFolds, match=sentence):
+        list(BufferedKFold(LeaveRegionOut(), distance=70).split(line, groups=halves))
+    strict = BufferedKFold(LeaveRegionOut(strict=True), distance=70)
+    with pytest.raises(EvaluationError, match=sentence):
+        list(strict.split(line, groups=halves))
+    with pytest.raises(EvaluationError, match="leaves fold 0 no training plot"):
+        list(BufferedKFold(LeaveRegionOut(), distance=8000).split(line, groups=halves))
+
+
+def test_named_regions_are_held_out_one_by_one():
+    plots = random_plots(5)[:40]
+    region = np.array(["north", "east", "south", "east"])[np.arange(40) % 4]
+    splitter = LeaveRegionOut()
+    folds = list(splitter.split(plots, groups=region))
+    assert splitter.get_n_splits(groups=region) == len(folds) == 3
+    assert [set(region[test]) for _, test in folds] == [{"north"}, {"east"}, {"south"}]
+    assert all(not set(region[train]) & set(region[test]) for train, test in folds)
+
+
+def test_compact_regions_are_found_without_names():
+    rng = np.random.default_rng(0)
+    # Two of the four clumps face each other across the antimeridian and are one region.
+    centres = np.array([[-179.0, 10], [179.0, 10], [0, 50], [60, -30]])
+    plots = np.repeat(centres, 25, axis=0) + rng.normal(0, 1, (100, 2))
+    plots[:, 0] = (plots[:, 0] + 180) % 360 - 180
+    region = LeaveRegionOut(3).assign(plots)
+    assert region.tolist() == [0] * 50 + [1] * 25 + [2] * 25
+
+
+def test_uneven_folds_warn_or_refuse():
+    plots = np.vstack([np.tile([[5.5, 5.5]], (50, 1)), [[7.5, 5.5]], [[9.5, 5.5]]])
+    with pytest.warns(DegenerateFolds, match="folds of 50, 1, 1 plots are uneven"):
+        SpatialBlockKFold(3).assign(plots)
+    with pytest.raises(EvaluationError, match="uneven"):
+        next(SpatialBlockKFold(3, strict=True).split(plots))
+
+
 def test_works_inside_scikit_learn():
     plots = random_plots(0)
     richness = np.arange(len(plots), dtype=float)
@@ -149,6 +256,8 @@ def test_works_inside_scikit_learn():
     [
         (RandomKFold(5), [[0, 0], [1, 1]], "2 plots make 2 separate site.* n_splits = 5"),
         (RandomKFold(2), [[3, 3]] * 9, "9 plots make 1 separate site"),
+        (LeaveRegionOut(2), [[3, 3]] * 9, "9 plots make 1 separate site"),
+        (BufferedKFold(3, distance=1), [[3, 3]] * 9, "9 plots make 1 separate site"),
         (SpatialBlockKFold(3), [[0.1, 0.1], [0.2, 0.2], [1.5, 0]], "2 tile.* of 1 degrees"),
         (SpatialBlockKFold(2), [[0, 0], [np.nan, 1]], "1 NaN"),
         (SpatialBlockKFold(2), [[-33.0, 151.0], [-34, 150]], r"row 0 \(-33, 151\) .*swap"),
@@ -171,6 +280,7 @@ def test_bad_plots_are_one_sentence(splitter, plots, sentence):
         ({"size": float("nan")}, "block size nan "),
         ({"unit": "miles"}, "'miles' is unknown"),
         ({"space": "flat"}, "'flat' is unknown"),
+        ({"space": "feature"}, "'feature' has no tiles"),
         ({"space": "projected"}, "use unit='km'"),
     ],
 )
@@ -179,9 +289,32 @@ def test_bad_settings_are_one_sentence(settings, sentence):
         SpatialBlockKFold(**settings)
 
 
-def test_groups_of_another_length_are_refused():
-    with pytest.raises(EvaluationError, match=r"groups of shape \(2,\) do not match 3 plots"):
-        RandomKFold(2).assign([[0, 0], [1, 1], [2, 2]], groups=[1, 2])
+@pytest.mark.parametrize(
+    ("splitter", "groups", "sentence"),
+    [
+        (RandomKFold(2), [1, 2], "groups have 2 rows where 3 are expected"),
+        (LeaveRegionOut(), ["a", "b", "c"], r"plots at \(0.0, 0.0\) lie in more than one region"),
+        (LeaveRegionOut(), ["a", "a", "a"], "all 3 plots lie in region a"),
+    ],
+)
+def test_bad_groups_are_one_sentence(splitter, groups, sentence):
+    with pytest.raises(EvaluationError, match=sentence):
+        splitter.assign([[0, 0], [1, 1], [0, 0]], groups=groups)
+
+
+@pytest.mark.parametrize("distance", [0, -1, float("nan")])
+def test_bad_buffers_are_one_sentence(distance):
+    with pytest.raises(EvaluationError, match="buffer distance"):
+        BufferedKFold(distance=distance)
+
+
+def test_block_folds_would_fail_if_tiles_were_ignored(monkeypatch):
+    """The partition test sees a splitter that forgets its tiles."""
+    plots = random_plots(1)
+    splitter = SpatialBlockKFold(4, size=2.0)
+    monkeypatch.setattr(splits.SpatialBlockKFold, "tiles", lambda self, X: np.arange(len(X)))
+    train, test = next(splitter.split(plots))
+    assert set(map(tuple, plots[train])) & set(map(tuple, plots[test]))
 
 
 def test_ausplots_visits_stay_with_their_site(data_dir):

@@ -1,1 +1,52 @@
-"""Scores, folds, applicability and intervals: numpy in, numpy out; no torch, no files."""
+"""Scores, folds, applicability and intervals: numpy in, numpy out; no torch, no files.
+
+For any scikit-learn user: `from spatioformer.evaluation import KNNDM, AreaOfApplicability`. Names
+are imported when first used, so that the package stays quick to import. See docs/evaluation.md.
+"""
+
+from typing import Any
+
+_DOORS = {
+    "applicability": ("AreaOfApplicability", "ExpectedError"),
+    "conformal": (
+        "Conformal",
+        "ConformalRegressor",
+        "LocalConformal",
+        "QuantilePair",
+        "RegionConformal",
+    ),
+    "distances": ("NeighbourDistances", "neighbour_distances"),
+    "intervals": (
+        "calibration_curve",
+        "crps",
+        "ensemble_bounds",
+        "interval_scores",
+        "interval_scores_by",
+        "quantile_bins",
+    ),
+    "knndm": ("KNNDM",),
+    "metrics": ("pearson", "scores"),
+    "units": ("overlapping", "sites"),
+    "splits": (
+        "BufferedKFold",
+        "DegenerateFolds",
+        "LeaveRegionOut",
+        "RandomKFold",
+        "SpatialBlockKFold",
+        "Splitter",
+    ),
+}
+_MODULES = {name: module for module, names in _DOORS.items() for name in names}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        from importlib import import_module
+
+        return getattr(import_module(f"spatioformer.evaluation.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'spatioformer.evaluation' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -8,8 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from spatioformer.errors import EvaluationError
 
 Space = Literal["geographic", "projected", "feature"]
+"""Lon/lat in degrees (great-circle metres), projected metres, or predictors (in their sd)."""
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+FAR = 10
+"""Prediction points this many times the larger map's diagonal away are in another CRS."""
 
 
 def numbers(values: ArrayLike, name: str) -> Floats:
@@ -23,9 +28,9 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     finite = np.isfinite(array)
     if not finite.all():
         missing = int(array.size - finite.sum())
-        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        row = int(np.argwhere(~finite)[0][0])
         raise EvaluationError(
-            f"{name} hold {missing} NaN or infinite value(s), the first in row {first[0]}; "
+            f"{name} hold {missing} NaN or infinite value(s), the first in row {row}; "
             "drop or fill those rows"
         )
     return array
@@ -38,8 +43,7 @@ def vector(values: ArrayLike, name: str, like: NDArray | None = None) -> Floats:
         array = array[:, 0]  # (n, 1) -> (n,)
     if array.ndim != 1:
         raise EvaluationError(f"{name} must be one column, not an array of shape {array.shape}")
-    if like is not None and len(array) != len(like):
-        raise EvaluationError(f"{name} have {len(array)} rows where {len(like)} are expected")
+    same_rows(array, name, like)
     return array
 
 
@@ -51,8 +55,22 @@ def matrix(values: ArrayLike, name: str) -> Floats:
     return array
 
 
+def labels(values: ArrayLike, name: str, like: NDArray | None = None) -> NDArray:
+    """One label of any kind a row, (n,)."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise EvaluationError(f"{name} must be one column, not an array of shape {array.shape}")
+    same_rows(array, name, like)
+    return array
+
+
+def same_rows(array: NDArray, name: str, like: NDArray | None) -> None:
+    if like is not None and len(array) != len(like):
+        raise EvaluationError(f"{name} have {len(array)} rows where {len(like)} are expected")
+
+
 def coordinates(values: ArrayLike, space: Space, name: str = "coordinates") -> Floats:
-    """(n, 2) longitude and latitude in degrees, (n, 2) projected metres, or (n, p) features.
+    """(n, 2) longitude and latitude in degrees, (n, 2) projected metres, or (n, p) predictors.
 
     Longitudes may run from -180 to 360.
     """
@@ -71,3 +89,43 @@ def coordinates(values: ArrayLike, space: Space, name: str = "coordinates") -> F
                 "degrees; swap the columns, reproject to EPSG:4326, or say space='projected'"
             )
     return array
+
+
+def prediction_points(values: ArrayLike, space: Space, X: Floats) -> Floats:
+    """Coordinates of the mapped area, in the columns and the reference system of the plots `X`."""
+    array = coordinates(values, space, "prediction points")
+    if array.shape[1] != X.shape[1]:
+        raise EvaluationError(
+            f"prediction points have {array.shape[1]} columns where the plots have {X.shape[1]}"
+        )
+    if space == "projected":
+        _same_projection(array, X)
+    return array
+
+
+def _same_projection(points: Floats, X: Floats) -> None:
+    """Refuse what cannot be one reference system: degrees beside metres, or two worlds apart."""
+    like_degrees = [(np.abs(places) <= [360, 90]).all() for places in (points, X)]
+    if like_degrees[0] != like_degrees[1]:
+        raise EvaluationError(
+            f"prediction points around {_middle(points)} and plots around {_middle(X)} mix degrees "
+            "and metres; reproject the prediction points to the plots' CRS"
+        )
+    beyond = np.maximum(points.min(0) - X.max(0), X.min(0) - points.max(0))
+    gap = np.linalg.norm(np.maximum(0, beyond))
+    if gap > FAR * max(np.linalg.norm(np.ptp(places, axis=0)) for places in (points, X)):
+        raise EvaluationError(
+            f"prediction points start {gap / 1000:,.0f} km from the plots, as if in another CRS; "
+            "reproject them to the plots' CRS"
+        )
+
+
+def _middle(places: Floats) -> str:
+    return "({:.6g}, {:.6g})".format(*np.median(places, axis=0))
+
+
+def level(value: float) -> float:
+    """The wanted coverage of an interval, a share strictly between 0 and 1."""
+    if not 0 < value < 1:
+        raise EvaluationError(f"coverage {value} must lie between 0 and 1, such as 0.9")
+    return float(value)

@@ -6,129 +6,153 @@ those hand their predictors to `split`: `cross_val_predict(model, X, y, cv=[*fol
 
 Plots at one location are one *site* and stay in one fold: a plot surveyed twice is not held out
 while its twin is trained on. `groups` names further units that must not straddle, such as plots
-with overlapping chips.
+with overlapping chips (`units.overlapping`). kNNDM folds are in `knndm`.
 """
 
-import heapq
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 from spatioformer.errors import EvaluationError
-from spatioformer.evaluation import checks
-from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation import checks, distances
+from spatioformer.evaluation.checks import Floats, Integers, Space
+from spatioformer.evaluation.clusters import kmeans
+from spatioformer.evaluation.units import deal, in_order, joined, sites
 
-KM_PER_DEGREE = 6371.0088 * np.pi / 180
-"""Length of one degree of latitude on the sphere of mean Earth radius (IUGG R1), kilometres."""
+KM_PER_DEGREE = distances.EARTH_RADIUS / 1000 * np.pi / 180
+"""Length of one degree of latitude on the sphere, kilometres."""
 
+SMALLEST_SHARE = 0.1
+"""A fold with fewer plots than this share of an even one scores next to nothing: degenerate."""
 
-def sites(X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
-    """Number of the site of each row of `X`, (n,), from 0 in order of first appearance.
-
-    Rows with equal coordinates share a site, rows with an equal entry in `groups` share a site,
-    and so does whatever these two rules chain together.
-    """
-    X = checks.matrix(X, "coordinates")
-    places = np.unique(X, axis=0, return_inverse=True)[1].reshape(-1)
-    if groups is None:
-        return _in_order(places)
-    return joined(places, _group_numbers(groups, len(X)))
+LARGEST_SHARE = 0.5
+"""A fold with more of all plots than this (two folds: 0.75) leaves few to train on: degenerate."""
 
 
-def joined(a: Integers, b: Integers) -> Integers:
-    """The finest labels, (n,), under which rows equal in `a` or equal in `b` are together."""
-    # Rows are edges between the nodes of `a` and those of `b`: what hangs together is one label.
-    count = int(a.max()) + 1
-    size = count + int(b.max()) + 1
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, count + b)), shape=(size, size))
-    return _in_order(connected_components(graph, directed=False)[1][a])
+class DegenerateFolds(UserWarning):
+    """Folds that can be used but hardly say what one expects of them."""
 
 
-def deal(sizes: ArrayLike, n_folds: int, seed: int) -> Integers:
-    """Fold of each unit, (units,), balancing the folds' totals of `sizes`.
-
-    Units are shuffled, ordered from large to small, and each goes to the fold that is smallest so
-    far (longest-processing-time rule): totals differ by at most the largest unit.
-    """
-    sizes = np.asarray(sizes)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    fold = np.empty(len(sizes), dtype=np.int64)
-    heap = [(0, number) for number in range(n_folds)]
-    for unit in order:
-        total, number = heap[0]
-        fold[unit] = number
-        heapq.heapreplace(heap, (total + int(sizes[unit]), number))
-    return fold
-
-
-@dataclass
 class Splitter(ABC):
-    """Folds from coordinates; a kind of fold says only how plots are assigned."""
+    """Folds from coordinates; a kind of fold says only how plots are assigned.
 
-    n_splits: int = 5
+    Fields all kinds have: `n_splits`; `space`, what `X` is; `strict`, whether degenerate folds are
+    refused instead of warned about.
+    """
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
-            raise EvaluationError(
-                f"n_splits = {self.n_splits!r} is no number of folds; use a whole number from 2 up"
-            )
+    n_splits: int
+    space: Space
+    strict: bool
 
     @abstractmethod
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers: ...
+
     def assign(self, X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
-        """Fold number of each row of `X`, (n,), 0 to n_splits - 1; every fold has a row.
+        """Fold number of each row of `X`, (n,), 0 to the number of folds - 1; no fold is empty.
+
+        Warns with `DegenerateFolds` when folds are very uneven.
 
         Raises:
-            EvaluationError: coordinates that are not such, or too few units for the folds.
+            EvaluationError: coordinates that are not such, too few units for the folds, or with
+                `strict` degenerate folds.
         """
+        fold = self._assign(checks.coordinates(X, self.space), groups)
+        counts = np.bincount(fold)
+        even = len(fold) / len(counts)
+        largest = max(LARGEST_SHARE, 1.5 / len(counts)) * len(fold)
+        if counts.min() < SMALLEST_SHARE * even or counts.max() > largest:
+            self._degenerate(
+                f"folds of {', '.join(map(str, counts))} plots are uneven; use fewer folds"
+            )
+        return fold
 
     def split(
         self, X: ArrayLike, y: Any = None, groups: ArrayLike | None = None
     ) -> Iterator[tuple[Integers, Integers]]:
         """Yield (train, test) row numbers, fold by fold; `y` is not used."""
         fold = self.assign(X, groups)
-        for number in range(self.get_n_splits(X, y, groups)):
+        for number in range(int(fold.max()) + 1):
             yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         return self.n_splits
 
-    def _deal_units(self, unit: Integers, seed: int, what: str, remedy: str) -> Integers:
-        """Fold of each row when the rows of one `unit` stay together."""
-        sizes = np.bincount(unit)
-        if len(sizes) < self.n_splits:
-            raise EvaluationError(
-                f"{len(unit)} plots make {len(sizes)} {what}, too few for n_splits = "
-                f"{self.n_splits}; {remedy}"
-            )
-        return deal(sizes, self.n_splits, seed)[unit]
+    def distances(
+        self, X: ArrayLike, prediction_points: ArrayLike, groups: ArrayLike | None = None
+    ) -> distances.NeighbourDistances:
+        """Nearest-neighbour distances of these folds beside those of the mapped area, and W."""
+        pairs = self.split(X, groups=groups)
+        return distances.neighbour_distances(X, prediction_points, pairs, self.space)
+
+    def _degenerate(self, sentence: str) -> None:
+        if self.strict:
+            raise EvaluationError(sentence)
+        warnings.warn(sentence, DegenerateFolds, stacklevel=3)
 
 
 @dataclass
-class RandomKFold(Splitter):
+class SeededFolds(Splitter):
+    """The fields of a splitter that makes its folds itself."""
+
+    n_splits: int = 5
+    _: KW_ONLY
+    space: Space = "geographic"
+    seed: int = 0
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
+            raise EvaluationError(
+                f"n_splits = {self.n_splits!r} is no number of folds; use a whole number from 2 up"
+            )
+        if self.space not in ("geographic", "projected", "feature"):
+            raise EvaluationError(
+                f"space {self.space!r} is unknown; use 'geographic', 'projected' or 'feature'"
+            )
+
+    def _deal_units(self, unit: Integers, what: str, remedy: str) -> Integers:
+        """Fold of each row when the rows of one `unit` stay together."""
+        sizes = np.bincount(unit)
+        self._require_units(len(sizes), len(unit), what, remedy)
+        return deal(sizes, self.n_splits, self.seed)[unit]
+
+    def _require_units(self, units: int, plots: int, what: str, remedy: str) -> None:
+        if units < self.n_splits:
+            raise EvaluationError(
+                f"{plots} plots make {units} {what}, too few for n_splits = {self.n_splits}; "
+                f"{remedy}"
+            )
+
+
+@dataclass
+class RandomKFold(SeededFolds):
     """Random folds of whole sites, balanced in plots.
 
     The familiar k-fold: right for a probability sample of the mapped area, flattering for the
     clustered plots that surveys have (Wadoux et al. 2021, Ecol. Model. 457:109692).
+    `keep_sites=False` lets repeated coordinates straddle train and test, to show what that does.
     """
 
-    seed: int = field(default=0, kw_only=True)
+    keep_sites: bool = field(default=True, kw_only=True)
 
-    def assign(self, X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
-        return self._deal_units(
-            sites(X, groups), self.seed, "separate site(s)", "use fewer folds or more sites"
-        )
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
+        if self.keep_sites:
+            unit = sites(X, groups)
+        else:
+            unit = np.arange(len(X))
+            unit = unit if groups is None else joined(unit, groups)
+        return self._deal_units(unit, "separate site(s)", "use fewer folds or more sites")
 
 
 @dataclass
-class SpatialBlockKFold(Splitter):
+class SpatialBlockKFold(SeededFolds):
     """Folds of whole tiles: all plots of a square tile are held out together, without a buffer.
 
     `size` is the side of a tile in `unit`:
@@ -141,13 +165,11 @@ class SpatialBlockKFold(Splitter):
     - `unit="km"` with `space="projected"`: squares counted from the origin of the projection.
 
     Tiles are half-open (west and south edges belong to a tile). A unit of `groups` that lies in
-    several tiles joins them. Tiles are dealt to folds by number of plots, see `deal`.
+    several tiles joins them. Tiles are dealt to folds by number of plots, see `units.deal`.
     """
 
     size: float = field(default=1.0, kw_only=True)
     unit: Literal["degrees", "km"] = field(default="degrees", kw_only=True)
-    space: Literal["geographic", "projected"] = field(default="geographic", kw_only=True)
-    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,22 +177,19 @@ class SpatialBlockKFold(Splitter):
             raise EvaluationError(f"block size {self.size} must be a length above 0 {self.unit}")
         if self.unit not in ("degrees", "km"):
             raise EvaluationError(f"block unit {self.unit!r} is unknown; use 'degrees' or 'km'")
-        if self.space not in ("geographic", "projected"):
-            raise EvaluationError(
-                f"block space {self.space!r} is unknown; use 'geographic' or 'projected'"
-            )
+        if self.space == "feature":
+            raise EvaluationError("space 'feature' has no tiles; use 'geographic' or 'projected'")
         if self.space == "projected" and self.unit == "degrees":
             raise EvaluationError(
                 "block unit 'degrees' does not fit projected coordinates; use unit='km'"
             )
 
-    def assign(self, X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
         unit = self.tiles(X)
         if groups is not None:
-            unit = joined(unit, _group_numbers(groups, len(unit)))
-        remedy = "use smaller tiles or fewer folds"
+            unit = joined(unit, groups)
         what = f"tile(s) of {self.size:g} {self.unit}"
-        return self._deal_units(unit, self.seed, what, remedy)
+        return self._deal_units(unit, what, "use smaller tiles or fewer folds")
 
     def tiles(self, X: ArrayLike) -> Integers:
         """Number of the tile of each row of `X`, (n,), from 0 in order of first appearance."""
@@ -182,7 +201,94 @@ class SpatialBlockKFold(Splitter):
             row = np.floor((X[:, 1] + 90) / self.size)
         else:
             column, row = _kilometre_tiles(X, self.size)
-        return _in_order(np.unique(np.stack([column, row]), axis=1, return_inverse=True)[1])
+        return in_order(np.unique(np.stack([column, row]), axis=1, return_inverse=True)[1])
+
+
+@dataclass
+class LeaveRegionOut(SeededFolds):
+    """Each region is held out in turn: the hardest question, how the model does in a new country.
+
+    `groups` names the region of each plot (biome, state, island, survey programme) and then decides
+    the number of folds. Without it, plots fall into `n_splits` compact regions by k-means of their
+    sites: on the sphere for lon/lat, seeded.
+    """
+
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
+        site = sites(X)
+        if groups is None:
+            self._require_units(
+                int(site.max()) + 1, len(X), "separate site(s)", "use fewer regions"
+            )
+            places = distances.placing(X, self.space)(X)[np.unique(site, return_index=True)[1]]
+            return kmeans(places, self.n_splits, self.seed)[site]
+        region = in_order(
+            np.unique(checks.labels(groups, "groups", like=X), return_inverse=True)[1]
+        )
+        if region.max() == 0:
+            raise EvaluationError(
+                f"all {len(X)} plots lie in region {np.asarray(groups)[0]}; name at least 2 regions"
+            )
+        torn = np.flatnonzero(joined(region, site) != region)
+        if len(torn):
+            row = int(torn[0])
+            raise EvaluationError(
+                f"plots at {tuple(X[row].tolist())} lie in more than one region; give every "
+                "location one region"
+            )
+        return region
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return self.n_splits if groups is None else len(np.unique(np.asarray(groups)))
+
+
+@dataclass
+class BufferedKFold(Splitter):
+    """The folds of another splitter, trained without the plots near each test set.
+
+    No training plot lies within `distance` km of a test plot (feature space: standard deviations);
+    `folds` says which plots are tested together, a number standing for `RandomKFold`.
+    The buffer takes training plots away, many where test plots are scattered: prefer compact folds.
+    """
+
+    folds: Splitter | int = 5
+    _: KW_ONLY
+    distance: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.folds, Splitter):
+            self.folds = RandomKFold(self.folds)
+        if not (np.isfinite(self.distance) and self.distance > 0):
+            raise EvaluationError(f"buffer distance {self.distance} must be a length above 0 km")
+        self.n_splits, self.space = self.folds.n_splits, self.folds.space
+        self.strict = self.folds.strict
+
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
+        return self.folds._assign(X, groups)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return self.folds.get_n_splits(X, y, groups)
+
+    def split(
+        self, X: ArrayLike, y: Any = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[Integers, Integers]]:
+        X = checks.coordinates(X, self.space)
+        pairs = list(super().split(X, y, groups))
+        points = distances.placing(X, self.space)(X)
+        ground = self.distance if self.space == "feature" else 1000 * self.distance
+        reach = distances.through_earth(ground, self.space)
+        for number, (train, test) in enumerate(pairs):
+            kept = train[KDTree(points[test]).query(points[train])[0] > reach]
+            if len(kept) == 0:
+                raise EvaluationError(
+                    f"a buffer of {self.distance:g} leaves fold {number} no training plot; use a "
+                    "shorter buffer or more compact folds"
+                )
+            if len(kept) < len(train) / 2:
+                self._degenerate(
+                    f"a buffer of {self.distance:g} leaves fold {number} only {len(kept)} of "
+                    f"{len(train)} training plots; use a shorter buffer or more compact folds"
+                )
+            yield kept, test
 
 
 def _kilometre_tiles(lonlat: Floats, size: float) -> tuple[Floats, Floats]:
@@ -200,21 +306,3 @@ def _kilometre_tiles(lonlat: Floats, size: float) -> tuple[Floats, Floats]:
 def _eastward(lon: Floats) -> Floats:
     """Degrees east of longitude -180, 0 <= value < 360, the same for -180 and 180."""
     return np.where(lon >= 180, lon - 180, lon + 180)
-
-
-def _group_numbers(groups: ArrayLike, n: int) -> Integers:
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise EvaluationError(
-            f"groups of shape {groups.shape} do not match {n} plots; give one group per plot"
-        )
-    return np.unique(groups, return_inverse=True)[1].reshape(-1)
-
-
-def _in_order(labels: Integers) -> Integers:
-    """The same partition numbered 0, 1, 2... by first appearance."""
-    labels = labels.reshape(-1)
-    first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]

@@ -1,0 +1,163 @@
+"""Nearest-neighbour distances: how far a fold's test plots are from training, and the map's pixels.
+
+Distances are metres: great-circle on lon/lat, Euclidean on projected coordinates. In feature space
+they are Euclidean on predictors divided by their standard deviation over the plots.
+
+A cross-validation resembles the use of the map when the distances from held-out plots to their
+training plots (Gj*) are distributed as those from prediction points to all plots (Gij). The
+difference is the Wasserstein statistic W = integral |ECDF_Gj*(d) - ECDF_Gij(d)| dd, in the unit of
+the distances (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import KDTree
+from scipy.stats import wasserstein_distance
+
+from spatioformer.errors import EvaluationError
+from spatioformer.evaluation import checks
+from spatioformer.evaluation.checks import Floats, Integers, Space
+
+EARTH_RADIUS = 6_371_010.0
+"""Radius in metres of the sphere that great-circle distances are measured on (that of S2)."""
+
+
+@dataclass(frozen=True)
+class NeighbourDistances:
+    """The three distributions, in metres (feature space: standard deviations).
+
+    `sample` (n,) from each plot to the nearest other plot, Gj; `held_out` (n,) from each plot to
+    the nearest plot it was predicted from, Gj*, NaN for plots never held out; `prediction` (m,)
+    from each prediction point to the nearest plot, Gij.
+    """
+
+    sample: Floats
+    held_out: Floats
+    prediction: Floats
+    unit: str
+
+    @property
+    def W(self) -> float:
+        """Wasserstein distance of `held_out` and `prediction`: 0 when folds match the map."""
+        return wasserstein(self.held_out[np.isfinite(self.held_out)], self.prediction)
+
+    @property
+    def W_sample(self) -> float:
+        """The same for `sample`: what leave-one-out cross-validation would have."""
+        return wasserstein(self.sample, self.prediction)
+
+    def plot(self, ax: Any) -> None:
+        """Draw the three distribution functions into a matplotlib `Axes`; metres become km."""
+        scale = 1000 if self.unit == "m" else 1
+        held_out = self.held_out[np.isfinite(self.held_out)]
+        for values, label, style in (
+            (self.sample, "plot to plot", {"color": "0.55", "linestyle": ":"}),
+            (held_out, "held-out plot to training", {"color": "#b5452c"}),
+            (self.prediction, "map to plot", {"color": "#1f5f8b"}),
+        ):
+            ax.ecdf(values / scale, label=label, **style)
+        ax.set_xlabel(f"distance to the nearest ({'km' if self.unit == 'm' else self.unit})")
+        ax.set_ylabel("share within the distance")
+        W = f"{self.W / scale:.3g}"
+        ax.set_title(f"W = {W} {'km' if self.unit == 'm' else 'sd'}", loc="left", fontsize="medium")
+        ax.legend(frameon=False, loc="lower right")
+
+
+def neighbour_distances(
+    X: ArrayLike,
+    prediction_points: ArrayLike,
+    folds: Iterable[tuple[Integers, Integers]],
+    space: Space = "geographic",
+) -> NeighbourDistances:
+    """The three distributions for plots `X` (n, 2), the mapped area (m, 2), and fold pairs.
+
+    `folds` are (train, test) row numbers as `split` yields them; each plot is tested at most once.
+    In feature space `X` and `prediction_points` are predictors, (n, p) and (m, p).
+
+    Raises:
+        EvaluationError: coordinates that are not such, another CRS, NaN, constant predictors.
+    """
+    X = checks.coordinates(X, space)
+    target = checks.prediction_points(prediction_points, space, X)
+    place = placing(X, space)
+    plots, target = place(X), place(target)
+    held_out = np.full(len(plots), np.nan)
+    for train, test in folds:
+        held_out[test] = nearest(plots[test], plots[train], space)
+    return NeighbourDistances(
+        sample=nearest_other(plots, space),
+        held_out=held_out,
+        prediction=nearest(target, plots, space),
+        unit="standard deviations" if space == "feature" else "m",
+    )
+
+
+def placing(X: Floats, space: Space) -> Callable[[Floats], Floats]:
+    """A map from coordinates like `X` to points with the same nearest neighbours, straight-line.
+
+    Lon/lat goes onto the sphere, (n, 3) metres; projected metres stay as they are; predictors are
+    standardised by the mean and standard deviation of `X`.
+    """
+    if space == "geographic":
+        return _on_sphere
+    if space == "projected":
+        return lambda places: places
+    center, scale = moments(X)
+    return lambda predictors: (predictors - center) / scale
+
+
+def _on_sphere(lonlat: Floats) -> Floats:
+    lon, lat = np.radians(lonlat).T
+    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
+    return EARTH_RADIUS * np.stack(xyz, axis=1)
+
+
+def along_surface(straight: Floats, space: Space) -> Floats:
+    """Distances on the ground from straight-line distances between points of `placing`."""
+    if space != "geographic":
+        return straight
+    return 2 * EARTH_RADIUS * np.arcsin(np.minimum(1, straight / (2 * EARTH_RADIUS)))
+
+
+def through_earth(ground: float, space: Space) -> float:
+    """The inverse of `along_surface`: the straight line under a way of `ground` metres."""
+    if space != "geographic":
+        return ground
+    return 2 * EARTH_RADIUS * float(np.sin(min(ground / EARTH_RADIUS, np.pi) / 2))
+
+
+def nearest(points: Floats, targets: Floats, space: Space) -> Floats:
+    """Distance on the ground from each point to its nearest target (both from `placing`)."""
+    return along_surface(_query(targets, points, 1), space)
+
+
+def nearest_other(points: Floats, space: Space) -> Floats:
+    """Distance on the ground from each point to the nearest other one: 0 where two coincide."""
+    # The nearest of the two is the point itself, or its twin at the same distance 0.
+    return along_surface(_query(points, points, 2)[:, 1], space)
+
+
+def _query(targets: Floats, points: Floats, k: int) -> Floats:
+    # Threads cost more than they bring for a few points.
+    workers = -1 if len(points) > 20_000 else 1
+    return KDTree(targets).query(points, k=k, workers=workers)[0]
+
+
+def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
+    """First Wasserstein distance between two samples, in their unit."""
+    return float(wasserstein_distance(a, b))
+
+
+def moments(X: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (n - 1) of each column, (p,) each; refuses constant columns."""
+    flat = np.flatnonzero(np.ptp(X, axis=0) == 0)
+    if len(flat):
+        raise EvaluationError(
+            f"predictor column(s) {', '.join(map(str, flat))} have one value in all "
+            f"{len(X)} training rows; drop them"
+        )
+    return X.mean(axis=0), X.std(axis=0, ddof=1)

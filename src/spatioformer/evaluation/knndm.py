@@ -1,0 +1,196 @@
+"""kNNDM: folds whose held-out plots are as far from training as the map is from the plots.
+
+Linnenbrink, Milà, Ludwig, Meyer 2024, Geosci. Model Dev. 17:5897; agrees with the R package CAST.
+"""
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import ks_2samp
+
+from spatioformer.errors import EvaluationError
+from spatioformer.evaluation import checks, distances
+from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation.clusters import WardTree, kmeans
+from spatioformer.evaluation.splits import SeededFolds
+from spatioformer.evaluation.units import deal, sites
+
+HIERARCHICAL_LIMIT = 10_000
+"""Above this many sites a full distance matrix costs too much: k-means takes over."""
+
+CANDIDATES = 100
+"""Numbers of clusters tried up to that limit, spaced evenly in the logarithm up to n - 2."""
+
+CANDIDATES_LARGE, LARGEST_COUNT_LARGE = 16, 1000
+"""The shorter grid beyond the limit: as many counts, up to this many clusters."""
+
+REFINED = 10, 16
+"""K-means is run once per number of clusters; the best so many numbers then get so many starts."""
+
+REFINED_LARGE = 2, 4
+"""The same beyond the limit."""
+
+SAME_DISTRIBUTION = 0.05
+"""From this p value of the Kolmogorov-Smirnov test on, random folds match the map already."""
+
+LARGEST_SHARE = 0.5
+"""Folds with more than this share of the plots are no candidates."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `KNNDM.search` found: `folds` (n,), their W, and how they came about.
+
+    `method` is "random", "hierarchical" or "kmeans"; `n_clusters` the number of clusters that were
+    dealt to folds (None if random); `grid` maps each number tried to its least W (infinite when a
+    fold is too large).
+    """
+
+    folds: Integers
+    W: float
+    method: Literal["random", "hierarchical", "kmeans"]
+    n_clusters: int | None = None
+    grid: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class KNNDM(SeededFolds):
+    """k-fold nearest-neighbour distance matching to the area of `prediction_points`.
+
+    Draw `prediction_points` (m, 2) evenly over the area the map covers, a thousand or more. In
+    feature space they are the predictors there, (m, p), and `X` those of the plots, (n, p).
+
+    1. Gj: distances from each plot to the nearest other; Gij: from each prediction point to the
+       nearest plot. If plots are no more clustered than the map's distances ask (one-sided
+       Kolmogorov-Smirnov test, p >= 0.05), folds are random.
+    2. Otherwise the sites are clustered, at 100 numbers of clusters q from k to n - 2. Clusters of
+       at least n/k plots become folds; the others, ordered along the first principal component of
+       the coordinates, are dealt to the remaining folds in turn.
+    3. Of all q whose folds hold at most half of the plots, the one with the least W between the
+       held-out distances Gj* and Gij wins; on a tie the smallest q.
+
+    `clustering="hierarchical"` is Ward's, deterministic; `"kmeans"` depends on `seed` and is what
+    more than 10,000 sites get in any case, with 16 numbers of clusters up to 1,000.
+    """
+
+    _: KW_ONLY
+    prediction_points: ArrayLike = field(repr=False)
+    clustering: Literal["hierarchical", "kmeans"] = "hierarchical"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.clustering not in ("hierarchical", "kmeans"):
+            raise EvaluationError(
+                f"clustering {self.clustering!r} is unknown; use 'hierarchical' or 'kmeans'"
+            )
+
+    def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
+        return self.search(X, groups).folds
+
+    def search(self, X: ArrayLike, groups: ArrayLike | None = None) -> Search:
+        """Choose the folds of the plots `X` (n, 2), keeping sites and `groups` whole.
+
+        Raises:
+            EvaluationError: prediction points in another CRS, too few sites, or no candidate
+                without a fold of more than half of the plots.
+        """
+        X = checks.coordinates(X, self.space)
+        target = checks.prediction_points(self.prediction_points, self.space, X)
+        unit = sites(X, groups)
+        sizes = np.bincount(unit)
+        self._require_units(len(sizes), len(X), "separate site(s)", "use fewer folds or more sites")
+        place = distances.placing(X, self.space)
+        points = place(X)
+        to_map = distances.nearest(place(target), points, self.space)
+        to_other = distances.nearest_other(points, self.space)
+        if p_clustered(to_other, to_map) >= SAME_DISTRIBUTION:
+            folds = deal(sizes, self.n_splits, self.seed)[unit]
+            return Search(folds, self._w(folds, points, to_map), "random")
+        axis = first_component(points if self.space == "feature" else X)
+        return self._best_clusters(points, unit, axis, to_map)
+
+    def _best_clusters(
+        self, points: Floats, unit: Integers, axis: Floats, to_map: Floats
+    ) -> Search:
+        """The candidate with the least W; `axis` (n,) orders the clusters."""
+        places = points[np.unique(unit, return_index=True)[1]]
+        large = len(places) > HIERARCHICAL_LIMIT
+        method = "kmeans" if large else self.clustering
+        tree = WardTree(places, self.space) if method == "hierarchical" else None
+        grid: dict[int, float] = {}
+        best = Search(unit, np.inf, method, 0, grid)
+
+        def attempt(count: int, start: int = 0) -> Search:
+            cluster = tree.cut(count) if tree else kmeans(places, count, self.seed, start)
+            folds = deal_clusters(cluster[unit], axis, self.n_splits)
+            too_large = np.bincount(folds).max() > LARGEST_SHARE * len(folds)
+            W = np.inf if too_large else self._w(folds, points, to_map)
+            grid[count] = min(W, grid.get(count, np.inf))
+            return min(best, Search(folds, W, method, count, grid), key=lambda found: found.W)
+
+        for count in candidates(self.n_splits, len(places), large):
+            best = attempt(count)
+        if method == "kmeans":
+            counts, starts = REFINED_LARGE if large else REFINED
+            for count in sorted(grid, key=grid.__getitem__)[:counts]:
+                for start in range(1, starts):
+                    best = attempt(count, start)
+        if np.isinf(best.W):
+            raise EvaluationError(
+                f"every clustering of {len(unit)} plots leaves a fold with more than half of them; "
+                f"use more folds than n_splits = {self.n_splits}, or SpatialBlockKFold"
+            )
+        return best
+
+    def _w(self, folds: Integers, points: Floats, to_map: Floats) -> float:
+        held_out = np.empty(len(folds))
+        for number in range(self.n_splits):
+            test = folds == number
+            held_out[test] = distances.nearest(points[test], points[~test], self.space)
+        return distances.wasserstein(held_out, to_map)
+
+
+def candidates(n_splits: int, n_sites: int, large: bool) -> list[int]:
+    """Numbers of clusters to try, ascending, evenly spaced in the logarithm."""
+    top = max(n_splits, n_sites - 2)
+    if large:
+        counts = np.geomspace(n_splits, min(top, LARGEST_COUNT_LARGE), CANDIDATES_LARGE)
+    else:
+        counts = np.geomspace(n_splits, top, CANDIDATES)
+    return np.unique(np.rint(counts).astype(int)).tolist()
+
+
+def deal_clusters(cluster: Integers, axis: Floats, n_splits: int) -> Integers:
+    """Fold of each plot, (n,), from its `cluster` (n,) and its position along `axis` (n,).
+
+    Clusters of at least n/k plots are folds of their own; the rest take turns along the axis.
+    """
+    sizes = np.bincount(cluster)
+    order = np.argsort(np.bincount(cluster, axis) / sizes, kind="stable")
+    own = sizes[order] >= len(cluster) / n_splits
+    fold = np.empty(len(sizes), dtype=np.int64)
+    fold[order[own]] = np.arange(own.sum())
+    shared = n_splits - own.sum()
+    fold[order[~own]] = own.sum() + np.arange((~own).sum()) % max(1, shared)
+    return fold[cluster]
+
+
+def first_component(X: Floats) -> Floats:
+    """Scores of each row on the first principal component of `X`, (n,)."""
+    centered = X - X.mean(axis=0)
+    return centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
+
+
+def p_clustered(to_other: Floats, to_map: Floats) -> float:
+    """Chance of the plots' nearest-neighbour distances being this much shorter than the map's.
+
+    One-sided two-sample Kolmogorov-Smirnov test; exact below 10,000 pairs, beyond it the limit
+    p = exp(-2 n m / (n + m) D^2).
+    """
+    n, m = len(to_other), len(to_map)
+    if n * m < 10_000:
+        return float(ks_2samp(to_other, to_map, alternative="greater", method="exact").pvalue)
+    D = ks_2samp(to_other, to_map, alternative="greater", method="asymp").statistic
+    return float(np.exp(-2 * n * m / (n + m) * D**2))
