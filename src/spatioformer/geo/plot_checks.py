@@ -17,28 +17,28 @@ from spatioformer.errors import PlotError
 from spatioformer.geo.plot_files import MISSING
 
 REMEDIES = {
-    "broken row": "mend the rows or the separator",
-    "missing coordinate": "fill in the coordinates",
-    "decimal comma": "write decimals with a point",
-    "not a number": "mend the cells",
-    "not finite": "mend the cells",
-    "on (0, 0)": "replace the placeholder coordinates",
+    "broken rows": "mend the rows or the separator",
+    "missing coordinates": "fill in the coordinates",
+    "decimal commas": "write decimals with a point",
+    "text for numbers": "mend the cells",
+    "infinite numbers": "mend the cells",
+    "coordinates (0, 0)": "replace the placeholder coordinates",
     "swapped coordinates": "exchange columns.lon and columns.lat",
-    "coordinate out of range": "check the coordinates and crs",
-    "outside the region": "check the region, crs and coordinates",
+    "coordinates out of range": "check the coordinates and crs",
+    "places outside the region": "check the region, crs and coordinates",
     "missing richness": "fill in the richness",
     "negative richness": "mend the counts",
-    "richness not whole": "map a column of counts",
-    "area not positive": "leave unknown areas blank",
-    "unreadable date": "write dates as YYYY-MM-DD or YYYY",
-    "duplicate row": "drop the duplicates",
-    "no species list": "check that both files write plot_id the same way",
-    "unreadable abundance": "list columns that are no species under species.ignore",
-    "plot without identifier": "fill in plot_id",
-    "rows of one plot differ": "give each plot and visit a plot_id of its own",
-    "plot_id repeated": "give each plot and visit a plot_id of its own",
+    "fractional richness": "map a column of counts",
+    "areas not above 0": "leave unknown areas blank",
+    "unreadable dates": "write dates as YYYY-MM-DD or YYYY",
+    "duplicate rows": "drop the duplicates",
+    "missing species lists": "check that both files write plot_id the same way",
+    "unreadable abundances": "mend them, or list columns that are no species in species.ignore",
+    "missing plot_id": "fill in plot_id",
+    "rows of one plot that differ": "give each plot and visit a plot_id of its own",
+    "repeated plot_id": "give each plot and visit a plot_id of its own",
 }
-"""What a user can do about each kind of rejection."""
+"""Kinds of rejection, and what a user can do about each."""
 
 FIRST_YEAR, LAST_YEAR = 1700, 2100
 
@@ -100,7 +100,7 @@ def check_rows(
     richness = _numbers(cells, "richness", names, verdicts)
     _check_richness(cells["richness"], richness, verdicts)
     area = _numbers(cells, "area_m2", names, verdicts)
-    verdicts.reject(area <= 0, "area not positive", _quote(cells, "area_m2", "is not above 0"))
+    verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
     date = _dates(cells["date"], verdicts)
     values = pd.DataFrame(
         {"lon": lon, "lat": lat, "richness": richness, "area_m2": area, "date": date}
@@ -155,10 +155,10 @@ def _numbers(
     if name in names and len(texts) and not (~missing & ~unread).any():
         _refuse_column(texts, name, names[name], unread, comma)
     verdicts.reject(
-        comma, "decimal comma", _quote(cells, name, "has a comma where a decimal point belongs")
+        comma, "decimal commas", _quote(cells, name, "has a comma where a decimal point belongs")
     )
-    verdicts.reject(unread, "not a number", _quote(cells, name, "is not a number"))
-    verdicts.reject(np.isinf(values), "not finite", _quote(cells, name, "is not finite"))
+    verdicts.reject(unread, "text for numbers", _quote(cells, name, "is not a number"))
+    verdicts.reject(np.isinf(values), "infinite numbers", _quote(cells, name, "is not finite"))
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -207,10 +207,12 @@ def _check_places(
     for name in ("lon", "lat"):
         verdicts.reject(
             is_missing(cells[name]),
-            "missing coordinate",
+            "missing coordinates",
             lambda row, name=name: f"{name} is missing",
         )
-    verdicts.reject((x == 0) & (y == 0), "on (0, 0)", both("is the point (0, 0), a placeholder"))
+    verdicts.reject(
+        (x == 0) & (y == 0), "coordinates (0, 0)", both("is the point (0, 0), a placeholder")
+    )
     lon, lat = _to_degrees(x, y, crs)
     verdicts.reject(
         _look_swapped(x, y, lon, lat, crs, region, verdicts.good),
@@ -221,18 +223,20 @@ def _check_places(
         for name, raw, limit in (("lat", y, 90), ("lon", x, 180)):
             verdicts.reject(
                 np.abs(raw) > limit,
-                "coordinate out of range",
+                "coordinates out of range",
                 _quote(cells, name, f"is outside -{limit}..{limit}"),
             )
     verdicts.reject(
         ~_inside(lon, lat, WORLD),
-        "coordinate out of range",
-        both(f"is no place on Earth in {crs.to_string()}"),
+        "coordinates out of range",
+        both(f"is no place on Earth in {crs.name}"),
     )
     if region is not None:
         bounds = ", ".join(f"{bound:g}" for bound in region)
         verdicts.reject(
-            ~_inside(lon, lat, region), "outside the region", both(f"is outside region [{bounds}]")
+            ~_inside(lon, lat, region),
+            "places outside the region",
+            both(f"is outside region [{bounds}]"),
         )
     return lon, lat
 
@@ -292,21 +296,21 @@ def _check_richness(texts: pd.Series, richness: np.ndarray, verdicts: Verdicts) 
     verdicts.reject(richness < 0, "negative richness", _quote(cells, "richness", "is negative"))
     verdicts.reject(
         richness != np.floor(richness),
-        "richness not whole",
+        "fractional richness",
         _quote(cells, "richness", "is not a whole number"),
     )
 
 
 def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
     """Days as datetime64; NaT where the date is missing or unreadable."""
-    parsed = {text: parse_date(text) for text in texts.unique()}
-    problems = texts.map({text: value for text, value in parsed.items() if isinstance(value, str)})
+    parsed = {text: parse_date(text) for text in set(texts)}
+    days = [parsed[text] for text in texts.tolist()]
     verdicts.reject(
-        problems.notna().to_numpy(),
-        "unreadable date",
-        lambda row: f"date {texts[row]!r} {problems[row]}",
+        np.array([isinstance(day, str) for day in days], dtype=bool),
+        "unreadable dates",
+        lambda row: f"date {texts[row]!r} {days[row]}",
     )
-    days = [None if isinstance(day := parsed[text], str) else day for text in texts.tolist()]
+    days = [None if isinstance(day, str) else day for day in days]
     return np.array(days, dtype="datetime64[us]")
 
 
@@ -348,7 +352,7 @@ def _check_duplicates(cells: pd.DataFrame, values: pd.DataFrame, verdicts: Verdi
     repeat[known] = groups.cumcount() > 0
     verdicts.reject(
         repeat,
-        "duplicate row",
+        "duplicate rows",
         lambda row: (
             f"repeats line {first[row]}: plot_id {cells['plot_id'][row]!r} with the same "
             f"coordinates, date, area and richness"

@@ -270,7 +270,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         frame = read(path)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among these
         raise PlotError(
-            f"{path.name} is no readable Parquet file ({_first_line(error)}); write it again"
+            f"{path.name} is no readable Parquet file ({_first_sentence(error)}); write it again"
         ) from error
     return frame.reset_index() if frame.index.name else frame
 
@@ -280,7 +280,7 @@ def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     except pyogrio.errors.DataSourceError as error:
         raise PlotError(
-            f"{path.name} is no readable GeoPackage ({_first_line(error)}); write it again"
+            f"{path.name} is no readable GeoPackage ({_first_sentence(error)}); write it again"
         ) from error
     listed = ", ".join(repr(name) for name in layers)
     if layer is None and len(layers) != 1:
@@ -291,13 +291,15 @@ def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
         return pyogrio.read_dataframe(path, layer=layer or layers[0])
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise PlotError(
-            f"layer {layer or layers[0]!r} of {path.name} is damaged ({_first_line(error)}); "
+            f"layer {layer or layers[0]!r} of {path.name} is damaged ({_first_sentence(error)}); "
             f"write it again"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no reason"
+def _first_sentence(error: Exception) -> str:
+    """What a library says, cut so that our own message stays one sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split(". ")[0].rstrip(".")
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -103,7 +103,7 @@ def read_plots(
     """
     check_region(region)
     source = open_source(path, separator=separator, layer=layer)
-    names = _check_columns(columns, source, counted=species is not None)
+    names = _check_columns(columns, source, species)
     cells = _read_cells(source, names)
     if cells.empty:
         raise PlotError(f"{source.path.name} has a header and no rows; give it plots")
@@ -168,7 +168,7 @@ def _problem_with(table: geopandas.GeoDataFrame) -> str:
         if table[name].dtype != dtype:
             return f"column {name} is {table[name].dtype}, not {dtype}"
     if table.crs is None or table.crs.to_epsg() != 4326:
-        return f"its CRS is {table.crs}, not EPSG:4326"
+        return f"its CRS is {getattr(table.crs, 'name', None)}, not EPSG:4326"
     places = table[["lon", "lat"]].to_numpy()
     if not (np.abs(places) <= (180, 90)).all():
         return "a coordinate is out of range"
@@ -180,7 +180,7 @@ def _problem_with(table: geopandas.GeoDataFrame) -> str:
 
 
 def _check_columns(
-    columns: Mapping[str, str | None], source: Source, counted: bool
+    columns: Mapping[str, str | None], source: Source, species: Mapping[str, Any] | None
 ) -> dict[str, str]:
     """Our column names to those of the file, both known to exist."""
     unknown = sorted(set(columns) - set(FIELDS))
@@ -192,7 +192,9 @@ def _check_columns(
     for name in ("lon", "lat"):
         if name not in names:
             raise PlotError(f"columns.{name} is not set; set it to a column of {source.path.name}")
-    if "richness" not in names and not counted:
+    if species is not None and species.get("path") is None and species.get("plot_id"):
+        names.setdefault("plot_id", species["plot_id"])
+    if "richness" not in names and species is None:
         raise PlotError(
             "columns.richness is not set; set it to a column of counts, or set species to count "
             "them from species data"
@@ -203,13 +205,18 @@ def _check_columns(
 def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
     """Text columns FIELDS ('' where the file has none), line, and kind and reason of rejection."""
     positions = [source.position(column, f"columns.{name}") for name, column in names.items()]
-    rows = list(source.rows(positions))
-    cells = pd.DataFrame([row.cells for row in rows], columns=list(names), dtype=object)
+    texts: list[list[str]] = [[] for _ in names]
+    lines, faults = [], []
+    for row in source.rows(positions):
+        lines.append(row.line)
+        faults.append(row.fault)
+        for column, cell in zip(texts, row.cells, strict=True):
+            column.append(cell)
+    cells = pd.DataFrame(dict(zip(names, texts, strict=True)), dtype=object)
     cells = cells.reindex(columns=list(FIELDS), fill_value="")
-    faults = [row.fault for row in rows]
     return cells.assign(
-        line=np.array([row.line for row in rows], dtype=np.int64),
-        kind=["broken row" if fault else "" for fault in faults],
+        line=np.array(lines, dtype=np.int64),
+        kind=["broken rows" if fault else "" for fault in faults],
         reason=faults,
     )
 
@@ -220,7 +227,7 @@ def _reject_ambiguous(cells: pd.DataFrame, verdicts: Verdicts) -> None:
     repeated = ids[verdicts.good].duplicated(keep=False).reindex(cells.index, fill_value=False)
     verdicts.reject(
         repeated.to_numpy(),
-        "plot_id repeated",
+        "repeated plot_id",
         lambda row: f"plot_id {ids[row]!r} is on several rows that share one list of species",
     )
 
@@ -250,13 +257,13 @@ def _stop_at_too_many(
     kinds = pd.Series(verdicts.kind[~verdicts.good]).value_counts()
     kind = kinds.index[0]
     worst = (verdicts.kind[~verdicts.good] == kind).argmax()
-    limit = f"more than max_rejected = {max_rejected:g} allows"
+    some_left = count < read
     raise TooManyRejected(
-        f"{count} of {read} rows of {rejected['source_file'][0]} ({count / read:.0%}) are "
-        f"rejected, {limit if count < read else 'so no plot is left'}; most often "
-        f"({kinds.iloc[0]} rows): {kind}, first on line {rejected['source_line'][worst]} "
-        f"({rejected['reason'][worst]}); {REMEDIES[kind]}"
-        f"{' or raise max_rejected' if count < read else ''}",
+        f"{rejected['source_file'][0]} loses {count} of {read} rows ({count / read:.0%}), "
+        f"{f'more than max_rejected = {max_rejected:g} allows' if some_left else 'all it has'}, "
+        f"most often to {kind} ({kinds.iloc[0]}), first on line "
+        f"{rejected['source_line'][worst]} ({rejected['reason'][worst]}); {REMEDIES[kind]}"
+        f"{', or raise max_rejected' if some_left else ''}",
         rejected,
     )
 

@@ -116,8 +116,9 @@ def add_species(
     notes = list(counts.notes)
     if unknown and not inside:
         notes.append(
-            f"{source.path.name} has {summary['rows_of_unknown_plots']} rows of {len(unknown)} "
-            f"plots that {table.path.name} lacks, such as {min(unknown)!r}"
+            f"rows of {source.path.name} that name no plot of {table.path.name}: "
+            f"{summary['rows_of_unknown_plots']}, with {len(unknown)} plot_id such as "
+            f"{min(unknown)!r}"
         )
     return cells, summary, notes
 
@@ -274,8 +275,8 @@ def _check_settings(species: Mapping[str, Any], columns: Mapping[str, str]) -> d
         raise PlotError("species are matched by plot_id; set columns.plot_id")
     if settings["path"] is None and settings["plot_id"] not in (None, columns.get("plot_id")):
         raise PlotError(
-            f"species.plot_id {settings['plot_id']!r} differs from columns.plot_id in one file; "
-            f"remove species.plot_id"
+            f"species.plot_id {settings['plot_id']!r} and columns.plot_id {columns['plot_id']!r} "
+            f"differ, yet name one column of one file; remove species.plot_id"
         )
     return settings
 
@@ -292,7 +293,7 @@ def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
         rows = groups.get_group(plot_id)
         other = rows[rows[field] != rows[field].iloc[0]].iloc[0]
         first.loc[plot_id, ["kind", "reason"]] = (
-            "rows of one plot differ",
+            "rows of one plot that differ",
             f"plot_id {plot_id!r} has {field} {rows[field].iloc[0]!r} on line "
             f"{rows['line'].iloc[0]} but {other[field]!r} on line {other['line']}",
         )
@@ -315,16 +316,16 @@ def _with_richness(
     good = cells["kind"] == ""
     nameless = good & ~known & is_missing(cells["plot_id"])
     cells.loc[nameless, ["kind", "reason"]] = (
-        "plot without identifier",
+        "missing plot_id",
         "plot_id is missing, so its species are unknown",
     )
     absent = good & ~known & ~nameless
-    cells.loc[absent, "kind"] = "no species list"
+    cells.loc[absent, "kind"] = "missing species lists"
     cells.loc[absent, "reason"] = [
         f"plot_id {plot!r} has no row in {source.path.name}" for plot in cells["plot_id"][absent]
     ]
     faulty = good & cells[keys].isin(list(counts.faults))
-    cells.loc[faulty, "kind"] = "unreadable abundance"
+    cells.loc[faulty, "kind"] = "unreadable abundances"
     cells.loc[faulty, "reason"] = [counts.faults[key] for key in cells[keys][faulty]]
     return cells
 
