@@ -251,22 +251,24 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
         raise ConfigError(f"{path} is no valid YAML{line}: {problem}; correct it there") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} holds no settings; start from a file in examples/")
-    for change in changes:
-        _apply(raw, change)
-    config = validate(raw, str(path))
-    return resolve_paths(config, path.parent)
+    return build_config(raw, str(path), path.parent, changes)
 
 
-def validate(raw: dict[str, Any], source: str) -> RunConfig:
-    """A checked configuration from plain values.
+def build_config(
+    raw: dict[str, Any], source: str, folder: Path, changes: list[str] | tuple[str, ...] = ()
+) -> RunConfig:
+    """A checked configuration from plain values; relative paths in it start at `folder`.
 
     Raises:
         ConfigError: one sentence with the key, the value and the fix.
     """
+    for change in changes:
+        _apply(raw, change)
     try:
-        return RunConfig.model_validate(raw)
+        config = RunConfig.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_sentence(error)}") from None
+    return resolve_paths(config, folder)
 
 
 def _apply(raw: dict[str, Any], change: str) -> None:

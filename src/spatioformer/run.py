@@ -8,7 +8,9 @@ the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
 import ast
 import inspect
 import platform
+import textwrap
 import time
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,7 +19,7 @@ from typing import Any
 
 from spatioformer import __version__
 from spatioformer.config import RunConfig, load_config, to_yaml
-from spatioformer.errors import ConfigError, SpatioformerError
+from spatioformer.errors import ConfigError
 from spatioformer.files import (
     as_output_error,
     hash_file,
@@ -131,7 +133,7 @@ class Run:
                 {
                     "inputs": {p: self._hash(p) for p in stage.inputs(self.config)},
                     "config": {s: self._section(s) for s in stage.sections},
-                    "code": code_hash(name),
+                    "code": code_hash(stage.run),
                     "needs": [self.fingerprint(n) for n in stage.needs],
                 }
             )
@@ -197,10 +199,10 @@ def _size(path: Path) -> int | None:
 
 
 @cache
-def code_hash(stage: str) -> str:
-    """Hash of the source a stage's result depends on: its function, and every module of this
+def code_hash(function: Callable) -> str:
+    """Hash of the source a result depends on: the function's own, and that of every module of this
     package that it imports, directly or not."""
-    source = inspect.getsource(STAGES[stage].run)
+    source = textwrap.dedent(inspect.getsource(function))
     modules: set[str] = set()
     _follow(ast.parse(source), modules)
     return hash_value([source, {m: hash_file(_file(m)) for m in sorted(modules)}])
@@ -236,6 +238,3 @@ def _is_module(name: str) -> bool:
 
 def _file(module: str) -> Path:
     return Path(find_spec(module).origin)
-
-
-__all__ = ["Run", "SpatioformerError", "code_hash", "imported_modules"]
