@@ -24,7 +24,7 @@ def test_known_answer_on_a_line():
     assert area.training_lpd_.tolist() == [2, 2, 2, 0]
     assert area.di([[0.5], [6.0], [-9.0]]) == pytest.approx(np.array([0.5, 4, 9]) / (31 / 6))
     assert area.inside([[0.5], [6.0], [-9.0]]).tolist() == [True, True, False]
-    assert area.lpd([[0.5], [6.0], [-9.0]]).tolist() == [3, 2, 0]
+    assert area.lpd([[0.5], [6.0], [-9.0]]).tolist() == [3, 3, 0]
 
 
 def test_folds_look_beyond_themselves():
@@ -36,11 +36,10 @@ def test_folds_look_beyond_themselves():
 
 
 def test_threshold_is_the_largest_when_nothing_sticks_out():
-    even = np.arange(6.0)[:, None]
-    area = AreaOfApplicability().fit(even)
-    assert area.threshold_ == area.training_di_.max()
-    assert area.training_lpd_.tolist() == [0] * 6  # strictly below the threshold
-    assert area.inside(even).all()
+    pair = AreaOfApplicability().fit([[0.0], [1.0]])
+    assert pair.threshold_ == pair.training_di_.max() == 1
+    assert pair.training_lpd_.tolist() == [0, 0]  # strictly below the threshold
+    assert pair.inside([[0.0], [2.0], [2.1]]).tolist() == [True, True, False]  # equal is inside
 
 
 @given(st.integers(0, 2**32 - 1))
