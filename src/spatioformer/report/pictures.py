@@ -1,0 +1,277 @@
+"""Results -> pictures for the page: a drawing, what it shows in words, how it was computed."""
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from spatioformer.report import figures
+from spatioformer.report.figures import Frame
+from spatioformer.report.findings import MAPPED, called, decimal, start, where
+from spatioformer.report.results import Band, Results
+
+VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
+HALF, THIRD = 5.2, 3.9  # widths in inches; a hundred CSS pixels each
+WIDE, ZOOM = 6.6, 1.3  # the large map: magnified, so that its letters stay legible on a phone
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page: data URI, size in CSS pixels, alternative text and caption."""
+
+    source: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: float = 1.0) -> Picture:
+    """The figure as it goes into the page, stamped where the plots are virtual."""
+    if results.virtual:
+        figures.stamp(figure, VIRTUAL)
+    width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
+    data = base64.b64encode(figures.png(figure, zoom)).decode()
+    return Picture(f"data:image/png;base64,{data}", width, height, alt, caption)
+
+
+def length(metres: float) -> str:
+    return f"{metres / 1000:.1f} km" if metres >= 1000 else f"{metres:.0f} m"
+
+
+def pixel_size(results: Results) -> str:
+    width, height = results.pixel_size
+    return f"{length(width)} × {length(height)}"
+
+
+def mean_map(results: Results) -> Picture:
+    summary, target = results.map, results.config.target
+    low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
+    drawing = figures.draw_map(
+        results.mean.values,
+        _frame(results.mean),
+        limits=_shared_limits(results),
+        label=_unit(results),
+        width=WIDE,
+    )
+    return picture(
+        results,
+        drawing,
+        f"Map of predicted {target}, from {low} to {high} species.",
+        f"Mean predicted {target} at {summary['pixels']:,} pixels of {pixel_size(results)}: from "
+        f"{low} to {high} species, {decimal(summary['mean'], 1)} on average. Each pixel is "
+        "predicted once, with dropout off. Grey: no prediction, because imagery is missing or a "
+        "mask excludes the place.",
+        zoom=ZOOM,
+    )
+
+
+def spread_map(results: Results) -> Picture:
+    summary, step = results.map, results.map["sd_step"]
+    grain = "every pixel" if step == 1 else f"one pixel of each {step} × {step} block"
+    values = results.spread.values
+    drawing = figures.draw_map(
+        values,
+        _frame(results.spread),
+        limits=(0.0, figures.robust_limits(values)[1]),
+        label="standard deviation, species",
+        colours="cividis",
+        width=HALF,
+    )
+    return picture(
+        results,
+        drawing,
+        f"Map of the Monte Carlo spread, {decimal(summary['mean_sd'])} species on average.",
+        f"Spread: the standard deviation of {summary['samples']} predictions with dropout on, "
+        f"computed at {grain}; {decimal(summary['mean_sd'])} species on average. It shows where "
+        "the network doubts itself; it is not the error of the map.",
+    )
+
+
+def plot_map(results: Results) -> Picture:
+    mean, plots = results.mean, results.observed
+    drawing = figures.draw_plots(
+        mean.mapped,
+        _frame(mean),
+        *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
+        plots["richness"].to_numpy(),
+        limits=_shared_limits(results),
+        label="observed, species",
+        width=HALF,
+    )
+    return picture(
+        results,
+        drawing,
+        f"Map of the {len(plots):,} plots, coloured by their observed richness.",
+        f"The {len(plots):,} plots that the map is learned from, in the colours of the map. Far "
+        "from any dot, the map extrapolates.",
+    )
+
+
+def agreement(results: Results) -> list[Picture]:
+    """Predicted against observed, a picture a model, on the split that speaks for the map."""
+    split = results.judged
+    scores, predictions = results.scores(split), results.predicted(split)
+    low, high = predictions[["observed", "predicted"]].stack().agg(["min", "max"])
+    pictures = []
+    for model, part in predictions.groupby("model", sort=False):
+        r2, rmse = decimal(scores.loc[model, "r2"]), decimal(scores.loc[model, "rmse"])
+        drawing = figures.draw_agreement(
+            part["observed"].to_numpy(),
+            part["predicted"].to_numpy(),
+            limits=(min(0.0, low), high),
+            note=f"{start(called(model))}\nr2 {r2}, RMSE {rmse}",
+        )
+        pictures.append(
+            picture(
+                results,
+                drawing,
+                f"Predicted against observed richness of {called(model)}: r2 {r2}, RMSE {rmse}.",
+                f"{start(called(model))}: {len(part):,} plots.",
+            )
+        )
+    return pictures
+
+
+def residual_map(results: Results) -> Picture:
+    split, mean = results.judged, results.mean
+    predictions = results.predicted(split)
+    model = MAPPED if MAPPED in set(predictions["model"]) else predictions["model"].iloc[0]
+    part = predictions[predictions["model"] == model]
+    drawing = figures.draw_residuals(
+        mean.mapped,
+        _frame(mean),
+        *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
+        (part["predicted"] - part["observed"]).to_numpy(),
+        label="predicted − observed, species",
+        width=HALF,
+    )
+    return picture(
+        results,
+        drawing,
+        f"Map of the residuals of {called(model)}.",
+        f"Residuals of {called(model)} {where(split)}: mean of the plots in each cell. Red: too "
+        "many species predicted; blue: too few. Patches of one colour are errors that neighbours "
+        "share.",
+    )
+
+
+def block_curve(results: Results) -> Picture:
+    sizes = results.curve_sizes
+    drawing = figures.draw_block_curve(
+        sizes,
+        {start(called(model)): values for model, values in results.curves.items()},
+        markers=_mapped_marker(results),
+        ceiling=results.ceiling if results.virtual else None,
+    )
+    return picture(
+        results,
+        drawing,
+        "r2 against the size of the tiles held out; the numbers are in the table below.",
+        "r2 of pooled held-out predictions against the side of the tiles held out; leftmost, "
+        "single plots held out at random.",
+    )
+
+
+def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
+    """The mapped model on random folds and on tiles, where the curve does not have it already."""
+    tiles, random = results.spatial, results.random
+    if MAPPED in results.curves or tiles is None or random is None or tiles.unit != "degrees":
+        return {}
+    r2 = [results.r2(MAPPED, split) for split in (random, tiles)]
+    return {called(MAPPED): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
+
+
+def distances(results: Results) -> Picture:
+    found = {"map pixel to plot": results.map_distance}
+    for name, of in results.distances.items():
+        held_out = of.held_out[np.isfinite(of.held_out)]
+        found[f"held-out plot to training: {name}"] = held_out / 1000
+    return picture(
+        results,
+        figures.draw_distances(found),
+        "Cumulative distributions of the distance to the nearest plot.",
+        "How far the map reaches from its plots, and how far each way of holding plots out does. "
+        "A split speaks for the map where its dashed line runs along the solid one.",
+    )
+
+
+def truth_maps(results: Results) -> list[Picture]:
+    """Truth, prediction and their difference; virtual runs only."""
+    truth, mean = results.truth, results.mean
+    limits, frame = _shared_limits(results), _frame(mean)
+    known = np.where(mean.mapped, truth.values, np.nan)
+    difference = mean.values - truth.values
+    unit = "species"
+
+    def drawn(values: np.ndarray, label: str, **style) -> Figure:
+        style = {"limits": limits} | style
+        return figures.draw_map(values, frame, label=label, width=THIRD, **style)
+
+    return [
+        picture(
+            results,
+            drawn(known, f"true, {unit}"),
+            "Map of the true expected richness.",
+            "Truth: the expected number of species in a plot.",
+        ),
+        picture(
+            results,
+            drawn(mean.values, f"predicted, {unit}"),
+            "Map of the predicted richness.",
+            "Prediction, in the same colours.",
+        ),
+        picture(
+            results,
+            drawn(
+                difference,
+                f"predicted − true, {unit}",
+                limits=figures.symmetric_limits(difference),
+                colours=figures.DIFFERENCE,
+            ),
+            "Map of the difference between prediction and truth.",
+            "Difference. Red: too many species predicted; blue: too few.",
+        ),
+    ]
+
+
+def histogram(results: Results) -> Picture:
+    richness = results.observed["richness"].to_numpy()
+    return picture(
+        results,
+        figures.draw_histogram(richness, label="observed richness, species a plot"),
+        f"Histogram of richness: {richness.min():g} to {richness.max():g} species, median "
+        f"{np.median(richness):g}.",
+        f"Observed richness of the {len(richness):,} plots.",
+    )
+
+
+def training_curve(results: Results) -> Picture:
+    log, section = results.training, results.config.train
+    best = log.loc[log["validation_rmse"].idxmin()]
+    return picture(
+        results,
+        figures.draw_training(
+            *(log[name].to_numpy() for name in ("epoch", "train_rmse", "validation_rmse"))
+        ),
+        f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
+        f"RMSE by epoch of the network that makes the map. About {section.validation_share:.0%} "
+        f"of the plots, in whole tiles of {section.validation_tile:g}°, are held out to choose "
+        f"the epoch whose weights are kept ({best['epoch']:.0f} of {len(log)}). The training "
+        "line is taken with dropout on, so it may lie above the other.",
+    )
+
+
+def _frame(band: Band) -> Frame:
+    return Frame(*band.lonlat)
+
+
+def _unit(results: Results) -> str:
+    return f"species ({results.grain})"
+
+
+def _shared_limits(results: Results) -> tuple[float, float]:
+    """Ends of the colour bar that the mean, the truth and the plots share."""
+    truth = [results.truth.values[results.mean.mapped]] if results.virtual else []
+    return figures.robust_limits(results.mean.values, *truth)
