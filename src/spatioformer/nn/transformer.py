@@ -156,7 +156,9 @@ class Attention(nn.Module):
 
     def _split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         """(B, T, parts * H * K) -> parts x (B, H, T, K)."""
-        return projected.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        # Chunks, not one permutation: their gradients come back in a single copy.
+        chunks = projected.chunk(parts, -1)
+        return tuple(chunk.unflatten(-1, (self.heads, -1)).transpose(1, 2) for chunk in chunks)
 
     def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         # A single query is the newest token and sees all; torch's own causal mask would align the
