@@ -113,7 +113,7 @@ def test_plot_draws_three_curves():
 
 @pytest.mark.parametrize("clustering", ["hierarchical", "kmeans"])
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_folds_keep_sites_and_sizes(clustering, seed):
     X = clustered_plots(seed, 60)
     X[40:] = X[:20]

@@ -3,7 +3,8 @@
 Linnenbrink, Milà, Ludwig, Meyer 2024, Geosci. Model Dev. 17:5897; agrees with the R package CAST.
 """
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -23,13 +24,13 @@ HIERARCHICAL_LIMIT = 10_000
 CANDIDATES = 100
 """Numbers of clusters tried up to that limit, spaced evenly in the logarithm up to n - 2."""
 
-CANDIDATES_LARGE, LARGEST_COUNT_LARGE = 16, 1000
+CANDIDATES_LARGE, LARGEST_COUNT_LARGE = 24, 1000
 """The shorter grid beyond the limit: as many counts, up to this many clusters."""
 
 REFINED = 10, 16
 """K-means is run once per number of clusters; the best so many numbers then get so many starts."""
 
-REFINED_LARGE = 2, 4
+REFINED_LARGE = 4, 4
 """The same beyond the limit."""
 
 SAME_DISTRIBUTION = 0.05
@@ -72,7 +73,7 @@ class KNNDM(SeededFolds):
        held-out distances Gj* and Gij wins; on a tie the smallest q.
 
     `clustering="hierarchical"` is Ward's, deterministic; `"kmeans"` depends on `seed` and is what
-    more than 10,000 sites get in any case, with 16 numbers of clusters up to 1,000.
+    more than 10,000 sites get in any case, with 24 numbers of clusters up to 1,000.
     """
 
     _: KW_ONLY
@@ -119,30 +120,29 @@ class KNNDM(SeededFolds):
         large = len(places) > HIERARCHICAL_LIMIT
         method = "kmeans" if large else self.clustering
         tree = WardTree(places, self.space) if method == "hierarchical" else None
-        grid: dict[int, float] = {}
-        best = Search(unit, np.inf, method, 0, grid)
 
         def attempt(count: int, start: int = 0) -> Search:
             cluster = tree.cut(count) if tree else kmeans(places, count, self.seed, start)
             folds = deal_clusters(cluster[unit], axis, self.n_splits)
             too_large = np.bincount(folds).max() > LARGEST_SHARE * len(folds)
             W = np.inf if too_large else self._w(folds, points, to_map)
-            grid[count] = min(W, grid.get(count, np.inf))
-            return min(best, Search(folds, W, method, count, grid), key=lambda found: found.W)
+            return Search(folds, W, method, count)
 
-        for count in candidates(self.n_splits, len(places), large):
-            best = attempt(count)
+        found = [attempt(count) for count in candidates(self.n_splits, len(places), large)]
         if method == "kmeans":
             counts, starts = REFINED_LARGE if large else REFINED
-            for count in sorted(grid, key=grid.__getitem__)[:counts]:
-                for start in range(1, starts):
-                    best = attempt(count, start)
+            promising = sorted(found, key=attrgetter("W"))[:counts]
+            found += [attempt(one.n_clusters, i) for one in promising for i in range(1, starts)]
+        best = min(found, key=attrgetter("W"))
         if np.isinf(best.W):
             raise EvaluationError(
                 f"every clustering of {len(unit)} plots leaves a fold with more than half of them; "
                 f"use more folds than n_splits = {self.n_splits}, or SpatialBlockKFold"
             )
-        return best
+        grid: dict[int, float] = {}
+        for one in found:
+            grid[one.n_clusters] = min(one.W, grid.get(one.n_clusters, np.inf))
+        return replace(best, grid=grid)
 
     def _w(self, folds: Integers, points: Floats, to_map: Floats) -> float:
         held_out = np.empty(len(folds))
