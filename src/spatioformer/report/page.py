@@ -93,8 +93,9 @@ def _opening(results: Results) -> dict[str, Any]:
     if pixels:
         facts.append((decimal(results.map["mean"], 1), "species in a plot, mean of the map"))
     for split in filter(None, (spatial, random)):
-        r2 = decimal(results.r2(MAPPED, split))
-        facts.append((r2, f"r2 of {called(MAPPED)} {findings.where(split)}"))
+        if MAPPED in results.scores(split).index:
+            r2 = decimal(results.r2(MAPPED, split))
+            facts.append((r2, f"r2 of {called(MAPPED)} {findings.where(split)}"))
     return {"finding": finding, "facts": facts}
 
 
