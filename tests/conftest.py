@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Networks in tests are tiny: threads would only wait for each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

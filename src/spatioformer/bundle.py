@@ -152,7 +152,7 @@ class Bundle:
             for i in range(0, len(chips), batch):
                 part = slice(i, i + batch)
                 inputs = (
-                    torch.from_numpy(np.ascontiguousarray(a[part])).to(device)
+                    torch.from_numpy(np.array(a[part])).to(device)
                     for a in (chips, lon, lat)
                 )
                 out[part] = self.forward(*inputs).float().cpu().numpy()

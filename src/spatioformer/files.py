@@ -11,6 +11,16 @@ from typing import Any
 
 from spatioformer.errors import OutputError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+)
+
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
@@ -30,14 +40,15 @@ def writing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise as_output_error(error, path) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there may be no folder to tidy
+            part.unlink()
 
 
 def as_output_error(error: OSError, path: Path) -> Exception:
     """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in FULL:
         return OutputError(f"cannot write {path}: no space left; free some space and run again")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if error.errno in UNWRITABLE:
         return OutputError(
             f"cannot write {path}: {error.strerror.lower()}; choose a folder you can write to"
         )

@@ -11,7 +11,6 @@
 | location-knn | the 10 nearest plots, imagery unseen |
 """
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -111,18 +110,17 @@ class NetworkModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = self._network(len(store.bands))
-        with one_thread():
-            history = fit(
-                network,
-                _samples(store, training, scaling),
-                _samples(store, validation, scaling),
-                self._recipe(),
-                target_sd=scaling.target_sd if scaling else 1.0,
-                checkpoint=checkpoint,
-                resume=resume,
-                log=log,
-                console=console,
-            )
+        history = fit(
+            network,
+            _samples(store, training, scaling),
+            _samples(store, validation, scaling),
+            self._recipe(),
+            target_sd=scaling.target_sd if scaling else 1.0,
+            checkpoint=checkpoint,
+            resume=resume,
+            log=log,
+            console=console,
+        )
         self.bundle = Bundle(network.cpu(), list(store.bands), scaling)
         self.validation_rows = validation
         return history
@@ -160,18 +158,6 @@ class NetworkModel:
             weight_decay=section.weight_decay,
             **shared,
         )
-
-
-@contextmanager
-def one_thread():
-    """At these sizes a second thread gains nothing, and sums in one order give the same numbers
-    whatever the number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _samples(store: ChipStore, rows: np.ndarray, scaling: Scaling | None) -> Samples:

@@ -10,7 +10,8 @@ import copy
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -131,7 +132,8 @@ def fit(
     network.to(device)
     training, validation = training.to(device), validation.to(device)
     state = _State(network, recipe)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with one_thread(), forked:
         torch.manual_seed(recipe.seed)
         if checkpoint is not None and resume and checkpoint.exists():
             state.restore(checkpoint)
@@ -153,6 +155,18 @@ def fit(
     if log is not None:
         _write_log(log, state.rows)
     return History(state.rows, state.best_epoch, state.best_rmse)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """At these sizes a second thread gains nothing, and sums in one order give the same numbers
+    whatever the number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _State:

@@ -1,0 +1,169 @@
+"""Training: it learns, it stops, and an interrupted one ends with the same bits."""
+
+import numpy as np
+import pytest
+import torch
+
+from spatioformer.errors import EvaluationError, ModelError
+from spatioformer.nn import PaperSpatioformer
+from spatioformer.train import Recipe, Samples, choose_device, fit, validation_tiles
+
+
+def samples(n: int, seed: int) -> Samples:
+    rng = torch.Generator().manual_seed(seed)
+    chips = torch.randn(n, 1, 1, 2, generator=rng)
+    lon = 120 + 10 * torch.rand(n, 1, 1, generator=rng, dtype=torch.float64)
+    lat = -30 + 10 * torch.rand(n, 1, 1, generator=rng, dtype=torch.float64)
+    target = chips[:, 0, 0, 0] - 0.5 * chips[:, 0, 0, 1]
+    return Samples(chips, lon, lat, target)
+
+
+def network(seed: int = 0, dropout: float = 0.1) -> PaperSpatioformer:
+    torch.manual_seed(seed)
+    return PaperSpatioformer(
+        patch=1, bands=2, width=8, heads=2, layers=1, mlp_hidden=8, head_hidden=8,
+        dropout=dropout, location_weight=1.0,
+    )  # fmt: skip
+
+
+RECIPE = Recipe(epochs=6, batch=16, patience=6, learning_rate=3e-3, seed=7)
+
+
+def same_bits(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(),
+                                                 b.state_dict().values(), strict=True))  # fmt: skip
+
+
+def test_it_learns_a_linear_rule():
+    net = network(dropout=0.0)
+    recipe = Recipe(epochs=15, batch=16, patience=15, learning_rate=1e-2)
+    history = fit(net, samples(200, 1), samples(100, 2), recipe)
+    assert history.best_rmse < 0.25 * float(samples(100, 2).target.std())
+    assert not net.training
+
+
+def test_equal_seeds_equal_weights_and_other_seeds_others():
+    nets = [network() for _ in range(3)]
+    for net, seed in zip(nets, (7, 7, 8), strict=True):
+        recipe = Recipe(epochs=2, batch=16, seed=seed)
+        fit(net, samples(64, 1), samples(32, 2), recipe)
+    assert same_bits(nets[0], nets[1])
+    assert not same_bits(nets[0], nets[2])
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
+def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path, stop_after):
+    straight = network()
+    history = fit(straight, samples(64, 1), samples(32, 2), RECIPE)
+
+    def interrupt(epoch: int) -> None:
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "checkpoint"
+    broken = network()
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, samples(64, 1), samples(32, 2), RECIPE,
+            checkpoint=checkpoint, on_epoch=interrupt)  # fmt: skip
+    torch.manual_seed(12345)  # whatever happened to the random state in between
+    resumed = network(seed=99)
+    again = fit(resumed, samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+    assert same_bits(straight, resumed)
+    assert again.rows == history.rows
+    assert again.best_rmse == history.best_rmse
+
+
+def test_without_the_random_state_the_bits_differ(tmp_path, monkeypatch):
+    """The test above can fail: dropout drawn from another state gives other weights."""
+    straight, resumed = network(), network()
+    fit(straight, samples(64, 1), samples(32, 2), RECIPE)
+    checkpoint = tmp_path / "checkpoint"
+
+    def interrupt(epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint,
+            on_epoch=interrupt)  # fmt: skip
+    monkeypatch.setattr("torch.set_rng_state", lambda state: None)
+    fit(resumed, samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+    assert not same_bits(straight, resumed)
+
+
+def test_resume_false_starts_anew(tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+    history = fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint,
+                  resume=False)  # fmt: skip
+    assert [row["epoch"] for row in history.rows] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+    other = Recipe(epochs=9, batch=16)
+    with pytest.raises(ModelError, match="belongs to another training or is damaged"):
+        fit(network(), samples(64, 1), samples(32, 2), other, checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
+    with pytest.raises(ModelError, match="belongs to another training or is damaged"):
+        fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+
+
+def test_early_stopping_keeps_the_best_weights():
+    """Noise cannot be learned: validation stops improving, and the best epoch is what remains."""
+    torch.manual_seed(0)
+    train, valid = samples(48, 1), samples(48, 2)
+    train.target[:] = torch.randn(48)
+    valid.target[:] = torch.randn(48)
+    net = network(dropout=0.0)
+    recipe = Recipe(epochs=60, batch=8, patience=4, learning_rate=1e-2)
+    history = fit(net, train, valid, recipe)
+    assert len(history.rows) == history.best_epoch + 4 < 60
+    with torch.inference_mode():
+        error = net(valid.chips, valid.lon, valid.lat) - valid.target
+    assert float(error.square().mean().sqrt()) == pytest.approx(history.best_rmse, rel=1e-6)
+    assert history.best_rmse == min(row["validation_rmse"] for row in history.rows)
+
+
+def test_the_log_is_a_row_an_epoch_in_species(tmp_path):
+    log = tmp_path / "training.csv"
+    fit(network(), samples(32, 1), samples(16, 2), Recipe(epochs=2), target_sd=10.0, log=log)
+    plain = fit(network(), samples(32, 1), samples(16, 2), Recipe(epochs=2))
+    table = np.genfromtxt(log, delimiter=",", names=True)
+    assert table.dtype.names == ("epoch", "train_rmse", "validation_rmse", "learning_rate")
+    np.testing.assert_allclose(
+        table["validation_rmse"], [10 * row["validation_rmse"] for row in plain.rows]
+    )
+
+
+def test_divergence_is_one_sentence():
+    huge = samples(32, 1)
+    huge.target[:] = 3e38
+    with pytest.raises(ModelError, match=r"training diverged in epoch 1.*lower `train.learning_ra"):
+        fit(network(), huge, samples(16, 2), Recipe(epochs=2))
+
+
+def test_validation_tiles_are_whole_tiles():
+    rng = np.random.default_rng(0)
+    places = rng.uniform([120, -30], [130, -20], (500, 2))
+    held = validation_tiles(places, share=0.15, size=1.0, seed=3)
+    assert 0.1 < held.mean() < 0.2
+    tiles = np.floor(places).astype(int)
+    for tile in np.unique(tiles, axis=0):
+        inside = (tiles == tile).all(axis=1)
+        assert held[inside].all() or not held[inside].any()
+
+
+def test_one_tile_cannot_be_split():
+    with pytest.raises(EvaluationError):
+        validation_tiles(np.full((5, 2), 10.5), share=0.2, size=1.0, seed=0)
+
+
+def test_absent_cuda_is_one_sentence():
+    if torch.cuda.is_available():
+        assert choose_device("auto").type == "cuda"
+    else:
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(ModelError, match=r"set `train.device: cpu`"):
+            choose_device("cuda")
