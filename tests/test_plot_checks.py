@@ -123,6 +123,13 @@ def test_kept(tmp_path, row):
     assert judge(tmp_path, row) == ("", "")
 
 
+def test_areas_may_all_be_unknown(tmp_path):
+    text = "lon,lat,n,area\n1,2,3,\n1,2,4,NA\n"
+    intake = read_plots(put(tmp_path, text), columns=PLACES | {"area_m2": "area"})
+    assert intake.table["area_m2"].isna().tolist() == [True, True]
+    assert intake.summary["area_m2"] == {"known": 0, "min": None, "median": None, "max": None}
+
+
 def test_duplicates_need_a_plot_id(tmp_path):
     text = "lon,lat,n\n1,2,3\n1,2,3\n"
     table = read_plots(put(tmp_path, text), columns=PLACES).table

@@ -241,6 +241,11 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
             {"region": [112, -44, 154, -10]},
             "region [112, -44, 154, -10] is not [W, E, S, N] in degrees; reorder it",
         ),
+        (
+            ALL,
+            {"region": [112, 154, -10, -44]},
+            "region [112, 154, -10, -44] is not [W, E, S, N] in degrees; reorder it",
+        ),
         (ALL, {"region": [1, 2, 3]}, "region [1, 2, 3] is not [W, E, S, N] in degrees; reorder it"),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plot_tables import ALL, GOOD, PLACES, put
-from spatioformer.errors import PlotError
+from spatioformer.errors import OutputError, PlotError
 from spatioformer.geo import plot_checks
 from spatioformer.geo.plots import (
     TABLE_DTYPES,
@@ -298,6 +298,13 @@ def test_writing_without_rejects_gives_a_header(plots_file, tmp_path):
     assert (tmp_path / "run" / "rejected.csv").read_text() == (
         "source_file,source_line,plot_id,reason,stage,lon,lat,richness\n"
     )
+
+
+def test_writing_where_a_file_stands(plots_file, tmp_path):
+    intake = read_plots(plots_file(GOOD), columns=ALL)
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(OutputError, match="choose a folder you can write to"):
+        write_plots(intake, tmp_path / "run")
 
 
 def test_read_table_refuses_what_is_none(plots_file, tmp_path, frame):

@@ -145,7 +145,7 @@ def is_missing(texts: pd.Series) -> np.ndarray:
 def _numbers(
     cells: pd.DataFrame, name: str, names: dict[str, str], verdicts: Verdicts
 ) -> np.ndarray:
-    """Values of a numeric column, float64, NaN where missing or rejected."""
+    """Values of a numeric column, float64; NaN where missing or no number."""
     texts = cells[name]
     missing = is_missing(texts)
     values = np.array([_number(text) for text in texts.tolist()], dtype=np.float64)
@@ -159,7 +159,7 @@ def _numbers(
     )
     verdicts.reject(unread, "text for numbers", _quote(cells, name, "is not a number"))
     verdicts.reject(np.isinf(values), "infinite numbers", _quote(cells, name, "is not finite"))
-    return np.where(np.isfinite(values), values, np.nan)
+    return values
 
 
 def _number(text: str) -> float:

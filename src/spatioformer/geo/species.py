@@ -15,7 +15,7 @@ import pandas as pd
 
 from spatioformer.errors import PlotError
 from spatioformer.geo.plot_checks import is_missing
-from spatioformer.geo.plot_files import GEOMETRY_X, GEOMETRY_Y, MISSING, Source, open_source
+from spatioformer.geo.plot_files import MISSING, Source, open_source
 
 _SETTINGS: dict[str, Any] = {
     "path": None,
@@ -62,7 +62,7 @@ def add_species(
     Args:
         table: the plot file.
         cells: its rows: the text columns of plots.FIELDS, line, kind and reason.
-        columns: our column names to those of the plot file.
+        columns: our column names to those of the plot file, its geometry's among them.
         species: path (None: the plot file itself), layout 'matrix' or 'long', the columns plot_id,
             species and abundance, ignore (columns of a matrix that are no species), separator and
             layer of the file at path.
@@ -101,7 +101,6 @@ def add_species(
         if inside:
             keys = "line"
             ignored |= {i for i, name in enumerate(source.header) if name in columns.values()}
-            ignored |= {i for i, name in enumerate(source.header) if name in _GEOMETRY}
         plot = None if inside else source.position(plot_column, "species.plot_id")
         counts = count_matrix(source, plot, ignored)
     cells = _with_richness(cells, keys, counts, source, table)
@@ -121,9 +120,6 @@ def add_species(
             f"{min(unknown)!r}"
         )
     return cells, summary, notes
-
-
-_GEOMETRY = (GEOMETRY_X, GEOMETRY_Y)
 
 
 def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> SpeciesCounts:
