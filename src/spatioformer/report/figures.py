@@ -148,18 +148,20 @@ def draw_residuals(
     label: str,
     width: float = 5.2,
 ) -> Figure:
-    """Mean residual (predicted - observed) of the plots in each hexagonal cell, about 45 across.
+    """Mean residual (predicted - observed) in hexagonal cells, 45 along the longer side.
 
     The colours are symmetric about 0 and end at the 98th percentile of the cells' size.
     """
     figure, axes = _map_axes(frame, width)
     _ground(axes, mapped)
     height, across = mapped.shape
+    width_in_cells = 45 / max(1, height * frame.aspect / across)
+    height_in_cells = width_in_cells * height * frame.aspect / across / 3**0.5
     cells = axes.hexbin(
         cols,
         rows,
         C=residuals,
-        gridsize=(45, max(2, round(26 * height * frame.aspect / across))),
+        gridsize=(max(2, round(width_in_cells)), max(2, round(height_in_cells))),
         extent=(-0.5, across - 0.5, -0.5, height - 0.5),
         cmap=DIFFERENCE,
         linewidths=0.3,
@@ -268,12 +270,13 @@ def draw_distances(distances: dict[str, Array]) -> Figure:
     """Cumulative share of points within a distance (km) of the nearest plot; first entry bold."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    floor = 0.1  # km; a log scale has no 0, where plots share a location
+    floor = 0.01  # km; a log scale has no 0
     for i, (label, values) in enumerate(distances.items()):
         width, style = (2.4, "-") if i == 0 else (1.4, "--")
         values = np.maximum(values, floor)
         axes.ecdf(values, color=SERIES[i % 7], linewidth=width, linestyle=style, label=label)
     axes.set_xscale("log")
+    axes.set_xlim(left=max(floor, min(np.percentile(v, 1) for v in distances.values())))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(xlabel="distance to the nearest plot learned from, km", ylabel="share within")
     axes.legend(loc="best")
@@ -352,7 +355,7 @@ def _map_axes(frame: Frame, width: float) -> tuple[Figure, Axes]:
     height, across = frame.lon.shape
     shape = height * frame.aspect / across  # height over width on the ground
     room = width - 0.6
-    inner = min(room, 1.25 * room / shape)
+    inner = min(room, 1.1 * room / shape)
     figure = Figure(figsize=(max(inner, 2.2) + 0.6, inner * shape + 0.95), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))

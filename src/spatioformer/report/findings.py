@@ -53,6 +53,13 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def length(metres: float) -> str:
+    """A distance in the unit that suits it, such as '31 m', '7.4 km' or '130 km'."""
+    if metres < 1000:
+        return f"{metres:.0f} m"
+    return f"{metres / 1000:,.{1 if metres < 100_000 else 0}f} km"
+
+
 def called(model: str) -> str:
     """What a sentence calls a model; unknown ones keep their name."""
     return MODELS.get(model, (model, ""))[0]
@@ -239,11 +246,10 @@ def resembles(distances: Mapping[str, NeighbourDistances]) -> str:
     """
     pixels = np.median(next(iter(distances.values())).prediction)
     ways = " or ".join(
-        f"{decimal(np.nanmedian(d.held_out) / 1000, 1)} km (split {name})"
-        for name, d in distances.items()
+        f"{length(np.nanmedian(d.held_out))} (split {name})" for name, d in distances.items()
     )
     text = (
-        f"Half of the mapped pixels lie more than {decimal(pixels / 1000, 1)} km from the nearest "
+        f"Half of the mapped pixels lie more than {length(pixels)} from the nearest "
         f"plot; half of the held-out plots lie more than {ways} from the nearest plot learned from."
     )
     if len(distances) == 1:
@@ -251,5 +257,5 @@ def resembles(distances: Mapping[str, NeighbourDistances]) -> str:
     nearest = min(distances, key=lambda name: distances[name].W)
     return (
         f"{text} Of these splits, {nearest} is the most like using the map (smallest Wasserstein "
-        f"distance between the two, W = {decimal(distances[nearest].W / 1000, 1)} km)."
+        f"distance between the two, W = {length(distances[nearest].W)})."
     )

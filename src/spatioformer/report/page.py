@@ -14,7 +14,7 @@ from spatioformer.config import RunConfig, SplitSection
 from spatioformer.files import write_text
 from spatioformer.report import findings, pictures
 from spatioformer.report.figures import degrees
-from spatioformer.report.findings import MAPPED, MODELS, called, decimal
+from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
 from spatioformer.report.results import Results
 
 METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
@@ -367,10 +367,10 @@ def _extent(results: Results) -> str:
     )
     if not results.map["pixels"]:
         return text
-    half, tenth = (decimal(d, 1) for d in np.percentile(results.map_distance, (50, 90)))
+    half, tenth = (length(d) for d in np.percentile(results.map_distance, (50, 90)))
     return (
-        f"{text} Half of the mapped pixels lie more than {half} km from the nearest plot, a tenth "
-        f"more than {tenth} km."
+        f"{text} Half of the mapped pixels lie more than {half} from the nearest plot, a tenth "
+        f"more than {tenth}."
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from spatioformer.report import figures
 from spatioformer.report.figures import Frame
-from spatioformer.report.findings import MAPPED, called, decimal, start, where
+from spatioformer.report.findings import MAPPED, called, decimal, length, start, where
 from spatioformer.report.results import Band, Results
 
 VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
@@ -34,10 +34,6 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
     width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
     data = base64.b64encode(figures.png(figure, zoom)).decode()
     return Picture(f"data:image/png;base64,{data}", width, height, alt, caption)
-
-
-def length(metres: float) -> str:
-    return f"{metres / 1000:.1f} km" if metres >= 1000 else f"{metres:.0f} m"
 
 
 def pixel_size(results: Results) -> str:
@@ -184,7 +180,7 @@ def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
 
 
 def distances(results: Results) -> Picture:
-    found = {"map pixel to plot": results.map_distance}
+    found = {"map pixel to plot": results.map_distance / 1000}
     for name, of in results.distances.items():
         held_out = of.held_out[np.isfinite(of.held_out)]
         found[f"held-out plot to training: {name}"] = held_out / 1000

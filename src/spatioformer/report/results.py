@@ -193,8 +193,8 @@ class Results:
 
     @property
     def map_distance(self) -> np.ndarray:
-        """Kilometres from a sample of mapped pixels to the nearest plot."""
-        return next(iter(self.distances.values())).prediction / 1000
+        """Metres from a sample of mapped pixels to the nearest plot."""
+        return next(iter(self.distances.values())).prediction
 
     @cached_property
     def pixel_size(self) -> tuple[float, float]:
