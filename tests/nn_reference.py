@@ -19,9 +19,11 @@ ACTIVATIONS = {
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
-    """max |ours - theirs| / max |theirs|."""
+    """max |ours - theirs| / max |theirs|, also printed: `pytest -rP` shows it."""
     assert ours.shape == theirs.shape
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+    value = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+    print(f"difference {value:.1e}")
+    return value
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -33,5 +33,6 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         draws = torch.empty(-(-x.numel() // LANES), dtype=torch.int64).random_(-(2**63), None)
         lanes = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        scale = LEVELS / (LEVELS - dropped)
-        return x * (lanes >= dropped - LEVELS // 2).to(x.dtype).mul_(scale)
+        # Compared straight into the dtype of x: a boolean mask would cost a slow conversion.
+        mask = torch.ge(lanes, dropped - LEVELS // 2, out=torch.empty_like(x, requires_grad=False))
+        return x * mask.mul_(LEVELS / (LEVELS - dropped))
