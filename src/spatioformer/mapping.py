@@ -1,7 +1,14 @@
 """Wall-to-wall prediction: imagery in windows -> a Cloud Optimized GeoTIFF of mean and spread."""
 
+import copy
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from os import cpu_count
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import rasterio
@@ -17,6 +24,7 @@ from spatioformer.files import hash_file, writing
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.imagery import Stack
 from spatioformer.progress import SILENT, Console
+from spatioformer.train import one_thread
 
 TILE = 256
 CHUNK = 4096  # chips held at once: bounds memory, whatever the chip size
@@ -68,8 +76,9 @@ def map_raster(
             with _raster_errors(out), rasterio.open(tiles, "w", **_profile(stack, mapper)) as raw:
                 _describe(raw, bundle, mapper, facts)
                 windows = list(stack.grid.windows(mapper.tile))
-                for window in console.track(windows, "map"):
-                    raw.write(mapper.predict(stack, window), window=window)
+                tiles_done = console.track(mapper.run(stack, windows), "map", len(windows))
+                for window, values in tiles_done:
+                    raw.write(values, window=window)
             with _raster_errors(out):
                 _to_cog(tiles, part)
         finally:
@@ -85,25 +94,54 @@ class _Mapper:
         self.tile = step * max(1, TILE // step)  # whole blocks: no block spans two tiles
         self.bands = 2 if samples else 1
         self.pixels = self.negative = 0
+        # Dropout draws from torch's one generator, so one window at a time; and in a network of its
+        # own, so that the means computed meanwhile stay free of it.
+        self._dropout = Lock()
+        self._sampler = replace(bundle, network=copy.deepcopy(bundle.network))
         self.total = np.zeros(self.bands)
         self.low, self.high = np.inf, -np.inf
 
-    def predict(self, stack: Stack, window: Window) -> np.ndarray:
-        """float32 (band, y, x) of one window, NaN where nothing is predicted."""
+    def run(self, stack: Stack, windows: list[Window]) -> Iterator[tuple[Window, np.ndarray]]:
+        """Every window with its values, in order; read here, computed in one thread a core.
+
+        A thread a core, each with torch's own threads off, keeps every core busy with batches
+        that fit its cache. At most two windows a thread wait: memory does not grow with the map.
+        """
+        workers = cpu_count() or 1
         half = self.bundle.patch // 2
-        data, valid, wanted = stack.read(window, halo=half)
+        self.bundle.network.eval()
+        waiting: deque[tuple[Window, Future]] = deque()
+        with one_thread(), ThreadPoolExecutor(workers) as pool:
+            try:
+                for window in windows:
+                    pixels = stack.read(window, halo=half)
+                    job = pool.submit(self._predict, stack.grid, window, *pixels)
+                    waiting.append((window, job))
+                    if len(waiting) > 2 * workers:
+                        yield self._finished(*waiting.popleft())
+                while waiting:
+                    yield self._finished(*waiting.popleft())
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _finished(self, window: Window, job: Future) -> tuple[Window, np.ndarray]:
+        values = job.result()
+        self._count(values[:, np.isfinite(values[0])])
+        np.maximum(values[0], 0, out=values[0])  # NaN stays NaN
+        return window, values
+
+    def _predict(self, grid: Grid, window: Window, data, valid, wanted) -> np.ndarray:
+        """float32 (band, y, x) of one window, NaN where nothing is predicted."""
         side = (self.bundle.patch,) * 2
-        wanted &= sliding_window_view(valid, side).all(axis=(-2, -1))
+        wanted = wanted & sliding_window_view(valid, side).all(axis=(-2, -1))
         out = np.full((self.bands, window.height, window.width), np.nan, np.float32)
         rows, cols = np.nonzero(wanted)
-        if rows.size == 0:
-            return out
-        chips = _Chips(data, stack.grid, window, self.bundle.patch)
-        out[0, rows, cols] = self._mean(chips, rows, cols)
-        if self.samples:
-            out[1, rows, cols] = self._spread(chips, rows, cols, window)
-        self._count(out[:, rows, cols])
-        np.maximum(out[0], 0, out=out[0])  # NaN stays NaN
+        if rows.size:
+            chips = _Chips(data, grid, window, self.bundle.patch)
+            out[0, rows, cols] = self._mean(chips, rows, cols)
+            if self.samples:
+                with self._dropout:
+                    out[1, rows, cols] = self._spread(chips, rows, cols, window)
         return out
 
     def _mean(self, chips: "_Chips", rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
@@ -126,7 +164,7 @@ class _Mapper:
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         values = np.concatenate(
             [
-                self.bundle.spread(
+                self._sampler.spread(
                     *chips.at(rows[part], cols[part]), samples=self.samples, seed=seed + i
                 )
                 for i, part in enumerate(np.array_split(chosen, -(-len(chosen) // CHUNK)))
@@ -137,6 +175,8 @@ class _Mapper:
         return spread
 
     def _count(self, values: np.ndarray) -> None:
+        if not values.size:
+            return
         self.pixels += values.shape[1]
         self.negative += int((values[0] < 0).sum())
         self.total += values.sum(axis=1, dtype=np.float64)
