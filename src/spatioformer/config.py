@@ -40,9 +40,12 @@ class SpeciesSection(Section):
 
     layout: Literal["matrix", "long"]
     path: str | None = None
-    plot_id: str
+    plot_id: str | None = None
     species: str | None = None
     abundance: str | None = None
+    ignore: tuple[str, ...] | None = None
+    separator: str | None = None
+    layer: str | None = None
 
 
 class PlotsSection(Section):
@@ -51,12 +54,22 @@ class PlotsSection(Section):
     path: str
     columns: dict[
         Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme"], str
-    ] = {"lon": "lon", "lat": "lat", "richness": "richness"}
+    ] = {}
     crs: str = "EPSG:4326"
     separator: str | None = None
     layer: str | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_columns(cls, raw: Any) -> Any:
+        """Without `columns`, the columns are called what we call them."""
+        if isinstance(raw, dict) and "columns" not in raw:
+            counted = raw.get("species") is not None
+            usual = ("lon", "lat") if counted else ("lon", "lat", "richness")
+            return raw | {"columns": {name: name for name in usual}}
+        return raw
 
 
 class RasterSection(Section):

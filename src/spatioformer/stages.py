@@ -36,7 +36,7 @@ class Stage:
 
 def plots(run: "Run") -> str:
     """Plot table -> plots.parquet, rejected.csv, plots.json."""
-    from spatioformer.geo.plots import TooManyRejected, read_plots, write_plots
+    from spatioformer.geo.plots import TooManyRejected, read_plots, write_plots, write_rejected
 
     section = run.config.plots
     arguments = section.model_dump(exclude={"path", "species"})
@@ -46,8 +46,7 @@ def plots(run: "Run") -> str:
             section.path, **arguments, species=species, region=run.config.imagery.region
         )
     except TooManyRejected as error:
-        with writing(run.folder / "rejected.csv") as part:
-            error.rejected.to_csv(part, index=False)
+        write_rejected(error.rejected, run.folder)
         raise
     write_plots(intake, run.folder)
     write_json(run.folder / "plots.json", intake.summary)
