@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # said before the work, not after it
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         yield part
         os.replace(part, path)
     except OSError as error:
@@ -44,9 +47,31 @@ def writing(path: str | Path) -> Iterator[Path]:
             part.unlink()
 
 
+@contextlib.contextmanager
+def writing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; on success it replaces the folder `path`.
+
+    Raises:
+        OutputError: as `writing`; also when `path` is a file.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        shutil.rmtree(path, ignore_errors=True)  # a folder cannot be renamed onto a full one
+        os.replace(part, path)
+    except OSError as error:
+        raise as_output_error(error, path) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def as_output_error(error: OSError, path: Path) -> Exception:
     """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
-    if error.errno in FULL:
+    # numpy says "N requested and M written" of a full disk, and gives no error number.
+    if error.errno in FULL or "requested and" in str(error):
         return OutputError(f"cannot write {path}: no space left; free some space and run again")
     if error.errno in UNWRITABLE:
         return OutputError(

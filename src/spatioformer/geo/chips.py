@@ -4,7 +4,6 @@ A store is a folder: `chips.npy` (n, P, P, band) float32, `lon.npy` and `lat.npy
 `index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError, ModelError
-from spatioformer.files import read_json, write_json
+from spatioformer.files import read_json, write_json, writing_folder
 from spatioformer.geo.imagery import Stack
 from spatioformer.progress import SILENT, Console
 
@@ -84,8 +83,9 @@ def cut_chips(
         The plots that got no chip, with a column `reason`.
 
     Raises:
-        ImageryError: no plot lies in the imagery.
+        ImageryError: no plot lies in the imagery, or none has a whole chip.
         ModelError: P is even.
+        OutputError: the store cannot be written.
     """
     half = check_patch(patch) // 2
     with Stack(stack_path, bands) as stack:
@@ -111,12 +111,18 @@ def cut_chips(
                         reason[i] = f"{missing} of the chip's {patch**2} pixels hold no data"
                 advance(len(members))
         kept = reason == ""
-        if not kept.any():
+        if not inside.any():
             region = [round(v, 3) for v in stack.grid.region]
             raise ImageryError(
                 f"none of the {len(plots)} plots lies in the imagery (first: lon {lon[0]:g}, lat "
                 f"{lat[0]:g}; imagery W, E, S, N = {region}); check the coordinate columns, the "
                 "plots' `crs` and the imagery's region"
+            )
+        if not kept.any():
+            raise ImageryError(
+                f"none of the {int(inside.sum())} plots in the imagery ({stack.grid.height} x "
+                f"{stack.grid.width} pixels) has a whole chip of {patch} x {patch} pixels (first: "
+                f"{reason[inside][0]}); lower `model.patch`, or give imagery with fewer gaps"
             )
         steps = np.arange(-half, half + 1)
         chip_lon, chip_lat = stack.grid.lonlat(
@@ -139,17 +145,13 @@ def _outside(stack: Stack, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
 
 
 def _write(folder: Path, chips, lon, lat, table: pd.DataFrame, bands: list[str]) -> None:
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
-        np.save(part / f"{name}.npy", array)
-    pd.DataFrame(table.drop(columns="geometry", errors="ignore")).to_parquet(
-        part / "index.parquet", index=False
-    )
-    write_json(part / "store.json", {"bands": bands, "patch": chips.shape[1], "n": len(chips)})
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with writing_folder(folder) as part:
+        for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
+            np.save(part / f"{name}.npy", array)
+        pd.DataFrame(table.drop(columns="geometry", errors="ignore")).to_parquet(
+            part / "index.parquet", index=False
+        )
+        write_json(part / "store.json", {"bands": bands, "patch": chips.shape[1], "n": len(chips)})
 
 
 def open_chips(folder: str | Path) -> ChipStore:
