@@ -18,10 +18,10 @@ import report_run
 from landscape import NORTH, SIDE, STEP, WEST, write_raster
 from spatioformer.errors import OutputError
 from spatioformer.geo.truth import noise_ceiling
-from spatioformer.report import figures, page, pictures, write_report
-from spatioformer.report.figures import png, stamp
+from spatioformer.report import maps, page, pictures, style, write_report
 from spatioformer.report.findings import decimal
 from spatioformer.report.results import Results, read_band
+from spatioformer.report.style import png, stamp
 
 SCRIPT = "<script>alert('x')</script>"
 VOID = {"meta", "img", "br"}
@@ -56,7 +56,7 @@ class Page(HTMLParser):
 def _undrawn():
     """Figures are made but not drawn: what they show is tested elsewhere, and drawing is slow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "png", lambda figure, zoom: b"\x89PNG")
+        patch.setattr(style, "png", lambda figure, zoom: b"\x89PNG")
         yield
 
 
@@ -79,9 +79,9 @@ def real(tmp_path_factory) -> tuple[Page, Path]:
 def virtual(tmp_path_factory) -> tuple[Page, Path, int]:
     stamped = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
-        patch.setattr(figures, "png", png)
-        patch.setattr(figures, "DPI", 20)
+        patch.setattr(style, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
+        patch.setattr(style, "png", png)
+        patch.setattr(style, "DPI", 20)
         folder = tmp_path_factory.mktemp("virtual")
         made = render(folder, virtual=True)
     assert set(stamped) == {pictures.VIRTUAL}
@@ -321,11 +321,9 @@ def test_a_projected_map_has_a_graticule_in_degrees(tmp_path):
     band = read_band(
         write_raster(tmp_path / "utm.tif", data, crs="EPSG:32717", transform=transform)
     )
-    drawing = figures.draw_map(
-        band.values, figures.Frame(*band.lonlat), limits=(0, 1), label="", width=3
-    )
+    drawing = maps.draw_map(band.values, maps.Frame(*band.lonlat), limits=(0, 1), label="", width=3)
     labels = [t.get_text() for t in drawing.axes[0].get_xticklabels()]
     assert "81°W" not in labels  # the edge itself; the first round degree lies inside
     assert all(label.startswith("80.99") for label in labels)
-    assert figures.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
+    assert maps.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
     assert len(png(drawing)) > 1000

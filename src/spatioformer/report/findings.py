@@ -60,6 +60,11 @@ def length(metres: float) -> str:
     return f"{metres / 1000:,.{1 if metres < 100_000 else 0}f} km"
 
 
+def sides(size: tuple[float, float]) -> str:
+    """Width and height in metres, such as '6.6 km × 7.4 km'."""
+    return " × ".join(length(side) for side in size)
+
+
 def called(model: str) -> str:
     """What a sentence calls a model; unknown ones keep their name."""
     return MODELS.get(model, (model, ""))[0]

@@ -1,7 +1,6 @@
 """The report's words and tables, and the page they go into."""
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.config import RunConfig, SplitSection
 from spatioformer.files import write_text
-from spatioformer.report import findings, pictures
-from spatioformer.report.figures import degrees
+from spatioformer.report import facts, findings, pictures
 from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
 from spatioformer.report.results import Results
 
@@ -22,9 +20,6 @@ METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 
 STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
 """Stages whose time is told; that of the report itself is not known yet."""
-
-SHOWN_REASONS = 12
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
 
 
 def write_report(folder: str | Path, config: RunConfig) -> Path:
@@ -55,7 +50,7 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
             agreement=_agreement(results),
             truth=_truth(results),
             data=_data(results),
-            training={"picture": pictures.training_curve(results), "facts": _training(results)},
+            training=_training(results),
             limits=list(_limits(results)),
             provenance=_provenance(results),
         )
@@ -89,14 +84,14 @@ def _opening(results: Results) -> dict[str, Any]:
         random=results.scores(random) if random else None,
         virtual=results.virtual,
     )
-    facts = [(f"{len(results.observed):,}", "plots"), (f"{pixels:,}", "pixels mapped")]
+    key = [(f"{len(results.observed):,}", "plots"), (f"{pixels:,}", "pixels mapped")]
     if pixels:
-        facts.append((decimal(results.map["mean"], 1), "species in a plot, mean of the map"))
+        key.append((decimal(results.map["mean"], 1), "species in a plot, mean of the map"))
     for split in filter(None, (spatial, random)):
         if MAPPED in results.scores(split).index:
             r2 = decimal(results.r2(MAPPED, split))
-            facts.append((r2, f"r2 of {called(MAPPED)} {findings.where(split)}"))
-    return {"finding": finding, "facts": facts}
+            key.append((r2, f"r2 of {called(MAPPED)} {findings.where(split)}"))
+    return {"finding": finding, "key": key}
 
 
 def _area(square_km: float) -> str:
@@ -177,18 +172,24 @@ def _agreement(results: Results) -> dict[str, Any]:
             "curve": pictures.block_curve(results),
             "curve_sentence": findings.block_curve(curves, sizes),
             "curve_models": list(curves),
-            "curve_rows": [
-                ("random", [decimal(random) for random, _ in curves.values()]),
-                *(
-                    (f"{size:g}°", [decimal(values[i]) for _, values in curves.values()])
-                    for i, size in enumerate(sizes)
-                ),
-            ],
+            "curve_rows": _curve_rows(sizes, curves),
         }
     if results.map["pixels"]:
         content["distances"] = pictures.distances(results)
         content["distances_sentence"] = findings.resembles(results.distances)
     return content
+
+
+def _curve_rows(
+    sizes: list[float], curves: dict[str, tuple[float, list[float]]]
+) -> list[tuple[str, list[str]]]:
+    """r2 of each model on random folds, where there are any, and at each size."""
+    random = [r2 for r2, _ in curves.values()]
+    rows = [("random", [decimal(r2) for r2 in random])] if np.isfinite(random).any() else []
+    return rows + [
+        (f"{size:g}°", [decimal(values[i]) for _, values in curves.values()])
+        for i, size in enumerate(sizes)
+    ]
 
 
 def _truth(results: Results) -> dict[str, Any] | None:
@@ -201,120 +202,17 @@ def _truth(results: Results) -> dict[str, Any] | None:
 def _data(results: Results) -> dict[str, Any]:
     imagery = results.imagery
     return {
-        "plots": _plot_facts(results),
+        "plots": facts.plots(results),
         "notes": results.plots["notes"],
         "histogram": pictures.histogram(results),
-        "rejected": _rejected(results.rejected),
-        "imagery": _imagery_facts(results),
+        "rejected": facts.rejected(results.rejected),
+        "imagery": facts.imagery(results),
         "bands": [(name, imagery["statistics"][name]) for name in imagery["bands"]],
     }
 
 
-def _plot_facts(results: Results) -> list[tuple[str, str]]:
-    plots, used = results.plots, len(results.observed)
-    without = plots["kept"] - used
-    facts = [
-        ("Source", plots["source_file"]),
-        ("Rows read", f"{plots['read']:,}"),
-        ("Used", f"{used:,}" + (f" ({without:,} more have no imagery)" if without else "")),
-        ("Rejected", f"{len(results.rejected):,}"),
-        ("Plot area", _range(plots["area_m2"], "m²")),
-        ("Dates", _dates(plots["dates"])),
-        ("Locations", _locations(plots)),
-    ]
-    if plots["programmes"]:
-        facts.append(("Programmes", _programmes(plots["programmes"])))
-    return facts
-
-
-def _range(spread: dict[str, Any], unit: str) -> str:
-    if not spread["known"]:
-        return "not stated"
-    if spread["min"] == spread["max"]:
-        return f"{spread['min']:,.10g} {unit}"
-    return (
-        f"{spread['min']:,.10g} to {spread['max']:,.10g} {unit}, median "
-        f"{spread['median']:,.10g}, known of {spread['known']:,} plots"
-    )
-
-
-def _dates(dates: dict[str, Any]) -> str:
-    if not dates["known"]:
-        return "not stated"
-    return f"{dates['first']} to {dates['last']}, known of {dates['known']:,} plots"
-
-
-def _locations(plots: dict[str, Any]) -> str:
-    if not plots["plots_sharing_a_location"]:
-        return f"{plots['locations']:,}, none repeated"
-    return (
-        f"{plots['locations']:,}; {plots['plots_sharing_a_location']:,} plots share one with "
-        "another plot and stay with it in one fold"
-    )
-
-
-def _programmes(programmes: dict[str, int]) -> str:
-    ranked = sorted(programmes.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{name} ({count:,})" for name, count in ranked[:8])
-    return shown + (f" and {len(ranked) - 8} more" if len(ranked) > 8 else "")
-
-
-def _rejected(rejected: pd.DataFrame) -> dict[str, Any]:
-    """Rejected rows counted by reason, the commonest first, each with its first row.
-
-    A reason quotes the row's own values; reasons that differ in nothing else are one.
-    """
-    kind = rejected["reason"].str.replace(_QUOTED, "…", regex=True)
-    rows = [
-        {"count": len(part), **part.iloc[0][["stage", "source_line", "plot_id", "reason"]]}
-        for _, part in rejected.groupby(kind, sort=False)
-    ]
-    rows.sort(key=lambda row: -row["count"])
-    return {"rows": rows[:SHOWN_REASONS], "more": max(0, len(rows) - SHOWN_REASONS)}
-
-
-def _imagery_facts(results: Results) -> list[tuple[str, str]]:
-    imagery = results.imagery
-    west, east, south, north = imagery["region"]
-    share = imagery["pixels_to_predict"] / imagery["pixels"]
-    unit = "°" if results.grid.crs.is_geographic else " m"
-    resolution = " × ".join(f"{r:.4g}{unit}" for r in imagery["resolution"])
-    return [
-        ("Bands", f"{len(imagery['bands'])}"),
-        ("Grid", f"{imagery['width']:,} × {imagery['height']:,} pixels, {imagery['crs']}"),
-        ("Pixel", f"{resolution}, about {pictures.pixel_size(results)} on the ground"),
-        (
-            "Region",
-            f"{degrees(west, 'E', 'W')} to {degrees(east, 'E', 'W')}, "
-            f"{degrees(south, 'N', 'S')} to {degrees(north, 'N', 'S')}",
-        ),
-        ("To predict", f"{imagery['pixels_to_predict']:,} pixels, {share:.0%} of the grid"),
-        ("Predicted", f"{results.map['pixels']:,} pixels, whose whole chip holds data"),
-    ]
-
-
-def _training(results: Results) -> list[tuple[str, str]]:
-    model, train, log = results.config.model, results.config.train, results.training
-    best = log.loc[log["validation_rmse"].idxmin()]
-    return [
-        ("Chips", f"{model.patch} × {model.patch} pixels, with the coordinates of each"),
-        (
-            "Network",
-            f"layers {model.layers}, width {model.width}, heads {model.heads}, MLP "
-            f"{model.mlp_hidden}, head {model.head_hidden}, dropout {model.dropout:g}",
-        ),
-        (
-            "Recipe",
-            f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}, "
-            f"batches of {train.batch}",
-        ),
-        (
-            "Stopping",
-            f"at most {train.epochs} epochs, or {train.patience} without a better validation RMSE",
-        ),
-        ("Epochs", f"{len(log)}, weights kept of epoch {best['epoch']:.0f}"),
-        ("Validation", f"RMSE {decimal(best['validation_rmse'])} species"),
-    ]
+def _training(results: Results) -> dict[str, Any]:
+    return {"picture": pictures.training_curve(results), "facts": facts.training(results)}
 
 
 def _limits(results: Results) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from spatioformer.report import figures
-from spatioformer.report.figures import Frame
-from spatioformer.report.findings import MAPPED, called, decimal, length, start, where
+from spatioformer.report import charts, maps, style
+from spatioformer.report.findings import MAPPED, called, decimal, sides, start, where
 from spatioformer.report.results import Band, Results
 
 VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
@@ -30,21 +29,16 @@ class Picture:
 def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: float = 1.0) -> Picture:
     """The figure as it goes into the page, stamped where the plots are virtual."""
     if results.virtual:
-        figures.stamp(figure, VIRTUAL)
+        style.stamp(figure, VIRTUAL)
     width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
-    data = base64.b64encode(figures.png(figure, zoom)).decode()
+    data = base64.b64encode(style.png(figure, zoom)).decode()
     return Picture(f"data:image/png;base64,{data}", width, height, alt, caption)
-
-
-def pixel_size(results: Results) -> str:
-    width, height = results.pixel_size
-    return f"{length(width)} × {length(height)}"
 
 
 def mean_map(results: Results) -> Picture:
     summary, target = results.map, results.config.target
     low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
-    drawing = figures.draw_map(
+    drawing = maps.draw_map(
         results.mean.values,
         _frame(results.mean),
         limits=_shared_limits(results),
@@ -55,7 +49,8 @@ def mean_map(results: Results) -> Picture:
         results,
         drawing,
         f"Map of predicted {target}, from {low} to {high} species.",
-        f"Mean predicted {target} at {summary['pixels']:,} pixels of {pixel_size(results)}: from "
+        f"Mean predicted {target} at {summary['pixels']:,} pixels of "
+        f"{sides(results.pixel_size)}: from "
         f"{low} to {high} species, {decimal(summary['mean'], 1)} on average. Each pixel is "
         "predicted once, with dropout off. Grey: no prediction, because imagery is missing or a "
         "mask excludes the place.",
@@ -67,10 +62,10 @@ def spread_map(results: Results) -> Picture:
     summary, step = results.map, results.map["sd_step"]
     grain = "every pixel" if step == 1 else f"one pixel of each {step} × {step} block"
     values = results.spread.values
-    drawing = figures.draw_map(
+    drawing = maps.draw_map(
         values,
         _frame(results.spread),
-        limits=(0.0, figures.robust_limits(values)[1]),
+        limits=(0.0, maps.robust_limits(values)[1]),
         label="standard deviation, species",
         colours="cividis",
         width=HALF,
@@ -87,7 +82,7 @@ def spread_map(results: Results) -> Picture:
 
 def plot_map(results: Results) -> Picture:
     mean, plots = results.mean, results.observed
-    drawing = figures.draw_plots(
+    drawing = maps.draw_plots(
         mean.mapped,
         _frame(mean),
         *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
@@ -113,7 +108,7 @@ def agreement(results: Results) -> list[Picture]:
     pictures = []
     for model, part in predictions.groupby("model", sort=False):
         r2, rmse = decimal(scores.loc[model, "r2"]), decimal(scores.loc[model, "rmse"])
-        drawing = figures.draw_agreement(
+        drawing = charts.draw_agreement(
             part["observed"].to_numpy(),
             part["predicted"].to_numpy(),
             limits=(min(0.0, low), high),
@@ -135,7 +130,7 @@ def residual_map(results: Results) -> Picture:
     predictions = results.predicted(split)
     model = MAPPED if MAPPED in set(predictions["model"]) else predictions["model"].iloc[0]
     part = predictions[predictions["model"] == model]
-    drawing = figures.draw_residuals(
+    drawing = maps.draw_residuals(
         mean.mapped,
         _frame(mean),
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
@@ -155,7 +150,7 @@ def residual_map(results: Results) -> Picture:
 
 def block_curve(results: Results) -> Picture:
     sizes = results.curve_sizes
-    drawing = figures.draw_block_curve(
+    drawing = charts.draw_block_curve(
         sizes,
         {start(called(model)): values for model, values in results.curves.items()},
         markers=_mapped_marker(results),
@@ -165,8 +160,8 @@ def block_curve(results: Results) -> Picture:
         results,
         drawing,
         "r2 against the size of the tiles held out; the numbers are in the table below.",
-        "r2 of pooled held-out predictions against the side of the tiles held out; leftmost, "
-        "single plots held out at random.",
+        "r2 of pooled held-out predictions against the side of the tiles held out (log scale)"
+        + ("; leftmost, single plots held out at random." if results.random else "."),
     )
 
 
@@ -186,7 +181,7 @@ def distances(results: Results) -> Picture:
         found[f"held-out plot to training: {name}"] = held_out / 1000
     return picture(
         results,
-        figures.draw_distances(found),
+        charts.draw_distances(found),
         "Cumulative distributions of the distance to the nearest plot.",
         "How far the map reaches from its plots, and how far each way of holding plots out does. "
         "A split speaks for the map where its dashed line runs along the solid one.",
@@ -201,9 +196,9 @@ def truth_maps(results: Results) -> list[Picture]:
     difference = mean.values - truth.values
     unit = "species"
 
-    def drawn(values: np.ndarray, label: str, **style) -> Figure:
-        style = {"limits": limits} | style
-        return figures.draw_map(values, frame, label=label, width=THIRD, **style)
+    def drawn(values: np.ndarray, label: str, **look) -> Figure:
+        look = {"limits": limits} | look
+        return maps.draw_map(values, frame, label=label, width=THIRD, **look)
 
     return [
         picture(
@@ -223,8 +218,8 @@ def truth_maps(results: Results) -> list[Picture]:
             drawn(
                 difference,
                 f"predicted − true, {unit}",
-                limits=figures.symmetric_limits(difference),
-                colours=figures.DIFFERENCE,
+                limits=maps.symmetric_limits(difference),
+                colours=maps.DIFFERENCE,
             ),
             "Map of the difference between prediction and truth.",
             "Difference. Red: too many species predicted; blue: too few.",
@@ -236,7 +231,7 @@ def histogram(results: Results) -> Picture:
     richness = results.observed["richness"].to_numpy()
     return picture(
         results,
-        figures.draw_histogram(richness, label="observed richness, species a plot"),
+        charts.draw_histogram(richness, label="observed richness, species a plot"),
         f"Histogram of richness: {richness.min():g} to {richness.max():g} species, median "
         f"{np.median(richness):g}.",
         f"Observed richness of the {len(richness):,} plots.",
@@ -248,7 +243,7 @@ def training_curve(results: Results) -> Picture:
     best = log.loc[log["validation_rmse"].idxmin()]
     return picture(
         results,
-        figures.draw_training(
+        charts.draw_training(
             *(log[name].to_numpy() for name in ("epoch", "train_rmse", "validation_rmse"))
         ),
         f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
@@ -259,8 +254,8 @@ def training_curve(results: Results) -> Picture:
     )
 
 
-def _frame(band: Band) -> Frame:
-    return Frame(*band.lonlat)
+def _frame(band: Band) -> maps.Frame:
+    return maps.Frame(*band.lonlat)
 
 
 def _unit(results: Results) -> str:
@@ -270,4 +265,4 @@ def _unit(results: Results) -> str:
 def _shared_limits(results: Results) -> tuple[float, float]:
     """Ends of the colour bar that the mean, the truth and the plots share."""
     truth = [results.truth.values[results.mean.mapped]] if results.virtual else []
-    return figures.robust_limits(results.mean.values, *truth)
+    return maps.robust_limits(results.mean.values, *truth)

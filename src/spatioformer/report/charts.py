@@ -1,0 +1,169 @@
+"""Charts: arrays in, a matplotlib Figure out."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from spatioformer.report.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERIES, styled
+
+Array = NDArray[np.float64]
+
+
+@styled
+def draw_agreement(
+    observed: Array, predicted: Array, *, limits: tuple[float, float], note: str
+) -> Figure:
+    """Predicted against observed as a density of plots, with the line on which both are equal."""
+    figure = Figure(figsize=(3.6, 3.7), layout="constrained")
+    axes = figure.subplots()
+    low, high = limits
+    margin = 0.03 * (high - low)
+    low, high = low - margin, high + margin
+    cells = axes.hexbin(
+        observed,
+        predicted,
+        gridsize=32,
+        extent=(low, high, low, high),
+        mincnt=1,
+        cmap=_density_colours(),
+        linewidths=0.2,
+    )
+    most = max(2.0, float(cells.get_array().max()))
+    cells.set_norm(LogNorm(1, most))
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.8)
+    axes.set(
+        xlim=(low, high),
+        ylim=(low, high),
+        aspect="equal",
+        xlabel="observed, species",
+        ylabel="predicted, species",
+    )
+    axes.text(0.04, 0.96, note, transform=axes.transAxes, va="top", fontsize=9, fontweight="bold")
+    inset = axes.inset_axes((0.62, 0.1, 0.32, 0.03))
+    bar = figure.colorbar(cells, cax=inset, orientation="horizontal")
+    bar.set_ticks([1, most], labels=["1", f"{most:.0f}"])
+    bar.minorticks_off()
+    inset.set_title("plots per cell", fontsize=7, pad=3, color=MUTED)
+    return figure
+
+
+@styled
+def draw_block_curve(
+    sizes: Sequence[float],
+    curves: dict[str, tuple[float, Sequence[float]]],
+    *,
+    markers: dict[str, tuple[float, float, float]],
+    ceiling: float | None = None,
+) -> Figure:
+    """r2 against the size of the tiles held out, log scale, random folds leftmost.
+
+    Args:
+        sizes: degrees, ascending.
+        curves: label -> (r2 on random folds, r2 at each size); NaN where unknown.
+        markers: label -> (r2 on random folds, tile size in degrees, r2 there), drawn unconnected.
+        ceiling: r2 of a perfect map, drawn as a line.
+    """
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    sizes = np.asarray(sizes, np.float64)
+    left = sizes[0] / 2.5
+    for i, (label, (random, values)) in enumerate(curves.items()):
+        look = {"color": SERIES[1 + i % (len(SERIES) - 1)], "marker": MARKERS[(1 + i) % 7]}
+        axes.plot(sizes, values, linewidth=1.6, markersize=5, label=label, **look)
+        axes.plot([left, sizes[0]], [random, values[0]], linewidth=1, linestyle=":", **look)
+    for label, (random, size, value) in markers.items():
+        axes.plot(
+            [left, size], [random, value], "o", color=ACCENT, mfc="none", ms=8, mew=1.8, label=label
+        )
+    if ceiling is not None:
+        axes.axhline(ceiling, color=INK, linewidth=0.9, linestyle="--")
+        axes.annotate(
+            "noise ceiling",
+            (1, ceiling),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
+    axes.axhline(0, color=MUTED, linewidth=0.7)
+    axes.set_xscale("log")
+    labels = [f"{size:g}" for size in sizes]
+    if np.isfinite([random for random, _ in curves.values()]).any():
+        axes.axvline((left * sizes[0]) ** 0.5, color=NOTHING, linewidth=0.8)
+        axes.set_xticks([left, *sizes], labels=["random", *labels])
+    else:
+        axes.set_xticks(sizes, labels=labels)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", which="minor", length=0)
+    axes.set(xlabel="side of the tiles held out, degrees", ylabel="r2 = 1 - SSE/SST")
+    # Below -0.5 a model is plainly useless; the table beside the figure holds the number.
+    axes.set_ylim(bottom=max(-0.5, axes.get_ylim()[0]))
+    axes.legend(loc="best")
+    return figure
+
+
+@styled
+def draw_distances(distances: dict[str, Array]) -> Figure:
+    """Cumulative share of points within a distance (km) of the nearest plot; first entry bold."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    floor = 0.01  # km; a log scale has no 0
+    for i, (label, values) in enumerate(distances.items()):
+        width, style = (2.4, "-") if i == 0 else (1.4, "--")
+        values = np.maximum(values, floor)
+        axes.ecdf(values, color=SERIES[i % 7], linewidth=width, linestyle=style, label=label)
+    axes.set_xscale("log")
+    axes.set_xlim(left=max(floor, min(np.percentile(v, 1) for v in distances.values())))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set(xlabel="distance to the nearest plot learned from, km", ylabel="share within")
+    axes.legend(loc="best")
+    return figure
+
+
+@styled
+def draw_histogram(values: Array, *, label: str) -> Figure:
+    """How many plots have how many species."""
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.subplots()
+    low, high = np.floor(values.min()), np.ceil(values.max())
+    step = max(1, int(np.ceil((high - low + 1) / 40)))  # whole species, at most about 40 bars
+    axes.hist(
+        values,
+        bins=np.arange(low, high + step + 1, step) - 0.5,
+        color=ACCENT,
+        edgecolor="white",
+        linewidth=0.4,
+    )
+    median = np.median(values)
+    axes.axvline(median, color=INK, linewidth=1.2, label=f"median {median:g}")
+    axes.legend(loc="upper right")
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set(xlabel=label, ylabel="plots")
+    return figure
+
+
+@styled
+def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
+    """RMSE by epoch of the plots trained on and of those held out; the best epoch is marked."""
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    best = int(np.argmin(validation))
+    axes.plot(epochs, train, color=MUTED, linewidth=1.4, linestyle="--", label="training plots")
+    axes.plot(epochs, validation, color=ACCENT, linewidth=1.8, label="validation tiles")
+    label = f"best: epoch {epochs[best]:.0f}, {validation[best]:.2f}"
+    axes.plot(epochs[best], validation[best], "o", color=ACCENT, markersize=7, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set(xlabel="epoch", ylabel="RMSE, species")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def _density_colours() -> ListedColormap:
+    """Pale for one plot, dark for many; the palest end would vanish on white."""
+    return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.22, 1, 200)))

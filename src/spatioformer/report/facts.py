@@ -1,0 +1,126 @@
+"""What a reader wants to know of plots, imagery and training: terms with their values as text."""
+
+import re
+from typing import Any
+
+import pandas as pd
+
+from spatioformer.report.findings import decimal, sides
+from spatioformer.report.maps import degrees
+from spatioformer.report.results import Results
+
+Facts = list[tuple[str, str]]
+
+REASONS = 12  # kinds of rejection shown at most
+_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
+"""A value that a reason quotes, or a number in it."""
+
+
+def plots(results: Results) -> Facts:
+    """Where the plots come from, how many were used, and what is known of them."""
+    plots, used = results.plots, len(results.observed)
+    without = plots["kept"] - used
+    facts = [
+        ("Source", plots["source_file"]),
+        ("Rows read", f"{plots['read']:,}"),
+        ("Used", f"{used:,}" + (f" ({without:,} more have no imagery)" if without else "")),
+        ("Rejected", f"{len(results.rejected):,}"),
+        ("Plot area", _range(plots["area_m2"], "m²")),
+        ("Dates", _dates(plots["dates"])),
+        ("Locations", _locations(plots)),
+    ]
+    if plots["programmes"]:
+        facts.append(("Programmes", _programmes(plots["programmes"])))
+    return facts
+
+
+def _range(spread: dict[str, Any], unit: str) -> str:
+    if not spread["known"]:
+        return "not stated"
+    if spread["min"] == spread["max"]:
+        return f"{spread['min']:,.10g} {unit}"
+    return (
+        f"{spread['min']:,.10g} to {spread['max']:,.10g} {unit}, median "
+        f"{spread['median']:,.10g}, known of {spread['known']:,} plots"
+    )
+
+
+def _dates(dates: dict[str, Any]) -> str:
+    if not dates["known"]:
+        return "not stated"
+    return f"{dates['first']} to {dates['last']}, known of {dates['known']:,} plots"
+
+
+def _locations(plots: dict[str, Any]) -> str:
+    if not plots["plots_sharing_a_location"]:
+        return f"{plots['locations']:,}, none repeated"
+    return (
+        f"{plots['locations']:,}; {plots['plots_sharing_a_location']:,} plots share one with "
+        "another plot and stay with it in one fold"
+    )
+
+
+def _programmes(programmes: dict[str, int]) -> str:
+    ranked = sorted(programmes.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} ({count:,})" for name, count in ranked[:8])
+    return shown + (f" and {len(ranked) - 8} more" if len(ranked) > 8 else "")
+
+
+def rejected(rejected: pd.DataFrame) -> dict[str, Any]:
+    """Rejected rows counted by reason, the commonest first, each with its first row.
+
+    A reason quotes the row's own values; reasons that differ in nothing else are one.
+    """
+    kind = rejected["reason"].str.replace(_VALUE, "…", regex=True)
+    rows = [
+        {"count": len(part), **part.iloc[0][["stage", "source_line", "plot_id", "reason"]]}
+        for _, part in rejected.groupby(kind, sort=False)
+    ]
+    rows.sort(key=lambda row: -row["count"])
+    return {"rows": rows[:REASONS], "more": max(0, len(rows) - REASONS)}
+
+
+def imagery(results: Results) -> Facts:
+    """The stack of rasters: bands, grid, region, and how much of it was predicted."""
+    imagery = results.imagery
+    west, east, south, north = imagery["region"]
+    share = imagery["pixels_to_predict"] / imagery["pixels"]
+    unit = "°" if results.grid.crs.is_geographic else " m"
+    resolution = " × ".join(f"{r:.4g}{unit}" for r in imagery["resolution"])
+    return [
+        ("Bands", f"{len(imagery['bands'])}"),
+        ("Grid", f"{imagery['width']:,} × {imagery['height']:,} pixels, {imagery['crs']}"),
+        ("Pixel", f"{resolution}, about {sides(results.pixel_size)} on the ground"),
+        (
+            "Region",
+            f"{degrees(west, 'E', 'W')} to {degrees(east, 'E', 'W')}, "
+            f"{degrees(south, 'N', 'S')} to {degrees(north, 'N', 'S')}",
+        ),
+        ("To predict", f"{imagery['pixels_to_predict']:,} pixels, {share:.0%} of the grid"),
+        ("Predicted", f"{results.map['pixels']:,} pixels, whose whole chip holds data"),
+    ]
+
+
+def training(results: Results) -> Facts:
+    """The network that made the map, and how it was trained."""
+    model, train, log = results.config.model, results.config.train, results.training
+    best = log.loc[log["validation_rmse"].idxmin()]
+    return [
+        ("Chips", f"{model.patch} × {model.patch} pixels, with the coordinates of each"),
+        (
+            "Network",
+            f"layers {model.layers}, width {model.width}, heads {model.heads}, MLP "
+            f"{model.mlp_hidden}, head {model.head_hidden}, dropout {model.dropout:g}",
+        ),
+        (
+            "Recipe",
+            f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}, "
+            f"batches of {train.batch}",
+        ),
+        (
+            "Stopping",
+            f"at most {train.epochs} epochs, or {train.patience} without a better validation RMSE",
+        ),
+        ("Epochs", f"{len(log)}, weights kept of epoch {best['epoch']:.0f}"),
+        ("Validation", f"RMSE {decimal(best['validation_rmse'])} species"),
+    ]

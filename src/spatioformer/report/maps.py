@@ -1,0 +1,240 @@
+"""Maps: rasters and points in, a matplotlib Figure out.
+
+Drawn in pixel coordinates with a graticule of longitudes and latitudes, so that they look right in
+any coordinate reference system. Limits of differences are always symmetric.
+"""
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from spatioformer.report.style import NOTHING, PALE, styled
+
+Array = NDArray[np.float64]
+
+DIFFERENCE = "RdBu_r"
+CELLS = 45  # hexagons of residuals along the longer side
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the pixels of a raster lie: lon, lat [y, x] of their centres, degrees, north first."""
+
+    lon: Array
+    lat: Array
+
+    @property
+    def aspect(self) -> float:
+        """Height of the middle pixel over its width, on the ground."""
+        height, width = self.lon.shape
+        if min(height, width) < 2:
+            return 1.0
+        row, col = (height - 1) // 2, (width - 1) // 2
+        here = row, col
+        down, right = (row + 1, col), (row, col + 1)
+        return self._distance(here, down) / self._distance(here, right)
+
+    def _distance(self, a: tuple[int, int], b: tuple[int, int]) -> float:
+        """Distance of two neighbouring pixels in degrees of latitude, on a locally flat Earth."""
+        east = (self.lon[b] - self.lon[a] + 180) % 360 - 180
+        east *= np.cos(np.radians((self.lat[a] + self.lat[b]) / 2))
+        return float(np.hypot(east, self.lat[b] - self.lat[a]))
+
+
+@styled
+def draw_map(
+    values: Array,
+    frame: Frame,
+    *,
+    limits: tuple[float, float],
+    label: str,
+    colours: str = "viridis",
+    width: float = 5.2,
+) -> Figure:
+    """A raster [y, x] with its colour bar; NaN is grey.
+
+    Args:
+        limits: values at the ends of the colour bar, which gets a point where values go beyond.
+        width: inches at most; a tall region gets a narrower figure.
+    """
+    figure, axes = _map_axes(frame, width)
+    cmap = matplotlib.colormaps[colours].with_extremes(bad=NOTHING)
+    image = axes.imshow(
+        np.ma.masked_invalid(values), cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto"
+    )
+    _colour_bar(figure, image, values, limits, label)
+    return figure
+
+
+@styled
+def draw_plots(
+    mapped: NDArray[np.bool_],
+    frame: Frame,
+    rows: Array,
+    cols: Array,
+    values: Array,
+    *,
+    limits: tuple[float, float],
+    label: str,
+    width: float = 5.2,
+) -> Figure:
+    """Plots as dots coloured by their values, over the mapped area.
+
+    Args:
+        mapped: [y, x], where the map holds a prediction.
+        rows, cols: (n,) places of the plots in pixels; (0, 0) is the centre of the first.
+    """
+    figure, axes = _map_axes(frame, width)
+    _ground(axes, mapped)
+    dots = axes.scatter(
+        cols, rows, c=values, s=_dot_size(len(rows)), vmin=limits[0], vmax=limits[1], linewidths=0
+    )
+    _colour_bar(figure, dots, values, limits, label)
+    return figure
+
+
+@styled
+def draw_residuals(
+    mapped: NDArray[np.bool_],
+    frame: Frame,
+    rows: Array,
+    cols: Array,
+    residuals: Array,
+    *,
+    label: str,
+    width: float = 5.2,
+) -> Figure:
+    """Mean residual (predicted - observed) in hexagonal cells, CELLS along the longer side.
+
+    The colours are symmetric about 0 and end at the 98th percentile of the cells' size.
+    """
+    figure, axes = _map_axes(frame, width)
+    _ground(axes, mapped)
+    height, across = mapped.shape
+    width_in_cells = CELLS / max(1, height * frame.aspect / across)
+    height_in_cells = width_in_cells * height * frame.aspect / across / 3**0.5
+    cells = axes.hexbin(
+        cols,
+        rows,
+        C=residuals,
+        gridsize=(max(2, round(width_in_cells)), max(2, round(height_in_cells))),
+        extent=(-0.5, across - 0.5, -0.5, height - 0.5),
+        cmap=DIFFERENCE,
+        linewidths=0.3,
+        edgecolors="#00000030",
+    )
+    means = np.asarray(cells.get_array(), np.float64)
+    limits = symmetric_limits(means)
+    cells.set_clim(*limits)
+    axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
+    _colour_bar(figure, cells, means, limits, label)
+    return figure
+
+
+def robust_limits(*arrays: Array) -> tuple[float, float]:
+    """Limits for a colour bar: the 0.5th and 99.5th percentile of all finite values."""
+    values = np.concatenate([a[np.isfinite(a)] for a in arrays])
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def symmetric_limits(values: Array) -> tuple[float, float]:
+    """(-v, v) with v the 98th percentile of the finite values' size."""
+    sizes = np.abs(values[np.isfinite(values)])
+    limit = float(np.percentile(sizes, 98)) if sizes.size else 0.0
+    limit = limit or 1.0
+    return -limit, limit
+
+
+def degrees(value: float, positive: str, negative: str) -> str:
+    """An angle with its side, such as 120°E; longitudes beyond 180 come round."""
+    value = round((value + 180) % 360 - 180, 4)
+    side = positive if value > 0 else negative if value < 0 else ""
+    return f"{abs(value):g}°{side}"
+
+
+def _map_axes(frame: Frame, width: float) -> tuple[Figure, Axes]:
+    """Axes of the raster's true proportions, with meridians and parallels."""
+    height, across = frame.lon.shape
+    shape = height * frame.aspect / across  # height over width on the ground
+    room = width - 0.6
+    inner = min(room, 1.1 * room / shape)
+    figure = Figure(figsize=(max(inner, 2.2) + 0.6, inner * shape + 0.95), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
+    axes.set_box_aspect(shape)
+    _graticule(axes, frame, (inner, inner * shape))
+    return figure, axes
+
+
+def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
+    """Thin lines of equal longitude and latitude, labelled along the lower and the left edge.
+
+    Args:
+        size: width and height of the axes in inches, which bound the number of lines.
+    """
+    axes.spines[:].set_visible(True)
+    lon = np.unwrap(np.unwrap(frame.lon, axis=1, period=360), axis=0, period=360)
+    meridians, parallels = (
+        _levels(e, n) for e, n in zip((lon[-1], frame.lat[:, 0]), size, strict=True)
+    )
+    axes.set_xticks(_crossings(lon[-1], meridians), [degrees(v, "E", "W") for v in meridians])
+    axes.set_yticks(
+        _crossings(frame.lat[:, 0], parallels), [degrees(v, "N", "S") for v in parallels]
+    )
+    for values, levels in ((lon, meridians), (frame.lat, parallels)):
+        if min(lon.shape) > 1 and len(levels):
+            axes.contour(
+                values, levels=levels, colors="white", linestyles="solid", linewidths=0.5, alpha=0.4
+            )
+
+
+def _levels(edge: Array, inches: float) -> Array:
+    """Round degrees within an edge of that length, one to five of them."""
+    most = int(np.clip(inches / 0.6, 1, 5))
+    levels = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(edge.min(), edge.max())
+    return levels[(levels >= edge.min()) & (levels <= edge.max())]
+
+
+def _crossings(edge: Array, levels: Array) -> Array:
+    """Pixel positions along an edge at which it has the given values."""
+    order = np.argsort(edge)
+    return np.interp(levels, edge[order], np.arange(len(edge), dtype=float)[order])
+
+
+def _ground(axes: Axes, mapped: NDArray[np.bool_]) -> None:
+    axes.imshow(mapped, cmap=ListedColormap([NOTHING, PALE]), vmin=0, vmax=1, aspect="auto")
+
+
+def _colour_bar(figure: Figure, drawn, values: Array, limits: tuple[float, float], label: str):
+    finite = values[np.isfinite(values)]
+    below = finite.size > 0 and finite.min() < limits[0]
+    above = finite.size > 0 and finite.max() > limits[1]
+    extend = ("neither", "max", "min", "both")[2 * below + above]
+    bar = figure.colorbar(
+        drawn,
+        ax=figure.axes[0],
+        orientation="horizontal",
+        extend=extend,
+        fraction=0.04,
+        shrink=0.7,
+        aspect=32,
+        pad=0.03,
+    )
+    bar.outline.set_visible(False)
+    bar.set_label(label)
+    bar.locator = MaxNLocator(6)
+    bar.update_ticks()
+
+
+def _dot_size(n: int) -> float:
+    """Marker area in points squared that keeps thousands of dots apart and a hundred visible."""
+    return float(np.clip(3000 / max(n, 1), 2.5, 14))
