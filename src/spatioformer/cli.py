@@ -1,19 +1,13 @@
 """The command line: one short function a command, heavy imports inside.
-
-Exit codes: 0 done; 2 the user's mistake, one sentence on stderr; 130 interrupted; 1 a defect, with
-its traceback.
 """
 
-import functools
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spatioformer import __version__
-from spatioformer.errors import SpatioformerError
+from spatioformer.guard import command
 
 app = typer.Typer(
     name="spatioformer",
@@ -23,31 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def command(name: str | None = None, help: str | None = None) -> Callable:
-    """Register a command whose user errors become one sentence and an exit code."""
-
-    def register(function: Callable) -> Callable:
-        @app.command(name, help=help)
-        @functools.wraps(function)
-        def guarded(*args, **kwargs) -> None:
-            try:
-                function(*args, **kwargs)
-            except SpatioformerError as error:
-                print(f"spatioformer: {error}", file=sys.stderr)
-                raise typer.Exit(2) from None
-            except KeyboardInterrupt:
-                print(
-                    "spatioformer: interrupted; what was finished is kept and the same command "
-                    "continues",
-                    file=sys.stderr,
-                )
-                raise typer.Exit(130) from None
-
-        return function
-
-    return register
 
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
@@ -69,7 +38,7 @@ def _root(
         raise typer.Exit
 
 
-@command()
+@command(app)
 def run(
     config: ConfigFile,
     until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
@@ -100,7 +69,7 @@ def _open(config: Path, changes: list[str] | None, quiet: bool, resume: bool = T
 def _stage(name: str, text: str) -> None:
     """Register `spatioformer NAME CONFIG.yaml` for a stage that takes nothing else."""
 
-    @command(name, help=text)
+    @command(app, name, help=text)
     def stage(
         config: ConfigFile, set_: Changes = None, force: Force = False, quiet: Quiet = False
     ) -> None:
@@ -112,7 +81,7 @@ _stage("imagery", "Bring all rasters onto one grid: imagery.tif.")
 _stage("chips", "Cut the chip of pixels around each plot.")
 
 
-@command()
+@command(app)
 def train(
     config: ConfigFile,
     set_: Changes = None,
@@ -127,7 +96,7 @@ def train(
 _stage("evaluate", "Score all models on held-out plots: scores.csv.")
 
 
-@command("map")
+@command(app, "map")
 def map_(
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG.yaml|BUNDLE", help="A configuration, or a model.")
@@ -167,7 +136,7 @@ def map_(
 _stage("report", "Write report.html from everything in the run folder.")
 
 
-@command()
+@command(app)
 def demo(
     plots: Annotated[
         Path | None,
