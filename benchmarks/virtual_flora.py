@@ -9,6 +9,7 @@ fold's tiles; r2 = 1 - SSE/SST compares its predictions at the plots inside with
 
 import argparse
 import io
+import resource
 import time
 import warnings
 from dataclasses import dataclass
@@ -214,6 +215,9 @@ def main() -> None:
         draw(landscape, args.picture)
         return
     start = time.perf_counter()
+    make_flora(landscape, 0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(f"one flora: {time.perf_counter() - start:.1f} s, the process at {peak:.0f} MB")
     r2, ceiling = {}, {}
     for seed in args.seeds:
         case = make_case(landscape, seed)

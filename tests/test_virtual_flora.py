@@ -1,6 +1,8 @@
 """The virtual flora: known answers, honest noise, uneven surveys, and place that matters."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -338,7 +340,7 @@ def cases(australia) -> dict[int, benchmark.Case]:
 def r2(cases) -> pd.Series:
     """Mean over the seeds by (model, degrees of the tiles)."""
     scored = [
-        benchmark.measure(case, benchmark.forests(seed, TREES), seed)
+        benchmark.measure(case, benchmark.forests(seed, TREES, jobs=2), seed)
         for seed, case in cases.items()
     ]
     return pd.DataFrame(scored).mean()
@@ -382,5 +384,16 @@ def without_imagery(monkeypatch):
 def test_the_proof_can_fail(australia, monkeypatch, mutation):
     mutation(monkeypatch)
     case = benchmark.make_case(australia, seed=0)
-    scored = benchmark.measure(case, benchmark.forests(0, TREES), 0, tiles=(1.0,))
+    scored = benchmark.measure(case, benchmark.forests(0, TREES, jobs=2), 0, tiles=(1.0,))
     assert benchmark.margin(scored, 1.0) < 0.05
+
+
+def test_the_example_of_the_page_runs():
+    page = (Path(__file__).parent.parent / "docs" / "virtual_flora.md").read_text(encoding="utf-8")
+    session: dict = {}
+    exec(re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1], session)
+    assert len(session["plots"]) == 300
+    assert list(session["plots"]) == re.search(r"# (plot_id.*)", page)[1].split(", ")
+    assert abs(session["error"].mean()) < 2
+    assert session["fresh"].shape == session["rows"].shape
+    assert 0.5 < session["best"] < 1
