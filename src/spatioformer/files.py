@@ -38,6 +38,7 @@ def writing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():  # said before the work, not after it
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.unlink(missing_ok=True)  # of a run that was killed; GDAL stumbles over it
         yield part
         os.replace(part, path)
     except OSError as error:

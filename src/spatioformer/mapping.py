@@ -4,7 +4,6 @@ import copy
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from os import cpu_count
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.lib.stride_tricks import sliding_window_view
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from spatioformer import __version__
@@ -22,7 +20,7 @@ from spatioformer.bundle import Bundle, load
 from spatioformer.errors import OutputError
 from spatioformer.files import hash_file, writing
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.imagery import Stack
+from spatioformer.geo.imagery import Stack, check_written, write_errors
 from spatioformer.progress import SILENT, Console
 from spatioformer.train import one_thread
 
@@ -70,17 +68,21 @@ def map_raster(
     facts = dict(tags or {})
     if not isinstance(model, Bundle):
         facts["MODEL_ID"] = hash_file(Path(model) / "model.safetensors")[:16]
+    if out.exists() and Path(imagery).exists() and out.samefile(imagery):
+        raise OutputError(f"cannot write {out}: it is the imagery itself; name another file")
     with Stack(imagery, bundle.bands) as stack, writing(out) as part:
-        tiles = out.with_name(f"{out.stem}.tiles.tif")
+        tiles = part.with_name(f"{part.stem}.tiles.tif")
+        tiles.unlink(missing_ok=True)
         try:
-            with _raster_errors(out), rasterio.open(tiles, "w", **_profile(stack, mapper)) as raw:
+            with write_errors(out), rasterio.open(tiles, "w", **_profile(stack, mapper)) as raw:
                 _describe(raw, bundle, mapper, facts)
                 windows = list(stack.grid.windows(mapper.tile))
                 tiles_done = console.track(mapper.run(stack, windows), "map", len(windows))
                 for window, values in tiles_done:
                     raw.write(values, window=window)
-            with _raster_errors(out):
+            with write_errors(out):
                 _to_cog(tiles, part)
+            check_written(part, out, [mapper.pixels])
         finally:
             tiles.unlink(missing_ok=True)
     return mapper.summary()
@@ -273,16 +275,3 @@ def _to_cog(tiles: Path, out: Path) -> None:
         overview_resampling="AVERAGE",
         overviews="IGNORE_EXISTING",
     )
-
-
-@contextmanager
-def _raster_errors(out: Path):
-    """GDAL says little when a disk is full; the sentence names what to check."""
-    try:
-        yield
-    except RasterioError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise OutputError(
-            f"cannot write {out} ({reason}); check that the disk has space and the folder can be "
-            "written"
-        ) from error

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from spatioformer.files import read_json, write_json, writing
 
 if TYPE_CHECKING:
-    from spatioformer.config import MaskSection, RasterSection, RunConfig
+    from spatioformer.config import GridSection, MaskSection, RasterSection, RunConfig
     from spatioformer.run import Run
+
+MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,10 @@ def plots(run: "Run") -> str:
 
 def imagery(run: "Run") -> str:
     """Rasters -> imagery.tif, imagery.json."""
-    from pyproj import CRS
-    from rasterio.warp import transform_bounds
-
-    from spatioformer.geo.grid import LONLAT, Grid
     from spatioformer.geo.imagery import Mask, build_stack
 
     section = run.config.imagery
-    grid = None
-    if section.grid is not None:
-        crs = CRS.from_user_input(section.grid.crs)
-        west, east, south, north = section.region
-        bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
-        grid = Grid.from_bounds(crs, bounds, (section.grid.resolution,) * 2)
+    grid = _grid(section.grid, section.region) if section.grid else None
     summary = build_stack(
         [_layer(layer) for layer in section.layers],
         run.folder / "imagery.tif",
@@ -80,6 +73,33 @@ def imagery(run: "Run") -> str:
     height, width = summary["height"], summary["width"]
     bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
     return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
+
+
+def _grid(section: "GridSection", region: tuple[float, float, float, float]):
+    """The grid that the configuration describes instead of the first layer's."""
+    import numpy as np
+    from rasterio.warp import transform_bounds
+
+    from spatioformer.errors import ImageryError
+    from spatioformer.geo.crs import known_crs
+    from spatioformer.geo.grid import LONLAT, Grid
+
+    crs = known_crs(section.crs, "imagery.grid")
+    west, east, south, north = region
+    bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
+    if not np.isfinite(bounds).all():
+        raise ImageryError(
+            f"imagery.grid: the region {list(region)} has no place in crs {section.crs!r}; choose "
+            "a CRS made for that region"
+        )
+    sides = np.subtract(bounds[2:], bounds[:2]) / section.resolution
+    if sides.prod() > MOST_PIXELS:
+        raise ImageryError(
+            f"imagery.grid: resolution {section.resolution:g} makes {sides[1]:.3g} x "
+            f"{sides[0]:.3g} pixels of the region; give it in units of {section.crs} "
+            f"({crs.axis_info[0].unit_name})"
+        )
+    return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
 
 
 def _layer(section: "RasterSection | MaskSection"):

@@ -5,24 +5,31 @@ no data, and an internal mask that says where a prediction is wanted (all bands 
 region, not excluded by a mask raster). Chips may reach over masked pixels, never over missing ones.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
-from spatioformer.errors import ImageryError
+from spatioformer.errors import ImageryError, OutputError
 from spatioformer.files import writing
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.layers import Layer, OpenLayer, open_layer, unreadable, valid_mask
+from spatioformer.geo.layers import (
+    Layer,
+    OpenLayer,
+    open_layer,
+    open_raster,
+    unreadable,
+    valid_mask,
+)
 from spatioformer.progress import SILENT, Console
 
 BLOCK = 256
-__all__ = ["Layer", "Mask", "Stack", "build_stack", "valid_mask"]
+__all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ def build_stack(
 
     Raises:
         ImageryError: a layer cannot be read, holds no data on the grid, or two bands share a name.
+        OutputError: the stack cannot be written.
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(open_layer(layer)) for layer in layers]
@@ -67,7 +75,11 @@ def build_stack(
                 f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
             )
         statistics = _Statistics(names)
-        with writing(out) as part, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        with (
+            writing(out) as part,
+            write_errors(out),
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        ):
             with rasterio.open(part, "w", **_profile(grid, len(names))) as target:
                 for i, name in enumerate(names, start=1):
                     target.set_band_description(i, name)
@@ -78,6 +90,8 @@ def build_stack(
                     target.write(data, window=window)
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
+            summary = statistics.summary(layers)  # a useless stack replaces no good one
+            check_written(part, out, statistics.count)
     return {
         "bands": names,
         "height": grid.height,
@@ -85,7 +99,42 @@ def build_stack(
         "crs": grid.crs.to_string(),
         "resolution": [abs(grid.transform.a), abs(grid.transform.e)],
         "region": [round(v, 6) for v in grid.region],
-    } | statistics.summary(layers)
+    } | summary
+
+
+@contextmanager
+def write_errors(out: Path) -> Iterator[None]:
+    """GDAL says little when a disk is full; the sentence names what to check."""
+    try:
+        yield
+    except RasterioError as error:
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        raise OutputError(
+            f"cannot write {out} ({reason}); check that the disk has space and the folder can be "
+            "written"
+        ) from error
+
+
+def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
+    """Read a raster back, for GDAL gives no error when the disk fills up while it closes a file.
+
+    Args:
+        part: the raster as it lies on disk; `out` is what the message calls it.
+        counts: finite values that the first bands must hold, one number a band.
+
+    Raises:
+        OutputError: some of it did not reach the disk.
+    """
+    found = np.zeros(len(counts), np.int64)
+    with write_errors(out), rasterio.open(part) as source:
+        for _, window in source.block_windows(1):
+            finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
+            found += finite[: len(counts)]
+            source.dataset_mask(window=window)
+    if not np.array_equal(found, counts):
+        raise OutputError(
+            f"cannot write {out}: only a part of it reached the disk; free some space and run again"
+        )
 
 
 def _profile(grid: Grid, count: int) -> dict:
@@ -116,9 +165,10 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     for window in console.track(list(grid.windows(1024)), "classes"):
         values = opened._resampled(window, grid)
         values = values[np.isfinite(values)]
-        if not np.array_equal(values, np.round(values)):
+        broken = values[values != np.round(values)]
+        if broken.size:
             raise ImageryError(
-                f"layer {layer.name}: {layer.path} holds values like {values[0]:g}, not classes; "
+                f"layer {layer.name}: {layer.path} holds values like {broken[0]:g}, not classes; "
                 "remove `categorical: true` or give a class raster"
             )
         found |= set(np.unique(values).astype(int).tolist())
@@ -209,11 +259,16 @@ class Stack:
         if not self.path.exists():
             raise ImageryError(f"{self.path} does not exist; give the path of a raster")
         try:
-            self._dataset = rasterio.open(self.path)
+            self._dataset = open_raster(self.path)
         except RasterioIOError as error:
             raise ImageryError(
                 f"{self.path} is no raster that can be opened ({error}); give a GeoTIFF"
             ) from error
+        if self._dataset.crs is None:
+            raise ImageryError(
+                f"{self.path} has no coordinate reference system, so its pixels have no place; "
+                "write one into the file, for example with gdal_edit.py -a_srs EPSG:4326"
+            )
         self.grid = Grid.of(self._dataset)
         count = self._dataset.count
         described = [d or f"band_{i}" for i, d in enumerate(self._dataset.descriptions, start=1)]

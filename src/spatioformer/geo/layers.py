@@ -5,6 +5,7 @@ NaN is the warper's way of leaving pixels out of its weights; it ends in an expl
 """
 
 import math
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from rasterio.warp import Resampling, transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError
+from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
@@ -282,7 +284,7 @@ def open_layer(layer: Layer):
             yield OpenLayer(plain, dataset, Grid.of(dataset))
         return
     try:
-        dataset = _open(layer.path)
+        dataset = open_raster(layer.path)
     except RasterioIOError as error:
         raise ImageryError(
             f"layer {layer.name}: {layer.path} is no raster that can be opened ({error}); "
@@ -292,9 +294,8 @@ def open_layer(layer: Layer):
         yield OpenLayer(layer, dataset, _grid(layer, dataset))
 
 
-def _open(path: Path | str) -> DatasetReader:
-    import warnings
-
+def open_raster(path: Path | str) -> DatasetReader:
+    """`rasterio.open` without its warning that a file does not say where it lies."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the layer says where it lies
         return rasterio.open(path)
@@ -316,16 +317,16 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
             f"layer {layer.name}: {layer.path} does not say where it lies; add "
             "`bounds: [W, E, S, N]` to the layer's configuration"
         )
-    return Grid(CRS.from_user_input(crs), transform, *dataset.shape)
+    return Grid(known_crs(crs, f"layer {layer.name}"), transform, *dataset.shape)
 
 
 @contextmanager
 def _netcdf(layer: Layer):
     """A NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
     try:
-        with _open(layer.path) as container:
+        with open_raster(layer.path) as container:
             variables = [name.rpartition(":")[2] for name in container.subdatasets]
-        source = _open(
+        source = open_raster(
             f"netcdf:{layer.path}:{_variable(layer, variables)}"
             if variables
             else f"netcdf:{layer.path}"
@@ -339,12 +340,13 @@ def _netcdf(layer: Layer):
             Grid(LONLAT, source.transform, *source.shape),
         )
         data = values.read_all()
-        transform, crs = source.transform, layer.crs or source.crs or LONLAT
+        transform = source.transform
+        crs = known_crs(layer.crs or source.crs or LONLAT, f"layer {layer.name}")
     if layer.reduce is not None:
         data = getattr(np, f"nan{layer.reduce}")(data.astype(float), axis=0, keepdims=True)
-    if CRS.from_user_input(crs).is_geographic:
+    if crs.is_geographic:
         data, transform = _westward(data, transform)
-    with _memory_raster(data, transform, CRS.from_user_input(crs)) as dataset:
+    with _memory_raster(data, transform, crs) as dataset:
         yield dataset
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import rasterio
+from rasterio.errors import RasterioIOError
 
 from spatioformer.errors import ImageryError
 from spatioformer.geo.grid import Grid
@@ -21,9 +22,9 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
         pixels, r, r2 (1 - SSE/SST), rmse, mae, bias (map - truth), in species.
 
     Raises:
-        ImageryError: the rasters lie on different grids.
+        ImageryError: the truth cannot be read, or the rasters lie on different grids.
     """
-    with rasterio.open(map_path) as one, rasterio.open(truth_path) as other:
+    with rasterio.open(map_path) as one, _open(truth_path) as other:
         if one.shape != other.shape or not one.transform.almost_equals(other.transform):
             raise ImageryError(
                 f"{truth_path} lies on another grid than the map {map_path}; make the truth on "
@@ -43,6 +44,16 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
     }
 
 
+def _open(path: str | Path) -> rasterio.DatasetReader:
+    try:
+        return rasterio.open(path)
+    except RasterioIOError as error:
+        raise ImageryError(
+            f"{path}, which `truth` names, cannot be read ({error}); correct the path, or remove "
+            "`truth` for plots of real plants"
+        ) from error
+
+
 def noise_ceiling(plots: pd.DataFrame, noise_path: str | Path) -> float:
     """The r2 that a perfect map would reach on these plots, whose counts are noisy.
 
@@ -51,8 +62,11 @@ def noise_ceiling(plots: pd.DataFrame, noise_path: str | Path) -> float:
     Args:
         plots: columns lon, lat (degrees) and richness.
         noise_path: band 1 is the variance of one plot's count, species squared.
+
+    Raises:
+        ImageryError: the raster cannot be read.
     """
-    with rasterio.open(noise_path) as source:
+    with _open(noise_path) as source:
         variance = source.read(1)
         rows, cols = Grid.of(source).pixel(plots["lon"].to_numpy(), plots["lat"].to_numpy())
     return float(1 - np.nanmean(variance[rows, cols]) / np.var(plots["richness"].to_numpy(float)))

@@ -1,0 +1,30 @@
+"""Coordinate reference systems as users and files state them."""
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from spatioformer.errors import ImageryError
+
+
+def known_crs(crs: object, owner: str) -> CRS:
+    """A geographic or projected CRS from anything pyproj reads, such as "EPSG:4326".
+
+    Args:
+        owner: what states it, as the message calls it: "layer rain".
+
+    Raises:
+        ImageryError: pyproj does not know it, or it has no two horizontal axes.
+    """
+    shown = repr(str(crs)) if len(str(crs)) < 60 else "of the file"
+    try:
+        parsed = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise ImageryError(
+            f"{owner}: crs {shown} is unknown; give one such as EPSG:4326"
+        ) from error
+    if not (parsed.is_geographic or parsed.is_projected):
+        raise ImageryError(
+            f"{owner}: crs {shown} ({parsed.name}) is neither geographic nor projected; "
+            "give one such as EPSG:4326"
+        )
+    return parsed
