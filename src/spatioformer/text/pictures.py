@@ -1,0 +1,118 @@
+"""Pictures of the text models: attention, senses, the curve of a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spatioformer.files import writing
+from spatioformer.report.style import ACCENT, INK, MARKERS, MUTED, SERIES, png, styled
+from spatioformer.text.model import Reading
+from spatioformer.text.senses import Senses
+
+LEGIBLE = 16  # tokens up to which the numbers are written into the cells
+
+
+@styled
+def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
+    """Scores and pattern of one head, and below them the patterns of all layers and heads.
+
+    Args:
+        layer, head: counted from 0.
+    """
+    layers, heads, T, _ = reading.weights.shape
+    large = max(3.2, 0.36 * T)
+    small = min(1.2, (2 * large + 1.6) / heads)
+    figure = Figure(figsize=(2 * large + 2.2, large + 1.5 + small * layers), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(large + 1.1, small * layers + 0.4))
+    left, right = above.subplots(1, 2)
+    where = f"layer {layer + 1}, head {head + 1}"
+    scores = reading.scores[layer, head]
+    if reading.causal:
+        scores = np.where(np.tri(T, dtype=bool), scores, np.nan)
+    _matrix(left, scores, reading.tokens, f"q·k / √d, {where}", "cividis")
+    _matrix(right, reading.weights[layer, head], reading.tokens, "softmax of each row", "viridis")
+    left.set_ylabel("the token that looks")
+    grid = below.subplots(layers, heads, squeeze=False)
+    for i, j in np.ndindex(layers, heads):
+        axes = grid[i, j]
+        axes.imshow(reading.weights[i, j], cmap="viridis", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+        for spine in axes.spines.values():
+            spine.set(visible=(i, j) == (layer, head), color="#c8702a", linewidth=2)
+        if j == 0:
+            axes.set_ylabel(f"layer {i + 1}", fontsize=7)
+        if i == 0:
+            axes.set_title(f"head {j + 1}", fontsize=7, color=MUTED)
+    return figure
+
+
+def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, cmap: str) -> None:
+    image = axes.imshow(values, cmap=cmap)
+    places = range(len(tokens))
+    axes.set_xticks(places, tokens, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, tokens)
+    axes.set_title(title, fontsize=9, color=INK)
+    if len(tokens) > LEGIBLE:
+        return
+    middle = (image.norm.vmin + image.norm.vmax) / 2
+    for row, column in np.argwhere(np.isfinite(values) & (np.abs(values) >= 0.005)):
+        value = values[row, column]
+        colour = INK if value > middle else "white"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=5.5, color=colour)
+
+
+@styled
+def senses_picture(senses: Senses) -> Figure:
+    """The word's vectors on their first two principal axes, a colour and marker a label."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    labels = list(dict.fromkeys(sense.label for sense in senses.senses))
+    for i, label in enumerate(labels):
+        rows = [r for r, sense in enumerate(senses.senses) if sense.label == label]
+        axes.scatter(
+            *senses.plane[rows].T,
+            s=36,
+            color=SERIES[i % len(SERIES)],
+            marker=MARKERS[i % len(MARKERS)],
+            label=label,
+        )
+    for i, (x, y) in enumerate(senses.plane):
+        axes.annotate(str(i + 1), (x, y), (5, 4), textcoords="offset points", fontsize=8)
+    axes.set(
+        xlabel=f"first principal axis ({senses.explained[0]:.0%} of the variance)",
+        ylabel=f"second ({senses.explained[1]:.0%})",
+        title=f"“{senses.word}” in {len(senses.senses)} sentences",
+    )
+    axes.set_aspect("equal", adjustable="datalim")
+    if len(labels) > 1:
+        axes.legend()
+    return figure
+
+
+@styled
+def curve_picture(rows: Sequence[Mapping[str, float]]) -> Figure:
+    """Training and validation loss against steps."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    steps = [row["step"] for row in rows]
+    for key, colour, label in (
+        ("training_loss", MUTED, "training (mean since the point before)"),
+        ("validation_loss", ACCENT, "validation"),
+    ):
+        axes.plot(steps, [row[key] for row in rows], "o-", ms=3.5, color=colour, label=label)
+    axes.set(xlabel="step", ylabel="nats a token")
+    axes.legend()
+    return figure
+
+
+def write_picture(path: str | Path, figure: Figure) -> None:
+    """Write a PNG whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with writing(path) as part:
+        part.write_bytes(png(figure))

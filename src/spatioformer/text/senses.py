@@ -1,0 +1,107 @@
+"""How the vector of one word moves with its context.
+
+Shapes: n sentences, D width.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from spatioformer.text.corpus import CorpusError
+from spatioformer.text.model import Reading, TextModel
+
+
+@dataclass(frozen=True)
+class Sense:
+    """A sentence with the word in it, and what the reader believes the word means there."""
+
+    sentence: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Senses:
+    """The word in each sentence.
+
+    Attributes:
+        cosines: of every two of its vectors.
+        plane: the vectors on their first two principal axes.
+        explained: share of the variance on each of the two axes.
+    """
+
+    word: str
+    senses: list[Sense]
+    cosines: Float[np.ndarray, "n n"]
+    plane: Float[np.ndarray, "n 2"]
+    explained: Float[np.ndarray, "2"]
+
+    def within_and_between(self) -> tuple[float, float] | None:
+        """Mean cosine of two sentences with the same label, and with different ones.
+
+        None where the labels do not make both kinds of pairs.
+        """
+        labels = np.array([sense.label for sense in self.senses])
+        pairs = np.triu_indices(len(labels), 1)
+        same = labels[pairs[0]] == labels[pairs[1]]
+        if same.all() or not same.any():
+            return None
+        cosines = self.cosines[pairs]
+        return float(cosines[same].mean()), float(cosines[~same].mean())
+
+
+def read_senses(path: str | Path, word: str) -> list[Sense]:
+    """Sentences from a file, one a line, with or without `label<TAB>` before it.
+
+    Raises:
+        CorpusError: the file cannot be read, or fewer than two of its lines have the word.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{path} cannot be read ({error}); give a UTF-8 file with a sentence a line"
+        ) from error
+    parts = (line.rpartition("\t") for line in lines)
+    found = [
+        Sense(sentence.strip(), label.strip())
+        for label, _, sentence in parts
+        if _place(sentence, word) is not None
+    ]
+    if len(found) < 2:
+        raise CorpusError(
+            f"{len(found)} lines of {path} have the word {word!r}; give at least two sentences "
+            "with it, one a line"
+        )
+    return found
+
+
+def compare(model: TextModel, word: str, senses: list[Sense]) -> Senses:
+    """The last layer's vector of `word` in every sentence, compared.
+
+    Raises:
+        ModelError: a sentence is longer than the context.
+    """
+    vectors = np.stack(
+        [word_vector(model.read(s.sentence), s.sentence, word) for s in senses]
+    ).astype(np.float64)
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = directions - directions.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    variance = sizes**2 / max(float((sizes**2).sum()), np.finfo(float).tiny)
+    return Senses(word, senses, directions @ directions.T, left[:, :2] * sizes[:2], variance[:2])
+
+
+def word_vector(reading: Reading, sentence: str, word: str) -> Float[np.ndarray, "D"]:
+    """Mean vector of the tokens that make up the first `word` of the sentence."""
+    start, end = _place(sentence, word)
+    inside = [a < end and b > start and a < b for a, b in reading.spans]
+    return reading.vectors[inside].mean(axis=0)
+
+
+def _place(sentence: str, word: str) -> tuple[int, int] | None:
+    """Characters [start, end) of the first whole `word`, in any case."""
+    found = re.search(rf"\b{re.escape(word)}\b", sentence, re.IGNORECASE)
+    return None if found is None else found.span()

@@ -1,0 +1,92 @@
+"""Results of the text commands as tables in a terminal: plain text, no colours, any width."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+
+from spatioformer.text.model import Reading
+from spatioformer.text.senses import Senses
+
+BAR = 40  # cells of a bar that stands for the largest value
+LABEL = 14  # cells of a row's name
+CELL = 7  # cells of a number or of a column's name
+
+
+def print_ranking(rows: Sequence[tuple[str, float]], percent: bool) -> None:
+    """A name, a value and a bar a line; bars are relative to the largest value."""
+    if not rows:
+        return
+    widest = max(cell_len(name) for name, _ in rows)
+    largest = max(value for _, value in rows)
+    for name, value in rows:
+        shown = f"{value:7.2%}" if percent else f"{value:6.3f}"
+        bar = "█" * round(BAR * max(value, 0.0) / largest) if largest > 0 else ""
+        _print(f"{set_cell_size(name, widest)}  {shown}  {bar}")
+
+
+def print_reading(reading: Reading, layer: int, head: int) -> None:
+    """Scores and pattern of one head: a row a token that looks, a column a token looked at.
+
+    Args:
+        layer, head: counted from 0.
+    """
+    hidden = np.zeros(reading.scores.shape[-2:], dtype=bool)
+    if reading.causal:
+        hidden = ~np.tri(len(reading.tokens), dtype=bool)
+    where = f"layer {layer + 1}, head {head + 1}"
+    _print(f"q·k / √d, {where}: rows look, columns are looked at")
+    print_matrix(reading.tokens, reading.scores[layer, head], "{:.2f}", hidden)
+    _print(f"softmax of each row, {where}")
+    print_matrix(reading.tokens, reading.weights[layer, head], "{:.2f}", hidden)
+
+
+def print_senses(senses: Senses) -> None:
+    """Pairwise cosines, the sentences they belong to, and what they come to."""
+    names = [str(i + 1) for i in range(len(senses.senses))]
+    for name, sense in zip(names, senses.senses, strict=True):
+        label = f" [{sense.label}]" if sense.label else ""
+        _print(f"{name:>3}{label} {sense.sentence}")
+    _print("")
+    _print(f"cosine of the vectors of {senses.word!r} in these sentences")
+    print_matrix(names, senses.cosines, "{:.3f}")
+    if means := senses.within_and_between():
+        _print(f"mean cosine: {means[0]:.3f} with the same label, {means[1]:.3f} with another")
+
+
+def print_matrix(
+    names: Sequence[str],
+    values: Float[np.ndarray, "n n"],
+    form: str,
+    hidden: np.ndarray | None = None,
+) -> None:
+    """A square table; columns that do not fit the terminal follow below.
+
+    Args:
+        form: format of a value.
+        hidden: True where a cell stays empty.
+    """
+    rows = [f"{i + 1:>3} {name}" for i, name in enumerate(names)]
+    fitting = max(1, (Console().width - LABEL) // CELL)
+    for start in range(0, len(names), fitting):
+        columns = range(start, min(start + fitting, len(names)))
+        _print(" " * LABEL + "".join(_right(names[c]) for c in columns))
+        for r, row in enumerate(rows):
+            cells = (
+                "" if hidden is not None and hidden[r, c] else form.format(values[r, c])
+                for c in columns
+            )
+            _print(set_cell_size(row, LABEL) + "".join(_right(cell) for cell in cells))
+        _print("")
+
+
+def _right(text: str) -> str:
+    """At most CELL - 1 cells of a text, at the right edge of a column."""
+    shown = set_cell_size(text, min(cell_len(text), CELL - 1))
+    return " " * (CELL - cell_len(shown)) + shown
+
+
+def _print(line: str) -> None:
+    print(line.rstrip())
