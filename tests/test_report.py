@@ -124,7 +124,7 @@ def test_counts_facts_and_sentences(real):
         "On held-out tiles of 2°, the random forest is ahead of Spatioformer by",
         "What location brings: Spatioformer is ahead of Spatioformer without location by",
         "Rows read 65",
-        "Used 60 (3 more have no imagery)",
+        "Used 60 (3 more lack imagery)",
         "Rejected 5",
         "Plot area 400 m²",
         "Dates not stated",
@@ -327,3 +327,10 @@ def test_a_projected_map_has_a_graticule_in_degrees(tmp_path):
     assert all(label.startswith("80.99") for label in labels)
     assert maps.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
     assert len(png(drawing)) > 1000
+
+
+def test_models_stand_in_the_order_of_their_score_on_tiles(tmp_path):
+    results = Results(tmp_path, report_run.write(tmp_path))
+    table = results.scores(results.spatial)["r2"]
+    assert results.models == ["random-forest", "spatioformer", "spatioformer-no-location"]
+    assert list(table[results.models]) == sorted(table, reverse=True)

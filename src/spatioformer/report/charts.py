@@ -104,7 +104,7 @@ def draw_block_curve(
     axes.set(xlabel="side of the tiles held out, degrees", ylabel="r2 = 1 - SSE/SST")
     # Below -0.5 a model is plainly useless; the table beside the figure holds the number.
     axes.set_ylim(bottom=max(-0.5, axes.get_ylim()[0]))
-    axes.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

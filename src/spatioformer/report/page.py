@@ -116,14 +116,13 @@ def _scores(results: Results) -> dict[str, Any]:
     """The table of scores, a row a model, and who is ahead on each split."""
     splits = results.config.evaluate.splits
     tables = [results.scores(split) for split in splits]
-    models = list(dict.fromkeys(model for table in tables for model in table.index))
     rows = [
         {
             "name": model,
             "note": MODELS.get(model, ("", ""))[1],
             "cells": [_cells(table, model) for table in tables],
         }
-        for model in models
+        for model in results.models
     ]
     return {
         "heads": [

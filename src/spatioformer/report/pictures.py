@@ -106,7 +106,8 @@ def agreement(results: Results) -> list[Picture]:
     scores, predictions = results.scores(split), results.predicted(split)
     low, high = predictions[["observed", "predicted"]].stack().agg(["min", "max"])
     pictures = []
-    for model, part in predictions.groupby("model", sort=False):
+    for model in results.models:
+        part = predictions[predictions["model"] == model]
         r2, rmse = decimal(scores.loc[model, "r2"]), decimal(scores.loc[model, "rmse"])
         drawing = charts.draw_agreement(
             part["observed"].to_numpy(),

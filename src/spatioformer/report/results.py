@@ -145,6 +145,13 @@ class Results:
         """Scores of a split, indexed by model."""
         return self.all_scores[self.all_scores["split"] == split.name].set_index("model")
 
+    @property
+    def models(self) -> list[str]:
+        """Models, every one scored on every split: the highest r2 on the judged one first."""
+        return list(
+            self.scores(self.judged)["r2"].sort_values(ascending=False, kind="stable").index
+        )
+
     def r2(self, model: str, split: SplitSection) -> float:
         """r2 of a model on a split; NaN where it was not scored."""
         return float(self.scores(split)["r2"].get(model, np.nan))
