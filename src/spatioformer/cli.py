@@ -1,5 +1,4 @@
-"""The command line: one short function a command, heavy imports inside.
-"""
+"""The command line: one short function a command, heavy imports inside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spatioformer import __version__
+from spatioformer.errors import ConfigError
 from spatioformer.guard import command
 
 app = typer.Typer(
@@ -119,15 +119,20 @@ def map_(
 ) -> None:
     """Predict wall to wall: a stage of a run, or BUNDLE RASTER -o OUT.tif."""
     if source.suffix in (".yaml", ".yml"):
+        if raster is not None or out is not None:
+            raise ConfigError(
+                f"{source} is a configuration, which names its own raster and folder; give it "
+                "alone, or a model's folder with a raster and -o"
+            )
         _open(source, set_, quiet).stage("map", force)
         return
     if raster is None or out is None:
-        raise typer.BadParameter(f"with the model {source}, give a raster and -o OUT.tif")
+        raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
+    if samples == 1:
+        raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
     from spatioformer.mapping import map_raster
     from spatioformer.progress import Console
 
-    if samples == 1:
-        raise typer.BadParameter("--samples 1 has no spread; give 0 or at least 2")
     console = Console(quiet)
     summary = map_raster(source, raster, out, samples=samples, sd_step=sd_step, console=console)
     console.say(f"{out}: {summary['pixels']:,} pixels predicted")

@@ -1,22 +1,48 @@
-"""The run's configuration: what a YAML file may say, checked where it is read.
+"""The run's configuration: what its sections may say; `config_file` reads them from YAML."""
 
-A wrong configuration ends in one sentence that names the key, the value and the fix.
-"""
-
-import difflib
-import os
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from spatioformer.errors import ConfigError
 
+def _not_empty(values: tuple) -> tuple:
+    if not values:
+        raise ValueError("it needs at least one entry")
+    return values
+
+
+def _all_different(values: tuple) -> tuple:
+    if len(set(values)) < len(values):
+        raise ValueError("an entry repeats; name each once")
+    return values
+
+
+def _name(pattern: str, words: str) -> Any:
+    """Text of certain characters only, since it becomes part of file or band names."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"it may hold {words} only")
+        return value
+
+    return Annotated[str, AfterValidator(check)]
+
+
+NotEmpty = AfterValidator(_not_empty)
+AllDifferent = AfterValidator(_all_different)
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
+SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
 MODELS = (
     "spatioformer",
     "spatioformer-no-location",
@@ -32,7 +58,7 @@ ModelName = Literal[MODELS]
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpeciesSection(Section):
@@ -76,19 +102,28 @@ class RasterSection(Section):
     """A raster file and how its numbers are to be understood; see `geo.layers.Layer`."""
 
     path: str
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+    name: _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
     bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     band_names: tuple[str, ...] | None = None
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode"] | None = None
     scale: float | None = None
     offset: float | None = None
-    nodata: float | None = None
+    nodata: Annotated[float, Field(allow_inf_nan=True)] | None = None
     crs: str | None = None
     bounds: Region | None = None
     variable: str | None = None
     reduce: Literal["mean", "sum", "min", "max"] | None = None
     categorical: bool = False
     classes: tuple[int, ...] | None = None
+
+    @field_validator("bounds")
+    @classmethod
+    def _ordered(cls, bounds: Region | None) -> Region | None:
+        if bounds is not None:
+            west, east, south, north = bounds
+            if not (west < east and south < north):
+                raise ValueError("it must be [W, E, S, N] with W < E and S < N")
+        return bounds
 
 
 class MaskSection(RasterSection):
@@ -107,7 +142,7 @@ class GridSection(Section):
 class ImagerySection(Section):
     """Rasters that cover the land, and where to predict."""
 
-    layers: Annotated[tuple[RasterSection, ...], Field(min_length=1)]
+    layers: Annotated[tuple[RasterSection, ...], NotEmpty]
     region: Region | None = None
     grid: GridSection | None = None
     masks: tuple[MaskSection, ...] = ()
@@ -119,7 +154,7 @@ class ImagerySection(Section):
             west, east, south, north = region
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
                 raise ValueError(
-                    "must be [W, E, S, N] in degrees with W < E and S < N, for example "
+                    "it must be [W, E, S, N] in degrees with W < E and S < N, for example "
                     "[112, 154, -44, -10]"
                 )
         return region
@@ -147,7 +182,7 @@ class ModelSection(Section):
     @classmethod
     def _odd(cls, patch: int) -> int:
         if patch % 2 == 0:
-            raise ValueError(f"must be odd, for a chip needs a centre pixel; try {patch + 1}")
+            raise ValueError(f"it must be odd, for a chip needs a centre pixel; try {patch + 1}")
         return patch
 
     @model_validator(mode="after")
@@ -175,7 +210,7 @@ class TrainSection(Section):
 class SplitSection(Section):
     """A way to hold plots out: at random, or by whole tiles."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    name: _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")
     kind: Literal["random", "tiles"]
     folds: Annotated[int, Field(ge=2)] = 5
     size: Positive = 1.0
@@ -185,19 +220,19 @@ class SplitSection(Section):
 class EvaluateSection(Section):
     """Models side by side on held-out plots."""
 
-    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = (
+    models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
         "spatioformer",
         "spatioformer-published",
         "spatioformer-no-location",
         "random-forest",
         "location-knn",
     )
-    splits: Annotated[tuple[SplitSection, ...], Field(min_length=1)] = (
+    splits: Annotated[tuple[SplitSection, ...], NotEmpty] = (
         SplitSection(name="random", kind="random"),
         SplitSection(name="tiles", kind="tiles"),
     )
-    curve_sizes: tuple[Positive, ...] = (0.5, 1, 2, 4, 8)
-    curve_models: tuple[ModelName, ...] = ("random-forest", "location-knn")
+    curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] = (0.5, 1, 2, 4, 8)
+    curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
     workers: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -205,6 +240,11 @@ class EvaluateSection(Section):
         names = [s.name for s in self.splits]
         if len(set(names)) < len(names):
             raise ValueError(f"the split names {names} repeat; give each split its own name")
+        reserved = [n for n in names if n.startswith("curve-")]
+        if reserved:
+            raise ValueError(
+                f"the split name {reserved[0]!r} is kept for curve_sizes; choose another"
+            )
         return self
 
 
@@ -213,6 +253,13 @@ class MapSection(Section):
 
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("samples")
+    @classmethod
+    def _none_or_some(cls, samples: int) -> int:
+        if samples == 1:
+            raise ValueError("one sample has no spread; give 0 for none, or at least 2")
+        return samples
 
 
 class TruthSection(Section):
@@ -225,7 +272,7 @@ class TruthSection(Section):
 class RunConfig(Section):
     """Everything a run needs to know."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+    name: _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
     out: str
     title: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -238,181 +285,12 @@ class RunConfig(Section):
     map: MapSection = MapSection()
     truth: TruthSection | None = None
 
-
-def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> RunConfig:
-    """Read a YAML configuration; paths in it are relative to the file's own folder.
-
-    Args:
-        changes: `a.b=c` assignments laid over the file, the value read as YAML.
-
-    Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown, a value impossible.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); give a YAML text file") from error
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{path} is no valid YAML{line}: {problem}; correct it there") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no settings; start from a file in examples/")
-    return build_config(raw, str(path), path.parent, changes)
-
-
-def build_config(
-    raw: dict[str, Any], source: str, folder: Path, changes: list[str] | tuple[str, ...] = ()
-) -> RunConfig:
-    """A checked configuration from plain values; relative paths in it start at `folder`.
-
-    Raises:
-        ConfigError: one sentence with the key, the value and the fix.
-    """
-    for change in changes:
-        _apply(raw, change)
-    try:
-        config = RunConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(error)}") from None
-    return resolve_paths(config, folder)
-
-
-def _apply(raw: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {change!r} is no assignment; write it as --set train.epochs=10")
-    *parents, last = key.strip().split(".")
-    node: Any = raw
-    for parent in parents:
-        node = _child(node, parent, change)
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {change!r}: the value is no YAML; quote it") from None
-    if isinstance(node, list):
-        node[_index(node, last, change)] = parsed
-    else:
-        node[last] = parsed
-
-
-def _child(node: Any, key: str, change: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, key, change)]
-    if node.get(key) is None:
-        node[key] = {}
-    if not isinstance(node[key], dict | list):
-        raise ConfigError(f"--set {change!r}: `{key}` is a value, not a section; shorten the key")
-    return node[key]
-
-
-def _index(node: list, key: str, change: str) -> int:
-    if not key.isdigit() or int(key) >= len(node):
-        raise ConfigError(
-            f"--set {change!r}: {key!r} is no position in a list of {len(node)}; count from 0"
-        )
-    return int(key)
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = _dotted(first["loc"])
-    value = first.get("input")
-    message = re.sub(r"^Value error, ", "", first["msg"])
-    message = message[0].lower() + message[1:]
-    if first["type"] == "extra_forbidden":
-        return _unknown_key(first["loc"])
-    if first["type"] == "missing":
-        return f"`{key}` is missing; add it"
-    shown = f" is {value!r}" if not isinstance(value, dict) else ""
-    more = error.error_count() - 1
-    others = f" (and {more} more after it)" if more else ""
-    message = message.replace("input should be", "it must be")
-    return f"`{key}`{shown}: {message}{others}"
-
-
-def _dotted(loc: tuple) -> str:
-    return ".".join(str(part) for part in loc) or "the file"
-
-
-def _unknown_key(loc: tuple) -> str:
-    section: Any = RunConfig
-    for part in loc[:-1]:
-        if isinstance(part, str) and isinstance(section, type):
-            section = _section_of(section.model_fields[part].annotation)
-    known = list(section.model_fields) if isinstance(section, type) else []
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(known)}"
-    return f"unknown key `{_dotted(loc)}`; {hint}"
-
-
-def _section_of(annotation: Any) -> Any:
-    """The Section class inside an annotation such as `tuple[RasterSection, ...] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_of(inner)
-        if found is not None:
-            return found
-    return None
-
-
-def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """The same configuration with every path absolute, variables and `pip:` names resolved.
-
-    `${NAME}` is an environment variable; `pip:NAME` a raster inside an installed package (see
-    docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
-    folder, as a command's output does.
-    """
-
-    def resolved(value: Any) -> Any:
-        if isinstance(value, Section):
-            return value.model_copy(
-                update={
-                    k: _path(v, folder) if k in ("path", "noise_path") and v else resolved(v)
-                    for k, v in value
-                }
+    @model_validator(mode="after")
+    def _cnn_fits(self) -> "RunConfig":
+        models = {*self.evaluate.models, *self.evaluate.curve_models}
+        if "cnn-published" in models and self.model.patch < SMALLEST_CNN_PATCH:
+            raise ValueError(
+                f"`model.patch` is {self.model.patch}, and cnn-published needs "
+                f"{SMALLEST_CNN_PATCH} or more; raise it, or leave the CNN out of `evaluate.models`"
             )
-        if isinstance(value, tuple):
-            return tuple(resolved(v) for v in value)
-        return value
-
-    return resolved(config).model_copy(update={"out": str(Path(expand(config.out)).absolute())})
-
-
-def _path(value: str, folder: Path) -> str:
-    if value.startswith("pip:"):
-        from spatioformer.geo.pip_rasters import locate
-
-        return str(locate(value.removeprefix("pip:")))
-    return str((folder / expand(value)).absolute())
-
-
-def expand(value: str) -> str:
-    """Replace `${NAME}` by the environment variable.
-
-    Raises:
-        ConfigError: the variable is not set.
-    """
-
-    def look_up(match: re.Match) -> str:
-        name = match.group(1)
-        if not os.environ.get(name):
-            raise ConfigError(
-                f"the path {value!r} needs the environment variable {name}, which is not set; "
-                f"set it to the folder that holds the data"
-            )
-        return os.environ[name]
-
-    return os.path.expanduser(re.sub(r"\$\{(\w+)\}", look_up, value))
-
-
-def to_yaml(config: RunConfig) -> str:
-    """The configuration as YAML text that `load_config` reads back to the same value."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return self

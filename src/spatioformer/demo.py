@@ -12,7 +12,7 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
-from spatioformer.config import build_config
+from spatioformer.config_file import build_config
 from spatioformer.files import hash_file, hash_value, read_json, write_json, writing
 from spatioformer.progress import SILENT, Console
 from spatioformer.run import Run, code_hash

@@ -6,8 +6,12 @@ job that is finished stays finished when the evaluation is interrupted.
 """
 
 import signal
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from os import cpu_count
@@ -17,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.config import RunConfig, SplitSection
+from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.metrics import scores
-from spatioformer.evaluation.splits import RandomKFold, SpatialBlockKFold
+from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.files import hash_value, writing
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.progress import SILENT, Console
@@ -72,18 +77,18 @@ def held_out_predictions(
         for model in section.curve_models
         for fold in range(split.folds)
     ]
-    folds = {
-        job.split.name: splitter(job.split, config.seed).assign(store.coordinates) for job in jobs
-    }  # fails here, before any training, when folds cannot be made
-    folder.mkdir(parents=True, exist_ok=True)
+    splits = [*section.splits, *curve_splits(config)]
+    # Fails here, before any training, when folds cannot be made.
+    folds = {split.name: _folds(split, config, store, console) for split in splits}
     todo = [job for job in jobs if not _path(folder, job).exists()]
     # The slowest first, so that no core waits for one long job at the end.
     todo.sort(key=lambda job: ("published" not in job.model, "spatioformer" not in job.model))
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(jobs)) as advance:
         advance(len(jobs) - len(todo))
-        for job in _run(todo, chips, config, folder, workers):
-            advance(1, f"{job.model}, {job.split.name}")
+        with closing(_run(todo, chips, config, folder, workers)) as finished:
+            for job in finished:
+                advance(1, f"{job.model}, {job.split.name}")
     frames = []
     for job in jobs:
         rows = np.flatnonzero(folds[job.split.name] == job.fold)
@@ -114,6 +119,22 @@ def curve_splits(config: RunConfig) -> list[SplitSection]:
     ]
 
 
+def _folds(
+    split: SplitSection, config: RunConfig, store: ChipStore, console: Console = SILENT
+) -> np.ndarray:
+    """Fold of each plot; what is dubious about the folds is said on the console."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DegenerateFolds)
+        try:
+            folds = splitter(split, config.seed).assign(store.coordinates)
+        except EvaluationError as error:
+            key = "splits" if split in config.evaluate.splits else "curve_sizes"
+            raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
+    for warning in caught:
+        console.say(f"  {split.name}: {warning.message}")
+    return folds
+
+
 def _run(
     jobs: Sequence[Job], chips: Path, config: RunConfig, folder: Path, workers: int
 ) -> Iterator[Job]:
@@ -121,24 +142,49 @@ def _run(
         for job in jobs:
             yield run_job(job, chips, config, folder)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_worker)
-    pending = {pool.submit(run_job, job, chips, config, folder) for job in jobs}
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
     try:
+        with _interrupts_ignored():
+            pending = {pool.submit(run_job, job, chips, config, folder) for job in jobs}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException as error:
+        _end(pool, folder)
+        if isinstance(error, BrokenProcessPool):
+            raise EvaluationError(
+                f"one of {workers} evaluation processes was killed, most often for lack of memory; "
+                "lower `evaluate.workers` (--set evaluate.workers=1) and run again"
+            ) from error
         raise
     pool.shutdown()
 
 
-def _worker() -> None:
-    # The parent hears Ctrl-C and ends its workers; a traceback from each helps nobody.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C: the parent does, and a traceback from each
+    of its workers helps nobody."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set, or hears, signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
+    """End the workers at once, and remove what they were writing."""
+    processes = list((pool._processes or {}).values())
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+    pool.shutdown(wait=False, cancel_futures=True)
+    for part in folder.glob("*.part.npy"):
+        part.unlink()
 
 
 def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
@@ -146,7 +192,7 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     from spatioformer.models import make
 
     store: ChipStore = open_chips(chips)
-    folds = splitter(job.split, config.seed).assign(store.coordinates)
+    folds = _folds(job.split, config, store)
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config, config.seed)
     model.fit(store, training)

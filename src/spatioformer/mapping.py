@@ -4,6 +4,7 @@ import copy
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from os import cpu_count
 from pathlib import Path
@@ -77,9 +78,9 @@ def map_raster(
             with write_errors(out), rasterio.open(tiles, "w", **_profile(stack, mapper)) as raw:
                 _describe(raw, bundle, mapper, facts)
                 windows = list(stack.grid.windows(mapper.tile))
-                tiles_done = console.track(mapper.run(stack, windows), "map", len(windows))
-                for window, values in tiles_done:
-                    raw.write(values, window=window)
+                with closing(mapper.run(stack, windows)) as done:
+                    for window, values in console.track(done, "map", len(windows)):
+                        raw.write(values, window=window)
             with write_errors(out):
                 _to_cog(tiles, part)
             check_written(part, out, [mapper.pixels])

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spatioformer import __version__
-from spatioformer.config import RunConfig, load_config, to_yaml
+from spatioformer.config import RunConfig
+from spatioformer.config_file import load_config, to_yaml
 from spatioformer.errors import ConfigError
 from spatioformer.files import (
     as_output_error,
@@ -32,7 +32,11 @@ from spatioformer.progress import Console
 from spatioformer.stages import STAGES
 
 # Code that says how to run, not what to compute; a change there makes no result old.
-NOT_CODE = {"spatioformer.progress", "spatioformer.config", "spatioformer.run", "spatioformer.cli"}
+NOT_CODE = {
+    f"spatioformer.{name}"
+    for name in ("progress", "config", "config_file", "config_errors", "run", "cli")
+}
+PACKAGE = Path(__file__).parent
 LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
 
 
@@ -87,7 +91,9 @@ class Run:
         return self._execute([n for n in STAGES if n in _needed(name)], (name,) if force else ())
 
     def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
+        self._fingerprints.clear()  # inputs may have changed since the last call
         write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
+        self._write_provenance()  # the report reads it
         redone: set[str] = set()
         for name in names:
             # What stands on a forced stage's results is made anew with it.
@@ -108,11 +114,12 @@ class Run:
         self.console.say(f"{name:<9} ...")
         message = stage.run(self)
         seconds = time.perf_counter() - started
-        outputs = {o: _size(self.folder / o) for o in stage.outputs}
-        write_json(
-            record,
-            {"fingerprint": fingerprint, "seconds": round(seconds, 2), "outputs": outputs},
-        )
+        value = {
+            "fingerprint": fingerprint,
+            "seconds": round(seconds, 2),
+            "outputs": self._outputs(name),
+        }
+        write_json(record, value)
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
 
@@ -122,8 +129,15 @@ class Run:
             record = read_json(self._record(name))
         except (OSError, ValueError):
             return False
-        sizes = {o: _size(self.folder / o) for o in STAGES[name].outputs}
-        return record["fingerprint"] == self.fingerprint(name) and record["outputs"] == sizes
+        return record["fingerprint"] == self.fingerprint(name) and record[
+            "outputs"
+        ] == self._outputs(name)
+
+    def _outputs(self, name: str) -> dict[str, int | bool | None]:
+        """What lies there of a stage's results: sizes, or presence where another adds to them."""
+        stage = STAGES[name]
+        sizes = {o: _size(self.folder / o) for o in stage.outputs}
+        return sizes | {o: (self.folder / o).is_file() for o in stage.begun}
 
     def fingerprint(self, name: str) -> str:
         """Hash of everything the stage's result depends on."""
@@ -200,12 +214,34 @@ def _size(path: Path) -> int | None:
 
 @cache
 def code_hash(function: Callable) -> str:
-    """Hash of the source a result depends on: the function's own, and that of every module of this
-    package that it imports, directly or not."""
-    source = textwrap.dedent(inspect.getsource(function))
+    """Hash of the source a result depends on: the function's own, that of the functions beside it
+    which it names, and every module of this package that they import, directly or not."""
+    sources = _sources(function)
     modules: set[str] = set()
-    _follow(ast.parse(source), modules)
-    return hash_value([source, {m: hash_file(_file(m)) for m in sorted(modules)}])
+    for source in sources.values():
+        _follow(ast.parse(source), modules)
+    return hash_value([sources, {m: _module_hash(m) for m in sorted(modules)}])
+
+
+def _sources(function: Callable) -> dict[str, str]:
+    found: dict[str, str] = {}
+    waiting = [function]
+    while waiting:
+        one = waiting.pop()
+        if one.__name__ not in found:
+            found[one.__name__] = textwrap.dedent(inspect.getsource(one))
+            names = {n.id for n in ast.walk(ast.parse(found[one.__name__])) if _is_name(n)}
+            beside = (one.__globals__.get(name) for name in sorted(names))
+            waiting += [f for f in beside if _is_function_of(f, function.__module__)]
+    return found
+
+
+def _is_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name)
+
+
+def _is_function_of(value: object, module: str) -> bool:
+    return inspect.isfunction(value) and value.__module__ == module
 
 
 def _follow(tree: ast.AST, modules: set[str]) -> None:
@@ -224,17 +260,18 @@ def imported_modules(tree: ast.AST) -> set[str]:
             names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
         elif isinstance(node, ast.Import):
             names = [a.name for a in node.names]
-        found |= {n for n in names if n.startswith("spatioformer") and _is_module(n)}
+        found |= {n for n in names if n.split(".")[0] == PACKAGE.name and _file(n) is not None}
     return found
 
 
-@cache
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is a module, not a package: the name is a value in it
-        return False
+def _file(module: str) -> Path | None:
+    """Source of a module of this package, found without importing it; None: it is no module."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
-def _file(module: str) -> Path:
-    return Path(find_spec(module).origin)
+def _module_hash(module: str) -> list[str]:
+    """Hash of a module's source, and for a package those of its templates."""
+    file = _file(module)
+    others = file.parent.glob("*.j2") if file.name == "__init__.py" else []
+    return [hash_file(path) for path in (file, *sorted(others))]

@@ -27,6 +27,7 @@ class Stage:
         sections: keys of the configuration it depends on.
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
+        begun: files it writes and a later stage adds to.
     """
 
     run: Callable[["Run"], str]
@@ -34,6 +35,7 @@ class Stage:
     sections: tuple[str, ...]
     inputs: Callable[["RunConfig"], list[str]]
     outputs: tuple[str, ...]
+    begun: tuple[str, ...] = ()
 
 
 def plots(run: "Run") -> str:
@@ -173,7 +175,8 @@ def train(run: "Run") -> str:
     )
     model.bundle.facts = _facts(run, model, store, history)
     model.bundle.save(run.folder / "model")
-    checkpoint.unlink(missing_ok=True)
+    for old in checkpoint.parent.glob("train-*.checkpoint"):
+        old.unlink()
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species"
@@ -285,7 +288,12 @@ def _truth_inputs(config: "RunConfig") -> list[str]:
 
 STAGES: dict[str, Stage] = {
     "plots": Stage(
-        plots, (), ("plots", "imagery.region"), _plot_inputs, ("plots.parquet", "rejected.csv")
+        plots,
+        (),
+        ("plots", "imagery.region"),
+        _plot_inputs,
+        ("plots.parquet", "plots.json"),
+        begun=("rejected.csv",),
     ),
     "imagery": Stage(imagery, (), ("imagery",), _imagery_inputs, ("imagery.tif", "imagery.json")),
     "chips": Stage(chips, ("plots", "imagery"), ("model.patch",), _no_inputs, ("chips",)),
@@ -299,7 +307,13 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(
         evaluate,
         ("chips",),
-        ("model", "train", "evaluate", "seed"),
+        # Not evaluate.workers: it changes the time, not the scores.
+        (
+            "model",
+            "train",
+            "seed",
+            *(f"evaluate.{key}" for key in ("models", "splits", "curve_sizes", "curve_models")),
+        ),
         _no_inputs,
         ("scores.csv", "evaluation/predictions.parquet"),
     ),

@@ -1,0 +1,81 @@
+"""What is wrong with a configuration, in one sentence: the key, the value, the fix."""
+
+import difflib
+import re
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+# pydantic's types of errors whose own words speak of Python.
+_PHRASES = {
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "int_type": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "float_type": "it must be a number",
+    "finite_number": "it must be a finite number",
+    "bool_parsing": "it must be true or false",
+    "bool_type": "it must be true or false",
+    "string_type": "it must be text; put it in quotes",
+    "tuple_type": "it must be a list, such as [a, b]",
+    "too_long": "it has too many entries",
+    "model_type": "it must be a section: keys and values, indented below it",
+    "dict_type": "it must be a section: keys and values, indented below it",
+}
+
+
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a failed validation of `model`, and how many follow it."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    if first["type"] == "extra_forbidden":
+        text = _unknown_key(first["loc"], _keys_beside(first["loc"], model))
+    elif first["loc"] and first["loc"][-1] == "[key]":
+        text = _unknown_key(first["loc"][:-1], re.findall(r"'(\w+)'", first["ctx"]["expected"]))
+    elif first["type"] == "missing":
+        text = f"`{_dotted(first['loc'])}` is missing; add it"
+    else:
+        text = _wrong_value(first)
+    more = len(problems) - 1
+    return f"{text} (and {more} more to mend after it)" if more else text
+
+
+def _wrong_value(problem: Any) -> str:
+    value = problem["input"]
+    message = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message = message.replace("Input should be", "it must be")
+    if not problem["loc"]:
+        return message
+    # A section's own text would bury the sentence; its message names what matters.
+    shown = "" if isinstance(value, dict) else " is empty" if value is None else f" is {value!r}"
+    return f"`{_dotted(problem['loc'])}`{shown}: {message}"
+
+
+def _unknown_key(loc: tuple, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(known)}"
+    return f"unknown key `{_dotted(loc)}`; {hint}"
+
+
+def _keys_beside(loc: tuple, model: type[BaseModel]) -> list[str]:
+    """Keys of the section in which `loc` lies."""
+    section = model
+    for part in loc[:-1]:
+        if isinstance(part, str):  # a number is a place in a list of sections
+            section = _section_in(section.model_fields[part].annotation)
+    return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> Any:
+    """The section inside an annotation such as `tuple[RasterSection, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _dotted(loc: tuple) -> str:
+    return ".".join(str(part) for part in loc)
