@@ -173,6 +173,8 @@ def test_large_clusters_are_folds_and_small_ones_take_turns():
     fold = deal_clusters(cluster, axis, 4)  # 24 plots: clusters of 6 or more are folds
     of_cluster = [int(fold[cluster == c][0]) for c in range(6)]
     assert of_cluster == [1, 2, 3, 2, 3, 0]
+    even = np.repeat([0, 1, 2, 3, 4], [4, 1, 1, 2, 4])  # exactly n/k is large enough
+    assert deal_clusters(even, even.astype(float), 3).tolist() == [0] * 4 + [2] * 4 + [1] * 4
 
 
 def test_candidates_run_from_folds_to_sites():

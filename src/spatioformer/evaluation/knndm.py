@@ -30,7 +30,7 @@ CANDIDATES_LARGE, LARGEST_COUNT_LARGE = 24, 1000
 REFINED = 10, 16
 """K-means is run once per number of clusters; the best so many numbers then get so many starts."""
 
-REFINED_LARGE = 4, 4
+REFINED_LARGE = 6, 6
 """The same beyond the limit."""
 
 SAME_DISTRIBUTION = 0.05
