@@ -124,7 +124,7 @@ def test_counts_facts_and_sentences(real):
         "On held-out tiles of 2°, the random forest is ahead of Spatioformer by",
         "What location brings: Spatioformer is ahead of Spatioformer without location by",
         "Rows read 65",
-        "Used 60 (3 more lack imagery)",
+        "Used 60 (imagery is missing for 3 more)",
         "Rejected 5",
         "Plot area 400 m²",
         "Dates not stated",
@@ -281,6 +281,8 @@ def test_curves_go_with_their_sizes_whatever_the_order(tmp_path):
     assert results.curves == {
         "random-forest": (scores["random"], [scores["curve-0-5"], scores["curve-4"]])
     }
+    no_models = report_run.EVALUATE | {"curve_models": []}
+    assert Results(tmp_path, report_run.write(tmp_path, evaluate=no_models)).curves == {}
     distances = results.distances
     assert set(distances) == {"random", "tiles"}
     assert len(distances["tiles"].held_out) == report_run.PLOTS
@@ -300,6 +302,19 @@ def test_places_and_sizes_on_the_ground(tmp_path):
     )
     np.testing.assert_allclose(rows, [0.5, 6.5], atol=1 / 16)
     np.testing.assert_allclose(cols, [2, -0.5], atol=1 / 16)
+
+
+@pytest.mark.parametrize(
+    ("square_km", "text"),
+    [
+        (7_688_123, "7.69 million km²"),
+        (154_321, "154,000 km²"),
+        (12.63, "12.6 km²"),
+        (0.0456, "0.0456 km²"),
+    ],
+)
+def test_area_has_three_digits(square_km, text):
+    assert page._area(square_km) == text
 
 
 def test_big_rasters_are_read_as_means(tmp_path):

@@ -23,7 +23,7 @@ def plots(results: Results) -> Facts:
     facts = [
         ("Source", plots["source_file"]),
         ("Rows read", f"{plots['read']:,}"),
-        ("Used", f"{used:,}" + (f" ({without:,} more lack imagery)" if without else "")),
+        ("Used", f"{used:,}" + (f" (imagery is missing for {without:,} more)" if without else "")),
         ("Rejected", f"{len(results.rejected):,}"),
         ("Plot area", _range(plots["area_m2"], "m²")),
         ("Dates", _dates(plots["dates"])),

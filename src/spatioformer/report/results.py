@@ -168,6 +168,8 @@ class Results:
     def curves(self) -> dict[str, tuple[float, list[float]]]:
         """Model -> (r2 on random folds, r2 at each of `curve_sizes`); NaN where not scored."""
         table = self.all_scores[self.all_scores["split"].str.startswith("curve-")]
+        if table.empty:
+            return {}
         # The splits of the curve come in the order of the configured sizes.
         size_of = dict(zip(table["split"].unique(), self.config.evaluate.curve_sizes, strict=True))
         found = {}
