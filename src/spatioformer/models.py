@@ -11,6 +11,7 @@
 | location-knn | the 10 nearest plots, imagery unseen |
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +21,8 @@ import torch
 
 from spatioformer.bundle import Bundle, Scaling
 from spatioformer.config import ModelSection, RunConfig
-from spatioformer.errors import ConfigError
+from spatioformer.errors import EvaluationError
+from spatioformer.evaluation.splits import DegenerateFolds
 from spatioformer.geo.chips import ChipStore
 from spatioformer.nn import PaperCNN, PaperSpatioformer
 from spatioformer.progress import SILENT, Console
@@ -40,11 +42,7 @@ class Model(Protocol):
 
 
 def make(name: str, config: RunConfig, seed: int) -> Model:
-    """The model called `name`, not fitted yet.
-
-    Raises:
-        ConfigError: the model does not work at this chip size.
-    """
+    """The model called `name`, not fitted yet."""
     if name in ("random-forest", "location-knn"):
         return TabularModel(name, seed)
     return NetworkModel(name, config, seed)
@@ -82,11 +80,6 @@ class NetworkModel:
     def __post_init__(self):
         self.published = "published" in self.name
         self.bundle: Bundle | None = None
-        if self.name == "cnn-published" and self.config.model.patch < 7:
-            raise ConfigError(
-                f"`model.patch` is {self.config.model.patch}: three unpadded 3 x 3 convolutions of "
-                "cnn-published need 7 or more; raise it, or leave the CNN out of evaluate.models"
-            )
 
     def fit(
         self,
@@ -99,10 +92,7 @@ class NetworkModel:
         console: Console = SILENT,
     ) -> History:
         """Train on `rows` less some whole tiles, which decide when to stop."""
-        section = self.config.train
-        held = validation_tiles(
-            store.coordinates[rows], section.validation_share, section.validation_tile, self.seed
-        )
+        held = self._validation(store.coordinates[rows])
         training, validation = rows[~held], rows[held]
         scaling = None
         if not self.published:
@@ -124,6 +114,17 @@ class NetworkModel:
         self.bundle = Bundle(network.cpu(), list(store.bands), scaling)
         self.validation_rows = validation
         return history
+
+    def _validation(self, coordinates: np.ndarray) -> np.ndarray:
+        section = self.config.train
+        size = section.validation_tile
+        with warnings.catch_warnings():
+            # One fold is used of these; how even the others are does not matter.
+            warnings.simplefilter("ignore", DegenerateFolds)
+            try:
+                return validation_tiles(coordinates, section.validation_share, size, self.seed)
+            except EvaluationError as error:
+                raise EvaluationError(f"`train.validation_tile` is {size:g}: {error}") from error
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         assert self.bundle is not None, "fit before predict"
