@@ -23,10 +23,11 @@ def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
         layer, head: counted from 0.
     """
     layers, heads, T, _ = reading.weights.shape
-    large = max(3.2, 0.36 * T)
-    small = min(1.2, (2 * large + 1.6) / heads)
-    figure = Figure(figsize=(2 * large + 2.2, large + 1.5 + small * layers), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(large + 1.1, small * layers + 0.4))
+    large = max(3.0, 0.3 * T)  # inches
+    small = min(1.3, 2 * large / heads)
+    upper, lower = large + 1.2, small * layers + 0.4
+    figure = Figure(figsize=(2 * large + 1.8, upper + lower), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(upper, lower))
     left, right = above.subplots(1, 2)
     where = f"layer {layer + 1}, head {head + 1}"
     scores = reading.scores[layer, head]

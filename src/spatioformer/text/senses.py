@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from spatioformer.text.corpus import CorpusError
 from spatioformer.text.model import Reading, TextModel
@@ -43,13 +43,21 @@ class Senses:
 
         None where the labels do not make both kinds of pairs.
         """
-        labels = np.array([sense.label for sense in self.senses])
-        pairs = np.triu_indices(len(labels), 1)
-        same = labels[pairs[0]] == labels[pairs[1]]
+        pairs = np.triu_indices(len(self.senses), 1)
+        same = self._same()[pairs]
         if same.all() or not same.any():
             return None
         cosines = self.cosines[pairs]
         return float(cosines[same].mean()), float(cosines[~same].mean())
+
+    def agreeing(self) -> int:
+        """Sentences whose nearest other sentence has the same label."""
+        others = self.cosines - 3 * np.eye(len(self.senses))  # never the sentence itself
+        return int(self._same()[range(len(self.senses)), others.argmax(axis=1)].sum())
+
+    def _same(self) -> Bool[np.ndarray, "n n"]:
+        labels = np.array([sense.label for sense in self.senses])
+        return labels[:, None] == labels
 
 
 def read_senses(path: str | Path, word: str) -> list[Sense]:

@@ -12,7 +12,7 @@ from spatioformer.text.senses import Senses
 
 BAR = 40  # cells of a bar that stands for the largest value
 LABEL = 14  # cells of a row's name
-CELL = 7  # cells of a number or of a column's name
+CELL = 6  # cells of a number or of a column's name
 
 
 def print_ranking(rows: Sequence[tuple[str, float]], percent: bool) -> None:
@@ -38,9 +38,10 @@ def print_reading(reading: Reading, layer: int, head: int) -> None:
         hidden = ~np.tri(len(reading.tokens), dtype=bool)
     where = f"layer {layer + 1}, head {head + 1}"
     _print(f"q·k / √d, {where}: rows look, columns are looked at")
-    print_matrix(reading.tokens, reading.scores[layer, head], "{:.2f}", hidden)
+    rows = [f"{i + 1:>3} {token}" for i, token in enumerate(reading.tokens)]
+    print_matrix(rows, reading.tokens, reading.scores[layer, head], "{:.2f}", hidden)
     _print(f"softmax of each row, {where}")
-    print_matrix(reading.tokens, reading.weights[layer, head], "{:.2f}", hidden)
+    print_matrix(rows, reading.tokens, reading.weights[layer, head], "{:.2f}", hidden)
 
 
 def print_senses(senses: Senses) -> None:
@@ -51,13 +52,18 @@ def print_senses(senses: Senses) -> None:
         _print(f"{name:>3}{label} {sense.sentence}")
     _print("")
     _print(f"cosine of the vectors of {senses.word!r} in these sentences")
-    print_matrix(names, senses.cosines, "{:.3f}")
+    rows = [f"{i + 1:>3} {sense.label}" for i, sense in enumerate(senses.senses)]
+    print_matrix(rows, names, senses.cosines, "{:.2f}")
     if means := senses.within_and_between():
         _print(f"mean cosine: {means[0]:.3f} with the same label, {means[1]:.3f} with another")
+        _print(
+            f"the nearest other sentence has the same label in {senses.agreeing()} of {len(names)}"
+        )
 
 
 def print_matrix(
-    names: Sequence[str],
+    rows: Sequence[str],
+    columns: Sequence[str],
     values: Float[np.ndarray, "n n"],
     form: str,
     hidden: np.ndarray | None = None,
@@ -65,18 +71,18 @@ def print_matrix(
     """A square table; columns that do not fit the terminal follow below.
 
     Args:
+        rows, columns: their names.
         form: format of a value.
         hidden: True where a cell stays empty.
     """
-    rows = [f"{i + 1:>3} {name}" for i, name in enumerate(names)]
     fitting = max(1, (Console().width - LABEL) // CELL)
-    for start in range(0, len(names), fitting):
-        columns = range(start, min(start + fitting, len(names)))
-        _print(" " * LABEL + "".join(_right(names[c]) for c in columns))
+    for start in range(0, len(columns), fitting):
+        shown = range(start, min(start + fitting, len(columns)))
+        _print(" " * LABEL + "".join(_right(columns[c]) for c in shown))
         for r, row in enumerate(rows):
             cells = (
                 "" if hidden is not None and hidden[r, c] else form.format(values[r, c])
-                for c in columns
+                for c in shown
             )
             _print(set_cell_size(row, LABEL) + "".join(_right(cell) for cell in cells))
         _print("")
