@@ -24,7 +24,7 @@ from spatioformer.config import RunConfig, SplitSection
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold, SpatialBlockKFold
-from spatioformer.files import hash_value, writing
+from spatioformer.files import hash_value, save_array, writing
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.progress import SILENT, Console
 
@@ -197,7 +197,7 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     model = make(job.model, config, config.seed)
     model.fit(store, training)
     with writing(_path(folder, job)) as part:
-        np.save(part, np.asarray(model.predict(store, test), np.float64))
+        save_array(part, np.asarray(model.predict(store, test), np.float64))
     return job
 
 

@@ -8,9 +8,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spatioformer.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (
@@ -71,8 +74,7 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
 
 def as_output_error(error: OSError, path: Path) -> Exception:
     """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
-    # numpy says "N requested and M written" of a full disk, and gives no error number.
-    if error.errno in FULL or "requested and" in str(error):
+    if error.errno in FULL:
         return OutputError(f"cannot write {path}: no space left; free some space and run again")
     if error.errno in UNWRITABLE:
         return OutputError(
@@ -85,6 +87,23 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a small text file whole or not at all."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def save_array(path: str | Path, array: "np.ndarray") -> None:
+    """Write an array as .npy.
+
+    Python's own writer, for numpy's overlooks a disk that fills up with the last bytes.
+
+    Raises:
+        OSError: what `writing` makes a sentence of.
+    """
+    from numpy import ascontiguousarray
+    from numpy.lib import format
+
+    array = ascontiguousarray(array)
+    with open(path, "wb") as stream:
+        format.write_array_header_1_0(stream, format.header_data_from_array_1_0(array))
+        stream.write(array.data)
 
 
 def write_json(path: str | Path, value: Any) -> None:

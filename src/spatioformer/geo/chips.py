@@ -13,7 +13,7 @@ import pandas as pd
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError, ModelError
-from spatioformer.files import read_json, write_json, writing_folder
+from spatioformer.files import read_json, save_array, write_json, writing_folder
 from spatioformer.geo.imagery import Stack
 from spatioformer.progress import SILENT, Console
 
@@ -147,7 +147,7 @@ def _outside(stack: Stack, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
 def _write(folder: Path, chips, lon, lat, table: pd.DataFrame, bands: list[str]) -> None:
     with writing_folder(folder) as part:
         for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
-            np.save(part / f"{name}.npy", array)
+            save_array(part / f"{name}.npy", array)
         pd.DataFrame(table.drop(columns="geometry", errors="ignore")).to_parquet(
             part / "index.parquet", index=False
         )

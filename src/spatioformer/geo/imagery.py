@@ -6,12 +6,13 @@ region, not excluded by a mask raster). Chips may reach over masked pixels, neve
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError  # what rasterio lets through when it copies a file
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
@@ -107,7 +108,7 @@ def write_errors(out: Path) -> Iterator[None]:
     """GDAL says little when a disk is full; the sentence names what to check."""
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
         raise OutputError(
             f"cannot write {out} ({reason}); check that the disk has space and the folder can be "
@@ -126,11 +127,11 @@ def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
         OutputError: some of it did not reach the disk.
     """
     found = np.zeros(len(counts), np.int64)
-    with write_errors(out), rasterio.open(part) as source:
+    with suppress(RasterioError), rasterio.open(part) as source:
         for _, window in source.block_windows(1):
             finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
-            found += finite[: len(counts)]
             source.dataset_mask(window=window)
+            found += finite[: len(counts)]
     if not np.array_equal(found, counts):
         raise OutputError(
             f"cannot write {out}: only a part of it reached the disk; free some space and run again"
