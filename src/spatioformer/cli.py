@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spatioformer import __version__
+from spatioformer import __version__, cli_text, cli_vision
 from spatioformer.errors import ConfigError
 from spatioformer.guard import command
 
@@ -161,6 +161,10 @@ def demo(
         from spatioformer.summary import print_summary
 
         print_summary(folder)
+
+
+app.add_typer(cli_text.app)
+app.add_typer(cli_vision.app)
 
 
 def main(arguments: list[str] | None = None) -> None:
