@@ -42,6 +42,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
+PATH_KEYS = ("path", "noise_path")
 SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
 MODELS = (
     "spatioformer",

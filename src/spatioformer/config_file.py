@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from spatioformer.config import RunConfig, Section
+from spatioformer.config import PATH_KEYS, RunConfig, Section
 from spatioformer.config_errors import sentence
 from spatioformer.errors import ConfigError
 
@@ -123,8 +123,7 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
         if isinstance(value, Section):
             return value.model_copy(
                 update={
-                    k: _path(v, folder) if k in ("path", "noise_path") and v else resolved(v)
-                    for k, v in value
+                    k: _path(v, folder) if k in PATH_KEYS and v else resolved(v) for k, v in value
                 }
             )
         if isinstance(value, tuple):

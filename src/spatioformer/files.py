@@ -22,7 +22,6 @@ UNWRITABLE = (
     errno.EROFS,
     errno.ENOTDIR,
     errno.EEXIST,
-    errno.EISDIR,
 )
 
 
@@ -40,7 +39,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():  # said before the work, not after it
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            raise OutputError(f"cannot write {path}: it is a folder; remove it or name a file")
         part.unlink(missing_ok=True)  # of a run that was killed; GDAL stumbles over it
         yield part
         os.replace(part, path)

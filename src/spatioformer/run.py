@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spatioformer import __version__
-from spatioformer.config import RunConfig
+from spatioformer.config import PATH_KEYS, RunConfig
 from spatioformer.config_file import load_config, to_yaml
 from spatioformer.errors import ConfigError
 from spatioformer.files import (
@@ -145,7 +145,7 @@ class Run:
             stage = STAGES[name]
             self._fingerprints[name] = hash_value(
                 {
-                    "inputs": {p: self._hash(p) for p in stage.inputs(self.config)},
+                    "inputs": [self._hash(p) for p in stage.inputs(self.config)],
                     "config": {s: self._section(s) for s in stage.sections},
                     "code": code_hash(stage.run),
                     "needs": [self.fingerprint(n) for n in stage.needs],
@@ -157,7 +157,7 @@ class Run:
         value: Any = self.config.model_dump(mode="json")
         for key in dotted.split("."):
             value = value[key]
-        return value
+        return _portable(value)
 
     def _hash(self, path: str) -> str | None:
         """Content hash of an input; hashed again only when size or modification time changed."""
@@ -194,6 +194,13 @@ class Run:
                 },
             },
         )
+
+
+def _portable(value: Any) -> Any:
+    """A part of the configuration with file names for paths: a run that is moved stays a run."""
+    if isinstance(value, dict):
+        return {k: Path(v).name if k in PATH_KEYS and v else _portable(v) for k, v in value.items()}
+    return [_portable(v) for v in value] if isinstance(value, list) else value
 
 
 def _check_stage(name: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from affine import Affine
 from rasterio._err import CPLE_BaseError  # what rasterio lets through when it copies a file
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
@@ -265,10 +266,11 @@ class Stack:
             raise ImageryError(
                 f"{self.path} is no raster that can be opened ({error}); give a GeoTIFF"
             ) from error
-        if self._dataset.crs is None:
+        if self._dataset.crs is None or self._dataset.transform == Affine.identity():
             raise ImageryError(
-                f"{self.path} has no coordinate reference system, so its pixels have no place; "
-                "write one into the file, for example with gdal_edit.py -a_srs EPSG:4326"
+                f"{self.path} does not say where it lies (no coordinate reference system, or no "
+                "corner and pixel size); write that into the file, for example with gdal_edit.py "
+                "-a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
             )
         self.grid = Grid.of(self._dataset)
         count = self._dataset.count
