@@ -56,7 +56,7 @@ def run(
     if not quiet:
         from spatioformer.summary import print_summary
 
-        print_summary(job.folder)
+        print_summary(job.folder, until)
 
 
 def _open(config: Path, changes: list[str] | None, quiet: bool, resume: bool = True):

@@ -131,7 +131,7 @@ def _survey_virtual_flora(run: Run) -> None:
 
 
 def _simulate(imagery: Path, folder: Path, seed: int) -> tuple[int, float, float]:
-    from spatioformer.geo.imagery import Stack
+    from spatioformer.geo.imagery import Stack, check_written, write_errors
     from spatioformer.geo.pip_rasters import annual_climate, greenness
     from spatioformer.geo.virtual_flora import simulate, survey
 
@@ -162,7 +162,10 @@ def _simulate(imagery: Path, folder: Path, seed: int) -> tuple[int, float, float
         ("truth", flora.truth, "virtual flora: expected species in a plot"),
         ("noise", flora.noise_variance, "virtual flora: variance of a plot's count"),
     ):
-        with writing(folder / f"{name}.tif") as part, rasterio.open(part, "w", **profile) as out:
-            out.write(values, 1)
-            out.set_band_description(1, text)
+        path = folder / f"{name}.tif"
+        with writing(path) as part, write_errors(path):
+            with rasterio.open(part, "w", **profile) as out:
+                out.write(values, 1)
+                out.set_band_description(1, text)
+            check_written(part, path, [int(np.isfinite(values).sum())])
     return len(flora.species), float(np.nanmin(flora.truth)), float(np.nanmax(flora.truth))

@@ -4,19 +4,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from spatioformer.stages import STAGES
 
-def print_summary(folder: Path) -> None:
-    """Scores of all models side by side (r2 and RMSE a split) and the paths of map and report."""
+
+def print_summary(folder: Path, last: str = "report") -> None:
+    """Scores of all models side by side (r2 and RMSE a split) and the paths of map and report.
+
+    Args:
+        last: the stage with which the run ended; what later stages left there may be out of date.
+    """
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    scores = folder / "scores.csv"
-    if scores.exists():
-        console.print(_table(pd.read_csv(scores), Table))
-    for name, label in (("map.tif", "map"), ("report.html", "report")):
-        if (folder / name).exists():
-            console.print(f"{label:<7}{folder / name}", soft_wrap=True, highlight=False)
+    done = list(STAGES)[: list(STAGES).index(last) + 1]
+    if "evaluate" in done:
+        console.print(_table(pd.read_csv(folder / "scores.csv"), Table))
+    for stage, name in (("map", "map.tif"), ("report", "report.html")):
+        if stage in done:
+            console.print(f"{stage:<7}{folder / name}", soft_wrap=True, highlight=False)
 
 
 def _table(scores: pd.DataFrame, table_type):
