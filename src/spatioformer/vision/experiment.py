@@ -43,7 +43,7 @@ class Outcome:
     """A trained model and its figures.
 
     Attributes:
-        scores: accuracy, or rmse and r2 (1 - SSE/SST), of the held-out images; empty without any.
+        scores: as `predictions.scores`, of the images held out; empty without any.
         held_out: how many images were held out.
     """
 

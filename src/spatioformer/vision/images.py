@@ -231,9 +231,10 @@ def _converted(image: Image.Image, path: Path, channels: int | None) -> Image.Im
 def _read_npz(path: Path) -> Images:
     """`images` (n, Y, X) or (n, Y, X, C) with `labels` (n,) or `values` (n,) or (n, O)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, since np.load leaves a file that is no archive open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ImageryError(f"{path} cannot be read ({error}); save it with np.savez") from error
     pixels = _npz_pixels(path, arrays.get("images"))
     names = [f"{path}[{i}]" for i in range(len(pixels))]

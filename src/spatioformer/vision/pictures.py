@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from spatioformer.errors import OutputError
 from spatioformer.files import writing
 
 DPI = 130
@@ -87,8 +88,13 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a picture; its format follows from the suffix.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or matplotlib does not know its suffix.
     """
+    kind = Path(path).suffix.removeprefix(".")
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise OutputError(
+            f"{path}: a picture cannot be written as {kind!r}; choose a .png, .svg or .pdf"
+        )
     with writing(path) as part:
         figure.savefig(part, dpi=DPI)
 

@@ -52,16 +52,18 @@ def _truth(images: Images, i: int) -> Row:
 
 
 def scores(images: Images, predicted: NDArray[np.float32]) -> dict[str, float]:
-    """Accuracy; or the RMSE, in the values' unit, and r2 = 1 - SSE/SST over all values."""
+    """Accuracy; or the RMSE, in its unit, and r2 = 1 - SSE/SST of each value."""
     if images.are_classified:
         return {"accuracy": float((predicted.argmax(1) == images.targets).mean())}
-    error = np.float64(predicted) - images.targets
-    spread = images.targets - images.targets.mean(0, dtype=np.float64)
-    total = float((spread**2).sum())
-    return {
-        "rmse": float(np.sqrt((error**2).mean())),
-        "r2": 1 - float((error**2).sum()) / total if total > 0 else float("nan"),
-    }
+    found = {}
+    columns = zip(images.labels, predicted.T, images.targets.T, strict=True)
+    for label, guess, true in columns:
+        name = f" of {label}" if len(images.labels) > 1 else ""
+        sse = float(np.square(np.float64(guess) - true).sum())
+        sst = float(np.square(np.float64(true) - true.mean(dtype=np.float64)).sum())
+        found[f"rmse{name}"] = (sse / len(true)) ** 0.5
+        found[f"r2{name}"] = 1 - sse / sst if sst > 0 else float("nan")
+    return found
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:

@@ -11,7 +11,6 @@ import copy
 import hashlib
 import io
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +29,6 @@ from spatioformer.vision.images import Images
 from spatioformer.vision.model import BATCH, Preparation, as_values
 
 WARM_UP = 0.1  # of all steps: the learning rate climbs, then falls as a cosine
-UNUSABLE = (
-    RuntimeError, ValueError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError
-)  # fmt: skip
-"""What reading a foreign or damaged checkpoint raises."""
 CLIP = 1.0  # largest norm of a step's gradient
 
 
@@ -142,7 +137,7 @@ def fit(
 
 
 def jitter(images: Tensor, shift: float, rotation: float) -> Tensor:
-    """Each image moved and turned by an amount of its own, bilinearly; what comes in is zero.
+    """Each image moved and turned by an amount of its own; beyond its edge, the edge goes on.
 
     Args:
         images: (B, C, Y, X).
@@ -158,7 +153,7 @@ def jitter(images: Tensor, shift: float, rotation: float) -> Tensor:
     along = torch.stack([sin * columns / rows, cos, down * shift * 2 / rows], 1)
     affine = torch.stack([across, along], 1).to(images)  # (B, 2, 3), x before y
     grid = F.affine_grid(affine, images.shape, align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 class _State:
@@ -220,7 +215,7 @@ class _State:
             self.network.load_state_dict(value["network"])
             self.optimiser.load_state_dict(value["optimiser"])
             self.best, self.rows = value["best"], value["rows"]
-        except UNUSABLE as error:
+        except Exception as error:  # unpickling what is no pickle can raise anything
             raise ModelError(
                 f"checkpoint {path} is of another training or damaged ({_first_line(error)}); "
                 "delete it, or train with --no-resume"
