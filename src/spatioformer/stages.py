@@ -262,7 +262,7 @@ def map_(run: "Run") -> str:
 
 
 def report(run: "Run") -> str:
-    """Everything in the run folder -> report.html."""
+    """Everything in the run folder -> report.html, map.png."""
     from spatioformer.report import write_report
 
     write_report(run.folder, run.config)
@@ -325,6 +325,6 @@ STAGES: dict[str, Stage] = {
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
         ("title", "name", "target", "truth"),
         _no_inputs,
-        ("report.html",),
+        ("report.html", "map.png"),
     ),
 }

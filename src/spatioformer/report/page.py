@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.config import RunConfig, SplitSection
-from spatioformer.files import write_text
+from spatioformer.files import write_text, writing
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
 from spatioformer.report.results import Results
@@ -23,7 +23,10 @@ STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
 
 
 def write_report(folder: str | Path, config: RunConfig) -> Path:
-    """Write report.html into a run folder whose other stages are finished.
+    """Write report.html and map.png into a run folder whose other stages are finished.
+
+    map.png is the report's first picture, for a slide or a README; without a predicted pixel
+    there is none.
 
     Args:
         folder: the run folder.
@@ -36,6 +39,7 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
         OutputError: a stage's result is missing, or the report cannot be written.
     """
     results = Results(folder, config)
+    shown = _maps(results)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -45,7 +49,7 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
             version=results.provenance["spatioformer"],
             virtual=results.virtual,
             opening=_opening(results),
-            maps=_maps(results),
+            maps=shown,
             scores=_scores(results),
             agreement=_agreement(results),
             truth=_truth(results),
@@ -57,6 +61,9 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
     )
     out = results.folder / "report.html"
     write_text(out, page)
+    if shown is not None:
+        with writing(results.folder / "map.png") as part:
+            part.write_bytes(shown["mean"].png)
     return out
 
 

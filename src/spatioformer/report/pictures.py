@@ -17,13 +17,18 @@ WIDE, ZOOM = 6.6, 1.3  # the large map: magnified, so that its letters stay legi
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in the page: data URI, size in CSS pixels, alternative text and caption."""
+    """A figure in the page: PNG, size in CSS pixels, alternative text and caption."""
 
-    source: str
+    png: bytes
     width: int
     height: int
     alt: str
     caption: str
+
+    @property
+    def source(self) -> str:
+        """The PNG as a data URI."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: float = 1.0) -> Picture:
@@ -31,8 +36,7 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
     if results.virtual:
         style.stamp(figure, VIRTUAL)
     width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
-    data = base64.b64encode(style.png(figure, zoom)).decode()
-    return Picture(f"data:image/png;base64,{data}", width, height, alt, caption)
+    return Picture(style.png(figure, zoom), width, height, alt, caption)
 
 
 def mean_map(results: Results) -> Picture:
