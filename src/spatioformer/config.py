@@ -244,7 +244,7 @@ class EvaluateSection(Section):
         reserved = [n for n in names if n.startswith("curve-")]
         if reserved:
             raise ValueError(
-                f"the split name {reserved[0]!r} is kept for curve_sizes; choose another"
+                f"the split name {reserved[0]!r} is kept for the curve; choose another"
             )
         return self
 

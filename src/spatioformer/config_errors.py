@@ -46,9 +46,15 @@ def _wrong_value(problem: Any) -> str:
     message = message.replace("Input should be", "it must be")
     if not problem["loc"]:
         return message
-    # A section's own text would bury the sentence; its message names what matters.
-    shown = "" if isinstance(value, dict) else " is empty" if value is None else f" is {value!r}"
+    shown = " is empty" if value is None else f" is {_short(value)}"
+    if isinstance(value, dict) and problem["type"] == "value_error":
+        shown = ""  # the keys of a section do not fit together: the message names them
     return f"`{_dotted(problem['loc'])}`{shown}: {message}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _unknown_key(loc: tuple, known: list[str]) -> str:

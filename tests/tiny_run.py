@@ -1,0 +1,77 @@
+"""Runs of the tiny landscape, and the command line called as a user calls it."""
+
+import atexit
+import contextlib
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import landscape
+from spatioformer.cli import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def spatioformer(*arguments: Any) -> Ended:
+    """Call the command line in this process; a defect comes through as its exception."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+    return Ended(left.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def assert_refused(ended: Ended, sentence: str) -> None:
+    """The user's mistake: exit code 2, nothing but the one sentence, and no traceback."""
+    assert ended.err == f"spatioformer: {sentence}\n"
+    assert ended.code == 2
+    assert ended.out == ""
+
+
+def half_written(folder: Path) -> list[str]:
+    """Names of files and folders that only a run in progress may hold."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.part*"))
+
+
+def write_config(folder: Path, *changes: tuple[str, Any]) -> Path:
+    """tiny.yaml of the landscape, each (dotted key, value) laid over it."""
+    settings = landscape.settings(folder)
+    for dotted, value in changes:
+        *parents, last = (int(k) if k.isdigit() else k for k in dotted.split("."))
+        node: Any = settings
+        for key in parents:
+            node = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
+        node[last] = value
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@cache
+def _finished() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tiny-run-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    config = landscape.write(folder)
+    ended = spatioformer("run", config, "--quiet")
+    assert ended == Ended(0, "", ""), ended.err
+    return folder
+
+
+def finished(folder: Path) -> Path:
+    """A finished run of the landscape in `folder`: its configuration. Made once, then copied."""
+    shutil.copytree(_finished(), folder, dirs_exist_ok=True)
+    return write_config(folder)
