@@ -21,7 +21,7 @@ demo-full: install
 	$(VENV)/bin/spatioformer demo --full
 
 test: install
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 lint: install
 	$(VENV)/bin/ruff check .
