@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import io
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -45,6 +46,17 @@ def assert_refused(ended: Ended, sentence: str) -> None:
 def half_written(folder: Path) -> list[str]:
     """Names of files and folders that only a run in progress may hold."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.part*"))
+
+
+def refuses(folder: Path, stage: str, sentence: str, *changes: tuple[str, Any]) -> None:
+    """The command `stage` refuses: `sentence` in full, `...` in it for a library's own words."""
+    ended = spatioformer(stage, write_config(folder, *changes), "--quiet")
+    expected = re.escape(f"spatioformer: {sentence}").replace(re.escape("..."), ".*")
+    assert re.fullmatch(f"{expected}\n", ended.err), ended.err
+    assert ended.code == 2
+    assert ended.out == ""
+    assert not half_written(folder)
+    assert not (folder / "run" / ".stages" / f"{stage}.json").exists()
 
 
 def write_config(folder: Path, *changes: tuple[str, Any]) -> Path:
