@@ -158,6 +158,11 @@ class TestBPE:
         assert bpe.word("El") == bpe.encode("El")[0]  # it stands at the start of lines only
         assert bpe.word("elefante") is None
 
+    def test_the_word_in_running_text_comes_first(self):
+        tokenizer = Tokenizer.train_bpe("sol sol sol\n" * 9, 300)
+        assert tokenizer.encode("sol") != tokenizer.encode(" sol")
+        assert tokenizer.word("sol") == tokenizer.encode(" sol")[0]
+
     def test_bad_input(self, tmp_path):
         with pytest.raises(ModelError, match="a vocabulary of 256 has no room"):
             Tokenizer.train_bpe(CORPUS, 256)

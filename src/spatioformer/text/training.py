@@ -47,12 +47,12 @@ class TextRecipe:
         device: "auto" takes CUDA where there is one.
     """
 
-    steps: int = 2000
-    batch: int = 32
-    learning_rate: float = 1e-3
+    steps: int = 1500
+    batch: int = 16
+    learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 0.1
-    check_every: int = 200
+    check_every: int = 150
     seed: int = 0
     device: str = "auto"
 
