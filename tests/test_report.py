@@ -180,11 +180,13 @@ def test_nothing_is_loaded_from_outside(virtual):
 
 
 def test_the_page_is_whole_and_its_pictures_have_words(virtual):
-    made, *_ = virtual
+    made, folder, _ = virtual
     assert made.open == []
     ids = {a["id"] for _, a in made.elements if "id" in a}
     assert {a["href"] for a in made.all("a")} == {f"#{name}" for name in ids}
     images = made.all("img")
+    first = base64.b64decode(images[0]["src"].split(",")[1])
+    assert (folder / "map.png").read_bytes() == first
     assert len(images) == len(made.all("figcaption")) == 14
     for image in images:
         assert len(image["alt"]) > 20
@@ -259,11 +261,13 @@ def test_nothing_mapped(tmp_path):
     empty = {"pixels": 0, "mean": None, "min": None, "max": None, "mean_sd": None}
     summary = json.loads((tmp_path / "map.json").read_text()) | empty | {"negative_set_to_0": 0}
     (tmp_path / "map.json").write_text(json.dumps(summary))
+    (tmp_path / "map.png").write_bytes(b"of a former run")
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
     assert "could be mapped nowhere" in made.text
     assert "No pixel could be predicted" in made.text
     assert "true error" not in made.text
     assert "plot size not stated" in made.text
+    assert not (tmp_path / "map.png").exists()
 
 
 def test_a_missing_result_is_named(tmp_path):

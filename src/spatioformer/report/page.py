@@ -61,8 +61,10 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
     )
     out = results.folder / "report.html"
     write_text(out, page)
+    picture = results.folder / "map.png"
+    picture.unlink(missing_ok=True)  # one of a former run would show another map
     if shown is not None:
-        with writing(results.folder / "map.png") as part:
+        with writing(picture) as part:
             part.write_bytes(shown["mean"].png)
     return out
 
