@@ -226,7 +226,7 @@ def code_hash(function: Callable) -> str:
     sources = _sources(function)
     modules: set[str] = set()
     for source in sources.values():
-        _follow(ast.parse(source), modules)
+        _follow(imported_modules(ast.parse(source)), modules)
     return hash_value([sources, {m: _module_hash(m) for m in sorted(modules)}])
 
 
@@ -251,11 +251,15 @@ def _is_function_of(value: object, module: str) -> bool:
     return inspect.isfunction(value) and value.__module__ == module
 
 
-def _follow(tree: ast.AST, modules: set[str]) -> None:
-    for module in imported_modules(tree):
-        if module not in modules and module not in NOT_CODE:
-            modules.add(module)
-            _follow(ast.parse(_file(module).read_text(encoding="utf-8")), modules)
+def _follow(imported: set[str], modules: set[str]) -> None:
+    for module in imported - modules - NOT_CODE:
+        modules.add(module)
+        _follow(_imports(module), modules)
+
+
+@cache
+def _imports(module: str) -> set[str]:
+    return imported_modules(ast.parse(_file(module).read_text(encoding="utf-8")))
 
 
 def imported_modules(tree: ast.AST) -> set[str]:
