@@ -19,6 +19,7 @@ from spatioformer.text.tokenizer import FILE, Tokenizer
 from text_helpers import CORPUS, random_model, write_encoder
 
 PROMPT = "El niño come"
+ROWS = [{"step": s, "training_loss": 3 / s, "validation_loss": 4 / s} for s in (1, 2)]
 BANK = [
     ("money", "She deposited her salary in the bank on Friday."),
     ("money", "The bank raised the interest rate on its loans."),
@@ -133,7 +134,7 @@ class TestOpen:
             TextModel.open(tmp_path / "gpt")
 
     def test_truncated_weights(self, model, tmp_path):
-        model.save(tmp_path / "gpt", "step\n")
+        model.save(tmp_path / "gpt", ROWS)
         weights = tmp_path / "gpt" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-10])
         with pytest.raises(ModelError, match="cannot be read as safetensors"):
@@ -265,6 +266,5 @@ class TestPictures:
         axes = senses_picture(found).axes[0]
         points = np.concatenate([part.get_offsets() for part in axes.collections])
         assert np.allclose(points, found.plane)
-        rows = [{"step": s, "training_loss": 3 / s, "validation_loss": 4 / s} for s in (1, 2)]
-        lines = curve_picture(rows).axes[0].lines
+        lines = curve_picture(ROWS).axes[0].lines
         assert [line.get_ydata().tolist() for line in lines] == [[3, 1.5], [4, 2]]

@@ -214,7 +214,8 @@ class TestTrainText:
     def test_the_folder_is_whole_and_reads_back(self, folder):
         path, trained = folder
         assert {file.name for file in path.iterdir()} == {
-            *("model.safetensors", "config.json", "tokenizer.json", "training.csv", "README.md")
+            *("model.safetensors", "config.json", "tokenizer.json", "README.md"),
+            *("training.csv", "training.png"),
         }
         assert [file.name for file in path.parent.iterdir() if "checkpoint" in file.name] == []
         copy = TextModel.open(path)

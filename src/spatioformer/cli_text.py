@@ -139,11 +139,11 @@ def attend(
             f"layer {layer}, head {head} do not exist; the model has {layers} layers of {heads}"
         )
     reading = reader.read(text)
-    print_reading(reading, layer - 1, head - 1)
     if out is not None:
         from spatioformer.text.pictures import attention_picture, write_picture
 
         write_picture(out, attention_picture(reading, layer - 1, head - 1))
+    print_reading(reading, layer - 1, head - 1)
 
 
 @command(app)
@@ -189,11 +189,11 @@ def senses(
     from spatioformer.text.terminal import print_senses
 
     found = compare(_reader(model, encoder), word, read_senses(file, word))
-    print_senses(found)
     if out is not None:
         from spatioformer.text.pictures import senses_picture, write_picture
 
         write_picture(out, senses_picture(found))
+    print_senses(found)
 
 
 def _reader(model: Path | None, encoder: str | None):

@@ -3,7 +3,7 @@
 Shapes: T tokens, L layers, H heads, D width, V vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from spatioformer.nn.sampling import distribution
 from spatioformer.nn.text_encoder import TextEncoder
 from spatioformer.text.packages import locate
 from spatioformer.text.tokenizer import FILE, Tokenizer
+from spatioformer.text.training import curve_csv
 
 MINILM = "minilm"
 
@@ -145,19 +146,22 @@ class TextModel:
             self.causal,
         )
 
-    def save(self, folder: str | Path, curve: str) -> None:
-        """Write weights, config.json, tokenizer.json, training.csv and a model card.
+    def save(self, folder: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write weights, config.json, tokenizer.json, a model card and the curve of the training.
 
         Args:
-            curve: content of training.csv.
+            rows: what `training.fit` returned; goes to training.csv and training.png.
 
         Raises:
             OutputError: the folder cannot be written.
         """
+        from spatioformer.text.pictures import curve_picture, write_picture
+
         with writing_folder(folder) as part:
             self.network.save_pretrained(part)
             self.tokenizer.save(part / FILE)
-            write_text(part / "training.csv", curve)
+            write_text(part / "training.csv", curve_csv(rows))
+            write_picture(part / "training.png", curve_picture(rows))
             write_text(part / "README.md", model_card(self))
 
     @classmethod
@@ -207,7 +211,7 @@ def model_card(model: TextModel) -> str:
         "",
         "Use: `spatioformer text generate PROMPT --model FOLDER`, or "
         "`spatioformer.nn.GPT.from_pretrained(FOLDER)`; Hugging Face transformers reads it too. "
-        "The curve of its training is training.csv.",
+        "The curve of its training is training.csv and training.png.",
         "",
     ]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from spatioformer.progress import SILENT, Console
 from spatioformer.text.corpus import read_corpus, split
 from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer
-from spatioformer.text.training import TextRecipe, check_length, curve_csv, fit
+from spatioformer.text.training import TextRecipe, check_length, fit
 
 VALIDATION = 0.05  # share of the text that is held out
 
@@ -113,7 +113,7 @@ def train_text(
         f"rate {recipe.learning_rate:g}, seed {recipe.seed}, spatioformer {__version__}",
         "Held-out text": str(trained).partition("; ")[2],
     }
-    trained.model.save(out, curve_csv(rows))
+    trained.model.save(out, rows)
     checkpoint.unlink(missing_ok=True)
     return trained
 

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ def validation_loss(network: GPT, ids: Int[Tensor, "M"], batch: int = 32) -> flo
     return total / (len(windows) * context)
 
 
-def curve_csv(rows: list[dict[str, float]]) -> str:
+def curve_csv(rows: Sequence[Mapping[str, float]]) -> str:
     """The rows of `fit` as CSV text."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
