@@ -2,9 +2,10 @@
 
     SPATIOFORMER_DATA=... python benchmarks/evaluation_scale.py [CASE ...]
 
-Each case runs in a process of its own and prints seconds, peak memory of the process, and the ratio
-to a rival in the same run, or to CAST's recorded seconds (R, another run on a like machine) where
-the reference numbers lie beside the data folder.
+Each case runs in a process of its own and prints seconds, the process's processor time and peak
+memory (reading and rivals included), and the ratio to a rival in the same run, or to CAST's
+recorded seconds (R, another run on a like machine) where the reference numbers lie beside the data
+folder.
 """
 
 import os
@@ -182,7 +183,8 @@ CASES = [
 def run(name: str) -> None:
     globals()[name]()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  [{name}: peak memory {peak:.0f} MB]", flush=True)
+    busy = time.process_time()
+    print(f"  [{name}: {busy:.0f} s of processor time in all, peak {peak:.0f} MB]", flush=True)
 
 
 def main() -> None:
