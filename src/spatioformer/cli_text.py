@@ -52,7 +52,7 @@ Picture = Annotated[
 def train(
     corpus: Annotated[
         list[Path],
-        typer.Argument(metavar="CORPUS...", help="Text files, or .conf files of SWORD modules."),
+        typer.Argument(metavar="CORPUS", help="Text files, or .conf files of SWORD modules."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model.")],
     tokenizer: Annotated[
@@ -63,11 +63,11 @@ def train(
     width: Annotated[int, typer.Option(min=1, help="Width of the vectors.")] = 192,
     heads: Annotated[int, typer.Option(min=1, help="Attention heads a layer.")] = 6,
     layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 6,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Rate of dropout.")] = 0.0,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1500,
     batch: Annotated[int, typer.Option(min=1, help="Windows of text a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 2e-3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
