@@ -146,7 +146,7 @@ def refusal(path, columns=ALL, **options) -> str:
         ),
         (
             "plots.csv.gz",
-            gzip.compress(GOOD.encode())[:-12],
+            gzip.compress(GOOD.encode(), mtime=0)[:-12],
             "plots.csv.gz is a damaged or cut-off gzip file (Compressed file ended before the "
             "end-of-stream marker was reached); fetch it again",
         ),
