@@ -11,7 +11,8 @@ from spatioformer.cli_vision import app
 from spatioformer.nn import GPT, ViT
 from spatioformer.vision import experiment
 from spatioformer.vision.images import Form
-from spatioformer.vision.model import Preparation, VisionModel
+from spatioformer.vision.model import VisionModel
+from spatioformer.vision.preparation import Preparation
 
 SMALL = "--patch 4 --width 8 --heads 2 --layers 1 --epochs 2 --batch 8"
 TINY = SMALL.split()

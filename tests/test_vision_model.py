@@ -13,7 +13,8 @@ from spatioformer.errors import ModelError
 from spatioformer.nn import ViT, attention_rollout
 from spatioformer.nn.pretrained import read_weights, write_weights
 from spatioformer.vision.images import Form, Images, read_images
-from spatioformer.vision.model import PREPROCESSOR, Preparation, VisionModel
+from spatioformer.vision.model import VisionModel
+from spatioformer.vision.preparation import PREPROCESSOR, Preparation
 
 MEAN, SD = (0.5, 0.25, 0.125), (0.25, 0.5, 2.0)
 

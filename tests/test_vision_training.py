@@ -13,8 +13,9 @@ from spatioformer.nn import ViT
 from spatioformer.vision import training as loop
 from spatioformer.vision.experiment import Sizes, build, choose_patch, train
 from spatioformer.vision.images import Images
-from spatioformer.vision.model import Preparation, VisionModel
+from spatioformer.vision.model import VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores
+from spatioformer.vision.preparation import Preparation
 from spatioformer.vision.training import History, Recipe, fit, hold_out, jitter
 
 SIZES = Sizes(patch=2, width=8, heads=2, layers=1, dropout=0.1)

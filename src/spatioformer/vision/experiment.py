@@ -14,8 +14,9 @@ from spatioformer.files import write_text
 from spatioformer.nn import ViT
 from spatioformer.progress import SILENT, Console
 from spatioformer.vision.images import Form, Images
-from spatioformer.vision.model import Preparation, VisionModel
+from spatioformer.vision.model import Task, VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores, write_rows
+from spatioformer.vision.preparation import Preparation
 from spatioformer.vision.training import History, Recipe, fit, hold_out
 
 VALIDATION = 0.15
@@ -81,35 +82,26 @@ def train(
     """
     folder = Path(folder)
     _check(images)
-    test = hold_out(images, held_out, recipe.seed)
-    rest, tested = images[~test], images[test]
-    checks = hold_out(rest, VALIDATION, recipe.seed)
-    training, validation = rest[~checks], rest[checks]
-    if not len(validation):
-        raise ImageryError(f"{len(images)} images are too few to hold some out; add more")
-    preparation = Preparation.of(training.pixels, form)
+    training, validation, tested = _split(images, held_out, recipe.seed)
     network = build(training, sizes, recipe.seed)
-    scale = None if images.are_classified else _Scale.of(training.targets)
     console.say(
         f"  {len(training)} images to learn from, {len(validation)} for validation, {len(tested)} "
         f"held out; patches of {network.config['patch']}"
     )
-    checkpoint = folder / CHECKPOINT
+    scale = _Scale.of(training)
+    model = VisionModel(network, Preparation.of(training.pixels, form), scale.task)
     history = fit(
         network,
-        preparation,
-        training if scale is None else scale.standardised(training),
-        validation if scale is None else scale.standardised(validation),
+        model.preparation,
+        scale.standardised(training),
+        scale.standardised(validation),
         recipe,
-        checkpoint=checkpoint,
+        checkpoint=folder / CHECKPOINT,
         resume=resume,
         console=console,
         on_epoch=on_epoch,
     )
-    model = VisionModel(network, preparation)
-    if scale is not None:
-        model = VisionModel(network, preparation, "regression")
-        model.rescale_output(scale.mean, scale.sd)
+    scale.undo(model)
     outcome = Outcome(model, history, {}, len(tested))
     model.save(folder)
     write_rows(folder / "training.csv", history.rows)
@@ -118,8 +110,18 @@ def train(
         outcome.scores = scores(tested, predicted)
         write_rows(folder / "held_out.csv", prediction_rows(model, tested, predicted))
     write_text(folder / "README.md", _card(images, recipe, outcome))
-    checkpoint.unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return outcome
+
+
+def _split(images: Images, held_out: float, seed: int) -> tuple[Images, Images, Images]:
+    """To learn from, for validation, held out."""
+    test = hold_out(images, held_out, seed)
+    rest = images[~test]
+    checks = hold_out(rest, VALIDATION, seed)
+    if not checks.any():
+        raise ImageryError(f"{len(images)} images are too few to hold some out; add more")
+    return rest[~checks], rest[checks], images[test]
 
 
 def build(images: Images, sizes: Sizes, seed: int) -> ViT:
@@ -166,18 +168,31 @@ def choose_patch(rows: int, columns: int) -> int:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Mean and standard deviation of the training values, (O,)."""
+    """Mean and standard deviation (O,) of the training values; None where classes are predicted."""
 
-    mean: NDArray
-    sd: NDArray
+    mean: NDArray | None
+    sd: NDArray | None
 
     @classmethod
-    def of(cls, values: NDArray) -> "_Scale":
-        sd = values.std(axis=0, dtype=np.float64)
-        return cls(values.mean(axis=0, dtype=np.float64), np.where(sd > 0, sd, 1.0))
+    def of(cls, images: Images) -> "_Scale":
+        if images.are_classified:
+            return cls(None, None)
+        sd = images.targets.std(axis=0, dtype=np.float64)
+        return cls(images.targets.mean(axis=0, dtype=np.float64), np.where(sd > 0, sd, 1.0))
+
+    @property
+    def task(self) -> Task:
+        return "classification" if self.mean is None else "regression"
 
     def standardised(self, images: Images) -> Images:
+        if self.mean is None:
+            return images
         return replace(images, targets=((images.targets - self.mean) / self.sd).astype(np.float32))
+
+    def undo(self, model: VisionModel) -> None:
+        """Let a model of standardised values predict the values."""
+        if self.mean is not None:
+            model.rescale_output(self.mean, self.sd)
 
 
 def _check(images: Images) -> None:

@@ -26,7 +26,7 @@ from spatioformer.files import hash_value, writing
 from spatioformer.nn import ViT
 from spatioformer.progress import SILENT, Console
 from spatioformer.vision.images import Images
-from spatioformer.vision.model import BATCH, Preparation, as_values
+from spatioformer.vision.preparation import BATCH, Preparation, as_values
 
 WARM_UP = 0.1  # of all steps: the learning rate climbs, then falls as a cosine
 CLIP = 1.0  # largest norm of a step's gradient
