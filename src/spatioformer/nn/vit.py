@@ -155,7 +155,9 @@ class ViT(nn.Module):
         self.transformer = Transformer(block, layers)
         self.head = nn.Linear(width, outputs)
         nn.init.normal_(self.class_token, std=0.02)
-        nn.init.normal_(self.positions, std=0.02)
+        # As large as a projected patch of pixels with variance 1. At the usual 0.02 place is
+        # drowned: 20 epochs on scikit-learn's digits ended at 89 % instead of 98 %.
+        nn.init.normal_(self.positions, std=3**-0.5)
 
     def forward(
         self, images: Float[Tensor, "B C Y X"], record: list[Pattern] | None = None
