@@ -115,7 +115,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "evaluate.splits.0.kind", "spatial",
-        "`evaluate.splits.0.kind` is 'spatial': it must be 'random' or 'tiles'",
+        "`evaluate.splits.0.kind` is 'spatial': it must be 'random', 'tiles', 'knndm' or 'regions'",
     ),
     (
         "evaluate.curve_sizes", [1, 200],

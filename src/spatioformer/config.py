@@ -209,10 +209,11 @@ class TrainSection(Section):
 
 
 class SplitSection(Section):
-    """A way to hold plots out: at random, or by whole tiles."""
+    """A way to hold plots out: at random, by whole tiles, as far from training as the map is from
+    the plots (kNNDM), or by whole regions of neighbouring plots."""
 
     name: _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")
-    kind: Literal["random", "tiles"]
+    kind: Literal["random", "tiles", "knndm", "regions"]
     folds: Annotated[int, Field(ge=2)] = 5
     size: Positive = 1.0
     unit: Literal["degrees", "km"] = "degrees"

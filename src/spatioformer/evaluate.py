@@ -6,8 +6,6 @@ job that is finished stays finished when the evaluation is interrupted.
 """
 
 import signal
-import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,10 +19,9 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.config import RunConfig, SplitSection
-from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.metrics import scores
-from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.files import hash_value, save_array, writing
+from spatioformer.folds import all_splits, assign
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.progress import SILENT, Console
 
@@ -40,21 +37,15 @@ class Job:
     fold: int
 
 
-def splitter(split: SplitSection, seed: int) -> RandomKFold | SpatialBlockKFold:
-    """The fold maker a split names; repeated coordinates stay in one fold in either."""
-    if split.kind == "random":
-        return RandomKFold(split.folds, seed=seed)
-    return SpatialBlockKFold(split.folds, size=split.size, unit=split.unit, seed=seed)
-
-
 def held_out_predictions(
-    chips: Path, config: RunConfig, folder: Path, *, console: Console = SILENT
+    chips: Path, imagery: Path, config: RunConfig, folder: Path, *, console: Console = SILENT
 ) -> pd.DataFrame:
     """Predictions of every plot by every model that did not see it, for every split.
 
     Args:
         chips: folder of a chip store.
-        folder: where finished jobs are kept until all are done.
+        imagery: the stack the chips were cut from.
+        folder: where folds and finished jobs are kept until all are done.
 
     Returns:
         Columns model, split, fold, plot_id, lon, lat, observed, predicted; one row a model, split
@@ -67,19 +58,16 @@ def held_out_predictions(
     section = config.evaluate
     jobs = [
         Job(model, split, fold)
-        for split in section.splits
-        for model in section.models
+        for split in all_splits(config)
+        for model in (section.models if split in section.splits else section.curve_models)
         for fold in range(split.folds)
     ]
-    jobs += [
-        Job(model, split, fold)
-        for split in curve_splits(config)
-        for model in section.curve_models
-        for fold in range(split.folds)
-    ]
-    splits = [*section.splits, *curve_splits(config)]
-    # Fails here, before any training, when folds cannot be made.
-    folds = {split.name: _folds(split, config, store, console) for split in splits}
+    folder.mkdir(parents=True, exist_ok=True)
+    folds = {}
+    for split in all_splits(config):  # fails here, before any training, when folds cannot be made
+        folds[split.name] = assign(split, config, store.coordinates, imagery, console)
+        with writing(_folds_path(folder, split)) as part:
+            save_array(part, folds[split.name])
     todo = [job for job in jobs if not _path(folder, job).exists()]
     # The slowest first, so that no core waits for one long job at the end.
     todo.sort(key=lambda job: ("published" not in job.model, "spatioformer" not in job.model))
@@ -110,31 +98,6 @@ def held_out_predictions(
     return pd.concat(frames, ignore_index=True)
 
 
-def curve_splits(config: RunConfig) -> list[SplitSection]:
-    """One split a block size of the R2 curve; sizes whose folds cannot be made are left out by
-    the caller's configuration, not silently here."""
-    return [
-        SplitSection(name=f"curve-{size:g}".replace(".", "-"), kind="tiles", size=size)
-        for size in config.evaluate.curve_sizes
-    ]
-
-
-def _folds(
-    split: SplitSection, config: RunConfig, store: ChipStore, console: Console = SILENT
-) -> np.ndarray:
-    """Fold of each plot; what is dubious about the folds is said on the console."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DegenerateFolds)
-        try:
-            folds = splitter(split, config.seed).assign(store.coordinates)
-        except EvaluationError as error:
-            key = "splits" if split in config.evaluate.splits else "curve_sizes"
-            raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
-    for warning in caught:
-        console.say(f"  {split.name}: {warning.message}")
-    return folds
-
-
 def _run(
     jobs: Sequence[Job], chips: Path, config: RunConfig, folder: Path, workers: int
 ) -> Iterator[Job]:
@@ -144,7 +107,7 @@ def _run(
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"))
     try:
-        with _interrupts_ignored():
+        with _interrupts_held_back():
             pending = {pool.submit(run_job, job, chips, config, folder) for job in jobs}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -162,17 +125,17 @@ def _run(
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C: the parent does, and a traceback from each
-    of its workers helps nobody."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set, or hears, signals
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C, for they inherit what is blocked: the parent
+    hears it and ends them, and a traceback from each of them helps nobody."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
@@ -192,13 +155,17 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     from spatioformer.models import make
 
     store: ChipStore = open_chips(chips)
-    folds = _folds(job.split, config, store)
+    folds = np.load(_folds_path(folder, job.split))
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config, config.seed)
     model.fit(store, training)
     with writing(_path(folder, job)) as part:
         save_array(part, np.asarray(model.predict(store, test), np.float64))
     return job
+
+
+def _folds_path(folder: Path, split: SplitSection) -> Path:
+    return folder / f"folds-{split.name}.npy"
 
 
 def _path(folder: Path, job: Job) -> Path:

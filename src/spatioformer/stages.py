@@ -226,7 +226,9 @@ def evaluate(run: "Run") -> str:
 
     folder = run.folder / "evaluation"
     jobs = folder / f"jobs-{run.fingerprint('evaluate')[:16]}"
-    predictions = held_out_predictions(run.folder / "chips", run.config, jobs, console=run.console)
+    predictions = held_out_predictions(
+        run.folder / "chips", run.folder / "imagery.tif", run.config, jobs, console=run.console
+    )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
     table = score_table(predictions)

@@ -75,11 +75,18 @@ def start(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+HELD_OUT = {
+    "random": "on plots held out at random",
+    "knndm": "on plots held out as far away as the map reaches (kNNDM)",
+    "regions": "on held-out regions",
+}
+
+
 def where(split: SplitSection) -> str:
     """How a split holds plots out, as part of a sentence."""
-    if split.kind == "random":
-        return "on plots held out at random"
-    return f"on held-out tiles of {side(split)}"
+    if split.kind == "tiles":
+        return f"on held-out tiles of {side(split)}"
+    return HELD_OUT[split.kind]
 
 
 def side(split: SplitSection) -> str:

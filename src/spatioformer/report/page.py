@@ -148,9 +148,13 @@ def _scores(results: Results) -> dict[str, Any]:
 
 
 def _about(split: SplitSection) -> str:
-    if split.kind == "random":
-        return f"{split.folds} folds at random"
-    return f"{split.folds} folds of whole tiles of {findings.side(split)}"
+    kinds = {
+        "random": "at random",
+        "tiles": f"of whole tiles of {findings.side(split)}",
+        "knndm": "that match the map's distances",
+        "regions": "of whole regions",
+    }
+    return f"{split.folds} folds {kinds[split.kind]}"
 
 
 def _cells(table: pd.DataFrame, model: str) -> list[tuple[str, bool]]:
