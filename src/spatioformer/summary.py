@@ -27,19 +27,22 @@ def print_summary(folder: Path, last: str = "report") -> None:
 
 def _table(scores: pd.DataFrame, table_type):
     splits = [s for s in dict.fromkeys(scores["split"]) if not s.startswith("curve-")]
-    table = table_type(
-        title="Held-out plots: r2 = 1 - SSE/SST, RMSE in species", title_justify="left"
-    )
-    table.add_column("model")
+    # More than three splits with both figures do not fit a terminal of 80 columns.
+    figures = ["r2", "rmse"] if len(splits) <= 3 else ["r2"]
+    words = "r2 = 1 - SSE/SST" + (", RMSE in species" if "rmse" in figures else "")
+    table = table_type(title=f"Held-out plots: {words}", title_justify="left")
+    table.add_column("model", no_wrap=True)
     for split in splits:
         table.add_column(f"{split} r2", justify="right")
-        table.add_column("RMSE", justify="right")
+        if "rmse" in figures:
+            table.add_column("RMSE", justify="right")
     shown = scores[scores["split"].isin(splits)]
     for model, part in shown.groupby("model", sort=False):
         by_split = part.set_index("split")
-        cells = []
-        for split in splits:
-            row = by_split.loc[split]
-            cells += [f"{row['r2']:.3f}", f"{row['rmse']:.2f}"]
+        cells = [
+            f"{by_split.loc[split, figure]:.{3 if figure == 'r2' else 2}f}"
+            for split in splits
+            for figure in figures
+        ]
         table.add_row(model, *cells)
     return table
