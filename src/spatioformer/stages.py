@@ -153,7 +153,7 @@ def chips(run: "Run") -> str:
             f"{limit:.0%} that plots.max_rejected allows (most often: {commonest}); see "
             f"{run.folder / 'rejected.csv'}, then correct the table or raise the limit"
         )
-    note = f", {len(own)} plots without a chip" if len(own) else ""
+    note = f", {len(own)} plot{'s' * (len(own) > 1)} without a chip" if len(own) else ""
     return f"{len(table) - len(lost):,} chips of {run.config.model.patch} pixels a side{note}"
 
 
