@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.config import RunConfig, SplitSection
+from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.metrics import scores
 from spatioformer.files import hash_value, save_array, writing
 from spatioformer.folds import all_splits, assign
@@ -52,7 +53,7 @@ def held_out_predictions(
         and plot.
 
     Raises:
-        EvaluationError: too few plots or tiles for the folds.
+        EvaluationError: too few plots or tiles for the folds, or a process was killed.
     """
     store = open_chips(chips)
     section = config.evaluate
@@ -62,7 +63,6 @@ def held_out_predictions(
         for model in (section.models if split in section.splits else section.curve_models)
         for fold in range(split.folds)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
     folds = {}
     for split in all_splits(config):  # fails here, before any training, when folds cannot be made
         folds[split.name] = assign(split, config, store.coordinates, imagery, console)
