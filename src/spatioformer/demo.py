@@ -68,7 +68,7 @@ def settings(folder: Path, plots: Path | None, full: bool) -> dict[str, Any]:
             ],
             "curve_sizes": [0.5, 1, 2, 4, 8],
         },
-        "map": {"samples": 20, "sd_step": 1 if full else 4},
+        "map": {"samples": 20, "sd_step": 4},
     }
     if plots is None:
         raw["truth"] = {
@@ -90,7 +90,7 @@ def run_demo(
 
     Args:
         plots: table of one's own; None makes a virtual flora and surveys it.
-        full: chips of 9 x 9 pixels and the spread at every pixel, as published; slow.
+        full: chips of 9 x 9 pixels, as published; slow.
 
     Raises:
         SpatioformerError: whatever the user can mend.
