@@ -5,6 +5,7 @@ they get imagery and location only. The truth of a virtual flora is known everyw
 can say how wrong the map really is.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def _survey_virtual_flora(run: Run) -> None:
             run.console.say("flora     unchanged, kept")
             return
     run.console.say("flora     ...")
-    count, low, high = _simulate(run.folder / "imagery.tif", folder, run.config.seed)
+    with run.console.task("flora", 3) as advance:
+        count, low, high = _simulate(run.folder / "imagery.tif", folder, run.config.seed, advance)
     write_json(
         record,
         {"made_of": hash_value(made_of), "sha256": {n: hash_file(folder / n) for n in names}},
@@ -130,7 +132,9 @@ def _survey_virtual_flora(run: Run) -> None:
     )
 
 
-def _simulate(imagery: Path, folder: Path, seed: int) -> tuple[int, float, float]:
+def _simulate(
+    imagery: Path, folder: Path, seed: int, advance: Callable[[int], None]
+) -> tuple[int, float, float]:
     from spatioformer.geo.imagery import Stack, check_written, write_errors
     from spatioformer.geo.pip_rasters import annual_climate, greenness
     from spatioformer.geo.virtual_flora import simulate, survey
@@ -140,10 +144,13 @@ def _simulate(imagery: Path, folder: Path, seed: int) -> tuple[int, float, float
         rgb, _, land = stack.read(Window(0, 0, grid.width, grid.height))
     lon, lat = grid.lonlat(*np.mgrid[: grid.height, : grid.width])
     temperature, precipitation = annual_climate(lon, lat)
+    advance(1)
     flora = simulate(
         lon, lat, land, temperature, precipitation, greenness(rgb * (255 / FULL_SCALE)), seed=seed
     )
+    advance(1)
     table = survey(flora, PLOTS, seed=seed)
+    advance(1)
     with writing(folder / "plots.csv") as part:
         columns = ["plot_id", "lon", "lat", "richness", "programme"]
         table[columns].to_csv(part, index=False)

@@ -267,7 +267,7 @@ def report(run: "Run") -> str:
     """Everything in the run folder -> report.html, map.png."""
     from spatioformer.report import write_report
 
-    write_report(run.folder, run.config)
+    write_report(run.folder, run.config, run.console)
     return "report.html"
 
 

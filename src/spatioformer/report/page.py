@@ -1,7 +1,7 @@
 """The report's words and tables, and the page they go into."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.config import RunConfig, SplitSection
 from spatioformer.files import write_text, writing
+from spatioformer.progress import SILENT, Console
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
 from spatioformer.report.results import Results
@@ -22,7 +23,7 @@ STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
 """Stages whose time is told; that of the report itself is not known yet."""
 
 
-def write_report(folder: str | Path, config: RunConfig) -> Path:
+def write_report(folder: str | Path, config: RunConfig, console: Console = SILENT) -> Path:
     """Write report.html and map.png into a run folder whose other stages are finished.
 
     map.png is the report's first picture, for a slide or a README; without a predicted pixel
@@ -39,7 +40,18 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
         OutputError: a stage's result is missing, or the report cannot be written.
     """
     results = Results(folder, config)
-    shown = _maps(results)
+    parts: dict[str, Callable[[Results], Any]] = {
+        "opening": _opening,
+        "maps": _maps,
+        "scores": _scores,
+        "agreement": _agreement,
+        "truth": _truth,
+        "data": _data,
+        "training": _training,
+        "limits": lambda results: list(_limits(results)),
+        "provenance": _provenance,
+    }
+    made = {name: parts[name](results) for name in console.track(parts, "report")}
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -48,24 +60,16 @@ def write_report(folder: str | Path, config: RunConfig) -> Path:
             name=config.name,
             version=results.provenance["spatioformer"],
             virtual=results.virtual,
-            opening=_opening(results),
-            maps=shown,
-            scores=_scores(results),
-            agreement=_agreement(results),
-            truth=_truth(results),
-            data=_data(results),
-            training=_training(results),
-            limits=list(_limits(results)),
-            provenance=_provenance(results),
+            **made,
         )
     )
     out = results.folder / "report.html"
     write_text(out, page)
     picture = results.folder / "map.png"
     picture.unlink(missing_ok=True)  # one of a former run would show another map
-    if shown is not None:
+    if made["maps"] is not None:
         with writing(picture) as part:
-            part.write_bytes(shown["mean"].png)
+            part.write_bytes(made["maps"]["mean"].png)
     return out
 
 
