@@ -225,7 +225,8 @@ class TestResume:
 class TestExperiment:
     def test_classes(self, tmp_path):
         images = bright_sides(80)
-        outcome = train(images, tmp_path, Recipe(epochs=12, learning_rate=1e-2), SIZES)
+        recipe = Recipe(epochs=12, batch=8, learning_rate=1e-2)
+        outcome = train(images, tmp_path, recipe, SIZES)
         assert outcome.scores == {"accuracy": 1.0}
         assert outcome.held_out == 20
         held_out = table(tmp_path / "held_out.csv")
