@@ -78,7 +78,7 @@ def train(
     heads: Annotated[int, typer.Option(min=1, help="Attention heads; they divide the width.")] = 4,
     layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 4,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = 0.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images, at most.")] = 100,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images, at most.")] = 60,
     batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-3,
     weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 0.05,

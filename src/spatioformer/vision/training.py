@@ -48,7 +48,7 @@ class Recipe:
         seed: of everything that is drawn.
     """
 
-    epochs: int = 100
+    epochs: int = 60
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
