@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import io
+import os
 import re
 import shutil
 import tempfile
@@ -10,12 +11,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
 import landscape
 from spatioformer.cli import main
+
+COLOURS = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+"""Variables by which a workplace asks for escape codes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,12 @@ class Ended:
 def spatioformer(*arguments: Any) -> Ended:
     """Call the command line in this process; a defect comes through as its exception."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    plain = {name: value for name, value in os.environ.items() if name not in COLOURS}
+    with (
+        mock.patch.dict(os.environ, plain | {"COLUMNS": "100"}, clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         with pytest.raises(SystemExit) as left:
             main([str(argument) for argument in arguments])
     return Ended(left.value.code or 0, out.getvalue(), err.getvalue())
