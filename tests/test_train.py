@@ -105,9 +105,10 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
     other = Recipe(epochs=9, batch=16)
     with pytest.raises(ModelError, match="belongs to another training or is damaged"):
         fit(network(), samples(64, 1), samples(32, 2), other, checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:200])
-    with pytest.raises(ModelError, match="belongs to another training or is damaged"):
-        fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
+    for damaged in (checkpoint.read_bytes()[:200], b"junk", b""):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(ModelError, match="belongs to another training or is damaged"):
+            fit(network(), samples(64, 1), samples(32, 2), RECIPE, checkpoint=checkpoint)
 
 
 def test_early_stopping_keeps_the_best_weights():

@@ -10,6 +10,8 @@ import copy
 import csv
 import io
 import math
+import pickle
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,17 @@ from spatioformer.errors import ModelError
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.files import write_text, writing
 from spatioformer.progress import SILENT, Console
+
+# What torch raises for a checkpoint that is cut short, of another network, or no checkpoint at all.
+UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -235,7 +248,7 @@ class _State:
             self.network.load_state_dict(value["network"])
             self.optimiser.load_state_dict(value["optimiser"])
             self.schedule.load_state_dict(value["schedule"])
-        except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
+        except UNREADABLE as error:
             raise ModelError(
                 f"checkpoint {path} belongs to another training or is damaged ({error}); delete "
                 "it, or train without --resume"
