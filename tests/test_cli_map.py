@@ -180,7 +180,6 @@ def test_the_imagery_is_not_written_over(run, tmp_path):
 
 
 def test_left_overs_of_a_killed_run_are_no_obstacle(run, tmp_path):
-    """GDAL refuses to create a file where a damaged one lies."""
     for name in ("map.part.tif", "map.part.tiles.tif"):
         (tmp_path / name).write_bytes((run / "imagery.tif").read_bytes()[:500])
     out = tmp_path / "map.tif"

@@ -201,6 +201,11 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path):
     (tmp_path / "chips.part" / "old.npy").write_text("x")
     with writing_folder(tmp_path / "chips") as part:
         assert list(part.iterdir()) == []
+    config = landscape.write(tmp_path)
+    (tmp_path / "run").mkdir()
+    # GDAL refuses to create a file where a damaged one lies.
+    (tmp_path / "run" / "imagery.part.tif").write_bytes(b"II*\0" + (100).to_bytes(4, "little"))
+    assert spatioformer("imagery", config, "-q") == Ended(0, "", "")
     (tmp_path / "a.part.txt").write_text("half")
     write_text(tmp_path / "a.txt", "whole")
     assert (tmp_path / "a.txt").read_text() == "whole"
