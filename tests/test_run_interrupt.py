@@ -66,15 +66,12 @@ MOMENTS = [
     ("rejected.csv", 1, "plots"),
     ("plots.parquet", 1, "plots"),
     ("imagery.tif", 1, "imagery"),
-    ("imagery.json", 1, "imagery"),
     ("chips", 1, "chips"),
     ("rejected.csv", 2, "chips"),
     ("training.csv", 1, "train"),
     ("config.json", 1, "train"),
     ("predictions.parquet", 1, "evaluate"),
-    ("scores.csv", 1, "evaluate"),
     ("map.tif", 1, "map"),
-    ("map.json", 1, "map"),
 ]
 
 

@@ -231,24 +231,17 @@ def code_hash(function: Callable) -> str:
 
 
 def _sources(function: Callable) -> dict[str, str]:
+    """Source of a function and of those of its module that it names, directly or not."""
     found: dict[str, str] = {}
     waiting = [function]
     while waiting:
         one = waiting.pop()
-        if one.__name__ not in found:
-            found[one.__name__] = textwrap.dedent(inspect.getsource(one))
-            names = {n.id for n in ast.walk(ast.parse(found[one.__name__])) if _is_name(n)}
-            beside = (one.__globals__.get(name) for name in sorted(names))
-            waiting += [f for f in beside if _is_function_of(f, function.__module__)]
+        source = found[one.__name__] = textwrap.dedent(inspect.getsource(one))
+        names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        for other in (one.__globals__.get(name) for name in names - found.keys()):
+            if inspect.isfunction(other) and other.__module__ == function.__module__:
+                waiting.append(other)
     return found
-
-
-def _is_name(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name)
-
-
-def _is_function_of(value: object, module: str) -> bool:
-    return inspect.isfunction(value) and value.__module__ == module
 
 
 def _follow(imported: set[str], modules: set[str]) -> None:
