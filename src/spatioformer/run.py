@@ -129,9 +129,8 @@ class Run:
             record = read_json(self._record(name))
         except (OSError, ValueError):
             return False
-        return record["fingerprint"] == self.fingerprint(name) and record[
-            "outputs"
-        ] == self._outputs(name)
+        now = {"fingerprint": self.fingerprint(name), "outputs": self._outputs(name)}
+        return all(record[key] == value for key, value in now.items())
 
     def _outputs(self, name: str) -> dict[str, int | bool | None]:
         """What lies there of a stage's results: sizes, or presence where another adds to them."""
