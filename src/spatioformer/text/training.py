@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
+from spatioformer.checkpoint import random_state, restore_random_state, restoring, save_checkpoint
 from spatioformer.errors import ModelError
-from spatioformer.files import writing
 from spatioformer.nn.gpt import GPT
 from spatioformer.progress import SILENT, Console
 from spatioformer.text.corpus import CorpusError
@@ -238,36 +238,22 @@ class _State:
         self.losses = []
 
     def save(self, path: Path) -> None:
-        value: dict[str, Any] = {
+        state: dict[str, Any] = {
             **self.identity,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+            "random": random_state(),
             "best": self.best,
             "rows": self.rows,
             "step": self.step,
         }
-        with writing(path) as part:
-            # Through memory: torch's own writer turns a full disk into an unclear error.
-            buffer = io.BytesIO()
-            torch.save(value, buffer)
-            part.write_bytes(buffer.getbuffer())
+        save_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
-        try:
-            value = torch.load(path, weights_only=True, map_location="cpu")
-            if any(value[key] != mine for key, mine in self.identity.items()):
+        with restoring(path, "train with --no-resume") as state:
+            if any(state[key] != mine for key, mine in self.identity.items()):
                 raise ValueError("its text or settings differ")
-            self.network.load_state_dict(value["network"])
-            self.optimiser.load_state_dict(value["optimiser"])
-            self.rows, self.best, self.step = value["rows"], value["best"], value["step"]
-            random, random_cuda = value["random"], value["random_cuda"]
-        except Exception as error:  # a damaged pickle can fail in any way
-            raise ModelError(
-                f"checkpoint {path} belongs to another training or is damaged ({error}); delete "
-                "it, or train with --no-resume"
-            ) from error
-        torch.set_rng_state(random)
-        if random_cuda is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(random_cuda)
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.rows, self.best, self.step = state["rows"], state["best"], state["step"]
+            restore_random_state(state["random"])

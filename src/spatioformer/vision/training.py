@@ -9,7 +9,6 @@ Shapes: B batch, C channels, Y x X image.
 
 import copy
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,8 +20,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spatioformer.checkpoint import restoring, save_checkpoint
 from spatioformer.errors import ModelError
-from spatioformer.files import hash_value, writing
+from spatioformer.files import hash_value
 from spatioformer.nn import ViT
 from spatioformer.progress import SILENT, Console
 from spatioformer.vision.images import Images
@@ -194,32 +194,22 @@ class _State:
             self.best = copy.deepcopy(self.network.state_dict())
 
     def save(self, path: Path) -> None:
-        value = {
+        state = {
             "fingerprint": self.fingerprint,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
             "rows": self.rows,
         }
-        with writing(path) as part:
-            # Through memory: torch's own writer turns a full disk into an unclear error.
-            buffer = io.BytesIO()
-            torch.save(value, buffer)
-            part.write_bytes(buffer.getbuffer())
+        save_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
-        try:
-            value = torch.load(path, weights_only=True, map_location="cpu")
-            if value["fingerprint"] != self.fingerprint:
+        with restoring(path, "train with --no-resume") as state:
+            if state["fingerprint"] != self.fingerprint:
                 raise ValueError("its images or settings differ")
-            self.network.load_state_dict(value["network"])
-            self.optimiser.load_state_dict(value["optimiser"])
-            self.best, self.rows = value["best"], value["rows"]
-        except Exception as error:  # unpickling what is no pickle can raise anything
-            raise ModelError(
-                f"checkpoint {path} is of another training or damaged ({_first_line(error)}); "
-                "delete it, or train with --no-resume"
-            ) from error
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.best, self.rows = state["best"], state["rows"]
 
 
 def _epoch(network: ViT, preparation: Preparation, images: Images, state: "_State") -> float:
@@ -286,7 +276,3 @@ def _fingerprint(network: ViT, training: Images, validation: Images, recipe: Rec
         [str(a.dtype), a.shape, hashlib.sha256(np.ascontiguousarray(a)).hexdigest()] for a in arrays
     ]
     return hash_value([network.config, asdict(recipe), content])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
