@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -27,6 +28,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
+CHUNK = 4096  # chips of a tile held at once: bounds memory, whatever the chip size
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,70 @@ class Bundle:
         chips, lon, lat = self._checked(chips, lon, lat)
         self.network.eval()
         return self._run(chips, lon, lat, batch)
+
+    @property
+    def halo(self) -> int:
+        """How many pixels beyond its own a prediction looks at, on every side."""
+        return self.patch // 2
+
+    def predict_tile(self, data, valid, lon, lat, wanted=None) -> np.ndarray:
+        """Expected number of species at every pixel of a tile, h = `halo` pixels inside its edge.
+
+        A pixel's value does not depend on the tile it lies in: it is the same in every tile that
+        holds the pixel and its halo.
+
+        Args:
+            data: (band, y + 2h, x + 2h), raw values as in the imagery, rows north first.
+            valid: bool (y + 2h, x + 2h), False where `data` means nothing; NaN may stand there.
+            lon, lat: (y + 2h, x + 2h), degrees, of every pixel centre.
+            wanted: bool (y, x), pixels to predict; None means all.
+
+        Returns:
+            float32 (y, x), species; NaN where not wanted, or where nodata forbids a prediction:
+            anywhere in the pixel's chip.
+
+        Raises:
+            ModelError: the tile is smaller than its halo, of other bands, or its arrays disagree.
+        """
+        data, valid = np.asarray(data, np.float32), np.asarray(valid, bool)
+        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+        self._check_tile(data, valid, lon, lat, wanted)
+        side = (self.patch, self.patch)
+        whole = sliding_window_view(valid, side).all(axis=(-2, -1))
+        rows, cols = np.nonzero(whole if wanted is None else whole & wanted)
+        windows = sliding_window_view(data, side, axis=(1, 2))  # (band, y, x, P, P)
+        places = [sliding_window_view(a, side) for a in (lon, lat)]
+        out = np.full(whole.shape, np.nan, np.float32)
+        for i in range(0, len(rows), CHUNK):
+            at = rows[i : i + CHUNK], cols[i : i + CHUNK]
+            chips = windows[:, *at].transpose(1, 2, 3, 0)
+            out[at] = self.predict(chips, *(place[at] for place in places))
+        return out
+
+    def _check_tile(self, data, valid, lon, lat, wanted) -> None:
+        if data.ndim != 3 or len(data) != len(self.bands):
+            raise ModelError(
+                f"a tile of shape {data.shape} does not fit the model, which takes "
+                f"({len(self.bands)}, rows, columns) with the bands {', '.join(self.bands)}; read "
+                "those bands, in that order"
+            )
+        if min(data.shape[1:]) < self.patch:
+            raise ModelError(
+                f"a tile of {data.shape[1]} x {data.shape[2]} pixels is smaller than its halo: the "
+                f"model looks {self.halo} pixels around each pixel; give tiles of {self.patch} x "
+                f"{self.patch} or more, the halo included"
+            )
+        inner = tuple(n - 2 * self.halo for n in data.shape[1:])
+        expected = {"valid": (valid, data.shape[1:]), "lon": (lon, data.shape[1:])}
+        expected |= {"lat": (lat, data.shape[1:])}
+        if wanted is not None:
+            expected["wanted"] = (wanted, inner)
+        for name, (array, shape) in expected.items():
+            if np.shape(array) != shape:
+                raise ModelError(
+                    f"{name} has the shape {np.shape(array)} where a tile of {data.shape} needs "
+                    f"{shape}; give an entry a pixel"
+                )
 
     def spread(
         self, chips, lon, lat, *, samples: int = 20, seed: int = 0, batch: int = BATCH
