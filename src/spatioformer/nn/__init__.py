@@ -1,6 +1,6 @@
 """Networks: torch only; no raster and no table."""
 
-from spatioformer.nn.geolocation import PaperGeolocation
+from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.rivals import PaperCNN
 from spatioformer.nn.rollout import attention_rollout
@@ -13,6 +13,8 @@ from spatioformer.nn.vit import ViT
 __all__ = [
     "GPT",
     "BlockConfig",
+    "FiLM",
+    "LocationEncoder",
     "PaperCNN",
     "PaperGeolocation",
     "PaperSpatioformer",
@@ -22,4 +24,5 @@ __all__ = [
     "Transformer",
     "ViT",
     "attention_rollout",
+    "location_encoder",
 ]
