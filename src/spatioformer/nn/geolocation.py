@@ -192,8 +192,8 @@ def location_encoder(
     if name == "paper":
         if wavelengths is not None:
             raise ModelError(
-                f"the paper's encoder has wavelengths of its own; leave out {list(wavelengths)}, or "
-                "choose sinusoids"
+                f"the paper's encoder has wavelengths of its own; leave out {list(wavelengths)}, "
+                "or choose sinusoids"
             )
         return PaperWaves(width)
     if not wavelengths or min(wavelengths) <= 0:
@@ -340,7 +340,7 @@ def paper_waves(
 def unit_vector(
     lon: Float[Tensor, "*place"], lat: Float[Tensor, "*place"]
 ) -> Float[Tensor, "*place 3"]:
-    """Points of the unit sphere: x through (0, 0), y through (90 E, 0), z through the north pole."""
+    """Points of the unit sphere: x through (0, 0), y through (90 E, 0), z through the pole."""
     lon, lat = lon / DEGREES, lat / DEGREES
     return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], dim=-1)
 
