@@ -24,6 +24,9 @@ from spatioformer.evaluation.distances import moments
 BLOCK = 350_000
 """Distances a thread holds at once when it looks for nearest plots: 2.8 MB, made for its cache."""
 
+_STATE = ("_used", "_center", "_factor", "_plots")
+_LEARNED = ("mean_distance", "threshold", "training_di", "training_lpd")
+
 WINDOW = 50
 """Plots in the moving window over which `ExpectedError` takes the error."""
 
@@ -74,21 +77,42 @@ class AreaOfApplicability(BaseEstimator):
         self._fit_distances(fold)
         return self
 
-    def di(self, X: ArrayLike) -> Floats:
+    def state(self) -> dict[str, NDArray]:
+        """What `fit` learned, as arrays that `from_state` takes back."""
+        names = (*_STATE, *(f"{name}_" for name in _LEARNED))
+        return {name.strip("_"): np.asarray(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_state(
+        cls, state: dict[str, NDArray], workers: int | None = None
+    ) -> "AreaOfApplicability":
+        """An area fitted before, from the arrays of `state`."""
+        area = cls(workers=workers)
+        for name in _STATE:
+            setattr(area, name, state[name.strip("_")])
+        for name in _LEARNED:
+            setattr(area, f"{name}_", state[name][()])  # [()]: numbers come back as numbers
+        area.n_features_in_ = len(area._used)
+        return area
+
+    def di(self, X: ArrayLike, among: ArrayLike | None = None) -> Floats:
         """Dissimilarity index of each row of `X` (m, p), (m,): 0 on a training plot, no upper end.
+
+        `among` (n,), bool, are the training plots that count; None: all.
 
         Raises:
             EvaluationError: NaN predictors (leave nodata cells out), or another number of columns.
         """
-        transposed, squares = -2 * self._plots.T, (self._plots**2).sum(axis=1)
+        plots = self._plots if among is None else self._plots[np.asarray(among, bool)]
+        transposed, squares = -2 * plots.T, (plots**2).sum(axis=1)
 
         def nearest(points: Floats) -> Floats:
             # |x - t|^2 = |x|^2 - 2 x.t + |t|^2 picks the plot; its distance is then taken directly,
             # because the difference of large squares loses the digits of a short one.
             closest = np.argmin(points @ transposed + squares, axis=1)
-            return np.linalg.norm(points - self._plots[closest], axis=1) / self.mean_distance_
+            return np.linalg.norm(points - plots[closest], axis=1) / self.mean_distance_
 
-        return self._by_blocks(X, nearest, max(1, BLOCK // len(self._plots)), np.float64)
+        return self._by_blocks(X, nearest, max(1, BLOCK // len(plots)), np.float64)
 
     def lpd(self, X: ArrayLike) -> Integers:
         """Local point density of each row of `X` (m, p), (m,): training plots within the threshold.
