@@ -20,6 +20,7 @@ from nn_reference import (
 )
 from spatioformer.errors import ModelError
 from spatioformer.nn import GPT
+from spatioformer.nn.gpt import WORTH_LAYING_OUT, laid_out_for_rows
 from spatioformer.nn.pretrained import read_weights, write_weights
 from spatioformer.nn.sampling import distribution, sample
 from spatioformer.nn.transformer import Transformer
@@ -184,6 +185,23 @@ class TestGeneration:
         first = next(stream)
         assert first.shape == (BATCH,)
         assert torch.equal(torch.stack([first, *stream], 1), model.generate(ids, 9, seed=4))
+
+    def test_a_copy_laid_out_for_rows_gives_the_same_logits(self):
+        model, ids = random_gpt(), some_ids()
+        twin = laid_out_for_rows(model)
+        assert difference(twin(ids), model(ids)) < TOLERANCE
+        for name, weights in twin.named_parameters():
+            if weights.ndim == 2:  # along the longer side one step in memory is one number
+                assert weights.stride(0 if len(weights) > weights.shape[1] else 1) == 1, name
+        assert all(parameter.is_contiguous() for parameter in model.parameters())
+
+    def test_a_long_text_is_that_of_the_model_itself(self, monkeypatch):
+        torch.manual_seed(0)
+        model = GPT(VOCABULARY, 50, WIDTH, HEADS, LAYERS).double().eval()
+        ids, count = some_ids(tokens=2), WORTH_LAYING_OUT
+        expected = model.generate(ids, count, seed=3)
+        monkeypatch.setattr("spatioformer.nn.gpt.WORTH_LAYING_OUT", count + 1)
+        assert torch.equal(model.generate(ids, count, seed=3), expected)
 
     def test_distribution_by_hand(self):
         logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]], dtype=torch.float64).log()
