@@ -50,6 +50,10 @@ MODELS = (
     "spatioformer-published",
     "spatioformer-published-no-location",
     "cnn-published",
+    "extra-trees",
+    "gradient-boosting",
+    "lightgbm",
+    "forest-kriging",
     "random-forest",
     "location-knn",
 )

@@ -7,8 +7,7 @@
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
 | cnn-published | the paper's CNN, raw bands; needs P >= 7 |
-| random-forest | 300 trees on chip statistics and lon/lat |
-| location-knn | the 10 nearest plots, imagery unseen |
+| those of `baselines` | forests, boosted trees, kriging, neighbours, on chip statistics |
 """
 
 import warnings
@@ -18,7 +17,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
+from spatioformer.baselines import TABULAR, chip_statistics
 from spatioformer.bundle import Bundle, Scaling
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
@@ -43,29 +44,27 @@ class Model(Protocol):
 
 def make(name: str, config: RunConfig, seed: int) -> Model:
     """The model called `name`, not fitted yet."""
-    if name in ("random-forest", "location-knn"):
+    if name in TABULAR:
         return TabularModel(name, seed)
     return NetworkModel(name, config, seed)
 
 
 class TabularModel:
-    """A scikit-learn regressor on chip statistics."""
+    """A scikit-learn regressor on chip statistics, in one thread."""
 
     def __init__(self, name: str, seed: int):
-        from spatioformer.baselines import LocationKNN, random_forest
-
-        self.regressor = random_forest(seed) if name == "random-forest" else LocationKNN()
+        self.regressor = TABULAR[name](seed)
 
     def fit(self, store: ChipStore, rows: np.ndarray) -> None:
-        self.regressor.fit(self._features(store, rows), store.richness[rows])
+        with threadpool_limits(1):
+            self.regressor.fit(self._features(store, rows), store.richness[rows])
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        return self.regressor.predict(self._features(store, rows))
+        with threadpool_limits(1):
+            return self.regressor.predict(self._features(store, rows))
 
     @staticmethod
     def _features(store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        from spatioformer.baselines import chip_statistics
-
         return chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
 
 

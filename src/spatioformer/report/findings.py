@@ -31,6 +31,10 @@ MODELS = {
         "the paper's “ViT”",
     ),
     "cnn-published": ("the published CNN", "the paper's rival, imagery alone"),
+    "extra-trees": ("the extremely randomised trees", "chip statistics and coordinates"),
+    "gradient-boosting": ("gradient boosting", "chip statistics and coordinates"),
+    "lightgbm": ("LightGBM", "chip statistics and coordinates"),
+    "forest-kriging": ("the forest with kriging", "a forest, its residuals kriged"),
     "random-forest": ("the random forest", "chip statistics and coordinates"),
     "location-knn": ("the mean of the nearest plots", "10 neighbours, imagery unseen"),
 }

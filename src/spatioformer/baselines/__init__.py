@@ -1,0 +1,49 @@
+"""Models a network has to beat, behind scikit-learn's interface.
+
+`TABULAR[name](seed)` is a regressor that is not fitted. It takes the rows of `chip_statistics`.
+
+| name | what |
+|---|---|
+| random-forest | 300 trees, leaves of 3 plots or more |
+| extra-trees | 300 extremely randomised trees |
+| gradient-boosting | scikit-learn's histogram gradient boosting |
+| lightgbm | LightGBM, of the extra `boost` |
+| forest-kriging | the random forest plus a Gaussian process on its residuals |
+| location-knn | the 10 nearest plots; sees nothing but longitude and latitude |
+"""
+
+from collections.abc import Callable
+
+from sklearn.base import RegressorMixin
+
+from spatioformer.baselines.features import chip_statistics
+from spatioformer.baselines.kriging import ForestKriging, Kriging, forest_kriging
+from spatioformer.baselines.neighbours import LocationKNN
+from spatioformer.baselines.trees import (
+    extra_trees,
+    gradient_boosting,
+    lightgbm,
+    random_forest,
+)
+
+TABULAR: dict[str, Callable[[int], RegressorMixin]] = {
+    "random-forest": random_forest,
+    "extra-trees": extra_trees,
+    "gradient-boosting": gradient_boosting,
+    "lightgbm": lightgbm,
+    "forest-kriging": forest_kriging,
+    "location-knn": lambda seed: LocationKNN(),
+}
+
+__all__ = [
+    "TABULAR",
+    "ForestKriging",
+    "Kriging",
+    "LocationKNN",
+    "chip_statistics",
+    "extra_trees",
+    "forest_kriging",
+    "gradient_boosting",
+    "lightgbm",
+    "random_forest",
+]
