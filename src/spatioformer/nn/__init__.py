@@ -2,7 +2,7 @@
 
 from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
 from spatioformer.nn.gpt import GPT
-from spatioformer.nn.rivals import PaperCNN
+from spatioformer.nn.rivals import FactoFormer, PaperCNN
 from spatioformer.nn.rollout import attention_rollout
 from spatioformer.nn.seq2seq import Seq2Seq
 from spatioformer.nn.spatioformer import PaperSpatioformer
@@ -13,6 +13,7 @@ from spatioformer.nn.vit import ViT
 __all__ = [
     "GPT",
     "BlockConfig",
+    "FactoFormer",
     "FiLM",
     "LocationEncoder",
     "PaperCNN",

@@ -1,18 +1,20 @@
 """Networks that Spatioformer is compared with.
 
-Shapes: B batch, P patch side (odd).
+Shapes: B batch, P patch side (odd), D width, T tokens.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.spatioformer import check_chips, check_patch
+from spatioformer.nn.transformer import BlockConfig, Transformer
 
 CONVOLUTIONS = 3
 LOST = 2 * CONVOLUTIONS  # rows and columns that unpadded 3 x 3 convolutions take off
@@ -129,3 +131,89 @@ def _patch_of(inputs: int, filters: int) -> int:
     if side * side * filters != inputs:
         raise PUBLISHED.misfit(f"a head of {inputs} inputs after {filters} filters is not square")
     return side + LOST
+
+
+class FactoFormer(nn.Module):
+    """Factorised spectral and spatial transformer (Mohamed et al. 2024, IEEE TGRS 62).
+
+        s = class token of encoder([q_s; A b_1 + a; ...])   b_k: band k of all P*P pixels
+        p = class token of encoder([q_p; C x_1 + c; ...])   x_i: all bands of pixel i
+        y = w . [s; p] + v
+
+    Two encoders side by side, neither of which sees the other's tokens, each with learned positions
+    of its own. It does not look at the coordinates. Built from the paper's description, without its
+    masked pre-training, which needs imagery beyond the plots; bands are expected standardised.
+
+    Args:
+        patch: P, odd.
+        bands: bands a pixel.
+        width: D of each encoder, a multiple of `heads`.
+        heads: attention heads.
+        layers: pre-norm blocks of each encoder.
+        mlp_hidden: hidden width of each block's MLP.
+        dropout: rate in the blocks.
+
+    Attributes:
+        config: these arguments, ready for JSON; `FactoFormer(**config)` builds the same.
+
+    Raises:
+        ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
+    """
+
+    def __init__(
+        self,
+        patch: int = 9,
+        bands: int = 6,
+        width: int = 32,
+        heads: int = 4,
+        layers: int = 3,
+        mlp_hidden: int = 64,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.config = {
+            "patch": patch,
+            "bands": bands,
+            "width": width,
+            "heads": heads,
+            "layers": layers,
+            "mlp_hidden": mlp_hidden,
+            "dropout": dropout,
+        }
+        check_patch(patch, smallest=1)
+        block = BlockConfig(width, heads, mlp_hidden, norm="pre", dropout=dropout)
+        self.spectral = ClassTokenEncoder(bands, patch**2, block, layers)
+        self.spatial = ClassTokenEncoder(patch**2, bands, block, layers)
+        self.head = nn.Linear(2 * width, 1)
+
+    def forward(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"] | None = None,
+        lat: Float[Tensor, "B P P"] | None = None,
+    ) -> Float[Tensor, "B"]:
+        """One number a chip; `lon` and `lat` are there for the common signature.
+
+        Raises:
+            ModelError: the chips are not P x P pixels of `bands` bands.
+        """
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        pixels = chips.flatten(1, 2)  # (B, P, P, bands) -> (B, P*P, bands)
+        both = [self.spectral(pixels.transpose(1, 2)), self.spatial(pixels)]
+        return self.head(torch.cat(both, dim=-1)).squeeze(-1)
+
+
+class ClassTokenEncoder(nn.Module):
+    """T vectors, each a token with a learned position -> what a class token gathers of them."""
+
+    def __init__(self, tokens: int, values: int, block: BlockConfig, layers: int):
+        super().__init__()
+        self.projection = nn.Linear(values, block.width)
+        self.class_token = nn.Parameter(torch.zeros(1, block.width))
+        self.position = nn.Parameter(torch.randn(tokens + 1, block.width) * 0.02)
+        self.transformer = Transformer(block, layers)
+
+    def forward(self, vectors: Float[Tensor, "B T values"]) -> Float[Tensor, "B D"]:
+        first = self.class_token.expand(len(vectors), 1, -1)
+        x = torch.cat([first, self.projection(vectors)], dim=1) + self.position
+        return self.transformer(x)[:, 0]
