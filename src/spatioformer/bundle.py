@@ -4,7 +4,7 @@ Nothing in a bundle is pickled, so loading one runs no code of its maker.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,56 +19,19 @@ from torch import nn
 from spatioformer import __version__
 from spatioformer.errors import ModelError
 from spatioformer.files import as_output_error, read_json, write_json, write_text
-from spatioformer.nn import PaperCNN, PaperSpatioformer
+from spatioformer.nn import Ensemble, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.scaling import Covariates, Scaling
 
 FORMAT = 1
 NETWORKS: dict[str, type[nn.Module]] = {
     "PaperSpatioformer": PaperSpatioformer,
     "PaperCNN": PaperCNN,
+    "Spatioformer": Spatioformer,
+    "Ensemble": Ensemble,
 }
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
 CHUNK = 4096  # chips of a tile held at once: bounds memory, whatever the chip size
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Mean and standard deviation of the training plots' bands and richness.
-
-    The network sees (band - mean) / sd; its output y means y * target_sd + target_mean species.
-    """
-
-    band_mean: tuple[float, ...]
-    band_sd: tuple[float, ...]
-    target_mean: float
-    target_sd: float
-
-    @classmethod
-    def of(cls, chips: np.ndarray, richness: np.ndarray) -> "Scaling":
-        """Measured on chips (n, P, P, band) and richness (n,); a constant band gets sd 1."""
-        pixels = np.asarray(chips, np.float64).reshape(-1, chips.shape[-1])
-        return cls(
-            tuple(pixels.mean(axis=0).tolist()),
-            tuple(_or_one(pixels.std(axis=0)).tolist()),
-            float(np.mean(richness)),
-            float(_or_one(np.std(richness))),
-        )
-
-    def bands(self, chips: torch.Tensor) -> torch.Tensor:
-        """Chips as the network sees them, float32."""
-        mean = torch.tensor(self.band_mean, dtype=chips.dtype, device=chips.device)
-        sd = torch.tensor(self.band_sd, dtype=chips.dtype, device=chips.device)
-        return (chips - mean) / sd
-
-    def target(self, richness: torch.Tensor) -> torch.Tensor:
-        return (richness - self.target_mean) / self.target_sd
-
-    def species(self, output: torch.Tensor) -> torch.Tensor:
-        return output * self.target_sd + self.target_mean
-
-
-def _or_one(sd):
-    return np.where(sd > 0, sd, 1.0)
 
 
 @dataclass
@@ -76,16 +39,24 @@ class Bundle:
     """A trained network with all that is needed to use it.
 
     Attributes:
-        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,).
+        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,); with covariates,
+            those too (B, C).
         bands: names of the bands, in the order the network takes them.
         scaling: band and target normalisation, or None (the published network has none).
         facts: target, grain, training data and figures; JSON values.
+        covariates: what else it is told of a plot, or None.
     """
 
     network: nn.Module
     bands: list[str]
     scaling: Scaling | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    covariates: Covariates | None = None
+
+    @property
+    def members(self) -> list[nn.Module]:
+        """The networks of an ensemble, or the one there is."""
+        return list(getattr(self.network, "members", [self.network]))
 
     @property
     def patch(self) -> int:
@@ -95,22 +66,40 @@ class Bundle:
     def has_dropout(self) -> bool:
         return self.network.config["dropout"] > 0
 
-    def predict(self, chips, lon, lat, *, batch: int = BATCH) -> np.ndarray:
-        """Expected number of species of each chip.
+    def predict(
+        self,
+        chips,
+        lon,
+        lat,
+        covariates: Mapping[str, Any] | None = None,
+        *,
+        bands: Sequence[str] | None = None,
+        batch: int = BATCH,
+    ) -> np.ndarray:
+        """Expected number of species of each chip; of an ensemble, the mean of its members.
 
         Args:
             chips: (n, P, P, band), raw values as in the imagery, rows north first.
             lon, lat: (n, P, P), degrees, of every pixel centre.
+            covariates: raw values by name, one for all plots or one a plot, NaN where unknown;
+                those left out are the usual ones.
+            bands: names of the chips' bands, to be checked against the model's.
 
         Returns:
             float32 (n,), species.
 
         Raises:
-            ModelError: another chip size or number of bands, or a value that is not finite.
+            ModelError: another chip size, bands in another order or number, a value that is not
+                finite, or a covariate that the model does not know.
         """
-        chips, lon, lat = self._checked(chips, lon, lat)
+        if bands is not None and list(bands) != list(self.bands):
+            raise ModelError(
+                f"the bands {', '.join(bands)} are not those of the model, {', '.join(self.bands)};"
+                " put them in its order"
+            )
+        inputs = self._inputs(chips, lon, lat, covariates)
         self.network.eval()
-        return self._run(chips, lon, lat, batch)
+        return self._run(inputs, batch, self.members)
 
     @property
     def halo(self) -> int:
@@ -177,58 +166,84 @@ class Bundle:
                 )
 
     def spread(
-        self, chips, lon, lat, *, samples: int = 20, seed: int = 0, batch: int = BATCH
+        self,
+        chips,
+        lon,
+        lat,
+        covariates: Mapping[str, Any] | None = None,
+        *,
+        samples: int = 20,
+        seed: int = 0,
+        batch: int = BATCH,
     ) -> np.ndarray:
         """Standard deviation of `samples` predictions with dropout on (Monte Carlo dropout).
 
-        Gal & Ghahramani 2016. It is the network's own doubt, not the error of a prediction.
+        Gal & Ghahramani 2016. The members of an ensemble take turns, so that the spread holds
+        their disagreement too. It is the network's own doubt, not the error of a prediction.
 
         Returns:
             float32 (n,), species.
 
         Raises:
-            ModelError: as `predict`; or the network has no dropout, or fewer than two samples.
+            ModelError: as `predict`; or the network has neither dropout nor members, or fewer than
+                two samples.
         """
-        if not self.has_dropout or samples < 2:
+        members = self.members
+        if samples < 2 or (not self.has_dropout and len(members) == 1):
             raise ModelError(
                 f"Monte Carlo dropout needs a dropout rate above 0 (here "
                 f"{self.network.config['dropout']}) and at least 2 samples (here {samples}); "
                 "train with dropout or leave the spread out with samples 0"
             )
-        chips, lon, lat = self._checked(chips, lon, lat)
+        inputs = self._inputs(chips, lon, lat, covariates)
         self.network.eval()
         # Only dropout goes back to training; batch normalisation keeps its statistics.
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.training = True
-        total = np.zeros((2, len(chips)))
+        total = np.zeros((2, len(inputs[0])))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for _ in range(samples):
-                drawn = self._run(chips, lon, lat, batch).astype(np.float64)
+            for i in range(samples):
+                drawn = self._run(inputs, batch, [members[i % len(members)]]).astype(np.float64)
                 total += drawn, drawn**2
         self.network.eval()
         variance = (total[1] - total[0] ** 2 / samples) / (samples - 1)
         return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
-    def _run(self, chips, lon, lat, batch: int) -> np.ndarray:
+    def _run(self, inputs: Sequence[np.ndarray], batch: int, members: list[nn.Module]):
+        """Species of checked inputs, float32 (n,)."""
         device = next(self.network.parameters()).device
-        out = np.empty(len(chips), np.float32)
+        out = np.empty(len(inputs[0]), np.float32)
         with torch.inference_mode():
-            for i in range(0, len(chips), batch):
+            for i in range(0, len(out), batch):
                 part = slice(i, i + batch)
-                inputs = (
-                    torch.from_numpy(np.array(a[part])).to(device)
-                    for a in (chips, lon, lat)
-                )
-                out[part] = self.forward(*inputs).float().cpu().numpy()
+                tensors = (torch.from_numpy(np.array(a[part])).to(device) for a in inputs)
+                out[part] = self._species(members, *tensors).float().cpu().numpy()
         return out
 
-    def forward(self, chips: torch.Tensor, lon: torch.Tensor, lat: torch.Tensor) -> torch.Tensor:
-        """Species (B,) from raw chips, as tensors; keeps gradients."""
+    def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
+        standardised covariates; keeps gradients."""
+        return self._species(self.members, chips, *others)
+
+    def _species(self, members: list[nn.Module], chips: torch.Tensor, *others) -> torch.Tensor:
         if self.scaling is None:
-            return self.network(chips, lon, lat)
-        return self.scaling.species(self.network(self.scaling.bands(chips), lon, lat))
+            return members[0](chips, *others)
+        chips = self.scaling.bands(chips)
+        species = [self.scaling.species(member(chips, *others)) for member in members]
+        return species[0] if len(species) == 1 else torch.stack(species).mean(dim=0)
+
+    def _inputs(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:
+        inputs = list(self._checked(chips, lon, lat))
+        if self.covariates is not None:
+            raw = self.covariates.rows(len(inputs[0]), covariates)
+            inputs.append(self.covariates.standardised(raw))
+        elif covariates:
+            raise ModelError(
+                f"the model knows no covariate {next(iter(covariates))!r}; it takes none"
+            )
+        return inputs
 
     def _checked(self, chips, lon, lat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         chips = np.asarray(chips, np.float32)
@@ -287,6 +302,7 @@ class Bundle:
             "arguments": self.network.config,
             "bands": list(self.bands),
             "scaling": asdict(self.scaling) if self.scaling else None,
+            "covariates": asdict(self.covariates) if self.covariates else None,
             "facts": self.facts,
         }
 
@@ -309,6 +325,8 @@ def load(folder: str | Path) -> Bundle:
         network = NETWORKS[config["network"]](**config["arguments"])
         scaling = Scaling(**_tuples(config["scaling"])) if config["scaling"] else None
         bands, facts = list(config["bands"]), config["facts"]
+        known = config.get("covariates")  # absent in bundles of before there were any
+        covariates = Covariates(**_tuples(known)) if known else None
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder / 'config.json'} does not describe a model this version "
@@ -316,7 +334,7 @@ def load(folder: str | Path) -> Bundle:
         ) from error
     _load_weights(network, folder / "model.safetensors")
     network.eval()
-    return Bundle(network, bands, scaling, facts)
+    return Bundle(network, bands, scaling, facts, covariates)
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:
@@ -345,7 +363,7 @@ def _load_weights(network: nn.Module, path: Path) -> None:
 
 
 def _tuples(scaling: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, Sequence) else v for k, v in scaling.items()}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in scaling.items()}
 
 
 def model_card(bundle: Bundle) -> str:

@@ -172,16 +172,22 @@ class ImagerySection(Section):
 
 
 class ModelSection(Section):
-    """The configured network `spatioformer`: the published design, its sizes free, its bands
-    normalised and its target standardised by the training plots."""
+    """The network `spatioformer`, and the chips that all models see; see docs/models.md."""
 
     patch: Annotated[int, Field(ge=1)] = 3
     width: Annotated[int, Field(ge=2)] = 32
     heads: Annotated[int, Field(ge=1)] = 4
-    layers: Annotated[int, Field(ge=1)] = 3
+    layers: Annotated[int, Field(ge=1)] = 2
     mlp_hidden: Annotated[int, Field(ge=1)] = 64
     head_hidden: Annotated[int, Field(ge=1)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    tokens: Literal["pixels", "bands"] = "pixels"
+    location: Literal["none", "paper", "sinusoids", "sphere", "harmonics", "fourier"] = "sphere"
+    wavelengths: Annotated[tuple[Positive, ...], NotEmpty] | None = None
+    location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    location_jitter: Annotated[float, Field(ge=0)] = 0.0
+    covariates: dict[str, float | None] = {}
+    members: Annotated[int, Field(ge=1)] = 1
 
     @field_validator("patch")
     @classmethod
@@ -189,6 +195,19 @@ class ModelSection(Section):
         if patch % 2 == 0:
             raise ValueError(f"it must be odd, for a chip needs a centre pixel; try {patch + 1}")
         return patch
+
+    @model_validator(mode="after")
+    def _bands_of_a_pixel(self) -> "ModelSection":
+        if self.tokens == "bands" and self.patch > 1:
+            raise ValueError(
+                f"tokens: bands needs patch 1, and patch is {self.patch}; choose tokens: pixels"
+            )
+        if self.location == "paper" and self.wavelengths is not None:
+            raise ValueError(
+                "location: paper has wavelengths of its own; leave `wavelengths` out, or choose "
+                "location: sinusoids"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ModelSection":
@@ -204,12 +223,18 @@ class TrainSection(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 40
     batch: Annotated[int, Field(ge=1)] = 64
+    loss: Literal["mse", "log1p", "poisson", "negative-binomial"] = "mse"
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup: Annotated[float, Field(ge=0)] = 1.0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    augment: bool = True
     patience: Annotated[int, Field(ge=1)] = 10
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     validation_tile: Positive = 1.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False
 
 
 class SplitSection(Section):
@@ -239,6 +264,7 @@ class EvaluateSection(Section):
     )
     curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] = (0.5, 1, 2, 4, 8)
     curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # share the map's intervals are to hold
     workers: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 | name | what |
 |---|---|
-| spatioformer | the configured network: published design, free sizes, normalised bands |
-| spatioformer-no-location | the same without the geolocation encoding |
+| spatioformer | the configured network, `nn.Spatioformer`, or an ensemble of it |
+| spatioformer-no-location | the same without location |
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
 | cnn-published | the paper's CNN, raw bands; needs P >= 7 |
@@ -11,27 +11,26 @@
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
 from spatioformer.baselines import TABULAR, chip_statistics
-from spatioformer.bundle import Bundle, Scaling
+from spatioformer.bundle import Bundle
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
 from spatioformer.geo.chips import ChipStore
-from spatioformer.nn import PaperCNN, PaperSpatioformer
+from spatioformer.nn import Ensemble, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.nn.geolocation import extent_of, wavelengths_over
+from spatioformer.nn.losses import Link, Loss, LossName
 from spatioformer.progress import SILENT, Console
+from spatioformer.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
-
-# With standardised bands a token's entries are of order sqrt(width); a location weight of the
-# same order lets neither imagery nor place drown the other at the start.
-LOCATION_WEIGHT = 3.0
 
 
 class Model(Protocol):
@@ -90,84 +89,173 @@ class NetworkModel:
         log: Path | None = None,
         console: Console = SILENT,
     ) -> History:
-        """Train on `rows` less some whole tiles, which decide when to stop."""
-        held = self._validation(store.coordinates[rows])
-        training, validation = rows[~held], rows[held]
-        scaling = None
-        if not self.published:
-            scaling = Scaling.of(store.chips[training], store.richness[training])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = self._network(len(store.bands))
-        history = fit(
-            network,
-            _samples(store, training, scaling),
-            _samples(store, validation, scaling),
-            self._recipe(),
-            target_sd=scaling.target_sd if scaling else 1.0,
-            checkpoint=checkpoint,
-            resume=resume,
-            log=log,
-            console=console,
-        )
-        self.bundle = Bundle(network.cpu(), list(store.bands), scaling)
-        self.validation_rows = validation
+        """Train on `rows` less some whole tiles, which decide when to stop.
+
+        The members of an ensemble differ in their first weights, the order of the plots and the
+        tiles that are held out. Their files are numbered from the second on.
+
+        Returns:
+            The first member's history.
+        """
+        inputs = Inputs.of(self.config, store, rows, raw=self.published)
+        members, losses, histories = [], [], []
+        for k in range(1 if self.published else self.config.model.members):
+            held = self._validation(store.coordinates[rows], self.seed + k)
+            network, loss = self._network(inputs, self.seed + k), Loss(self._loss, inputs.link)
+            history = fit(
+                network,
+                inputs.samples(store, rows[~held]),
+                inputs.samples(store, rows[held]),
+                self._recipe(self.seed + k),
+                loss=loss,
+                checkpoint=_numbered(checkpoint, k),
+                resume=resume,
+                log=_numbered(log, k),
+                console=console,
+            )
+            members.append(network.cpu())
+            losses.append(loss)
+            histories.append((history, rows[held]))
+        self.bundle = inputs.bundle(members, losses, store, rows)
+        history, self.validation_rows = histories[0]
         return history
 
-    def _validation(self, coordinates: np.ndarray) -> np.ndarray:
+    def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
         section = self.config.train
         size = section.validation_tile
         with warnings.catch_warnings():
             # One fold is used of these; how even the others are does not matter.
             warnings.simplefilter("ignore", DegenerateFolds)
             try:
-                return validation_tiles(coordinates, section.validation_share, size, self.seed)
+                return validation_tiles(coordinates, section.validation_share, size, seed)
             except EvaluationError as error:
                 raise EvaluationError(f"`train.validation_tile` is {size:g}: {error}") from error
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         assert self.bundle is not None, "fit before predict"
-        return self.bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows])
+        known = self.bundle.covariates
+        covariates = {}
+        if known is not None:
+            values = raw_covariates(store.table.iloc[rows], known.names)
+            covariates = dict(zip(known.names, values.T, strict=True))
+        return self.bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows], covariates)
 
-    def _network(self, bands: int) -> torch.nn.Module:
+    @property
+    def _located(self) -> bool:
+        return "no-location" not in self.name
+
+    @property
+    def _loss(self) -> LossName:
+        return "rmse" if self.published else self.config.train.loss
+
+    def _network(self, inputs: "Inputs", seed: int) -> torch.nn.Module:
         model: ModelSection = self.config.model
-        located = "no-location" not in self.name
-        if self.name == "cnn-published":
-            return PaperCNN(patch=model.patch, bands=bands)
-        if self.published:
-            return PaperSpatioformer(patch=model.patch, bands=bands, geolocation=located)
-        return PaperSpatioformer(
-            **model.model_dump(), bands=bands, geolocation=located, location_weight=LOCATION_WEIGHT
-        )
+        shape = {"patch": model.patch, "bands": inputs.bands}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if self.name == "cnn-published":
+                return PaperCNN(**shape)
+            if self.published:
+                return PaperSpatioformer(**shape, geolocation=self._located)
+            located = self._located and model.location != "none"
+            return Spatioformer(
+                **shape,
+                **model.model_dump(include=SIZES),
+                covariates=len(model.covariates),
+                location=inputs.location(model) if located else None,
+                location_dropout=model.location_dropout,
+                location_jitter=model.location_jitter,
+            )
 
-    def _recipe(self) -> Recipe:
+    def _recipe(self, seed: int) -> Recipe:
         section = self.config.train
-        shared = {
-            "epochs": section.epochs,
-            "batch": section.batch,
-            "patience": section.patience,
-            "device": section.device,
-            "seed": self.seed,
-        }
+        shared = section.model_dump(include={"epochs", "batch", "patience", "device"})
         if self.published:
-            return Recipe("adam", "rmse", learning_rate=1e-3, weight_decay=1e-4, **shared)
-        return Recipe(
-            "adamw",
-            "mse",
-            learning_rate=section.learning_rate,
-            weight_decay=section.weight_decay,
-            **shared,
+            return Recipe("adam", "rmse", 1e-3, weight_decay=1e-4, seed=seed, **shared)
+        return Recipe(**shared, **section.model_dump(include=OURS), seed=seed)
+
+
+SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout", "tokens"}
+"""What the configuration and `Spatioformer` call the same."""
+
+OURS = {
+    *("loss", "learning_rate", "weight_decay", "warmup", "averaging", "augment"),
+    *("precision", "compile"),
+}
+"""What a configuration may say of a recipe, except the published one."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How chips and plots become what a network sees, measured on all plots it may learn from.
+
+    Attributes:
+        bands: how many.
+        link: between outputs and species.
+        extent: of the plots, degrees of arc.
+    """
+
+    bands: int
+    link: Link
+    extent: float
+    scaling: Scaling | None = None
+    covariates: Covariates | None = None
+
+    @classmethod
+    def of(cls, config: RunConfig, store: ChipStore, rows: np.ndarray, raw: bool) -> "Inputs":
+        """With `raw`, bands and richness stay as they are."""
+        extent = extent_of(*torch.from_numpy(store.coordinates[rows]).T)
+        if raw:
+            return cls(len(store.bands), Link(), extent)
+        scaling = Scaling.of(store.chips[rows], store.richness[rows], config.train.loss)
+        wanted = config.model.covariates
+        covariates = Covariates.of(store.table.iloc[rows], wanted) if wanted else None
+        return cls(len(store.bands), scaling.to_link, extent, scaling, covariates)
+
+    def location(self, model: ModelSection) -> dict[str, Any]:
+        """Arguments of `location_encoder`; unless set, wavelengths follow the extent."""
+        if model.location == "paper":
+            return {"name": "paper"}
+        wavelengths = model.wavelengths or wavelengths_over(self.extent)
+        return {"name": model.location, "wavelengths": [round(w, 6) for w in wavelengths]}
+
+    def samples(self, store: ChipStore, rows: np.ndarray) -> Samples:
+        chips = torch.from_numpy(np.array(store.chips[rows], np.float32))
+        covariates = None
+        if self.covariates is not None:
+            raw = raw_covariates(store.table.iloc[rows], self.covariates.names)
+            covariates = torch.from_numpy(self.covariates.standardised(raw))
+        return Samples(
+            chips if self.scaling is None else self.scaling.bands(chips),
+            torch.from_numpy(np.array(store.lon[rows])),
+            torch.from_numpy(np.array(store.lat[rows])),
+            torch.from_numpy(store.richness[rows]).float(),
+            covariates,
         )
 
+    def bundle(
+        self, members: list[torch.nn.Module], losses: list[Loss], store: ChipStore, rows: np.ndarray
+    ) -> Bundle:
+        """The trained members as one model; `rows` are the plots they learned from."""
+        network = members[0]
+        if len(members) > 1:
+            network = Ensemble(len(members), **network.config)
+            for own, trained in zip(network.members, members, strict=True):
+                own.load_state_dict(trained.state_dict())
+        scaling = self.scaling
+        if losses[0].dispersion is not None:
+            dispersion = float(np.mean([loss.dispersion for loss in losses]))
+            scaling = replace(scaling, dispersion=dispersion)
+        bundle = Bundle(network, list(store.bands), scaling, covariates=self.covariates)
+        if self.link.kind == "log1p":
+            found = bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows])
+            smear = float(np.mean((store.richness[rows] + 1) / (found + 1.0)))
+            bundle.scaling = replace(scaling, smear=smear)
+        return bundle
 
-def _samples(store: ChipStore, rows: np.ndarray, scaling: Scaling | None) -> Samples:
-    chips = torch.from_numpy(np.array(store.chips[rows], np.float32))
-    target = torch.from_numpy(store.richness[rows])
-    if scaling is not None:
-        chips, target = scaling.bands(chips), scaling.target(target)
-    return Samples(
-        chips,
-        torch.from_numpy(np.array(store.lon[rows])),
-        torch.from_numpy(np.array(store.lat[rows])),
-        target.float(),
-    )
+
+def _numbered(path: Path | None, member: int) -> Path | None:
+    """training.csv, training-2.csv, ..."""
+    if path is None or member == 0:
+        return path
+    return path.with_name(f"{path.stem}-{member + 1}{path.suffix}")

@@ -1,20 +1,20 @@
 """Training: one readable loop.
 
 Seeded, early-stopped on plots held out in space, checkpointed after every epoch. An interrupted
-and resumed training ends with the same weights, bit for bit, as an uninterrupted one: the
-checkpoint holds weights, optimiser, schedule, random state and the best weights so far, and each
-epoch's order of plots depends on (seed, epoch) alone.
+and resumed training ends with the same weights, bit for bit, as an uninterrupted one: every random
+draw of an epoch follows from (seed, epoch), and the checkpoint holds weights, their average,
+optimiser and the best weights so far.
+
+Several processes (`distributed`) share each batch; gradients and errors are those of the whole.
 """
 
 import copy
 import csv
 import io
 import math
-import pickle
-import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,21 +22,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from spatioformer import distributed
+from spatioformer.checkpoint import restoring, save_checkpoint
 from spatioformer.errors import ModelError
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.files import write_text, writing
+from spatioformer.files import write_text
+from spatioformer.nn.losses import Loss, LossName
 from spatioformer.progress import SILENT, Console
-
-# What torch raises for a checkpoint that is cut short, of another network, or no checkpoint at all.
-UNREADABLE = (
-    RuntimeError,
-    ValueError,
-    KeyError,
-    EOFError,
-    OSError,
-    pickle.UnpicklingError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -45,13 +37,20 @@ class Recipe:
 
     Args:
         optimiser: "adam" with an L2 penalty (the paper's) or "adamw".
-        loss: "rmse", the square root of the batch's mean squared error (the paper's), or "mse".
+        loss: see `nn.losses`; "rmse", the root of the batch's mean squared error, is the paper's.
         epochs: at most; the learning rate falls as a cosine over them.
         patience: epochs without a better validation RMSE before training stops.
+        warmup: epochs over which the learning rate first rises, step by step.
+        averaging: decay of the running average of the weights, which then is what is judged and
+            kept; 0 keeps the weights themselves.
+        augment: each chip turned and mirrored anew in each epoch, one of the eight symmetries of
+            the square; its coordinates move along.
+        precision: "bf16" computes the network in bfloat16 where torch deems it safe.
+        compile: let torch.compile fuse the network first.
     """
 
     optimiser: Literal["adam", "adamw"] = "adamw"
-    loss: Literal["mse", "rmse"] = "mse"
+    loss: LossName = "mse"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     epochs: int = 40
@@ -59,25 +58,44 @@ class Recipe:
     patience: int = 10
     seed: int = 0
     device: str = "auto"
+    warmup: float = 0.0
+    averaging: float = 0.0
+    augment: bool = False
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Chips as the network takes them (B, P, P, band), lon, lat (B, P, P), target (B,)."""
+    """Chips as the network takes them (B, P, P, band), lon, lat (B, P, P), target (B,) in species.
+
+    Networks with covariates get them too, (B, C), standardised.
+    """
 
     chips: torch.Tensor
     lon: torch.Tensor
     lat: torch.Tensor
     target: torch.Tensor
+    covariates: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
     def __getitem__(self, rows) -> "Samples":
-        return Samples(self.chips[rows], self.lon[rows], self.lat[rows], self.target[rows])
+        return self._each(lambda t: t[rows])
 
     def to(self, device: torch.device) -> "Samples":
-        return Samples(*(t.to(device) for t in (self.chips, self.lon, self.lat, self.target)))
+        return self._each(lambda t: t.to(device))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
+        values = vars(self).items()
+        return Samples(**{k: None if t is None else change(t) for k, t in values})
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        """What the network is called with."""
+        more = () if self.covariates is None else (self.covariates,)
+        return (self.chips, self.lon, self.lat, *more)
 
 
 @dataclass
@@ -90,7 +108,7 @@ class History:
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" takes CUDA where there is one.
+    """ "auto" takes CUDA where there is one, and under torchrun each process its own.
 
     Raises:
         ModelError: CUDA is asked for and absent.
@@ -99,7 +117,7 @@ def choose_device(name: str) -> torch.device:
         raise ModelError("device cuda is not available here; set `train.device: cpu` (or auto)")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return distributed.own_device(name)
 
 
 def validation_tiles(coordinates: np.ndarray, share: float, size: float, seed: int) -> np.ndarray:
@@ -123,7 +141,7 @@ def fit(
     validation: Samples,
     recipe: Recipe,
     *,
-    target_sd: float = 1.0,
+    loss: Loss | None = None,
     checkpoint: Path | None = None,
     resume: bool = True,
     log: Path | None = None,
@@ -133,39 +151,45 @@ def fit(
     """Train `network` in place; it ends with the best validation weights, in evaluation mode.
 
     Args:
-        target_sd: species a unit of the target, so that the log is in species.
+        loss: with the link that the network's outputs have; the recipe's, outputs being species
+            (or their logarithm), unless given. A learned dispersion is trained in it.
         checkpoint: file to write after each epoch and, with `resume`, to continue from.
-        log: CSV file with a row an epoch: epoch, train_rmse, validation_rmse, learning_rate.
+        log: CSV file with a row an epoch: epoch, train_rmse, validation_rmse (species),
+            learning_rate.
         on_epoch: called with the epoch's number when its checkpoint is written.
 
     Raises:
         ModelError: the loss is not finite, or the checkpoint belongs to another training.
     """
     device = choose_device(recipe.device)
+    loss = (loss or Loss(recipe.loss)).to(device)
     network.to(device)
     training, validation = training.to(device), validation.to(device)
-    state = _State(network, recipe)
+    state = _State(network, loss, recipe)
+    running = distributed.wrapped(network)
+    if recipe.compile:
+        running = torch.compile(running)
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with one_thread(), forked:
-        torch.manual_seed(recipe.seed)
         if checkpoint is not None and resume and checkpoint.exists():
             state.restore(checkpoint)
             console.say(f"  continuing after epoch {state.epoch} of {recipe.epochs}")
         with console.task("train", recipe.epochs) as advance:
             advance(state.epoch)
             while state.epoch < recipe.epochs and state.stale < recipe.patience:
-                train_rmse = _epoch(network, training, recipe, state)
-                rmse = _rmse(network, validation) * target_sd
-                state.finish_epoch(network, train_rmse * target_sd, rmse)
-                if checkpoint is not None:
+                train_rmse = _epoch(running, loss, training, recipe, state)
+                rmse = _rmse(state.judged, loss, validation)
+                state.finish_epoch(train_rmse, rmse)
+                if checkpoint is not None and distributed.leads():
                     state.save(checkpoint)
                 advance(1, f"RMSE {rmse:.2f}")
                 if on_epoch is not None:
                     on_epoch(state.epoch)
             advance(recipe.epochs - state.epoch)
-    network.load_state_dict(state.best)
+    network.load_state_dict(state.best["network"])
+    loss.load_state_dict(state.best["loss"])
     network.eval()
-    if log is not None:
+    if log is not None and distributed.leads():
         _write_log(log, state.rows)
     return History(state.rows, state.best_epoch, state.best_rmse)
 
@@ -185,107 +209,168 @@ def one_thread() -> Iterator[None]:
 class _State:
     """All that changes while training runs, so that it can be written down and taken up again."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe):
+    def __init__(self, network: nn.Module, loss: Loss, recipe: Recipe):
         kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-        self.network = network
+        self.network, self.loss, self.recipe = network, loss, recipe
         self.optimiser = kind(
-            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            [*network.parameters(), *loss.parameters()],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
         )
-        # With T0 = epochs the paper's cosine with warm restarts never restarts.
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, recipe.epochs)
-        self.recipe = recipe
-        self.epoch = self.best_epoch = self.stale = 0
+        self.average = copy.deepcopy(network) if recipe.averaging else None
+        self.epoch = self.best_epoch = self.stale = self.steps = 0
         self.best_rmse = math.inf
-        self.best = copy.deepcopy(network.state_dict())
         self.rows: list[dict[str, float]] = []
+        self.best = self._weights()
 
-    def finish_epoch(self, network: nn.Module, train_rmse: float, rmse: float) -> None:
+    @property
+    def judged(self) -> nn.Module:
+        """The network whose validation error counts: the average where there is one."""
+        return self.network if self.average is None else self.average
+
+    def _weights(self) -> dict[str, dict[str, torch.Tensor]]:
+        modules = {"network": self.judged, "loss": self.loss}
+        return {k: copy.deepcopy(m.state_dict()) for k, m in modules.items()}
+
+    def step(self, steps_an_epoch: int) -> None:
+        """One step of the optimiser at the rate of the hour, and of the average after it."""
+        recipe = self.recipe
+        # With T0 = epochs the paper's cosine with warm restarts never restarts.
+        rate = recipe.learning_rate * (1 + math.cos(math.pi * self.epoch / recipe.epochs)) / 2
+        rate *= min(1.0, (self.steps + 1) / max(1, recipe.warmup * steps_an_epoch))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        self.steps += 1
+        if self.average is not None:
+            # A young average forgets its random beginning sooner.
+            decay = min(recipe.averaging, (1 + self.steps) / (10 + self.steps))
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.average.parameters()), list(self.network.parameters()), 1 - decay
+                )
+
+    def finish_epoch(self, train_rmse: float, rmse: float) -> None:
         if not math.isfinite(rmse) or not math.isfinite(train_rmse):
             raise ModelError(
                 f"training diverged in epoch {self.epoch + 1}: the error is no longer finite; "
                 f"lower `train.learning_rate` (now {self.recipe.learning_rate:g})"
             )
-        rate = self.schedule.get_last_lr()[0]
-        self.schedule.step()
         self.epoch += 1
         self.stale += 1
         if rmse < self.best_rmse:
             self.best_rmse, self.best_epoch, self.stale = rmse, self.epoch, 0
-            self.best = copy.deepcopy(network.state_dict())
+            self.best = self._weights()
         self.rows.append(
             {
                 "epoch": self.epoch,
                 "train_rmse": train_rmse,
                 "validation_rmse": rmse,
-                "learning_rate": rate,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
             }
         )
 
     def save(self, path: Path) -> None:
-        cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+        average = None if self.average is None else self.average.state_dict()
         value: dict[str, Any] = {
             "recipe": vars(self.recipe),
             "network": self.network.state_dict(),
+            "loss": self.loss.state_dict(),
+            "average": average,
             "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": cuda,
             "best": self.best,
             "rows": self.rows,
-            "numbers": [self.epoch, self.best_epoch, self.stale, self.best_rmse],
+            "numbers": [self.epoch, self.best_epoch, self.stale, self.steps, self.best_rmse],
         }
-        with writing(path) as part:
-            # Through memory: torch's own writer turns a full disk into an unclear error.
-            buffer = io.BytesIO()
-            torch.save(value, buffer)
-            part.write_bytes(buffer.getbuffer())
+        save_checkpoint(path, value)
 
     def restore(self, path: Path) -> None:
-        try:
-            value = torch.load(path, weights_only=True, map_location="cpu")
+        with restoring(path, "train without --resume") as value:
             if value["recipe"] != vars(self.recipe):
                 raise ValueError("its settings differ")
             self.network.load_state_dict(value["network"])
+            self.loss.load_state_dict(value["loss"])
+            if self.average is not None:
+                self.average.load_state_dict(value["average"])
             self.optimiser.load_state_dict(value["optimiser"])
-            self.schedule.load_state_dict(value["schedule"])
-        except UNREADABLE as error:
-            raise ModelError(
-                f"checkpoint {path} belongs to another training or is damaged ({error}); delete "
-                "it, or train without --resume"
-            ) from error
-        torch.set_rng_state(value["random"])
-        if value["random_cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(value["random_cuda"])
-        self.best, self.rows = value["best"], value["rows"]
-        self.epoch, self.best_epoch, self.stale, self.best_rmse = value["numbers"]
+            self.best, self.rows = value["best"], value["rows"]
+            numbers = value["numbers"]
+            self.epoch, self.best_epoch, self.stale, self.steps, self.best_rmse = numbers
 
 
-def _epoch(network: nn.Module, samples: Samples, recipe: Recipe, state: _State) -> float:
+def _epoch(
+    network: nn.Module, loss: Loss, samples: Samples, recipe: Recipe, state: _State
+) -> float:
     """One pass over the plots in an order of its own; returns the RMSE with dropout on."""
     network.train()
-    order = torch.from_numpy(
-        np.random.default_rng([recipe.seed, state.epoch]).permutation(len(samples))
-    )
-    total = 0.0
-    for rows in order.split(recipe.batch):
-        part = samples[rows.to(samples.target.device)]
-        error = network(part.chips, part.lon, part.lat) - part.target
-        mse = error.square().mean()
+    rng = np.random.default_rng([recipe.seed, state.epoch])
+    order = torch.from_numpy(rng.permutation(len(samples)))
+    turns = torch.from_numpy(rng.integers(0, 8, len(samples))) if recipe.augment else None
+    _seed_torch(recipe.seed, state.epoch)
+    batches = order.split(recipe.batch)
+    total = torch.zeros((), dtype=torch.float64)
+    for rows in batches:
+        part = samples[distributed.share(rows).to(samples.target.device)]
+        if turns is not None:
+            part = turned(part, turns[distributed.share(rows)])
+        with _autocast(recipe, part):
+            output = network(*part.inputs).float()
         state.optimiser.zero_grad(set_to_none=True)
-        (mse.sqrt() if recipe.loss == "rmse" else mse).backward()
-        state.optimiser.step()
-        total += float(mse.detach()) * len(rows)
-    return math.sqrt(total / len(samples))
+        _reduced(loss, loss(output, part.target), len(rows)).backward()
+        distributed.average_gradients(loss)
+        state.step(len(batches))
+        error = loss.link.species(output.detach()) - part.target
+        total += error.double().square().sum().cpu()
+    return math.sqrt(distributed.summed(total) / len(samples))
 
 
-def _rmse(network: nn.Module, samples: Samples, batch: int = 256) -> float:
-    """Root mean squared error over all samples (not a mean of the batches' roots)."""
+def _reduced(loss: Loss, each: torch.Tensor, batch: int) -> torch.Tensor:
+    """The loss of a batch of `batch` samples, some of which other processes hold: its mean, or root
+    of the mean; its gradient, averaged over the processes, is that of the whole batch."""
+    mean = each.sum() * (distributed.processes() / batch)
+    if not loss.rooted:
+        return mean
+    # d sqrt(m) = dm / (2 sqrt(m)), with m that of the whole batch.
+    whole = distributed.summed(each.detach().double().sum()) / batch
+    return mean / (2 * math.sqrt(whole)) if whole else mean
+
+
+def turned(samples: Samples, turns: torch.Tensor) -> Samples:
+    """Each chip and its coordinates under one of the eight symmetries of the square, 0 .. 7.
+
+    Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
+    """
+    fields = {name: getattr(samples, name) for name in ("chips", "lon", "lat")}
+    changed = {name: tensor.clone() for name, tensor in fields.items()}
+    for k in range(1, 8):
+        rows = torch.nonzero(turns == k).squeeze(1).to(samples.target.device)
+        for name, tensor in fields.items():
+            part = tensor[rows]
+            part = part.flip(2) if k >= 4 else part
+            changed[name][rows] = part.rot90(k % 4, (1, 2))
+    return replace(samples, **changed)
+
+
+def _seed_torch(seed: int, epoch: int) -> None:
+    """Dropout and the like in an epoch do not depend on how training came to it."""
+    entropy = [seed, epoch, distributed.rank()]
+    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+def _autocast(recipe: Recipe, samples: Samples):
+    if recipe.precision == "float32":
+        return nullcontext()
+    return torch.autocast(samples.target.device.type, torch.bfloat16)
+
+
+def _rmse(network: nn.Module, loss: Loss, samples: Samples, batch: int = 256) -> float:
+    """Root mean squared error in species over all samples (not a mean of the batches' roots)."""
     network.eval()
     total = 0.0
     with torch.inference_mode():
         for i in range(0, len(samples), batch):
             part = samples[i : i + batch]
-            error = network(part.chips, part.lon, part.lat) - part.target
+            error = loss.link.species(network(*part.inputs)) - part.target
             total += float(error.double().square().sum())
     return math.sqrt(total / len(samples))
 

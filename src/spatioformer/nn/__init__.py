@@ -1,5 +1,7 @@
 """Networks: torch only; no raster and no table."""
 
+from spatioformer.nn.chip_spatioformer import Spatioformer
+from spatioformer.nn.ensemble import Ensemble
 from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.rivals import FactoFormer, PaperCNN
@@ -13,6 +15,7 @@ from spatioformer.nn.vit import ViT
 __all__ = [
     "GPT",
     "BlockConfig",
+    "Ensemble",
     "FactoFormer",
     "FiLM",
     "LocationEncoder",
@@ -21,6 +24,7 @@ __all__ = [
     "PaperSpatioformer",
     "Pattern",
     "Seq2Seq",
+    "Spatioformer",
     "TextEncoder",
     "Transformer",
     "ViT",

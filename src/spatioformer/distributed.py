@@ -1,0 +1,149 @@
+"""Training shared by the processes that `torchrun` started; alone, everything here does nothing.
+
+Each process holds all plots and computes its share of every batch. The first one leads: it alone
+writes files.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PATIENCE = timedelta(hours=12)  # the others wait while the leader prepares imagery
+TRAIN, STOP = 1, 0
+
+
+def launched() -> bool:
+    """Whether torchrun started this process together with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def leads() -> bool:
+    """Whether this process writes files."""
+    return int(os.environ.get("RANK", "0")) == 0 if launched() else True
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Processes meet at the start of the block; the leader dismisses the others at its end."""
+    if not launched():
+        yield
+        return
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        dist.init_process_group(backend(), timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        if leads():
+            _tell(STOP)
+        dist.destroy_process_group()
+
+
+def backend() -> str:
+    import torch
+
+    return "nccl" if torch.cuda.is_available() else "gloo"
+
+
+def call_to_train() -> None:
+    """The leader starts a training, in which the others join."""
+    if _together():
+        _tell(TRAIN)
+
+
+def called() -> Iterator[None]:
+    """One item for each training that the leader starts, until it dismisses this process."""
+    while _heard() == TRAIN:
+        yield
+
+
+def _tell(word: int) -> None:
+    import torch
+    import torch.distributed as dist
+
+    dist.broadcast(torch.tensor(word, device=_meeting_place()), src=0)
+
+
+def _heard() -> int:
+    import torch
+    import torch.distributed as dist
+
+    word = torch.zeros((), dtype=torch.int64, device=_meeting_place())
+    dist.broadcast(word, src=0)
+    return int(word)
+
+
+def _meeting_place() -> "torch.device":
+    """Where tensors must lie for the backend to carry them."""
+    return own_device("cuda" if backend() == "nccl" else "cpu")
+
+
+def _together() -> bool:
+    if not launched():
+        return False
+    import torch.distributed as dist
+
+    return dist.is_initialized()
+
+
+def rank() -> int:
+    import torch.distributed as dist
+
+    return dist.get_rank() if _together() else 0
+
+
+def processes() -> int:
+    import torch.distributed as dist
+
+    return dist.get_world_size() if _together() else 1
+
+
+def own_device(name: str) -> "torch.device":
+    """The device called `name`; of several GPUs in a machine the one that is this process's."""
+    import torch
+
+    if name == "cuda" and _together():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name)
+
+
+def share(rows: "torch.Tensor") -> "torch.Tensor":
+    """This process's rows of a batch, none where there are fewer rows than processes."""
+    return rows.tensor_split(processes())[rank()]
+
+
+def wrapped(network: "nn.Module") -> "nn.Module":
+    """The network, its gradients averaged over the processes as they are computed."""
+    if not _together():
+        return network
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(network, find_unused_parameters=True)
+
+
+def average_gradients(module: "nn.Module") -> None:
+    """The same for the few parameters of a module that is not `wrapped`."""
+    if not _together():
+        return
+    import torch.distributed as dist
+
+    for parameter in module.parameters():
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= processes()
+
+
+def summed(value: "torch.Tensor") -> float:
+    """The sum of the processes' values, the same in each of them."""
+    if _together():
+        import torch.distributed as dist
+
+        value = value.to(_meeting_place(), copy=True)
+        dist.all_reduce(value)
+    return float(value)

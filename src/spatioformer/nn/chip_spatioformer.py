@@ -1,0 +1,190 @@
+"""The default Spatioformer: a chip, a place and what is known of a plot -> its species richness.
+
+Shapes: B batch, P patch side (odd), C covariates, D width, F location features, T tokens: the
+learned one first, then the chip's, then one a covariate.
+
+It differs from the published network (`PaperSpatioformer`) where that has weak points: the blocks
+are pre-norm, place scales and shifts the tokens (FiLM) instead of drowning them, the head is small
+and not linear, and location is withheld from some samples in training.
+"""
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from spatioformer.errors import ModelError
+from spatioformer.nn.dropout import Dropout
+from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
+from spatioformer.nn.spatioformer import check_chips, check_patch
+from spatioformer.nn.transformer import BlockConfig, Transformer
+
+
+class Spatioformer(nn.Module):
+    """Pre-norm transformer over a chip's tokens, FiLM by location, a head that is not linear.
+
+        x = [q; chip tokens + position; covariate tokens]
+        x = x (1 + scale(place)) + shift(place)
+        y = MLP(mean over tokens of transformer(x))
+
+    Bands and covariates are expected with mean 0 and standard deviation 1 (`bundle.Scaling`).
+
+    Args:
+        patch: P, odd.
+        bands: bands a pixel.
+        covariates: C, values a plot.
+        width: D, a multiple of `heads`.
+        heads: attention heads.
+        layers: blocks.
+        mlp_hidden: hidden width of each block's MLP.
+        head_hidden: hidden width of the head.
+        dropout: rate in the blocks and the head.
+        tokens: what a token of the chip is: a pixel, or (at P = 1) a band.
+        location: arguments of `location_encoder`, or None: no location.
+        location_dropout: share of the training samples whose location is unknown.
+        location_jitter: standard deviation of a training location to the east and north, km.
+
+    Attributes:
+        config: these arguments, ready for JSON; `Spatioformer(**config)` builds the same.
+
+    Raises:
+        ModelError: `patch` is even, bands are to be tokens of more than one pixel, or `heads` does
+            not divide `width`.
+    """
+
+    def __init__(
+        self,
+        patch: int = 3,
+        bands: int = 6,
+        covariates: int = 0,
+        width: int = 32,
+        heads: int = 4,
+        layers: int = 2,
+        mlp_hidden: int = 64,
+        head_hidden: int = 64,
+        dropout: float = 0.1,
+        tokens: Literal["pixels", "bands"] = "pixels",
+        location: dict[str, Any] | None = None,
+        location_dropout: float = 0.0,
+        location_jitter: float = 0.0,
+    ):
+        super().__init__()
+        self.config = {
+            "patch": patch,
+            "bands": bands,
+            "covariates": covariates,
+            "width": width,
+            "heads": heads,
+            "layers": layers,
+            "mlp_hidden": mlp_hidden,
+            "head_hidden": head_hidden,
+            "dropout": dropout,
+            "tokens": tokens,
+            "location": location,
+            "location_dropout": location_dropout,
+            "location_jitter": location_jitter,
+        }
+        check_patch(patch, smallest=1)
+        if tokens == "bands" and patch > 1:
+            raise ModelError(
+                f"bands cannot be the tokens of a chip of {patch} x {patch} pixels; choose pixels, "
+                "or patch 1"
+            )
+        block = BlockConfig(width, heads, mlp_hidden, norm="pre", dropout=dropout)
+        self.class_token = nn.Parameter(torch.randn(1, width) * 0.02)
+        self.chip_tokens = PixelTokens(patch, bands, width)
+        if tokens == "bands":
+            self.chip_tokens = ScalarTokens(bands, width)
+        self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
+        self.location = self.location_dropout = self.film = None
+        if location is not None:
+            self.location = location_encoder(**location)
+            self.location_dropout = LocationDropout(self.location.features, location_dropout)
+            self.film = FiLM(width, self.location.features)
+        self.transformer = Transformer(block, layers)
+        self.head = nn.Sequential(
+            nn.Linear(width, head_hidden), nn.GELU(), Dropout(dropout), nn.Linear(head_hidden, 1)
+        )
+
+    def forward(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"],
+        lat: Float[Tensor, "B P P"],
+        covariates: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B"]:
+        """One number a chip; `bundle.Scaling` turns it into species.
+
+        Args:
+            chips: standardised bands, rows north first.
+            lon, lat: of each pixel centre, degrees, float64; the centre pixel's are used.
+            covariates: standardised; NaN where a plot's is not known. None: none is known.
+
+        Raises:
+            ModelError: the chips are not P x P pixels of `bands` bands, or not C covariates.
+        """
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        x = torch.cat(
+            [
+                self.class_token.expand(len(chips), 1, -1),
+                self.chip_tokens(chips.flatten(1, -2)),
+                *self._covariate_tokens(chips, covariates),
+            ],
+            dim=1,
+        )
+        if self.location is not None:
+            x = self.film(x, self._place(lon, lat)[:, None])
+        return self.head(self.transformer(x).mean(dim=1)).squeeze(-1)
+
+    def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
+        expected = (len(chips), self.config["covariates"])
+        if covariates is None:
+            covariates = chips.new_full(expected, torch.nan)
+        if covariates.shape != expected:
+            raise ModelError(
+                f"covariates of shape {tuple(covariates.shape)} do not fit {len(chips)} chips and "
+                f"a model of {self.config['covariates']}; give an array of shape {expected}"
+            )
+        return [] if self.covariate_tokens is None else [self.covariate_tokens(covariates)]
+
+    def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
+        half = self.config["patch"] // 2
+        lon, lat = lon[:, half, half], lat[:, half, half]
+        if self.training and self.config["location_jitter"]:
+            lon, lat = jittered(lon, lat, self.config["location_jitter"])
+        return self.location_dropout(self.location(lon, lat))
+
+
+class PixelTokens(nn.Module):
+    """A token a pixel: its bands projected, and where it stands in the chip."""
+
+    def __init__(self, patch: int, bands: int, width: int):
+        super().__init__()
+        self.projection = nn.Linear(bands, width)
+        # In a single pixel there is nowhere else to stand.
+        self.position = nn.Parameter(torch.randn(patch**2, width) * 0.02) if patch > 1 else None
+
+    def forward(self, pixels: Float[Tensor, "B PP bands"]) -> Float[Tensor, "B PP D"]:
+        x = self.projection(pixels)
+        return x if self.position is None else x + self.position
+
+
+class ScalarTokens(nn.Module):
+    """A token a number: value * weight + bias, or a vector of its own where it is missing.
+
+    Source: the feature tokenizer of Gorishniy et al. 2021 (FT-Transformer, NeurIPS).
+    """
+
+    def __init__(self, count: int, width: int):
+        super().__init__()
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(count, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, width).uniform_(-bound, bound))
+        self.missing = nn.Parameter(torch.zeros(count, width))
+
+    def forward(self, values: Float[Tensor, "*B count"]) -> Float[Tensor, "B count D"]:
+        values = values.flatten(1)[..., None]  # (B, count, 1)
+        known = torch.isfinite(values)
+        # nan_to_num, since a NaN that `where` leaves out still spoils the gradient.
+        return torch.where(known, values.nan_to_num() * self.weight + self.bias, self.missing)

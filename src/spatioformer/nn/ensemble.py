@@ -1,0 +1,28 @@
+"""Several networks that learned the same thing from different beginnings, as one.
+
+Source: Lakshminarayanan et al. 2017 (NeurIPS), deep ensembles.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spatioformer.nn.chip_spatioformer import Spatioformer
+
+
+class Ensemble(nn.Module):
+    """`members` networks `Spatioformer(**arguments)`, each with weights of its own.
+
+    Attributes:
+        config: the members' and their number, ready for JSON.
+    """
+
+    def __init__(self, members: int, **arguments: Any):
+        super().__init__()
+        self.members = nn.ModuleList(Spatioformer(**arguments) for _ in range(members))
+        self.config = {"members": members, **self.members[0].config}
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Mean of the members' outputs; `Bundle` averages their species instead."""
+        return torch.stack([member(*inputs) for member in self.members]).mean(dim=0)
