@@ -28,7 +28,12 @@ def test_the_stack_of_the_run_gives_the_map_of_the_run(run, tmp_path):
     assert ended == Ended(0, "", f"{out}: 3,844 pixels predicted\n")
     with rasterio.open(out) as one, rasterio.open(run / "map.tif") as other:
         np.testing.assert_array_equal(one.read(), other.read())
-    assert spatioformer(*arguments, "--samples", 0, "--quiet") == Ended(0, "", "")
+    assert_refused(
+        spatioformer(*arguments),
+        f"{out} exists; give --overwrite to replace it, or name another file",
+    )
+    again = spatioformer(*arguments, "--samples", 0, "--quiet", "--overwrite")
+    assert again == Ended(0, "", "")
     with rasterio.open(out) as one:
         assert one.count == 1
 

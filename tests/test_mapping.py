@@ -64,9 +64,8 @@ def read(path):
 
 def test_every_pixel_is_where_it_says(tmp_path, scene, monkeypatch):
     """A model that returns coordinates gives a raster of coordinates, for odd tile sizes too."""
-    monkeypatch.setattr("spatioformer.mapping.TILE", 16)
+    monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
     out = tmp_path / "map.tif"
-    monkeypatch.setattr("spatioformer.mapping._profile", _untiled)
     summary = spatioformer.map_raster(Bundle(Echo(), ["a", "b"]), scene, out, samples=0)
     got = read(out)[0]
     with Stack(scene) as stack:
@@ -78,12 +77,6 @@ def test_every_pixel_is_where_it_says(tmp_path, scene, monkeypatch):
     expected[inside] = (lon * 10 - lat)[inside]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     assert summary["pixels"] == inside.sum()
-
-
-def _untiled(stack, mapper):
-    return {"driver": "GTiff", "dtype": "float32", "count": mapper.bands, "nodata": np.nan,
-            "height": stack.grid.height, "width": stack.grid.width,
-            "crs": stack.grid.crs.to_wkt(), "transform": stack.grid.transform}  # fmt: skip
 
 
 def test_the_map_is_what_chips_give(tmp_path, scene):

@@ -46,7 +46,8 @@ FULL = [
     ("chips", "chips", "chips/chips.npy", f": {SPACE}"),
     ("train", ".stages/train-.*.checkpoint", "model/model.safetensors", f": {SPACE}"),
     ("evaluate", "evaluation/predictions.parquet", "evaluation/predictions.parquet", f": {SPACE}"),
-    ("map", "map.tif", "map.tif", RASTER),
+    # its tiles, or the map itself, or what the evaluation found
+    ("map", r"(map.tif|model/uncertainty\S+)", "map.tif", rf"({RASTER}|: {SPACE})"),
 ]  # and the report, which takes seconds, as any text
 
 

@@ -198,12 +198,12 @@ def test_an_evaluation_keeps_its_finished_jobs(tmp_path, monkeypatch, expected):
 def test_a_map_interrupted_between_its_tiles(tmp_path, monkeypatch, expected):
     config = finished(tmp_path)
 
-    def interrupted(tiles, out):
+    def interrupted(tiles, out, _output):
         assert tiles.exists()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("spatioformer.mapping._to_cog", interrupted)
+        patched.setattr("spatioformer.mapping.raster._to_cog", interrupted)
         assert spatioformer("map", config, "--force", "-q") == Ended(130, "", INTERRUPTED)
     assert not half_written(tmp_path)
     assert (tmp_path / "run" / "map.tif").read_bytes() == expected["map.tif"], "the old one stays"

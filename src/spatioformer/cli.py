@@ -113,6 +113,34 @@ def map_(
     sd_step: Annotated[
         int, typer.Option(min=1, help="With a model: one spread for each K x K block.")
     ] = 1,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="With a model: of mean,sd,lower,upper,di,inside,valid; default: all."),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, or uint16: hundredths.")] = "float32",
+    compress: Annotated[str, typer.Option(help="deflate or zstd.")] = "deflate",
+    separate: Annotated[bool, typer.Option("--separate", help="A file a layer.")] = False,
+    year: Annotated[int | None, typer.Option(help="The imagery's year, for the tags.")] = None,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Write a STAC item and collection too.")
+    ] = False,
+    outline: Annotated[
+        Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Compute on a Dask cluster.")
+    ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Compute part I of N; the map without it merges them."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a map that stands.")
+    ] = False,
     set_: Changes = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -130,12 +158,29 @@ def map_(
         raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
     if samples == 1:
         raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
-    from spatioformer.mapping import map_raster
+    from spatioformer.mapping import Output, Resources, map_raster
+    from spatioformer.mapping.options import parse_memory, parse_shard
     from spatioformer.progress import Console
 
     console = Console(quiet)
-    summary = map_raster(source, raster, out, samples=samples, sd_step=sd_step, console=console)
-    console.say(f"{out}: {summary['pixels']:,} pixels predicted")
+    chosen = tuple(name.strip() for name in layers.split(",")) if layers else None
+    part = parse_shard(shards) if shards else None
+    summary = map_raster(
+        source,
+        raster,
+        out,
+        samples=samples,
+        sd_step=sd_step,
+        outline=outline,
+        output=Output(chosen, dtype, compress, separate, year, stac),
+        resources=Resources(parse_memory(memory), workers, scheduler, part),
+        overwrite=overwrite,
+        console=console,
+    )
+    if part is not None:
+        console.say(f"{out}: {summary['tiles']:,} tiles of part {shards} computed")
+    else:
+        console.say(f"{out}: {summary['pixels']:,} pixels predicted")
 
 
 _stage("report", "Write report.html from everything in the run folder.")

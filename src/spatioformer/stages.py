@@ -251,6 +251,7 @@ def map_(run: "Run") -> str:
         samples=run.config.map.samples,
         sd_step=run.config.map.sd_step,
         seed=run.config.seed,
+        overwrite=True,  # a run's own map; tiles of the same model and imagery are kept
         console=run.console,
     )
     if run.config.truth is not None:

@@ -1,0 +1,226 @@
+"""Wall-to-wall prediction: imagery of any size, tile by tile -> Cloud Optimized GeoTIFFs.
+
+`plan.py` cuts the raster into tiles that fit the memory; `engine.py` (here) or `cluster.py`
+(dask.distributed) sends them through `predictor.py`; `journal.py` keeps each finished tile, so
+that a killed run goes on where it was; `raster.py` assembles the map.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+
+from spatioformer import __version__
+from spatioformer.bundle import Bundle, load
+from spatioformer.errors import OutputError
+from spatioformer.files import hash_file, hash_value
+from spatioformer.mapping import raster
+from spatioformer.mapping.checks import compare_scale
+from spatioformer.mapping.engine import compute_here
+from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinished
+from spatioformer.mapping.options import Output, Resources
+from spatioformer.mapping.plan import open_outline, plan
+from spatioformer.mapping.predictor import Predictor
+from spatioformer.mapping.source import Source
+from spatioformer.progress import SILENT, Console
+
+__all__ = ["Output", "Resources", "map_raster"]
+
+
+def map_raster(
+    model: Bundle | str | Path,
+    imagery: str | Path,
+    out: str | Path,
+    *,
+    samples: int = 20,
+    sd_step: int = 1,
+    seed: int = 0,
+    outline: str | Path | None = None,
+    output: Output = Output(),
+    resources: Resources = Resources(),
+    overwrite: bool = False,
+    tags: dict[str, str] | None = None,
+    console: Console = SILENT,
+) -> dict:
+    """Predict every pixel of a raster and write the map.
+
+    Layers are float32 in species, NaN where there is no prediction: outside the imagery's mask and
+    the outline, or where nodata forbids one. Negative means are set to 0 and counted. A run that
+    was killed leaves its finished tiles in OUT.tiles; the same call goes on from them, and ends
+    with the same bytes.
+
+    Args:
+        model: a bundle or its folder.
+        imagery: raster whose band descriptions name the model's bands.
+        samples: Monte Carlo dropout passes; 0, or at least 2.
+        sd_step: k: the spread is computed at one pixel of each k x k block (the one nearest the
+            block's centre that has a prediction) and holds for the block.
+        outline: polygons; nothing is predicted outside.
+        overwrite: replace a map that stands, and throw away tiles of another model or imagery.
+        tags: further tags for the file.
+
+    Returns:
+        Summary: pixels predicted, mean, range, mean spread, negative predictions set to 0. Of a
+        shard: {"tiles": computed by this call}.
+
+    Raises:
+        ImageryError: the raster cannot be read, lacks a band of the model, or has no place.
+        ModelError: the folder is no bundle, or cannot give a layer that is asked for.
+        OutputError: the map stands already, cannot be written, or does not fit memory or disk.
+    """
+    out = Path(out)
+    bundle = model if isinstance(model, Bundle) else load(model)
+    predictor = _predictor(bundle, model, output, samples, sd_step, seed)
+    _check_place(out, imagery, predictor.layers, output, overwrite)
+    with Source(imagery, bundle.bands) as source, locked(out, resources.shard):
+        source.check_place()
+        job = _Job(out, source, predictor, output, resources, model, outline)
+        with contextlib.ExitStack() as stack:
+            stack.callback(job.tidy)
+            job.prepare(overwrite, console)
+            stack.enter_context(rasterio.Env(GDAL_CACHEMAX=job.budget.cache))
+            return job.run(tags or {}, console)
+
+
+def _predictor(bundle, model, output: Output, samples: int, step: int, seed: int) -> Predictor:
+    samples = samples if bundle.has_dropout else 0
+    layers = output.layers or ("mean", *(["sd"] if samples else []))
+    if "sd" not in layers:
+        samples = 0
+    return Predictor(bundle, layers, samples, step, seed)
+
+
+def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) -> None:
+    for path in raster.files_of(out, layers, output):
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; remove it or name a file")
+        if path.exists() and Path(imagery).exists() and path.samefile(imagery):
+            raise OutputError(f"cannot write {path}: it is the imagery itself; name another file")
+        if path.exists() and not overwrite:
+            raise OutputError(
+                f"{path} exists; give --overwrite to replace it, or name another file"
+            )
+
+
+@dataclass
+class _Job:
+    """One map: what is asked, and where the work on it stands."""
+
+    out: Path
+    source: Source
+    predictor: Predictor
+    output: Output
+    resources: Resources
+    model: Bundle | str | Path
+    outline: str | Path | None
+
+    def prepare(self, overwrite: bool, console: Console) -> None:
+        """Plan the tiles, take up an unfinished run's, and look at scale and space."""
+        resources, layers = self.resources, self.predictor.layers
+        task = self._task()
+        old = unfinished(self.out)
+        if old is not None and old.get("asked") != task:
+            if not overwrite:
+                raise OutputError(
+                    f"{tiles_folder(self.out)} holds the unfinished map of another model, raster "
+                    "or choice of layers; repeat that command to finish it, or give --overwrite "
+                    "to begin anew"
+                )
+            shutil.rmtree(tiles_folder(self.out))
+            old = None
+        self.plan, self.budget = plan(
+            self.source, self.predictor.bundle.halo, len(layers), self.predictor.unit,
+            resources.memory, resources.threads, fixed=old["tile"] if old else None,
+        )  # fmt: skip
+        pixels, share = self.source.probe()
+        compare_scale(self.predictor.bundle, pixels, console)
+        self._share = share
+        self._signature = {"asked": task, "tile": [self.plan.rows, self.plan.cols]}
+
+    def _task(self) -> dict[str, Any]:
+        """All that decides the map's values, as JSON."""
+        predictor, grid, path = self.predictor, self.source.grid, self.source.path
+        stat = path.stat()
+        return {
+            "version": __version__,
+            "model": _identity(self.model),
+            "imagery": [path.name, stat.st_size, stat.st_mtime_ns],
+            "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
+            "layers": list(predictor.layers),
+            "samples": [predictor.samples, predictor.step, predictor.seed],
+            "outline": hash_file(self.outline) if self.outline else None,
+        }
+
+    def run(self, tags: dict[str, str], console: Console) -> dict:
+        shard = self.resources.shard
+        writer = "{}-of-{}".format(*(shard or (1, 1)))
+        area = open_outline(self.outline, self.source.grid) if self.outline else None
+        with Journal(self.out, self._signature, self.plan.count, writer) as journal:
+            todo = self.plan.tiles(area, shard)
+            todo = todo[~journal.done[todo]]
+            self._check_space(journal, len(todo))
+            computed = self._compute(journal, todo, area, console)
+            if shard is not None:
+                return {"tiles": computed}
+            totals = self._assemble(journal, tags, console)
+            journal.remove()
+        return raster.summary(totals, self.predictor.samples, self.predictor.step)
+
+    def _check_space(self, journal: Journal, todo: int) -> None:
+        height, width = self.plan.rows, self.plan.cols
+        whole = (todo + journal.done.sum()) * height * width
+        pixels = min(whole, np.prod(self.plan.grid.shape)) * max(self._share, 0.01)
+        raster.check_space(self.out, len(self.predictor.layers), pixels, journal.bytes())
+
+    def _compute(self, journal: Journal, todo: np.ndarray, area, console: Console) -> int:
+        numbers = self.plan.on_land(self.source, todo)
+        windows = ((number, self.plan.window(number)) for number in numbers)
+        done = compute_here(
+            self.predictor, self.source, windows, self.resources.threads, self.budget.waiting
+        )
+        computed = 0
+        with contextlib.closing(done):
+            for number, record in console.track(done, "map", len(todo)):
+                journal.append(number, record)
+                computed += 1
+        return computed
+
+    def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
+        facts = dict(tags)
+        if not isinstance(self.model, Bundle):
+            facts["MODEL_ID"] = hash_file(Path(self.model) / "model.safetensors")[:16]
+        predictor = self.predictor
+        return raster.assemble(
+            self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,
+            facts, _method(predictor), console,
+        )  # fmt: skip
+
+    def tidy(self) -> None:
+        """A run that failed before its first tile leaves nothing behind."""
+        folder = tiles_folder(self.out)
+        with contextlib.suppress(OSError):
+            if not any(log.stat().st_size for log in folder.glob("*.log")):
+                shutil.rmtree(folder)
+
+
+def _method(predictor: Predictor) -> str:
+    k = predictor.step
+    where = "at every pixel" if k == 1 else f"at one pixel of each {k} x {k} block"
+    return f"Monte Carlo dropout, {predictor.samples} samples, {where}; not the total error"
+
+
+def _identity(model: Bundle | str | Path) -> str:
+    """Hash of a model's weights and settings."""
+    if not isinstance(model, Bundle):
+        return hash_value(
+            [hash_file(Path(model) / n) for n in ("config.json", "model.safetensors")]
+        )
+    state = hashlib.sha256()
+    for name, tensor in model.network.state_dict().items():
+        state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hash_value([state.hexdigest(), model.network.config, model.bands, repr(model.scaling)])

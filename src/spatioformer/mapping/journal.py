@@ -1,0 +1,261 @@
+"""The finished tiles of a map, kept until it is assembled: what a killed run goes on from.
+
+A folder beside the map, NAME.tif.tiles, holds `plan.json` (what was asked of whom) and logs of
+finished tiles, one a writer. A log only grows; a record ends with a checksum of itself, so a record
+that a kill, a full disk or a bad sector has hurt is found, and its tile computed again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from spatioformer.errors import OutputError
+from spatioformer.files import as_output_error, read_json, write_json
+from spatioformer.mapping.predictor import Totals
+
+MAGIC = b"\x89tile\r\n\x1a"
+HEADER = struct.Struct("<8sQIQ")  # magic, tile, bytes of totals, bytes of layers
+DIGEST = 16
+PLAN = "plan.json"
+SCAN = 1 << 20
+
+
+def encode(tile: int, totals: Totals, layers: np.ndarray | None) -> bytes:
+    """A record: header, totals as JSON, layers compressed, checksum of all of it."""
+    numbers = json.dumps(asdict(totals)).encode()
+    packed = b"" if layers is None else zlib.compress(_shuffled(layers), 1)
+    body = HEADER.pack(MAGIC, tile, len(numbers), len(packed)) + numbers + packed
+    return body + _digest(body)
+
+
+def decode(record: bytes) -> tuple[int, Totals, np.ndarray | None] | None:
+    """Tile, totals and layers, float32 flat; None when the record is damaged."""
+    body, digest = record[:-DIGEST], record[-DIGEST:]
+    if len(record) < HEADER.size + DIGEST or _digest(body) != digest:
+        return None
+    _, tile, numbers, packed = HEADER.unpack_from(body)
+    totals = Totals(**json.loads(body[HEADER.size : HEADER.size + numbers]))
+    if not packed:
+        return tile, totals, None
+    raw = np.frombuffer(zlib.decompress(body[HEADER.size + numbers :]), np.uint8)
+    return tile, totals, np.ascontiguousarray(raw.reshape(4, -1).T).view("<f4").ravel()
+
+
+def _shuffled(layers: np.ndarray) -> bytes:
+    """First bytes of all values, then second bytes, ...: neighbours alike, smaller and faster."""
+    return np.ascontiguousarray(layers.astype("<f4").view(np.uint8).reshape(-1, 4).T).tobytes()
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=DIGEST).digest()
+
+
+class Journal:
+    """Finished tiles on disk, by number; a context manager that holds the output's lock.
+
+    Args:
+        out: the map to be.
+        task: JSON value of all that decides the map's values; tiles of another are not mixed in.
+        count: tiles in the plan.
+        writer: name of this writer's log.
+    """
+
+    def __init__(self, out: Path, task: dict[str, Any], count: int, writer: str = "1-of-1"):
+        self.out, self.folder = out, tiles_folder(out)
+        self._task, self._writer = task, writer
+        self._logs: list[Path] = []
+        self._log = np.full(count, -1, np.int32)
+        self._place = np.zeros((count, 2), np.int64)  # offset, length
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> "Journal":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            own = self.folder / f"{self._writer}.json"
+            write_json(own, self._task)  # its own name first: parts may start at the same time
+            os.replace(own, self.folder / PLAN)
+            mine = self.folder / f"{self._writer}.log"
+            mine.touch()
+            self._logs = sorted(self.folder.glob("*.log"))
+            for number, path in enumerate(self._logs):
+                end = self._read_index(number, path)
+                if path == mine:
+                    os.truncate(path, end)  # what a kill left half written
+            self._mine = self._logs.index(mine)
+            self._stream = open(mine, "ab", buffering=0)
+        except OSError as error:
+            raise as_output_error(error, self.out) from error
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def __contains__(self, tile: int) -> bool:
+        return self._log[tile] >= 0
+
+    @property
+    def done(self) -> np.ndarray:
+        """bool (count,): tiles with a whole record."""
+        return self._log >= 0
+
+    def _read_index(self, number: int, path: Path) -> int:
+        end = 0
+        with open(path, "rb") as stream:
+            for offset, record in _records(stream):
+                tile = HEADER.unpack_from(record)[1]
+                if tile < len(self._log):
+                    self._log[tile] = number
+                    self._place[tile] = offset, len(record)
+                end = offset + len(record)
+        return end
+
+    def append(self, tile: int, record: bytes) -> None:
+        """Add a finished tile.
+
+        Raises:
+            OutputError: the disk is full; the tiles before it are safe.
+        """
+        offset = self._stream.seek(0, os.SEEK_END)
+        try:
+            view = memoryview(record)
+            while view:  # unbuffered: a full disk may take a part and say so only at the next
+                view = view[self._stream.write(view) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(offset)
+            raise as_output_error(error, self.out) from error
+        self._log[tile] = self._mine
+        self._place[tile] = offset, len(record)
+
+    def read(self, tile: int) -> tuple[Totals, np.ndarray | None]:
+        """Totals and layers (flat) of a finished tile.
+
+        Raises:
+            OutputError: its record was damaged since it was written.
+        """
+        offset, length = self._place[tile]
+        with open(self._logs[self._log[tile]], "rb") as stream:
+            stream.seek(offset)
+            found = decode(stream.read(length))
+        if found is None or found[0] != tile:
+            raise OutputError(
+                f"tile {tile} in {self.folder} was damaged while the map was assembled; run the "
+                "same command again, which computes it anew"
+            )
+        return found[1:]
+
+    def bytes(self) -> int:
+        """Size of the finished tiles on disk."""
+        return int(self._place[self._log >= 0, 1].sum())
+
+    def remove(self) -> None:
+        """Throw the tiles away: the map stands."""
+        self._stream.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Whole records with their offsets; what lies between them is skipped."""
+    offset, size = 0, stream.seek(0, os.SEEK_END)
+    while True:
+        stream.seek(offset)
+        header = stream.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return
+        magic, _, numbers, packed = HEADER.unpack(header)
+        if magic == MAGIC and offset + HEADER.size + numbers + packed + DIGEST <= size:
+            rest = stream.read(numbers + packed + DIGEST)
+            if _digest(header + rest[:-DIGEST]) == rest[-DIGEST:]:
+                yield offset, header + rest
+                offset += HEADER.size + len(rest)
+                continue
+        found = _next_magic(stream, offset + 1)
+        if found is None:
+            return
+        offset = found
+
+
+def _next_magic(stream: BinaryIO, offset: int) -> int | None:
+    """Where the next record may begin after a damaged one."""
+    stream.seek(offset)
+    while piece := stream.read(SCAN):
+        found = piece.find(MAGIC)
+        if found >= 0:
+            return offset + found
+        offset += max(1, len(piece) - len(MAGIC) + 1)
+        stream.seek(offset)
+        if len(piece) < len(MAGIC):
+            return None
+    return None
+
+
+def tiles_folder(out: Path) -> Path:
+    return out.with_name(f"{out.name}.tiles")
+
+
+def unfinished(out: Path) -> dict[str, Any] | None:
+    """What an unfinished run of `out` was about; None where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        return read_json(tiles_folder(out) / PLAN)
+    return None
+
+
+@contextlib.contextmanager
+def locked(out: Path, shard: tuple[int, int] | None = None) -> Iterator[None]:
+    """Hold an output for this process; the lock dies with it, however it ends.
+
+    Parts of one map share the output and hold their own part each.
+
+    Raises:
+        OutputError: another process has it, or the folder cannot be written.
+    """
+    folder = out.parent
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shared = shard is not None
+            stack.enter_context(_lock(out.with_name(f"{out.name}.lock"), shared, out))
+            if shard is not None:
+                name = f"{out.name}.{shard[0]}-of-{shard[1]}.lock"
+                stack.enter_context(_lock(out.with_name(name), False, out))
+        except OSError as error:
+            raise as_output_error(error, out) from error
+        yield
+
+
+@contextlib.contextmanager
+def _lock(path: Path, shared: bool, out: Path) -> Iterator[None]:
+    with open(path, "a+") as stream:
+        try:
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise OutputError(
+                f"cannot write {out}: another run is writing it (process {holder}); "
+                "wait for it to end, or name another file"
+            ) from None
+        if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(stream.fileno()).st_ino:
+            raise OutputError(
+                f"cannot write {out}: another run has just finished it; look at it, then run again"
+            )
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        try:
+            yield
+        finally:
+            if not shared:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,194 @@
+"""A tile's pixels -> the layers of the map there."""
+
+import copy
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from rasterio.windows import Window
+
+from spatioformer.bundle import CHUNK, Bundle
+from spatioformer.errors import ModelError
+from spatioformer.geo.grid import Grid
+from spatioformer.mapping.options import INTERVAL
+from spatioformer.mapping.plan import UNIT
+
+
+@dataclass
+class Tile:
+    """A window of the imagery with the model's halo around it.
+
+    Attributes:
+        window: pixels to predict, without halo.
+        data: float32 (band, y + 2h, x + 2h).
+        valid: bool (y + 2h, x + 2h), where data holds values.
+        wanted: bool (y, x), where a prediction is wanted.
+    """
+
+    window: Window
+    data: np.ndarray
+    valid: np.ndarray
+    wanted: np.ndarray
+
+
+@dataclass
+class Totals:
+    """What the summary needs of a tile; sums over tiles taken in the tiles' order."""
+
+    pixels: int = 0
+    negative: int = 0
+    mean: float = 0.0
+    sd: float = 0.0
+    inside: float = 0.0
+    low: float = np.inf
+    high: float = -np.inf
+
+    def add(self, other: "Totals") -> None:
+        for name in ("pixels", "negative", "mean", "sd", "inside"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+
+@dataclass
+class Predictor:
+    """Computes tiles; one a process, shared by its threads.
+
+    Attributes:
+        layers: names of the layers, in the order of the result.
+        samples: Monte Carlo dropout passes; 0 for none.
+        step: k: one spread for each k x k block.
+        uncertainty: gives the layers of INTERVAL; None where none of them is asked for.
+    """
+
+    bundle: Bundle
+    layers: tuple[str, ...]
+    samples: int
+    step: int
+    seed: int
+    uncertainty: object | None = None
+    # Dropout draws from torch's one generator, so one tile at a time; and in a network of its own,
+    # so that the means computed meanwhile stay free of it.
+    _dropout: Lock = field(default_factory=Lock, repr=False)
+    _sampler: Bundle | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        self.bundle.network.eval()
+        if self.samples:
+            self._sampler = replace(self.bundle, network=copy.deepcopy(self.bundle.network))
+        lacking = [name for name in self.layers if name in INTERVAL]
+        if lacking and self.uncertainty is None:
+            raise ModelError(
+                f"the model has no measured uncertainty, which the layer {lacking[0]!r} needs; "
+                "evaluate it with `spatioformer run`, or leave the layer out"
+            )
+        if "sd" in self.layers and not self.samples:
+            raise ModelError(
+                "the layer 'sd' needs Monte Carlo dropout; give samples of 2 or more and a model "
+                "with dropout, or leave the layer out"
+            )
+
+    @property
+    def unit(self) -> int:
+        """Side of the smallest tile: whole blocks of the spread, so that none spans two tiles."""
+        return spread_unit(self.step)
+
+    def compute(self, grid: Grid, tile: Tile) -> tuple[Totals, np.ndarray | None]:
+        """Totals and layers, float32 (layer, y, x) with NaN where nothing is predicted.
+
+        None for the layers of a tile without any prediction.
+        """
+        if not tile.wanted.any():
+            return Totals(), None
+        lon, lat = _places(grid, tile.window, self.bundle.halo)
+        valid = tile.valid & np.isfinite(lon) & np.isfinite(lat)
+        mean = self.bundle.predict_tile(tile.data, valid, lon, lat, wanted=tile.wanted)
+        at = np.nonzero(np.isfinite(mean) & tile.wanted)
+        if not at[0].size:
+            return Totals(), None
+        found = {"mean": mean[at], "valid": np.ones(len(at[0]), np.float32)}
+        if self.samples:
+            found["sd"] = self._spread(tile, valid, lon, lat, *at)
+        if self.uncertainty is not None:
+            found |= self._interval(tile, found, lon, lat, at)
+        totals = _totals(found)
+        np.maximum(found["mean"], 0, out=found["mean"])
+        out = np.full((len(self.layers), *mean.shape), np.nan, np.float32)
+        for layer, name in zip(out, self.layers, strict=True):
+            layer[at] = found[name]
+        return totals, out
+
+    def _interval(self, tile: Tile, found, lon, lat, at) -> dict[str, np.ndarray]:
+        h = self.bundle.halo
+        centre = at[0] + h, at[1] + h
+        return self.uncertainty.layers(
+            found["mean"], found.get("sd"), tile.data[:, *centre].T, lon[centre], lat[centre]
+        )
+
+    def _spread(self, tile: Tile, valid, lon, lat, rows, cols) -> np.ndarray:
+        """Standard deviation (n,) at pixels of a tile, unit by unit.
+
+        A seed a unit, so that the spread depends neither on the tile nor on the tiles before it.
+        """
+        out = np.empty(len(rows), np.float32)
+        unit, across = self.unit, tile.window.width // self.unit + 1
+        number = rows // unit * across + cols // unit
+        with self._dropout:
+            for one in np.unique(number):
+                member = np.nonzero(number == one)[0]
+                row, col = np.multiply(divmod(int(one), across), unit)
+                origin = tile.window.row_off + int(row), tile.window.col_off + int(col)
+                entropy = [self.seed, *origin]
+                seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+                out[member] = self._unit_spread(
+                    tile, lon, lat, rows[member], cols[member], (row, col), seed
+                )
+        return out
+
+    def _unit_spread(self, tile: Tile, lon, lat, rows, cols, corner, seed: int) -> np.ndarray:
+        """Spread (n,) at pixels of one unit: that of one pixel of each block, for all of it."""
+        k, side = self.step, (self.bundle.patch,) * 2
+        y, x = rows - corner[0], cols - corner[1]
+        centre_distance = (y % k - (k - 1) / 2) ** 2 + (x % k - (k - 1) / 2) ** 2
+        block = y // k * (self.unit // k + 1) + x // k
+        order = np.lexsort((centre_distance, block))
+        _, first, member = np.unique(block[order], return_index=True, return_inverse=True)
+        chosen = order[first]
+        chips = sliding_window_view(tile.data, side, axis=(1, 2))  # (band, y, x, P, P)
+        lons, lats = (sliding_window_view(a, side) for a in (lon, lat))
+        values = []
+        for i, part in enumerate(np.array_split(chosen, -(-len(chosen) // CHUNK))):
+            at = rows[part], cols[part]
+            cut = np.ascontiguousarray(chips[:, *at].transpose(1, 2, 3, 0))
+            values.append(
+                self._sampler.spread(cut, lons[at], lats[at], samples=self.samples, seed=seed + i)
+            )
+        spread = np.empty(len(rows), np.float32)
+        spread[order] = np.concatenate(values)[member]
+        return spread
+
+
+def spread_unit(step: int) -> int:
+    """Side of the smallest tile for a spread of k x k blocks: a multiple of k near UNIT."""
+    return step * max(1, UNIT // step)
+
+
+def _places(grid: Grid, window: Window, halo: int) -> tuple[np.ndarray, np.ndarray]:
+    """lon, lat (y + 2h, x + 2h) of every pixel centre; infinite where the CRS has no place."""
+    rows = np.arange(window.row_off - halo, window.row_off + window.height + halo)
+    cols = np.arange(window.col_off - halo, window.col_off + window.width + halo)
+    with np.errstate(invalid="ignore"):  # the remainder of an infinite longitude
+        return grid.lonlat(rows[:, None], cols[None, :])
+
+
+def _totals(found: dict[str, np.ndarray]) -> Totals:
+    mean = found["mean"]
+    return Totals(
+        pixels=len(mean),
+        negative=int((mean < 0).sum()),
+        mean=float(mean.sum(dtype=np.float64)),
+        sd=float(found["sd"].sum(dtype=np.float64)) if "sd" in found else 0.0,
+        inside=float(np.sum(found["inside"])) if "inside" in found else 0.0,
+        low=float(mean.min()),
+        high=float(mean.max()),
+    )

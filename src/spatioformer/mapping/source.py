@@ -1,0 +1,86 @@
+"""Imagery as the mapping engine reads it: by tile, where it lies on Earth, what a tile costs."""
+
+import numpy as np
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioIOError
+from rasterio.windows import Window
+
+from spatioformer.errors import ImageryError
+from spatioformer.geo.imagery import Stack
+from spatioformer.geo.layers import unreadable
+
+PROBES = 8  # windows a side when a raster is sampled
+PROBE_SIDE = 64
+
+
+class Source(Stack):
+    """A `Stack` that knows how its file is laid out and where its mask is cheap to read."""
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes a pixel of all bands takes in the file's own type."""
+        return sum(np.dtype(self._dataset.dtypes[i - 1]).itemsize for i in self._indexes)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """(rows, columns) of the file's blocks: a strip has the raster's whole width."""
+        return self._dataset.block_shapes[0]
+
+    @property
+    def has_cheap_mask(self) -> bool:
+        """Whether the file has a mask of its own, which says where land is without the bands."""
+        flags = self._dataset.mask_flag_enums
+        return all(flags[i - 1] == [MaskFlags.per_dataset] for i in self._indexes)
+
+    def mask(self, window: Window) -> np.ndarray:
+        """bool (y, x): where the file's own mask wants a prediction."""
+        try:
+            return self._dataset.dataset_mask(window=window) > 0
+        except RasterioIOError as error:
+            raise unreadable(self.path, error) from error
+
+    def probe(self) -> tuple[np.ndarray, float]:
+        """Pixels from 64 small windows spread evenly over the raster.
+
+        Returns:
+            values: float32 (n, band) of the wanted pixels.
+            share: wanted pixels of all in those windows.
+        """
+        values, seen = [], 0
+        for row in _spread(self.grid.height):
+            for col in _spread(self.grid.width):
+                height = min(PROBE_SIDE, self.grid.height - row)
+                width = min(PROBE_SIDE, self.grid.width - col)
+                data, _, wanted = self.read(Window(col, row, width, height))
+                values.append(data[:, wanted].T)
+                seen += wanted.size
+        pixels = np.concatenate(values)
+        return pixels, len(pixels) / seen
+
+    def check_place(self) -> None:
+        """Refuse a raster whose coordinates cannot be turned into longitude and latitude.
+
+        Raises:
+            ImageryError: no pixel of a lattice over the raster has a place on Earth.
+        """
+        rows = np.linspace(0, self.grid.height - 1, 9)[:, None]
+        cols = np.linspace(0, self.grid.width - 1, 9)[None, :]
+        try:
+            lon, lat = self.grid.lonlat(rows, cols)
+        except Exception as error:  # pyproj raises several unrelated kinds
+            raise self._placeless(str(error).splitlines()[0]) from error
+        if not (np.isfinite(lon) & np.isfinite(lat)).any():
+            raise self._placeless("no pixel gets a finite coordinate")
+
+    def _placeless(self, reason: str) -> ImageryError:
+        return ImageryError(
+            f"{self.path} is in the coordinate reference system {self.grid.crs.name!r}, which "
+            f"cannot be turned into longitude and latitude ({reason}); warp it to another, for "
+            "example with gdalwarp -t_srs EPSG:4326"
+        )
+
+
+def _spread(length: int) -> list[int]:
+    """Starts of at most PROBES windows along a side, first and last included, none twice."""
+    last = max(0, length - PROBE_SIDE)
+    return sorted(set(np.linspace(0, last, PROBES).astype(int).tolist()))
