@@ -84,9 +84,9 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "evaluate.models", ["forest"],
         "`evaluate.models.0` is 'forest': it must be 'spatioformer', 'spatioformer-no-location', "
-        "'spatioformer-published', 'spatioformer-published-no-location', 'cnn-published', "
-        "'extra-trees', 'gradient-boosting', 'lightgbm', 'forest-kriging', 'random-forest' or "
-        "'location-knn'",
+        "'spatioformer-stacked', 'spatioformer-published', 'spatioformer-published-no-location', "
+        "'cnn-published', 'factoformer', 'extra-trees', 'gradient-boosting', 'lightgbm', "
+        "'forest-kriging', 'random-forest' or 'location-knn'",
     ),
     (
         "evaluate.models", ["location-knn"] * 2,

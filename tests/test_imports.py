@@ -22,7 +22,7 @@ FLOORS = [
     {"report", "evaluate"},
     {"folds", "models"},
     {"mapping"},
-    {"train"},
+    {"train", "stacking"},
     {"bundle", "baselines", "uncertainty", "distributed"},
     {"scaling"},
     {"config_file"},

@@ -19,13 +19,14 @@ from torch import nn
 from spatioformer import __version__
 from spatioformer.errors import ModelError
 from spatioformer.files import as_output_error, read_json, write_json, write_text
-from spatioformer.nn import Ensemble, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.nn import Ensemble, FactoFormer, PaperCNN, PaperSpatioformer, Spatioformer
 from spatioformer.scaling import Covariates, Scaling
 
 FORMAT = 1
 NETWORKS: dict[str, type[nn.Module]] = {
     "PaperSpatioformer": PaperSpatioformer,
     "PaperCNN": PaperCNN,
+    "FactoFormer": FactoFormer,
     "Spatioformer": Spatioformer,
     "Ensemble": Ensemble,
 }

@@ -47,9 +47,11 @@ SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
 MODELS = (
     "spatioformer",
     "spatioformer-no-location",
+    "spatioformer-stacked",
     "spatioformer-published",
     "spatioformer-published-no-location",
     "cnn-published",
+    "factoformer",
     "extra-trees",
     "gradient-boosting",
     "lightgbm",

@@ -4,14 +4,17 @@
 |---|---|
 | spatioformer | the configured network, `nn.Spatioformer`, or an ensemble of it |
 | spatioformer-no-location | the same without location |
+| spatioformer-stacked | `spatioformer` and the forest, weighted on held-out tiles |
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
 | cnn-published | the paper's CNN, raw bands; needs P >= 7 |
+| factoformer | `nn.FactoFormer`, trained as `spatioformer` is |
 | those of `baselines` | forests, boosted trees, kriging, neighbours, on chip statistics |
 """
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +28,16 @@ from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
 from spatioformer.geo.chips import ChipStore
-from spatioformer.nn import Ensemble, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.nn import Ensemble, FactoFormer, PaperCNN, PaperSpatioformer, Spatioformer
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 from spatioformer.nn.losses import Link, Loss, LossName
 from spatioformer.progress import SILENT, Console
 from spatioformer.scaling import Covariates, Scaling, raw_covariates
+from spatioformer.stacking import StackedModel
 from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
+
+STACKED = ("spatioformer", "random-forest")
+"""Members of `spatioformer-stacked`."""
 
 
 class Model(Protocol):
@@ -44,15 +51,19 @@ class Model(Protocol):
 def make(name: str, config: RunConfig, seed: int) -> Model:
     """The model called `name`, not fitted yet."""
     if name in TABULAR:
-        return TabularModel(name, seed)
+        return TabularModel(name, config, seed)
+    if name == "spatioformer-stacked":
+        members = [partial(make, member, config, seed) for member in STACKED]
+        return StackedModel(members, config.train.validation_tile, seed)
     return NetworkModel(name, config, seed)
 
 
 class TabularModel:
-    """A scikit-learn regressor on chip statistics, in one thread."""
+    """A scikit-learn regressor on covariates and chip statistics, in one thread."""
 
-    def __init__(self, name: str, seed: int):
+    def __init__(self, name: str, config: RunConfig, seed: int):
         self.regressor = TABULAR[name](seed)
+        self.covariates = tuple(config.model.covariates)
 
     def fit(self, store: ChipStore, rows: np.ndarray) -> None:
         with threadpool_limits(1):
@@ -62,9 +73,11 @@ class TabularModel:
         with threadpool_limits(1):
             return self.regressor.predict(self._features(store, rows))
 
-    @staticmethod
-    def _features(store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        return chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
+    def _features(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        seen = chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
+        if not self.covariates:
+            return seen
+        return np.hstack([raw_covariates(store.table.iloc[rows], self.covariates), seen])
 
 
 @dataclass
@@ -77,6 +90,9 @@ class NetworkModel:
 
     def __post_init__(self):
         self.published = "published" in self.name
+        if self.name == "factoformer":  # one network, which sees chips alone
+            model = self.config.model.model_copy(update={"members": 1, "covariates": {}})
+            self.config = self.config.model_copy(update={"model": model})
         self.bundle: Bundle | None = None
 
     def fit(
@@ -155,6 +171,8 @@ class NetworkModel:
             torch.manual_seed(seed)
             if self.name == "cnn-published":
                 return PaperCNN(**shape)
+            if self.name == "factoformer":
+                return FactoFormer(**shape)
             if self.published:
                 return PaperSpatioformer(**shape, geolocation=self._located)
             located = self._located and model.location != "none"

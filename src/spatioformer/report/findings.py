@@ -25,12 +25,17 @@ MODELS = {
         "Spatioformer without location",
         "the same network, imagery alone",
     ),
+    "spatioformer-stacked": (
+        "Spatioformer stacked with a forest",
+        "weighted on held-out tiles of the training plots",
+    ),
     "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
     "spatioformer-published-no-location": (
         "the published network without location",
         "the paper's “ViT”",
     ),
     "cnn-published": ("the published CNN", "the paper's rival, imagery alone"),
+    "factoformer": ("FactoFormer", "spectral and spatial transformer, imagery alone"),
     "extra-trees": ("the extremely randomised trees", "chip statistics and coordinates"),
     "gradient-boosting": ("gradient boosting", "chip statistics and coordinates"),
     "lightgbm": ("LightGBM", "chip statistics and coordinates"),
