@@ -19,7 +19,14 @@ from torch import nn
 from spatioformer import __version__
 from spatioformer.errors import ModelError
 from spatioformer.files import as_output_error, read_json, write_json, write_text
-from spatioformer.nn import Ensemble, FactoFormer, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.nn import (
+    DenseSpatioformer,
+    Ensemble,
+    FactoFormer,
+    PaperCNN,
+    PaperSpatioformer,
+    Spatioformer,
+)
 from spatioformer.scaling import Covariates, Scaling
 
 FORMAT = 1
@@ -28,6 +35,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "PaperCNN": PaperCNN,
     "FactoFormer": FactoFormer,
     "Spatioformer": Spatioformer,
+    "DenseSpatioformer": DenseSpatioformer,
     "Ensemble": Ensemble,
 }
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.

@@ -46,6 +46,7 @@ PATH_KEYS = ("path", "noise_path")
 SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
 MODELS = (
     "spatioformer",
+    "spatioformer-dense",
     "spatioformer-no-location",
     "spatioformer-stacked",
     "spatioformer-published",

@@ -4,6 +4,7 @@
 |---|---|
 | spatioformer | the configured network, `nn.Spatioformer`, or an ensemble of it |
 | spatioformer-no-location | the same without location |
+| spatioformer-dense | `nn.DenseSpatioformer` of the same sizes, which maps whole tiles at once |
 | spatioformer-stacked | `spatioformer` and the forest, weighted on held-out tiles |
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
@@ -28,7 +29,14 @@ from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
 from spatioformer.geo.chips import ChipStore
-from spatioformer.nn import Ensemble, FactoFormer, PaperCNN, PaperSpatioformer, Spatioformer
+from spatioformer.nn import (
+    DenseSpatioformer,
+    Ensemble,
+    FactoFormer,
+    PaperCNN,
+    PaperSpatioformer,
+    Spatioformer,
+)
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 from spatioformer.nn.losses import Link, Loss, LossName
 from spatioformer.progress import SILENT, Console
@@ -176,14 +184,16 @@ class NetworkModel:
             if self.published:
                 return PaperSpatioformer(**shape, geolocation=self._located)
             located = self._located and model.location != "none"
-            return Spatioformer(
-                **shape,
-                **model.model_dump(include=SIZES),
-                covariates=len(model.covariates),
-                location=inputs.location(model) if located else None,
-                location_dropout=model.location_dropout,
-                location_jitter=model.location_jitter,
-            )
+            shape |= model.model_dump(include=SIZES)
+            shape |= {
+                "covariates": len(model.covariates),
+                "location": inputs.location(model) if located else None,
+                "location_dropout": model.location_dropout,
+                "location_jitter": model.location_jitter,
+            }
+            if self.name == "spatioformer-dense":
+                return DenseSpatioformer(**shape)
+            return Spatioformer(**shape, tokens=model.tokens)
 
     def _recipe(self, seed: int) -> Recipe:
         section = self.config.train
@@ -193,8 +203,8 @@ class NetworkModel:
         return Recipe(**shared, **section.model_dump(include=OURS), seed=seed)
 
 
-SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout", "tokens"}
-"""What the configuration and `Spatioformer` call the same."""
+SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
+"""What the configuration and the networks call the same."""
 
 OURS = {
     *("loss", "learning_rate", "weight_decay", "warmup", "averaging", "augment"),
@@ -257,7 +267,7 @@ class Inputs:
         """The trained members as one model; `rows` are the plots they learned from."""
         network = members[0]
         if len(members) > 1:
-            network = Ensemble(len(members), **network.config)
+            network = Ensemble(len(members), type(network).__name__, **network.config)
             for own, trained in zip(network.members, members, strict=True):
                 own.load_state_dict(trained.state_dict())
         scaling = self.scaling

@@ -1,6 +1,7 @@
 """Networks: torch only; no raster and no table."""
 
 from spatioformer.nn.chip_spatioformer import Spatioformer
+from spatioformer.nn.dense import DenseSpatioformer
 from spatioformer.nn.ensemble import Ensemble
 from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
 from spatioformer.nn.gpt import GPT
@@ -15,6 +16,7 @@ from spatioformer.nn.vit import ViT
 __all__ = [
     "GPT",
     "BlockConfig",
+    "DenseSpatioformer",
     "Ensemble",
     "FactoFormer",
     "FiLM",

@@ -9,19 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from spatioformer.nn.chip_spatioformer import Spatioformer
+from spatioformer.nn.dense import DenseSpatioformer
+
+KINDS = {kind.__name__: kind for kind in (Spatioformer, DenseSpatioformer)}
 
 
 class Ensemble(nn.Module):
-    """`members` networks `Spatioformer(**arguments)`, each with weights of its own.
+    """`members` networks of one kind and the same arguments, each with weights of its own.
+
+    Args:
+        kind: a key of KINDS.
 
     Attributes:
         config: the members' and their number, ready for JSON.
     """
 
-    def __init__(self, members: int, **arguments: Any):
+    def __init__(self, members: int, kind: str = "Spatioformer", **arguments: Any):
         super().__init__()
-        self.members = nn.ModuleList(Spatioformer(**arguments) for _ in range(members))
-        self.config = {"members": members, **self.members[0].config}
+        self.members = nn.ModuleList(KINDS[kind](**arguments) for _ in range(members))
+        self.config = {"members": members, "kind": kind, **self.members[0].config}
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Mean of the members' outputs; `Bundle` averages their species instead."""
