@@ -6,7 +6,6 @@ that a killed run goes on where it was; `raster.py` assembles the map.
 """
 
 import contextlib
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy as np
 import rasterio
 
 from spatioformer import __version__
-from spatioformer.bundle import Bundle, load
-from spatioformer.errors import OutputError
+from spatioformer.bundle import Bundle
+from spatioformer.errors import ModelError, OutputError
 from spatioformer.files import hash_file, hash_value
 from spatioformer.mapping import raster
 from spatioformer.mapping.checks import compare_scale
@@ -25,7 +24,7 @@ from spatioformer.mapping.engine import compute_here
 from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinished
 from spatioformer.mapping.options import Output, Resources
 from spatioformer.mapping.plan import open_outline, plan
-from spatioformer.mapping.predictor import Predictor
+from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.source import Source
 from spatioformer.progress import SILENT, Console
 
@@ -74,10 +73,9 @@ def map_raster(
         OutputError: the map stands already, cannot be written, or does not fit memory or disk.
     """
     out = Path(out)
-    bundle = model if isinstance(model, Bundle) else load(model)
-    predictor = _predictor(bundle, model, output, samples, sd_step, seed)
+    predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
-    with Source(imagery, bundle.bands) as source, locked(out, resources.shard):
+    with Source(imagery, predictor.bundle.bands) as source, locked(out, resources.shard):
         source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline)
         with contextlib.ExitStack() as stack:
@@ -85,14 +83,6 @@ def map_raster(
             job.prepare(overwrite, console)
             stack.enter_context(rasterio.Env(GDAL_CACHEMAX=job.budget.cache))
             return job.run(tags or {}, console)
-
-
-def _predictor(bundle, model, output: Output, samples: int, step: int, seed: int) -> Predictor:
-    samples = samples if bundle.has_dropout else 0
-    layers = output.layers or ("mean", *(["sd"] if samples else []))
-    if "sd" not in layers:
-        samples = 0
-    return Predictor(bundle, layers, samples, step, seed)
 
 
 def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) -> None:
@@ -148,7 +138,7 @@ class _Job:
         stat = path.stat()
         return {
             "version": __version__,
-            "model": _identity(self.model),
+            "model": identity(self.model),
             "imagery": [path.name, stat.st_size, stat.st_mtime_ns],
             "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
             "layers": list(predictor.layers),
@@ -169,7 +159,8 @@ class _Job:
                 return {"tiles": computed}
             totals = self._assemble(journal, tags, console)
             journal.remove()
-        return raster.summary(totals, self.predictor.samples, self.predictor.step)
+        of = self.predictor
+        return raster.summary(totals, of.layers, of.samples, of.step)
 
     def _check_space(self, journal: Journal, todo: int) -> None:
         height, width = self.plan.rows, self.plan.cols
@@ -180,15 +171,32 @@ class _Job:
     def _compute(self, journal: Journal, todo: np.ndarray, area, console: Console) -> int:
         numbers = self.plan.on_land(self.source, todo)
         windows = ((number, self.plan.window(number)) for number in numbers)
-        done = compute_here(
-            self.predictor, self.source, windows, self.resources.threads, self.budget.waiting
-        )
+        if self.resources.scheduler is None:
+            done = compute_here(
+                self.predictor, self.source, windows, self.resources.threads, self.budget.waiting
+            )
+        else:
+            done = self._compute_there(windows)
         computed = 0
         with contextlib.closing(done):
             for number, record in console.track(done, "map", len(todo)):
                 journal.append(number, record)
                 computed += 1
         return computed
+
+    def _compute_there(self, windows):
+        from spatioformer.mapping.cluster import Remote, compute_there
+
+        if isinstance(self.model, Bundle):
+            raise ModelError(
+                "a cluster opens the model itself; give map_raster its folder, not a Bundle"
+            )
+        predictor, source = self.predictor, self.source
+        remote = Remote(
+            str(Path(self.model).absolute()), identity(self.model), str(source.path.absolute()),
+            predictor.layers, predictor.samples, predictor.step, predictor.seed, self.budget.cache,
+        )  # fmt: skip
+        return compute_there(self.resources.scheduler, remote, windows)
 
     def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
         facts = dict(tags)
@@ -212,15 +220,3 @@ def _method(predictor: Predictor) -> str:
     k = predictor.step
     where = "at every pixel" if k == 1 else f"at one pixel of each {k} x {k} block"
     return f"Monte Carlo dropout, {predictor.samples} samples, {where}; not the total error"
-
-
-def _identity(model: Bundle | str | Path) -> str:
-    """Hash of a model's weights and settings."""
-    if not isinstance(model, Bundle):
-        return hash_value(
-            [hash_file(Path(model) / n) for n in ("config.json", "model.safetensors")]
-        )
-    state = hashlib.sha256()
-    for name, tensor in model.network.state_dict().items():
-        state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return hash_value([state.hexdigest(), model.network.config, model.bands, repr(model.scaling)])

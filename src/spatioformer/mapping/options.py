@@ -71,6 +71,9 @@ class Resources:
 
     @property
     def threads(self) -> int:
+        """Tiles that one process computes at once; of a cluster's, one unless told."""
+        if self.scheduler is not None:
+            return self.workers or 1
         return self.workers or cpu_count() or 1
 
 

@@ -17,6 +17,7 @@ from spatioformer.mapping.source import Source
 UNIT = 256  # the smallest tile's side, and a block of the map
 OVERHEAD = 1.1  # pixels read and computed for each pixel kept, at most, where memory allows
 MOST_UNITS = 8
+FEWEST = 16  # tiles, so that the workers have something to share
 MIB = 2**20
 # Beside its tile a worker holds chips or activations of one batch.
 WORKING = 192 * MIB
@@ -127,7 +128,7 @@ def plan(
     """
     grid = source.grid
     free = memory - resident() - workers * WORKING
-    useful = _useful(halo, unit, grid, workers)
+    useful = _useful(halo, unit, grid)
     choices = [fixed[0] // unit] if fixed else range(useful, 0, -1)
     for units in choices:
         side = units * unit
@@ -146,13 +147,16 @@ def plan(
     )
 
 
-def _useful(halo: int, unit: int, grid: Grid, workers: int) -> int:
-    """Units a side beyond which a larger tile saves little, and leaves some worker idle."""
+def _useful(halo: int, unit: int, grid: Grid) -> int:
+    """Units a side beyond which a larger tile saves little, or leaves some worker idle.
+
+    It depends on no resource: the same tiles everywhere, unless memory is short.
+    """
     smallest = next(
         (n for n in range(1, MOST_UNITS) if (1 + 2 * halo / (n * unit)) ** 2 <= OVERHEAD),
         MOST_UNITS,
     )
-    shared = int(np.sqrt(grid.height * grid.width / (4 * workers)) / unit)
+    shared = int(np.sqrt(grid.height * grid.width / FEWEST) / unit)
     return max(1, min(smallest, shared))
 
 

@@ -1,18 +1,22 @@
 """A tile's pixels -> the layers of the map there."""
 
 import copy
+import hashlib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from rasterio.windows import Window
 
-from spatioformer.bundle import CHUNK, Bundle
+from spatioformer.bundle import CHUNK, Bundle, load
 from spatioformer.errors import ModelError
+from spatioformer.files import hash_file, hash_value
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
+from spatioformer.uncertainty import Uncertainty
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Predictor:
     samples: int
     step: int
     seed: int
-    uncertainty: object | None = None
+    uncertainty: Uncertainty | None = None
     # Dropout draws from torch's one generator, so one tile at a time; and in a network of its own,
     # so that the means computed meanwhile stay free of it.
     _dropout: Lock = field(default_factory=Lock, repr=False)
@@ -119,6 +123,7 @@ class Predictor:
         return totals, out
 
     def _interval(self, tile: Tile, found, lon, lat, at) -> dict[str, np.ndarray]:
+        """The layers of INTERVAL at the predicted pixels (n,)."""
         h = self.bundle.halo
         centre = at[0] + h, at[1] + h
         return self.uncertainty.layers(
@@ -166,6 +171,44 @@ class Predictor:
         spread = np.empty(len(rows), np.float32)
         spread[order] = np.concatenate(values)[member]
         return spread
+
+
+def open_predictor(
+    model: Bundle | str | Path, layers: tuple[str, ...] | None, samples: int, step: int, seed: int
+) -> Predictor:
+    """A predictor of a bundle or its folder.
+
+    Args:
+        layers: None takes all that the model can give with these samples.
+
+    Raises:
+        ModelError: the folder is no bundle, or the model cannot give one of the layers.
+    """
+    bundle = model if isinstance(model, Bundle) else load(model)
+    if not bundle.has_dropout and len(bundle.members) == 1:
+        samples = 0
+    measured = not isinstance(model, Bundle) and Uncertainty.is_in(model)
+    if layers is None:
+        layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
+    asked = any(name in INTERVAL for name in layers)
+    uncertainty = Uncertainty.load(model) if measured and asked else None
+    # An interval that was measured with a spread needs one in the map too.
+    spreads = uncertainty is not None and uncertainty.kind(with_spread=True) == "spread"
+    needed = samples if "sd" in layers or spreads else 0
+    return Predictor(bundle, layers, needed, step, seed, uncertainty)
+
+
+def identity(model: Bundle | str | Path) -> str:
+    """Hash of a model's weights, settings and measured uncertainty."""
+    if not isinstance(model, Bundle):
+        names = ("config.json", "model.safetensors", "uncertainty.json")
+        files = [path for name in names if (path := Path(model) / name).exists()]
+        return hash_value([hash_file(path) for path in files])
+    state = hashlib.sha256()
+    for name, tensor in model.network.state_dict().items():
+        state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    settings = [model.network.config, model.bands, repr(model.scaling), repr(model.covariates)]
+    return hash_value([state.hexdigest(), *settings])
 
 
 def spread_unit(step: int) -> int:

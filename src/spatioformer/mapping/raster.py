@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from shutil import disk_usage
 
@@ -177,17 +176,19 @@ def _to_cog(base: Path, out: Path, output: Output) -> None:
     )
 
 
-def summary(totals: Totals, samples: int, step: int) -> dict:
+def summary(totals: Totals, layers: Sequence[str], samples: int, step: int) -> dict:
     """The map's totals as they go into map.json."""
-    mean = totals.mean / totals.pixels if totals.pixels else None
-    numbers = asdict(totals)
-    return {
-        "pixels": numbers["pixels"],
-        "negative_set_to_0": numbers["negative"],
-        "mean": mean,
-        "min": max(0.0, totals.low) if totals.pixels else None,
-        "max": totals.high if totals.pixels else None,
-        "mean_sd": totals.sd / totals.pixels if samples and totals.pixels else None,
+    some = totals.pixels > 0
+    found = {
+        "pixels": totals.pixels,
+        "negative_set_to_0": totals.negative,
+        "mean": totals.mean / totals.pixels if some else None,
+        "min": max(0.0, totals.low) if some else None,
+        "max": totals.high if some else None,
+        "mean_sd": totals.sd / totals.pixels if samples and some else None,
         "samples": samples,
         "sd_step": step,
     }
+    if "inside" in layers:
+        found["inside_share"] = totals.inside / totals.pixels if some else None
+    return found

@@ -103,7 +103,7 @@ class Results:
         with rasterio.open(self.folder / "map.tif") as source:
             self.grid = Grid.of(source)
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
-            self.has_spread = source.count > 1
+            self.has_spread = "standard deviation" in str(source.descriptions[1:2])
 
     @cached_property
     def rejected(self) -> pd.DataFrame:
