@@ -58,6 +58,7 @@ def test_a_run_that_is_moved_stays_finished(config):
 AFTER_IMAGERY = ALL - {"plots"}
 AFTER_CHIPS = ALL - {"plots", "imagery"}
 AFTER_MODEL = AFTER_CHIPS - {"chips"}
+AFTER_EVALUATION = {"evaluate", "map", "report"}
 CHANGES: dict[str, set[str]] = {
     "plots.max_rejected=0.2": ALL - {"imagery"},
     "plots.columns.programme=plot": ALL - {"imagery"},
@@ -70,10 +71,11 @@ CHANGES: dict[str, set[str]] = {
     "train.epochs=3": AFTER_MODEL,
     "train.validation_tile=1": AFTER_MODEL,
     "seed=1": AFTER_MODEL,
-    "evaluate.models=[location-knn]": {"evaluate", "report"},
-    "evaluate.splits.1.size=2": {"evaluate", "report"},
-    "evaluate.curve_sizes=[1]": {"evaluate", "report"},
-    "evaluate.curve_models=[random-forest]": {"evaluate", "report"},
+    "evaluate.models=[location-knn]": AFTER_EVALUATION,
+    "evaluate.splits.1.size=2": AFTER_EVALUATION,
+    "evaluate.curve_sizes=[1]": AFTER_EVALUATION,
+    "evaluate.curve_models=[random-forest]": AFTER_EVALUATION,
+    "evaluate.level=0.8": AFTER_EVALUATION,
     "evaluate.workers=2": set(),
     "map.samples=3": {"map", "report"},
     "map.sd_step=1": {"map", "report"},
@@ -159,7 +161,7 @@ CODE: dict[str, set[str]] = {
     "spatioformer.train": AFTER_MODEL,
     "spatioformer.bundle": AFTER_MODEL,
     "spatioformer.nn.transformer": AFTER_MODEL,
-    "spatioformer.evaluation.metrics": {"evaluate", "report"},
+    "spatioformer.evaluation.metrics": AFTER_EVALUATION,
     "spatioformer.baselines": AFTER_MODEL,  # models.py, which trains, names it
     "spatioformer.mapping": {"map", "report"},
     "spatioformer.report.page": {"report"},
@@ -236,7 +238,7 @@ def ran(monkeypatch) -> list[str]:
         (["chips"], ["plots", "imagery", "chips"]),
         (["train"], ["plots", "imagery", "chips", "train"]),
         (["evaluate"], ["plots", "imagery", "chips", "evaluate"]),
-        (["map"], ["plots", "imagery", "chips", "train", "map"]),
+        (["map"], ["plots", "imagery", "chips", "train", "evaluate", "map"]),
         (["report"], list(STAGES)),
     ],
 )
@@ -331,13 +333,13 @@ def test_two_workers_give_the_scores_of_one(config, tmp_path):
     again = finished(tmp_path)
     arguments = ("--force", "--set", "evaluate.workers=2", "-q")
     assert spatioformer("evaluate", again, *arguments) == Ended(0, "", "")
-    for name in ("scores.csv", "evaluation/predictions.parquet"):
+    for name in ("scores.csv", "evaluation/predictions.parquet", "evaluation/uncertainty.json"):
         assert (tmp_path / "run" / name).read_bytes() == (
             config.parent / "run" / name
         ).read_bytes(), name
     assert sorted(p.name for p in (tmp_path / "run" / "evaluation").iterdir()) == [
-        "predictions.parquet"
-    ]
+        "intervals.parquet", "predictions.parquet", "uncertainty.json", "uncertainty.npz",
+    ]  # fmt: skip
 
 
 def test_a_run_object_sees_what_changed_since(tmp_path):

@@ -45,7 +45,7 @@ def test_the_layers_are_the_formula():
     there = np.column_stack([new.pixels, new.lon - made.lon_origin, new.lat])
     np.testing.assert_allclose(layers["di"], area.di(there), rtol=1e-6)
     assert np.array_equal(layers["inside"], area.inside(there))
-    assert made.kind == "constant"
+    assert made.kind(with_spread=False) == "constant"
     bounds = Conformal(0.9).calibrate(held.observed, held.predicted).interval(new.predicted)
     np.testing.assert_allclose(layers["lower"], bounds[:, 0], rtol=1e-6)
     np.testing.assert_allclose(layers["upper"], bounds[:, 1], rtol=1e-6)
@@ -54,9 +54,9 @@ def test_the_layers_are_the_formula():
 def test_errors_that_grow_with_dissimilarity_give_wider_intervals_there():
     held = held_out(1500, growing=True)
     made, cross, _ = Uncertainty.calibrate(held, BANDS, np.array([1.0, 0, 0, 0]))
-    assert made.kind == "dissimilarity"
-    constant = made.facts["kinds"]["constant"]
-    assert cross.scores["interval_score"] < 0.95 * constant["interval_score"]
+    assert made.kind(with_spread=False) == "dissimilarity"
+    scores = {kind: found.scores["interval_score"] for kind, found in cross.items()}
+    assert scores["dissimilarity"] < 0.95 * scores["constant"]
     new = held_out(4000, seed=1, growing=True)
     layers = made.layers(new.predicted, None, **place(new))
     within = (layers["lower"] <= new.observed) & (new.observed <= layers["upper"])
@@ -73,13 +73,16 @@ def test_a_spread_that_knows_the_error_is_taken():
     spread = rng.uniform(0.5, 6, 1000)
     held = replace(held, observed=held.predicted + rng.normal(0, spread), spread=spread)
     made, _, _ = Uncertainty.calibrate(held, BANDS)
-    assert made.kind == "spread"
+    assert made.kind(with_spread=True) == "spread"
     where = [[0, 0]] * 2, [140, 140], [-27, -27]
     layers = made.layers(np.full(2, 50.0), np.array([1.0, 2.0]), *where)
     width = layers["upper"] - layers["lower"]
     assert width[1] == pytest.approx(2 * width[0])
-    with pytest.raises(ModelError, match="the map has none; map with at least 2 samples"):
-        made.layers(np.full(2, 50.0), None, *where)
+    # A map without a spread has the next best intervals.
+    assert made.kind(with_spread=False) == "constant"
+    layers = made.layers(np.full(2, 50.0), None, *where)
+    width = layers["upper"] - layers["lower"]
+    np.testing.assert_allclose(width, 2 * made.margins["constant"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("growing", [False, True])
@@ -89,20 +92,21 @@ def test_no_plot_has_a_part_in_its_own_interval(growing):
     observed = held.observed.copy()
     row = int(np.argmin(np.abs(observed - held.predicted)))
     observed[row] += 30  # from well inside the margin to well outside
-    one, before, _ = Uncertainty.calibrate(held, BANDS)
-    other, after, _ = Uncertainty.calibrate(replace(held, observed=observed), BANDS)
-    assert one.kind == other.kind == ("dissimilarity" if growing else "constant")
+    _, before, _ = Uncertainty.calibrate(held, BANDS)
+    _, after, _ = Uncertainty.calibrate(replace(held, observed=observed), BANDS)
     own = held.fold == held.fold[row]
-    assert np.array_equal(before.bounds[own], after.bounds[own])
-    assert not np.array_equal(before.bounds[~own], after.bounds[~own])
+    for kind in ("constant", "dissimilarity"):
+        one, other = before[kind].bounds, after[kind].bounds
+        assert np.array_equal(one[own], other[own])
+        assert not np.array_equal(one[~own], other[~own])
 
 
 def test_cross_fitted_coverage_is_the_level():
     cover = []
     for seed in range(6):
         made, cross, _ = Uncertainty.calibrate(held_out(500, seed), BANDS, level=0.8)
-        cover.append(cross.scores["coverage"])
-        curve = made.facts["calibration"]
+        cover.append(cross["constant"].scores["coverage"])
+        curve = made.facts["kinds"]["constant"]["calibration"]
         assert curve["level"] == [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
         np.testing.assert_allclose(curve["coverage"], curve["level"], atol=0.07)
         assert (np.diff(curve["width"]) > 0).all()
@@ -115,7 +119,7 @@ def test_there_are_no_fewer_than_no_species():
     layers = made.layers(np.array([-3.0, 0.1]), None, [[0, 0]] * 2, [140, 140], [-27, -27])
     assert (layers["lower"] == 0).all()
     assert (layers["upper"] >= 0).all()
-    assert (cross.bounds >= 0).all()
+    assert (cross["constant"].bounds >= 0).all()
 
 
 def test_the_date_line_is_no_seam():
@@ -126,7 +130,7 @@ def test_the_date_line_is_no_seam():
     one, _, di = Uncertainty.calibrate(here, BANDS)
     other, _, same = Uncertainty.calibrate(there, BANDS)
     np.testing.assert_allclose(same, di, rtol=1e-9)
-    np.testing.assert_allclose(other.margin, one.margin)
+    np.testing.assert_allclose(list(other.margins.values()), list(one.margins.values()))
 
 
 def test_a_band_that_does_not_vary_counts_for_nothing():
@@ -151,6 +155,7 @@ def test_round_trip(tmp_path):
         got = opened.layers(new.predicted, None, **place(new))[name]
         assert np.array_equal(got, values), name
     assert opened.facts == made.facts
+    assert list(opened.margins.items()) == list(made.margins.items())
     assert opened.bands == BANDS
     assert opened.level == 0.9
     opened.save(tmp_path / "again")
@@ -163,7 +168,7 @@ def test_many_plots_are_thinned_for_the_area_only(monkeypatch):
     monkeypatch.setattr("spatioformer.uncertainty.MOST_PLOTS", 200)
     made, cross, di = Uncertainty.calibrate(held, BANDS)
     assert made.area.training_di_.shape == (200,)
-    assert cross.bounds.shape == (600, 2)
+    assert cross["constant"].bounds.shape == (600, 2)
     assert np.isfinite(di).all()
     # A plot left out looks to other folds only, as those that are remembered do.
     columns = np.column_stack([held.pixels, held.lon - made.lon_origin, held.lat])

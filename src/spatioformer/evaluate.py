@@ -25,6 +25,19 @@ from spatioformer.files import hash_value, save_array, writing
 from spatioformer.folds import all_splits, assign
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.progress import SILENT, Console
+from spatioformer.uncertainty import HeldOut, Uncertainty
+
+MAPPED = "spatioformer"
+"""The model that makes the map, whose intervals are calibrated."""
+
+MAP_LIKE = ("knndm", "tiles", "regions", "random")
+"""Kinds of splits, the one first that holds plots out most as the map is used."""
+
+DRAWS = 20
+"""Monte Carlo dropout passes at a held-out plot."""
+
+IMPORTANCE_PLOTS = 5000
+"""Plots that tell which predictors matter; more would cost time and say the same."""
 
 SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
@@ -49,8 +62,8 @@ def held_out_predictions(
         folder: where folds and finished jobs are kept until all are done.
 
     Returns:
-        Columns model, split, fold, plot_id, lon, lat, observed, predicted; one row a model, split
-        and plot.
+        Columns model, split, fold, plot_id, lon, lat, observed, predicted, spread (of the mapped
+        model on the map-like split, else NaN); one row a model, split and plot.
 
     Raises:
         EvaluationError: too few plots or tiles for the folds, or a process was killed.
@@ -92,6 +105,7 @@ def held_out_predictions(
                     "lat": table["lat"].to_numpy(),
                     "observed": store.richness[rows],
                     "predicted": np.load(_path(folder, job)),
+                    "spread": _load_spread(folder, job, len(rows)),
                 }
             )
         )
@@ -159,9 +173,36 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config, config.seed)
     model.fit(store, training)
-    with writing(_path(folder, job)) as part:
+    if job.model == MAPPED and job.split == map_like(config.evaluate.splits):
+        _save_spread(_spread_path(folder, job), model, store, test, config.seed)
+    with writing(_path(folder, job)) as part:  # last: this file says that the job is done
         save_array(part, np.asarray(model.predict(store, test), np.float64))
     return job
+
+
+def map_like(splits: Sequence[SplitSection]) -> SplitSection:
+    """The split that holds plots out most as the map is used; of several, the first."""
+    return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
+
+
+def _save_spread(path: Path, model, store: ChipStore, rows: np.ndarray, seed: int) -> None:
+    """The spread of the model's draws at `rows`; no file for a model that has no dropout."""
+    if not model.bundle.has_dropout:
+        return
+    chips, lon, lat = store.chips[rows], store.lon[rows], store.lat[rows]
+    spread = model.bundle.spread(chips, lon, lat, samples=DRAWS, seed=seed)
+    with writing(path) as part:
+        save_array(part, spread.astype(np.float64))
+
+
+def _load_spread(folder: Path, job: Job, count: int) -> np.ndarray:
+    path = _spread_path(folder, job)
+    return np.load(path) if path.exists() else np.full(count, np.nan)
+
+
+def _spread_path(folder: Path, job: Job) -> Path:
+    path = _path(folder, job)
+    return path.with_name(f"{path.stem}-spread.npy")
 
 
 def _folds_path(folder: Path, split: SplitSection) -> Path:
@@ -180,3 +221,60 @@ def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
         for (split, model), part in predictions.groupby(["split", "model"], sort=False)
     ]
     return pd.DataFrame(rows)[SCORE_COLUMNS]
+
+
+def calibrate(
+    chips: Path, predictions: pd.DataFrame, config: RunConfig
+) -> tuple[Uncertainty, pd.DataFrame] | None:
+    """Intervals and area of applicability of the mapped model, from `held_out_predictions`.
+
+    The predictors of the area are the bands at a plot's pixel and its place, weighted by their
+    importance to a random forest.
+
+    Returns:
+        The uncertainty, and a row a plot: plot_id, lon, lat, fold, observed, predicted, di, inside,
+        and for each kind of interval lower-KIND, upper-KIND, crps-KIND, calibrated on the other
+        folds. None where the mapped model was not evaluated.
+
+    Raises:
+        EvaluationError: too few plots for `evaluate.level`, or all alike.
+    """
+    split, store = map_like(config.evaluate.splits), open_chips(chips)
+    rows = predictions.query("model == @MAPPED and split == @split.name")
+    if rows.empty:
+        return None
+    table = store.table[["plot_id"]].assign(row=np.arange(len(store)))
+    at = rows[["plot_id"]].merge(table, "left", "plot_id")["row"].to_numpy()
+    half = store.patch // 2
+    pixels = np.asarray(store.chips[:, half, half], np.float64)[at]
+    spread = rows["spread"].to_numpy()
+    held_out = HeldOut(
+        pixels,
+        *(rows[name].to_numpy() for name in ("lon", "lat", "observed", "predicted", "fold")),
+        spread if np.isfinite(spread).all() else None,
+    )
+    found, tried, di = Uncertainty.calibrate(
+        held_out,
+        list(store.bands),
+        _importance(held_out, config.seed),
+        level=config.evaluate.level,
+        seed=config.seed,
+    )
+    found.facts["split"] = split.name
+    plots = rows[["plot_id", "lon", "lat", "fold", "observed", "predicted"]].assign(
+        di=di, inside=di <= found.area.threshold_
+    )
+    for kind, intervals in tried.items():
+        plots[[f"lower-{kind}", f"upper-{kind}"]] = intervals.bounds
+        plots[f"crps-{kind}"] = intervals.crps
+    return found, plots.reset_index(drop=True)
+
+
+def _importance(held_out: HeldOut, seed: int) -> np.ndarray:
+    """Share (band + 2,) of a forest's fall in squared error that each band, lon and lat earns."""
+    from spatioformer.baselines import random_forest
+
+    predictors = np.column_stack([held_out.pixels, held_out.lon, held_out.lat])
+    some = np.random.default_rng([seed, 4]).permutation(len(predictors))[:IMPORTANCE_PLOTS]
+    forest = random_forest(seed).set_params(n_estimators=100)
+    return forest.fit(predictors[some], held_out.observed[some]).feature_importances_

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spatioformer.config import GridSection, MaskSection, RasterSection, RunConfig
     from spatioformer.run import Run
 
+UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
 MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
 
 
@@ -219,7 +220,7 @@ def _facts(run: "Run", model, store, history) -> dict:
 
 
 def evaluate(run: "Run") -> str:
-    """chips/ -> evaluation/predictions.parquet and scores.csv."""
+    """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
     import shutil
 
     from spatioformer.evaluate import held_out_predictions, score_table
@@ -234,16 +235,52 @@ def evaluate(run: "Run") -> str:
     table = score_table(predictions)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
+    _calibrate(run, predictions)
     for old in folder.glob("jobs-*"):
         shutil.rmtree(old)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
 
+def _calibrate(run: "Run", predictions) -> None:
+    """evaluation/uncertainty.json, .npz and intervals.parquet; none where they cannot be had."""
+    from spatioformer.errors import EvaluationError
+    from spatioformer.evaluate import calibrate
+
+    folder, found = run.folder / "evaluation", None
+    try:
+        found = calibrate(run.folder / "chips", predictions, run.config)
+    except EvaluationError as error:
+        run.console.say(f"  the map gets no intervals: {error}")
+    if found is None:
+        _remove(folder, UNCERTAINTY)  # those of a former run would be of another model
+        return
+    uncertainty, plots = found
+    with writing(folder / "intervals.parquet") as part:
+        plots.to_parquet(part, index=False)
+    uncertainty.save(folder)
+
+
+def _attach_uncertainty(run: "Run") -> None:
+    """What the evaluation found goes with the model, wherever the model goes."""
+    from spatioformer.uncertainty import Uncertainty
+
+    if Uncertainty.is_in(run.folder / "evaluation"):
+        Uncertainty.load(run.folder / "evaluation").save(run.folder / "model")
+    else:
+        _remove(run.folder / "model", UNCERTAINTY)
+
+
+def _remove(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
 def map_(run: "Run") -> str:
-    """model/ x imagery.tif -> map.tif, map.json."""
+    """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import map_raster
 
+    _attach_uncertainty(run)
     summary = map_raster(
         run.folder / "model",
         run.folder / "imagery.tif",
@@ -305,7 +342,11 @@ STAGES: dict[str, Stage] = {
         ("chips",),
         ("model", "train", "seed", "name", "target", "truth"),
         _no_inputs,
-        ("model", "training.csv"),
+        # Not the folder as a whole: the map stage puts the evaluation's findings into it.
+        (
+            *(f"model/{name}" for name in ("model.safetensors", "config.json", "README.md")),
+            "training.csv",
+        ),
     ),
     "evaluate": Stage(
         evaluate,
@@ -315,13 +356,20 @@ STAGES: dict[str, Stage] = {
             "model",
             "train",
             "seed",
-            *(f"evaluate.{key}" for key in ("models", "splits", "curve_sizes", "curve_models")),
+            *(
+                f"evaluate.{key}"
+                for key in ("models", "splits", "curve_sizes", "curve_models", "level")
+            ),
         ),
         _no_inputs,
-        ("scores.csv", "evaluation/predictions.parquet"),
+        ("scores.csv", *(f"evaluation/{name}" for name in ("predictions.parquet", *UNCERTAINTY))),
     ),
     "map": Stage(
-        map_, ("train", "imagery"), ("map", "seed", "truth"), _truth_inputs, ("map.tif", "map.json")
+        map_,
+        ("train", "imagery", "evaluate"),
+        ("map", "seed", "truth"),
+        _truth_inputs,
+        ("map.tif", "map.json"),
     ),
     "report": Stage(
         report,

@@ -87,19 +87,18 @@ class Uncertainty:
     Attributes:
         bands: names of the bands that `layers` takes, in order.
         level: share of new observations that the intervals are to hold.
-        kind: which scale the intervals have, one of `KINDS`.
-        margin: q, in units of the scale.
+        margins: kind -> q, in units of its scale; the kind to be preferred first.
         curve: (2, k), dissimilarity index (ascending) and the RMSE expected there, species; k is 1
             where there are too few plots to know more.
         area: the area of applicability, on bands and place.
         lon_origin: degrees; longitudes are counted from here, so no seam crosses the plots.
-        facts: what the report says: split, scores of each kind, calibration curve; JSON values.
+        facts: plots, folds and, for each kind, scores and calibration curve of the intervals of the
+            held-out plots, each fold calibrated on the others; JSON values.
     """
 
     bands: list[str]
     level: float
-    kind: str
-    margin: float
+    margins: dict[str, float]
     curve: Floats
     area: AreaOfApplicability
     lon_origin: float
@@ -114,7 +113,7 @@ class Uncertainty:
         *,
         level: float = 0.9,
         seed: int = 0,
-    ) -> tuple[Self, CrossFitted, Floats]:
+    ) -> tuple[Self, dict[str, CrossFitted], Floats]:
         """Learn margins and area from held-out predictions.
 
         Args:
@@ -122,8 +121,8 @@ class Uncertainty:
                 weighs all alike. Predictors that do not vary count for nothing.
 
         Returns:
-            The uncertainty; the intervals of the held-out plots; and their dissimilarity index
-            (n,), each to the plots of other folds.
+            The uncertainty; the intervals of the held-out plots by kind; and their dissimilarity
+            index (n,), each to the plots of other folds.
 
         Raises:
             EvaluationError: too few plots for the level, all plots alike, NaN.
@@ -136,19 +135,24 @@ class Uncertainty:
         di = _di_across_folds(area, predictors, held_out.fold, few)
         parts = {kind: _parts(held_out, di, kind) for kind in _kinds(held_out)}
         tried = {kind: _cross_fit(held_out, parts[kind], level) for kind in parts}
-        kind = _best(tried)
         curve = _error_curve(held_out, di)
-        scale = _scale(kind, curve, di, held_out.spread)
-        fitted = Conformal(level).calibrate(held_out.observed, held_out.predicted, scale=scale)
+        margins = {
+            kind: _margin(held_out, _scale(kind, curve, di, held_out.spread), level)
+            for kind in _ranked(tried)
+        }
         facts = {
             "plots": len(predictors),
             "folds": len(np.unique(held_out.fold)),
-            "scores": tried[kind].scores,
-            "kinds": {name: found.scores for name, found in tried.items()},
-            "calibration": _calibration(held_out, parts[kind]),
+            "kinds": {
+                kind: {"scores": tried[kind].scores, "calibration": _calibration(held_out, of)}
+                for kind, of in parts.items()
+            },
         }
-        found = cls(bands, level, kind, fitted.margin_, curve, area, origin, facts)
-        return found, tried[kind], di
+        return cls(bands, level, margins, curve, area, origin, facts), tried, di
+
+    def kind(self, with_spread: bool) -> str:
+        """Which scale the intervals have, one of `KINDS`; "spread" needs a map that has one."""
+        return next(kind for kind in self.margins if with_spread or kind != "spread")
 
     def layers(
         self, mean: Floats, sd: Floats | None, pixels: Floats, lon: Floats, lat: Floats
@@ -156,7 +160,7 @@ class Uncertainty:
         """What belongs to mapped values: threads may call it at once.
 
         Args:
-            mean: (n,) predictions, species; sd: (n,) spread, needed by the kind "spread" alone.
+            mean: (n,) predictions, species; sd: (n,) spread of the model's draws, or None.
             pixels: (n, band) the imagery at each pixel; lon, lat: (n,) degrees.
 
         Returns:
@@ -164,16 +168,11 @@ class Uncertainty:
             (n,), and `inside` the area of applicability, bool (n,).
 
         Raises:
-            ModelError: the kind is "spread" and there is none.
             EvaluationError: another number of bands, NaN.
         """
-        if self.kind == "spread" and sd is None:
-            raise ModelError(
-                "this model's intervals scale with its spread, and the map has none; map with "
-                "at least 2 samples"
-            )
+        kind = self.kind(sd is not None)
         di = self.area.di(_predictors(pixels, lon, lat, self.lon_origin))
-        reach = self.margin * _scale(self.kind, self.curve, di, sd)
+        reach = self.margins[kind] * _scale(kind, self.curve, di, sd)
         mean = np.asarray(mean, np.float64)
         return {
             "lower": np.maximum(mean - reach, 0).astype(np.float32),
@@ -197,8 +196,7 @@ class Uncertainty:
                 "format": FORMAT,
                 "bands": self.bands,
                 "level": self.level,
-                "kind": self.kind,
-                "margin": self.margin,
+                "margins": list(self.margins.items()),  # in order
                 "lon_origin": self.lon_origin,
                 "threshold": self.area.threshold_,
                 "facts": self.facts,
@@ -237,9 +235,16 @@ class Uncertainty:
                 "it anew with `spatioformer evaluate --force`"
             ) from error
         curve = state.pop("curve")
-        kept = (said[name] for name in ("bands", "level", "kind", "margin"))
         area = AreaOfApplicability.from_state(state, workers=1)
-        return cls(*kept, curve, area, said["lon_origin"], said["facts"])
+        return cls(
+            said["bands"],
+            said["level"],
+            dict(said["margins"]),
+            curve,
+            area,
+            said["lon_origin"],
+            said["facts"],
+        )
 
 
 def _middle_longitude(lon: Floats) -> float:
@@ -294,10 +299,16 @@ def _kinds(held_out: HeldOut) -> list[str]:
     return [kind for kind in KINDS if possible[kind]]
 
 
-def _best(tried: dict[str, CrossFitted]) -> str:
-    score = {name: found.scores["interval_score"] for name, found in tried.items()}
-    best = min(score, key=score.__getitem__)
-    return best if score[best] <= (1 - WORTH) * score["constant"] else "constant"
+def _ranked(tried: dict[str, CrossFitted]) -> list[str]:
+    """Kinds by interval score; the constant one is ahead of those that gain less than `WORTH`."""
+    score = {kind: found.scores["interval_score"] for kind, found in tried.items()}
+    score["constant"] *= 1 - WORTH
+    return sorted(score, key=score.__getitem__)
+
+
+def _margin(held_out: HeldOut, scale: Floats, level: float) -> float:
+    fitted = Conformal(level).calibrate(held_out.observed, held_out.predicted, scale=scale)
+    return fitted.margin_
 
 
 def _error_curve(held_out: HeldOut, di: Floats, rows: NDArray | slice = slice(None)) -> Floats:
