@@ -4,14 +4,13 @@ Nothing in a bundle is pickled, so loading one runs no code of its maker.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -28,6 +27,7 @@ from spatioformer.nn import (
     Spatioformer,
 )
 from spatioformer.scaling import Covariates, Scaling
+from spatioformer.tiles import PixelTile
 
 FORMAT = 1
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -40,7 +40,6 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
-CHUNK = 4096  # chips of a tile held at once: bounds memory, whatever the chip size
 
 
 @dataclass
@@ -70,6 +69,11 @@ class Bundle:
     @property
     def patch(self) -> int:
         return self.network.config["patch"]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the network takes whole tiles."""
+        return isinstance(self.members[0], DenseSpatioformer)
 
     @property
     def has_dropout(self) -> bool:
@@ -128,51 +132,20 @@ class Bundle:
             wanted: bool (y, x), pixels to predict; None means all.
 
         Returns:
-            float32 (y, x), species; NaN where not wanted, or where nodata forbids a prediction:
-            anywhere in the pixel's chip.
+            float32 (y, x), species; NaN where not wanted, and where nodata forbids a prediction:
+            at the pixel itself, or with a network of chips anywhere in the pixel's chip.
 
         Raises:
             ModelError: the tile is smaller than its halo, of other bands, or its arrays disagree.
         """
-        data, valid = np.asarray(data, np.float32), np.asarray(valid, bool)
-        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-        self._check_tile(data, valid, lon, lat, wanted)
-        side = (self.patch, self.patch)
-        whole = sliding_window_view(valid, side).all(axis=(-2, -1))
-        rows, cols = np.nonzero(whole if wanted is None else whole & wanted)
-        windows = sliding_window_view(data, side, axis=(1, 2))  # (band, y, x, P, P)
-        places = [sliding_window_view(a, side) for a in (lon, lat)]
-        out = np.full(whole.shape, np.nan, np.float32)
-        for i in range(0, len(rows), CHUNK):
-            at = rows[i : i + CHUNK], cols[i : i + CHUNK]
-            chips = windows[:, *at].transpose(1, 2, 3, 0)
-            out[at] = self.predict(chips, *(place[at] for place in places))
+        tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
+        self.network.eval()
+        if self.is_dense:
+            return self._dense(tile, self.members)
+        out = tile.empty()
+        for at, chips in tile.chips():
+            out[at] = self.predict(*chips)
         return out
-
-    def _check_tile(self, data, valid, lon, lat, wanted) -> None:
-        if data.ndim != 3 or len(data) != len(self.bands):
-            raise ModelError(
-                f"a tile of shape {data.shape} does not fit the model, which takes "
-                f"({len(self.bands)}, rows, columns) with the bands {', '.join(self.bands)}; read "
-                "those bands, in that order"
-            )
-        if min(data.shape[1:]) < self.patch:
-            raise ModelError(
-                f"a tile of {data.shape[1]} x {data.shape[2]} pixels is smaller than its halo: the "
-                f"model looks {self.halo} pixels around each pixel; give tiles of {self.patch} x "
-                f"{self.patch} or more, the halo included"
-            )
-        inner = tuple(n - 2 * self.halo for n in data.shape[1:])
-        expected = {"valid": (valid, data.shape[1:]), "lon": (lon, data.shape[1:])}
-        expected |= {"lat": (lat, data.shape[1:])}
-        if wanted is not None:
-            expected["wanted"] = (wanted, inner)
-        for name, (array, shape) in expected.items():
-            if np.shape(array) != shape:
-                raise ModelError(
-                    f"{name} has the shape {np.shape(array)} where a tile of {data.shape} needs "
-                    f"{shape}; give an entry a pixel"
-                )
 
     def spread(
         self,
@@ -197,6 +170,32 @@ class Bundle:
             ModelError: as `predict`; or the network has neither dropout nor members, or fewer than
                 two samples.
         """
+        inputs = self._inputs(chips, lon, lat, covariates)
+        return self._monte_carlo(lambda one: self._run(inputs, batch, [one]), samples, seed)
+
+    def spread_tile(
+        self, data, valid, lon, lat, wanted=None, *, samples: int = 20, seed: int = 0
+    ) -> np.ndarray:
+        """What `spread` gives, at every pixel that `predict_tile` predicts.
+
+        Returns:
+            float32 (y, x), species, NaN where nothing is predicted.
+
+        Raises:
+            ModelError: as `predict_tile` and `spread`.
+        """
+        tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
+        if self.is_dense:
+            return self._monte_carlo(lambda one: self._dense(tile, [one]), samples, seed)
+        out = tile.empty()
+        for i, (at, chips) in enumerate(tile.chips()):
+            out[at] = self.spread(*chips, samples=samples, seed=seed + i)
+        return out
+
+    def _monte_carlo(
+        self, draw: Callable[[nn.Module], np.ndarray], samples: int, seed: int
+    ) -> np.ndarray:
+        """Standard deviation of what `draw` gives for a member with dropout on, member by turn."""
         members = self.members
         if samples < 2 or (not self.has_dropout and len(members) == 1):
             raise ModelError(
@@ -204,20 +203,19 @@ class Bundle:
                 f"{self.network.config['dropout']}) and at least 2 samples (here {samples}); "
                 "train with dropout or leave the spread out with samples 0"
             )
-        inputs = self._inputs(chips, lon, lat, covariates)
         self.network.eval()
         # Only dropout goes back to training; batch normalisation keeps its statistics.
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.training = True
-        total = np.zeros((2, len(inputs[0])))
+        total = squares = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for i in range(samples):
-                drawn = self._run(inputs, batch, [members[i % len(members)]]).astype(np.float64)
-                total += drawn, drawn**2
+                drawn = draw(members[i % len(members)]).astype(np.float64)
+                total, squares = total + drawn, squares + drawn**2
         self.network.eval()
-        variance = (total[1] - total[0] ** 2 / samples) / (samples - 1)
+        variance = (squares - total**2 / samples) / (samples - 1)
         return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
     def _run(self, inputs: Sequence[np.ndarray], batch: int, members: list[nn.Module]):
@@ -231,16 +229,42 @@ class Bundle:
                 out[part] = self._species(members, *tensors).float().cpu().numpy()
         return out
 
+    def _dense(self, tile: PixelTile, members: list[nn.Module]) -> np.ndarray:
+        """Species float32 (y, x) of a tile by networks that take tiles."""
+        device = next(self.network.parameters()).device
+        usual = None
+        if self.covariates is not None:
+            usual = torch.from_numpy(self.covariates.standardised(self.covariates.rows(1, None)))
+            usual = usual.to(device)
+
+        def of_tile(member, data, lon, lat, valid):
+            return member.forward_tile(data.movedim(-1, 1), lon, lat, usual, valid)
+
+        out = tile.empty()
+        with torch.inference_mode():
+            for at, inputs in tile.blocks():
+                tensors = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in inputs)
+                found = self._species(members, *tensors, call=of_tile)
+                out[at] = found[0].float().cpu().numpy()
+        return np.where(tile.predictable, out, np.float32(np.nan))
+
     def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
         standardised covariates; keeps gradients."""
         return self._species(self.members, chips, *others)
 
-    def _species(self, members: list[nn.Module], chips: torch.Tensor, *others) -> torch.Tensor:
+    def _species(
+        self,
+        members: list[nn.Module],
+        chips: torch.Tensor,
+        *others: torch.Tensor,
+        call: Callable[..., torch.Tensor] = nn.Module.__call__,
+    ) -> torch.Tensor:
+        """Mean species of the members, each called with standardised bands and the others."""
         if self.scaling is None:
-            return members[0](chips, *others)
+            return call(members[0], chips, *others)
         chips = self.scaling.bands(chips)
-        species = [self.scaling.species(member(chips, *others)) for member in members]
+        species = [self.scaling.species(call(member, chips, *others)) for member in members]
         return species[0] if len(species) == 1 else torch.stack(species).mean(dim=0)
 
     def _inputs(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:

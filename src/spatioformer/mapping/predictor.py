@@ -7,10 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from rasterio.windows import Window
 
-from spatioformer.bundle import CHUNK, Bundle, load
+from spatioformer.bundle import Bundle, load
 from spatioformer.errors import ModelError
 from spatioformer.files import hash_file, hash_value
 from spatioformer.geo.grid import Grid
@@ -146,30 +145,31 @@ class Predictor:
                 entropy = [self.seed, *origin]
                 seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
                 out[member] = self._unit_spread(
-                    tile, lon, lat, rows[member], cols[member], (row, col), seed
+                    tile, valid, lon, lat, rows[member], cols[member], (row, col), seed
                 )
         return out
 
-    def _unit_spread(self, tile: Tile, lon, lat, rows, cols, corner, seed: int) -> np.ndarray:
+    def _unit_spread(
+        self, tile: Tile, valid, lon, lat, rows, cols, corner, seed: int
+    ) -> np.ndarray:
         """Spread (n,) at pixels of one unit: that of one pixel of each block, for all of it."""
-        k, side = self.step, (self.bundle.patch,) * 2
+        k, h = self.step, self.bundle.halo
         y, x = rows - corner[0], cols - corner[1]
         centre_distance = (y % k - (k - 1) / 2) ** 2 + (x % k - (k - 1) / 2) ** 2
         block = y // k * (self.unit // k + 1) + x // k
         order = np.lexsort((centre_distance, block))
         _, first, member = np.unique(block[order], return_index=True, return_inverse=True)
         chosen = order[first]
-        chips = sliding_window_view(tile.data, side, axis=(1, 2))  # (band, y, x, P, P)
-        lons, lats = (sliding_window_view(a, side) for a in (lon, lat))
-        values = []
-        for i, part in enumerate(np.array_split(chosen, -(-len(chosen) // CHUNK))):
-            at = rows[part], cols[part]
-            cut = np.ascontiguousarray(chips[:, *at].transpose(1, 2, 3, 0))
-            values.append(
-                self._sampler.spread(cut, lons[at], lats[at], samples=self.samples, seed=seed + i)
-            )
+        inner = tuple(slice(edge, edge + self.unit) for edge in corner)
+        outer = tuple(slice(edge, edge + self.unit + 2 * h) for edge in corner)
+        wanted = np.zeros_like(tile.wanted[inner])
+        wanted[y[chosen], x[chosen]] = True
+        found = self._sampler.spread_tile(
+            tile.data[:, *outer], valid[outer], lon[outer], lat[outer], wanted,
+            samples=self.samples, seed=seed,
+        )  # fmt: skip
         spread = np.empty(len(rows), np.float32)
-        spread[order] = np.concatenate(values)[member]
+        spread[order] = found[y[chosen], x[chosen]][member]
         return spread
 
 

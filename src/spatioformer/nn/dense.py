@@ -137,15 +137,19 @@ class DenseSpatioformer(nn.Module):
         """One number for every pixel h inside the tile's edge; `Scaling` turns it into species.
 
         Args:
-            tile: standardised bands, rows north first; any finite number where not `valid`.
+            tile: standardised bands, rows north first.
             lon, lat: of each pixel centre, degrees, float64.
             covariates: standardised; NaN where not known. None: none is known.
-            valid: pixels that may be looked at; what comes out at the others means nothing.
+            valid: pixels that may be looked at. What the others hold, NaN even, changes nothing,
+                and what comes out there means nothing.
 
         Raises:
             ModelError: other bands or covariates, or a tile of fewer than P rows or columns.
         """
         self._check(tile)
+        if valid is not None:  # attention gives them no weight, but no weight times NaN is NaN
+            tile = tile.where(valid[:, None], 0)
+            lon, lat = lon.where(valid, 0), lat.where(valid, 0)
         x = self.embedding(tile.movedim(1, -1))  # (B, bands, Y, X) -> (B, Y, X, D)
         if self.location is not None:
             place = self._place(lon, lat)
