@@ -177,6 +177,7 @@ class ImagerySection(Section):
 class ModelSection(Section):
     """The network `spatioformer`, and the chips that all models see; see docs/models.md."""
 
+    network: Literal["chip", "dense"] = "chip"
     patch: Annotated[int, Field(ge=1)] = 3
     width: Annotated[int, Field(ge=2)] = 32
     heads: Annotated[int, Field(ge=1)] = 4
@@ -204,6 +205,10 @@ class ModelSection(Section):
         if self.tokens == "bands" and self.patch > 1:
             raise ValueError(
                 f"tokens: bands needs patch 1, and patch is {self.patch}; choose tokens: pixels"
+            )
+        if self.tokens == "bands" and self.network == "dense":
+            raise ValueError(
+                "tokens: bands are of the chip network, and network is dense; choose tokens: pixels"
             )
         if self.location == "paper" and self.wavelengths is not None:
             raise ValueError(

@@ -191,7 +191,7 @@ class NetworkModel:
                 "location_dropout": model.location_dropout,
                 "location_jitter": model.location_jitter,
             }
-            if self.name == "spatioformer-dense":
+            if self.name == "spatioformer-dense" or model.network == "dense":
                 return DenseSpatioformer(**shape)
             return Spatioformer(**shape, tokens=model.tokens)
 

@@ -25,6 +25,7 @@ MODELS = {
         "Spatioformer without location",
         "the same network, imagery alone",
     ),
+    "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-stacked": (
         "Spatioformer stacked with a forest",
         "weighted on held-out tiles of the training plots",
