@@ -174,7 +174,10 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     model = make(job.model, config, config.seed)
     model.fit(store, training)
     if job.model == MAPPED and job.split == map_like(config.evaluate.splits):
-        _save_spread(_spread_path(folder, job), model, store, test, config.seed)
+        spread = model.spread(store, test, DRAWS)
+        if spread is not None:
+            with writing(_spread_path(folder, job)) as part:
+                save_array(part, spread.astype(np.float64))
     with writing(_path(folder, job)) as part:  # last: this file says that the job is done
         save_array(part, np.asarray(model.predict(store, test), np.float64))
     return job
@@ -183,16 +186,6 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
 def map_like(splits: Sequence[SplitSection]) -> SplitSection:
     """The split that holds plots out most as the map is used; of several, the first."""
     return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
-
-
-def _save_spread(path: Path, model, store: ChipStore, rows: np.ndarray, seed: int) -> None:
-    """The spread of the model's draws at `rows`; no file for a model that has no dropout."""
-    if not model.bundle.has_dropout:
-        return
-    chips, lon, lat = store.chips[rows], store.lon[rows], store.lat[rows]
-    spread = model.bundle.spread(chips, lon, lat, samples=DRAWS, seed=seed)
-    with writing(path) as part:
-        save_array(part, spread.astype(np.float64))
 
 
 def _load_spread(folder: Path, job: Job, count: int) -> np.ndarray:
@@ -256,7 +249,7 @@ def calibrate(
     found, tried, di = Uncertainty.calibrate(
         held_out,
         list(store.bands),
-        _importance(held_out, config.seed),
+        importance(held_out, config.seed),
         level=config.evaluate.level,
         seed=config.seed,
     )
@@ -270,7 +263,7 @@ def calibrate(
     return found, plots.reset_index(drop=True)
 
 
-def _importance(held_out: HeldOut, seed: int) -> np.ndarray:
+def importance(held_out: HeldOut, seed: int) -> np.ndarray:
     """Share (band + 2,) of a forest's fall in squared error that each band, lon and lat earns."""
     from spatioformer.baselines import random_forest
 

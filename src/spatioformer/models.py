@@ -39,6 +39,7 @@ from spatioformer.nn import (
 )
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 from spatioformer.nn.losses import Link, Loss, LossName
+from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.progress import SILENT, Console
 from spatioformer.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.stacking import StackedModel
@@ -157,12 +158,25 @@ class NetworkModel:
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         assert self.bundle is not None, "fit before predict"
-        known = self.bundle.covariates
-        covariates = {}
+        return self.bundle.predict(*self._told(store, rows))
+
+    def spread(self, store: ChipStore, rows: np.ndarray, samples: int) -> np.ndarray | None:
+        """Standard deviation (n,) of the model's draws, species; None for a model that draws none.
+
+        See `Bundle.spread`.
+        """
+        assert self.bundle is not None, "fit before spread"
+        if not self.bundle.has_dropout and len(self.bundle.members) == 1:
+            return None
+        return self.bundle.spread(*self._told(store, rows), samples=samples, seed=self.seed)
+
+    def _told(self, store: ChipStore, rows: np.ndarray) -> tuple:
+        """Chips, lon, lat and covariates of plots, as a bundle takes them."""
+        known, covariates = self.bundle.covariates, {}
         if known is not None:
             values = raw_covariates(store.table.iloc[rows], known.names)
             covariates = dict(zip(known.names, values.T, strict=True))
-        return self.bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows], covariates)
+        return store.chips[rows], store.lon[rows], store.lat[rows], covariates
 
     @property
     def _located(self) -> bool:
@@ -228,6 +242,7 @@ class Inputs:
     extent: float
     scaling: Scaling | None = None
     covariates: Covariates | None = None
+    edges: list[list[float]] | None = None
 
     @classmethod
     def of(cls, config: RunConfig, store: ChipStore, rows: np.ndarray, raw: bool) -> "Inputs":
@@ -238,7 +253,11 @@ class Inputs:
         scaling = Scaling.of(store.chips[rows], store.richness[rows], config.train.loss)
         wanted = config.model.covariates
         covariates = Covariates.of(store.table.iloc[rows], wanted) if wanted else None
-        return cls(len(store.bands), scaling.to_link, extent, scaling, covariates)
+        edges = None
+        if config.model.intervals:
+            pixels = scaling.bands(torch.from_numpy(np.array(store.chips[rows], np.float32)))
+            edges = quantile_edges(pixels.flatten(0, -2), config.model.intervals).tolist()
+        return cls(len(store.bands), scaling.to_link, extent, scaling, covariates, edges)
 
     def location(self, model: ModelSection) -> dict[str, Any]:
         """Arguments of `location_encoder`; unless set, wavelengths follow the extent."""
