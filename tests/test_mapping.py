@@ -3,31 +3,17 @@
 import numpy as np
 import pytest
 import rasterio
-import torch
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
 import spatioformer
 from landscape import write_raster
+from mapping_helpers import Echo, read, small
 from spatioformer.bundle import Bundle, load
 from spatioformer.errors import ImageryError, ModelError, OutputError
 from spatioformer.geo.chips import cut_chips, open_chips
 from spatioformer.geo.imagery import Stack
-from spatioformer.nn import PaperSpatioformer
-
-
-class Echo(torch.nn.Module):
-    """A model that answers with its centre pixel's own coordinates: lon * 1000 + lat."""
-
-    def __init__(self, patch: int = 3, dropout: float = 0.0):
-        super().__init__()
-        self.config = {"patch": patch, "dropout": dropout}
-        self.anchor = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, chips, lon, lat):
-        half = self.config["patch"] // 2
-        return (lon[:, half, half] * 10 - lat[:, half, half]).float() + chips[:, half, half, 0] * 0
 
 
 @pytest.fixture
@@ -45,21 +31,6 @@ def scene(tmp_path):
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as target:
         target.write_mask(mask)
     return path
-
-
-def small(dropout: float = 0.2) -> Bundle:
-    torch.manual_seed(0)
-    network = PaperSpatioformer(
-        patch=3, bands=2, width=8, heads=2, layers=1, mlp_hidden=8, head_hidden=8,
-        dropout=dropout, location_weight=1.0,
-    )  # fmt: skip
-    network.head[1].bias.data += 5  # all means positive: nothing is set to 0
-    return Bundle(network, ["a", "b"], None, {"name": "small", "grain": "plots of 400 m2"})
-
-
-def read(path):
-    with rasterio.open(path) as source:
-        return source.read()
 
 
 def test_every_pixel_is_where_it_says(tmp_path, scene, monkeypatch):

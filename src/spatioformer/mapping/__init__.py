@@ -23,7 +23,7 @@ from spatioformer.mapping.checks import compare_scale
 from spatioformer.mapping.engine import compute_here
 from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinished
 from spatioformer.mapping.options import Output, Resources
-from spatioformer.mapping.plan import open_outline, plan
+from spatioformer.mapping.plan import make_plan
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.source import Source
 from spatioformer.progress import SILENT, Console
@@ -75,7 +75,8 @@ def map_raster(
     out = Path(out)
     predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
-    with Source(imagery, predictor.bundle.bands) as source, locked(out, resources.shard):
+    with Source(imagery, predictor.bundle.bands, outline) as source, locked(out, resources.shard):
+        source.check_size(2 * predictor.bundle.halo + 1)
         source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline)
         with contextlib.ExitStack() as stack:
@@ -123,7 +124,7 @@ class _Job:
                 )
             shutil.rmtree(tiles_folder(self.out))
             old = None
-        self.plan, self.budget = plan(
+        self.plan, self.budget = make_plan(
             self.source, self.predictor.bundle.halo, len(layers), self.predictor.unit,
             resources.memory, resources.threads, fixed=old["tile"] if old else None,
         )  # fmt: skip
@@ -149,12 +150,11 @@ class _Job:
     def run(self, tags: dict[str, str], console: Console) -> dict:
         shard = self.resources.shard
         writer = "{}-of-{}".format(*(shard or (1, 1)))
-        area = open_outline(self.outline, self.source.grid) if self.outline else None
         with Journal(self.out, self._signature, self.plan.count, writer) as journal:
-            todo = self.plan.tiles(area, shard)
+            todo = self.plan.tiles(self.source.area, shard)
             todo = todo[~journal.done[todo]]
             self._check_space(journal, len(todo))
-            computed = self._compute(journal, todo, area, console)
+            computed = self._compute(journal, todo, console)
             if shard is not None:
                 return {"tiles": computed}
             totals = self._assemble(journal, tags, console)
@@ -168,7 +168,7 @@ class _Job:
         pixels = min(whole, np.prod(self.plan.grid.shape)) * max(self._share, 0.01)
         raster.check_space(self.out, len(self.predictor.layers), pixels, journal.bytes())
 
-    def _compute(self, journal: Journal, todo: np.ndarray, area, console: Console) -> int:
+    def _compute(self, journal: Journal, todo: np.ndarray, console: Console) -> int:
         numbers = self.plan.on_land(self.source, todo)
         windows = ((number, self.plan.window(number)) for number in numbers)
         if self.resources.scheduler is None:
@@ -194,6 +194,7 @@ class _Job:
         predictor, source = self.predictor, self.source
         remote = Remote(
             str(Path(self.model).absolute()), identity(self.model), str(source.path.absolute()),
+            str(Path(self.outline).absolute()) if self.outline else None,
             predictor.layers, predictor.samples, predictor.step, predictor.seed, self.budget.cache,
         )  # fmt: skip
         return compute_there(self.resources.scheduler, remote, windows)

@@ -36,6 +36,7 @@ class Remote:
     folder: str
     model: str
     imagery: str
+    outline: str | None
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -56,7 +57,7 @@ def _opened(remote: Remote) -> tuple[Predictor, Source]:
     predictor = open_predictor(
         remote.folder, remote.layers, remote.samples, remote.step, remote.seed
     )
-    return predictor, Source(remote.imagery, predictor.bundle.bands)
+    return predictor, Source(remote.imagery, predictor.bundle.bands, remote.outline)
 
 
 def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int]) -> bytes:

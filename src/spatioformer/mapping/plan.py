@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from affine import Affine
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from spatioformer.errors import ImageryError, OutputError
+from spatioformer.errors import OutputError
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.source import Source
 
@@ -56,19 +57,20 @@ class Plan:
         height, width = self.grid.height - row, self.grid.width - col
         return Window(col, row, min(self.cols, width), min(self.rows, height))
 
-    def tiles(self, outline=None, shard: tuple[int, int] | None = None) -> np.ndarray:
+    def tiles(self, area=None, shard: tuple[int, int] | None = None) -> np.ndarray:
         """Numbers (int64, ascending) of the tiles to compute.
 
         Args:
-            outline: geometry in the grid's CRS; tiles that it does not touch are left out.
+            area: geometry in the grid's CRS (`Source.area`); tiles it does not touch are left out.
             shard: (i, n): every n-th tile from the i-th, so that land is shared evenly.
         """
         tiles = np.arange(self.count, dtype=np.int64)
-        if outline is not None:
+        if area is not None:
             shape = (self.down, self.across)
-            transform = self.grid.transform * self.grid.transform.scale(self.cols, self.rows)
+            transform = self.grid.transform @ Affine.scale(self.cols, self.rows)
             # all_touched may miss a tile whose corner alone is touched; a pixel more is harmless.
-            near = outline.buffer(2 * max(abs(v) for v in self.grid.transform[:5]))
+            a, b, _, d, e, _ = self.grid.transform[:6]
+            near = area.buffer(2 * max(np.hypot(a, d), np.hypot(b, e)))
             touched = rasterize([near], shape, transform=transform, all_touched=True, dtype="uint8")
             tiles = tiles[touched.ravel() > 0]
         if shard is not None:
@@ -111,7 +113,7 @@ class Budget:
     cache: int
 
 
-def plan(
+def make_plan(
     source: Source, halo: int, layers: int, unit: int, memory: int, workers: int,
     fixed: tuple[int, int] | None = None,
 ) -> tuple[Plan, Budget]:  # fmt: skip
@@ -190,33 +192,3 @@ def shown(count: int) -> str:
         if count >= size:
             return f"{np.ceil(count / size * 10**digits) / 10**digits:.{digits}f}{name}"
     return f"{count}"
-
-
-def open_outline(path: str | Path, grid: Grid):
-    """The union of a vector file's polygons, in the grid's CRS.
-
-    Raises:
-        ImageryError: the file cannot be read, or none of it lies on the raster.
-    """
-    import geopandas
-    from shapely.geometry import box
-
-    try:
-        frame = geopandas.read_file(path)
-    except Exception as error:  # pyogrio raises several unrelated kinds
-        reason = str(error).splitlines()[0]
-        raise ImageryError(
-            f"the outline {path} cannot be read ({reason}); give polygons as GeoPackage or GeoJSON"
-        ) from error
-    if frame.crs is None or frame.empty:
-        raise ImageryError(
-            f"the outline {path} has no {'polygon' if frame.empty else 'coordinate reference'}"
-            f"{'' if frame.empty else ' system'}; give polygons that say where they lie"
-        )
-    outline = frame.to_crs(grid.crs).union_all()
-    if not outline.intersects(box(*grid.bounds)):
-        raise ImageryError(
-            f"the outline {path} lies outside the imagery, which covers W, E, S, N = "
-            f"{[round(v, 3) for v in grid.region]}; give one that overlaps it"
-        )
-    return outline

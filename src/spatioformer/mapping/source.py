@@ -1,11 +1,17 @@
 """Imagery as the mapping engine reads it: by tile, where it lies on Earth, what a tile costs."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioIOError
+from rasterio.features import geometry_mask
 from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
 
 from spatioformer.errors import ImageryError
+from spatioformer.geo.grid import Grid
 from spatioformer.geo.imagery import Stack
 from spatioformer.geo.layers import unreadable
 
@@ -14,7 +20,31 @@ PROBE_SIDE = 64
 
 
 class Source(Stack):
-    """A `Stack` that knows how its file is laid out and where its mask is cheap to read."""
+    """A `Stack` that knows how its file is laid out and where its mask is cheap to read.
+
+    Args:
+        outline: polygons outside of which no prediction is wanted.
+
+    Attributes:
+        area: the outline's geometry in the raster's CRS, or None.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        bands: Sequence[str] | None = None,
+        outline: str | Path | None = None,
+    ):
+        super().__init__(path, bands)
+        self.area = open_outline(outline, self.grid) if outline is not None else None
+
+    def read(self, window: Window, halo: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `Stack.read`; pixels whose centre is outside the outline are not wanted."""
+        data, valid, wanted = super().read(window, halo)
+        if self.area is not None and wanted.any():
+            place = window_transform(window, self.grid.transform)
+            wanted &= geometry_mask([self.area], wanted.shape, place, invert=True)
+        return data, valid, wanted
 
     @property
     def value_bytes(self) -> int:
@@ -57,6 +87,18 @@ class Source(Stack):
         pixels = np.concatenate(values)
         return pixels, len(pixels) / seen
 
+    def check_size(self, patch: int) -> None:
+        """Refuse a raster smaller than what the model looks at for one pixel.
+
+        Raises:
+            ImageryError: it has fewer than `patch` rows or columns.
+        """
+        if min(self.grid.shape) < patch:
+            raise ImageryError(
+                f"{self.path} has {self.grid.height} x {self.grid.width} pixels and the model "
+                f"looks at {patch} x {patch} for one; give a larger raster"
+            )
+
     def check_place(self) -> None:
         """Refuse a raster whose coordinates cannot be turned into longitude and latitude.
 
@@ -66,7 +108,8 @@ class Source(Stack):
         rows = np.linspace(0, self.grid.height - 1, 9)[:, None]
         cols = np.linspace(0, self.grid.width - 1, 9)[None, :]
         try:
-            lon, lat = self.grid.lonlat(rows, cols)
+            with np.errstate(invalid="ignore"):  # the remainder of an infinite longitude
+                lon, lat = self.grid.lonlat(rows, cols)
         except Exception as error:  # pyproj raises several unrelated kinds
             raise self._placeless(str(error).splitlines()[0]) from error
         if not (np.isfinite(lon) & np.isfinite(lat)).any():
@@ -84,3 +127,33 @@ def _spread(length: int) -> list[int]:
     """Starts of at most PROBES windows along a side, first and last included, none twice."""
     last = max(0, length - PROBE_SIDE)
     return sorted(set(np.linspace(0, last, PROBES).astype(int).tolist()))
+
+
+def open_outline(path: str | Path, grid: Grid):
+    """The union of a vector file's polygons, in the grid's CRS.
+
+    Raises:
+        ImageryError: the file cannot be read, or none of it lies on the raster.
+    """
+    import geopandas
+    from shapely.geometry import box
+
+    try:
+        frame = geopandas.read_file(path)
+    except Exception as error:  # pyogrio raises several unrelated kinds
+        reason = str(error).splitlines()[0]
+        raise ImageryError(
+            f"the outline {path} cannot be read ({reason}); give polygons as GeoPackage or GeoJSON"
+        ) from error
+    if frame.crs is None or frame.empty:
+        raise ImageryError(
+            f"the outline {path} has no {'polygon' if frame.empty else 'coordinate reference'}"
+            f"{'' if frame.empty else ' system'}; give polygons that say where they lie"
+        )
+    outline = frame.to_crs(grid.crs).union_all()
+    if not outline.intersects(box(*grid.bounds)):
+        raise ImageryError(
+            f"the outline {path} lies outside the imagery, which covers W, E, S, N = "
+            f"{[round(v, 3) for v in grid.region]}; give one that overlaps it"
+        )
+    return outline
