@@ -99,8 +99,8 @@ def write_rasters(folder: Path, spread: bool) -> None:
     mean = np.tile(np.linspace(10, 40, SIDE, dtype=np.float32), (SIDE, 1))
     mean[-10:] = np.nan
     bands = [mean, np.where(np.isfinite(mean), np.float32(1.5), np.nan)]
-    data = np.stack(bands if spread else bands[:1])
-    write_raster(folder / "map.tif", data, nodata=np.nan)
+    names = ("richness, mean", "richness, standard deviation")[: 1 + spread]
+    write_raster(folder / "map.tif", np.stack(bands[: 1 + spread]), nodata=np.nan, names=names)
     with rasterio.open(folder / "map.tif", "r+") as target:
         target.update_tags(GRAIN="plots of 400 m2")
     write_raster(folder / "truth.tif", mean + 2, nodata=np.nan)

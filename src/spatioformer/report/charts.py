@@ -164,6 +164,35 @@ def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
     return figure
 
 
+@styled
+def draw_calibration(levels: Sequence[float], coverage: Sequence[float]) -> Figure:
+    """Share of observations inside their intervals against the share meant."""
+    figure = Figure(figsize=(3.6, 3.7), layout="constrained")
+    axes = figure.subplots()
+    low = min(0.4, *coverage)
+    axes.plot([low, 1], [low, 1], color=INK, linewidth=0.8)
+    axes.plot(levels, coverage, "o-", color=ACCENT, linewidth=1.8, markersize=5)
+    axes.set(xlim=(low, 1), ylim=(low, 1), aspect="equal")
+    axes.set(xlabel="coverage meant", ylabel="coverage of held-out plots")
+    return figure
+
+
+@styled
+def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold: float) -> Figure:
+    """Absolute error (n,) against dissimilarity (n,), the expected RMSE (2, k), the threshold."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(di, error, s=7, color=SERIES[2], alpha=0.45, linewidths=0, label="a plot")
+    places = np.array([di.min(), *curve[0], di.max()])
+    expected = np.interp(places, *curve)
+    axes.plot(places, expected, color=SERIES[1], linewidth=2.2, label="expected error (RMSE)")
+    axes.axvline(threshold, color=INK, linewidth=1, linestyle="--", label="end of the area")
+    axes.set(xlabel="dissimilarity index", ylabel="|predicted − observed|, species")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="best")
+    return figure
+
+
 def _density_colours() -> ListedColormap:
     """Pale for one plot, dark for many; the palest end would vanish on white."""
     return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.22, 1, 200)))

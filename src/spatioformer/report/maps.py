@@ -73,6 +73,16 @@ def draw_map(
 
 
 @styled
+def hatch_above(figure: Figure, values: Array, threshold: float) -> None:
+    """Hatch a map made by `draw_map` of the same values [y, x] where they exceed the threshold."""
+    high = np.where(np.isfinite(values), values, 0.0)
+    if high.max() <= threshold or min(values.shape) < 2:
+        return
+    with matplotlib.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
+        figure.axes[0].contourf(high, levels=[threshold, np.inf], colors="none", hatches=["/////"])
+
+
+@styled
 def draw_plots(
     mapped: NDArray[np.bool_],
     frame: Frame,

@@ -14,7 +14,9 @@ from spatioformer.files import write_text, writing
 from spatioformer.progress import SILENT, Console
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
+from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
+from spatioformer.report.trust import trust
 
 METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 """Columns of a split in the table of scores, and their decimals."""
@@ -45,10 +47,12 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "maps": _maps,
         "scores": _scores,
         "agreement": _agreement,
+        "trust": trust,
         "truth": _truth,
         "data": _data,
         "training": _training,
         "limits": lambda results: list(_limits(results)),
+        "odmap": odmap,
         "provenance": _provenance,
     }
     made = {name: parts[name](results) for name in console.track(parts, "report")}

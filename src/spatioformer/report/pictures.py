@@ -44,7 +44,7 @@ def mean_map(results: Results) -> Picture:
     low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
     drawing = maps.draw_map(
         results.mean.values,
-        _frame(results.mean),
+        frame_of(results.mean),
         limits=_shared_limits(results),
         label=_unit(results),
         width=WIDE,
@@ -68,7 +68,7 @@ def spread_map(results: Results) -> Picture:
     values = results.spread.values
     drawing = maps.draw_map(
         values,
-        _frame(results.spread),
+        frame_of(results.spread),
         limits=(0.0, maps.robust_limits(values)[1]),
         label="standard deviation, species",
         colours="cividis",
@@ -88,7 +88,7 @@ def plot_map(results: Results) -> Picture:
     mean, plots = results.mean, results.observed
     drawing = maps.draw_plots(
         mean.mapped,
-        _frame(mean),
+        frame_of(mean),
         *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
         plots["richness"].to_numpy(),
         limits=_shared_limits(results),
@@ -137,7 +137,7 @@ def residual_map(results: Results) -> Picture:
     part = predictions[predictions["model"] == model]
     drawing = maps.draw_residuals(
         mean.mapped,
-        _frame(mean),
+        frame_of(mean),
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
         (part["predicted"] - part["observed"]).to_numpy(),
         label="predicted − observed, species",
@@ -196,7 +196,7 @@ def distances(results: Results) -> Picture:
 def truth_maps(results: Results) -> list[Picture]:
     """Truth, prediction and their difference; virtual runs only."""
     truth, mean = results.truth, results.mean
-    limits, frame = _shared_limits(results), _frame(mean)
+    limits, frame = _shared_limits(results), frame_of(mean)
     known = np.where(mean.mapped, truth.values, np.nan)
     difference = mean.values - truth.values
     unit = "species"
@@ -259,7 +259,8 @@ def training_curve(results: Results) -> Picture:
     )
 
 
-def _frame(band: Band) -> maps.Frame:
+def frame_of(band: Band) -> maps.Frame:
+    """Where a band's pixels lie, for a map."""
     return maps.Frame(*band.lonlat)
 
 

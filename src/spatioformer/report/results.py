@@ -18,6 +18,7 @@ from spatioformer.evaluation.distances import NeighbourDistances, neighbour_dist
 from spatioformer.files import read_json
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.truth import noise_ceiling
+from spatioformer.uncertainty import Uncertainty
 
 WIDTH = 1200  # pixels of a drawn raster's longer side at most: big maps are read decimated
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
@@ -103,7 +104,9 @@ class Results:
         with rasterio.open(self.folder / "map.tif") as source:
             self.grid = Grid.of(source)
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
-            self.has_spread = "standard deviation" in str(source.descriptions[1:2])
+            titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
+        self._bands = {title: band for band, title in enumerate(titles, start=1)}
+        self.has_spread = "standard deviation" in self._bands
 
     @cached_property
     def rejected(self) -> pd.DataFrame:
@@ -116,7 +119,24 @@ class Results:
 
     @cached_property
     def spread(self) -> Band:
-        return read_band(self.folder / "map.tif", 2)
+        return read_band(self.folder / "map.tif", self._bands["standard deviation"])
+
+    @cached_property
+    def dissimilarity(self) -> Band | None:
+        """Dissimilarity index of the mapped pixels, where the map has it."""
+        band = self._bands.get("dissimilarity index")
+        return band and read_band(self.folder / "map.tif", band)
+
+    @cached_property
+    def uncertainty(self) -> Uncertainty | None:
+        """What the evaluation calibrated, if it did."""
+        folder = self.folder / "evaluation"
+        return Uncertainty.load(folder) if Uncertainty.is_in(folder) else None
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """The plots behind `uncertainty`, a row each, with their cross-fitted intervals."""
+        return pd.read_parquet(self.folder / "evaluation" / "intervals.parquet")
 
     @cached_property
     def truth(self) -> Band:
