@@ -186,6 +186,7 @@ class ModelSection(Section):
     head_hidden: Annotated[int, Field(ge=1)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     tokens: Literal["pixels", "bands"] = "pixels"
+    intervals: Annotated[int, Field(ge=0, le=64)] = 8
     location: Literal["none", "paper", "sinusoids", "sphere", "harmonics", "fourier"] = "sphere"
     wavelengths: Annotated[tuple[Positive, ...], NotEmpty] | None = None
     location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5

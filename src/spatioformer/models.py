@@ -207,7 +207,7 @@ class NetworkModel:
             }
             if self.name == "spatioformer-dense" or model.network == "dense":
                 return DenseSpatioformer(**shape)
-            return Spatioformer(**shape, tokens=model.tokens)
+            return Spatioformer(**shape, tokens=model.tokens, edges=inputs.edges)
 
     def _recipe(self, seed: int) -> Recipe:
         section = self.config.train
@@ -235,6 +235,7 @@ class Inputs:
         bands: how many.
         link: between outputs and species.
         extent: of the plots, degrees of arc.
+        edges: of the intervals of each standardised band, (band, intervals + 1), or None.
     """
 
     bands: int

@@ -216,8 +216,11 @@ class _State:
             [*network.parameters(), *loss.parameters()],
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.average = copy.deepcopy(network) if recipe.averaging else None
+        self._averaged = [] if self.average is None else list(self.average.parameters())
+        self._current = list(network.parameters())
         self.epoch = self.best_epoch = self.stale = self.steps = 0
         self.best_rmse = math.inf
         self.rows: list[dict[str, float]] = []
@@ -246,9 +249,7 @@ class _State:
             # A young average forgets its random beginning sooner.
             decay = min(recipe.averaging, (1 + self.steps) / (10 + self.steps))
             with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(self.average.parameters()), list(self.network.parameters()), 1 - decay
-                )
+                torch._foreach_lerp_(self._averaged, self._current, 1 - decay)
 
     def finish_epoch(self, train_rmse: float, rmse: float) -> None:
         if not math.isfinite(rmse) or not math.isfinite(train_rmse):

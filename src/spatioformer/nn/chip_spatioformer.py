@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spatioformer.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
+from spatioformer.nn.piecewise import PiecewiseLinear
 from spatioformer.nn.spatioformer import check_chips, check_patch
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
@@ -41,6 +42,7 @@ class Spatioformer(nn.Module):
         head_hidden: hidden width of the head.
         dropout: rate in the blocks and the head.
         tokens: what a token of the chip is: a pixel, or (at P = 1) a band.
+        edges: (bands, E) of `PiecewiseLinear` for the bands, or None: they stay as they are.
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
@@ -65,6 +67,7 @@ class Spatioformer(nn.Module):
         head_hidden: int = 64,
         dropout: float = 0.1,
         tokens: Literal["pixels", "bands"] = "pixels",
+        edges: list[list[float]] | None = None,
         location: dict[str, Any] | None = None,
         location_dropout: float = 0.0,
         location_jitter: float = 0.0,
@@ -81,6 +84,7 @@ class Spatioformer(nn.Module):
             "head_hidden": head_hidden,
             "dropout": dropout,
             "tokens": tokens,
+            "edges": edges,
             "location": location,
             "location_dropout": location_dropout,
             "location_jitter": location_jitter,
@@ -93,7 +97,7 @@ class Spatioformer(nn.Module):
             )
         block = BlockConfig(width, heads, mlp_hidden, norm="pre", dropout=dropout)
         self.class_token = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.chip_tokens = PixelTokens(patch, bands, width)
+        self.chip_tokens = PixelTokens(patch, bands, width, edges)
         if tokens == "bands":
             self.chip_tokens = ScalarTokens(bands, width)
         self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
@@ -159,14 +163,17 @@ class Spatioformer(nn.Module):
 class PixelTokens(nn.Module):
     """A token a pixel: its bands projected, and where it stands in the chip."""
 
-    def __init__(self, patch: int, bands: int, width: int):
+    def __init__(
+        self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None
+    ):
         super().__init__()
-        self.projection = nn.Linear(bands, width)
+        self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
+        self.projection = nn.Linear(bands if edges is None else self.encoding.features, width)
         # In a single pixel there is nowhere else to stand.
         self.position = nn.Parameter(torch.randn(patch**2, width) * 0.02) if patch > 1 else None
 
     def forward(self, pixels: Float[Tensor, "B PP bands"]) -> Float[Tensor, "B PP D"]:
-        x = self.projection(pixels)
+        x = self.projection(self.encoding(pixels))
         return x if self.position is None else x + self.position
 
 
