@@ -187,6 +187,34 @@ _stage("report", "Write report.html from everything in the run folder.")
 
 
 @command(app)
+def survey(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="sites.gpkg, .csv or .gpx.")],
+    sites: Annotated[int, typer.Option("--sites", "-n", min=1, help="How many sites.")] = 20,
+    near: Annotated[
+        Path | None, typer.Option(help="Roads or places that sites must be near.")
+    ] = None,
+    within: Annotated[float | None, typer.Option(metavar="KM", help="How near to them.")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Areas without sites (polygons).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pixels that stand for the map.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Where to survey next: the sites that would tell most about the map."""
+    from spatioformer.access import read_access
+    from spatioformer.progress import Console
+    from spatioformer.survey import check_format, propose, write_sites
+
+    check_format(out)
+    found = propose(folder, sites, read_access(near, within, exclude), seed=seed)
+    write_sites(found, out)
+    share = found["total_gain"].iloc[-1]
+    Console(quiet).say(
+        f"{out}: {sites} sites, which would remove {share:.0%} of the map's dissimilarity to its "
+        "plots, weighted by the width of the intervals"
+    )
+
+
+@command(app)
 def demo(
     plots: Annotated[
         Path | None,

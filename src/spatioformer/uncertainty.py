@@ -128,11 +128,11 @@ class Uncertainty:
             EvaluationError: too few plots for the level, all plots alike, NaN.
         """
         origin = _middle_longitude(held_out.lon)
-        predictors = _predictors(held_out.pixels, held_out.lon, held_out.lat, origin)
-        used = _used(predictors, weights)
-        few = np.random.default_rng([seed, 3]).permutation(len(predictors))[:MOST_PLOTS]
-        area = AreaOfApplicability(used, workers=1).fit(predictors[few], held_out.fold[few])
-        di = _di_across_folds(area, predictors, held_out.fold, few)
+        table = predictors(held_out.pixels, held_out.lon, held_out.lat, origin)
+        used = _used(table, weights)
+        few = np.random.default_rng([seed, 3]).permutation(len(table))[:MOST_PLOTS]
+        area = AreaOfApplicability(used, workers=1).fit(table[few], held_out.fold[few])
+        di = _di_across_folds(area, table, held_out.fold, few)
         parts = {kind: _parts(held_out, di, kind) for kind in _kinds(held_out)}
         tried = {kind: _cross_fit(held_out, parts[kind], level) for kind in parts}
         curve = _error_curve(held_out, di)
@@ -141,7 +141,7 @@ class Uncertainty:
             for kind in _ranked(tried)
         }
         facts = {
-            "plots": len(predictors),
+            "plots": len(table),
             "folds": len(np.unique(held_out.fold)),
             "kinds": {
                 kind: {"scores": tried[kind].scores, "calibration": _calibration(held_out, of)}
@@ -171,7 +171,7 @@ class Uncertainty:
             EvaluationError: another number of bands, NaN.
         """
         kind = self.kind(sd is not None)
-        di = self.area.di(_predictors(pixels, lon, lat, self.lon_origin))
+        di = self.area.di(predictors(pixels, lon, lat, self.lon_origin))
         reach = self.margins[kind] * _scale(kind, self.curve, di, sd)
         mean = np.asarray(mean, np.float64)
         return {
@@ -252,7 +252,7 @@ def _middle_longitude(lon: Floats) -> float:
     return float(np.degrees(np.angle(np.exp(1j * np.radians(lon)).mean())))
 
 
-def _predictors(pixels: Floats, lon: Floats, lat: Floats, origin: float) -> Floats:
+def predictors(pixels: Floats, lon: Floats, lat: Floats, origin: float) -> Floats:
     """Bands, longitude east of `origin` in [-180, 180), latitude: (n, band + 2) float64."""
     east = (np.asarray(lon, np.float64) - origin + 180) % 360 - 180
     return np.column_stack([np.asarray(pixels, np.float64), east, lat])

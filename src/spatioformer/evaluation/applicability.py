@@ -114,6 +114,14 @@ class AreaOfApplicability(BaseEstimator):
 
         return self._by_blocks(X, nearest, max(1, BLOCK // len(plots)), np.float64)
 
+    def points(self, X: ArrayLike) -> Floats:
+        """Rows of `X` (m, p) as points (m, q) whose Euclidean distances are those of the index.
+
+        Raises:
+            EvaluationError: NaN predictors.
+        """
+        return self._place(X, 0) / self.mean_distance_
+
     def lpd(self, X: ArrayLike) -> Integers:
         """Local point density of each row of `X` (m, p), (m,): training plots within the threshold.
 
