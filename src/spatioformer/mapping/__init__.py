@@ -76,7 +76,8 @@ def map_raster(
     predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
     with Source(imagery, predictor.bundle.bands, outline) as source, locked(out, resources.shard):
-        source.check_size(2 * predictor.bundle.halo + 1)
+        if not predictor.bundle.is_dense:  # which makes do with what there is
+            source.check_size(predictor.bundle.patch)
         source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline)
         with contextlib.ExitStack() as stack:

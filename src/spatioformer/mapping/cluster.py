@@ -4,6 +4,7 @@ Each worker opens the model and the raster once, by paths that all machines must
 worker dies is computed by another; its record is the one that `engine.py` would have made.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from spatioformer.mapping.source import Source
 from spatioformer.train import one_thread
 
 AHEAD = 2  # tiles a worker thread has or waits for
+REFRESH = 10  # seconds between two looks at how many there are
 PATIENCE = 20  # seconds for the scheduler to answer
 NO_DASK = "--scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
@@ -96,10 +98,13 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
         ) from error
     with closing(client):
         jobs = as_completed([], with_results=True)
-        numbers = {}
+        numbers, limit, counted = {}, 0, -REFRESH
         try:
             for number, window in windows:
-                if len(numbers) >= AHEAD * max(1, sum(client.nthreads().values())):
+                if time.monotonic() - counted > REFRESH:  # workers come and go
+                    limit = AHEAD * max(1, sum(client.nthreads().values()))
+                    counted = time.monotonic()
+                while len(numbers) >= limit:
                     yield _next(jobs, numbers)
                 flat = window.col_off, window.row_off, window.width, window.height
                 job = client.submit(compute_tile, remote, number, flat, pure=False)

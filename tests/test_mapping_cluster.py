@@ -1,0 +1,92 @@
+"""Maps on a dask.distributed cluster: the local map's bytes, even when a worker dies."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from mapping_helpers import noise, small
+from spatioformer.bundle import load
+from spatioformer.errors import ModelError, OutputError
+from spatioformer.mapping import Resources, cluster, map_raster
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """Two worker processes of one thread on this machine."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path_factory.mktemp("dask")),
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    """A model's folder, imagery of 30 tiles, and the local map's bytes."""
+    monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
+    folder = small().save(tmp_path / "model")
+    scene = noise(tmp_path / "a.tif", (75, 83))
+    map_raster(folder, scene, tmp_path / "local.tif", samples=2, sd_step=16)
+    return folder, scene, (tmp_path / "local.tif").read_bytes()
+
+
+def mapped(case, out, client, **options) -> bytes:
+    resources = Resources(scheduler=client.scheduler.address)
+    map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources, **options)
+    return out.read_bytes()
+
+
+def test_the_map_of_the_cluster_is_the_local_one(tmp_path, case, workers):
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
+    opened = workers.run(lambda: cluster._opened.cache_info().misses)
+    assert sum(opened.values()) <= 2, "a worker opens the model once"
+    assert workers.run(lambda: cluster._opened.cache_info().currsize).values()
+
+
+def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
+    out, original = tmp_path / "map.tif", cluster._next
+    pids = list(workers.run(os.getpid).values())
+    seen = []
+
+    def murderous(jobs, numbers):
+        if len(seen) == 5:
+            os.kill(pids[0], signal.SIGKILL)
+        seen.append(1)
+        return original(jobs, numbers)
+
+    monkeypatch.setattr(cluster, "_next", murderous)
+    assert mapped(case, out, workers) == case[2]
+    assert len(seen) == 30, "no tile is handed in twice"
+    deadline = time.monotonic() + 20
+    while len(workers.nthreads()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert pids[0] not in workers.run(os.getpid).values()
+
+
+def test_a_worker_that_sees_another_model(tmp_path, case, workers, monkeypatch):
+    monkeypatch.setattr("spatioformer.mapping.identity", lambda _: "0" * 64)
+    with pytest.raises(ModelError, match="a worker sees another model in"):
+        mapped(case, tmp_path / "map.tif", workers)
+
+
+def test_the_cluster_needs_a_path(tmp_path, case, workers):
+    with pytest.raises(ModelError, match="a cluster opens the model itself; give map_raster its"):
+        mapped((load(case[0]), case[1]), tmp_path / "map.tif", workers)
+
+
+def test_no_scheduler(tmp_path, case, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    resources = Resources(scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(OutputError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start"):
+        map_raster(*case[:2], tmp_path / "map.tif", resources=resources)
+    assert not (tmp_path / "map.tif.tiles").exists()
