@@ -23,7 +23,7 @@ FLOORS = [
     {"folds", "models"},
     {"mapping"},
     {"train", "stacking"},
-    {"bundle", "baselines", "uncertainty", "distributed"},
+    {"bundle", "baselines", "uncertainty", "access", "distributed"},
     {"scaling", "tiles"},
     {"config_file"},
     {"nn", "geo", "evaluation", "config", "config_errors", "guard"},
