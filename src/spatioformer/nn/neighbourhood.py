@@ -87,7 +87,7 @@ class NeighbourhoodAttention(nn.Module):
         self, x: Float[Tensor, "D Y X B"], valid: Bool[Tensor, "Y X B"] | None = None
     ) -> Float[Tensor, "D y x B"]:
         """Mix into each inner pixel its neighbours, those that are `valid`, and itself."""
-        q = self.query(inner(x, self.radius) / (len(x) // self.heads) ** 0.5)
+        q = self.query(inner(x, self.radius)) * (len(x) // self.heads) ** -0.5
         q, k, v = (
             t.unflatten(0, (self.heads, -1))  # (D, ., ., B) -> (H, K, ., ., B)
             for t in (q, *self.key_value(x).chunk(2))
