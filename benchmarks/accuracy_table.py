@@ -1,0 +1,226 @@
+"""Finished cells of `benchmarks.accuracy` -> docs/accuracy.csv and docs/accuracy.md.
+
+Scores are pooled over all held-out plots outside those for tuning. Intervals are 95 % bootstrap
+intervals over the large blocks, since plots of one block err together; with several seeds a plot's
+squared error is the mean over them. A difference of r2 is taken draw by draw, so that what makes a
+draw easy does not count.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from benchmarks.accuracy import MODELS, NETWORK_SEEDS, OURS, SPLITS, why_not
+from benchmarks.datasets import DATASETS, DataSet
+
+from spatioformer.baselines import TABULAR
+from spatioformer.files import write_text, writing
+
+DRAWS = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Held-out errors of a model on a split, over the plots that all its seeds predicted.
+
+    Attributes:
+        rows: (n,), plots.
+        squared, absolute: (n,), mean over the seeds.
+        per_seed: r2 of each seed.
+        seconds: of processor time, one seed.
+    """
+
+    rows: np.ndarray
+    squared: np.ndarray
+    absolute: np.ndarray
+    per_seed: tuple[float, ...]
+    seconds: float
+    settings: str
+
+
+def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> Errors | None:
+    """What is finished of a model on a split; None unless some seed has all folds."""
+    fold, richness = data.folds(split), data.wide.richness
+    wanted = np.flatnonzero(~data.dev)
+    needed = np.unique(fold[wanted])
+    seeds = []
+    for seed in range(NETWORK_SEEDS):
+        files = [newest(folder, f"{name}_{split}_{model}_{seed}_{number}") for number in needed]
+        if all(files):
+            seeds.append([np.load(path) for path in files])
+    if not seeds:
+        return None
+    predicted = np.empty((len(seeds), len(richness)))
+    for out, parts in zip(predicted, seeds, strict=True):
+        for part in parts:
+            out[part["rows"]] = part["predicted"]
+    error = predicted[:, wanted] - richness[wanted]
+    sst = np.sum((richness[wanted] - richness[wanted].mean()) ** 2)
+    seconds = sum(float(part["seconds"]) for parts in seeds for part in parts) / len(seeds)
+    return Errors(
+        rows=wanted,
+        squared=np.mean(error**2, axis=0),
+        absolute=np.mean(np.abs(error), axis=0),
+        per_seed=tuple(1 - np.sum(error**2, axis=1) / sst),
+        seconds=seconds,
+        settings=str(seeds[0][0]["settings"]),
+    )
+
+
+def newest(folder: Path, stem: str) -> Path | None:
+    """A cell's file, the newest where older code left others."""
+    files = sorted(folder.glob(f"{stem}_*.npz"), key=lambda path: path.stat().st_mtime)
+    return files[-1] if files else None
+
+
+class Bootstrap:
+    """Draws of blocks, the same for every model of a data set."""
+
+    def __init__(self, richness: np.ndarray, block: np.ndarray, seed: int = 0):
+        """`richness`, `block`: of the scored plots, (n,)."""
+        self.block = np.unique(block, return_inverse=True)[1]
+        count = self.block.max() + 1
+        rng = np.random.default_rng(seed)
+        self.times = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)  # (draws, block)
+        sums = self._sums(np.stack([np.ones(len(richness)), richness, richness**2]))
+        n, total, squares = sums
+        self.sst = squares - total**2 / n  # (draws,)
+
+    def _sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of values (k, n) over the plots of each draw: (k, draws)."""
+        blocks = np.stack([np.bincount(self.block, row) for row in values])
+        return blocks @ self.times.T
+
+    def r2(self, squared: np.ndarray) -> np.ndarray:
+        """1 - SSE/SST in each draw, (draws,), from squared errors (n,)."""
+        return 1 - self._sums(squared[None])[0] / self.sst
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
+    """A row a split and model of one data set: scores, or why there are none."""
+    scored = np.flatnonzero(~data.dev)
+    richness = data.wide.richness[scored]
+    bootstrap = Bootstrap(richness, data.blocks[scored])
+    sst = np.sum((richness - richness.mean()) ** 2)
+    table = []
+    for split in SPLITS:
+        finished: dict[str, Errors] = {}
+        for model in MODELS:
+            reason = why_not(data, split, model)
+            errors = None if reason else collect(folder, name, data, split, model)
+            row = {"data": name, "split": split, "model": model}
+            if errors is None:
+                table.append(row | {"status": f"n/a: {reason}" if reason else "not run"})
+                continue
+            finished[model] = errors
+            low, high = interval(bootstrap.r2(errors.squared))
+            table.append(
+                row
+                | {
+                    "status": "done",
+                    "n": len(scored),
+                    "seeds": len(errors.per_seed),
+                    "r2": 1 - errors.squared.sum() / sst,
+                    "r2_low": low,
+                    "r2_high": high,
+                    "r2_sd_of_seeds": np.std(errors.per_seed) if len(errors.per_seed) > 1 else None,
+                    "rmse": np.sqrt(errors.squared.mean()),
+                    "mae": errors.absolute.mean(),
+                    "cpu_seconds": errors.seconds,
+                    "settings": errors.settings,
+                }
+            )
+        add_differences(table, split, finished, bootstrap)
+    return table
+
+
+def add_differences(
+    table: list[dict[str, Any]], split: str, finished: dict[str, Errors], bootstrap: Bootstrap
+) -> None:
+    """Fill in how far each model of ours is ahead of the best baseline, in r2."""
+    baselines = {m: e.squared for m, e in finished.items() if m not in OURS}
+    if not baselines:
+        return
+    best = min(baselines, key=lambda m: baselines[m].sum())
+    theirs = bootstrap.r2(baselines[best])
+    r2 = {row["model"]: row.get("r2") for row in table if row["split"] == split}
+    for row in table:
+        if row["split"] == split and row["model"] in OURS and row["status"] == "done":
+            low, high = interval(bootstrap.r2(finished[row["model"]].squared) - theirs)
+            row |= {
+                "best_baseline": best,
+                "ahead": r2[row["model"]] - r2[best],
+                "ahead_low": low,
+                "ahead_high": high,
+            }
+
+
+def write_tables(folder: Path, docs: Path) -> None:
+    """Write accuracy.csv and accuracy.md."""
+    table = pd.DataFrame(
+        [row for name, load in DATASETS.items() for row in rows_of(folder, name, load())]
+    )
+    with writing(docs / "accuracy.csv") as part:
+        table.to_csv(part, index=False, float_format="%.4f")
+    write_text(docs / "accuracy.md", markdown(table))
+    done = (table["status"] == "done").sum()
+    missing = (table["status"] == "not run").sum()
+    print(f"{done} of {done + missing} rows are there; seconds of processor time in their cells:")
+    print((table["cpu_seconds"] * table["seeds"]).groupby(table["data"]).sum().round().to_string())
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table a data set: r2 with its interval, best in bold; then ours against the best."""
+    lines = [
+        "# Accuracy on held-out plots",
+        "",
+        f"Written by `python -m benchmarks.accuracy --table` on {date.today()}; "
+        "[models.md](models.md#accuracy) says how it was made, [accuracy.csv](accuracy.csv) has "
+        "RMSE, MAE, seeds, settings and processor time too. r2 = 1 - SSE/SST of pooled held-out "
+        "predictions, with its 95 % bootstrap interval over blocks; the best of a column in bold. "
+        "*k seeds* where it is not one for trees and three for networks.",
+    ]
+    for name, part in table.groupby("data", sort=False):
+        rows = part.assign(model_=part["model"]).set_index(["model", "split"])
+        shown = [s for s in SPLITS if (part["split"] == s).any()]
+        best = part[part["status"] == "done"].groupby("split")["r2"].max()
+        lines += ["", f"## {name}", "", "| model | " + " | ".join(shown) + " |"]
+        lines += ["|---" * (len(shown) + 1) + "|"]
+        for model in MODELS:
+            cells = [_cell(rows.loc[(model, split)], best.get(split)) for split in shown]
+            lines.append(f"| {model} | " + " | ".join(cells) + " |")
+        lines += _ahead(part)
+    return "\n".join([*lines, ""])
+
+
+def _cell(row: pd.Series, best: float | None) -> str:
+    if row["status"] != "done":
+        return row["status"]
+    r2 = f"**{row['r2']:.3f}**" if row["r2"] == best else f"{row['r2']:.3f}"
+    expected = 1 if row["model_"] in TABULAR else NETWORK_SEEDS
+    note = "" if row["seeds"] == expected else f" *{row['seeds']:.0f} seed*"
+    return f"{r2} [{row['r2_low']:.2f}, {row['r2_high']:.2f}]{note}"
+
+
+def _ahead(part: pd.DataFrame) -> list[str]:
+    """What ours are ahead of the best baseline, a line a model."""
+    said = defaultdict(list)
+    for _, row in part[part["ahead"].notna()].iterrows():
+        said[row["model"]].append(
+            f"{row['split']} {row['ahead']:+.3f} [{row['ahead_low']:+.3f}, "
+            f"{row['ahead_high']:+.3f}] to {row['best_baseline']}"
+        )
+    if not said:
+        return []
+    lines = ["", "r2 ahead of the best baseline of the split, paired:", ""]
+    return lines + [f"- {model}: {'; '.join(parts)}" for model, parts in said.items()]

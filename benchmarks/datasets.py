@@ -1,0 +1,228 @@
+"""The five data sets of `benchmarks.accuracy`: plots, what models see of them, ways to hold out.
+
+Four are read from the folder that SPATIOFORMER_DATA names (docs/results.md says how to fetch
+them); the virtual flora is made from rasters that pip brings. Tables without rasters become chips
+of one pixel whose bands are the covariates.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import rasterio
+from pyproj import Transformer
+from rasterio.transform import rowcol, xy
+
+from spatioformer.evaluation import (
+    DegenerateFolds,
+    LeaveRegionOut,
+    RandomKFold,
+    SpatialBlockKFold,
+    Splitter,
+)
+from spatioformer.geo import virtual_flora
+from spatioformer.geo.chips import ChipStore
+from spatioformer.geo.pip_rasters import Landscape, read_landscape
+
+AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
+WIDE = 7  # chip side of the CNN, whose convolutions take six pixels off
+USUAL = 3  # of all others
+FULL_SCALE = (
+    10000 / 255
+)  # 8-bit imagery as reflectance x 10000, which the published network expects
+FOLDS = 5
+DEV_SEED = 100
+DEV_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Plots with chips, and how they are held out.
+
+    Attributes:
+        wide: chips of WIDE pixels a side, or 1 where there is no imagery.
+        sizes: sides of the two kinds of blocks, in `unit` ("degrees" or "km").
+        tile: side of the tiles that networks stop by and stacks weigh by, degrees.
+        regions: label of each plot, (n,), or None.
+    """
+
+    wide: ChipStore
+    sizes: tuple[float, float]
+    tile: float
+    unit: str = "degrees"
+    regions: np.ndarray | None = None
+
+    @property
+    def store(self) -> ChipStore:
+        """Chips as all models but the CNN see them."""
+        return cropped(self.wide, min(USUAL, self.wide.patch))
+
+    @property
+    def splits(self) -> dict[str, Splitter | None]:
+        """Ways to hold out by name; None: there are no regions."""
+        small, large = (
+            SpatialBlockKFold(FOLDS, size=size, unit=self.unit, seed=0) for size in self.sizes
+        )
+        return {
+            "random": RandomKFold(FOLDS, seed=0),
+            "small-blocks": small,
+            "large-blocks": large,
+            "regions": None if self.regions is None else LeaveRegionOut(),
+        }
+
+    def folds(self, split: str) -> np.ndarray:
+        """Fold of each plot, int (n,)."""
+        splitter = self.splits[split]
+        groups = self.regions if split == "regions" else None
+        with warnings.catch_warnings():  # states and countries are as large as they are
+            warnings.simplefilter("ignore", DegenerateFolds)
+            return splitter.assign(self.wide.coordinates, groups)
+
+    @property
+    def dev(self) -> np.ndarray:
+        """Plots of large blocks drawn until a fifth of all plots is reached, bool (n,).
+
+        They are for tuning and never scored.
+        """
+        block = self.blocks
+        order = np.random.default_rng(DEV_SEED).permutation(block.max() + 1)
+        reached = np.cumsum(np.bincount(block)[order]) >= DEV_SHARE * len(block)
+        return np.isin(block, order[: reached.argmax() + 1])
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """Number of each plot's large block, int (n,): what the bootstrap draws."""
+        splitter = SpatialBlockKFold(FOLDS, size=self.sizes[1], unit=self.unit)
+        return splitter.tiles(self.wide.coordinates)
+
+
+def cropped(store: ChipStore, patch: int) -> ChipStore:
+    """The middle `patch` x `patch` pixels of every chip."""
+    edge = (store.patch - patch) // 2
+    middle = slice(edge, edge + patch)
+    return replace(
+        store,
+        chips=store.chips[:, middle, middle],
+        lon=store.lon[:, middle, middle],
+        lat=store.lat[:, middle, middle],
+    )
+
+
+def flora() -> DataSet:
+    """3,000 plots of the virtual flora of Australia (seed 0), seen by Blue Marble alone."""
+    land = read_landscape(AUSTRALIA)
+    made = virtual_flora.simulate(
+        land.lon, land.lat, land.land, land.temperature, land.precipitation, land.greenness, seed=0
+    )
+    table = virtual_flora.survey(made, seed=0)
+    store = _cut(land, land.rgb * FULL_SCALE, table, ["red", "green", "blue"])
+    east, north = (store.coordinates > np.median(store.coordinates, axis=0)).T
+    quarters = np.char.add(np.where(north, "north", "south"), np.where(east, "east", "west"))
+    return DataSet(store, (1, 4), tile=1.0, regions=quarters)
+
+
+def ausplots() -> DataSet:
+    """458 visits to rangeland plots, voucher richness; Blue Marble and ERA5 climate."""
+    table = pd.read_csv(_folder() / "ausplots" / "sites.csv").rename(
+        columns={"Longitude": "lon", "Latitude": "lat", "Species richness_vouchers": "richness"}
+    )
+    land = read_landscape(AUSTRALIA)
+    bands = np.concatenate(
+        [land.rgb * FULL_SCALE, land.temperature[None], land.precipitation[None]]
+    )
+    names = ["red", "green", "blue", "temperature", "precipitation"]
+    state = table["Site and visit"].str[:2].replace("VC", "NS")  # three plots of Victoria
+    store = _cut(land, bands, table[["lon", "lat", "richness"]], names)
+    return DataSet(store, (1, 4), tile=1.0, regions=state.to_numpy(str))
+
+
+def new_zealand() -> DataSet:
+    """19,120 plots, counts of 52 species; 13 covariates, no raster."""
+    table = pd.read_csv(_folder() / "new_zealand" / "plots.csv.gz")
+    table = table.rename(columns={"richness52": "richness"})
+    names = list(table.loc[:, "age":"vpd"])
+    # Cook Strait: Taranaki's coast lies north of all of the South Island, Wellington's east of it.
+    north = (table["lat"] > -40.45) | ((table["lon"] > 174.5) & (table["lat"] > -41.65))
+    island = np.where(north, "North Island", "South Island")
+    return DataSet(_tabular(table, names), (0.25, 1), tile=1.0, regions=island)
+
+
+def south_america() -> DataSet:
+    """703 sPlotOpen plots; 11 bioclimatic covariates, no raster that covers them."""
+    table = pd.read_csv(_folder() / "south_america" / "plots.csv")
+    table = table.rename(columns={"Species_richness": "richness"})
+    names = list(table.loc[:, "bio_1":"elev"])
+    few = table["Country"].map(table["Country"].value_counts()) < 10
+    country = table["Country"].where(~few, "others").to_numpy(str)
+    return DataSet(_tabular(table, names), (1, 4), tile=2.0, regions=country)
+
+
+def mongon() -> DataSet:
+    """100 plots on a mountain in Peru; terrain and NDVI at 30 m."""
+    table = pd.read_csv(_folder() / "mongon" / "mongon_plots.csv")
+    with rasterio.open(_folder() / "mongon" / "ep.tif") as raster:
+        bands, names = raster.read(), list(raster.descriptions)
+        rows, cols = rowcol(raster.transform, table["x"], table["y"])
+        centres = np.meshgrid(np.arange(raster.width), np.arange(raster.height))
+        east, north = xy(raster.transform, *(index.ravel() for index in centres[::-1]))
+        degrees = Transformer.from_crs(raster.crs, "EPSG:4326", always_xy=True)
+        shape = bands.shape[1:]
+        lon, lat = (np.reshape(v, shape) for v in degrees.transform(east, north))
+        table["lon"], table["lat"] = degrees.transform(table["x"], table["y"])
+    store = _chips(bands, lon, lat, np.asarray(rows), np.asarray(cols), table, names)
+    return DataSet(store, (0.25, 0.5), tile=0.0025, unit="km")
+
+
+DATASETS: dict[str, Callable[[], DataSet]] = {
+    "flora": flora,
+    "ausplots": ausplots,
+    "new-zealand": new_zealand,
+    "south-america": south_america,
+    "mongon": mongon,
+}
+
+
+def _folder() -> Path:
+    folder = Path(os.environ.get("SPATIOFORMER_DATA", "data"))
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is no folder; let SPATIOFORMER_DATA name that of the plots")
+    return folder
+
+
+def _cut(land: Landscape, bands: np.ndarray, table: pd.DataFrame, names: list[str]) -> ChipStore:
+    """Chips of bands (band, y, x) on Blue Marble's grid around each plot."""
+    step = land.lon[0, 1] - land.lon[0, 0]
+    cols = np.rint((table["lon"] - land.lon[0, 0]) / step).to_numpy(int)
+    rows = np.rint((land.lat[0, 0] - table["lat"]) / step).to_numpy(int)
+    return _chips(bands, land.lon, land.lat, rows, cols, table, names)
+
+
+def _chips(
+    bands: np.ndarray,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    table: pd.DataFrame,
+    names: list[str],
+) -> ChipStore:
+    """WIDE x WIDE pixels around (rows, cols) of bands (band, y, x) and of lon, lat (y, x)."""
+    steps = np.arange(WIDE) - WIDE // 2
+    rows, cols = rows[:, None, None] + steps[:, None], cols[:, None, None] + steps
+    height, width = lon.shape
+    if min(rows.min(), cols.min()) < 0 or rows.max() >= height or cols.max() >= width:
+        raise SystemExit(f"a plot lies within {WIDE // 2} pixels of the raster's edge")
+    chips = np.moveaxis(bands[:, rows, cols], 0, -1).astype(np.float32)  # (n, P, P, band)
+    assert np.isfinite(chips).all()
+    return ChipStore(chips, lon[rows, cols], lat[rows, cols], table, names)
+
+
+def _tabular(table: pd.DataFrame, names: list[str]) -> ChipStore:
+    """A store of one-pixel chips whose bands are columns of the table."""
+    chips = table[names].to_numpy(np.float32)[:, None, None]
+    lon, lat = (table[name].to_numpy(float)[:, None, None] for name in ("lon", "lat"))
+    return ChipStore(chips, lon, lat, table[["lon", "lat", "richness"]], names)
