@@ -1,32 +1,40 @@
 """The dense network: a pixel's value is its own, whatever tile it is computed in."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import landscape
 from spatioformer import tiles
 from spatioformer.bundle import Bundle, load
 from spatioformer.errors import ModelError
+from spatioformer.geo.chips import open_chips
 from spatioformer.nn import DenseSpatioformer, Ensemble
 from spatioformer.nn.dense import shares
 from spatioformer.nn.neighbourhood import KeyDropout, NeighbourhoodAttention, NeighbourhoodBlock
 from spatioformer.nn.transformer import Block, BlockConfig
 from spatioformer.scaling import Covariates, Scaling
 from spatioformer.train import Recipe, Samples, fit
+from tiny_run import spatioformer, write_config
 
 BANDS = 3
 ROWS, COLS = 23, 29
 LOCATION = {"name": "sphere", "wavelengths": [30.0, 5.0, 1.0]}
+EDGES = [[-2.0, -1.0, 0.0, 1.5], [-1.0, 0.0, 1.0, 2.0], [-1.0, -0.5, 0.5, 1.0]]
 
 
 def network(seed: int = 0, **arguments) -> DenseSpatioformer:
     """Random weights everywhere, float64: nothing may hide behind a zero."""
     small = {"patch": 7, "bands": BANDS, "width": 10, "heads": 5, "layers": 2, "mlp_hidden": 11}
     torch.manual_seed(seed)
-    model = DenseSpatioformer(**small | {"head_hidden": 7, "location": LOCATION} | arguments)
+    model = DenseSpatioformer(
+        **small | {"head_hidden": 7, "edges": EDGES, "location": LOCATION} | arguments
+    )
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     return model.double().eval()
@@ -336,3 +344,34 @@ def test_it_learns_what_only_neighbours_tell():
     recipe = Recipe(learning_rate=1e-2, epochs=25, batch=32, patience=25)
     history = fit(model, samples[:300], samples[300:], recipe)
     assert history.best_rmse < 0.35 * float(target[300:].std())
+
+
+def test_a_run_with_the_dense_network(tmp_path):
+    """Trained, scored and mapped; the map has values where a chip would meet the raster's edge."""
+    config = landscape.write(tmp_path)
+    config = write_config(
+        tmp_path,
+        ("model.network", "dense"),
+        ("evaluate.models", ["spatioformer", "spatioformer-dense"]),
+    )
+    assert spatioformer("run", config, "--quiet").code == 0
+    model = load(tmp_path / "run" / "model")
+    assert isinstance(model.network, DenseSpatioformer)
+    with rasterio.open(tmp_path / "run" / "map.tif") as source:
+        found = source.read(1)
+    store = open_chips(tmp_path / "run" / "chips")
+    rows, cols = store.table["row"], store.table["col"]
+    expected = np.maximum(model.predict(store.chips, store.lon, store.lat), 0)
+    np.testing.assert_allclose(found[rows, cols], expected, rtol=1e-4)
+    scores = pd.read_csv(tmp_path / "run" / "scores.csv").set_index(["model", "split"])["r2"]
+    assert scores["spatioformer", "random"] == scores["spatioformer-dense", "random"]
+
+
+def test_bands_as_tokens_belong_to_the_chip_network(tmp_path):
+    landscape.write(tmp_path)
+    config = write_config(
+        tmp_path, ("model.network", "dense"), ("model.patch", 1), ("model.tokens", "bands")
+    )
+    ended = spatioformer("run", config, "--quiet")
+    assert ended.code == 2
+    assert "tokens: bands are of the chip network, and network is dense" in ended.err

@@ -201,13 +201,14 @@ class NetworkModel:
             shape |= model.model_dump(include=SIZES)
             shape |= {
                 "covariates": len(model.covariates),
+                "edges": inputs.edges,
                 "location": inputs.location(model) if located else None,
                 "location_dropout": model.location_dropout,
                 "location_jitter": model.location_jitter,
             }
             if self.name == "spatioformer-dense" or model.network == "dense":
                 return DenseSpatioformer(**shape)
-            return Spatioformer(**shape, tokens=model.tokens, edges=inputs.edges)
+            return Spatioformer(**shape, tokens=model.tokens)
 
     def _recipe(self, seed: int) -> Recipe:
         section = self.config.train

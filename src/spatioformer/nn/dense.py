@@ -21,6 +21,7 @@ from spatioformer.nn.chip_spatioformer import ScalarTokens
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
+from spatioformer.nn.piecewise import PiecewiseLinear
 from spatioformer.nn.spatioformer import check_chips, check_patch
 
 
@@ -45,6 +46,7 @@ class DenseSpatioformer(nn.Module):
         mlp_hidden: hidden width of each block's MLP.
         head_hidden: hidden width of the head.
         dropout: rate in the head; and share of the neighbours that attention overlooks.
+        edges: (bands, E) of `PiecewiseLinear` for the bands, or None: they stay as they are.
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
@@ -68,6 +70,7 @@ class DenseSpatioformer(nn.Module):
         mlp_hidden: int = 64,
         head_hidden: int = 64,
         dropout: float = 0.1,
+        edges: list[list[float]] | None = None,
         location: dict[str, Any] | None = None,
         location_dropout: float = 0.0,
         location_jitter: float = 0.0,
@@ -83,6 +86,7 @@ class DenseSpatioformer(nn.Module):
             "mlp_hidden": mlp_hidden,
             "head_hidden": head_hidden,
             "dropout": dropout,
+            "edges": edges,
             "location": location,
             "location_dropout": location_dropout,
             "location_jitter": location_jitter,
@@ -94,7 +98,8 @@ class DenseSpatioformer(nn.Module):
                 "divides the width"
             )
         self.halo = patch // 2
-        self.embedding = nn.Linear(bands, width)
+        self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
+        self.embedding = nn.Linear(bands if edges is None else self.encoding.features, width)
         self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
         self.location = None
         if location is not None:
@@ -150,7 +155,7 @@ class DenseSpatioformer(nn.Module):
         if valid is not None:  # attention gives them no weight, but no weight times NaN is NaN
             tile = tile.where(valid[:, None], 0)
             lon, lat = lon.where(valid, 0), lat.where(valid, 0)
-        x = self.embedding(tile.movedim(1, -1))  # (B, bands, Y, X) -> (B, Y, X, D)
+        x = self.embedding(self.encoding(tile.movedim(1, -1)))  # (B, bands, Y, X) -> (B, Y, X, D)
         if self.location is not None:
             place = self._place(lon, lat)
             x = self.token_film(x, place)
