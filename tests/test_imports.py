@@ -16,7 +16,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"cli_text", "cli_vision"},
-    {"text", "vision", "demo", "survey", "summary"},
+    {"text", "vision", "demo", "drivers", "survey", "summary"},
     {"run"},
     {"stages"},
     {"report", "evaluate"},

@@ -214,6 +214,34 @@ def survey(
     )
 
 
+@command(app, "drivers")
+def drivers_(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    model: Annotated[
+        str, typer.Option(help="Whose permutation importance: a name of `evaluate.models`.")
+    ] = "spatioformer",
+    quiet: Quiet = False,
+) -> None:
+    """What drives the predictions: bands, place, pixels of the chip; also in the report."""
+    from spatioformer.config import MODELS
+    from spatioformer.config_file import load_config
+    from spatioformer.drivers import drivers
+    from spatioformer.progress import Console
+    from spatioformer.report import write_report
+
+    if model not in MODELS:
+        raise ConfigError(f"--model {model} is not known; choose one of {', '.join(MODELS)}")
+    console = Console(quiet)
+    found = drivers(folder, model=model, console=console)
+    if (folder / "report.html").exists():
+        write_report(folder, load_config(folder / "config.resolved.yaml"))
+    first = found["importance"][0]
+    console.say(
+        f"{folder / 'drivers.json'}: {first['group']} matters most; without it the held-out RMSE "
+        f"rises by {first['rise']:.2f} species"
+    )
+
+
 @command(app)
 def demo(
     plots: Annotated[

@@ -193,6 +193,59 @@ def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold
     return figure
 
 
+@styled
+def draw_importance(groups: Sequence[str], rise: Sequence[float], sd: Sequence[float]) -> Figure:
+    """Rise of the RMSE when a group is shuffled, with its spread over folds; the first on top."""
+    figure = Figure(figsize=(5.2, 1.0 + 0.28 * len(groups)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(groups, rise, xerr=sd, color=ACCENT, height=0.6, error_kw={"ecolor": MUTED})
+    axes.axvline(0, color=INK, linewidth=0.7)
+    axes.invert_yaxis()
+    axes.set(xlabel="rise of the held-out RMSE, species")
+    return figure
+
+
+@styled
+def draw_sensitivity(km: Sequence[float], change: Sequence[float]) -> Figure:
+    """Mean absolute change of the prediction against the distance its place is moved."""
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(km, change, "o-", color=ACCENT, linewidth=1.8, markersize=5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="place moved by, km", ylabel="change, species")
+    return figure
+
+
+@styled
+def draw_dependence(curves: dict[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Mean prediction against each band's value (values, predictions), on one scale of species."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(2.2 * columns, 1.8 * rows), layout="constrained")
+    every = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, (band, (values, predicted)) in zip(every, curves.items(), strict=False):
+        axes.plot(values, predicted, color=ACCENT, linewidth=1.6)
+        axes.set(xlabel=band)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+    for axes in every[len(curves) :]:
+        axes.set_visible(False)
+    figure.supylabel("predicted, species", fontsize=9)
+    return figure
+
+
+@styled
+def draw_attention(shares: Array) -> Figure:
+    """Share of attention on each pixel of a chip [y, x], in per cent."""
+    figure = Figure(figsize=(2.6, 2.8), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(100 * shares, cmap="cividis", vmin=0)
+    axes.set(xticks=[], yticks=[])
+    figure.colorbar(image, ax=axes, orientation="horizontal", label="attention, %", shrink=0.8)
+    return figure
+
+
 def _density_colours() -> ListedColormap:
     """Pale for one plot, dark for many; the palest end would vanish on white."""
     return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.22, 1, 200)))

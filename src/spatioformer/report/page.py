@@ -13,6 +13,7 @@ from spatioformer.config import RunConfig, SplitSection
 from spatioformer.files import write_text, writing
 from spatioformer.progress import SILENT, Console
 from spatioformer.report import facts, findings, pictures
+from spatioformer.report.drivers import drivers
 from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
@@ -48,6 +49,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "scores": _scores,
         "agreement": _agreement,
         "trust": trust,
+        "drivers": drivers,
         "truth": _truth,
         "data": _data,
         "training": _training,

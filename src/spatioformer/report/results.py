@@ -134,6 +134,12 @@ class Results:
         return Uncertainty.load(folder) if Uncertainty.is_in(folder) else None
 
     @cached_property
+    def drivers(self) -> dict[str, Any] | None:
+        """What `spatioformer drivers` found, if it was asked."""
+        path = self.folder / "drivers.json"
+        return read_json(path) if path.exists() else None
+
+    @cached_property
     def intervals(self) -> pd.DataFrame:
         """The plots behind `uncertainty`, a row each, with their cross-fitted intervals."""
         return pd.read_parquet(self.folder / "evaluation" / "intervals.parquet")
