@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 PATIENCE = timedelta(hours=12)  # the others wait while the leader prepares imagery
-TRAIN, STOP = 1, 0
 
 
 def launched() -> bool:
@@ -30,59 +29,44 @@ def leads() -> bool:
 
 @contextmanager
 def group() -> Iterator[None]:
-    """Processes meet at the start of the block; the leader dismisses the others at its end."""
+    """Processes meet at the start of the block; the leader dismisses the others at its end.
+
+    When the block fails, torchrun ends the processes that still wait.
+    """
     if not launched():
         yield
         return
+    import torch
     import torch.distributed as dist
 
-    if not dist.is_initialized():
-        dist.init_process_group(backend(), timeout=PATIENCE)
-    try:
-        yield
-    finally:
-        if leads():
-            _tell(STOP)
-        dist.destroy_process_group()
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    yield
+    if leads():
+        _tell(None)
+    dist.destroy_process_group()
 
 
-def backend() -> str:
-    import torch
-
-    return "nccl" if torch.cuda.is_available() else "gloo"
-
-
-def call_to_train() -> None:
+def call_to_train(checkpoint: str) -> None:
     """The leader starts a training, in which the others join."""
     if _together():
-        _tell(TRAIN)
+        _tell(checkpoint)
 
 
-def called() -> Iterator[None]:
-    """One item for each training that the leader starts, until it dismisses this process."""
-    while _heard() == TRAIN:
-        yield
+def called() -> Iterator[str]:
+    """The checkpoint of each training that the leader starts, until it dismisses this process."""
+    while (checkpoint := _tell(None)) is not None:
+        yield checkpoint
 
 
-def _tell(word: int) -> None:
+def _tell(word: str | None) -> str | None:
+    """What the leader says, heard by all; the others' own `word` does not matter."""
     import torch
     import torch.distributed as dist
 
-    dist.broadcast(torch.tensor(word, device=_meeting_place()), src=0)
-
-
-def _heard() -> int:
-    import torch
-    import torch.distributed as dist
-
-    word = torch.zeros((), dtype=torch.int64, device=_meeting_place())
-    dist.broadcast(word, src=0)
-    return int(word)
-
-
-def _meeting_place() -> "torch.device":
-    """Where tensors must lie for the backend to carry them."""
-    return own_device("cuda" if backend() == "nccl" else "cpu")
+    words = [word]
+    dist.broadcast_object_list(words, src=0, device=torch.device("cpu"))
+    return words[0]
 
 
 def _together() -> bool:
@@ -144,6 +128,6 @@ def summed(value: "torch.Tensor") -> float:
     if _together():
         import torch.distributed as dist
 
-        value = value.to(_meeting_place(), copy=True)
+        value = value.clone()
         dist.all_reduce(value)
     return float(value)

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spatioformer import __version__
+from spatioformer import __version__, distributed
 from spatioformer.config import PATH_KEYS, RunConfig
 from spatioformer.config_file import load_config, to_yaml
 from spatioformer.errors import ConfigError
@@ -29,7 +29,7 @@ from spatioformer.files import (
     write_text,
 )
 from spatioformer.progress import Console
-from spatioformer.stages import STAGES
+from spatioformer.stages import STAGES, join_training
 
 # Code that says how to run, not what to compute; a change there makes no result old.
 NOT_CODE = {
@@ -91,6 +91,15 @@ class Run:
         return self._execute([n for n in STAGES if n in _needed(name)], (name,) if force else ())
 
     def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
+        with distributed.group():
+            if distributed.leads():
+                self._lead(names, force)
+            else:  # started by torchrun: computes its share of each batch, writes nothing
+                for checkpoint in distributed.called():
+                    join_training(self, Path(checkpoint))
+        return self.folder
+
+    def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
         self._fingerprints.clear()  # inputs may have changed since the last call
         write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
         self._write_provenance()  # the report reads it
@@ -103,7 +112,6 @@ class Run:
                 continue
             self._run_stage(name)
             redone.add(name)
-        return self.folder
 
     def _run_stage(self, name: str) -> None:
         stage = STAGES[name]

@@ -160,20 +160,11 @@ def chips(run: "Run") -> str:
 
 def train(run: "Run") -> str:
     """chips/ -> model/ and training.csv."""
-    from spatioformer.geo.chips import open_chips
-    from spatioformer.models import NetworkModel
+    from spatioformer import distributed
 
-    store = open_chips(run.folder / "chips")
-    model = NetworkModel("spatioformer", run.config, run.config.seed)
     checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
-    history = model.fit(
-        store,
-        _all_rows(store),
-        checkpoint=checkpoint,
-        resume=run.resume,
-        log=run.folder / "training.csv",
-        console=run.console,
-    )
+    distributed.call_to_train(str(checkpoint))
+    model, store, history = join_training(run, checkpoint)
     model.bundle.facts = _facts(run, model, store, history)
     model.bundle.save(run.folder / "model")
     for old in checkpoint.parent.glob("train-*.checkpoint"):
@@ -182,6 +173,28 @@ def train(run: "Run") -> str:
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species"
     )
+
+
+def join_training(run: "Run", checkpoint: Path) -> tuple:
+    """Train on all plots; of the processes that do so together the first one writes files.
+
+    Returns:
+        The trained model, the chips and the first member's history.
+    """
+    from spatioformer.geo.chips import open_chips
+    from spatioformer.models import NetworkModel
+
+    store = open_chips(run.folder / "chips")
+    model = NetworkModel("spatioformer", run.config, run.config.seed)
+    history = model.fit(
+        store,
+        _all_rows(store),
+        checkpoint=checkpoint,
+        resume=run.resume,
+        log=run.folder / "training.csv",
+        console=run.console,
+    )
+    return model, store, history
 
 
 def _all_rows(store):
