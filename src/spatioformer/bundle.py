@@ -25,6 +25,7 @@ from spatioformer.nn import (
     PaperCNN,
     PaperSpatioformer,
     Spatioformer,
+    fast,
 )
 from spatioformer.scaling import Covariates, Scaling
 from spatioformer.tiles import PixelTile
@@ -258,7 +259,7 @@ class Bundle:
         members: list[nn.Module],
         chips: torch.Tensor,
         *others: torch.Tensor,
-        call: Callable[..., torch.Tensor] = nn.Module.__call__,
+        call: Callable[..., torch.Tensor] = fast.forward,
     ) -> torch.Tensor:
         """Mean species of the members, each called with standardised bands and the others."""
         if self.scaling is None:

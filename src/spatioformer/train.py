@@ -27,6 +27,7 @@ from spatioformer.checkpoint import restoring, save_checkpoint
 from spatioformer.errors import ModelError
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.files import write_text
+from spatioformer.nn import fast
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.progress import SILENT, Console
 
@@ -315,7 +316,7 @@ def _epoch(
         if turns is not None:
             part = turned(part, turns[distributed.share(rows)])
         with _autocast(recipe, part):
-            output = network(*part.inputs).float()
+            output = fast.forward(network, *part.inputs).float()
         state.optimiser.zero_grad(set_to_none=True)
         _reduced(loss, loss(output, part.target), len(rows)).backward()
         distributed.average_gradients(loss)
@@ -371,7 +372,7 @@ def _rmse(network: nn.Module, loss: Loss, samples: Samples, batch: int = 256) ->
     with torch.inference_mode():
         for i in range(0, len(samples), batch):
             part = samples[i : i + batch]
-            error = loss.link.species(network(*part.inputs)) - part.target
+            error = loss.link.species(fast.forward(network, *part.inputs)) - part.target
             total += float(error.double().square().sum())
     return math.sqrt(total / len(samples))
 

@@ -55,18 +55,19 @@ def _kernels() -> _Kernels | None:
 
 
 def forward(
-    network: nn.Module,
-    chips: Float[Tensor, "B P P bands"],
-    lon: Float[Tensor, "B P P"],
-    lat: Float[Tensor, "B P P"],
+    network: nn.Module, chips: Float[Tensor, "B P P bands"], *others: Tensor
 ) -> Float[Tensor, "B"]:
-    """`network(chips, lon, lat)`, by the kernels where they apply.
+    """`network(chips, *others)`, by the kernels where they apply.
+
+    Args:
+        others: what else the network takes: lon and lat (B, P, P), of some networks covariates.
 
     Raises:
         ModelError: the chips are not P x P pixels of `bands` bands.
     """
     if not len(chips) or not applies(network, chips):
-        return network(chips, lon, lat)
+        return network(chips, *others)
+    lon, lat = others
     check_chips(chips, network.config["patch"], network.config["bands"])
     x = _pack(_tokens(network, chips, lon, lat))
     for block in network.transformer.blocks:
@@ -77,8 +78,10 @@ def forward(
 def applies(network: nn.Module, chips: Tensor) -> bool:
     """Whether `forward` uses the kernels: a PaperSpatioformer in float32 on a CPU, its width a
     multiple of LANES, one state of dropout throughout, and numba installed."""
+    if not isinstance(network, PaperSpatioformer) or torch.is_autocast_enabled("cpu"):
+        return False
     kernels = _kernels()
-    if kernels is None or not isinstance(network, PaperSpatioformer):
+    if kernels is None:
         return False
     places = {
         (module.p, module.active)
