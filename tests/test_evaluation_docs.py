@@ -25,7 +25,7 @@ def test_examples_run_as_one_session():
 
 def test_pictures_exist_and_are_small():
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", PAGE.read_text(encoding="utf-8"))
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     for picture in pictures:
         assert 10_000 < (PAGE.parent / picture).stat().st_size < 200_000
 
