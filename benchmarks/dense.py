@@ -8,6 +8,7 @@ Plain build: torch.nn.TransformerEncoder, eval(), inference_mode, batch 2,048, c
 """
 
 import argparse
+import io
 import statistics
 import time
 from collections.abc import Callable
@@ -161,6 +162,7 @@ def picture(path: Path, patch: int = 9, seed: int = 0) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     landscape = read_landscape(AUSTRALIA)
     flora = make_flora(landscape, seed)
@@ -189,9 +191,11 @@ def picture(path: Path, patch: int = 9, seed: int = 0) -> None:
         axes.set_title(title, fontsize=10)
         axes.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
     figure.colorbar(shown, ax=[truth, map_], label="species in one plot", shrink=0.8)
-    with writing(path) as part:
-        figure.savefig(part, dpi=90)
+    raw = io.BytesIO()
+    figure.savefig(raw, dpi=90)
     plt.close(figure)
+    with writing(path) as part:  # 128 colours: half the size
+        Image.open(raw).convert("RGB").quantize(128).save(part, optimize=True)
 
 
 def cone(axes, network: DenseSpatioformer) -> None:
@@ -211,7 +215,7 @@ def cone(axes, network: DenseSpatioformer) -> None:
         )
         level += 2.0
     axes.add_patch(Rectangle((-0.5, level - 2), 1, 1, facecolor="#d95f02", edgecolor="white"))
-    axes.set(xlim=(-8.5, 5), ylim=(-0.5, level), title="The way to one pixel's value")
+    axes.set(xlim=(-8.5, 5), ylim=(-0.5, level), title="One row of what a pixel sees")
     axes.title.set_fontsize(10)
     axes.axis("off")
 
