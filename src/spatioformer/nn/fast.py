@@ -11,8 +11,8 @@ What makes it fast: the MLP's hidden layer and the attention weights never leave
 registers and first cache; the backward pass computes them again; the head's two linear layers,
 with no activation between, are one vector.
 
-A chip's result depends neither on the other chips of its batch nor on the number of threads;
-gradients are summed in shares of a fixed size, in order.
+The kernels' results depend on the number of threads in no bit: packs are shared out in parts of a
+fixed size, each with a key of its own for dropout, and gradients are summed in the parts' order.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -32,7 +32,7 @@ from spatioformer.nn.dropout import LEVELS
 from spatioformer.nn.spatioformer import PaperSpatioformer, check_chips
 from spatioformer.nn.transformer import Block
 
-SHARE = 8  # packs that one thread takes at a time
+PART = 8  # packs that one thread takes at a time
 
 
 class _Kernels(NamedTuple):
@@ -135,7 +135,7 @@ def _attention_half(block: Block, x: Tensor) -> Tensor:
         norm.bias,
         norm.eps,
         attention.heads,
-        *_dropout(block),
+        *_dropout(block, len(x)),
     )
 
 
@@ -151,55 +151,56 @@ def _mlp_half(block: Block, x: Tensor) -> Tensor:
         norm.weight,
         norm.bias,
         norm.eps,
-        *_dropout(block),
+        *_dropout(block, len(x)),
     )
 
 
-def _dropout(block: Block) -> tuple[int, Tensor]:
-    """How many of 65536 are dropped, and the key (2,) that says which, from torch's generator."""
+def _dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
+    """How many of 65536 are dropped, and a key a part that says which, from torch's generator."""
+    parts = -(-packs // PART)
     if not block.dropout.active:
-        return 0, torch.zeros(2, dtype=torch.int32)
-    key = torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32)
-    return round(block.dropout.p * LEVELS), key
+        return 0, torch.zeros(parts, 2, dtype=torch.int32)
+    keys = torch.randint(-(2**31), 2**31, (parts, 2), dtype=torch.int32)
+    return round(block.dropout.p * LEVELS), keys
 
 
 class _AttentionHalf(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, qkv, qkv_bias, out, out_bias, gain, shift, eps, heads, dropped, key):
+    def forward(ctx, x, qkv, qkv_bias, out, out_bias, gain, shift, eps, heads, dropped, keys):
         kernel, _ = _kernels().attention.kernels(x.shape[2] // heads)
         mixed, total, result = (torch.empty_like(x) for _ in range(3))
         weights = [_flat(tensor) for tensor in (qkv, qkv_bias, out, out_bias, gain, shift)]
-        tokens, bits = x.shape[1], key.numpy().view("uint32")
+        tokens, bits = x.shape[1], keys.numpy().view("uint32")
 
-        def run(part: slice) -> None:
+        def run(i: int, part: slice) -> None:
             kernel(
                 _flat(x[part]),
                 tokens,
                 *weights,
                 eps,
                 dropped,
-                _key_of(bits, part),
+                bits[i],
                 *(_flat(array[part]) for array in (mixed, total, result)),
             )
 
         _share(run, len(x))
-        ctx.save_for_backward(x, mixed, total, qkv, qkv_bias, out, gain, key)
+        ctx.save_for_backward(x, mixed, total, qkv, qkv_bias, out, gain, keys)
         ctx.constants = eps, heads, dropped
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        x, mixed, total, qkv, qkv_bias, out, gain, key = ctx.saved_tensors
+        x, mixed, total, qkv, qkv_bias, out, gain, keys = ctx.saved_tensors
         eps, heads, dropped = ctx.constants
         _, kernel = _kernels().attention.kernels(x.shape[2] // heads)
         width, lanes = x.shape[2:]
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
         weights = [_flat(tensor) for tensor in (qkv, qkv_bias, qkv.T, out.T, gain)]
-        tokens, bits = x.shape[1], key.numpy().view("uint32")
+        tokens, bits = x.shape[1], keys.numpy().view("uint32")
         shapes = [(3 * width, width), (3 * width, lanes), (width, width), *[(width, lanes)] * 3]
 
-        def run(part: slice) -> list[Tensor]:
+        def run(i: int, part: slice) -> list[Tensor]:
             sums = [x.new_zeros(shape) for shape in shapes]
             kernel(
                 *(_flat(array[part]) for array in (gradient, x, mixed, total)),
@@ -207,7 +208,7 @@ class _AttentionHalf(torch.autograd.Function):
                 *weights,
                 eps,
                 dropped,
-                _key_of(bits, part),
+                bits[i],
                 _flat(x_gradient[part]),
                 *map(_flat, sums),
             )
@@ -219,48 +220,48 @@ class _AttentionHalf(torch.autograd.Function):
 
 class _MLPHalf(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, up, up_bias, down, down_bias, gain, shift, eps, dropped, key):
+    def forward(ctx, x, up, up_bias, down, down_bias, gain, shift, eps, dropped, keys):
         kernel = _kernels().mlp.forward
         total, result = torch.empty_like(x), torch.empty_like(x)
         weights = [_flat(tensor) for tensor in (up, up_bias, down, down_bias, gain, shift)]
-        bits = key.numpy().view("uint32")
+        bits = keys.numpy().view("uint32")
 
-        def run(part: slice) -> None:
+        def run(i: int, part: slice) -> None:
             kernel(
                 _flat(x[part]),
                 *weights,
                 eps,
                 dropped,
-                _key_of(bits, part),
+                bits[i],
                 _flat(total[part]),
                 _flat(result[part]),
             )
 
         _share(run, len(x))
-        ctx.save_for_backward(x, total, up, up_bias, down, gain, key)
+        ctx.save_for_backward(x, total, up, up_bias, down, gain, keys)
         ctx.constants = eps, dropped
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        x, total, up, up_bias, down, gain, key = ctx.saved_tensors
+        x, total, up, up_bias, down, gain, keys = ctx.saved_tensors
         eps, dropped = ctx.constants
         kernel = _kernels().mlp.backward
         (width, lanes), hidden = x.shape[2:], len(up)
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
         weights = [_flat(tensor) for tensor in (up, up_bias, down, gain)]
-        bits = key.numpy().view("uint32")
+        bits = keys.numpy().view("uint32")
         shapes = [(hidden, width), (hidden, lanes), (hidden, width), *[(width, lanes)] * 3]
 
-        def run(part: slice) -> list[Tensor]:
+        def run(i: int, part: slice) -> list[Tensor]:
             sums = [x.new_zeros(shape) for shape in shapes]
             kernel(
                 *(_flat(array[part]) for array in (gradient, x, total)),
                 *weights,
                 eps,
                 dropped,
-                _key_of(bits, part),
+                bits[i],
                 _flat(x_gradient[part]),
                 *map(_flat, sums),
             )
@@ -275,23 +276,16 @@ def _flat(tensor: Tensor):
     return tensor.detach().contiguous().view(-1).numpy()
 
 
-def _key_of(bits, part: slice):
-    """The key of a share of the packs: kernels count from 0 in each."""
-    key = bits.copy()
-    key[0] ^= part.start * 0x9E3779B1 & 0xFFFFFFFF
-    return key
-
-
-def _share(run: Callable[[slice], object], packs: int) -> list:
-    """run(part) for parts of SHARE packs, on as many threads as torch may use; results in order."""
-    parts = [slice(i, i + SHARE) for i in range(0, packs, SHARE)]
+def _share(run: Callable[[int, slice], object], packs: int) -> list:
+    """run(i, part) for parts of PART packs, on as many threads as torch may use; in order."""
+    parts = [slice(start, start + PART) for start in range(0, packs, PART)]
     threads = min(torch.get_num_threads(), len(parts))
     if threads == 1:
-        return [run(part) for part in parts]
+        return [run(i, part) for i, part in enumerate(parts)]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, parts))
+        return list(pool.map(run, range(len(parts)), parts))
 
 
-def _summed(shares: list[list[Tensor]]) -> list[Tensor]:
-    """Sums over the shares, in their order."""
-    return [torch.stack(those).sum(0) for those in zip(*shares, strict=True)]
+def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
+    """Sums over the parts, in their order."""
+    return [sum(those[1:], start=those[0]) for those in zip(*parts, strict=True)]
