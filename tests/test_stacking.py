@@ -7,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from spatioformer import bundle
+from spatioformer.baselines import TABULAR, random_forest
+from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.geo.chips import ChipStore
+from spatioformer.models import STACKED, make
 from spatioformer.stacking import StackedModel, convex_weights
 
 
@@ -111,3 +115,41 @@ def test_plots_in_two_tiles_make_two_folds():
     stack.fit(store(), np.arange(60))
     assert sum(what == "fit" for what, _ in seen) == 3
     np.testing.assert_allclose(stack.weights, [1.0])
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(
+        name="x", out="x", plots={"path": "x"}, imagery={"layers": [{"path": "x", "name": "x"}]},
+        model={"patch": 1, "width": 8, "heads": 2, "layers": 1},
+        train={"epochs": 2, "validation_tile": 0.5},
+    )  # fmt: skip
+
+
+def test_a_run_knows_the_stack_by_name(config, monkeypatch):
+    small = lambda seed: random_forest(seed).set_params(n_estimators=10)  # noqa: E731
+    monkeypatch.setitem(TABULAR, "random-forest", small)
+    plots, rows, test = store(), np.arange(45), np.arange(45, 60)
+    stack = make("spatioformer-stacked", config, 3)
+    stack.fit(plots, rows)
+    assert stack.weights.sum() == pytest.approx(1)
+    alone = []
+    for name in STACKED:
+        member = make(name, config, 3)
+        member.fit(plots, rows)
+        alone.append(member.predict(plots, test))
+    expected = np.column_stack(alone).astype(float) @ stack.weights
+    np.testing.assert_allclose(stack.predict(plots, test), expected, rtol=1e-6)
+
+
+def test_factoformer_trains_and_comes_back_from_its_bundle(config, tmp_path):
+    plots, rows, test = store(), np.arange(45), np.arange(45, 60)
+    members = config.model_copy(update={"model": config.model.model_copy(update={"members": 3})})
+    model = make("factoformer", members, 0)
+    model.fit(plots, rows)
+    predicted = model.predict(plots, test)
+    again = bundle.load(model.bundle.save(tmp_path / "model"))
+    assert type(again.network).__name__ == "FactoFormer"
+    chips = (plots.chips[test], plots.lon[test], plots.lat[test])
+    np.testing.assert_array_equal(again.predict(*chips), predicted)
+    assert np.isfinite(predicted).all()
