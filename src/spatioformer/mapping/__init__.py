@@ -26,6 +26,7 @@ from spatioformer.mapping.options import Output, Resources
 from spatioformer.mapping.plan import make_plan
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.source import Source
+from spatioformer.mapping.stac import write_catalogue
 from spatioformer.progress import SILENT, Console
 
 __all__ = ["Output", "Resources", "map_raster"]
@@ -205,10 +206,16 @@ class _Job:
         if not isinstance(self.model, Bundle):
             facts["MODEL_ID"] = hash_file(Path(self.model) / "model.safetensors")[:16]
         predictor = self.predictor
-        return raster.assemble(
+        totals = raster.assemble(
             self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,
             facts, _method(predictor), console,
         )  # fmt: skip
+        if self.output.stac:
+            files = raster.files_of(self.out, predictor.layers, self.output)
+            write_catalogue(
+                self.out, files, predictor.bundle, identity(self.model)[:16], self.output.year
+            )
+        return totals
 
     def tidy(self) -> None:
         """A run that failed before its first tile leaves nothing behind."""

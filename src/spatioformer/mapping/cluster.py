@@ -4,6 +4,7 @@ Each worker opens the model and the raster once, by paths that all machines must
 worker dies is computed by another; its record is the one that `engine.py` would have made.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -98,7 +99,7 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
         ) from error
     with closing(client):
         jobs = as_completed([], with_results=True)
-        numbers, limit, counted = {}, 0, -REFRESH
+        numbers, limit, counted = {}, 0, -math.inf
         try:
             for number, window in windows:
                 if time.monotonic() - counted > REFRESH:  # workers come and go
