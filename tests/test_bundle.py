@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import spatioformer
-from spatioformer.bundle import Bundle, Scaling, load
+from spatioformer.bundle import Bundle, OutsideExtent, Scaling, load
 from spatioformer.errors import ModelError
 from spatioformer.nn import PaperCNN, PaperSpatioformer
 
@@ -164,3 +164,33 @@ def test_the_model_card_says_what_matters(tmp_path):
     text = (one.save(tmp_path / "model") / "README.md").read_text()
     for words in ("red, green, blue", "plots of 400 m2", "virtual flora", "3 x 3 pixels"):
         assert words in text
+
+
+def test_places_outside_the_training_extent_are_told_with_their_distance(inputs):
+    one = bundle()
+    one.predict(*inputs)  # an unknown extent: nothing to say
+    one.facts["region"] = [112, 154, -44, -10]
+    one.predict(*inputs)
+    chips, lon, lat = inputs
+    lat = lat.copy()
+    lat[3] = -5.0
+    with pytest.warns(OutsideExtent, match=r"up to 556 km outside the extent.*\[112, 154, -44, -1"):
+        one.predict(chips, lon, lat)
+
+
+@pytest.mark.parametrize(
+    ("region", "place", "km"),
+    [
+        ([10, 20, -5, 5], (20, 5), 0),
+        ([10, 20, -5, 5], (22, 0), 2 * 111.195),
+        ([10, 20, -5, 5], (7, 0), 3 * 111.195),
+        ([10, 20, -5, 60], (22, 60), 111.195),
+        ([170, 180, -5, 5], (-179, 0), 111.195),
+        ([-180, 180, -90, 90], (3, 3), 0),
+        ([10, 20, -5, 5], (23, 9), 111.195 * np.hypot(3 * np.cos(np.radians(9)), 4)),
+    ],
+)
+def test_distance_outside_is_to_the_nearer_edge(region, place, km):
+    one = bundle()
+    one.facts["region"] = region
+    assert one.km_outside(*place) == pytest.approx(km)

@@ -137,7 +137,7 @@ def test_wavelengths_follow_the_extent():
     assert waves[0] == 80
     assert waves[-1] == pytest.approx(10)
     assert waves[1] / waves[0] == pytest.approx(waves[3] / waves[2])
-    assert wavelengths_over(40.0, count=1) == (80,)
+    assert wavelengths_over(40.0) == (80, 40)
 
 
 def test_an_extent_may_straddle_the_date_line():

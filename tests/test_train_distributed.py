@@ -15,6 +15,7 @@ from tiny_run import half_written, write_config
 STILL = (  # what is drawn anew in each process would differ
     ("model.dropout", 0.0),
     ("model.location_dropout", 0.0),
+    ("model.location_jitter", 0.0),
     ("train.epochs", 2),
     ("train.batch", 50),
 )

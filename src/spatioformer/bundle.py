@@ -4,6 +4,7 @@ Nothing in a bundle is pickled, so loading one runs no code of its maker.
 """
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +42,14 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
+
+
+KM_PER_DEGREE = 111.195  # of latitude
+FAR_KM = 50.0  # outside the extent of the plots; less is hardly worth a word
+
+
+class OutsideExtent(UserWarning):
+    """Predictions are asked for where no training plot was near."""
 
 
 @dataclass
@@ -112,8 +121,35 @@ class Bundle:
                 " put them in its order"
             )
         inputs = self._inputs(chips, lon, lat, covariates)
+        outside = self.km_outside(*(place[:, self.halo, self.halo] for place in inputs[1:3]))
+        if outside >= FAR_KM:
+            warnings.warn(
+                f"chips lie up to {outside:,.0f} km outside the extent of the training plots, "
+                f"W, E, S, N = {self.facts['region']}; predictions there are extrapolation",
+                OutsideExtent,
+                stacklevel=2,
+            )
         self.network.eval()
         return self._run(inputs, batch, self.members)
+
+    def km_outside(self, lon, lat) -> float:
+        """How far the farthest place lies outside the extent of the training plots, km.
+
+        0 for places inside, and where the extent is not known.
+
+        Args:
+            lon, lat: degrees, any shape, as many of either.
+        """
+        region = self.facts.get("region")
+        if region is None or not np.size(lon):
+            return 0.0
+        west, east, south, north = region
+        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+        beyond = (lon - west) % 360 - (east - west)  # degrees east of the eastern edge
+        # The nearer edge counts; the other is reached the other way round the Earth.
+        across = np.where(beyond > 0, np.minimum(beyond, 360 - (east - west) - beyond), 0)
+        along = np.maximum(0, np.maximum(south - lat, lat - north))
+        return float(KM_PER_DEGREE * np.hypot(across * np.cos(np.radians(lat)), along).max())
 
     @property
     def halo(self) -> int:
@@ -145,7 +181,7 @@ class Bundle:
             return self._dense(tile, self.members)
         out = tile.empty()
         for at, chips in tile.chips():
-            out[at] = self.predict(*chips)
+            out[at] = self._run(self._inputs(*chips, None), BATCH, self.members)
         return out
 
     def spread(

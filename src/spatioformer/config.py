@@ -190,7 +190,7 @@ class ModelSection(Section):
     location: Literal["none", "paper", "sinusoids", "sphere", "harmonics", "fourier"] = "sphere"
     wavelengths: Annotated[tuple[Positive, ...], NotEmpty] | None = None
     location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    location_jitter: Annotated[float, Field(ge=0)] = 0.0
+    location_jitter: Annotated[float, Field(ge=0)] | None = None
     covariates: dict[str, float | None] = {}
     members: Annotated[int, Field(ge=1)] = 1
 
@@ -232,7 +232,7 @@ class TrainSection(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 40
     batch: Annotated[int, Field(ge=1)] = 64
-    loss: Literal["mse", "log1p", "poisson", "negative-binomial"] = "mse"
+    loss: Literal["mse", "log1p", "poisson", "negative-binomial"] = "poisson"
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0)] = 1.0

@@ -9,6 +9,7 @@
 - Attention: where in its chip the network looks, by rollout (Abnar & Zuidema 2020).
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from spatioformer.bundle import Bundle, load
+from spatioformer.bundle import Bundle, OutsideExtent, load
 from spatioformer.config import RunConfig
 from spatioformer.config_file import load_config
 from spatioformer.errors import OutputError
@@ -191,7 +192,9 @@ def location_sensitivity(
         north = km / KM_PER_DEGREE * np.cos(angle)
         east = km / KM_PER_DEGREE * np.sin(angle) / np.cos(np.radians(store.lat))
         lat = np.clip(store.lat + north, -90, 90)
-        there = bundle.predict(store.chips, store.lon + east, lat)
+        with warnings.catch_warnings():  # places are moved out of the extent on purpose
+            warnings.simplefilter("ignore", OutsideExtent)
+            there = bundle.predict(store.chips, store.lon + east, lat)
         changes.append(float(np.abs(there - here).mean()))
     return {"km": list(distances), "change": changes}
 

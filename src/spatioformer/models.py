@@ -24,7 +24,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spatioformer.baselines import TABULAR, chip_statistics
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import KM_PER_DEGREE, Bundle
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
@@ -204,7 +204,7 @@ class NetworkModel:
                 "edges": inputs.edges,
                 "location": inputs.location(model) if located else None,
                 "location_dropout": model.location_dropout,
-                "location_jitter": model.location_jitter,
+                "location_jitter": inputs.jitter(model),
             }
             if self.name == "spatioformer-dense" or model.network == "dense":
                 return DenseSpatioformer(**shape)
@@ -226,6 +226,10 @@ OURS = {
     *("precision", "compile"),
 }
 """What a configuration may say of a recipe, except the published one."""
+
+
+JITTER_SHARE = 0.04
+"""Jitter of a training location in shares of the plots' extent: 150 km of Australia."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +271,12 @@ class Inputs:
             return {"name": "paper"}
         wavelengths = model.wavelengths or wavelengths_over(self.extent)
         return {"name": model.location, "wavelengths": [round(w, 6) for w in wavelengths]}
+
+    def jitter(self, model: ModelSection) -> float:
+        """Of a training location, km; unless set, it follows the extent."""
+        if model.location_jitter is not None:
+            return model.location_jitter
+        return round(JITTER_SHARE * self.extent * KM_PER_DEGREE, 3)
 
     def samples(self, store: ChipStore, rows: np.ndarray) -> Samples:
         chips = torch.from_numpy(np.array(store.chips[rows], np.float32))

@@ -19,7 +19,7 @@ from spatioformer.bundle import Bundle
 from spatioformer.errors import ModelError, OutputError
 from spatioformer.files import hash_file, hash_value
 from spatioformer.mapping import raster
-from spatioformer.mapping.checks import compare_scale
+from spatioformer.mapping.checks import compare_extent, compare_scale
 from spatioformer.mapping.engine import compute_here
 from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinished
 from spatioformer.mapping.options import Output, Resources
@@ -132,6 +132,7 @@ class _Job:
         )  # fmt: skip
         pixels, share = self.source.probe()
         compare_scale(self.predictor.bundle, pixels, console)
+        compare_extent(self.predictor.bundle, self.source.grid.region, console)
         self._share = share
         self._signature = {"asked": task, "tile": [self.plan.rows, self.plan.cols]}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import FAR_KM, Bundle
 from spatioformer.progress import Console
 
 FAR = 6.0  # training standard deviations between two means
@@ -33,3 +33,20 @@ def compare_scale(bundle: Bundle, pixels: np.ndarray, console: Console) -> list[
     for sentence in found:
         console.say(f"  {sentence}")
     return found
+
+
+def compare_extent(
+    bundle: Bundle, region: tuple[float, float, float, float], console: Console
+) -> str | None:
+    """Say how far the corners of a region (W, E, S, N) lie outside the extent of the plots."""
+    west, east, south, north = region
+    corners = np.array([(x, y) for x in (west, east) for y in (south, north)])
+    outside = bundle.km_outside(*corners.T)
+    if outside < FAR_KM:
+        return None
+    sentence = (
+        f"note: the map reaches up to {outside:,.0f} km outside the extent of the training plots, "
+        f"W, E, S, N = {bundle.facts['region']}; predictions there are extrapolation"
+    )
+    console.say(f"  {sentence}")
+    return sentence

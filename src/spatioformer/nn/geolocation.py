@@ -208,10 +208,11 @@ def location_encoder(
     return {"sinusoids": Sinusoids, "sphere": SphereWaves}[name](wavelengths)
 
 
-def wavelengths_over(extent: float, count: int = 4, finest: float = 0.25) -> tuple[float, ...]:
+def wavelengths_over(extent: float, count: int = 2, finest: float = 1.0) -> tuple[float, ...]:
     """Wavelengths in geometric steps from twice the extent down to `finest` of it, degrees.
 
-    Twice the extent is the longest wave that still tells one end from the other.
+    Twice the extent is the longest wave that still tells one end from the other. Finer waves than
+    the extent learn where the plots are, not what the land is: see the ablation in docs/models.md.
     """
     ratio = (finest / 2) ** (1 / max(count - 1, 1))
     return tuple(2 * extent * ratio**k for k in range(count))

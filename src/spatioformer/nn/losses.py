@@ -107,7 +107,9 @@ class Loss(nn.Module):
     @property
     def dispersion(self) -> float | None:
         """alpha of the negative binomial, variance = m + alpha m^2; None for other losses."""
-        return float(self.log_dispersion.detach().exp()) if self.name == "negative-binomial" else None
+        if self.name != "negative-binomial":
+            return None
+        return float(self.log_dispersion.detach().exp())
 
 
 def _negative_binomial(log_mean: Tensor, count: Tensor, log_dispersion: Tensor) -> Tensor:

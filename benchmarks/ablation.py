@@ -1,0 +1,150 @@
+"""What each choice of the default network is worth inside the surveyed land and outside it.
+
+    python -m benchmarks.ablation --dev     # on the plots for tuning, which are never scored
+    python -m benchmarks.ablation           # on all other plots: the table of docs/models.md
+
+Each row changes one thing of the default. r2 = 1 - SSE/SST of pooled held-out predictions, 3 folds,
+random and by large blocks; New Zealand by 4,000 plots drawn at random. A finished cell is kept in
+the CSV file and not computed again.
+"""
+
+import argparse
+import csv
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.datasets import DATASETS, DataSet
+
+from spatioformer.config import RunConfig
+from spatioformer.evaluation import DegenerateFolds, RandomKFold, SpatialBlockKFold
+from spatioformer.evaluation.metrics import scores
+from spatioformer.models import make
+
+MOST = 4000
+FOLDS = 3
+SPLITS = ("random", "blocks")
+DATA = ("flora", "ausplots", "new-zealand", "south-america")
+FINE = {"wavelengths": [8.0, 3.0, 1.0, 0.3]}
+Settings = dict[str, dict[str, Any]]
+
+ROWS: dict[str, tuple[str, Settings]] = {
+    "default": ("spatioformer", {}),
+    "no location": ("spatioformer-no-location", {}),
+    "location never dropped": ("spatioformer", {"model": {"location_dropout": 0.0}}),
+    "fine wavelengths": ("spatioformer", {"model": FINE}),
+    "bands as they are": ("spatioformer", {"model": {"intervals": 0}}),
+    "bands in 8 intervals": ("spatioformer", {"model": {"intervals": 8}}),
+    "jitter 50 km": ("spatioformer", {"model": {"location_jitter": 50.0}}),
+    "no weight averaging": ("spatioformer", {"train": {"averaging": 0.0}}),
+    "no turning of chips": ("spatioformer", {"train": {"augment": False}}),
+    "Poisson": ("spatioformer", {"train": {"loss": "poisson"}}),
+    "log1p": ("spatioformer", {"train": {"loss": "log1p"}}),
+    "3 members": ("spatioformer", {"model": {"members": 3}}),
+    "dropout 0.3": ("spatioformer", {"model": {"dropout": 0.3}}),
+    "a token a band (P = 1)": ("spatioformer", {"model": {"tokens": "bands"}}),
+    "published": ("spatioformer-published", {}),
+    "random forest": ("random-forest", {}),
+}
+"""Name of a row -> the model and what differs from its defaults."""
+
+
+def config_of(data: DataSet, settings: Settings) -> RunConfig:
+    base: Settings = {
+        "model": {"patch": data.store.patch},
+        "train": {"epochs": 20, "patience": 6, "validation_tile": data.tile / 2},
+    }
+    raw: dict[str, Any] = {
+        "name": "ablation",
+        "out": "-",
+        "plots": {"path": "-"},
+        "imagery": {"layers": [{"path": "-", "name": "x"}]},
+    }
+    for key, values in base.items():
+        raw[key] = values | settings.get(key, {})
+    return RunConfig.model_validate(raw)
+
+
+def chosen(data: DataSet, dev: bool) -> np.ndarray:
+    """Rows that take part: the plots for tuning, or a sample of the others."""
+    rows = np.flatnonzero(data.dev == dev)
+    return np.sort(np.random.default_rng(0).permutation(rows)[:MOST])
+
+
+def r2(data: DataSet, rows: np.ndarray, split: str, model: str, config: RunConfig) -> float:
+    # In a fifth of the blocks there are too few large ones to share out.
+    size = data.sizes[1] if len(rows) > len(data.store) / 4 else data.sizes[1] / 2
+    splitter = RandomKFold(FOLDS, seed=0)
+    if split == "blocks":
+        splitter = SpatialBlockKFold(FOLDS, size=size, unit=data.unit, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateFolds)
+        fold = splitter.assign(data.store.coordinates[rows])
+    predicted = np.empty(len(rows))
+    for k in range(FOLDS):
+        one = make(model, config, seed=0)
+        one.fit(data.store, rows[fold != k])
+        predicted[fold == k] = one.predict(data.store, rows[fold == k])
+    return scores(data.store.richness[rows], predicted)["r2"]
+
+
+def done(path: Path) -> dict[tuple[str, str, str], float]:
+    if not path.exists():
+        return {}
+    with open(path, newline="") as stream:
+        return {(r["row"], r["data"], r["split"]): float(r["r2"]) for r in csv.DictReader(stream)}
+
+
+def table(cells: dict[tuple[str, str, str], float]) -> str:
+    """Markdown, random / blocks in a cell."""
+    lines = [f"| | {' | '.join(DATA)} |", "|---" * (len(DATA) + 1) + "|"]
+    for row in ROWS:
+        pairs = [[cells.get((row, data, split)) for split in SPLITS] for data in DATA]
+        shown = [" / ".join("-" if v is None else f"{v:.3f}" for v in pair) for pair in pairs]
+        lines.append(f"| {row} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dev", action="store_true", help="on the plots for tuning")
+    parser.add_argument("--out", type=Path, help="CSV file of the finished cells")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    arguments = parser.parse_args()
+    out = arguments.out or Path("runs") / f"ablation{'-dev' if arguments.dev else ''}.csv"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cells = done(out)
+    for name in arguments.data:
+        data = DATASETS[name]()
+        rows = chosen(data, arguments.dev)
+        for row in arguments.rows:
+            model, settings = ROWS[row]
+            if "P = 1" in row and data.store.patch > 1:
+                continue
+            for split in SPLITS:
+                if (row, name, split) in cells:
+                    continue
+                value = r2(data, rows, split, model, config_of(data, settings))
+                cells[row, name, split] = value
+                with open(out, "a", newline="") as stream:
+                    writer = csv.DictWriter(stream, ["row", "data", "split", "r2", "settings"])
+                    if stream.tell() == 0:
+                        writer.writeheader()
+                    writer.writerow(
+                        {
+                            "row": row,
+                            "data": name,
+                            "split": split,
+                            "r2": round(value, 4),
+                            "settings": json.dumps(settings),
+                        }
+                    )
+                print(f"{name:<14} {split:<7} {row:<24} {value:.3f}", flush=True)
+    print(table(cells))
+
+
+if __name__ == "__main__":
+    main()
