@@ -188,7 +188,8 @@ def markdown(table: pd.DataFrame) -> str:
         "[models.md](models.md#accuracy) says how it was made, [accuracy.csv](accuracy.csv) has "
         "RMSE, MAE, seeds, settings and processor time too. r2 = 1 - SSE/SST of pooled held-out "
         "predictions, with its 95 % bootstrap interval over blocks; the best of a column in bold. "
-        "*k seeds* where it is not one for trees and three for networks.",
+        "*k seeds* where it is not one for trees and three for networks. The best baseline is "
+        "picked by the scored plots themselves, which favours it.",
     ]
     for name, part in table.groupby("data", sort=False):
         rows = part.assign(model_=part["model"]).set_index(["model", "split"])
@@ -196,9 +197,13 @@ def markdown(table: pd.DataFrame) -> str:
         best = part[part["status"] == "done"].groupby("split")["r2"].max()
         lines += ["", f"## {name}", "", "| model | " + " | ".join(shown) + " |"]
         lines += ["|---" * (len(shown) + 1) + "|"]
-        for model in MODELS:
+        started = part[part["status"] == "done"].groupby("model").size()
+        for model in (m for m in MODELS if m in started):
             cells = [_cell(rows.loc[(model, split)], best.get(split)) for split in shown]
             lines.append(f"| {model} | " + " | ".join(cells) + " |")
+        absent = [m for m in MODELS if m not in started]
+        if absent:
+            lines += ["", f"Not run: {', '.join(absent)}."]
         lines += _ahead(part)
     return "\n".join([*lines, ""])
 
@@ -214,6 +219,8 @@ def _cell(row: pd.Series, best: float | None) -> str:
 
 def _ahead(part: pd.DataFrame) -> list[str]:
     """What ours are ahead of the best baseline, a line a model."""
+    if "ahead" not in part:
+        return []
     said = defaultdict(list)
     for _, row in part[part["ahead"].notna()].iterrows():
         said[row["model"]].append(
@@ -222,5 +229,5 @@ def _ahead(part: pd.DataFrame) -> list[str]:
         )
     if not said:
         return []
-    lines = ["", "r2 ahead of the best baseline of the split, paired:", ""]
+    lines = ["", "r2 ahead of the best baseline of the split that was run, paired:", ""]
     return lines + [f"- {model}: {'; '.join(parts)}" for model, parts in said.items()]
