@@ -234,6 +234,9 @@ def accuracy(steps: int = 150) -> None:
             "torch, ours": network(*data),
             "bf16": in_bf16(network, *data),
         }
+    print(
+        f"loss {losses[0]:.1f} -> {losses[-1]:.1f}, {exact.min():.1f} to {exact.max():.1f} species"
+    )
     for name, out in ways.items():
         against = (out - ways["plain build"]).abs().max()
         print(f"{name:<14} against the plain build {against:.1e}, float64 "
@@ -316,7 +319,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, one thread, processor time")
     for name in arguments.only:
         torch.manual_seed(0)
-        print(f"\n{name}: {BENCHMARKS[name].__doc__ or ''}".rstrip())
+        print(f"\n{name}: {BENCHMARKS[name].__doc__}".rstrip())
         BENCHMARKS[name]()
 
 
