@@ -1,11 +1,13 @@
 """Training: it learns, it stops, and an interrupted one ends with the same bits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from spatioformer.errors import EvaluationError, ModelError
-from spatioformer.nn import PaperSpatioformer
+from spatioformer.nn import PaperSpatioformer, Spatioformer
 from spatioformer.nn.losses import Link, Loss
 from spatioformer.train import Recipe, Samples, choose_device, fit, validation_tiles
 
@@ -171,3 +173,71 @@ def test_absent_cuda_is_one_sentence():
         assert choose_device("auto").type == "cpu"
         with pytest.raises(ModelError, match=r"set `train.device: cpu`"):
             choose_device("cuda")
+
+
+EVERYTHING = Recipe(
+    epochs=5, batch=16, patience=5, seed=7, warmup=2.0, averaging=0.9, augment=True,
+    loss="negative-binomial",
+)  # fmt: skip
+
+
+def counts(n: int, seed: int) -> Samples:
+    part = samples(n, seed)
+    return replace(part, target=torch.poisson((2 + part.target / 2).exp()))
+
+
+def located(seed: int = 0) -> Spatioformer:
+    torch.manual_seed(seed)
+    return Spatioformer(
+        patch=1, bands=2, width=8, heads=2, layers=1, mlp_hidden=8, head_hidden=8, dropout=0.2,
+        location={"name": "fourier", "wavelengths": [20.0]}, location_dropout=0.5,
+        location_jitter=30.0,
+    )  # fmt: skip
+
+
+def test_all_that_the_default_draws_resumes_with_the_same_bits(tmp_path):
+    def losses() -> Loss:
+        return Loss("negative-binomial", Link("log", 2.0))
+
+    def interrupt(epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    straight, resumed, learned, again = located(), located(9), losses(), losses()
+    plots = counts(64, 1), counts(32, 2), EVERYTHING
+    history = fit(straight, *plots, loss=learned)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        fit(located(), *plots, loss=losses(), checkpoint=checkpoint, on_epoch=interrupt)
+    torch.manual_seed(12345)
+    assert fit(resumed, *plots, loss=again, checkpoint=checkpoint).rows == history.rows
+    assert same_bits(straight, resumed)
+    assert learned.dispersion == again.dispersion != losses().dispersion
+
+
+def test_the_rate_warms_up_then_falls_as_a_cosine():
+    recipe = Recipe(epochs=4, batch=16, patience=4, warmup=2.0, learning_rate=1e-2)
+    history = fit(network(), samples(64, 1), samples(32, 2), recipe)
+    rates = [row["learning_rate"] for row in history.rows]  # of each epoch's last step
+    cosine = [(1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(4)]
+    np.testing.assert_allclose(rates, 1e-2 * np.array(cosine) * [0.5, 1, 1, 1])
+
+
+def test_the_average_lags_behind_the_weights():
+    recipe = Recipe(epochs=1, batch=64, averaging=0.5)
+    start, plain, averaged = network(), network(), network()
+    fit(plain, samples(64, 1), samples(32, 2), replace(recipe, averaging=0.0))
+    fit(averaged, samples(64, 1), samples(32, 2), recipe)
+    decay = 2 / 11  # of the first step: (1 + 1) / (10 + 1)
+    for a, b, c in zip(*(n.parameters() for n in (start, plain, averaged)), strict=True):
+        torch.testing.assert_close(c, decay * a + (1 - decay) * b)
+
+
+def test_bfloat16_learns_nearly_the_same():
+    recipe = Recipe(epochs=4, batch=16, learning_rate=3e-3)
+    full, half = (
+        fit(network(dropout=0.0), samples(200, 1), samples(100, 2), replace(recipe, precision=p))
+        for p in ("float32", "bf16")
+    )
+    assert half.best_rmse == pytest.approx(full.best_rmse, rel=0.05)
+    assert half.rows != full.rows, "nothing was computed in bfloat16"
