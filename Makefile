@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo demo-full test lint clean soak
+.PHONY: install demo demo-full test lint clean bench-speed soak
 
 install: $(VENV)/.installed
 
@@ -22,6 +22,9 @@ demo-full: install
 
 test: install
 	$(PY) -m pytest -n auto --dist loadfile
+
+bench-speed: install
+	$(PY) -m benchmarks.speed
 
 soak: install
 	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/test_mapping_faults.py
