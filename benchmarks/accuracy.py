@@ -55,6 +55,7 @@ TABULAR_CODE = ("baselines/*.py",)
 NETWORK_CODE = (
     *("nn/chip_spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/spatioformer.py", "nn/transformer.py", "scaling.py", "stacking.py", "train.py"),
+    *("config.py", "models.py"),  # defaults of the network and its training
 )
 """Files whose change makes a cell anew."""
 
@@ -269,12 +270,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=NETWORK_SEEDS, help="of networks")
     parser.add_argument("--keep", action="store_true", help="cells of older code will do")
     parser.add_argument("--table", action="store_true", help="write docs/accuracy.* and end")
+    parser.add_argument("--note", default="", help="with --table: what readers must know of it")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
     if args.table:
         from benchmarks.accuracy_table import write_tables
 
-        write_tables(args.folder, Path("docs"))
+        write_tables(args.folder, Path("docs"), args.note)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     args.folder.mkdir(parents=True, exist_ok=True)

@@ -165,21 +165,21 @@ def add_differences(
             }
 
 
-def write_tables(folder: Path, docs: Path) -> None:
-    """Write accuracy.csv and accuracy.md."""
+def write_tables(folder: Path, docs: Path, note: str = "") -> None:
+    """Write accuracy.csv and accuracy.md, the latter with a note on what was run."""
     table = pd.DataFrame(
         [row for name, load in DATASETS.items() for row in rows_of(folder, name, load())]
     )
     with writing(docs / "accuracy.csv") as part:
         table.to_csv(part, index=False, float_format="%.4f")
-    write_text(docs / "accuracy.md", markdown(table))
+    write_text(docs / "accuracy.md", markdown(table, note))
     done = (table["status"] == "done").sum()
     missing = (table["status"] == "not run").sum()
     print(f"{done} of {done + missing} rows are there; seconds of processor time in their cells:")
     print((table["cpu_seconds"] * table["seeds"]).groupby(table["data"]).sum().round().to_string())
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame, note: str = "") -> str:
     """A table a data set: r2 with its interval, best in bold; then ours against the best."""
     lines = [
         "# Accuracy on held-out plots",
@@ -191,6 +191,8 @@ def markdown(table: pd.DataFrame) -> str:
         "*k seeds* where it is not one for trees and three for networks. The best baseline is "
         "picked by the scored plots themselves, which favours it.",
     ]
+    if note:
+        lines += ["", note]
     for name, part in table.groupby("data", sort=False):
         rows = part.assign(model_=part["model"]).set_index(["model", "split"])
         shown = [s for s in SPLITS if (part["split"] == s).any()]

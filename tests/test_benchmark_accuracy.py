@@ -210,8 +210,8 @@ def test_the_table_of_a_small_folder(data, tmp_path):
 def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(accuracy_table, "DATASETS", {"tiny": lambda: data})
     put(tmp_path, data, "random", "extra-trees", np.ones(len(data.wide)))
-    accuracy_table.write_tables(tmp_path, tmp_path)
+    accuracy_table.write_tables(tmp_path, tmp_path, "One seed.")
     table = pd.read_csv(tmp_path / "accuracy.csv").set_index(["split", "model"])
     assert table.loc[("random", "extra-trees"), "rmse"] == 1.0
-    assert "## tiny" in (tmp_path / "accuracy.md").read_text()
+    assert "\n\nOne seed.\n\n## tiny" in (tmp_path / "accuracy.md").read_text()
     assert "1 of 48 rows are there" in capsys.readouterr().out
