@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from spatioformer.bundle import Bundle, Scaling, load
+from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import ModelError
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models import NetworkModel
 from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.nn.chip_spatioformer import ScalarTokens
 from spatioformer.nn.piecewise import PiecewiseLinear, quantile_edges
@@ -233,3 +236,53 @@ def test_bundles_refuse_other_bands_and_covariates():
         bundle.predict(*arrays, bands=["nir", "red"])
     with pytest.raises(ModelError, match="knows no covariate 'area_m2'; it takes none"):
         bundle.predict(*arrays, {"area_m2": 3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"tokens": "bands"}, "tokens: bands needs patch 1, and patch is 3; choose tokens: pixels"),
+        ({"location": "paper", "wavelengths": [3]}, "location: paper has wavelengths of its own"),
+        ({"patch": 4}, "it must be odd, for a chip needs a centre pixel; try 5"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ModelSection(**settings)
+
+
+def store_of(n: int = 60) -> ChipStore:
+    rng = np.random.default_rng(0)
+    chips = rng.normal(size=(n, 1, 1, 2)).astype(np.float32)
+    lon, lat = (low + 10 * rng.random((n, 1, 1)) for low in (130, -30))
+    table = pd.DataFrame({"lon": lon.ravel(), "lat": lat.ravel(), "area_m2": 400.0})
+    table["richness"] = rng.poisson(np.exp(2 + 0.5 * chips[:, 0, 0, 0])).astype(float)
+    table.loc[::2, "area_m2"] = 100.0
+    return ChipStore(chips, lon, lat, table, ["red", "nir"])
+
+
+@pytest.mark.parametrize("loss", ["mse", "log1p", "poisson", "negative-binomial"])
+def test_a_run_trains_an_ensemble_with_covariates_and_any_loss(loss, tmp_path):
+    config = RunConfig.model_validate(
+        {
+            "name": "x",
+            "out": "-",
+            "plots": {"path": "-"},
+            "imagery": {"layers": [{"path": "-", "name": "x"}]},
+            "model": {"patch": 1, **SMALL, "members": 2, "covariates": {"area_m2": None}},
+            "train": {"epochs": 2, "loss": loss},
+        }
+    )
+    store, model = store_of(), NetworkModel("spatioformer", config, 0)
+    model.fit(store, np.arange(50), log=tmp_path / "training.csv")
+    assert (tmp_path / "training-2.csv").exists()
+    found = model.predict(store, np.arange(50, 60))
+    assert np.ptp(found) > 0
+    assert abs(found.mean() - store.richness.mean()) < store.richness.std()
+    again = load(model.bundle.save(tmp_path / "model"))
+    assert again.scaling == model.bundle.scaling
+    assert (again.scaling.dispersion is not None) == (loss == "negative-binomial")
+    assert (again.scaling.smear != 1) == (loss == "log1p")
+    waves = again.network.config["location"]["wavelengths"]
+    assert waves[0] == pytest.approx(2 * waves[1])  # twice and once the extent, which is 10 degrees
+    assert 8 < waves[1] < 10
