@@ -12,7 +12,9 @@ process held before the step (Linux only).
 import argparse
 import copy
 import math
+import os
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -120,21 +122,30 @@ def step_of(row: Row, mode: str, data: Inputs) -> Callable[[], None]:
 
 def measured(step: Callable[[], None]) -> tuple[float, float]:
     """Processor seconds, and the peak of memory above what was held before, MB."""
-    held = resident("VmRSS")
-    if held:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak up to now
+    held, peak, done = resident(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], resident() - held)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     start = time.process_time()
-    step()
-    return time.process_time() - start, resident("VmHWM") - held
+    try:
+        step()
+    finally:
+        seconds = time.process_time() - start
+        done.set()
+        watcher.join()
+    return seconds, peak[0]
 
 
-def resident(field: str) -> float:
-    """MB, as Linux tells; 0 elsewhere."""
-    status = Path("/proc/self/status")
-    if not status.exists():
+def resident() -> float:
+    """MB in memory, as Linux tells; 0 elsewhere."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
         return 0.0
-    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) / 1024
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def speed(rounds: int = 2) -> None:
