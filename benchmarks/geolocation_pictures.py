@@ -67,7 +67,9 @@ def draw_similarity(maps: dict[str, np.ndarray], points: dict[str, np.ndarray], 
         axis.set_title(f"{name} ({seam})", fontsize=9)
     axes.flat[-1].set_axis_off()
     label(axes)
-    figure.colorbar(image, ax=axes, label="cosine with the circle's features,\neach less its mean", shrink=0.8)
+    figure.colorbar(
+        image, ax=axes, label="cosine with the circle's features,\neach less its mean", shrink=0.8
+    )
     figure.savefig(path, dpi=90)
 
 
