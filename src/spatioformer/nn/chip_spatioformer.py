@@ -163,9 +163,7 @@ class Spatioformer(nn.Module):
 class PixelTokens(nn.Module):
     """A token a pixel: its bands projected, and where it stands in the chip."""
 
-    def __init__(
-        self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None
-    ):
+    def __init__(self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None):
         super().__init__()
         self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
         self.projection = nn.Linear(bands if edges is None else self.encoding.features, width)
