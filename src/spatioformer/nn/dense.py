@@ -23,6 +23,7 @@ from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, locatio
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.piecewise import PiecewiseLinear
 from spatioformer.nn.spatioformer import check_chips, check_patch
+from spatioformer.nn.transformer import check_heads
 
 
 class DenseSpatioformer(nn.Module):
@@ -92,11 +93,7 @@ class DenseSpatioformer(nn.Module):
             "location_jitter": location_jitter,
         }
         check_patch(patch, smallest=1)
-        if width % heads:
-            raise ModelError(
-                f"width {width} cannot be shared by {heads} heads; choose a number of heads that "
-                "divides the width"
-            )
+        check_heads(width, heads)
         self.halo = patch // 2
         self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
         self.embedding = nn.Linear(bands if edges is None else self.encoding.features, width)

@@ -51,14 +51,21 @@ class BlockConfig:
     dropout: float = 0.0
 
     def __post_init__(self):
-        if self.heads < 1 or self.width % self.heads:
-            raise ModelError(
-                f"width {self.width} cannot be shared by {self.heads} heads; "
-                "choose a number of heads that divides the width"
-            )
+        check_heads(self.width, self.heads)
 
     def norm_layer(self) -> nn.LayerNorm:
         return nn.LayerNorm(self.width, eps=self.eps, bias=self.bias)
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raises:
+    ModelError: `width` is no multiple of `heads`.
+    """
+    if heads < 1 or width % heads:
+        raise ModelError(
+            f"width {width} cannot be shared by {heads} heads; choose a number of heads that "
+            "divides the width"
+        )
 
 
 class Pattern(NamedTuple):
