@@ -8,16 +8,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spatioformer import bundle
-from spatioformer.baselines import TABULAR, random_forest
+from spatioformer.baselines import TABULAR
 from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models import STACKED, make
-from spatioformer.stacking import StackedModel, convex_weights
+from spatioformer.stacking import Reach, StackedModel, _to_nearest, convex_weights, pieces
 
 
-def squared(predictions: np.ndarray, observed: np.ndarray, weights: np.ndarray) -> float:
-    return float(np.sum((predictions @ weights - observed) ** 2))
+def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    return convex_weights(predictions - observed[:, None], np.zeros(len(observed)))[0]
+
+
+def squared(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
+    blend = (1 - far)[:, None] * weights[0] + far[:, None] * weights[1]
+    return float(np.sum(np.sum(errors * blend, axis=1) ** 2))
 
 
 def test_two_members_have_a_closed_form():
@@ -26,35 +31,78 @@ def test_two_members_have_a_closed_form():
     P = np.column_stack([y + rng.normal(size=50), y + 2 * rng.normal(size=50)])
     a, b = (P - y[:, None]).T
     best = np.dot(b, b - a) / np.dot(a - b, a - b)
-    np.testing.assert_allclose(convex_weights(P, y), [best, 1 - best], rtol=1e-12)
+    np.testing.assert_allclose(near(P, y), [best, 1 - best], rtol=1e-6)
     assert 0.5 < best < 1
+
+
+def test_near_and_far_are_fitted_apart():
+    """Plots that are wholly near or wholly far make two problems, each with its own answer."""
+    rng = np.random.default_rng(1)
+    errors = rng.normal(size=(50, 2)) * [1, 2]
+    errors[25:] = errors[25:, ::-1]
+    found = convex_weights(errors, np.repeat([0.0, 1.0], 25))
+    for part, weights in zip((errors[:25], errors[25:]), found, strict=True):
+        a, b = part.T
+        best = np.dot(b, b - a) / np.dot(a - b, a - b)
+        np.testing.assert_allclose(weights, [best, 1 - best], rtol=1e-6)
+    assert found[0, 0] > 0.5 > found[1, 0]
 
 
 def test_the_better_of_two_alike_gets_all():
     y = np.arange(10.0)
     P = np.column_stack([y + 1, y + 3])
-    np.testing.assert_allclose(convex_weights(P, y), [1, 0], atol=1e-12)
+    np.testing.assert_allclose(near(P, y), [1, 0], atol=1e-7)
 
 
 def test_members_without_error_share():
     y = np.arange(5.0)
-    np.testing.assert_array_equal(convex_weights(np.column_stack([y, y]), y), [0.5, 0.5])
-    np.testing.assert_allclose(convex_weights(np.column_stack([y, y + 1]), y), [1, 0], atol=1e-12)
+    np.testing.assert_array_equal(near(np.column_stack([y, y]), y), [0.5, 0.5])
+    np.testing.assert_allclose(near(np.column_stack([y, y + 1]), y), [1, 0], atol=1e-7)
 
 
 values = st.floats(-100, 100)
 
 
 @settings(deadline=None, max_examples=50)
-@given(arrays(float, (12, 3), elements=values), arrays(float, 12, elements=values))
-def test_no_compromise_is_better(predictions, observed):
-    weights = convex_weights(predictions, observed)
+@given(arrays(float, (12, 3), elements=values), arrays(float, 12, elements=st.floats(0, 1)))
+def test_no_compromise_is_better(errors, far):
+    weights = convex_weights(errors, far)
     assert weights.min() >= 0
-    assert weights.sum() == pytest.approx(1)
-    reached = squared(predictions, observed, weights)
-    others = np.random.default_rng(0).dirichlet(np.ones(3), 200)
-    for other in [*others, *np.eye(3)]:
-        assert reached <= squared(predictions, observed, other) * (1 + 1e-9) + 1e-9
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    reached = squared(errors, far, weights)
+    others = np.random.default_rng(0).dirichlet(np.ones(3), (200, 2))
+    for other in [*others, *(np.stack([one, two]) for one in np.eye(3) for two in np.eye(3))]:
+        assert reached <= squared(errors, far, other) * (1 + 1e-6) + 1e-6
+
+
+def test_far_is_measured_in_the_logarithm():
+    reach = Reach(1_000.0, 100_000.0)
+    distance = np.array([0, 500, 1_000, 10_000, 100_000, 1e6])
+    np.testing.assert_allclose(reach.share(distance), [0, 0, 0, 0.5, 1, 1])
+    np.testing.assert_array_equal(Reach.of(np.full(9, 7.0)).share(distance), np.zeros(6))
+    assert Reach.of(np.arange(101.0)) == Reach(10.0, 90.0)
+
+
+def test_pieces_are_sites_tiles_and_blocks():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 12, (400, 2)) + [0, 2]  # nine blocks of 4 x 4 tiles, 1 degree each
+    places = np.concatenate([places, places[:50]])  # sites that were visited twice
+    piece = pieces(places, 1.0, seed=3)
+    np.testing.assert_array_equal(piece[400:], piece[:50])
+    kinds = {"tile": 0, "block": 0, "site": 0}
+    block = np.floor((places - [0, 2]) / 4) @ [10, 1]
+    for b in np.unique(block):
+        here, tile = piece[block == b], np.floor(places[block == b]) @ [100, 1]
+        plots = len(np.unique(places[block == b], axis=0))
+        assert not set(here) & set(piece[block != b])
+        if len(set(here)) == 1:
+            kinds["block"] += 1
+        elif len(set(here)) == plots:
+            kinds["site"] += 1
+        else:
+            kinds["tile"] += 1
+            assert len(set(here)) == len(set(tile)) == len({*zip(here, tile, strict=True)})
+    assert kinds == {"tile": 3, "block": 3, "site": 3}
 
 
 def store(n: int = 60) -> ChipStore:
@@ -84,23 +132,45 @@ class Spy:
         return store.richness[rows] + np.where(known, 0, self.offset)
 
 
-def test_weights_come_from_held_out_tiles_of_the_training_plots():
+def test_weights_come_from_held_out_pieces_of_the_training_plots():
     plots, seen = store(), []
     rows, test = np.arange(45), np.arange(45, 60)
     stack = StackedModel([lambda: Spy(1.0, seen), lambda: Spy(-3.0, seen)], tile=1.0, seed=0)
     stack.fit(plots, rows)
-    np.testing.assert_allclose(stack.weights, [0.75, 0.25])  # 0.75 * 1 - 0.25 * 3 = 0
+    np.testing.assert_allclose(stack.weights, [[0.75, 0.25]] * 2)  # 0.75 * 1 - 0.25 * 3 = 0
     trained = [part for what, part in seen if what == "fit"]
     asked = [part for what, part in seen if what == "predict"]
     assert len(trained) == 2 * (3 + 1)
     assert all(part <= set(rows.tolist()) for part in trained + asked)
     assert set.union(*asked) == set(rows.tolist())
-    tile = np.floor(plots.coordinates)
+    piece = pieces(plots.coordinates[rows], 1.0, seed=0)
     for here, other in zip(trained[:6], asked, strict=True):
         assert not here & other
-        assert not {*map(tuple, tile[[*here]])} & {*map(tuple, tile[[*other]])}
+        assert not set(piece[[*here]]) & set(piece[[*other]])
     assert trained[-1] == set(rows.tolist())
-    np.testing.assert_allclose(stack.predict(plots, test), plots.richness[test])
+    np.testing.assert_allclose(stack.predict(plots, test), plots.richness[test], rtol=1e-6)
+
+
+class Near(Spy):
+    """Right within 10 km of what it was trained on, 10 too much at 100 km and beyond."""
+
+    def predict(self, store, rows):
+        known = store.coordinates[[*self.trained]]
+        km = _to_nearest(store.coordinates[rows], known) / 1000
+        return store.richness[rows] + 10 * np.log10(np.clip(km / 10, 1, 10))
+
+
+def test_each_member_speaks_where_it_knows():
+    plots = store(200)
+    rows, test = np.arange(150), np.arange(150, 200)
+    stack = StackedModel([lambda: Near(0, []), lambda: Spy(7.0, [])], tile=0.5, seed=0)
+    stack.fit(plots, rows)
+    assert stack.weights[0, 0] > 0.9
+    assert stack.weights[1, 1] > 0.9
+    stack.fit(plots, rows[plots.coordinates[rows, 0] < 3])
+    far = plots.coordinates[test, 0] > 4
+    error = stack.predict(plots, test)[far] - plots.richness[test][far]
+    np.testing.assert_allclose(error, stack.weights[1] @ [10, 7])
 
 
 def test_one_tile_is_too_few():
@@ -114,7 +184,7 @@ def test_plots_in_two_tiles_make_two_folds():
     stack = StackedModel([lambda: Spy(1.0, seen)], tile=3.0, seed=0)
     stack.fit(store(), np.arange(60))
     assert sum(what == "fit" for what, _ in seen) == 3
-    np.testing.assert_allclose(stack.weights, [1.0])
+    np.testing.assert_allclose(stack.weights, [[1.0], [1.0]])
 
 
 @pytest.fixture
@@ -127,18 +197,28 @@ def config() -> RunConfig:
 
 
 def test_a_run_knows_the_stack_by_name(config, monkeypatch):
-    small = lambda seed: random_forest(seed).set_params(n_estimators=10)  # noqa: E731
-    monkeypatch.setitem(TABULAR, "random-forest", small)
+    sizes = {
+        "random-forest": {"n_estimators": 10},
+        "extra-trees": {"n_estimators": 10},
+        "gradient-boosting": {"max_iter": 5},
+        "forest-kriging": {"forest__n_estimators": 10},
+    }
+    for name, size in sizes.items():
+        whole = TABULAR[name]
+        monkeypatch.setitem(TABULAR, name, lambda seed, m=whole, s=size: m(seed).set_params(**s))
     plots, rows, test = store(), np.arange(45), np.arange(45, 60)
     stack = make("spatioformer-stacked", config, 3)
     stack.fit(plots, rows)
-    assert stack.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(stack.weights.sum(axis=1), 1)
     alone = []
     for name in STACKED:
         member = make(name, config, 3)
         member.fit(plots, rows)
         alone.append(member.predict(plots, test))
-    expected = np.column_stack(alone).astype(float) @ stack.weights
+    distance = _to_nearest(plots.coordinates[test], plots.coordinates[rows])
+    far = stack.reach.share(distance)[:, None]
+    weights = stack.weights[0] * (1 - far) + stack.weights[1] * far
+    expected = np.sum(np.column_stack(alone).astype(float) * weights, axis=1)
     np.testing.assert_allclose(stack.predict(plots, test), expected, rtol=1e-6)
 
 

@@ -5,7 +5,7 @@
 | spatioformer | the configured network, `nn.Spatioformer`, or an ensemble of it |
 | spatioformer-no-location | the same without location |
 | spatioformer-dense | `nn.DenseSpatioformer` of the same sizes, which maps whole tiles at once |
-| spatioformer-stacked | `spatioformer` and the forest, weighted on held-out tiles |
+| spatioformer-stacked | `spatioformer` and five of `baselines`, weighted near plots and far |
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
 | cnn-published | the paper's CNN, raw bands; needs P >= 7 |
@@ -45,7 +45,10 @@ from spatioformer.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.stacking import StackedModel
 from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
 
-STACKED = ("spatioformer", "random-forest")
+STACKED = (
+    *("spatioformer", "random-forest", "extra-trees", "gradient-boosting"),
+    *("forest-kriging", "location-knn"),
+)
 """Members of `spatioformer-stacked`."""
 
 

@@ -1,22 +1,28 @@
-"""Several models as one: their predictions averaged by what each is worth in places not seen.
+"""Several models as one: their predictions averaged by what each is worth, near plots and far.
 
-Source: Breiman 1996, "Stacked regressions", Machine Learning 24: weights that are not negative, by
-least squares on predictions of held-out data; here held out in whole tiles, and with weights that
-sum to 1, so that the stack is a compromise between its members and nothing else.
+Near a plot its neighbours tell most; far from all plots, what was learned of imagery does. So the
+weights of the mean depend on the distance to the nearest training plot (feature-weighted linear
+stacking: Sill et al. 2009, arXiv:0911.0460). They are found as in Breiman 1996, "Stacked
+regressions", Machine Learning 24: not negative, by least squares on predictions of held-out plots;
+here held out in pieces of three sizes, and with weights that sum to 1 everywhere, so that the stack
+is a compromise between its members and nothing else.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from scipy.optimize import nnls
 
 from spatioformer.errors import EvaluationError
-from spatioformer.evaluation.splits import DegenerateFolds, SpatialBlockKFold
+from spatioformer.evaluation.distances import nearest, placing
+from spatioformer.evaluation.splits import SpatialBlockKFold
+from spatioformer.evaluation.units import deal, in_order, sites
 from spatioformer.geo.chips import ChipStore
 
 FOLDS = 3
+LARGE = 4  # sides of tiles in the side of a block
 
 
 class Member(Protocol):
@@ -28,18 +34,19 @@ class Member(Protocol):
 
 
 class StackedModel:
-    """A weighted mean of models, the weights found on held-out tiles of the training plots alone.
+    """A mean of models, weighted by the distance to the nearest training plot.
 
-    Each member is trained FOLDS times on the plots outside some tiles, which it then predicts, and
-    a last time on all plots.
+    Each member is trained FOLDS times on the plots outside some pieces of land, which it then
+    predicts, and a last time on all plots. Nothing but the training plots decides the weights.
 
     Args:
         members: makers of models that are not fitted.
-        tile: side of the tiles held out, degrees.
+        tile: side of the middle size of piece held out, degrees.
         seed: of the folds.
 
     Attributes:
-        weights: (members,), each 0-1, sum 1, in the order of `members`; known after `fit`.
+        weights: (2, members), near and far; each 0-1, rows sum to 1; known after `fit`.
+        reach: what near and far are; known after `fit`.
         fitted: the members trained on all plots.
     """
 
@@ -50,17 +57,23 @@ class StackedModel:
 
     def fit(self, store: ChipStore, rows: np.ndarray) -> None:
         """Raises:
-        EvaluationError: the plots lie in fewer than two tiles.
+        EvaluationError: the plots lie in one tile.
         """
-        fold = self._folds(store.coordinates[rows])
+        places = store.coordinates[rows]
+        fold = self._folds(places)
         held_out = np.empty((len(rows), len(self.members)))
+        distance = np.empty(len(rows))
         for number in range(fold.max() + 1):
             test = fold == number
+            distance[test] = _to_nearest(places[test], places[~test])
             for column, member in enumerate(self.members):
                 model = member()
                 model.fit(store, rows[~test])
                 held_out[test, column] = model.predict(store, rows[test])
-        self.weights = convex_weights(held_out, store.richness[rows])
+        self.reach = Reach.of(distance)
+        errors = held_out - store.richness[rows][:, None]
+        self.weights = convex_weights(errors, self.reach.share(distance))
+        self.known = places
         self.fitted = [member() for member in self.members]
         for model in self.fitted:
             model.fit(store, rows)
@@ -68,37 +81,96 @@ class StackedModel:
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         """Species, float64 (n,)."""
         columns = [np.asarray(model.predict(store, rows), np.float64) for model in self.fitted]
-        return np.column_stack(columns) @ self.weights
+        far = self.reach.share(_to_nearest(store.coordinates[rows], self.known))[:, None]
+        near_weights, far_weights = self.weights
+        weights = (1 - far) * near_weights + far * far_weights  # (n, members)
+        return np.sum(np.column_stack(columns) * weights, axis=1)
 
-    def _folds(self, coordinates: np.ndarray) -> np.ndarray:
-        tiles = len(np.unique(SpatialBlockKFold(2, size=self.tile).tiles(coordinates)))
-        if tiles < 2:
+    def _folds(self, places: np.ndarray) -> np.ndarray:
+        unit = pieces(places, self.tile, self.seed)
+        sizes = np.bincount(unit)
+        if len(sizes) < 2:
             raise EvaluationError(
-                f"`train.validation_tile` is {self.tile:g}: all {len(coordinates)} training plots "
+                f"`train.validation_tile` is {self.tile:g}: all {len(places)} training plots "
                 "lie in one such tile, and the weights of a stack need two; use smaller tiles"
             )
-        splitter = SpatialBlockKFold(min(FOLDS, tiles), size=self.tile, seed=self.seed)
-        with warnings.catch_warnings():
-            # Predictions are pooled over the folds; how even those are does not matter.
-            warnings.simplefilter("ignore", DegenerateFolds)
-            return splitter.assign(coordinates)
+        return deal(sizes, min(FOLDS, len(sizes)), self.seed)[unit]
 
 
-def convex_weights(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Weights that are not negative, sum to 1 and give the least squared error.
+@dataclass(frozen=True)
+class Reach:
+    """How far is far: distances to the nearest training plot, metres, between which weights change.
+
+    Attributes:
+        near, far: a tenth of the held-out plots were nearer, and farther, than these.
+    """
+
+    near: float
+    far: float
+
+    @classmethod
+    def of(cls, distance: np.ndarray) -> "Reach":
+        near, far = np.quantile(distance, [0.1, 0.9])
+        return cls(float(near), float(far))
+
+    def share(self, distance: np.ndarray) -> np.ndarray:
+        """0 up to `near`, 1 from `far` on, and linear in the logarithm between them."""
+        floor = max(self.near, 1.0)  # plots share coordinates: no logarithm of 0
+        if self.far <= floor:
+            return np.zeros(len(distance))
+        along = np.log(np.maximum(distance, floor) / floor) / np.log(self.far / floor)
+        return np.minimum(along, 1.0)
+
+
+def pieces(places: np.ndarray, tile: float, seed: int) -> np.ndarray:
+    """Number (n,) of the piece of land that each plot is held out with.
+
+    Blocks of LARGE x LARGE tiles are dealt in turn to three kinds: one piece a tile, one for the
+    whole block, one a site. So held-out plots are as near to training as a random fold's, and as
+    far as a block's.
 
     Args:
-        predictions: (n, members); observed: (n,).
+        places: lon, lat (n, 2), degrees.
+    """
+    small = SpatialBlockKFold(2, size=tile).tiles(places)
+    block = SpatialBlockKFold(2, size=LARGE * tile).tiles(places)
+    turn = np.random.default_rng(seed).permutation(block.max() + 1)
+    kind = (turn % 3)[block]
+    choice = np.stack([small, block, sites(places)])
+    # `kind` first: a tile, a block and a site may have the same number.
+    number = np.take_along_axis(choice, kind[None], axis=0)[0]
+    return in_order(number * 3 + kind)
+
+
+def _to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Great-circle metres (n,) from each place to the nearest of others (m, 2)."""
+    on_sphere = placing(places, "geographic")
+    return nearest(on_sphere(places), on_sphere(others), "geographic")
+
+
+def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Weights near and far, none negative, each summing to 1, that give the least squared error.
+
+    The error of the stack is sum over members of errors ((1 - far) w_near + far w_far).
+
+    Args:
+        errors: predicted - observed, (n, members).
+        far: share of the far weights, (n,), 0-1.
 
     Returns:
-        float64 (members,).
+        float64 (2, members).
     """
-    errors = predictions - observed[:, None]
+    count = errors.shape[1]
     scale = np.linalg.norm(errors)
     if scale == 0:
-        return np.full(errors.shape[1], 1 / errors.shape[1])
-    # min |E u|^2 + (1 - sum u)^2 over u >= 0 has its least |E w|, sum w = 1, in the direction w:
-    # for u = t w the best t leaves |E w|^2 / (1 + |E w|^2), which grows with |E w|.
-    system = np.vstack([errors / scale, np.ones(errors.shape[1])])
-    solution = nnls(system, np.append(np.zeros(len(errors)), 1.0))[0]
-    return solution / solution.sum()
+        return np.full((2, count), 1 / count)
+    parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
+    # The sums of 1 are two more equations, which weigh so much that they hold.
+    sums = HEAVY * np.kron(np.eye(2), np.ones(count))
+    solution = nnls(np.vstack([parts, sums]), np.append(np.zeros(len(errors)), [HEAVY, HEAVY]))[0]
+    weights = solution.reshape(2, count)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+HEAVY = 1e4
+"""Against errors of norm 1: sums off by 1e-8, before they are divided by themselves."""

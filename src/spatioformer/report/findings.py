@@ -27,8 +27,8 @@ MODELS = {
     ),
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-stacked": (
-        "Spatioformer stacked with a forest",
-        "weighted on held-out tiles of the training plots",
+        "Spatioformer stacked with forests and neighbours",
+        "weighted on held-out training plots, near and far",
     ),
     "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
     "spatioformer-published-no-location": (
