@@ -1,13 +1,14 @@
 """Finished tiles -> Cloud Optimized GeoTIFFs, in one order, with nothing of the clock in them."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import disk_usage
 
 import numpy as np
 import rasterio
 import rasterio.shutil
+from rasterio.io import DatasetReader, DatasetWriter
 
 from spatioformer import __version__
 from spatioformer.bundle import Bundle
@@ -70,12 +71,8 @@ def assemble(
     with ExitStack() as stack:
         for path, names in files.items():
             part = stack.enter_context(writing(path))
-            base = part.with_name(f"{part.stem}.tiles.tif")
-            stack.callback(base.unlink, missing_ok=True)
-            base.unlink(missing_ok=True)
             chosen = [list(layers).index(name) for name in names]
-            profile = _profile(plan.grid, len(names), output)
-            with write_errors(path), rasterio.open(base, "w", **profile) as raw:
+            with cog(part, path, profile(plan.grid, len(names), output), output) as raw:
                 _describe(raw, names, bundle, output, facts, method)
                 totals = Totals()
                 for tile in console.track(order, "write"):
@@ -86,9 +83,6 @@ def assemble(
                         shape = (len(layers), window.height, window.width)
                         values = flat.reshape(shape)[chosen]
                         raw.write(_encoded(values, names, output), window=window)
-            with write_errors(path):
-                _to_cog(base, part, output)
-            base.unlink()
             expected = totals.pixels if output.dtype == "float32" else np.prod(plan.grid.shape)
             check_written(part, path, [int(expected)])
     return totals
@@ -106,7 +100,8 @@ def _encoded(values: np.ndarray, names: Sequence[str], output: Output) -> np.nda
     return np.where(np.isnan(values), NODATA, whole).astype(np.uint16)
 
 
-def _profile(grid: Grid, count: int, output: Output) -> dict:
+def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
+    """Of the raster that a map is assembled in."""
     return {
         "driver": "GTiff",
         "dtype": output.dtype,
@@ -137,6 +132,12 @@ _TITLES = {
 }
 
 
+def bands_of(source: DatasetReader) -> dict[str, int]:
+    """The numbers of a map's bands by layer, from their descriptions."""
+    titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
+    return {name: titles.index(title) + 1 for name, title in _TITLES.items() if title in titles}
+
+
 def _describe(raw, names, bundle: Bundle, output: Output, facts: dict, method: str) -> None:
     target = bundle.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
@@ -158,6 +159,28 @@ def _describe(raw, names, bundle: Bundle, output: Output, facts: dict, method: s
         TARGET=target,
         **facts,
     )
+
+
+@contextmanager
+def cog(part: Path, out: Path, profile: dict, output: Output = Output()) -> Iterator[DatasetWriter]:
+    """Yield a raster to fill; at the end it becomes the Cloud Optimized GeoTIFF `part`.
+
+    Args:
+        part: the file to write, as `files.writing` gives it; `out` is what messages call it.
+        profile: of the raster to fill, as `profile` makes it.
+
+    Raises:
+        OutputError: no space, or an unwritable place.
+    """
+    base = part.with_name(f"{part.stem}.tiles.tif")
+    base.unlink(missing_ok=True)
+    try:
+        with write_errors(out), rasterio.open(base, "w+", **profile) as raw:
+            yield raw
+        with write_errors(out):
+            _to_cog(base, part, output)
+    finally:
+        base.unlink(missing_ok=True)
 
 
 def _to_cog(base: Path, out: Path, output: Output) -> None:

@@ -1,0 +1,186 @@
+"""Trends over years, pixel by pixel: Theil-Sen slopes, Mann-Kendall tests, false discoveries.
+
+numpy in, numpy out. Arrays are (year, pixel), years ascending, NaN where a year is missing.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from scipy.special import erfc
+
+FEWEST_YEARS = 3
+MOST_YEARS = 50
+CHUNK = 2**21  # pairs of years, over pixels, worked on at once
+
+
+def theil_sen(values: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """The median slope between two years, of all pairs.
+
+    Source: Theil (1950), Proc. K. Ned. Akad. Wet. 53; Sen (1968), JASA 63, 1379-1389.
+
+    Args:
+        values: float (year, pixel), NaN where missing.
+        years: (year,), strictly ascending.
+
+    Returns:
+        float64 (pixel,), units of `values` a year; NaN where fewer than two years have a value.
+    """
+    first, second = np.triu_indices(len(values), 1)
+    span = np.asarray(years, np.float64)[second] - np.asarray(years, np.float64)[first]
+
+    span = span[:, None]
+
+    def slopes(part: np.ndarray) -> np.ndarray:
+        return _median((part[second] - part[first]) / span)
+
+    return _by_chunks(values, slopes)
+
+
+def mann_kendall(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Is there a monotonic trend? Two-sided test of independent, identically distributed years.
+
+    S counts the pairs of years that rise, less those that fall. Without ties its distribution
+    under no trend is exact, for every number of years. With ties it is taken as normal, with the
+    variance (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 over groups of t equal values, and S is moved
+    by 1 towards 0 (continuity).
+
+    Source: Mann (1945), Econometrica 13, 245-259; Kendall (1975), Rank Correlation Methods.
+
+    Args:
+        values: float (year, pixel), NaN where missing.
+
+    Returns:
+        S: int64 (pixel,).
+        p: float64 (pixel,), NaN where fewer than two years have a value.
+    """
+    s, n, ties = _by_chunks(values, _signs)
+    return s.astype(np.int64), _p_values(np.abs(s).astype(np.int64), n.astype(np.int64), ties)
+
+
+def _signs(values: np.ndarray) -> np.ndarray:
+    """S, the years with a value, and the sum of t(t-1)(2t+5) over ties: (3, pixel)."""
+    s = np.zeros(values.shape[1])
+    tied = np.zeros(values.shape, np.int64)  # how many other years are equal to this one
+    for first, second in zip(*np.triu_indices(len(values), 1), strict=True):
+        older, newer = values[first], values[second]
+        s += newer > older
+        s -= newer < older
+        equal = newer == older
+        if equal.any():
+            tied[first] += equal
+            tied[second] += equal
+    return np.stack([s, np.isfinite(values).sum(0), (tied * (2 * tied + 7)).sum(0)])
+
+
+def _by_chunks(values: np.ndarray, compute: Callable) -> np.ndarray:
+    """`compute` of (year, pixel) float64, a bounded number of pairs of years at a time."""
+    pairs = max(1, len(values) * (len(values) - 1) // 2)
+    step = max(1, CHUNK // pairs)
+    parts = [
+        compute(values[:, start : start + step].astype(np.float64))
+        for start in range(0, max(1, values.shape[1]), step)
+    ]
+    return np.concatenate(parts, axis=-1)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median of each column without its NaN (numpy's own goes column by column); sorts in place."""
+    values.sort(axis=0)  # NaN last
+    count = len(values) - np.isnan(values).sum(0)
+    columns, last = np.arange(values.shape[1]), len(values) - 1
+    low = values[np.clip((count - 1) // 2, 0, last), columns]
+    high = values[np.clip(count // 2, 0, last), columns]
+    return np.where(count > 0, (low + high) / 2, np.nan)
+
+
+def _p_values(s: np.ndarray, n: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """Two-sided p of |S|; `ties` is the sum of t(t-1)(2t+5), 0 without ties."""
+    p = np.full(s.shape, np.nan)
+    for count in np.unique(n[n >= 2]):
+        here = (n == count) & (ties == 0)
+        p[here] = exact_p(int(count))[s[here]]
+    here = (n >= 2) & (ties > 0)
+    variance = (n[here] * (n[here] - 1) * (2 * n[here] + 5) - ties[here]) / 18
+    shifted = np.maximum(s[here] - 1, 0)
+    spread = np.sqrt(np.where(variance > 0, variance, 1.0))  # all equal: S is 0, and p 1
+    p[here] = erfc(shifted / spread / np.sqrt(2))
+    return p
+
+
+@cache
+def exact_p(n: int) -> np.ndarray:
+    """P(|S| >= s) for s = 0, 1, ..., n(n-1)/2 when all orders of n years are equally likely.
+
+    S is the number of pairs less twice the inversions, whose generating function is the product of
+    (1 + x + ... + x^(k-1)) / k over k = 1..n (Kendall 1975; Knuth, vol. 3, 5.1.1).
+    """
+    inversions = np.ones(1)
+    for k in range(2, n + 1):
+        inversions = np.convolve(inversions, np.full(k, 1 / k))
+    pairs = len(inversions) - 1
+    at_most = np.cumsum(inversions)
+    s = np.arange(pairs + 1)
+    return np.minimum(1.0, 2 * at_most[(pairs - s) // 2])
+
+
+class PValues:
+    """How often each p occurs: few differ, since S is whole, so that a map's count fits memory.
+
+    They are counted as float32, as maps keep them.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] = Counter()
+
+    def add(self, p: np.ndarray) -> None:
+        """Count p-values of any shape; NaN are no tests."""
+        p = np.asarray(p, np.float32)
+        values, counts = np.unique(p[np.isfinite(p)], return_counts=True)
+        self._counts.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+
+    @property
+    def total(self) -> int:
+        """Tests counted."""
+        return self._counts.total()
+
+    def threshold(self, level: float) -> float:
+        """The largest p that is significant when a share `level` of discoveries may be false.
+
+        The step-up of Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57, 289-300: the largest
+        p with p <= level * (tests with a p as small) / (all tests). It holds for independent tests
+        and for positively dependent ones (Benjamini and Yekutieli 2001), as neighbouring pixels
+        are. Below 0 when no test is significant.
+        """
+        found, seen = -1.0, 0
+        for p, count in sorted(self._counts.items()):
+            seen += count
+            if p <= level * seen / self.total:
+                found = p
+        return found
+
+
+def real_changes(mean: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Changes from one year to the next that are larger than their interval.
+
+    The interval of the change from a to b, with [l, u] around each, is
+
+        b - a - sqrt((b - l_b)^2 + (u_a - a)^2)   to   b - a + sqrt((u_b - b)^2 + (a - l_a)^2)
+
+    at the level of the two intervals, for independent errors (Zou and Donner 2008, Statistics in
+    Medicine 27, 1693-1702); where errors of the years go together it is too wide, so that too few
+    changes are named.
+
+    Args:
+        mean, lower, upper: (year, pixel).
+
+    Returns:
+        int8 (year - 1, pixel): 1 where the interval lies above 0, -1 below, 0 else or where a
+        value is missing.
+    """
+    change = np.diff(mean, axis=0)
+    below, above = mean - lower, upper - mean
+    low = change - np.hypot(below[1:], above[:-1])
+    high = change + np.hypot(above[1:], below[:-1])
+    return (low > 0).astype(np.int8) - (high < 0).astype(np.int8)
