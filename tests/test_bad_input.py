@@ -173,7 +173,7 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
         (
             "train", one_place,
             f"`train.validation_tile` is 0.5: {N} plots make 1 tile(s) of 0.5 degrees, too few for "
-            "n_splits = 2; use smaller tiles or fewer folds",
+            "2 folds; use smaller tiles or fewer folds",
         ),
         (
             "evaluate", one_place,
@@ -182,13 +182,13 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
         ),
         (
             "evaluate", lambda t: t[:1],
-            "evaluate.splits, random: 1 plots make 1 separate site(s), too few for n_splits = 2; "
+            "evaluate.splits, random: 1 plots make 1 separate site(s), too few for 2 folds; "
             "use fewer folds or more sites",
         ),
         (
             "evaluate", lambda t: t[:4],
             "evaluate.curve_sizes, curve-0-5: 4 plots make 4 tile(s) of 0.5 degrees, too few for "
-            "n_splits = 5; use smaller tiles or fewer folds",
+            "5 folds; use smaller tiles or fewer folds",
         ),
     ],
 )  # fmt: skip

@@ -208,7 +208,7 @@ def test_many_sites_are_clustered_by_kmeans(monkeypatch):
         ({}, [[1, 2, 3]], clustered_plots(0), "prediction points must have 2 columns"),
         ({}, [[1, np.nan]], clustered_plots(0), "prediction points hold 1 NaN"),
         ({}, square(), np.ones((9, 2)), "9 plots make 1 separate site"),
-        ({}, square(), clustered_plots(0)[:3], "3 plots make 3 separate site.*n_splits = 5"),
+        ({}, square(), clustered_plots(0)[:3], "3 plots make 3 separate site.*for 5 folds"),
         ({"space": "projected"}, square(), 1e6 + 1e4 * square(), "mix degrees and metres"),
         (
             {"space": "projected"},

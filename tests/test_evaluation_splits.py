@@ -254,7 +254,7 @@ def test_works_inside_scikit_learn():
 @pytest.mark.parametrize(
     ("splitter", "plots", "sentence"),
     [
-        (RandomKFold(5), [[0, 0], [1, 1]], "2 plots make 2 separate site.* n_splits = 5"),
+        (RandomKFold(5), [[0, 0], [1, 1]], "2 plots make 2 separate site.* for 5 folds"),
         (RandomKFold(2), [[3, 3]] * 9, "9 plots make 1 separate site"),
         (LeaveRegionOut(2), [[3, 3]] * 9, "9 plots make 1 separate site"),
         (BufferedKFold(3, distance=1), [[3, 3]] * 9, "9 plots make 1 separate site"),

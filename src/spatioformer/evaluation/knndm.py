@@ -137,7 +137,7 @@ class KNNDM(SeededFolds):
         if np.isinf(best.W):
             raise EvaluationError(
                 f"every clustering of {len(unit)} plots leaves a fold with more than half of them; "
-                f"use more folds than n_splits = {self.n_splits}, or SpatialBlockKFold"
+                f"use more than {self.n_splits} folds, or SpatialBlockKFold"
             )
         grid: dict[int, float] = {}
         for one in found:
