@@ -14,7 +14,7 @@ from spatioformer.baselines import (
     random_forest,
 )
 from spatioformer.baselines import kriging as kriging_module
-from spatioformer.baselines.kriging import apart, correlation, log_likelihood, on_sphere
+from spatioformer.evaluation.correlation import apart, correlation, log_likelihood, on_sphere
 from spatioformer.config import MODELS
 from spatioformer.errors import ModelError
 

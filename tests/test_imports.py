@@ -16,7 +16,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"cli_text", "cli_vision"},
-    {"text", "vision", "demo", "drivers", "survey", "summary"},
+    {"text", "vision", "demo", "drivers", "survey", "summary", "zonal"},
     {"run"},
     {"stages"},
     {"report", "evaluate"},

@@ -214,6 +214,53 @@ def survey(
     )
 
 
+@command(app)
+def zonal(
+    map_: Annotated[Path, typer.Argument(metavar="MAP.tif", help="A map with intervals.")],
+    polygons: Annotated[Path, typer.Argument(help="Parks, catchments; in any CRS.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="zones.csv, or .gpkg with outlines.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Field that names the polygons.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of a file with several.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The map's run or model; default: that beside the map.")
+    ] = None,
+    range_: Annotated[
+        float | None,
+        typer.Option("--range", metavar="KM", help="Without a run: e-folding distance of errors."),
+    ] = None,
+    nugget: Annotated[
+        float, typer.Option(metavar="SHARE", help="With --range: share of single plots' noise.")
+    ] = 0.0,
+    interval: Annotated[
+        bool, typer.Option("--interval/--no-interval", help="Interval of each mean.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pixels that stand for large areas.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Mean, quantiles and interval of the richness in each polygon."""
+    from spatioformer.evaluation.correlation import ErrorCorrelation
+    from spatioformer.progress import Console
+    from spatioformer.zonal import check_place, correlation_of, summarise, write_zones
+
+    check_place(out, map_, polygons)
+    correlation = None
+    if interval and range_ is not None:
+        correlation = ErrorCorrelation(range_, nugget)
+    elif interval:
+        correlation = correlation_of(map_, run)
+    console = Console(quiet)
+    found = summarise(
+        map_, polygons, correlation, name=name, layer=layer, seed=seed, console=console
+    )
+    write_zones(found, out)
+    outside = int((found["pixels"] == 0).sum())
+    console.say(
+        f"{out}: {len(found):,} polygons" + (f", {outside:,} without a pixel" if outside else "")
+    )
+
+
 @command(app, "drivers")
 def drivers_(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
