@@ -58,7 +58,7 @@ def test_a_row_a_plot_with_its_interval(folder, config, predictions):
         assert (plots[name] == rows[name]).all(), name
     found = Uncertainty.load(folder / "evaluation")
     assert found.facts["split"] == "tiles"
-    assert set(found.margins) == {"constant", "dissimilarity", "spread"}
+    assert set(found.margins) == {"constant", "dissimilarity", "spread", "counts"}
     for kind, said in found.facts["kinds"].items():
         bounds = plots[[f"lower-{kind}", f"upper-{kind}"]]
         scores = interval_scores(plots["observed"], bounds, config.evaluate.level)

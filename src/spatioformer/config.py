@@ -61,6 +61,9 @@ MODELS = (
     "location-knn",
 )
 ModelName = Literal[MODELS]
+IntervalKind = Literal[
+    "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
+]
 
 
 class Section(BaseModel):
@@ -274,6 +277,7 @@ class EvaluateSection(Section):
     curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] = (0.5, 1, 2, 4, 8)
     curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # share the map's intervals are to hold
+    interval: IntervalKind = "auto"
     workers: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")

@@ -251,6 +251,7 @@ def calibrate(
         list(store.bands),
         importance(held_out, config.seed),
         level=config.evaluate.level,
+        kind=config.evaluate.interval,
         seed=config.seed,
     )
     found.facts["split"] = split.name

@@ -371,7 +371,10 @@ STAGES: dict[str, Stage] = {
             "seed",
             *(
                 f"evaluate.{key}"
-                for key in ("models", "splits", "curve_sizes", "curve_models", "level")
+                for key in (
+                    *("models", "splits", "curve_sizes", "curve_models"),
+                    *("level", "interval"),
+                )
             ),
         ),
         _no_inputs,

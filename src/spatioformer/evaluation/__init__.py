@@ -15,6 +15,7 @@ _DOORS = {
         "QuantilePair",
         "RegionConformal",
     ),
+    "counts": ("count_bounds", "dispersion"),
     "distances": ("NeighbourDistances", "neighbour_distances"),
     "intervals": (
         "calibration_curve",
@@ -26,6 +27,7 @@ _DOORS = {
     ),
     "knndm": ("KNNDM",),
     "metrics": ("pearson", "scores"),
+    "regions": ("Regions",),
     "units": ("overlapping", "sites"),
     "splits": (
         "BufferedKFold",

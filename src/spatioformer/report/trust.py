@@ -2,12 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from spatioformer.errors import EvaluationError
-from spatioformer.evaluation.intervals import interval_scores, quantile_bins
-from spatioformer.evaluation.splits import LeaveRegionOut
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import decimal
 from spatioformer.report.pictures import HALF, Picture, frame_of, picture
@@ -17,11 +11,10 @@ KINDS = {
     "constant": "one margin for all",
     "dissimilarity": "margin grows with the dissimilarity",
     "spread": "margin in proportion to the model's spread",
+    "counts": "quantiles of negative binomial counts",
+    "quantiles": "the model's own quantiles",
+    "region": "one margin a region",
 }
-REGIONS = 5
-BINS = 5
-FEW = 20
-"""Plots below which a coverage says next to nothing, and is left out."""
 
 
 def trust(results: Results) -> dict[str, Any] | None:
@@ -29,10 +22,7 @@ def trust(results: Results) -> dict[str, Any] | None:
     known = results.uncertainty
     if known is None:
         return None
-    plots = results.intervals
     kind = known.kind(results.has_spread)
-    bounds = plots[[f"lower-{kind}", f"upper-{kind}"]].to_numpy()
-    observed = plots["observed"].to_numpy()
     return {
         "sentence": _sentence(results, kind),
         "level": f"{known.level:.0%}",
@@ -41,9 +31,13 @@ def trust(results: Results) -> dict[str, Any] | None:
             for name, said in known.facts["kinds"].items()
         ],
         "groups": [
-            (label, f"{rows.sum():,}", *_coverage_cells(observed[rows], bounds[rows], known.level))
-            for label, rows in _groups(plots)
-            if rows.sum() >= FEW
+            (
+                _group_label(group),
+                f"{group['n']:,}",
+                f"{group['coverage']:.3f}",
+                decimal(group["width"], 2),
+            )
+            for group in known.facts["kinds"][kind]["groups"]
         ],
         "calibration": _calibration(results, kind),
         "error": _error(results),
@@ -76,30 +70,14 @@ def _score_cells(scores: dict[str, float]) -> list[str]:
     ]
 
 
-def _coverage_cells(observed: np.ndarray, bounds: np.ndarray, level: float) -> list[str]:
-    scores = interval_scores(observed, bounds, level)
-    return [f"{scores['coverage']:.3f}", decimal(scores["width"], 2)]
-
-
-def _groups(plots: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
-    """Names and rows of the plots' groups: regions, fifths by dissimilarity, inside and outside."""
-    groups = []
-    lonlat = plots[["lon", "lat"]].to_numpy()
-    try:
-        region = LeaveRegionOut(REGIONS).assign(lonlat)
-    except EvaluationError:  # fewer places than regions
-        region = np.zeros(len(plots), int)
-    for number in np.unique(region):
-        lon, lat = lonlat[region == number].mean(axis=0)
-        place = f"{maps.degrees(round(lon), 'E', 'W')}, {maps.degrees(round(lat), 'N', 'S')}"
-        groups.append((f"region around {place}", region == number))
-    di = plots["di"].to_numpy()
-    label, edges = quantile_bins(di, BINS)
-    for number in range(len(edges) - 1):
-        span = f"{edges[number]:.2f} to {edges[number + 1]:.2f}"
-        groups.append((f"dissimilarity {span}", label == number))
-    inside = plots["inside"].to_numpy()
-    return [*groups, ("inside the area", inside), ("outside the area", ~inside)]
+def _group_label(group: dict[str, Any]) -> str:
+    """What tells a group of plots, in words."""
+    if group["by"] == "region":
+        lon, lat = round(group["lon"]), round(group["lat"])
+        return f"region around {maps.degrees(lon, 'E', 'W')}, {maps.degrees(lat, 'N', 'S')}"
+    if group["by"] == "dissimilarity":
+        return f"dissimilarity {group['low']:.2f} to {group['high']:.2f}"
+    return "inside the area" if group["inside"] else "outside the area"
 
 
 def _calibration(results: Results, kind: str) -> Picture | None:
