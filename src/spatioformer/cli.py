@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spatioformer import __version__, cli_text, cli_vision
+from spatioformer import __version__, cli_text, cli_vision, cli_years
 from spatioformer.errors import ConfigError
 from spatioformer.guard import command
 
@@ -311,6 +311,7 @@ def demo(
         print_summary(folder)
 
 
+cli_years.register(app)
 app.add_typer(cli_text.app)
 app.add_typer(cli_vision.app)
 

@@ -100,6 +100,22 @@ def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) ->
             )
 
 
+def task_of(
+    predictor: Predictor, source: Source, model: Bundle | str | Path, outline: str | Path | None
+) -> dict[str, Any]:
+    """All that decides a map's values, as JSON."""
+    grid, stat = source.grid, source.path.stat()
+    return {
+        "version": __version__,
+        "model": identity(model),
+        "imagery": [source.path.name, stat.st_size, stat.st_mtime_ns],
+        "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
+        "layers": list(predictor.layers),
+        "samples": [predictor.samples, predictor.step, predictor.seed],
+        "outline": hash_file(outline) if outline else None,
+    }
+
+
 @dataclass
 class _Job:
     """One map: what is asked, and where the work on it stands."""
@@ -115,7 +131,7 @@ class _Job:
     def prepare(self, overwrite: bool, console: Console) -> None:
         """Plan the tiles, take up an unfinished run's, and look at scale and space."""
         resources, layers = self.resources, self.predictor.layers
-        task = self._task()
+        task = task_of(self.predictor, self.source, self.model, self.outline)
         old = unfinished(self.out)
         if old is not None and old.get("asked") != task:
             if not overwrite:
@@ -135,20 +151,6 @@ class _Job:
         compare_extent(self.predictor.bundle, self.source.grid.region, console)
         self._share = share
         self._signature = {"asked": task, "tile": [self.plan.rows, self.plan.cols]}
-
-    def _task(self) -> dict[str, Any]:
-        """All that decides the map's values, as JSON."""
-        predictor, grid, path = self.predictor, self.source.grid, self.source.path
-        stat = path.stat()
-        return {
-            "version": __version__,
-            "model": identity(self.model),
-            "imagery": [path.name, stat.st_size, stat.st_mtime_ns],
-            "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
-            "layers": list(predictor.layers),
-            "samples": [predictor.samples, predictor.step, predictor.seed],
-            "outline": hash_file(self.outline) if self.outline else None,
-        }
 
     def run(self, tags: dict[str, str], console: Console) -> dict:
         shard = self.resources.shard

@@ -1,0 +1,102 @@
+"""The command `spatioformer years`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatioformer.errors import ConfigError
+from spatioformer.guard import command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app)(years)
+
+
+def years(
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] YEAR=RASTER...|YEARS.csv",
+            help="A model and its imagery of each year; with --maps, maps of each year alone. "
+            "A CSV has the columns year and path.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the maps and trend.tif.")
+    ],
+    maps: Annotated[
+        bool, typer.Option("--maps", help="The rasters are maps already; there is no BUNDLE.")
+    ] = False,
+    fdr: Annotated[
+        float, typer.Option(help="Share of the significant pixels that may be false.")
+    ] = 0.05,
+    least: Annotated[
+        int | None,
+        typer.Option(help="Years a pixel needs for a trend; default: half, and at least 3."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Monte Carlo dropout passes; 0 for none.")
+    ] = 20,
+    sd_step: Annotated[int, typer.Option(min=1, help="One spread for each K x K block.")] = 1,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Of each map: of mean,sd,lower,upper,di,inside,valid; default: all."),
+    ] = None,
+    stac: Annotated[bool, typer.Option("--stac", help="A STAC item for each map too.")] = False,
+    outline: Annotated[
+        Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Compute on a Dask cluster.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace maps of another model or imagery.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """A map a year; their mean, variability and trend, with false discoveries controlled."""
+    if samples == 1:
+        raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
+    from spatioformer.mapping import Output, Resources
+    from spatioformer.mapping.options import parse_memory
+    from spatioformer.progress import Console
+    from spatioformer.years import map_trend, map_years, parse_years
+
+    console = Console(quiet)
+    if maps:
+        found = map_trend(
+            parse_years(given), out, fdr=fdr, least=least, overwrite=overwrite, console=console
+        )
+    else:
+        bundle, *rasters = given
+        if "=" in bundle or not rasters:
+            raise ConfigError(
+                f"{bundle!r} should be a model's folder, with rasters by year behind it; for maps "
+                "that stand already, give --maps"
+            )
+        chosen = tuple(name.strip() for name in layers.split(",")) if layers else None
+        found = map_years(
+            bundle,
+            parse_years(rasters),
+            out,
+            samples=samples,
+            sd_step=sd_step,
+            outline=outline,
+            output=Output(chosen),
+            stac=stac,
+            resources=Resources(parse_memory(memory), workers, scheduler),
+            fdr=fdr,
+            least=least,
+            overwrite=overwrite,
+            console=console,
+        )
+    console.say(
+        f"{out / 'trend.tif'}: {found['tested']:,} pixels tested over {len(found['years'])} years, "
+        f"{found['rising']:,} rise and {found['falling']:,} fall significantly"
+    )

@@ -1,0 +1,228 @@
+"""Imagery of several years -> a map a year; and their mean, variability, trend and real changes.
+
+`series.py` opens the years on one grid, `trend.py` reads them window by window; `mapping` makes
+the maps. A folder's `years.json` says of what its maps and its `trend.tif` are.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spatioformer.bundle import Bundle
+from spatioformer.errors import ConfigError, OutputError
+from spatioformer.files import read_json, write_json
+from spatioformer.mapping import Output, Resources, map_raster, task_of
+from spatioformer.mapping.journal import locked
+from spatioformer.mapping.predictor import open_predictor
+from spatioformer.mapping.source import Source
+from spatioformer.progress import SILENT, Console
+from spatioformer.trends import FEWEST_YEARS, exact_p
+from spatioformer.years.series import Series, check_one_grid, ordered, parse_years
+from spatioformer.years.trend import Found, write_trend
+
+__all__ = ["map_trend", "map_years", "parse_years"]
+
+TREND = "trend.tif"
+RECORD = "years.json"
+
+
+def map_years(
+    model: Bundle | str | Path,
+    imagery: Mapping[int, str | Path],
+    folder: str | Path,
+    *,
+    samples: int = 20,
+    sd_step: int = 1,
+    outline: str | Path | None = None,
+    output: Output = Output(),
+    stac: bool = False,
+    resources: Resources = Resources(),
+    fdr: float = 0.05,
+    least: int | None = None,
+    overwrite: bool = False,
+    console: Console = SILENT,
+) -> dict:
+    """Map every year, FOLDER/map_YEAR.tif, then their trend, FOLDER/trend.tif.
+
+    What was finished stays: a run that was killed goes on in the year it was at, and a further year
+    adds its map.
+
+    Args:
+        model: a bundle or its folder.
+        imagery: a raster for each year, all on one grid, with the model's bands.
+        output: what the maps hold; its year and catalogue are set for each.
+        stac: write a STAC item and collection beside each map.
+        overwrite: replace maps of another model, imagery or choice, and their trend.
+        others: as `mapping.map_raster` and `map_trend`.
+
+    Returns:
+        `map_trend`'s summary.
+
+    Raises:
+        ConfigError: too few or too many years, or a choice that gives no trend.
+        ImageryError, ModelError, OutputError: as `map_raster`; grids that differ.
+    """
+    folder, imagery = Path(folder), ordered(imagery)
+    least = _checked(fdr, least, len(imagery))
+    predictor = open_predictor(model, output.layers, samples, sd_step, 0)
+    if "mean" not in predictor.layers or output.separate:
+        raise ConfigError("years are compared by the band of their mean; let it be in each map")
+    tasks, grids = {}, {}
+    for year, path in imagery.items():
+        with Source(path, predictor.bundle.bands) as source:
+            tasks[year] = task_of(predictor, source, model, outline)
+            grids[year] = source.grid
+    check_one_grid(grids, imagery)
+    maps = {year: folder / f"map_{year}.tif" for year in imagery}
+    with locked(folder / TREND):
+        record = _Record(folder)
+        for year, out in maps.items():
+            if record.stands(out, tasks[year], overwrite):
+                continue
+            console.say(f"{year}: {imagery[year]}")
+            record.begin(out, tasks[year])
+            map_raster(
+                model,
+                imagery[year],
+                out,
+                samples=samples,
+                sd_step=sd_step,
+                outline=outline,
+                output=replace(output, year=year, stac=stac),
+                resources=resources,
+                overwrite=overwrite,
+                console=console,
+            )
+        return _trend(maps, folder, record, fdr, least, overwrite, console)
+
+
+def map_trend(
+    maps: Mapping[int, str | Path],
+    folder: str | Path,
+    *,
+    fdr: float = 0.05,
+    least: int | None = None,
+    overwrite: bool = False,
+    console: Console = SILENT,
+) -> dict:
+    """Mean, variability, trend and real changes of maps that stand: FOLDER/trend.tif.
+
+    Args:
+        maps: a map for each year, all on one grid.
+        fdr: share of the significant pixels that may be false discoveries, between 0 and 1.
+        least: years a pixel needs for a slope and a test; None for half of the years, at least 3.
+        overwrite: replace a trend that stands.
+
+    Returns:
+        Summary: pixels, those tested, mean slope, significant ones by sign, the largest p that is
+        significant, and pixels with a change larger than its interval.
+
+    Raises:
+        ConfigError: too few or too many years, `fdr` or `least` out of range.
+        ImageryError: a map cannot be read, or grids differ.
+        OutputError: the trend stands already, or cannot be written.
+    """
+    folder, maps = Path(folder), ordered(maps)
+    least = _checked(fdr, least, len(maps))
+    with locked(folder / TREND):
+        return _trend(maps, folder, _Record(folder), fdr, least, overwrite, console)
+
+
+def _checked(fdr: float, least: int | None, years: int) -> int:
+    """The years a pixel needs."""
+    if not 0 < fdr < 1:
+        raise ConfigError(f"--fdr {fdr} is no share of false discoveries; give one such as 0.05")
+    if least is None:
+        return max(FEWEST_YEARS, -(-years // 2))
+    if not FEWEST_YEARS <= least <= years:
+        raise ConfigError(
+            f"--least {least} is impossible with {years} years; give a number from "
+            f"{FEWEST_YEARS} to {years}"
+        )
+    return least
+
+
+def _trend(maps, folder: Path, record: "_Record", fdr, least, overwrite, console) -> dict:
+    out = folder / TREND
+    with Series(maps) as series:
+        asked = {
+            "maps": {str(year): _identity(path) for year, path in series.paths.items()},
+            "fdr": fdr,
+            "least": least,
+        }
+        if record.stands(out, asked, overwrite) and (found := record.found(out)):
+            return found
+        smallest = exact_p(len(maps))[-1]
+        if smallest > fdr:
+            console.say(
+                f"  note: with {len(maps)} years p is at least {smallest:.2g}: no trend can be "
+                f"significant at {fdr:g}"
+            )
+        record.begin(out, asked)
+        found = _summary(write_trend(series, out, fdr, least, console), series, fdr, least)
+    record.finish(out, found)
+    return found
+
+
+def _identity(path: Path) -> list[Any]:
+    stat = path.stat()
+    return [path.name, stat.st_size, stat.st_mtime_ns]
+
+
+def _summary(found: Found, series: Series, fdr: float, least: int) -> dict:
+    tested = found.p.total
+    summary = {
+        "years": series.years.tolist(),
+        "pixels": found.pixels,
+        "tested": tested,
+        "least_years": least,
+        "fdr": fdr,
+        "p_threshold": found.p.threshold(fdr) if tested else None,
+        "mean_slope": found.slopes / tested if tested else None,
+        "rising": found.rising,
+        "falling": found.falling,
+    }
+    return summary | ({"changed": found.changed} if "lower" in series.layers else {})
+
+
+class _Record:
+    """`years.json` of a folder: of what each file is, written before the file is there."""
+
+    def __init__(self, folder: Path):
+        self._path = folder / RECORD
+        self._known: dict[str, dict] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._known = read_json(self._path)
+
+    def stands(self, out: Path, asked: dict, overwrite: bool) -> bool:
+        """Whether `out` is finished and is what is asked for.
+
+        Raises:
+            OutputError: it is something else, and not to be replaced.
+        """
+        if not out.exists():
+            return False
+        if self._known.get(out.name, {}).get("asked") == asked:
+            return True
+        if not overwrite:
+            raise OutputError(
+                f"{out} stands and is of other rasters, another model or another choice; give "
+                "--overwrite to replace it, or name another folder"
+            )
+        return False
+
+    def begin(self, out: Path, asked: dict) -> None:
+        """Say of what `out` will be; what stood there goes."""
+        out.unlink(missing_ok=True)
+        self._known[out.name] = {"asked": asked}
+        write_json(self._path, self._known)
+
+    def finish(self, out: Path, found: dict) -> None:
+        self._known[out.name]["found"] = found
+        write_json(self._path, self._known)
+
+    def found(self, out: Path) -> dict | None:
+        """The summary of a file; None where a kill came before it."""
+        return self._known[out.name].get("found")
