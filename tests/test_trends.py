@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from spatioformer import trends
-from spatioformer.trends import PValues, exact_p, mann_kendall, real_changes, theil_sen
+from spatioformer.trends import (
+    Autocorrelation,
+    PValues,
+    exact_p,
+    mann_kendall,
+    null_p,
+    real_changes,
+    red_noise,
+    theil_sen,
+)
 
 RNG = np.random.default_rng
 
@@ -112,6 +121,50 @@ def test_no_trend_is_called_one_as_often_as_said():
     attained = exact_p(9)[exact_p(9) <= 0.05].max()
     assert attained == pytest.approx(0.0446, abs=1e-4)  # whole S: no level lies nearer to .05
     assert np.mean(p <= 0.05) == pytest.approx(attained, abs=3 * np.sqrt(attained / 40_000))
+
+
+@pytest.mark.parametrize(("n", "rho"), [(6, 0.3), (9, 0.0), (9, 0.6), (20, 0.4)])
+def test_the_autocorrelation_of_short_series_is_found(n, rho):
+    """Trends, levels and pixels with a gap make no difference."""
+    values = red_noise(n, 20_000, rho, RNG(6))
+    found = Autocorrelation(n)
+    found.add(values[:, :5_000])
+    found.add(values[:, 5_000:] + np.arange(n)[:, None] * RNG(7).normal(size=15_000) + 30)
+    assert found.rho == pytest.approx(rho, abs=0.02)
+    before = found.rho
+    values[3] = np.nan
+    found.add(values)
+    assert found.rho == before
+
+
+def test_too_few_years_tell_nothing_of_autocorrelation():
+    found = Autocorrelation(4)
+    found.add(red_noise(4, 1_000, 0.9, RNG(6)))
+    assert found.rho == 0
+    assert Autocorrelation(9).rho == 0
+
+
+def test_noise_that_goes_on_is_called_a_trend_as_often_as_said(monkeypatch):
+    """The classical test calls it one nearly three times as often."""
+    monkeypatch.setattr(trends, "SIMULATED", 2**17)
+    null_p.cache_clear()
+    values = red_noise(9, 40_000, 0.4, RNG(8))
+    assert np.mean(mann_kendall(values)[1] <= 0.05) > 0.12
+    p = mann_kendall(values, 0.4)[1]
+    for level in (0.2, 0.05, 0.01):
+        attained = null_p(9, 0.4)[null_p(9, 0.4) <= level].max()
+        assert 0.5 * level < attained <= level
+        spread = np.sqrt(attained / 40_000 + attained / 2**17)
+        assert np.mean(p <= level) == pytest.approx(attained, abs=3 * spread)
+    null_p.cache_clear()
+
+
+def test_simulated_noise_without_memory_has_the_exact_distribution(monkeypatch):
+    monkeypatch.setattr(trends, "SIMULATED", 2**17)
+    null_p.cache_clear()
+    found = null_p(7, 1e-12)
+    np.testing.assert_allclose(found, exact_p(7), atol=4 * np.sqrt(0.25 / 2**17))
+    null_p.cache_clear()
 
 
 @settings(max_examples=40, deadline=None)

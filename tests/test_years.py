@@ -13,7 +13,7 @@ from mapping_helpers import BANDS, Mirror, noise, read, small
 from spatioformer.bundle import Bundle
 from spatioformer.errors import ConfigError, ImageryError, OutputError
 from spatioformer.mapping import Output
-from spatioformer.trends import PValues, mann_kendall, real_changes, theil_sen
+from spatioformer.trends import PValues, mann_kendall, real_changes, red_noise, theil_sen
 from spatioformer.years import map_trend, map_years
 from tiny_run import Ended, assert_refused, half_written, spatioformer
 
@@ -53,7 +53,7 @@ def trend(tmp_path_factory) -> tuple[np.ndarray, Path, dict]:
     values[:, :, :10, :10] = np.nan  # no year
     values[2:, :, 20:30, :10] = np.nan  # two years
     values[1:4, :, 40:50, :] = np.nan  # four, which is enough
-    found = map_trend(maps_of(folder, values), folder)
+    found = map_trend(maps_of(folder, values), folder, rho=0)
     return values, folder, found
 
 
@@ -209,12 +209,15 @@ def test_scaled_integers_and_masks_are_read_as_their_values(tmp_path):
 def test_the_command(tmp_path):
     maps = maps_of(tmp_path, planted(shape=(20, 30)))
     words = [f"{year}={path}" for year, path in maps.items()]
-    ended = spatioformer("years", "--maps", *words, "-o", tmp_path / "a")
+    ended = spatioformer("years", "--maps", *words, "-o", tmp_path / "a", "--rho", 0)
     line = f"{tmp_path}/a/trend.tif: 600 pixels tested over 7 years, 301 rise and 1 fall "
-    assert (ended.code, ended.out, ended.err) == (0, "", f"{line}significantly\n")
+    rest = "significantly (autocorrelation 0.00 allowed for)"
+    assert (ended.code, ended.out, ended.err) == (0, "", f"{line}{rest}\n")
     table = tmp_path / "years.csv"
     table.write_text("year,path\n" + "".join(f"{y},{p.name}\n" for y, p in maps.items()))
-    assert spatioformer("years", "--maps", table, "-o", tmp_path / "b", "-q") == Ended(0, "", "")
+    assert spatioformer("years", "--maps", table, "-o", tmp_path / "b", "-q", "--rho", 0) == Ended(
+        0, "", ""
+    )
     assert (tmp_path / "a/trend.tif").read_bytes() == (tmp_path / "b/trend.tif").read_bytes()
 
 
@@ -295,6 +298,8 @@ def test_mistakes_in_the_rasters(tmp_path):
         map_trend(maps, out, least=2)
     with pytest.raises(ConfigError, match=r"--fdr 5 is no share"):
         map_trend(maps, out, fdr=5)
+    with pytest.raises(ConfigError, match=r"--rho 1 is no autocorrelation"):
+        map_trend(maps, out, rho=1)
     assert not list(out.glob("*"))
 
 
@@ -312,6 +317,22 @@ def test_all_imagery_is_looked_at_before_a_year_is_mapped(tmp_path):
         map_years(model, imagery, out, output=Output(("valid",)))
     assert model.network.seen.sum() == 0
     assert not out.exists()
+
+
+def test_noise_that_goes_on_is_allowed_for(tmp_path):
+    years = tuple(range(2001, 2021))
+    noise = red_noise(len(years), 64 * 64, 0.6, np.random.default_rng(5)).astype(np.float32)
+    maps = maps_of(tmp_path, noise.reshape(-1, 1, 64, 64), years, ("mean",))
+    classical = map_trend(maps, tmp_path / "classical", rho=0)
+    allowed = map_trend(maps, tmp_path / "allowed")
+    assert allowed["autocorrelation"] == pytest.approx(0.6, abs=0.03)
+    assert classical["rising"] + classical["falling"] > 500
+    assert allowed["rising"] + allowed["falling"] < 5
+    p = layers_of(tmp_path / "allowed" / "trend.tif")["p of the Mann-Kendall test"].ravel()
+    rho = allowed["autocorrelation"]
+    np.testing.assert_array_equal(p, mann_kendall(noise, rho)[1].astype(np.float32))
+    with rasterio.open(tmp_path / "allowed" / "trend.tif") as source:
+        assert source.tags()["AUTOCORRELATION"] == str(rho)
 
 
 def test_memory_does_not_grow_with_the_map(tmp_path):

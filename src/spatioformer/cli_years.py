@@ -36,6 +36,12 @@ def years(
         int | None,
         typer.Option(help="Years a pixel needs for a trend; default: half, and at least 3."),
     ] = None,
+    rho: Annotated[
+        float | None,
+        typer.Option(
+            help="Autocorrelation of the years' noise; default: estimated; 0: independent years."
+        ),
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=0, help="Monte Carlo dropout passes; 0 for none.")
     ] = 20,
@@ -71,7 +77,13 @@ def years(
     console = Console(quiet)
     if maps:
         found = map_trend(
-            parse_years(given), out, fdr=fdr, least=least, overwrite=overwrite, console=console
+            parse_years(given),
+            out,
+            fdr=fdr,
+            least=least,
+            rho=rho,
+            overwrite=overwrite,
+            console=console,
         )
     else:
         bundle, *rasters = given
@@ -93,10 +105,12 @@ def years(
             resources=Resources(parse_memory(memory), workers, scheduler),
             fdr=fdr,
             least=least,
+            rho=rho,
             overwrite=overwrite,
             console=console,
         )
     console.say(
         f"{out / 'trend.tif'}: {found['tested']:,} pixels tested over {len(found['years'])} years, "
-        f"{found['rising']:,} rise and {found['falling']:,} fall significantly"
+        f"{found['rising']:,} rise and {found['falling']:,} fall significantly "
+        f"(autocorrelation {found['autocorrelation']:.2f} allowed for)"
     )

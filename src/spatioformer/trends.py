@@ -12,6 +12,9 @@ from scipy.special import erfc
 
 FEWEST_YEARS = 3
 MOST_YEARS = 50
+FEWEST_FOR_RHO = 5
+SIMULATED = 2**20
+BATCH = 2**16
 CHUNK = 2**21  # pairs of years, over pixels, worked on at once
 
 
@@ -38,25 +41,29 @@ def theil_sen(values: np.ndarray, years: np.ndarray) -> np.ndarray:
     return _by_chunks(values, slopes)
 
 
-def mann_kendall(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Is there a monotonic trend? Two-sided test of independent, identically distributed years.
+def mann_kendall(values: np.ndarray, rho: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Is there a monotonic trend? Two-sided.
 
-    S counts the pairs of years that rise, less those that fall. Without ties its distribution
-    under no trend is exact, for every number of years. With ties it is taken as normal, with the
-    variance (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 over groups of t equal values, and S is moved
-    by 1 towards 0 (continuity).
+    S counts the pairs of years that rise, less those that fall. For independent years (`rho` 0) its
+    distribution under no trend is exact, for every number of years. With ties it is then taken as
+    normal, with the variance (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 over groups of t equal values,
+    and S is moved by 1 towards 0 (continuity). For other `rho` the distribution is that of
+    simulated noise (`null_p`).
 
     Source: Mann (1945), Econometrica 13, 245-259; Kendall (1975), Rank Correlation Methods.
 
     Args:
         values: float (year, pixel), NaN where missing.
+        rho: autocorrelation of the noise from one year to the next, 0 <= rho < 1; a missing year
+            counts as none.
 
     Returns:
         S: int64 (pixel,).
         p: float64 (pixel,), NaN where fewer than two years have a value.
     """
     s, n, ties = _by_chunks(values, _signs)
-    return s.astype(np.int64), _p_values(np.abs(s).astype(np.int64), n.astype(np.int64), ties)
+    size, n = np.abs(s).astype(np.int64), n.astype(np.int64)
+    return s.astype(np.int64), _p_values(size, n, ties if rho == 0 else np.zeros_like(ties), rho)
 
 
 def _signs(values: np.ndarray) -> np.ndarray:
@@ -95,12 +102,12 @@ def _median(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, (low + high) / 2, np.nan)
 
 
-def _p_values(s: np.ndarray, n: np.ndarray, ties: np.ndarray) -> np.ndarray:
+def _p_values(s: np.ndarray, n: np.ndarray, ties: np.ndarray, rho: float) -> np.ndarray:
     """Two-sided p of |S|; `ties` is the sum of t(t-1)(2t+5), 0 without ties."""
     p = np.full(s.shape, np.nan)
     for count in np.unique(n[n >= 2]):
         here = (n == count) & (ties == 0)
-        p[here] = exact_p(int(count))[s[here]]
+        p[here] = null_p(int(count), rho)[s[here]]
     here = (n >= 2) & (ties > 0)
     variance = (n[here] * (n[here] - 1) * (2 * n[here] + 5) - ties[here]) / 18
     shifted = np.maximum(s[here] - 1, 0)
@@ -123,6 +130,71 @@ def exact_p(n: int) -> np.ndarray:
     at_most = np.cumsum(inversions)
     s = np.arange(pairs + 1)
     return np.minimum(1.0, 2 * at_most[(pairs - s) // 2])
+
+
+@cache
+def null_p(n: int, rho: float) -> np.ndarray:
+    """P(|S| >= s) for s = 0, 1, ..., n(n-1)/2 without a trend.
+
+    With `rho` the years are Gaussian noise of first order, x_t = rho x_(t-1) + e_t, and the
+    distribution is that of SIMULATED series (a fixed seed), each p counting the case at hand:
+    (b + 1) / (m + 1), Davison and Hinkley (1997), 4.2. Ties make S smaller and the test careful.
+    """
+    if rho == 0:
+        return exact_p(n)
+    rng = np.random.default_rng(0)
+    counts = np.zeros(n * (n - 1) // 2 + 1, np.int64)
+    for _ in range(SIMULATED // BATCH):
+        s = _signs(red_noise(n, BATCH, rho, rng))[0]
+        counts += np.bincount(np.abs(s).astype(np.int64), minlength=len(counts))
+    return (counts[::-1].cumsum()[::-1] + 1) / (SIMULATED + 1)
+
+
+def red_noise(n: int, count: int, rho: float, rng: np.random.Generator) -> np.ndarray:
+    """Stationary Gaussian noise of first order and variance 1, (n, count)."""
+    noise = rng.standard_normal((n, count))
+    noise[1:] *= np.sqrt(1 - rho**2)
+    for year in range(1, n):
+        noise[year] += rho * noise[year - 1]
+    return noise
+
+
+class Autocorrelation:
+    """How far the noise of a year goes on into the next: one number for all pixels.
+
+    A single pixel's few years say little of it, which is why tests that estimate it pixel by pixel
+    fail (docs/years.md); all pixels together say it well. Of the residuals e of each pixel's least
+    squares line, sum e_t e_(t+1) / sum e_t^2 over pixels and years is compared with what noise of
+    the first order gives: tr(M R M L) / tr(M R M), M the residual projection, R the noise's
+    correlation, L the shift by a year. So the bias of short series is accounted for.
+
+    Args:
+        years: at least FEWEST_FOR_RHO for an estimate; with fewer it is 0.
+    """
+
+    def __init__(self, years: int):
+        self._years = years
+        line = np.stack([np.ones(years), np.arange(years)], 1)
+        self._residual = np.eye(years) - line @ np.linalg.pinv(line)
+        self._products = self._squares = 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the pixels of (year, pixel) that have all years."""
+        whole = np.isfinite(values).all(0)
+        residual = self._residual @ values[:, whole].astype(np.float64)
+        self._products += float((residual[1:] * residual[:-1]).sum())
+        self._squares += float((residual**2).sum())
+
+    @property
+    def rho(self) -> float:
+        """In hundredths, 0 to 0.95; what is below 0 is 0, which keeps the test careful."""
+        if self._years < FEWEST_FOR_RHO or self._squares == 0:
+            return 0.0
+        choices = np.arange(96) / 100
+        lags = np.abs(np.subtract.outer(np.arange(self._years), np.arange(self._years)))
+        spread = [self._residual @ choice**lags @ self._residual for choice in choices]
+        expected = [np.trace(part, 1) / np.trace(part) for part in spread]
+        return float(choices[np.abs(np.array(expected) - self._products / self._squares).argmin()])
 
 
 class PValues:

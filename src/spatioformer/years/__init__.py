@@ -6,7 +6,7 @@ the maps. A folder's `years.json` says of what its maps and its `trend.tif` are.
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from spatioformer.mapping.source import Source
 from spatioformer.progress import SILENT, Console
 from spatioformer.trends import FEWEST_YEARS, exact_p
 from spatioformer.years.series import Series, check_one_grid, ordered, parse_years
-from spatioformer.years.trend import Found, write_trend
+from spatioformer.years.trend import Found, Rule, write_trend
 
 __all__ = ["map_trend", "map_years", "parse_years"]
 
@@ -41,6 +41,7 @@ def map_years(
     resources: Resources = Resources(),
     fdr: float = 0.05,
     least: int | None = None,
+    rho: float | None = None,
     overwrite: bool = False,
     console: Console = SILENT,
 ) -> dict:
@@ -65,7 +66,7 @@ def map_years(
         ImageryError, ModelError, OutputError: as `map_raster`; grids that differ.
     """
     folder, imagery = Path(folder), ordered(imagery)
-    least = _checked(fdr, least, len(imagery))
+    rule = _checked(fdr, least, rho, len(imagery))
     predictor = open_predictor(model, output.layers, samples, sd_step, 0)
     if "mean" not in predictor.layers or output.separate:
         raise ConfigError("years are compared by the band of their mean; let it be in each map")
@@ -95,7 +96,7 @@ def map_years(
                 overwrite=overwrite,
                 console=console,
             )
-        return _trend(maps, folder, record, fdr, least, overwrite, console)
+        return _trend(maps, folder, record, rule, overwrite, console)
 
 
 def map_trend(
@@ -104,6 +105,7 @@ def map_trend(
     *,
     fdr: float = 0.05,
     least: int | None = None,
+    rho: float | None = None,
     overwrite: bool = False,
     console: Console = SILENT,
 ) -> dict:
@@ -113,55 +115,58 @@ def map_trend(
         maps: a map for each year, all on one grid.
         fdr: share of the significant pixels that may be false discoveries, between 0 and 1.
         least: years a pixel needs for a slope and a test; None for half of the years, at least 3.
+        rho: autocorrelation of the noise from one year to the next, which the test allows for; 0
+            for the classical test, None to estimate it from the maps.
         overwrite: replace a trend that stands.
 
     Returns:
-        Summary: pixels, those tested, mean slope, significant ones by sign, the largest p that is
-        significant, and pixels with a change larger than its interval.
+        Summary: pixels, those tested, the autocorrelation, mean slope, significant ones by sign,
+        the largest p that is significant (None without one), and pixels with a change larger than
+        its interval.
 
     Raises:
-        ConfigError: too few or too many years, `fdr` or `least` out of range.
+        ConfigError: too few or too many years, `fdr`, `least` or `rho` out of range.
         ImageryError: a map cannot be read, or grids differ.
         OutputError: the trend stands already, or cannot be written.
     """
     folder, maps = Path(folder), ordered(maps)
-    least = _checked(fdr, least, len(maps))
+    rule = _checked(fdr, least, rho, len(maps))
     with locked(folder / TREND):
-        return _trend(maps, folder, _Record(folder), fdr, least, overwrite, console)
+        return _trend(maps, folder, _Record(folder), rule, overwrite, console)
 
 
-def _checked(fdr: float, least: int | None, years: int) -> int:
-    """The years a pixel needs."""
+def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Rule:
     if not 0 < fdr < 1:
         raise ConfigError(f"--fdr {fdr} is no share of false discoveries; give one such as 0.05")
+    if rho is not None and not 0 <= rho < 1:
+        raise ConfigError(f"--rho {rho} is no autocorrelation of noise; give 0 or more, below 1")
     if least is None:
-        return max(FEWEST_YEARS, -(-years // 2))
+        least = max(FEWEST_YEARS, -(-years // 2))
     if not FEWEST_YEARS <= least <= years:
         raise ConfigError(
             f"--least {least} is impossible with {years} years; give a number from "
             f"{FEWEST_YEARS} to {years}"
         )
-    return least
+    return Rule(fdr, least, rho)
 
 
-def _trend(maps, folder: Path, record: "_Record", fdr, least, overwrite, console) -> dict:
+def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console) -> dict:
     out = folder / TREND
     with Series(maps) as series:
         asked = {
             "maps": {str(year): _identity(path) for year, path in series.paths.items()},
-            "fdr": fdr,
-            "least": least,
+            "test": asdict(rule),
         }
         if record.stands(out, asked, overwrite) and (found := record.found(out)):
             return found
         smallest = exact_p(len(maps))[-1]
-        if smallest > fdr:
+        if smallest > rule.fdr:
             console.say(
                 f"  note: with {len(maps)} years p is at least {smallest:.2g}: no trend can be "
-                f"significant at {fdr:g}"
+                f"significant at {rule.fdr:g}"
             )
         record.begin(out, asked)
-        found = _summary(write_trend(series, out, fdr, least, console), series, fdr, least)
+        found = _summary(write_trend(series, out, rule, console), series, rule)
     record.finish(out, found)
     return found
 
@@ -171,15 +176,16 @@ def _identity(path: Path) -> list[Any]:
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
-def _summary(found: Found, series: Series, fdr: float, least: int) -> dict:
+def _summary(found: Found, series: Series, rule: Rule) -> dict:
     tested = found.p.total
     summary = {
         "years": series.years.tolist(),
         "pixels": found.pixels,
         "tested": tested,
-        "least_years": least,
-        "fdr": fdr,
-        "p_threshold": found.p.threshold(fdr) if tested else None,
+        "least_years": rule.least,
+        "autocorrelation": found.rho,
+        "fdr": rule.fdr,
+        "p_threshold": found.p_threshold if found.p_threshold >= 0 else None,
         "mean_slope": found.slopes / tested if tested else None,
         "rising": found.rising,
         "falling": found.falling,

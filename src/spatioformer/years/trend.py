@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.io import DatasetWriter
+from rasterio.windows import Window
 
 from spatioformer import __version__
 from spatioformer.files import writing
 from spatioformer.geo.imagery import check_written
 from spatioformer.mapping.raster import BLOCK, cog, profile
 from spatioformer.progress import Console
-from spatioformer.trends import PValues, mann_kendall, real_changes, theil_sen
+from spatioformer.trends import Autocorrelation, PValues, mann_kendall, real_changes, theil_sen
 from spatioformer.years.series import Series
 
 CACHE = 64 * 2**20  # bytes of GDAL's block cache
+PROBES = 64  # windows from which the autocorrelation is estimated
 
 BANDS = {
     "mean": ("mean over years", "species"),
@@ -36,12 +38,28 @@ CHANGES = {
 KEPT_TAGS = ("TARGET", "GRAIN", "MODEL", "MODEL_ID", "VIRTUAL")
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How a trend is tested.
+
+    Args:
+        fdr: share of the significant pixels that may be false discoveries.
+        least: years a pixel needs for a slope and a test.
+        rho: autocorrelation of the years' noise; None to estimate it from the maps.
+    """
+
+    fdr: float
+    least: int
+    rho: float | None
+
+
 @dataclass
 class Found:
-    """What the windows of a trend add up to."""
+    """What the windows of a trend add up to; `rho` is what the test allowed for."""
 
+    rho: float
+    p_threshold: float = -1.0
     pixels: int = 0
-    years: int = 0
     slopes: float = 0.0
     changed: int = 0
     rising: int = 0
@@ -49,12 +67,8 @@ class Found:
     p: PValues = field(default_factory=PValues)
 
 
-def write_trend(series: Series, out: Path, fdr: float, least: int, console: Console) -> Found:
+def write_trend(series: Series, out: Path, rule: Rule, console: Console) -> Found:
     """Write the raster of BANDS, and of CHANGES where the maps have intervals.
-
-    Args:
-        fdr: share of the significant pixels that may be false discoveries.
-        least: years a pixel needs for a slope and a test.
 
     Raises:
         ImageryError: a map is damaged.
@@ -63,42 +77,55 @@ def write_trend(series: Series, out: Path, fdr: float, least: int, console: Cons
     bands = BANDS | (CHANGES if "lower" in series.layers else {})
     # A file of bands apart: `significant` is written when all p are known, and p read back.
     shape = profile(series.grid, len(bands)) | {"interleave": "band"}
-    found = Found()
     windows = list(series.grid.windows(BLOCK))
     with writing(out) as part, rasterio.Env(GDAL_CACHEMAX=CACHE):
+        found = Found(autocorrelation(series) if rule.rho is None else rule.rho)
         with cog(part, out, shape) as raw:
             _describe(raw, bands, series)
             for window in console.track(windows, "trend"):
-                layers = window_layers(series.read(window), series.years, least)
+                layers = window_layers(series.read(window), series.years, rule.least, found.rho)
                 _count(found, layers)
-                if layers["years"].any():
+                if (layers["years"] > 0).any():
                     height, width = window.height, window.width
                     for number, name in enumerate(bands, start=1):
                         if name != "significant":
                             raw.write(layers[name].reshape(height, width), number, window=window)
-            threshold = found.p.threshold(fdr)
+            found.p_threshold = found.p.threshold(rule.fdr)
             for window in windows:
-                _mark(raw, list(bands), window, threshold, found)
+                _mark(raw, list(bands), window, found)
             raw.update_tags(
-                FALSE_DISCOVERY_RATE=str(fdr),
-                P_THRESHOLD=f"{threshold:.6g}",
-                LEAST_YEARS=str(least),
+                FALSE_DISCOVERY_RATE=str(rule.fdr),
+                P_THRESHOLD=f"{found.p_threshold:.6g}",
+                LEAST_YEARS=str(rule.least),
+                AUTOCORRELATION=str(found.rho),
             )
         check_written(part, out, [found.pixels])
     return found
 
 
-def window_layers(values: np.ndarray, years: np.ndarray, least: int) -> dict[str, np.ndarray]:
+def autocorrelation(series: Series) -> float:
+    """Of the years' noise, from at most PROBES windows spread evenly over the map."""
+    windows = list(series.grid.windows(BLOCK))
+    found = Autocorrelation(len(series.years))
+    for window in windows[:: -(-len(windows) // PROBES)]:
+        found.add(series.read(window)[0])
+    return found.rho
+
+
+def window_layers(
+    values: np.ndarray, years: np.ndarray, least: int, rho: float
+) -> dict[str, np.ndarray]:
     """The layers of a window, all but `significant`, float32 (pixel,); NaN where not defined.
 
     Args:
         values: float32 (layer, year, pixel): the mean; or mean, lower, upper.
         years: (year,), ascending.
         least: years a pixel needs for a slope and a test.
+        rho: autocorrelation of the years' noise, which the test allows for.
     """
     mean = values[0].astype(np.float64)
     count = np.isfinite(mean).sum(0)
-    slope, p = theil_sen(mean, years), mann_kendall(mean)[1]
+    slope, p = theil_sen(mean, years), mann_kendall(mean, rho)[1]
     slope[count < least] = p[count < least] = np.nan
     total = np.nansum(mean, axis=0)
     average = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
@@ -133,12 +160,12 @@ def _count(found: Found, layers: dict[str, np.ndarray]) -> None:
         found.changed += int((layers["changes"] > 0).sum())
 
 
-def _mark(raw: DatasetWriter, bands: list[str], window, threshold: float, found: Found) -> None:
+def _mark(raw: DatasetWriter, bands: list[str], window: Window, found: Found) -> None:
     """Write `significant` in one window."""
     p, slope = (raw.read(bands.index(name) + 1, window=window) for name in ("p", "slope"))
     tested = np.isfinite(p)
     if tested.any():
-        significant = p <= np.float32(threshold)
+        significant = p <= np.float32(found.p_threshold)
         found.rising += int((significant & (slope > 0)).sum())
         found.falling += int((significant & (slope < 0)).sum())
         marked = np.where(tested, significant, np.nan).astype(np.float32)
