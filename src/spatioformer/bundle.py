@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from spatioformer import __version__
 from spatioformer.errors import ModelError
 from spatioformer.files import as_output_error, read_json, write_json, write_text
+from spatioformer.model_card import model_card
 from spatioformer.nn import (
     DenseSpatioformer,
     Ensemble,
@@ -29,7 +30,8 @@ from spatioformer.nn import (
     fast,
 )
 from spatioformer.scaling import Covariates, Scaling
-from spatioformer.tiles import PixelTile
+from spatioformer.tiles import PixelTile, checked_chips
+from spatioformer.weights import load_weights
 
 FORMAT = 1
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -43,6 +45,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
 
+Read = Callable[[torch.Tensor], torch.Tensor]  # a network's output -> what it means
+Call = Callable[..., torch.Tensor]  # how a network is called
 
 KM_PER_DEGREE = 111.195  # of latitude
 FAR_KM = 50.0  # outside the extent of the plots; less is hardly worth a word
@@ -57,8 +61,8 @@ class Bundle:
     """A trained network with all that is needed to use it.
 
     Attributes:
-        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,); with covariates,
-            those too (B, C).
+        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,), or (B, 3) with
+            quantiles; with covariates, those too (B, C).
         bands: names of the bands, in the order the network takes them.
         scaling: band and target normalisation, or None (the published network has none).
         facts: target, grain, training data and figures; JSON values.
@@ -88,6 +92,11 @@ class Bundle:
     @property
     def has_dropout(self) -> bool:
         return self.network.config["dropout"] > 0
+
+    @property
+    def has_quantiles(self) -> bool:
+        """Whether the network was trained to tell two quantiles of the count too."""
+        return self.scaling is not None and self.scaling.quantiles is not None
 
     def predict(
         self,
@@ -131,6 +140,62 @@ class Bundle:
             )
         self.network.eval()
         return self._run(inputs, batch, self.members)
+
+    def quantiles(
+        self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
+    ) -> np.ndarray:
+        """The network's own quantiles (`scaling.quantiles`) of the count in each chip.
+
+        Learned on the training plots: calibrate them before calling them an interval
+        (`evaluation.conformal`). Of an ensemble, the mean of its members'.
+
+        Returns:
+            float32 (n, 2), lower and upper, species.
+
+        Raises:
+            ModelError: as `predict`; or the network has no quantiles.
+        """
+        self._check_quantiles()
+        self.network.eval()
+        inputs = self._inputs(chips, lon, lat, covariates)
+        return self._run(inputs, batch, self.members, self.scaling.quantile_species, (2,))
+
+    def features(
+        self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
+    ) -> np.ndarray:
+        """What the network makes its number of: the numbers before its head.
+
+        A space in which chips that mean the same to the network are near, for
+        `evaluation.AreaOfApplicability` for example. Of an ensemble, its members' side by side.
+
+        Returns:
+            float32 (n, width * members).
+
+        Raises:
+            ModelError: as `predict`; or the network is not one of ours.
+        """
+        for member in self.members:
+            if not hasattr(member, "features"):
+                raise ModelError(
+                    f"a {type(member).__name__} tells no features; take a Spatioformer or a "
+                    "DenseSpatioformer"
+                )
+        self.network.eval()
+        inputs = self._inputs(chips, lon, lat, covariates)
+
+        width = self.network.config["width"]
+        each = [
+            self._run(inputs, batch, [member], _as_is, (width,), type(member).features)
+            for member in self.members
+        ]
+        return np.concatenate(each, axis=1)
+
+    def _check_quantiles(self) -> None:
+        if not self.has_quantiles:
+            raise ModelError(
+                "the network tells no quantiles; train it with `train.loss: quantile`, or take "
+                "another kind of interval"
+            )
 
     def km_outside(self, lon, lat) -> float:
         """How far the farthest place lies outside the extent of the training plots, km.
@@ -177,12 +242,21 @@ class Bundle:
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         self.network.eval()
-        if self.is_dense:
-            return self._dense(tile, self.members)
-        out = tile.empty()
-        for at, chips in tile.chips():
-            out[at] = self._run(self._inputs(*chips, None), BATCH, self.members)
-        return out
+        return self._over(tile, self.members)
+
+    def quantiles_tile(self, data, valid, lon, lat, wanted=None) -> np.ndarray:
+        """What `quantiles` gives, at every pixel that `predict_tile` predicts.
+
+        Returns:
+            float32 (y, x, 2), lower and upper, species, NaN where nothing is predicted.
+
+        Raises:
+            ModelError: as `predict_tile`; or the network has no quantiles.
+        """
+        self._check_quantiles()
+        tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
+        self.network.eval()
+        return self._over(tile, self.members, self.scaling.quantile_species, (2,))
 
     def spread(
         self,
@@ -223,7 +297,7 @@ class Bundle:
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         if self.is_dense:
-            return self._monte_carlo(lambda one: self._dense(tile, [one]), samples, seed)
+            return self._monte_carlo(lambda one: self._over(tile, [one]), samples, seed)
         out = tile.empty()
         for i, (at, chips) in enumerate(tile.chips()):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)
@@ -255,19 +329,45 @@ class Bundle:
         variance = (squares - total**2 / samples) / (samples - 1)
         return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
-    def _run(self, inputs: Sequence[np.ndarray], batch: int, members: list[nn.Module]):
-        """Species of checked inputs, float32 (n,)."""
+    def _run(
+        self,
+        inputs: Sequence[np.ndarray],
+        batch: int,
+        members: list[nn.Module],
+        read: Read | None = None,
+        tail: tuple[int, ...] = (),
+        call: Call = fast.forward,
+    ) -> np.ndarray:
+        """What `_read` gives for checked inputs, float32 (n, *tail)."""
         device = next(self.network.parameters()).device
-        out = np.empty(len(inputs[0]), np.float32)
+        out = np.empty((len(inputs[0]), *tail), np.float32)
         with torch.inference_mode():
             for i in range(0, len(out), batch):
                 part = slice(i, i + batch)
                 tensors = (torch.from_numpy(np.array(a[part])).to(device) for a in inputs)
-                out[part] = self._species(members, *tensors).float().cpu().numpy()
+                out[part] = self._read(members, *tensors, read=read, call=call).float().cpu()
         return out
 
-    def _dense(self, tile: PixelTile, members: list[nn.Module]) -> np.ndarray:
-        """Species float32 (y, x) of a tile by networks that take tiles."""
+    def _over(
+        self,
+        tile: PixelTile,
+        members: list[nn.Module],
+        read: Read | None = None,
+        tail: tuple[int, ...] = (),
+    ) -> np.ndarray:
+        """What `_read` gives for a tile's pixels, float32 (y, x, *tail), NaN elsewhere."""
+        out = tile.empty(*tail)
+        if self.is_dense:
+            self._dense(tile, members, read, out)
+            return out
+        for at, chips in tile.chips():
+            out[at] = self._run(self._inputs(*chips, None), BATCH, members, read, tail)
+        return out
+
+    def _dense(
+        self, tile: PixelTile, members: list[nn.Module], read: Read | None, out: np.ndarray
+    ) -> None:
+        """Fill `out` by networks that take tiles."""
         device = next(self.network.parameters()).device
         usual = None
         if self.covariates is not None:
@@ -277,35 +377,38 @@ class Bundle:
         def of_tile(member, data, lon, lat, valid):
             return member.forward_tile(data.movedim(-1, 1), lon, lat, usual, valid)
 
-        out = tile.empty()
         with torch.inference_mode():
             for at, inputs in tile.blocks():
                 tensors = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in inputs)
-                found = self._species(members, *tensors, call=of_tile)
-                out[at] = found[0].float().cpu().numpy()
-        return np.where(tile.predictable, out, np.float32(np.nan))
+                out[at] = self._read(members, *tensors, read=read, call=of_tile)[0].float().cpu()
+        out[~tile.predictable] = np.nan
 
     def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
         standardised covariates; keeps gradients."""
-        return self._species(self.members, chips, *others)
+        return self._read(self.members, chips, *others)
 
-    def _species(
+    def _read(
         self,
         members: list[nn.Module],
         chips: torch.Tensor,
         *others: torch.Tensor,
-        call: Callable[..., torch.Tensor] = fast.forward,
+        read: Read | None = None,
+        call: Call = fast.forward,
     ) -> torch.Tensor:
-        """Mean species of the members, each called with standardised bands and the others."""
+        """Mean over the members, each called with standardised bands and the others.
+
+        Args:
+            read: what a member's output means; None: the expected species.
+        """
         if self.scaling is None:
             return call(members[0], chips, *others)
-        chips = self.scaling.bands(chips)
-        species = [self.scaling.species(call(member, chips, *others)) for member in members]
-        return species[0] if len(species) == 1 else torch.stack(species).mean(dim=0)
+        chips, read = self.scaling.bands(chips), read or self.scaling.species
+        found = [read(call(member, chips, *others)) for member in members]
+        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
     def _inputs(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:
-        inputs = list(self._checked(chips, lon, lat))
+        inputs = list(checked_chips(chips, lon, lat, self.bands, self.patch))
         if self.covariates is not None:
             raw = self.covariates.rows(len(inputs[0]), covariates)
             inputs.append(self.covariates.standardised(raw))
@@ -314,30 +417,6 @@ class Bundle:
                 f"the model knows no covariate {next(iter(covariates))!r}; it takes none"
             )
         return inputs
-
-    def _checked(self, chips, lon, lat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        chips = np.asarray(chips, np.float32)
-        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-        side = self.patch
-        expected = (side, side, len(self.bands))
-        if chips.ndim != 4 or chips.shape[1:] != expected:
-            raise ModelError(
-                f"chips of shape {chips.shape} do not fit the model, which takes (n, {side}, "
-                f"{side}, {len(self.bands)}) with the bands {', '.join(self.bands)}; cut chips of "
-                "that size from imagery with those bands"
-            )
-        if lon.shape != chips.shape[:3] or lat.shape != chips.shape[:3]:
-            raise ModelError(
-                f"lon {lon.shape} and lat {lat.shape} must both be {chips.shape[:3]}: the degrees "
-                "of every pixel of every chip"
-            )
-        for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
-            bad = array.size - int(np.isfinite(array).sum())
-            if bad:
-                raise ModelError(
-                    f"{bad} values in {name} are not finite; leave out chips with nodata"
-                )
-        return chips, lon, lat
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle, whole or not at all; an older bundle there is replaced.
@@ -377,6 +456,10 @@ class Bundle:
         }
 
 
+def _as_is(output: torch.Tensor) -> torch.Tensor:
+    return output
+
+
 def load(folder: str | Path) -> Bundle:
     """Open a bundle folder; `load(folder).predict(chips, lon, lat)` is the door to a model.
 
@@ -402,77 +485,10 @@ def load(folder: str | Path) -> Bundle:
             f"{folder / 'config.json'} does not describe a model this version "
             f"({__version__}) knows ({type(error).__name__}: {error}); train it again"
         ) from error
-    _load_weights(network, folder / "model.safetensors")
+    load_weights(network, folder / "model.safetensors")
     network.eval()
     return Bundle(network, bands, scaling, facts, covariates)
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path} is damaged or cut short ({error}); copy or train the model again"
-        ) from error
-    own = network.state_dict()
-    wrong = (
-        [f"{k} is missing" for k in own.keys() - state.keys()]
-        + [f"{k} is not part of it" for k in state.keys() - own.keys()]
-        + [
-            f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
-            for k in own.keys() & state.keys()
-            if own[k].shape != state[k].shape
-        ]
-    )
-    if wrong:
-        raise ModelError(
-            f"{path} does not fit its config.json: {sorted(wrong)[0]} ({len(wrong)} such tensors); "
-            "the two files belong to different models"
-        )
-    network.load_state_dict(state)
-
-
 def _tuples(scaling: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in scaling.items()}
-
-
-def model_card(bundle: Bundle) -> str:
-    """What a reader must know before using the model, in words."""
-    facts = bundle.facts
-    arguments = ", ".join(f"{k} {v}" for k, v in bundle.network.config.items())
-    size = sum(p.numel() for p in bundle.network.parameters())
-    scaled = "none; raw values go in"
-    if bundle.scaling:
-        scaled = "bands and target standardised by the training plots"
-    lines = [
-        f"# {facts.get('name', 'Spatioformer model')}",
-        "",
-        f"Predicts {facts.get('target', 'plant species richness')} (species) from chips of "
-        f"{bundle.patch} x {bundle.patch} pixels and their longitude and latitude.",
-        "",
-        f"- Network: {type(bundle.network).__name__} ({arguments}), {size:,} parameters",
-        f"- Bands, in order: {', '.join(bundle.bands)}",
-        f"- Normalisation: {scaled}",
-        *(f"- {label}: {facts[key]}" for key, label in _CARD if facts.get(key) is not None),
-        "",
-        "Limits: predictions hold for the plot size, region and years of the training plots; "
-        "the Monte Carlo spread is the network's own doubt and understates the true error; "
-        "judge the model by its scores on held-out tiles (scores.csv beside this folder).",
-        "",
-        "Use: `spatioformer.load(folder).predict(chips, lon, lat)` or `spatioformer map FOLDER "
-        "RASTER -o OUT.tif`.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-_CARD = (
-    ("virtual", "Warning"),
-    ("grain", "Grain"),
-    ("plots", "Training plots"),
-    ("validation_plots", "Validation plots (tiles held out for early stopping)"),
-    ("region", "Extent of the training plots (W, E, S, N)"),
-    ("validation_rmse", "RMSE on the validation plots, species"),
-    ("epochs", "Epochs trained; the best one kept"),
-    ("seed", "Seed"),
-)

@@ -235,7 +235,7 @@ class TrainSection(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 40
     batch: Annotated[int, Field(ge=1)] = 64
-    loss: Literal["mse", "log1p", "poisson", "negative-binomial"] = "poisson"
+    loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] = "poisson"
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0)] = 1.0
@@ -329,6 +329,15 @@ class RunConfig(Section):
     evaluate: EvaluateSection = EvaluateSection()
     map: MapSection = MapSection()
     truth: TruthSection | None = None
+
+    @model_validator(mode="after")
+    def _quantiles_are_learned(self) -> "RunConfig":
+        if self.evaluate.interval == "quantiles" and self.train.loss != "quantile":
+            raise ValueError(
+                f"`evaluate.interval` is quantiles, and `train.loss` is {self.train.loss}, which "
+                "learns none; set `train.loss: quantile`, or `evaluate.interval: auto`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _cnn_fits(self) -> "RunConfig":

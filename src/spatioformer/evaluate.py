@@ -39,6 +39,9 @@ DRAWS = 20
 IMPORTANCE_PLOTS = 5000
 """Plots that tell which predictors matter; more would cost time and say the same."""
 
+QUANTILES = ["lower", "upper"]
+"""Columns of the mapped model's own quantiles."""
+
 SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
 
@@ -62,8 +65,9 @@ def held_out_predictions(
         folder: where folds and finished jobs are kept until all are done.
 
     Returns:
-        Columns model, split, fold, plot_id, lon, lat, observed, predicted, spread (of the mapped
-        model on the map-like split, else NaN); one row a model, split and plot.
+        Columns model, split, fold, plot_id, lon, lat, observed, predicted, and of the mapped model
+        on the map-like split, else NaN, spread, lower and upper (its own quantiles, if it has
+        them); one row a model, split and plot.
 
     Raises:
         EvaluationError: too few plots or tiles for the folds, or a process was killed.
@@ -105,9 +109,9 @@ def held_out_predictions(
                     "lat": table["lat"].to_numpy(),
                     "observed": store.richness[rows],
                     "predicted": np.load(_path(folder, job)),
-                    "spread": _load_spread(folder, job, len(rows)),
+                    "spread": _load(_extra_path(folder, job, "spread"), (len(rows),)),
                 }
-            )
+            ).assign(**_load_quantiles(folder, job, len(rows)))
         )
     return pd.concat(frames, ignore_index=True)
 
@@ -174,10 +178,14 @@ def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     model = make(job.model, config, config.seed)
     model.fit(store, training)
     if job.model == MAPPED and job.split == map_like(config.evaluate.splits):
-        spread = model.spread(store, test, DRAWS)
-        if spread is not None:
-            with writing(_spread_path(folder, job)) as part:
-                save_array(part, spread.astype(np.float64))
+        extras = {
+            "spread": model.spread(store, test, DRAWS),
+            "quantiles": model.quantiles(store, test),
+        }
+        for name, values in extras.items():
+            if values is not None:
+                with writing(_extra_path(folder, job, name)) as part:
+                    save_array(part, values.astype(np.float64))
     with writing(_path(folder, job)) as part:  # last: this file says that the job is done
         save_array(part, np.asarray(model.predict(store, test), np.float64))
     return job
@@ -188,14 +196,18 @@ def map_like(splits: Sequence[SplitSection]) -> SplitSection:
     return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
 
 
-def _load_spread(folder: Path, job: Job, count: int) -> np.ndarray:
-    path = _spread_path(folder, job)
-    return np.load(path) if path.exists() else np.full(count, np.nan)
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    return np.load(path) if path.exists() else np.full(shape, np.nan)
 
 
-def _spread_path(folder: Path, job: Job) -> Path:
+def _load_quantiles(folder: Path, job: Job, count: int) -> dict[str, np.ndarray]:
+    found = _load(_extra_path(folder, job, "quantiles"), (count, 2))
+    return dict(zip(QUANTILES, found.T, strict=True))
+
+
+def _extra_path(folder: Path, job: Job, name: str) -> Path:
     path = _path(folder, job)
-    return path.with_name(f"{path.stem}-spread.npy")
+    return path.with_name(f"{path.stem}-{name}.npy")
 
 
 def _folds_path(folder: Path, split: SplitSection) -> Path:
@@ -240,11 +252,11 @@ def calibrate(
     at = rows[["plot_id"]].merge(table, "left", "plot_id")["row"].to_numpy()
     half = store.patch // 2
     pixels = np.asarray(store.chips[:, half, half], np.float64)[at]
-    spread = rows["spread"].to_numpy()
+    spread, quantiles = rows["spread"].to_numpy(), rows[QUANTILES].to_numpy()
     held_out = HeldOut(
         pixels,
         *(rows[name].to_numpy() for name in ("lon", "lat", "observed", "predicted", "fold")),
-        spread if np.isfinite(spread).all() else None,
+        *(v if np.isfinite(v).all() else None for v in (spread, quantiles)),
     )
     found, tried, di = Uncertainty.calibrate(
         held_out,

@@ -38,7 +38,7 @@ from spatioformer.nn import (
     Spatioformer,
 )
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
-from spatioformer.nn.losses import Link, Loss, LossName
+from spatioformer.nn.losses import OUTPUTS, Link, Loss, LossName
 from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.progress import SILENT, Console
 from spatioformer.scaling import Covariates, Scaling, raw_covariates
@@ -104,7 +104,10 @@ class NetworkModel:
         self.published = "published" in self.name
         if self.name == "factoformer":  # one network, which sees chips alone
             model = self.config.model.model_copy(update={"members": 1, "covariates": {}})
-            self.config = self.config.model_copy(update={"model": model})
+            # It gives one number; that of "quantile" is the mean of Poisson counts.
+            loss = "poisson" if self.config.train.loss == "quantile" else self.config.train.loss
+            train = self.config.train.model_copy(update={"loss": loss})
+            self.config = self.config.model_copy(update={"model": model, "train": train})
         self.bundle: Bundle | None = None
 
     def fit(
@@ -173,6 +176,13 @@ class NetworkModel:
             return None
         return self.bundle.spread(*self._told(store, rows), samples=samples, seed=self.seed)
 
+    def quantiles(self, store: ChipStore, rows: np.ndarray) -> np.ndarray | None:
+        """The network's own lower and upper quantile (n, 2), species; None where it has none."""
+        assert self.bundle is not None, "fit before quantiles"
+        if not self.bundle.has_quantiles:
+            return None
+        return self.bundle.quantiles(*self._told(store, rows))
+
     def _told(self, store: ChipStore, rows: np.ndarray) -> tuple:
         """Chips, lon, lat and covariates of plots, as a bundle takes them."""
         known, covariates = self.bundle.covariates, {}
@@ -208,6 +218,7 @@ class NetworkModel:
                 "location": inputs.location(model) if located else None,
                 "location_dropout": model.location_dropout,
                 "location_jitter": inputs.jitter(model),
+                "outputs": OUTPUTS.get(self._loss, 1),
             }
             if self.name == "spatioformer-dense" or model.network == "dense":
                 return DenseSpatioformer(**shape)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from spatioformer.errors import ModelError
-from spatioformer.nn.losses import Link, LossName
+from spatioformer.nn.losses import QUANTILES, Link, LossName, mean_output, quantile_outputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,8 @@ class Scaling:
 
     The network sees (band - mean) / sd. With the link "identity" its output y means
     y * target_sd + target_mean species; the others are `nn.losses.Link`'s. With a `dispersion`
-    (negative binomial) a count of mean m has the variance m + dispersion m^2.
+    (negative binomial) a count of mean m has the variance m + dispersion m^2. With `quantiles` the
+    network gives three numbers: the mean's and those of two quantiles, for these shares.
     """
 
     band_mean: tuple[float, ...]
@@ -33,6 +34,7 @@ class Scaling:
     link: str = "identity"
     smear: float = 1.0
     dispersion: float | None = None
+    quantiles: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, chips: np.ndarray, richness: np.ndarray, loss: LossName = "mse") -> "Scaling":
@@ -45,6 +47,7 @@ class Scaling:
             link.mean,
             link.sd,
             link.kind,
+            quantiles=QUANTILES if loss == "quantile" else None,
         )
 
     @property
@@ -58,7 +61,12 @@ class Scaling:
         return (chips - mean) / sd
 
     def species(self, output: torch.Tensor) -> torch.Tensor:
-        return self.to_link.species(output)
+        """Expected species (B,) of a network's output (B,), or (B, 3) with quantiles."""
+        return self.to_link.species(output if self.quantiles is None else mean_output(output))
+
+    def quantile_species(self, output: torch.Tensor) -> torch.Tensor:
+        """Lower and upper quantile (B, 2), species, of an output (B, 3)."""
+        return self.to_link.species(quantile_outputs(output))
 
 
 @dataclass(frozen=True)

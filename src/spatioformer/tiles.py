@@ -73,9 +73,9 @@ class PixelTile:
                 )
         return cls(data, valid, lon, lat, wanted, patch)
 
-    def empty(self) -> np.ndarray:
-        """float32 (y, x) of NaN, to be filled."""
-        return np.full(self.wanted.shape, np.nan, np.float32)
+    def empty(self, *tail: int) -> np.ndarray:
+        """float32 (y, x, *tail) of NaN, to be filled."""
+        return np.full((*self.wanted.shape, *tail), np.nan, np.float32)
 
     def chips(self) -> Iterator[tuple[Place, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """Wanted pixels whose chip holds no nodata, CHUNK at a time: where they are, and their
@@ -109,3 +109,32 @@ class PixelTile:
                 data = self.data[:, *outer].transpose(1, 2, 0)
                 others = (self.lon[outer], self.lat[outer], self.valid[outer])
                 yield at, tuple(array[None] for array in (data, *others))
+
+
+def checked_chips(
+    chips, lon, lat, bands: Sequence[str], patch: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Chips float32 (n, P, P, band), lon and lat float64 (n, P, P) for a model of those bands.
+
+    Raises:
+        ModelError: another shape, or a value that is not finite.
+    """
+    chips = np.asarray(chips, np.float32)
+    lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    expected = (patch, patch, len(bands))
+    if chips.ndim != 4 or chips.shape[1:] != expected:
+        raise ModelError(
+            f"chips of shape {chips.shape} do not fit the model, which takes (n, {patch}, "
+            f"{patch}, {len(bands)}) with the bands {', '.join(bands)}; cut chips of "
+            "that size from imagery with those bands"
+        )
+    if lon.shape != chips.shape[:3] or lat.shape != chips.shape[:3]:
+        raise ModelError(
+            f"lon {lon.shape} and lat {lat.shape} must both be {chips.shape[:3]}: the degrees "
+            "of every pixel of every chip"
+        )
+    for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
+        bad = array.size - int(np.isfinite(array).sum())
+        if bad:
+            raise ModelError(f"{bad} values in {name} are not finite; leave out chips with nodata")
+    return chips, lon, lat

@@ -321,7 +321,7 @@ def _epoch(
         _reduced(loss, loss(output, part.target), len(rows)).backward()
         distributed.average_gradients(loss)
         state.step(len(batches))
-        error = loss.link.species(output.detach()) - part.target
+        error = loss.species(output.detach()) - part.target
         total += error.double().square().sum().cpu()
     return math.sqrt(distributed.summed(total) / len(samples))
 
@@ -372,7 +372,7 @@ def _rmse(network: nn.Module, loss: Loss, samples: Samples, batch: int = 256) ->
     with torch.inference_mode():
         for i in range(0, len(samples), batch):
             part = samples[i : i + batch]
-            error = loss.link.species(fast.forward(network, *part.inputs)) - part.target
+            error = loss.species(fast.forward(network, *part.inputs)) - part.target
             total += float(error.double().square().sum())
     return math.sqrt(total / len(samples))
 

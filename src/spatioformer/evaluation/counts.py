@@ -15,6 +15,9 @@ from spatioformer.evaluation.checks import Floats
 LEAST_DISPERSION = 1e-6
 """Below, a count is Poisson: at a mean of 10,000 the standard deviations part by 0.5 %."""
 
+LEAST_MEAN = 1e-6
+"""Species; of fewer, all quantiles that are asked for are 0."""
+
 
 def dispersion(observed: ArrayLike, mean: ArrayLike) -> float:
     """The k >= 0 with which squared errors add up to what counts would have.
@@ -39,7 +42,7 @@ def count_bounds(mean: ArrayLike, dispersion: float, level: float) -> Floats:
 
     Between whole numbers the distribution function is continued as the incomplete beta (Poisson:
     gamma) function that it is at them, so that bounds move smoothly with the mean. Rounded up, they
-    are the quantiles of the counts. Means at or below 0 have the bounds 0, 0.
+    are the quantiles of the counts. Means of no species have the bounds 0, 0.
 
     Raises:
         EvaluationError: a level outside (0, 1), a dispersion below 0, NaN.
@@ -48,11 +51,11 @@ def count_bounds(mean: ArrayLike, dispersion: float, level: float) -> Floats:
     mean = np.maximum(checks.vector(mean, "means"), 0)
     if not dispersion >= 0:
         raise EvaluationError(f"dispersion {dispersion} must be at least 0 (0 is Poisson)")
-    some = np.where(mean > 0, mean, 1.0)  # the others are told below
+    some = np.where(mean > LEAST_MEAN, mean, 1.0)  # the others are told below
     tails = np.array([tail, 1 - tail])
     if dispersion < LEAST_DISPERSION:
         bounds = pdtrik(tails, some[:, None])
     else:
         r = 1 / dispersion
         bounds = nbdtrik(tails, r, r / (r + some[:, None]))
-    return np.where(mean[:, None] > 0, bounds, 0.0)
+    return np.where(mean[:, None] > LEAST_MEAN, bounds, 0.0)

@@ -113,6 +113,9 @@ class Predictor:
         if self.samples:
             found["sd"] = self._spread(tile, valid, lon, lat, *at)
         if self.uncertainty is not None:
+            if self.uncertainty.kind("sd" in found) == "quantiles":
+                inputs = tile.data, valid, lon, lat
+                found["quantiles"] = self.bundle.quantiles_tile(*inputs, wanted=tile.wanted)[at]
             found |= self._interval(tile, found, lon, lat, at)
         totals = _totals(found)
         np.maximum(found["mean"], 0, out=found["mean"])
@@ -126,7 +129,12 @@ class Predictor:
         h = self.bundle.halo
         centre = at[0] + h, at[1] + h
         return self.uncertainty.layers(
-            found["mean"], found.get("sd"), tile.data[:, *centre].T, lon[centre], lat[centre]
+            found["mean"],
+            found.get("sd"),
+            tile.data[:, *centre].T,
+            lon[centre],
+            lat[centre],
+            found.get("quantiles"),
         )
 
     def _spread(self, tile: Tile, valid, lon, lat, rows, cols) -> np.ndarray:

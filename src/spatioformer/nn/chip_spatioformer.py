@@ -46,6 +46,7 @@ class Spatioformer(nn.Module):
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
+        outputs: numbers a prediction has: 1, or 3 with quantiles (`nn.losses`).
 
     Attributes:
         config: these arguments, ready for JSON; `Spatioformer(**config)` builds the same.
@@ -71,6 +72,7 @@ class Spatioformer(nn.Module):
         location: dict[str, Any] | None = None,
         location_dropout: float = 0.0,
         location_jitter: float = 0.0,
+        outputs: int = 1,
     ):
         super().__init__()
         self.config = {
@@ -88,6 +90,7 @@ class Spatioformer(nn.Module):
             "location": location,
             "location_dropout": location_dropout,
             "location_jitter": location_jitter,
+            "outputs": outputs,
         }
         check_patch(patch, smallest=1)
         if tokens == "bands" and patch > 1:
@@ -108,7 +111,10 @@ class Spatioformer(nn.Module):
             self.film = FiLM(width, self.location.features)
         self.transformer = Transformer(block, layers)
         self.head = nn.Sequential(
-            nn.Linear(width, head_hidden), nn.GELU(), Dropout(dropout), nn.Linear(head_hidden, 1)
+            nn.Linear(width, head_hidden),
+            nn.GELU(),
+            Dropout(dropout),
+            nn.Linear(head_hidden, outputs),
         )
 
     def forward(
@@ -117,8 +123,8 @@ class Spatioformer(nn.Module):
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
-    ) -> Float[Tensor, "B"]:
-        """One number a chip; `bundle.Scaling` turns it into species.
+    ) -> Float[Tensor, "B *outputs"]:
+        """One number a chip; `bundle.Scaling` turns it into species. With `outputs`, so many.
 
         Args:
             chips: standardised bands, rows north first.
@@ -128,6 +134,16 @@ class Spatioformer(nn.Module):
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands, or not C covariates.
         """
+        return self.head(self.features(chips, lon, lat, covariates)).squeeze(-1)
+
+    def features(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"],
+        lat: Float[Tensor, "B P P"],
+        covariates: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B D"]:
+        """What the head makes its number of: the mean over tokens. Arguments as of `forward`."""
         check_chips(chips, self.config["patch"], self.config["bands"])
         x = torch.cat(
             [
@@ -139,7 +155,7 @@ class Spatioformer(nn.Module):
         )
         if self.location is not None:
             x = self.film(x, self._place(lon, lat)[:, None])
-        return self.head(self.transformer(x).mean(dim=1)).squeeze(-1)
+        return self.transformer(x).mean(dim=1)
 
     def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
         expected = (len(chips), self.config["covariates"])

@@ -51,6 +51,7 @@ class DenseSpatioformer(nn.Module):
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
+        outputs: numbers a prediction has: 1, or 3 with quantiles (`nn.losses`).
 
     Attributes:
         config: these arguments, ready for JSON; `DenseSpatioformer(**config)` builds the same.
@@ -75,6 +76,7 @@ class DenseSpatioformer(nn.Module):
         location: dict[str, Any] | None = None,
         location_dropout: float = 0.0,
         location_jitter: float = 0.0,
+        outputs: int = 1,
     ):
         super().__init__()
         self.config = {
@@ -91,6 +93,7 @@ class DenseSpatioformer(nn.Module):
             "location": location,
             "location_dropout": location_dropout,
             "location_jitter": location_jitter,
+            "outputs": outputs,
         }
         check_patch(patch, smallest=1)
         check_heads(width, heads)
@@ -110,7 +113,10 @@ class DenseSpatioformer(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Sequential(
-            nn.Linear(width, head_hidden), nn.GELU(), Dropout(dropout), nn.Linear(head_hidden, 1)
+            nn.Linear(width, head_hidden),
+            nn.GELU(),
+            Dropout(dropout),
+            nn.Linear(head_hidden, outputs),
         )
 
     def forward(
@@ -119,7 +125,7 @@ class DenseSpatioformer(nn.Module):
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, "B *outputs"]:
         """One number a chip, that of its centre; see `forward_tile`.
 
         Raises:
@@ -135,8 +141,10 @@ class DenseSpatioformer(nn.Module):
         lat: Float[Tensor, "B Y X"],
         covariates: Float[Tensor, "B C"] | None = None,
         valid: Bool[Tensor, "B Y X"] | None = None,
-    ) -> Float[Tensor, "B y x"]:
+    ) -> Float[Tensor, "B y x *outputs"]:
         """One number for every pixel h inside the tile's edge; `Scaling` turns it into species.
+
+        With `outputs`, so many.
 
         Args:
             tile: standardised bands, rows north first.
@@ -148,6 +156,28 @@ class DenseSpatioformer(nn.Module):
         Raises:
             ModelError: other bands or covariates, or a tile of fewer than P rows or columns.
         """
+        return self.head(self.features_tile(tile, lon, lat, covariates, valid)).squeeze(-1)
+
+    def features(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"],
+        lat: Float[Tensor, "B P P"],
+        covariates: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B D"]:
+        """What the head makes its number of, at the centre of each chip."""
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        return self.features_tile(chips.movedim(-1, 1), lon, lat, covariates)[:, 0, 0]
+
+    def features_tile(
+        self,
+        tile: Float[Tensor, "B bands Y X"],
+        lon: Float[Tensor, "B Y X"],
+        lat: Float[Tensor, "B Y X"],
+        covariates: Float[Tensor, "B C"] | None = None,
+        valid: Bool[Tensor, "B Y X"] | None = None,
+    ) -> Float[Tensor, "B y x D"]:
+        """What the head makes its numbers of. Arguments as of `forward_tile`."""
         self._check(tile)
         if valid is not None:  # attention gives them no weight, but no weight times NaN is NaN
             tile = tile.where(valid[:, None], 0)
@@ -166,7 +196,7 @@ class DenseSpatioformer(nn.Module):
             x = x + self._covariates(tile, covariates)[:, None, None]
         if self.location is not None:
             x = self.head_film(x, inner(place, self.halo))
-        return self.head(x).squeeze(-1)
+        return x
 
     def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B Y X F"]:
         if self.training and self.config["location_jitter"]:

@@ -1,12 +1,14 @@
 """Losses for counts of species, and how a network's output becomes species.
 
-Shapes: B batch. A network gives one number a sample, the *output*; a `Loss` says what it means.
+Shapes: B batch. A network gives one number a sample, the *output* (for "quantile" three); a `Loss`
+says what it means.
 
 | loss | output | species |
 |---|---|---|
 | mse, rmse | (y - mean) / sd | output * sd + mean |
 | log1p | (log(1 + y) - mean) / sd | smear * (exp(output * sd + mean)) - 1 |
 | poisson, negative-binomial | log(expected y) - mean | exp(output + mean) |
+| quantile | the same, and how far two quantiles lie below and above it | the same |
 
 mean and sd are those of the training plots on the scale of the link, so that a network starts at
 their mean and with errors of order one.
@@ -21,14 +23,21 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-LossName = Literal["mse", "rmse", "log1p", "poisson", "negative-binomial"]
+LossName = Literal["mse", "rmse", "log1p", "poisson", "negative-binomial", "quantile"]
 LINKS = {
     "mse": "identity",
     "rmse": "identity",
     "log1p": "log1p",
     "poisson": "log",
     "negative-binomial": "log",
+    "quantile": "log",
 }
+OUTPUTS = {"quantile": 3}
+"""Numbers a network gives for a sample, where they are not one."""
+
+QUANTILES = (0.05, 0.95)
+"""Shares of plots with fewer species than the two quantiles that "quantile" learns."""
+
 LARGEST_LOG = 15.0  # 3 million species: a wild output must not overflow
 
 
@@ -70,6 +79,32 @@ class Link:
         return (scaled - self.mean) / self.sd
 
 
+def mean_output(output: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
+    """Of a network with quantiles, the output that means the expected species."""
+    return output[..., 0]
+
+
+def quantile_outputs(output: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 2"]:
+    """Outputs that mean the lower and the upper quantile.
+
+    They lie softplus of two numbers below and above the mean's output, so that they never cross. No
+    gradient goes from them to the mean: it stays what the counts alone make of it.
+    """
+    apart = F.softplus(output[..., 1:]) * output.new_tensor([-1.0, 1.0])
+    return output[..., :1].detach() + apart
+
+
+def pinball(
+    species: Float[Tensor, "*B"], quantile: Float[Tensor, "*B"], share: float
+) -> Float[Tensor, "*B"]:
+    """Least in the mean where `share` of the species lie below: Koenker & Bassett 1978, eq. 3.1.
+
+    Econometrica 46:33.
+    """
+    above = species - quantile
+    return torch.maximum(share * above, (share - 1) * above)
+
+
 class Loss(nn.Module):
     """The loss of each sample; training takes their mean, or its root for "rmse" (the paper's).
 
@@ -93,16 +128,32 @@ class Loss(nn.Module):
         """Whether the loss of a batch is the square root of the samples' mean."""
         return self.name == "rmse"
 
+    def species(self, output: Float[Tensor, "B *outputs"]) -> Float[Tensor, "B"]:
+        """What a network's output says is to be expected."""
+        return self.link.species(mean_output(output) if self.name == "quantile" else output)
+
     def forward(
-        self, output: Float[Tensor, "B"], species: Float[Tensor, "B"]
+        self, output: Float[Tensor, "B *outputs"], species: Float[Tensor, "B"]
     ) -> Float[Tensor, "B"]:
-        """Squared error on the link's scale, or minus the log-likelihood of the count."""
+        """Squared error on the link's scale, or minus the log-likelihood of the count.
+
+        "quantile" adds the pinball losses of both quantiles, species, to the Poisson likelihood.
+        """
+        if self.name == "quantile":
+            found = self.link.species(quantile_outputs(output))
+            off = [pinball(species, q, p) for q, p in zip(found.T, QUANTILES, strict=True)]
+            return self._poisson(mean_output(output), species) + sum(off)
+        if self.name == "poisson":
+            return self._poisson(output, species)
         if self.link.kind != "log":
             return (output - self.link.output(species)).square()
-        log_mean = (output * self.link.sd + self.link.mean).clamp_max(LARGEST_LOG)
-        if self.name == "poisson":
-            return F.poisson_nll_loss(log_mean, species, full=True, reduction="none")
-        return _negative_binomial(log_mean, species, self.log_dispersion)
+        return _negative_binomial(self._log_mean(output), species, self.log_dispersion)
+
+    def _poisson(self, output: Tensor, species: Tensor) -> Tensor:
+        return F.poisson_nll_loss(self._log_mean(output), species, full=True, reduction="none")
+
+    def _log_mean(self, output: Tensor) -> Tensor:
+        return (output * self.link.sd + self.link.mean).clamp_max(LARGEST_LOG)
 
     @property
     def dispersion(self) -> float | None:

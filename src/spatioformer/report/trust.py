@@ -37,7 +37,7 @@ def trust(results: Results) -> dict[str, Any] | None:
                 f"{group['coverage']:.3f}",
                 decimal(group["width"], 2),
             )
-            for group in known.facts["kinds"][kind]["groups"]
+            for group in known.facts["kinds"][kind].get("groups", ())
         ],
         "calibration": _calibration(results, kind),
         "error": _error(results),

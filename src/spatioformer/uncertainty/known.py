@@ -111,9 +111,11 @@ class Uncertainty:
         """(2, k) dissimilarity index (ascending) and the RMSE expected there, species."""
         return self.yardsticks.curve
 
-    def kind(self, with_spread: bool) -> str:
-        """Which intervals these are, one of `KINDS`; "spread" needs a map that has one."""
-        return next(kind for kind in self.margins if with_spread or kind != "spread")
+    def kind(self, with_spread: bool, with_quantiles: bool = True) -> str:
+        """Which intervals these are, one of `KINDS`: the first that a map with, or without, a
+        spread and the model's own quantiles can have."""
+        has = {"spread": with_spread, "quantiles": with_quantiles}
+        return next(kind for kind in self.margins if has.get(kind, True))
 
     def layers(
         self,
@@ -141,7 +143,7 @@ class Uncertainty:
         di = self.area.di(predictors(pixels, lon, lat, self.lon_origin))
         numbers = (np.asarray(values, np.float64) for values in (mean, di, lon, lat))
         at = Predictions(*numbers, sd, quantiles)
-        kind = self.kind(sd is not None)
+        kind = self.kind(sd is not None, quantiles is not None)
         made = Intervals.restored(kind, self.yardsticks, self.margins[kind], self.level)
         lower, upper = made(at).T
         return {
@@ -256,7 +258,9 @@ def _correlation(
         return None
     errors = held_out.observed - held_out.predicted
     place = (held_out.lon[wide], held_out.lat[wide])
-    return ErrorCorrelation.estimate(*place, errors[wide], half[wide], level, seed).to_json()
+    return ErrorCorrelation.estimate(
+        *place, errors[wide], half[wide], level, seed, fold=held_out.fold[wide]
+    ).to_json()
 
 
 def _di_across_folds(
