@@ -126,8 +126,7 @@ class SeededFolds(Splitter):
     def _require_units(self, units: int, plots: int, what: str, remedy: str) -> None:
         if units < self.n_splits:
             raise EvaluationError(
-                f"{plots} plots make {units} {what}, too few for {self.n_splits} folds; "
-                f"{remedy}"
+                f"{plots} plots make {units} {what}, too few for {self.n_splits} folds; {remedy}"
             )
 
 
