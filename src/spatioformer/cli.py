@@ -127,6 +127,9 @@ def map_(
     outline: Annotated[
         Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
     ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="A raster on whose grid to make the map.")
+    ] = None,
     memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
@@ -172,6 +175,7 @@ def map_(
         samples=samples,
         sd_step=sd_step,
         outline=outline,
+        grid=grid,
         output=Output(chosen, dtype, compress, separate, year, stac),
         resources=Resources(parse_memory(memory), workers, scheduler, part),
         overwrite=overwrite,

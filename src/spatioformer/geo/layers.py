@@ -133,7 +133,7 @@ class OpenLayer:
         aligned = self._aligned_window(window, grid)
         if aligned is not None:
             return self._read_padded(aligned)
-        source = self._source_window(window, grid)
+        source = self.source_window(window, grid)
         if source is None:
             return np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
         default = "mode" if self.layer.categorical else "bilinear"
@@ -189,7 +189,7 @@ class OpenLayer:
         col, row = np.round(shift).astype(int)
         return Window(window.col_off + col, window.row_off + row, window.width, window.height)
 
-    def _source_window(self, window: Window, grid: Grid) -> Window | None:
+    def source_window(self, window: Window, grid: Grid) -> Window | None:
         """Source pixels that bear on a window of another grid, or None where they do not meet."""
         pixels = self._source_pixels(window, grid)
         if pixels is None:

@@ -25,6 +25,7 @@ from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinish
 from spatioformer.mapping.options import Output, Resources
 from spatioformer.mapping.plan import make_plan
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
+from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
 from spatioformer.progress import SILENT, Console
@@ -41,6 +42,7 @@ def map_raster(
     sd_step: int = 1,
     seed: int = 0,
     outline: str | Path | None = None,
+    grid: str | Path | None = None,
     output: Output = Output(),
     resources: Resources = Resources(),
     overwrite: bool = False,
@@ -61,6 +63,8 @@ def map_raster(
         sd_step: k: the spread is computed at one pixel of each k x k block (the one nearest the
             block's centre that has a prediction) and holds for the block.
         outline: polygons; nothing is predicted outside.
+        grid: a raster on whose grid the map is made, the imagery resampled to it; None keeps the
+            imagery's own.
         overwrite: replace a map that stands, and throw away tiles of another model or imagery.
         tags: further tags for the file.
 
@@ -76,11 +80,12 @@ def map_raster(
     out = Path(out)
     predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
-    with Source(imagery, predictor.bundle.bands, outline) as source, locked(out, resources.shard):
+    bands = predictor.bundle.bands
+    with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
         if not predictor.bundle.is_dense:  # which makes do with what there is
             source.check_size(predictor.bundle.patch)
         source.check_place()
-        job = _Job(out, source, predictor, output, resources, model, outline)
+        job = _Job(out, source, predictor, output, resources, model, outline, grid)
         with contextlib.ExitStack() as stack:
             stack.callback(job.tidy)
             job.prepare(overwrite, console)
@@ -127,6 +132,7 @@ class _Job:
     resources: Resources
     model: Bundle | str | Path
     outline: str | Path | None
+    template: str | Path | None
 
     def prepare(self, overwrite: bool, console: Console) -> None:
         """Plan the tiles, take up an unfinished run's, and look at scale and space."""
@@ -199,7 +205,7 @@ class _Job:
         predictor, source = self.predictor, self.source
         remote = Remote(
             str(Path(self.model).absolute()), identity(self.model), str(source.path.absolute()),
-            str(Path(self.outline).absolute()) if self.outline else None,
+            _absolute(self.outline), _absolute(self.template),
             predictor.layers, predictor.samples, predictor.step, predictor.seed, self.budget.cache,
         )  # fmt: skip
         return compute_there(self.resources.scheduler, remote, windows)
@@ -226,6 +232,10 @@ class _Job:
         with contextlib.suppress(OSError):
             if not any(log.stat().st_size for log in folder.glob("*.log")):
                 shutil.rmtree(folder)
+
+
+def _absolute(path: str | Path | None) -> str | None:
+    return str(Path(path).absolute()) if path else None
 
 
 def _method(predictor: Predictor) -> str:

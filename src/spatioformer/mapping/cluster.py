@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from spatioformer.errors import ModelError, OutputError
 from spatioformer.mapping.engine import read_tile, record
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
+from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.train import one_thread
 
@@ -40,6 +41,7 @@ class Remote:
     model: str
     imagery: str
     outline: str | None
+    template: str | None
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -60,7 +62,9 @@ def _opened(remote: Remote) -> tuple[Predictor, Source]:
     predictor = open_predictor(
         remote.folder, remote.layers, remote.samples, remote.step, remote.seed
     )
-    return predictor, Source(remote.imagery, predictor.bundle.bands, remote.outline)
+    return predictor, open_source(
+        remote.imagery, predictor.bundle.bands, remote.outline, remote.template
+    )
 
 
 def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int]) -> bytes:

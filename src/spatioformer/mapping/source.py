@@ -41,10 +41,14 @@ class Source(Stack):
     def read(self, window: Window, halo: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Stack.read`; pixels whose centre is outside the outline are not wanted."""
         data, valid, wanted = super().read(window, halo)
-        if self.area is not None and wanted.any():
-            place = window_transform(window, self.grid.transform)
-            wanted &= geometry_mask([self.area], wanted.shape, place, invert=True)
-        return data, valid, wanted
+        return data, valid, self._outlined(window, wanted)
+
+    def _outlined(self, window: Window, wanted: np.ndarray) -> np.ndarray:
+        """`wanted` (y, x) less the pixels whose centre is outside the outline."""
+        if self.area is None or not wanted.any():
+            return wanted
+        place = window_transform(window, self.grid.transform)
+        return wanted & geometry_mask([self.area], wanted.shape, place, invert=True)
 
     @property
     def value_bytes(self) -> int:
