@@ -10,7 +10,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[text,fast,dask,boost,dev]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[text,fast,dask,boost,zarr,dev]'
 	$(PY) -m pip install --quiet --no-deps -r requirements-data.txt
 	touch $@
 

@@ -124,6 +124,7 @@ def map_(
     stac: Annotated[
         bool, typer.Option("--stac", help="Write a STAC item and collection too.")
     ] = False,
+    zarr: Annotated[bool, typer.Option("--zarr", help="Write the layers as Zarr too.")] = False,
     outline: Annotated[
         Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
     ] = None,
@@ -176,7 +177,7 @@ def map_(
         sd_step=sd_step,
         outline=outline,
         grid=grid,
-        output=Output(chosen, dtype, compress, separate, year, stac),
+        output=Output(chosen, dtype, compress, separate, year, stac, zarr),
         resources=Resources(parse_memory(memory), workers, scheduler, part),
         overwrite=overwrite,
         console=console,

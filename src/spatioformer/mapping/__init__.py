@@ -28,6 +28,7 @@ from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
+from spatioformer.mapping.zarr_copy import check_zarr, write_zarr
 from spatioformer.progress import SILENT, Console
 
 __all__ = ["Output", "Resources", "map_raster"]
@@ -78,6 +79,8 @@ def map_raster(
         OutputError: the map stands already, cannot be written, or does not fit memory or disk.
     """
     out = Path(out)
+    if output.zarr:
+        check_zarr()
     predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
     bands = predictor.bundle.bands
@@ -219,11 +222,13 @@ class _Job:
             self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,
             facts, _method(predictor), console,
         )  # fmt: skip
+        files = raster.files_of(self.out, predictor.layers, self.output)
         if self.output.stac:
-            files = raster.files_of(self.out, predictor.layers, self.output)
             write_catalogue(
                 self.out, files, predictor.bundle, identity(self.model)[:16], self.output.year
             )
+        if self.output.zarr:
+            write_zarr(self.out, files)
         return totals
 
     def tidy(self) -> None:

@@ -25,6 +25,7 @@ class Output:
         separate: a file a layer, NAME_LAYER.tif, instead of a band a layer.
         year: the imagery's year, for the tags and the catalogue.
         stac: also write a STAC item and its collection beside the map.
+        zarr: also write the layers as NAME.zarr; needs the extra `zarr`.
 
     Raises:
         OutputError: a name is unknown, or a catalogue is wanted without a year.
@@ -36,6 +37,7 @@ class Output:
     separate: bool = False
     year: int | None = None
     stac: bool = False
+    zarr: bool = False
 
     def __post_init__(self):
         for name in self.layers or ():

@@ -1,0 +1,101 @@
+"""A map as Zarr (version 3), for those who read cubes by the chunk: xarray, Dask, a browser.
+
+Laid out by the CF conventions: an array (y, x) a layer, the centres of rows and columns in `y` and
+`x`, the coordinate reference system in `spatial_ref`. Nothing in it depends on the clock.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from pyproj import CRS
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from spatioformer.errors import OutputError
+from spatioformer.files import writing_folder
+
+CHUNK = 512
+NO_ZARR = "--zarr needs the package zarr, which is not installed; pip install 'spatioformer[zarr]'"
+
+
+def zarr_of(out: Path) -> Path:
+    """The Zarr folder beside a map: NAME.zarr."""
+    return out.with_suffix(".zarr")
+
+
+def check_zarr() -> None:
+    """Raises:
+    OutputError: the package zarr is not installed.
+    """
+    if find_spec("zarr") is None:
+        raise OutputError(NO_ZARR)
+
+
+def write_zarr(out: Path, files: dict[Path, Sequence[str]]) -> Path:
+    """Copy a finished map into NAME.zarr, a row of chunks at a time; whole or absent.
+
+    Chunks without a prediction are not written.
+
+    Args:
+        files: the map's GeoTIFFs and the layers in each.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    import zarr
+
+    target = zarr_of(out)
+    with writing_folder(target) as part:
+        group = zarr.open_group(part, mode="w", zarr_format=3)
+        for number, (path, names) in enumerate(files.items()):
+            with rasterio.open(path) as source:
+                if number == 0:
+                    _write_place(group, source)
+                for band, name in enumerate(names, start=1):
+                    _write_layer(group, source, band, name)
+    return target
+
+
+def _write_place(group, source: DatasetReader) -> None:
+    a, b, c, d, e, f = source.transform[:6]
+    group.attrs.update({"Conventions": "CF-1.11", **source.tags()})
+    crs = CRS.from_user_input(source.crs)
+    reference = group.create_array("spatial_ref", shape=(), dtype="int64", dimension_names=())
+    # GDAL's own order of the six numbers, which readers of CF from GDAL look for.
+    reference.attrs.update(
+        crs.to_cf() | {"crs_wkt": crs.to_wkt(), "GeoTransform": f"{c} {a} {b} {f} {d} {e}"}
+    )
+    if b or d:  # rows and columns of a rotated raster have no coordinate of their own
+        return
+    standard = ("longitude", "latitude") if crs.is_geographic else tuple(
+        f"projection_{axis}_coordinate" for axis in "xy"
+    )  # fmt: skip
+    axes = (("x", a, c, source.width, standard[0]), ("y", e, f, source.height, standard[1]))
+    for axis, step, start, count, name in axes:
+        centres = start + step * (np.arange(count) + 0.5)
+        array = group.create_array(axis, data=centres, dimension_names=(axis,))
+        unit = {"longitude": "degrees_east", "latitude": "degrees_north"}.get(name)
+        array.attrs.update({"standard_name": name} | ({"units": unit} if unit else {}))
+
+
+def _write_layer(group, source: DatasetReader, band: int, name: str) -> None:
+    chunk = min(CHUNK, source.height), min(CHUNK, source.width)
+    array = group.create_array(
+        name, shape=source.shape, chunks=chunk, dtype=source.dtypes[band - 1],
+        fill_value=source.nodata, dimension_names=("y", "x"),
+    )  # fmt: skip
+    about = {"long_name": source.descriptions[band - 1], "grid_mapping": "spatial_ref"}
+    if source.units[band - 1]:
+        about["units"] = source.units[band - 1]
+    if not np.isnan(source.nodata):  # NaN says it by itself
+        about |= {"_FillValue": int(source.nodata), "scale_factor": source.scales[band - 1]}
+    array.attrs.update(about | source.tags(band))
+    for row in range(0, source.height, CHUNK):
+        height = min(CHUNK, source.height - row)
+        for col in range(0, source.width, CHUNK):
+            width = min(CHUNK, source.width - col)
+            window = Window(col, row, width, height)
+            array[row : row + height, col : col + width] = source.read(band, window=window)
