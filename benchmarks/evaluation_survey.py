@@ -59,14 +59,14 @@ def make_land(seed: int) -> Land:
 
 
 def forest(land: Land, at: np.ndarray, counts: np.ndarray, seed: int) -> RandomForestRegressor:
-    return _new(seed).fit(_features(land, at), counts)
+    return _new(seed).fit(features(land, at), counts)
 
 
 def _new(seed: int) -> RandomForestRegressor:
     return RandomForestRegressor(100, min_samples_leaf=3, max_features=0.5, random_state=seed)
 
 
-def _features(land: Land, at) -> np.ndarray:
+def features(land: Land, at) -> np.ndarray:
     return np.column_stack([land.pixels[at], land.lon[at], land.lat[at]])
 
 
@@ -75,7 +75,7 @@ def calibrate(land: Land, at: np.ndarray, counts: np.ndarray, seed: int) -> Unce
     lonlat = np.column_stack([land.lon, land.lat])
     folds = KNNDM(5, prediction_points=lonlat, clustering="kmeans", seed=seed).assign(lonlat[at])
     pairs = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in np.unique(folds)]
-    X = _features(land, at)
+    X = features(land, at)
     held_out = HeldOut(
         land.pixels[at],
         land.lon[at],
@@ -97,7 +97,7 @@ def one_seed(seed: int) -> dict[str, float]:
     at = (plots["row"] * SIDE + plots["col"]).to_numpy()
     counts = plots["richness"].to_numpy(float)
     known = calibrate(land, at, counts, seed)
-    mean = forest(land, at, counts, seed).predict(_features(land, slice(None)))
+    mean = forest(land, at, counts, seed).predict(features(land, slice(None)))
     layers = known.layers(mean, None, land.pixels, land.lon, land.lat)
     fresh = virtual_flora.observe(land.flora, land.rows, land.cols, rng)
     held = (layers["lower"] <= fresh) & (fresh <= layers["upper"])
@@ -111,7 +111,7 @@ def one_seed(seed: int) -> dict[str, float]:
     def after(sites: np.ndarray) -> float:
         seen = virtual_flora.observe(land.flora, land.rows[sites], land.cols[sites], rng)
         both = np.concatenate([at, sites]), np.concatenate([counts, seen])
-        predicted = forest(land, *both, seed).predict(_features(land, slice(None)))
+        predicted = forest(land, *both, seed).predict(features(land, slice(None)))
         return float(np.sqrt(np.mean((predicted - land.truth) ** 2)))
 
     return {

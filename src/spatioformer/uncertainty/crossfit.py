@@ -38,6 +38,9 @@ BINS = 5
 """Groups of plots by dissimilarity."""
 
 
+Group = tuple[dict[str, Any], NDArray[np.bool_]]
+
+
 @dataclass(frozen=True)
 class CrossFitted:
     """Intervals of held-out plots, each calibrated on the plots of the other folds.
@@ -125,17 +128,14 @@ class CrossFit:
         curve = calibration_curve(self.observed, bounds)
         return {name: values.tolist() for name, values in curve.items()}
 
-    def by_group(self, bounds: Floats, threshold: float) -> list[dict[str, Any]]:
-        """Scores of intervals (n, 2) by region, by dissimilarity, inside and outside the area.
+    def by_group(self, bounds: Floats, told: Sequence[Group]) -> list[dict[str, Any]]:
+        """What tells each of the `groups`, and n, coverage, width, interval_score of its intervals.
 
-        Returns:
-            One dict a group of `FEW` plots or more: `by` ("region", "dissimilarity", "area"), what
-            tells the group (`lon` and `lat` of the region's centre; `low` and `high` dissimilarity;
-            `inside`), and n, coverage, width, interval_score.
+        Groups of fewer than `FEW` plots are left out.
         """
         return [
             group | interval_scores(self.observed[rows], bounds[rows], self.level)
-            for group, rows in groups(self.at, threshold)
+            for group, rows in told
             if rows.sum() >= FEW
         ]
 
@@ -159,8 +159,13 @@ def ranked(tried: dict[str, CrossFitted], first: str = "auto") -> list[str]:
     return sorted(score, key=lambda kind: (kind != first, score[kind]))
 
 
-def groups(at: Predictions, threshold: float) -> Sequence[tuple[dict[str, Any], NDArray[np.bool_]]]:
-    """What tells each group of plots, and its rows (n,); each plot is in three groups."""
+def groups(at: Predictions, threshold: float) -> list[Group]:
+    """Plots by region, by dissimilarity, and inside or outside the area of applicability.
+
+    Returns:
+        What tells each group: `by` ("region", "dissimilarity", "area"), and `lon` and `lat` of the
+        region's centre, `low` and `high` dissimilarity, or `inside`; and its rows, bool (n,).
+    """
     regions = Regions.of(at.lonlat, REGIONS, least=min(FEW, len(at)))
     region = regions.at(at.lonlat)
     bin_, edges = quantile_bins(at.di, BINS)

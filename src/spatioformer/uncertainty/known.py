@@ -11,7 +11,7 @@ from spatioformer.errors import EvaluationError, ModelError
 from spatioformer.evaluation.applicability import AreaOfApplicability
 from spatioformer.evaluation.correlation import ErrorCorrelation
 from spatioformer.files import hash_file, read_json, write_json, writing
-from spatioformer.uncertainty.crossfit import CrossFit, CrossFitted, ranked
+from spatioformer.uncertainty.crossfit import CrossFit, CrossFitted, groups, ranked
 from spatioformer.uncertainty.kinds import Intervals, Margin, Yardsticks
 from spatioformer.uncertainty.plots import Floats, HeldOut, Predictions
 
@@ -91,6 +91,7 @@ class Uncertainty:
             one: Intervals.calibrate(one, yardsticks, observed, at, level).margin
             for one in ranked(tried, kind)
         }
+        told = groups(at, area.threshold_)
         facts = {
             "plots": len(table),
             "folds": len(np.unique(held_out.fold)),
@@ -99,7 +100,7 @@ class Uncertainty:
                 one: {
                     "scores": found.scores,
                     "calibration": cross.calibration(one),
-                    "groups": cross.by_group(found.bounds, area.threshold_),
+                    "groups": cross.by_group(found.bounds, told),
                 }
                 for one, found in tried.items()
             },

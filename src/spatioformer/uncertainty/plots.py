@@ -30,7 +30,8 @@ class Predictions:
 
     @property
     def lonlat(self) -> Floats:
-        return np.column_stack([self.lon, self.lat])
+        """(n, 2), longitudes in [-180, 180)."""
+        return np.column_stack([(self.lon + 180) % 360 - 180, self.lat])
 
     def __len__(self) -> int:
         return len(self.mean)
