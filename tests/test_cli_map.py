@@ -153,11 +153,32 @@ def test_what_is_missing_or_too_much(run, tmp_path):
         "--samples 1 has no spread; give 0 for none, or at least 2",
     )
     config = run.parent / "tiny.yaml"
-    assert_refused(
-        spatioformer("map", config, stack, *out),
-        f"{config} is a configuration, which names its own raster and folder; give it alone, or a "
-        "model's folder with a raster and -o",
-    )
+    for given, name in ([stack], "raster"), (["--memory", "1GB"], "memory"):
+        assert_refused(
+            spatioformer("map", config, *given),
+            f"{config} is a configuration, which says itself what is mapped and how; leave out "
+            f"{name!r} (--set map.KEY=VALUE changes a value), or give a model's folder with a "
+            "raster and -o",
+        )
+
+
+def test_a_run_can_stand_for_its_imagery(run, tmp_path):
+    out, again = tmp_path / "a.tif", tmp_path / "b.tif"
+    for source, target in ((run.parent / "tiny.yaml", out), (run / "imagery.tif", again)):
+        ended = spatioformer("map", run / "model", source, "-o", target, "--samples", 0)
+        assert ended.code == 0, ended
+    assert out.read_bytes() == again.read_bytes()
+
+
+def test_a_runs_map_does_not_depend_on_its_memory(run):
+    before = (run / "map.tif").read_bytes()
+    config = run.parent / "tiny.yaml"
+    ended = spatioformer("map", config, "--set", "map.memory=0.9", "--set", "map.workers=1")
+    assert ended.code == 0, ended
+    assert (run / "map.tif").read_bytes() == before
+    refused = spatioformer("map", config, "--set", "map.memory=0.001", "--force")
+    assert refused.code == 2
+    assert "1MB is below what" in refused.err
 
 
 def test_places_where_no_map_can_be(run, tmp_path):

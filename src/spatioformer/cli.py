@@ -98,11 +98,16 @@ _stage("evaluate", "Score all models on held-out plots: scores.csv.")
 
 @command(app, "map")
 def map_(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="CONFIG.yaml|BUNDLE", help="A configuration, or a model.")
     ],
     raster: Annotated[
-        Path | None, typer.Argument(help="With a model: imagery that has its bands.")
+        Path | None,
+        typer.Argument(
+            metavar="[RASTER|CONFIG.yaml]",
+            help="With a model: imagery that has its bands, or a run whose imagery stage makes it.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="With a model: the map to write.")
@@ -151,10 +156,13 @@ def map_(
 ) -> None:
     """Predict wall to wall: a stage of a run, or BUNDLE RASTER -o OUT.tif."""
     if source.suffix in (".yaml", ".yml"):
-        if raster is not None or out is not None:
+        told = [name for name in context.params if name not in ("source", "set_", "force", "quiet")]
+        given = [n for n in told if context.get_parameter_source(n).name == "COMMANDLINE"]
+        if given:
             raise ConfigError(
-                f"{source} is a configuration, which names its own raster and folder; give it "
-                "alone, or a model's folder with a raster and -o"
+                f"{source} is a configuration, which says itself what is mapped and how; leave "
+                f"out {given[0]!r} (--set map.KEY=VALUE changes a value), or give a model's "
+                "folder with a raster and -o"
             )
         _open(source, set_, quiet).stage("map", force)
         return
@@ -167,6 +175,8 @@ def map_(
     from spatioformer.progress import Console
 
     console = Console(quiet)
+    if raster.suffix in (".yaml", ".yml"):
+        raster = _open(raster, set_, quiet).stage("imagery", force) / "imagery.tif"
     chosen = tuple(name.strip() for name in layers.split(",")) if layers else None
     part = parse_shard(shards) if shards else None
     summary = map_raster(

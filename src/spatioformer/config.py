@@ -298,6 +298,8 @@ class MapSection(Section):
 
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Annotated[int, Field(ge=1)] = 1
+    memory: Positive = 2.0  # GB of resident memory to stay below
+    workers: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("samples")
     @classmethod

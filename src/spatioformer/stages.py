@@ -291,16 +291,18 @@ def _remove(folder: Path, names: tuple[str, ...]) -> None:
 
 def map_(run: "Run") -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
-    from spatioformer.mapping import map_raster
+    from spatioformer.mapping import Resources, map_raster
 
+    section = run.config.map
     _attach_uncertainty(run)
     summary = map_raster(
         run.folder / "model",
         run.folder / "imagery.tif",
         run.folder / "map.tif",
-        samples=run.config.map.samples,
-        sd_step=run.config.map.sd_step,
+        samples=section.samples,
+        sd_step=section.sd_step,
         seed=run.config.seed,
+        resources=Resources(int(section.memory * 10**9), section.workers),
         overwrite=True,  # a run's own map; tiles of the same model and imagery are kept
         console=run.console,
     )
@@ -383,7 +385,8 @@ STAGES: dict[str, Stage] = {
     "map": Stage(
         map_,
         ("train", "imagery", "evaluate"),
-        ("map", "seed", "truth"),
+        # Neither memory nor workers: a map does not depend on them.
+        ("map.samples", "map.sd_step", "seed", "truth"),
         _truth_inputs,
         ("map.tif", "map.json"),
     ),
