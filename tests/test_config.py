@@ -24,7 +24,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("train.epoch", 3, "unknown key `train.epoch`; did you mean `epochs`"),
     (f"{LAYER}.pth", "x", f"unknown key `{LAYER}.pth`; did you mean `path`"),
     ("plots.columns.richnes", "n", "unknown key `plots.columns.richnes`; did you mean `richness`"),
-    ("map.colour", "red", "unknown key `map.colour`; known keys are samples, sd_step"),
+    (
+        "map.colour",
+        "red",
+        "unknown key `map.colour`; known keys are samples, sd_step, memory, workers",
+    ),
     # a value of the wrong type
     ("plots", 3, "`plots` is 3: it must be a section: keys and values, indented below it"),
     ("train", None, "`train` is empty: it must be a section: keys and values, indented below it"),
