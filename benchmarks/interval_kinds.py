@@ -1,13 +1,17 @@
 """Which kind of 90 % interval holds, and how wide it is: on real plots, and over virtual floras.
 
+    SPATIOFORMER_DATA=... python -m benchmarks.interval_kinds saved [--data ausplots]
     SPATIOFORMER_DATA=... python -m benchmarks.interval_kinds plots [--data ausplots] [--draws 5]
     python -m benchmarks.interval_kinds floras [--seeds 20]
 
+`saved`: the held-out predictions that `benchmarks.accuracy` left in runs/accuracy, by large blocks;
+each fold's intervals are calibrated on the other folds. No model is trained.
+
 `plots`: for each draw, kNNDM folds matched to the land of the plots' extent (k-means, another seed
-and other points each time); the models predict each fold from the others; each fold's intervals are
-calibrated on the others. "raw" is what a network says of itself, uncalibrated: its quantiles, or
-those of Poisson or negative binomial counts with the dispersion it learned. "features" has margins
-by the dissimilarity of what each fold's network makes of a plot, not of its bands and place.
+and other points each time); the models predict each fold from the others. "raw" is what a network
+says of itself, uncalibrated: its quantiles, or those of Poisson or negative binomial counts with
+the dispersion it learned. "features" has margins by the dissimilarity of what each fold's network
+makes of a plot, not of its bands and place.
 
 `floras`: a forest on 400 plots of each flora of `evaluation_survey`, calibrated on kNNDM folds,
 judged by a fresh count at every pixel inside the area of applicability.
@@ -26,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.ablation import config_of
+from benchmarks.accuracy import FOLDER, found
 from benchmarks.datasets import DATASETS, DataSet
 from benchmarks.evaluation_scale import land_points
 from benchmarks.evaluation_survey import PLOTS, SIDE, calibrate, features, forest, make_land
@@ -55,6 +60,9 @@ MODELS = {
     "network, quantiles": ("spatioformer", "quantile"),
 }
 """Name of a row -> the model and its loss."""
+
+SAVED = ("random-forest", "spatioformer", "spatioformer-stacked")
+"""Models of `benchmarks.accuracy` whose predictions are looked at."""
 
 SCORES = ["coverage", "worst", "width", "interval_score", "crps", "rank"]
 COLUMNS = ["data", "model", "draw", "kind", *SCORES]
@@ -109,32 +117,54 @@ def draw_rows(data: DataSet, name: str, draw: int) -> Iterator[Row]:
         else:
             k = model.bundle.scaling.dispersion or 0.0
             raw[test] = count_bounds(predicted[test], k, LEVEL)
-    half = store.patch // 2
-    held_out = HeldOut(
-        np.asarray(store.chips[rows, half, half], np.float64),
-        *lonlat.T,
-        store.richness[rows].astype(float),
-        predicted,
-        fold,
-        *(v if np.isfinite(v).all() else None for v in (spread, quantiles)),
-    )
-    weights = importance(held_out, draw)
-    known, tried, di = Uncertainty.calibrate(held_out, store.bands, weights, level=LEVEL)
-    first = known.kind(with_spread=True)
-    for kind, found in tried.items():
-        row = scored(held_out.observed, found.bounds, lonlat) | {"crps": found.scores["crps"]}
-        if kind == "dissimilarity":
-            row["rank"] = rank(held_out, di)
-        yield {"kind": kind} | row
-        if kind == first:
-            yield {"kind": "auto"} | row
+    more = (v if np.isfinite(v).all() else None for v in (spread, quantiles))
+    held_out = of_plots(store, rows, predicted, fold, *more)
+    yield from kind_rows(held_out, draw)
     if np.isfinite(unlike).all():
         cross = CrossFit(held_out.observed, held_out.predictions(unlike), fold, LEVEL)
-        found = cross.fitted("dissimilarity")
-        row = scored(held_out.observed, found.bounds, lonlat) | {"crps": found.scores["crps"]}
+        fit = cross.fitted("dissimilarity")
+        row = scored(held_out.observed, fit.bounds, lonlat) | {"crps": fit.scores["crps"]}
         yield {"kind": "features", "rank": rank(held_out, unlike)} | row
     if np.isfinite(raw).all():
         yield {"kind": "raw"} | scored(held_out.observed, raw, lonlat)
+
+
+def of_plots(store: ChipStore, rows: np.ndarray, predicted, fold, *more) -> HeldOut:
+    half = store.patch // 2
+    pixels = np.asarray(store.chips[rows, half, half], np.float64)
+    observed = store.richness[rows].astype(float)
+    return HeldOut(pixels, *store.coordinates[rows].T, observed, predicted, fold, *more)
+
+
+def kind_rows(held_out: HeldOut, seed: int) -> Iterator[Row]:
+    """A row a kind of interval, and one for the kind that a run would take."""
+    names = [f"band {i}" for i in range(held_out.pixels.shape[1])]
+    weights = importance(held_out, seed)
+    known, tried, di = Uncertainty.calibrate(held_out, names, weights, level=LEVEL)
+    lonlat = np.column_stack([held_out.lon, held_out.lat])
+    for kind, fit in tried.items():
+        row = scored(held_out.observed, fit.bounds, lonlat) | {"crps": fit.scores["crps"]}
+        if kind == "dissimilarity":
+            row["rank"] = rank(held_out, di)
+        yield {"kind": kind} | row
+        if kind == next(iter(known.margins)):
+            yield {"kind": "auto"} | row
+
+
+def saved_rows(data: DataSet, name: str, model: str) -> Iterator[Row]:
+    """The same for predictions that are on disk."""
+    parts = []
+    for fold in range(FOLDS):
+        path = found(FOLDER, f"{name}_large-blocks_{model}_0_{fold}", "", ".npz", keep=True)
+        if path.exists():
+            with np.load(path) as arrays:
+                rows, predicted = arrays["rows"], arrays["predicted"]
+            parts.append((rows, predicted, np.full(len(rows), fold)))
+    if not parts:
+        return
+    rows, predicted, fold = (np.concatenate(column) for column in zip(*parts, strict=True))
+    some = np.random.default_rng(0).permutation(len(rows))[:MOST]
+    yield from kind_rows(of_plots(data.store, rows[some], predicted[some], fold[some]), 0)
 
 
 def flora_rows(seed: int) -> Iterator[Row]:
@@ -180,8 +210,7 @@ def run(cells: list[tuple[str, str, int]], rows_of, out: Path) -> None:
 
 def table(path: Path) -> str:
     """Markdown: means over the draws, sd of the coverage."""
-    found = pd.read_csv(path)
-    groups = found.groupby(["data", "model", "kind"], sort=False)
+    groups = pd.read_csv(path).groupby(["data", "model", "kind"], sort=False)
     means, sd, count = groups.mean(numeric_only=True), groups["coverage"].std(), groups.size()
     lines = [
         "| plots | model | kind | draws | coverage (sd) | worst | width | interval score | CRPS |"
@@ -200,7 +229,7 @@ def table(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["plots", "floras"])
+    parser.add_argument("what", choices=["saved", "plots", "floras"])
     parser.add_argument("--data", nargs="+", choices=list(DATASETS), default=["ausplots"])
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--draws", type=int, default=5)
@@ -211,6 +240,10 @@ def main() -> None:
     if options.what == "floras":
         cells = [("virtual floras", "forest", seed) for seed in range(options.seeds)]
         run(cells, lambda _data, _model, seed: flora_rows(seed), out)
+    elif options.what == "saved":
+        loaded = {name: DATASETS[name]() for name in options.data}
+        cells = [(name, model, 0) for name in options.data for model in SAVED]
+        run(cells, lambda name, model, _seed: saved_rows(loaded[name], name, model), out)
     else:
         loaded = {name: DATASETS[name]() for name in options.data}
         cells = [
