@@ -3,10 +3,10 @@
 Nothing in a bundle is pickled, so loading one runs no code of its maker.
 """
 
-import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from torch import nn
 
 from spatioformer import __version__
 from spatioformer.errors import ModelError
-from spatioformer.files import as_output_error, read_json, write_json, write_text
+from spatioformer.files import read_json, write_json, write_text, writing_folder
+from spatioformer.geo.extent import FAR_KM, km_outside
 from spatioformer.model_card import model_card
 from spatioformer.nn import (
     DenseSpatioformer,
@@ -27,8 +28,8 @@ from spatioformer.nn import (
     PaperCNN,
     PaperSpatioformer,
     Spatioformer,
-    fast,
 )
+from spatioformer.prediction import BATCH, Members
 from spatioformer.scaling import Covariates, Scaling
 from spatioformer.tiles import PixelTile, checked_chips
 from spatioformer.weights import load_weights
@@ -42,14 +43,6 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "DenseSpatioformer": DenseSpatioformer,
     "Ensemble": Ensemble,
 }
-# Small enough that a batch's activations stay in the second-level cache of a laptop core.
-BATCH = 256
-
-Read = Callable[[torch.Tensor], torch.Tensor]  # a network's output -> what it means
-Call = Callable[..., torch.Tensor]  # how a network is called
-
-KM_PER_DEGREE = 111.195  # of latitude
-FAR_KM = 50.0  # outside the extent of the plots; less is hardly worth a word
 
 
 class OutsideExtent(UserWarning):
@@ -87,7 +80,7 @@ class Bundle:
     @property
     def is_dense(self) -> bool:
         """Whether the network takes whole tiles."""
-        return isinstance(self.members[0], DenseSpatioformer)
+        return self._members.are_dense
 
     @property
     def has_dropout(self) -> bool:
@@ -138,8 +131,7 @@ class Bundle:
                 OutsideExtent,
                 stacklevel=2,
             )
-        self.network.eval()
-        return self._run(inputs, batch, self.members)
+        return self._running().over_chips(inputs, batch)
 
     def quantiles(
         self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
@@ -156,9 +148,8 @@ class Bundle:
             ModelError: as `predict`; or the network has no quantiles.
         """
         self._check_quantiles()
-        self.network.eval()
         inputs = self._inputs(chips, lon, lat, covariates)
-        return self._run(inputs, batch, self.members, self.scaling.quantile_species, (2,))
+        return self._running().over_chips(inputs, batch, self.scaling.quantile_species, (2,))
 
     def features(
         self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
@@ -180,15 +171,8 @@ class Bundle:
                     f"a {type(member).__name__} tells no features; take a Spatioformer or a "
                     "DenseSpatioformer"
                 )
-        self.network.eval()
         inputs = self._inputs(chips, lon, lat, covariates)
-
-        width = self.network.config["width"]
-        each = [
-            self._run(inputs, batch, [member], _as_is, (width,), type(member).features)
-            for member in self.members
-        ]
-        return np.concatenate(each, axis=1)
+        return self._running().features(inputs, batch, self.network.config["width"])
 
     def _check_quantiles(self) -> None:
         if not self.has_quantiles:
@@ -206,15 +190,7 @@ class Bundle:
             lon, lat: degrees, any shape, as many of either.
         """
         region = self.facts.get("region")
-        if region is None or not np.size(lon):
-            return 0.0
-        west, east, south, north = region
-        lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-        beyond = (lon - west) % 360 - (east - west)  # degrees east of the eastern edge
-        # The nearer edge counts; the other is reached the other way round the Earth.
-        across = np.where(beyond > 0, np.minimum(beyond, 360 - (east - west) - beyond), 0)
-        along = np.maximum(0, np.maximum(south - lat, lat - north))
-        return float(KM_PER_DEGREE * np.hypot(across * np.cos(np.radians(lat)), along).max())
+        return 0.0 if region is None else km_outside(region, lon, lat)
 
     @property
     def halo(self) -> int:
@@ -241,8 +217,7 @@ class Bundle:
             ModelError: the tile is smaller than its halo, of other bands, or its arrays disagree.
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
-        self.network.eval()
-        return self._over(tile, self.members)
+        return self._running().over_tile(tile)
 
     def quantiles_tile(self, data, valid, lon, lat, wanted=None) -> np.ndarray:
         """What `quantiles` gives, at every pixel that `predict_tile` predicts.
@@ -255,8 +230,7 @@ class Bundle:
         """
         self._check_quantiles()
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
-        self.network.eval()
-        return self._over(tile, self.members, self.scaling.quantile_species, (2,))
+        return self._running().over_tile(tile, self.scaling.quantile_species, (2,))
 
     def spread(
         self,
@@ -282,7 +256,7 @@ class Bundle:
                 two samples.
         """
         inputs = self._inputs(chips, lon, lat, covariates)
-        return self._monte_carlo(lambda one: self._run(inputs, batch, [one]), samples, seed)
+        return self._running().spread(lambda one: one.over_chips(inputs, batch), samples, seed)
 
     def spread_tile(
         self, data, valid, lon, lat, wanted=None, *, samples: int = 20, seed: int = 0
@@ -297,115 +271,25 @@ class Bundle:
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         if self.is_dense:
-            return self._monte_carlo(lambda one: self._over(tile, [one]), samples, seed)
+            return self._running().spread(lambda one: one.over_tile(tile), samples, seed)
         out = tile.empty()
         for i, (at, chips) in enumerate(tile.chips()):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)
         return out
 
-    def _monte_carlo(
-        self, draw: Callable[[nn.Module], np.ndarray], samples: int, seed: int
-    ) -> np.ndarray:
-        """Standard deviation of what `draw` gives for a member with dropout on, member by turn."""
-        members = self.members
-        if samples < 2 or (not self.has_dropout and len(members) == 1):
-            raise ModelError(
-                f"Monte Carlo dropout needs a dropout rate above 0 (here "
-                f"{self.network.config['dropout']}) and at least 2 samples (here {samples}); "
-                "train with dropout or leave the spread out with samples 0"
-            )
-        self.network.eval()
-        # Only dropout goes back to training; batch normalisation keeps its statistics.
-        for module in self.network.modules():
-            if isinstance(module, nn.Dropout):
-                module.training = True
-        total = squares = 0.0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            for i in range(samples):
-                drawn = draw(members[i % len(members)]).astype(np.float64)
-                total, squares = total + drawn, squares + drawn**2
-        self.network.eval()
-        variance = (squares - total**2 / samples) / (samples - 1)
-        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
-
-    def _run(
-        self,
-        inputs: Sequence[np.ndarray],
-        batch: int,
-        members: list[nn.Module],
-        read: Read | None = None,
-        tail: tuple[int, ...] = (),
-        call: Call = fast.forward,
-    ) -> np.ndarray:
-        """What `_read` gives for checked inputs, float32 (n, *tail)."""
-        device = next(self.network.parameters()).device
-        out = np.empty((len(inputs[0]), *tail), np.float32)
-        with torch.inference_mode():
-            for i in range(0, len(out), batch):
-                part = slice(i, i + batch)
-                tensors = (torch.from_numpy(np.array(a[part])).to(device) for a in inputs)
-                out[part] = self._read(members, *tensors, read=read, call=call).float().cpu()
-        return out
-
-    def _over(
-        self,
-        tile: PixelTile,
-        members: list[nn.Module],
-        read: Read | None = None,
-        tail: tuple[int, ...] = (),
-    ) -> np.ndarray:
-        """What `_read` gives for a tile's pixels, float32 (y, x, *tail), NaN elsewhere."""
-        out = tile.empty(*tail)
-        if self.is_dense:
-            self._dense(tile, members, read, out)
-            return out
-        for at, chips in tile.chips():
-            out[at] = self._run(self._inputs(*chips, None), BATCH, members, read, tail)
-        return out
-
-    def _dense(
-        self, tile: PixelTile, members: list[nn.Module], read: Read | None, out: np.ndarray
-    ) -> None:
-        """Fill `out` by networks that take tiles."""
-        device = next(self.network.parameters()).device
-        usual = None
-        if self.covariates is not None:
-            usual = torch.from_numpy(self.covariates.standardised(self.covariates.rows(1, None)))
-            usual = usual.to(device)
-
-        def of_tile(member, data, lon, lat, valid):
-            return member.forward_tile(data.movedim(-1, 1), lon, lat, usual, valid)
-
-        with torch.inference_mode():
-            for at, inputs in tile.blocks():
-                tensors = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in inputs)
-                out[at] = self._read(members, *tensors, read=read, call=of_tile)[0].float().cpu()
-        out[~tile.predictable] = np.nan
-
     def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
         standardised covariates; keeps gradients."""
-        return self._read(self.members, chips, *others)
+        return self._members.species(chips, *others)
 
-    def _read(
-        self,
-        members: list[nn.Module],
-        chips: torch.Tensor,
-        *others: torch.Tensor,
-        read: Read | None = None,
-        call: Call = fast.forward,
-    ) -> torch.Tensor:
-        """Mean over the members, each called with standardised bands and the others.
+    @property
+    def _members(self) -> Members:
+        return Members(tuple(self.members), self.scaling, self.covariates)
 
-        Args:
-            read: what a member's output means; None: the expected species.
-        """
-        if self.scaling is None:
-            return call(members[0], chips, *others)
-        chips, read = self.scaling.bands(chips), read or self.scaling.species
-        found = [read(call(member, chips, *others)) for member in members]
-        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+    def _running(self) -> Members:
+        """The networks, ready to predict."""
+        self.network.eval()
+        return self._members
 
     def _inputs(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:
         inputs = list(checked_chips(chips, lon, lat, self.bands, self.patch))
@@ -425,22 +309,14 @@ class Bundle:
             OutputError: the folder cannot be written.
         """
         folder = Path(folder)
-        part = folder.with_name(folder.name + ".part")
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-            save_file(state, part / "model.safetensors")
+        state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        with writing_folder(folder) as part:
+            try:
+                save_file(state, part / "model.safetensors")
+            except SafetensorError as error:  # a full disk is all it can mean here
+                raise OSError(ENOSPC, str(error)) from error
             write_json(part / "config.json", self._config())
             write_text(part / "README.md", model_card(self))
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
-        except SafetensorError as error:
-            raise as_output_error(OSError(28, str(error)), folder) from error
-        except OSError as error:
-            raise as_output_error(error, folder) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
         return folder
 
     def _config(self) -> dict[str, Any]:
@@ -454,10 +330,6 @@ class Bundle:
             "covariates": asdict(self.covariates) if self.covariates else None,
             "facts": self.facts,
         }
-
-
-def _as_is(output: torch.Tensor) -> torch.Tensor:
-    return output
 
 
 def load(folder: str | Path) -> Bundle:

@@ -27,6 +27,7 @@ from spatioformer.errors import OutputError
 from spatioformer.evaluate import MAPPED, map_like
 from spatioformer.files import write_json
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.models import Model, make
 from spatioformer.nn.rollout import attention_rollout
 from spatioformer.nn.transformer import Transformer
@@ -46,7 +47,6 @@ STEPS = 11
 DISTANCES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Kilometres by which coordinates are moved."""
 
-KM_PER_DEGREE = 111.195
 LOCATION = "location"
 
 

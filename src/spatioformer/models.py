@@ -24,11 +24,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spatioformer.baselines import TABULAR, chip_statistics
-from spatioformer.bundle import KM_PER_DEGREE, Bundle
+from spatioformer.bundle import Bundle
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
 from spatioformer.geo.chips import ChipStore
+from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.nn import (
     DenseSpatioformer,
     Ensemble,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from spatioformer.bundle import FAR_KM, Bundle
+from spatioformer.bundle import Bundle
+from spatioformer.geo.extent import FAR_KM
 from spatioformer.progress import Console
 
 FAR = 6.0  # training standard deviations between two means
