@@ -1,7 +1,7 @@
 """The report's words and tables, and the page they go into."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from spatioformer.report.trust import trust
 
 METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 """Columns of a split in the table of scores, and their decimals."""
+
+ABREAST = 2
+"""Splits side by side in one table: as many as the page is wide."""
 
 STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
 """Stages whose time is told; that of the report itself is not known yet."""
@@ -132,28 +135,40 @@ def _maps(results: Results) -> dict[str, Any] | None:
 
 
 def _scores(results: Results) -> dict[str, Any]:
-    """The table of scores, a row a model, and who is ahead on each split."""
+    """Tables of scores, a row a model, and who is ahead on each split."""
     splits = results.config.evaluate.splits
     tables = [results.scores(split) for split in splits]
-    rows = [
-        {
-            "name": model,
-            "note": MODELS.get(model, ("", ""))[1],
-            "cells": [_cells(table, model) for table in tables],
-        }
-        for model in results.models
-    ]
+    pairs = list(zip(splits, tables, strict=True))
     return {
-        "heads": [
-            {"name": split.name, "about": f"{_about(split)}, n = {table['n'].max():,}"}
-            for split, table in zip(splits, tables, strict=True)
+        "tables": [
+            _score_table(results.models, pairs[start : start + ABREAST])
+            for start in range(0, len(pairs), ABREAST)
         ],
-        "rows": rows,
         "ahead": [
             findings.who_is_ahead(table, results.predicted(split), findings.where(split))
             for split, table in zip(splits, tables, strict=True)
         ],
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
+    }
+
+
+def _score_table(
+    models: Sequence[str], splits: Sequence[tuple[SplitSection, pd.DataFrame]]
+) -> dict[str, Any]:
+    """Some splits side by side, as the template lays them out."""
+    return {
+        "heads": [
+            {"name": split.name, "about": f"{_about(split)}, n = {table['n'].max():,}"}
+            for split, table in splits
+        ],
+        "rows": [
+            {
+                "name": model,
+                "note": MODELS.get(model, ("", ""))[1],
+                "cells": [_cells(table, model) for _, table in splits],
+            }
+            for model in models
+        ],
     }
 
 
