@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from landscape import write_raster
-from mapping_helpers import BANDS, Mirror, noise, read, small
+from mapping_helpers import BANDS, Mirror, disk_of, noise, read, small
 from spatioformer.bundle import Bundle
 from spatioformer.errors import ConfigError, ImageryError, OutputError
 from spatioformer.mapping import Output
@@ -186,6 +186,17 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     assert (out / "map_2019.tif").exists()
 
 
+def test_years_on_different_grids_are_brought_to_one(tmp_path):
+    imagery = scenes(tmp_path)
+    larger = scenes(tmp_path / "larger", (2021,), (50, 60))[2021]
+    same = map_years(mirror(), imagery, tmp_path / "same")
+    grid = imagery[2019]
+    found = map_years(mirror(), imagery | {2021: larger}, tmp_path / "brought", grid=grid)
+    assert found == same
+    one, other = (read(tmp_path / name / "trend.tif") for name in ("same", "brought"))
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_scaled_integers_and_masks_are_read_as_their_values(tmp_path):
     plain = np.random.default_rng(0).uniform(5, 60, (3, 1, 40, 30)).round(2).astype(np.float32)
     plain[1, 0, :5] = np.nan
@@ -303,13 +314,42 @@ def test_mistakes_in_the_rasters(tmp_path):
     assert not list(out.glob("*"))
 
 
+def test_what_is_read_is_never_written_over(tmp_path):
+    imagery = scenes(tmp_path)
+    imagery[2019] = imagery[2019].rename(tmp_path / "map_2019.tif")
+    before = imagery[2019].read_bytes()
+    with pytest.raises(OutputError, match=r"map_2019.tif: it is one of the rasters to read"):
+        map_years(mirror(), imagery, tmp_path, overwrite=True)
+    assert imagery[2019].read_bytes() == before
+    maps = maps_of(tmp_path, planted(shape=(5, 5))[:3], (1, 2, 3))
+    maps[3] = maps[3].rename(tmp_path / "trend.tif")
+    with pytest.raises(OutputError, match=r"trend.tif: it is one of the rasters to read"):
+        map_trend(maps, tmp_path, overwrite=True)
+
+
+def test_a_full_disk_and_a_damaged_map_leave_no_trend(tmp_path):
+    maps = maps_of(tmp_path, planted(shape=(200, 200))[:3], (1, 2, 3))
+    with disk_of(100_000), pytest.raises(OutputError, match=r"cannot write .*trend.tif"):
+        map_trend(maps, tmp_path / "out")
+    values = read(maps[2])[0]
+    whole = write_raster(maps[2], values, compress="deflate").read_bytes()
+    middle = len(whole) // 2
+    maps[2].write_bytes(whole[:middle] + b"\xff" * 2000 + whole[middle + 2000 :])
+    with pytest.raises(ImageryError, match=r"in_2.tif cannot be read .* damaged or cut short"):
+        map_trend(maps, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").iterdir() if path.suffix == ".tif"]
+    maps[2].write_bytes(whole)
+    (tmp_path / "out" / "years.json").write_text("[1]")
+    assert map_trend(maps, tmp_path / "out")["pixels"] == 40_000
+
+
 def test_all_imagery_is_looked_at_before_a_year_is_mapped(tmp_path):
     imagery, out, model = scenes(tmp_path), tmp_path / "out", mirror()
     lacking = write_raster(tmp_path / "l.tif", np.ones((2, 40, 30), np.float32), names=("a", "c"))
     with pytest.raises(ImageryError, match=r"l.tif lacks 1 of the 2 bands the model needs"):
         map_years(model, imagery | {2022: lacking}, out)
     narrow = noise(tmp_path / "s.tif", (40, 29))
-    with pytest.raises(ImageryError, match=r"s.tif \(2022\) is on another grid"):
+    with pytest.raises(ImageryError, match=r"s.tif \(2022\) is on another grid .* give --grid"):
         map_years(model, imagery | {2022: narrow}, out)
     with pytest.raises(ImageryError, match=r"nowhere.tif does not exist"):
         map_years(model, imagery | {2022: tmp_path / "nowhere.tif"}, out)

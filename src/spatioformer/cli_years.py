@@ -54,6 +54,9 @@ def years(
     outline: Annotated[
         Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
     ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="A raster on whose grid to map all years.")
+    ] = None,
     memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
@@ -100,6 +103,7 @@ def years(
             samples=samples,
             sd_step=sd_step,
             outline=outline,
+            grid=grid,
             output=Output(chosen),
             stac=stac,
             resources=Resources(parse_memory(memory), workers, scheduler),

@@ -5,7 +5,7 @@ the maps. A folder's `years.json` says of what its maps and its `trend.tif` are.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from spatioformer.files import read_json, write_json
 from spatioformer.mapping import Output, Resources, map_raster, task_of
 from spatioformer.mapping.journal import locked
 from spatioformer.mapping.predictor import open_predictor
-from spatioformer.mapping.source import Source
+from spatioformer.mapping.regrid import open_source
 from spatioformer.progress import SILENT, Console
 from spatioformer.trends import FEWEST_YEARS, exact_p
 from spatioformer.years.series import Series, check_one_grid, ordered, parse_years
@@ -36,6 +36,7 @@ def map_years(
     samples: int = 20,
     sd_step: int = 1,
     outline: str | Path | None = None,
+    grid: str | Path | None = None,
     output: Output = Output(),
     stac: bool = False,
     resources: Resources = Resources(),
@@ -52,7 +53,8 @@ def map_years(
 
     Args:
         model: a bundle or its folder.
-        imagery: a raster for each year, all on one grid, with the model's bands.
+        imagery: a raster with the model's bands for each year, all on one grid.
+        grid: a raster on whose grid the years are mapped, where theirs differ.
         output: what the maps hold; its year and catalogue are set for each.
         stac: write a STAC item and collection beside each map.
         overwrite: replace maps of another model, imagery or choice, and their trend.
@@ -68,15 +70,18 @@ def map_years(
     folder, imagery = Path(folder), ordered(imagery)
     rule = _checked(fdr, least, rho, len(imagery))
     predictor = open_predictor(model, output.layers, samples, sd_step, 0)
+    if resources.shard is not None:
+        raise ConfigError("years are not mapped in shards; map each year so, then give the maps")
     if "mean" not in predictor.layers or output.separate:
         raise ConfigError("years are compared by the band of their mean; let it be in each map")
     tasks, grids = {}, {}
     for year, path in imagery.items():
-        with Source(path, predictor.bundle.bands) as source:
+        with open_source(path, predictor.bundle.bands, None, grid) as source:
             tasks[year] = task_of(predictor, source, model, outline)
             grids[year] = source.grid
-    check_one_grid(grids, imagery)
+    check_one_grid(grids, imagery, "give --grid RASTER, on whose grid to map all years")
     maps = {year: folder / f"map_{year}.tif" for year in imagery}
+    _check_apart((*maps.values(), folder / TREND), imagery)
     with locked(folder / TREND):
         record = _Record(folder)
         for year, out in maps.items():
@@ -91,6 +96,7 @@ def map_years(
                 samples=samples,
                 sd_step=sd_step,
                 outline=outline,
+                grid=grid,
                 output=replace(output, year=year, stac=stac),
                 resources=resources,
                 overwrite=overwrite,
@@ -131,6 +137,7 @@ def map_trend(
     """
     folder, maps = Path(folder), ordered(maps)
     rule = _checked(fdr, least, rho, len(maps))
+    _check_apart([folder / TREND], maps)
     with locked(folder / TREND):
         return _trend(maps, folder, _Record(folder), rule, overwrite, console)
 
@@ -148,6 +155,16 @@ def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Ru
             f"{FEWEST_YEARS} to {years}"
         )
     return Rule(fdr, least, rho)
+
+
+def _check_apart(outs: Iterable[Path], rasters: Mapping[int, Path]) -> None:
+    """Refuse to write over what is read."""
+    for out in outs:
+        for path in rasters.values():
+            if out.exists() and path.exists() and out.samefile(path):
+                raise OutputError(
+                    f"cannot write {out}: it is one of the rasters to read; name another folder"
+                )
 
 
 def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console) -> dict:
@@ -199,8 +216,8 @@ class _Record:
     def __init__(self, folder: Path):
         self._path = folder / RECORD
         self._known: dict[str, dict] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self._known = read_json(self._path)
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._known = dict(read_json(self._path))
 
     def stands(self, out: Path, asked: dict, overwrite: bool) -> bool:
         """Whether `out` is finished and is what is asked for.

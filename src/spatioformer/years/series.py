@@ -85,8 +85,11 @@ def ordered(rasters: Mapping[int, str | Path]) -> dict[int, Path]:
     return {year: Path(rasters[year]) for year in sorted(rasters)}
 
 
-def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path]) -> None:
+def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path], remedy: str) -> None:
     """Refuse rasters of which one year's pixels are not another's.
+
+    Args:
+        remedy: what the sentence ends with.
 
     Raises:
         ImageryError: the first one that differs from the first year's.
@@ -102,8 +105,7 @@ def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path]) -> None
         ):
             raise ImageryError(
                 f"{paths[year]} ({year}) is on another grid than {paths[first]} ({first}): "
-                f"{_shown(other)} against {_shown(one)}; warp it to that grid first, for example "
-                "with gdalwarp -te -ts -t_srs"
+                f"{_shown(other)} against {_shown(one)}; {remedy}"
             )
 
 
@@ -139,7 +141,7 @@ class Series:
             }
             self._bands = {year: _bands(self._maps[year], self.paths[year]) for year in self.paths}
             grids = {year: Grid.of(dataset) for year, dataset in self._maps.items()}
-            check_one_grid(grids, self.paths)
+            check_one_grid(grids, self.paths, "warp it to that grid first, for example by gdalwarp")
             self._open = stack.pop_all()
         self.grid = grids[int(self.years[0])]
         common = set.intersection(*(set(bands) for bands in self._bands.values()))
