@@ -246,8 +246,9 @@ def zonal(
         typer.Option("--range", metavar="KM", help="Without a run: e-folding distance of errors."),
     ] = None,
     nugget: Annotated[
-        float, typer.Option(metavar="SHARE", help="With --range: share of single plots' noise.")
-    ] = 0.0,
+        float | None,
+        typer.Option(metavar="SHARE", help="With --range: the plots' own share of the variance."),
+    ] = None,
     interval: Annotated[
         bool, typer.Option("--interval/--no-interval", help="Interval of each mean.")
     ] = True,
@@ -260,9 +261,11 @@ def zonal(
     from spatioformer.zonal import check_place, correlation_of, summarise, write_zones
 
     check_place(out, map_, polygons)
+    if nugget is not None and range_ is None:
+        raise ConfigError(f"--nugget {nugget:g} belongs to --range KM; give both, or neither")
     correlation = None
     if interval and range_ is not None:
-        correlation = ErrorCorrelation(range_, nugget)
+        correlation = ErrorCorrelation(range_, nugget or 0.0)
     elif interval:
         correlation = correlation_of(map_, run)
     console = Console(quiet)

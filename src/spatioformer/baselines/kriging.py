@@ -12,9 +12,11 @@ from sklearn.ensemble import RandomForestRegressor
 from spatioformer.baselines.features import lonlat
 from spatioformer.baselines.trees import random_forest
 from spatioformer.errors import ModelError
-from spatioformer.evaluation.correlation import apart, correlation, likeliest, on_sphere
+from spatioformer.evaluation.correlation import apart, correlation, likeliest, on_sphere, ranges_of
 
+NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 CHUNK = 512  # predictions at once: 512 systems of 64 x 64 are 17 MB
+PATCHES = 24  # groups of plots by which covariance is judged where all at once are too many
 
 
 class Kriging(RegressorMixin, BaseEstimator):
@@ -61,11 +63,9 @@ class Kriging(RegressorMixin, BaseEstimator):
         self.range_km_, self.nugget_share_ = likeliest(
             self.points_,
             self.values_,
-            range_km=self.range_km,
-            nugget_share=self.nugget_share,
-            neighbours=self.neighbours,
-            seed=self.seed,
-            tree=self.tree_,
+            self._patches(),
+            ranges_of(self.points_) if self.range_km is None else [self.range_km],
+            NUGGET_SHARES if self.nugget_share is None else [self.nugget_share],
         )
         return self
 
@@ -87,6 +87,20 @@ class Kriging(RegressorMixin, BaseEstimator):
         shared = (1 - self.nugget_share_) * np.exp(-distance / self.range_km_)
         weights = np.linalg.solve(covariance, shared[..., None])[..., 0]  # (n, k)
         return np.sum(weights * self.values_[near], axis=1)
+
+    def _patches(self) -> np.ndarray:
+        """Rows of plots, (patches, k): all in one, or half of them near and half far apart.
+
+        Near ones tell the nugget and short ranges, scattered ones the long ranges.
+        """
+        n, k = len(self.values_), min(self.neighbours, len(self.values_))
+        if n <= 4 * k:
+            return np.arange(n)[None]
+        rng = np.random.default_rng(self.seed)
+        centres = rng.choice(n, PATCHES // 2, replace=False)
+        near = self.tree_.query(self.points_[centres], k=k)[1]
+        scattered = np.stack([rng.choice(n, k, replace=False) for _ in centres])
+        return np.concatenate([near, scattered])
 
 
 class ForestKriging(RegressorMixin, BaseEstimator):

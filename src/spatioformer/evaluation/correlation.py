@@ -6,12 +6,13 @@ noise of variance `nugget`, its own and nobody else's. Only the share nugget / (
 the range matter for correlations (Rasmussen & Williams 2006, eq. 2.25).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
@@ -20,10 +21,10 @@ from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
 EARTH_RADIUS = 6371.0088  # km
-NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
+NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # no map is without error
 RANGES = 12
-NEIGHBOURS = 64  # plots of a group
-PATCHES = 24  # groups of plots by which covariance is judged where all at once are too many
+GROUP = 96  # plots that are compared with each other, at most
+GROUPS = 12  # of them, about; two a fold at least
 CHUNK = 256  # rows of distances at once
 
 
@@ -62,13 +63,21 @@ class ErrorCorrelation:
         half_widths: ArrayLike,
         level: float,
         seed: int = 0,
+        *,
+        fold: ArrayLike | None = None,
     ) -> Self:
         """From held-out errors, by maximum likelihood.
+
+        Plots of one fold only are compared with each other: those of different folds helped to
+        predict each other, which two pixels without plots never do. And plots of thinly surveyed
+        land count for the land around them, as on the map, where crowded ones are the exception.
 
         Args:
             lon, lat: (n,) degrees.
             errors: (n,) observed - predicted of plots the model did not see.
             half_widths: (n,) of their intervals of coverage `level`, above 0.
+            seed: of the plots that are looked at.
+            fold: (n,), the plots held out together; None, all of them.
 
         Raises:
             EvaluationError: NaN, unlike lengths, a half-width of 0.
@@ -81,10 +90,12 @@ class ErrorCorrelation:
                 "are wider than 0"
             )
         points = on_sphere(np.column_stack([lon, lat]).astype(np.float64))
-        values = errors / half_widths
-        reach, share = likeliest(points, values, seed=seed)
+        fold = np.zeros(len(errors)) if fold is None else checks.labels(fold, "folds", errors)
+        groups, values = _together(points, fold, seed), errors / half_widths
+        reach, share = likeliest(points, values, groups, ranges_of(points), NUGGET_SHARES)
+        variance, _ = _whitened(apart(points[groups]), values[groups], reach, share)
         z = norm.ppf((1 + checks.level(level)) / 2)
-        return cls(reach, share, float(z * np.sqrt(np.mean(values**2))))
+        return cls(reach, share, float(z * np.sqrt(variance)))
 
     def to_json(self) -> dict[str, float]:
         """Arguments of an equal one."""
@@ -115,55 +126,47 @@ def mean_correlation(points: Floats, weights: Floats, range_km: float) -> float:
 def likeliest(
     points: Floats,
     values: Floats,
-    *,
-    range_km: float | None = None,
-    nugget_share: float | None = None,
-    neighbours: int = NEIGHBOURS,
-    seed: int = 0,
-    tree: KDTree | None = None,
+    groups: Integers,
+    ranges: Iterable[float],
+    shares: Iterable[float],
 ) -> tuple[float, float]:
-    """Range (km) and nugget share of `values` (n,) of mean 0 at `points` (n, 3), km.
-
-    The likeliest of a grid; what is given is not estimated.
+    """The likeliest range (km) and nugget share of `values` (n,), of mean 0, at `points` (n, 3).
 
     Args:
-        neighbours: plots of a group, where there are too many plots to judge all at once.
-        seed: of the plots that are looked at.
-        tree: of the points, if there is one already.
+        groups: (g, k) rows of plots; groups are taken as independent of each other.
     """
-    tree = tree or KDTree(points)
-    patches = _patches(points, tree, neighbours, seed)
-    ranges = [range_km] if range_km is not None else _ranges(points, tree)
-    shares: Sequence[float] = NUGGET_SHARES if nugget_share is None else [nugget_share]
-    choices = [(float(reach), share) for reach in ranges for share in shares]
+    choices = list(product(ranges, shares))
     if len(choices) == 1:
         return choices[0]
-    distance, values = apart(points[patches]), values[patches]
+    distance, values = apart(points[groups]), values[groups]
     return max(choices, key=lambda choice: log_likelihood(distance, values, *choice))
 
 
-def _patches(points: Floats, tree: KDTree, neighbours: int, seed: int) -> Integers:
-    """Rows of plots, (patches, k): all in one, or half of them near and half far apart.
+def _together(points: Floats, fold: NDArray, seed: int) -> Integers:
+    """Rows of plots, (groups, k), each group of one fold, drawn in proportion to the land around.
 
-    Near ones tell the nugget and short ranges, scattered ones the long ranges.
+    Half of the groups are near a plot so drawn, half are scattered.
     """
-    n, k = len(points), min(neighbours, len(points))
-    if n <= 4 * k:
-        return np.arange(n)[None]
-    rng = np.random.default_rng(seed)
-    centres = rng.choice(n, PATCHES // 2, replace=False)
-    near = tree.query(points[centres], k=k)[1]
-    scattered = np.stack([rng.choice(n, k, replace=False) for _ in centres])
-    return np.concatenate([near, scattered])
+    rng = np.random.default_rng([seed, 6])
+    land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
+    land = np.log(np.maximum(land, 1e-9))
+    members = [np.flatnonzero(fold == label) for label in np.unique(fold)]
+    count = min(GROUP, min(map(len, members)))
+    groups = []
+    for rows in members * max(1, GROUPS // 2 // len(members)):
+        drawn = rows[np.argsort(-(land[rows] + rng.gumbel(size=len(rows))))]
+        around = np.linalg.norm(points[rows] - points[drawn[0]], axis=1)
+        groups += [rows[np.argsort(around, kind="stable")[:count]], drawn[:count]]
+    return np.stack(groups)
 
 
-def _ranges(points: Floats, tree: KDTree) -> Floats:
+def ranges_of(points: Floats) -> list[float]:
     """From the spacing of the plots to the extent of the survey, km."""
-    spacing = tree.query(points, k=2)[0][:, 1]
+    spacing = KDTree(points).query(points, k=2)[0][:, 1]
     apart = spacing[(spacing > 0) & np.isfinite(spacing)]
     shortest = np.median(apart) if len(apart) else 1.0
     extent = np.linalg.norm(np.ptp(points, axis=0))
-    return np.geomspace(shortest, max(extent, 2 * shortest), RANGES)
+    return np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
 
 
 def on_sphere(degrees: Floats) -> Floats:
@@ -192,8 +195,15 @@ def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_sha
     The variance is at its own maximum, mean(r' R^-1 r) / k, and constants are left out
     (Rasmussen & Williams 2006, eq. 2.30).
     """
+    variance, half_logdet = _whitened(distance, values, range_km, nugget_share)
+    return -values.size / 2 * np.log(variance) - half_logdet
+
+
+def _whitened(
+    distance: Floats, values: Floats, range_km: float, nugget_share: float
+) -> tuple[float, float]:
+    """Variance of the values, and half the logarithm of their correlation's determinant."""
     factor = np.linalg.cholesky(correlation(distance, range_km, nugget_share))  # (p, k, k)
     white = np.linalg.solve(factor, values[..., None])[..., 0]
     variance = max(float(np.mean(white**2)), np.finfo(float).tiny)
-    half_logdet = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum()
-    return -values.size / 2 * np.log(variance) - float(half_logdet)
+    return variance, float(np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum())

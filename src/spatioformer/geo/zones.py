@@ -46,10 +46,12 @@ def read_polygons(
     """
     try:
         layers = [str(found) for found in pyogrio.list_layers(path)[:, 0]]
-        if layer not in (layers if layer or len(layers) != 1 else [None]):
-            has = ", ".join(map(repr, layers))
-            raise PlotError(f"{path} has the layers {has}; choose one with --layer")
-        frame = gpd.read_file(path, layer=layer or layers[0])
+        if layer is None and len(layers) == 1:
+            layer = layers[0]
+        if layer not in layers:
+            has = "the layers " + ", ".join(map(repr, layers)) if layers else "no layers"
+            raise PlotError(f"{path} has {has}; choose one with --layer")
+        frame = gpd.read_file(path, layer=layer)
     except (DataSourceError, DataLayerError, OSError) as error:
         raise PlotError(
             f"{path} cannot be read ({error}); give a GeoPackage, shapefile or GeoJSON of polygons"
