@@ -203,3 +203,11 @@ def test_correlated_errors_are_noted():
     other, _, _ = Uncertainty.calibrate(noisy, BANDS)
     assert made.facts["correlation"]["nugget_share"] < 0.2
     assert other.facts["correlation"]["nugget_share"] > 0.6
+
+
+def test_a_mean_of_no_species_spoils_no_score():
+    held = counted(300)
+    predicted = held.predicted.copy()
+    predicted[:20] = 0
+    _, cross, _ = Uncertainty.calibrate(replace(held, predicted=predicted), BANDS)
+    assert cross["counts"].scores["crps"] < 3 * cross["constant"].scores["crps"]

@@ -17,7 +17,6 @@ from spatioformer.evaluation.intervals import (
 from spatioformer.evaluation.regions import Regions
 from spatioformer.uncertainty.kinds import (
     KINDS,
-    LEAST_SCALE,
     REGIONS,
     Intervals,
     Yardsticks,
@@ -33,6 +32,9 @@ WORTH = 0.01
 
 FEW = 20
 """Plots below which a coverage says next to nothing, and is left out."""
+
+LEAST_UNIT = 1.0
+"""Species; errors in units of a base interval that is narrower, or none, would know no bounds."""
 
 BINS = 5
 """Groups of plots by dissimilarity."""
@@ -192,5 +194,5 @@ def _unit(frame: dict[str, Any]) -> Floats:
     """What errors are measured in (n,): the scale, or half the width of the base interval."""
     predicted = frame["predicted"]
     if predicted.ndim == 2:
-        return np.maximum((predicted[:, 1] - predicted[:, 0]) / 2, LEAST_SCALE)
+        return np.maximum((predicted[:, 1] - predicted[:, 0]) / 2, LEAST_UNIT)
     return frame.get("scale", np.ones(len(predicted)))
