@@ -177,8 +177,8 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
         ),
         (
             "evaluate", one_place,
-            f"evaluate.splits, tiles: {N} plots make 1 tile(s) of 1 degrees, too few for n_splits "
-            "= 2; use smaller tiles or fewer folds",
+            f"evaluate.splits, tiles: {N} plots make 1 tile(s) of 1 degrees, too few for 2 "
+            "folds; use smaller tiles or fewer folds",
         ),
         (
             "evaluate", lambda t: t[:1],

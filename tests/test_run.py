@@ -100,7 +100,7 @@ def test_every_key_of_the_configuration_bears_on_a_stage():
         is_section = isinstance(field.default, Section)
         keys = [f"{name}.{k}" for k in type(field.default).model_fields] if is_section else [name]
         unwatched |= {key for key in keys if not {key, name} & watched}
-    assert unwatched == {"out", "evaluate.workers"}
+    assert unwatched == {"out", "evaluate.workers", "map.memory", "map.workers"}
 
 
 @pytest.mark.parametrize(
