@@ -14,9 +14,9 @@ from spatioformer.baselines import (
     random_forest,
 )
 from spatioformer.baselines import kriging as kriging_module
-from spatioformer.evaluation.correlation import apart, correlation, log_likelihood, on_sphere
 from spatioformer.config import MODELS
 from spatioformer.errors import ModelError
+from spatioformer.evaluation.correlation import apart, correlation, log_likelihood, on_sphere
 
 LOCATION_ONLY = {"location-knn"}
 
