@@ -75,16 +75,18 @@ def speed(side: int, rounds: int = 3) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scene = imagery(Path(folder) / "a.tif", side, Window(0, 0, side, side))
         found = [
-            (_bare(bundle, scene, 2), _map(bundle, scene, 2), _map(bundle, scene, 1))
+            tuple(how(bundle, scene, workers) for how in (_bare, _map) for workers in (2, 1))
             for _ in range(rounds)
         ]
-    bare, two, one = np.array(found).transpose(1, 2, 0)  # each (wall, processor) x round
+    bare, alone, two, one = np.array(found).transpose(1, 2, 0)  # each (wall, processor) x round
     print("                           wall     processor   (pixels a second)")
-    for name, values in (("bare network, 2 threads", bare), ("2 workers", two), ("1 worker", one)):
+    names = ("bare network, 2 threads", "bare network, 1 thread", "2 workers", "1 worker")
+    for name, values in zip(names, (bare, alone, two, one), strict=True):
         rates = side**2 / np.median(values, axis=1)
         print(f"{name:<24} {rates[0]:>9,.0f} {rates[1]:>9,.0f}")
     print("end to end against bare  {:>8.2f}  {:>8.2f}".format(*np.median(bare / two, axis=1)))
     print(f"2 workers against 1      {np.median(one / two, axis=1)[0]:>8.2f}")
+    print(f"2 threads against 1      {np.median(alone / bare, axis=1)[0]:>8.2f}")
 
 
 def _bare(bundle: Bundle, scene: Path, workers: int) -> tuple[float, float]:
