@@ -49,11 +49,11 @@ def layers(run: Path) -> Figure:
     axes[1, 1].imshow(band[INSIDE], cmap=two, vmin=0, vmax=1, extent=extent)
     axes[1, 1].set(facecolor=NOTHING)
     keys = [
-        Patch(color=ACCENT, label="inside the area of applicability"),
+        Patch(color=ACCENT, label="inside the area"),
         Patch(color=SERIES[1], label="outside"),
-        Patch(color=NOTHING, label="no prediction"),
+        Patch(facecolor=NOTHING, edgecolor=MUTED, label="no prediction"),
     ]
-    axes[1, 1].legend(handles=keys, loc="lower left", fontsize=7)
+    axes[1, 1].legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3, fontsize=7)
     for one in axes[1]:
         one.set_xlabel("longitude, degrees")
     for one in axes[:, 0]:
