@@ -53,20 +53,35 @@ def test_the_map_of_the_cluster_is_the_local_one(tmp_path, case, workers):
     assert workers.run(lambda: cluster._opened.cache_info().currsize).values()
 
 
+def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path, case, workers, monkeypatch):
+    original, lost = distributed.Future.result, []
+
+    def forgetful(job, timeout=None):
+        if len(lost) < 3:
+            lost.append(job)
+            raise TimeoutError
+        return original(job, timeout)
+
+    monkeypatch.setattr(distributed.Future, "result", forgetful)
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
+    assert len(lost) == 3
+
+
 def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
-    out, original = tmp_path / "map.tif", cluster._next
+    out, original = tmp_path / "map.tif", cluster._finished
     pids = list(workers.run(os.getpid).values())
     seen = []
 
-    def murderous(jobs, numbers):
-        if len(seen) == 5:
-            os.kill(pids[0], signal.SIGKILL)
-        seen.append(1)
-        return original(jobs, numbers)
+    def murderous(jobs):
+        for tile, record in original(jobs):
+            if len(seen) == 5:
+                os.kill(pids[0], signal.SIGKILL)
+            seen.append(tile)
+            yield tile, record
 
-    monkeypatch.setattr(cluster, "_next", murderous)
+    monkeypatch.setattr(cluster, "_finished", murderous)
     assert mapped(case, out, workers) == case[2]
-    assert len(seen) == 30, "no tile is handed in twice"
+    assert sorted(seen) == list(range(30)), "no tile is handed in twice"
     deadline = time.monotonic() + 20
     while len(workers.nthreads()) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -24,6 +24,7 @@ from spatioformer.train import one_thread
 
 AHEAD = 2  # tiles a worker thread has or waits for
 REFRESH = 10  # seconds between two looks at how many there are
+ANSWER = 20  # seconds for a finished tile to come over
 PATIENCE = 20  # seconds for the scheduler to answer
 NO_DASK = "--scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
@@ -91,7 +92,7 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
         OutputError: the scheduler does not answer, or a tile ends worker after worker.
     """
     try:
-        from distributed import Client, KilledWorker, as_completed
+        from distributed import Client, KilledWorker
     except ImportError as error:
         raise OutputError(NO_DASK) from error
     try:
@@ -102,21 +103,19 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
             "--scheduler"
         ) from error
     with closing(client):
-        jobs = as_completed([], with_results=True)
-        numbers, limit, counted = {}, 0, -math.inf
+        jobs, limit, counted = {}, 0, -math.inf
         try:
             for number, window in windows:
                 if time.monotonic() - counted > REFRESH:  # workers come and go
                     limit = AHEAD * max(1, sum(client.nthreads().values()))
                     counted = time.monotonic()
-                while len(numbers) >= limit:
-                    yield _next(jobs, numbers)
+                while len(jobs) >= limit:
+                    yield from _finished(jobs)
                 flat = window.col_off, window.row_off, window.width, window.height
                 job = client.submit(compute_tile, remote, number, flat, pure=False)
-                numbers[job.key] = number
-                jobs.add(job)
-            while numbers:
-                yield _next(jobs, numbers)
+                jobs[job] = number
+            while jobs:
+                yield from _finished(jobs)
         except KilledWorker as error:
             raise OutputError(
                 "several workers died over the same tile, probably for want of memory; give the "
@@ -124,6 +123,18 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
             ) from error
 
 
-def _next(jobs, numbers: dict[str, int]) -> tuple[int, bytes]:
-    job, result = next(jobs)
-    return numbers.pop(job.key), result
+def _finished(jobs: dict) -> Iterator[tuple[int, bytes]]:
+    """Records of the finished jobs, of which there is at least one, taken out of `jobs`.
+
+    Now and then distributed loses the answer to a question for a finished result, and
+    `as_completed` waits for it for ever. A job that does not answer stays, and is asked again.
+    """
+    from distributed import wait
+
+    done = wait(list(jobs), return_when="FIRST_COMPLETED").done
+    for job in sorted(done, key=jobs.__getitem__):
+        try:
+            record = job.result(timeout=ANSWER)
+        except TimeoutError:
+            continue
+        yield jobs.pop(job), record
