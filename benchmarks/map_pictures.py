@@ -53,7 +53,8 @@ def layers(run: Path) -> Figure:
         Patch(color=SERIES[1], label="outside"),
         Patch(facecolor=NOTHING, edgecolor=MUTED, label="no prediction"),
     ]
-    axes[1, 1].legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3, fontsize=7)
+    above = {"loc": "upper center", "bbox_to_anchor": (0.5, 1.14)}
+    axes[1, 1].legend(handles=keys, ncols=3, fontsize=7, **above)
     for one in axes[1]:
         one.set_xlabel("longitude, degrees")
     for one in axes[:, 0]:

@@ -417,6 +417,14 @@ def test_the_command_reads_a_run_and_writes_both_formats(run, parks, tmp_path):
     assert pd.read_csv(plain)["name"].tolist() == [1, 2, 3]
 
 
+def test_a_map_that_is_not_there(parks, tmp_path):
+    """The missing map is told, not that no model lies beside it."""
+    missing = tmp_path / "nothing.tif"
+    ended = ask(missing, parks, "-o", tmp_path / "zones.csv")
+    assert ended.err.startswith(f"spatioformer: {missing} cannot be read (")
+    assert ended.code == 2
+
+
 def test_a_map_away_from_its_run(run, parks, tmp_path):
     moved = tmp_path / "elsewhere" / "map.tif"
     moved.parent.mkdir()

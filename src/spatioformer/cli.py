@@ -6,6 +6,15 @@ from typing import Annotated
 import typer
 
 from spatioformer import __version__, cli_text, cli_vision, cli_years
+from spatioformer.cli_options import (
+    Memory,
+    Outline,
+    Quiet,
+    Scheduler,
+    Workers,
+    check_samples,
+    split_layers,
+)
 from spatioformer.errors import ConfigError
 from spatioformer.guard import command
 
@@ -24,7 +33,6 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Resume = Annotated[bool, typer.Option(help="Continue an interrupted training from its checkpoint.")]
 Force = Annotated[bool, typer.Option("--force", help="Run it even when nothing changed.")]
 
@@ -130,19 +138,13 @@ def map_(
         bool, typer.Option("--stac", help="Write a STAC item and collection too.")
     ] = False,
     zarr: Annotated[bool, typer.Option("--zarr", help="Write the layers as Zarr too.")] = False,
-    outline: Annotated[
-        Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
-    ] = None,
+    outline: Outline = None,
     grid: Annotated[
         Path | None, typer.Option(help="A raster on whose grid to make the map.")
     ] = None,
-    memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Compute on a Dask cluster.")
-    ] = None,
+    memory: Memory = "2GB",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     shards: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Compute part I of N; the map without it merges them."),
@@ -168,8 +170,7 @@ def map_(
         return
     if raster is None or out is None:
         raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
-    if samples == 1:
-        raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
+    check_samples(samples)
     from spatioformer.mapping import Output, Resources, map_raster
     from spatioformer.mapping.options import parse_memory, parse_shard
     from spatioformer.progress import Console
@@ -177,7 +178,7 @@ def map_(
     console = Console(quiet)
     if raster.suffix in (".yaml", ".yml"):
         raster = _open(raster, set_, quiet).stage("imagery", force) / "imagery.tif"
-    chosen = tuple(name.strip() for name in layers.split(",")) if layers else None
+    chosen = split_layers(layers)
     part = parse_shard(shards) if shards else None
     summary = map_raster(
         source,

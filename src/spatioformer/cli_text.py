@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from spatioformer.cli_options import Quiet
 from spatioformer.guard import command
 
 app = typer.Typer(
@@ -69,7 +70,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a tokenizer and a GPT on any text."""
     from spatioformer.progress import Console

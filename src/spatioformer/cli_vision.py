@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spatioformer.cli_options import Quiet
 from spatioformer.guard import command
 
 app = typer.Typer(
@@ -33,7 +34,6 @@ Model = Annotated[
     Path,
     typer.Option("--model", "-m", metavar="FOLDER", help="A model of `train`, Hugging Face, timm."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 TABLE = typer.Option("--out", "-o", metavar="FILE.csv", help="Write the table here.")
 
 

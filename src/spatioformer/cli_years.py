@@ -5,6 +5,15 @@ from typing import Annotated
 
 import typer
 
+from spatioformer.cli_options import (
+    Memory,
+    Outline,
+    Quiet,
+    Scheduler,
+    Workers,
+    check_samples,
+    split_layers,
+)
 from spatioformer.errors import ConfigError
 from spatioformer.guard import command
 
@@ -51,27 +60,20 @@ def years(
         typer.Option(help="Of each map: of mean,sd,lower,upper,di,inside,valid; default: all."),
     ] = None,
     stac: Annotated[bool, typer.Option("--stac", help="A STAC item for each map too.")] = False,
-    outline: Annotated[
-        Path | None, typer.Option(help="Polygons; nothing is predicted outside.")
-    ] = None,
+    outline: Outline = None,
     grid: Annotated[
         Path | None, typer.Option(help="A raster on whose grid to map all years.")
     ] = None,
-    memory: Annotated[str, typer.Option(help="Resident memory to stay below.")] = "2GB",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Tiles computed at once; default: one a core.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Compute on a Dask cluster.")
-    ] = None,
+    memory: Memory = "2GB",
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace maps of another model or imagery.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """A map a year; their mean, variability and trend, with false discoveries controlled."""
-    if samples == 1:
-        raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
+    check_samples(samples)
     from spatioformer.mapping import Output, Resources
     from spatioformer.mapping.options import parse_memory
     from spatioformer.progress import Console
@@ -95,7 +97,7 @@ def years(
                 f"{bundle!r} should be a model's folder, with rasters by year behind it; for maps "
                 "that stand already, give --maps"
             )
-        chosen = tuple(name.strip() for name in layers.split(",")) if layers else None
+        chosen = split_layers(layers)
         found = map_years(
             bundle,
             parse_years(rasters),

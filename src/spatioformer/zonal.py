@@ -25,6 +25,7 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from spatioformer.errors import ImageryError, ModelError, OutputError
@@ -32,6 +33,7 @@ from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlati
 from spatioformer.files import hash_file, writing
 from spatioformer.geo import zones
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.map_layers import TITLES, bands_of
 from spatioformer.progress import SILENT, Console
 from spatioformer.uncertainty import Uncertainty
 
@@ -98,15 +100,11 @@ class _Map:
     """The layers of a map that are needed, in the target's unit."""
 
     def __init__(self, path: str | Path, with_interval: bool):
-        try:
-            self._dataset = rasterio.open(path)
-        except RasterioIOError as error:
-            raise ImageryError(f"{path} cannot be read ({error}); give a map") from error
+        self._dataset = _opened(path)
         try:
             self.grid = Grid.of(self._dataset)
-            ends = ("lower end of the interval", "upper end of the interval")
-            titles = ("mean", *(ends if with_interval else ()))
-            self._bands = [self._band(path, title) for title in titles]
+            layers = ("mean", "lower", "upper") if with_interval else ("mean",)
+            self._bands = [self._band(path, layer) for layer in layers]
         except ImageryError:
             self._dataset.close()
             raise
@@ -117,19 +115,19 @@ class _Map:
     def __exit__(self, *_) -> None:
         self._dataset.close()
 
-    def _band(self, path: str | Path, title: str) -> int:
-        titles = [(text or "").split(", ")[-1] for text in self._dataset.descriptions]
-        if title in titles:
-            return titles.index(title) + 1
-        if title == "mean" and len(titles) == 1:
+    def _band(self, path: str | Path, layer: str) -> int:
+        known = bands_of(self._dataset)
+        if layer in known:
+            return known[layer]
+        if layer == "mean" and self._dataset.count == 1:
             return 1
         remedy = "give a map of `spatioformer map`"
-        if title != "mean":
+        if layer != "mean":
             remedy = (
                 "map again with a model that was evaluated, or give --no-interval for means and "
                 "quantiles only"
             )
-        raise ImageryError(f"{path} has no layer {title!r}; {remedy}")
+        raise ImageryError(f"{path} has no layer {TITLES[layer]!r}; {remedy}")
 
     def read(self, window: Window) -> tuple[Floats, Floats]:
         """Mean and half-width (y, x) of the pixels' intervals, NaN without a value; 0 half-widths
@@ -257,8 +255,11 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
         run: folder of a run, or of its model; None looks beside the map, as it lies in a run.
 
     Raises:
+        ImageryError: there is no such map.
         ModelError: there is no evaluated model, or the map was made by another one.
     """
+    with _opened(map_) as dataset:  # before its model is looked for beside it
+        made_by = dataset.tags().get("MODEL_ID")
     folder = Path(map_).parent if run is None else Path(run)
     model = next((f for f in (folder / "model", folder) if Uncertainty.is_in(f)), None)
     if model is None:
@@ -266,7 +267,7 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
             f"{folder} holds no evaluated model that tells how errors are correlated; give --run "
             "RUN, --range KM, or --no-interval for means and quantiles only"
         )
-    _check_model(map_, model)
+    _check_model(map_, made_by, model)
     known = Uncertainty.load(model).facts.get("correlation")
     if known is None:
         raise ModelError(
@@ -276,12 +277,14 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
     return ErrorCorrelation(**known)
 
 
-def _check_model(map_: str | Path, model: Path) -> None:
+def _opened(map_: str | Path) -> DatasetReader:
     try:
-        with rasterio.open(map_) as dataset:
-            made_by = dataset.tags().get("MODEL_ID")
+        return rasterio.open(map_)
     except RasterioIOError as error:
         raise ImageryError(f"{map_} cannot be read ({error}); give a map") from error
+
+
+def _check_model(map_: str | Path, made_by: str | None, model: Path) -> None:
     weights = model / "model.safetensors"
     if made_by and weights.exists() and hash_file(weights)[: len(made_by)] != made_by:
         raise ModelError(

@@ -8,7 +8,7 @@ from shutil import disk_usage
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.io import DatasetWriter
 
 from spatioformer import __version__
 from spatioformer.bundle import Bundle
@@ -16,6 +16,7 @@ from spatioformer.errors import OutputError
 from spatioformer.files import writing
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.imagery import check_written, write_errors
+from spatioformer.geo.map_layers import TITLES
 from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown
@@ -121,27 +122,10 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     }
 
 
-_TITLES = {
-    "mean": "mean",
-    "sd": "standard deviation",
-    "lower": "lower end of the interval",
-    "upper": "upper end of the interval",
-    "di": "dissimilarity index",
-    "inside": "inside the area of applicability (1) or not (0)",
-    "valid": "a prediction was made (1)",
-}
-
-
-def bands_of(source: DatasetReader) -> dict[str, int]:
-    """The numbers of a map's bands by layer, from their descriptions."""
-    titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
-    return {name: titles.index(title) + 1 for name, title in _TITLES.items() if title in titles}
-
-
 def _describe(raw, names, bundle: Bundle, output: Output, facts: dict, method: str) -> None:
     target = bundle.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
-        raw.set_band_description(band, f"{target}, {_TITLES[name]}")
+        raw.set_band_description(band, f"{target}, {TITLES[name]}")
         if name not in UNITLESS:
             raw.set_band_unit(band, "species")
         if name == "sd":

@@ -110,12 +110,7 @@ class Spatioformer(nn.Module):
             self.location_dropout = LocationDropout(self.location.features, location_dropout)
             self.film = FiLM(width, self.location.features)
         self.transformer = Transformer(block, layers)
-        self.head = nn.Sequential(
-            nn.Linear(width, head_hidden),
-            nn.GELU(),
-            Dropout(dropout),
-            nn.Linear(head_hidden, outputs),
-        )
+        self.head = small_head(width, head_hidden, outputs, dropout)
 
     def forward(
         self,
@@ -158,14 +153,7 @@ class Spatioformer(nn.Module):
         return self.transformer(x).mean(dim=1)
 
     def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
-        expected = (len(chips), self.config["covariates"])
-        if covariates is None:
-            covariates = chips.new_full(expected, torch.nan)
-        if covariates.shape != expected:
-            raise ModelError(
-                f"covariates of shape {tuple(covariates.shape)} do not fit {len(chips)} chips and "
-                f"a model of {self.config['covariates']}; give an array of shape {expected}"
-            )
+        covariates = told_covariates(covariates, chips, self.config["covariates"], "chips")
         return [] if self.covariate_tokens is None else [self.covariate_tokens(covariates)]
 
     def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
@@ -174,6 +162,36 @@ class Spatioformer(nn.Module):
         if self.training and self.config["location_jitter"]:
             lon, lat = jittered(lon, lat, self.config["location_jitter"])
         return self.location_dropout(self.location(lon, lat))
+
+
+def small_head(width: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+    """From D numbers to those of a prediction, not linear."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs)
+    )
+
+
+def told_covariates(
+    covariates: Tensor | None, samples: Tensor, count: int, what: str
+) -> Float[Tensor, "B C"]:
+    """Covariates that fit the samples; NaN, not known, where none are told.
+
+    Args:
+        samples: B of them, which the message calls `what`.
+        count: C, that the model takes.
+
+    Raises:
+        ModelError: covariates of another shape.
+    """
+    expected = (len(samples), count)
+    if covariates is None:
+        return samples.new_full(expected, torch.nan)
+    if covariates.shape != expected:
+        raise ModelError(
+            f"covariates of shape {tuple(covariates.shape)} do not fit {len(samples)} {what} and "
+            f"a model of {count}; give an array of shape {expected}"
+        )
+    return covariates
 
 
 class PixelTokens(nn.Module):

@@ -12,13 +12,11 @@ with the same arithmetic.
 
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spatioformer.errors import ModelError
-from spatioformer.nn.chip_spatioformer import ScalarTokens
-from spatioformer.nn.dropout import Dropout
+from spatioformer.nn.chip_spatioformer import ScalarTokens, small_head, told_covariates
 from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.piecewise import PiecewiseLinear
@@ -112,12 +110,7 @@ class DenseSpatioformer(nn.Module):
             for radius in shares(self.halo, layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Sequential(
-            nn.Linear(width, head_hidden),
-            nn.GELU(),
-            Dropout(dropout),
-            nn.Linear(head_hidden, outputs),
-        )
+        self.head = small_head(width, head_hidden, outputs, dropout)
 
     def forward(
         self,
@@ -204,14 +197,7 @@ class DenseSpatioformer(nn.Module):
         return self.location_dropout(self.location(lon, lat))
 
     def _covariates(self, tile: Tensor, covariates: Tensor | None) -> Float[Tensor, "B D"]:
-        expected = (len(tile), self.config["covariates"])
-        if covariates is None:
-            covariates = tile.new_full(expected, torch.nan)
-        if covariates.shape != expected:
-            raise ModelError(
-                f"covariates of shape {tuple(covariates.shape)} do not fit {len(tile)} tiles and "
-                f"a model of {self.config['covariates']}; give an array of shape {expected}"
-            )
+        covariates = told_covariates(covariates, tile, self.config["covariates"], "tiles")
         return self.covariate_tokens(covariates).sum(dim=1)
 
     def _check(self, tile: Tensor) -> None:

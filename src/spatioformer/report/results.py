@@ -17,6 +17,7 @@ from spatioformer.errors import OutputError
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.files import read_json
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.map_layers import bands_of
 from spatioformer.geo.truth import noise_ceiling
 from spatioformer.uncertainty import Uncertainty
 
@@ -104,9 +105,8 @@ class Results:
         with rasterio.open(self.folder / "map.tif") as source:
             self.grid = Grid.of(source)
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
-            titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
-        self._bands = {title: band for band, title in enumerate(titles, start=1)}
-        self.has_spread = "standard deviation" in self._bands
+            self._bands = bands_of(source)
+        self.has_spread = "sd" in self._bands
 
     @cached_property
     def rejected(self) -> pd.DataFrame:
@@ -119,12 +119,12 @@ class Results:
 
     @cached_property
     def spread(self) -> Band:
-        return read_band(self.folder / "map.tif", self._bands["standard deviation"])
+        return read_band(self.folder / "map.tif", self._bands["sd"])
 
     @cached_property
     def dissimilarity(self) -> Band | None:
         """Dissimilarity index of the mapped pixels, where the map has it."""
-        band = self._bands.get("dissimilarity index")
+        band = self._bands.get("di")
         return band and read_band(self.folder / "map.tif", band)
 
     @cached_property

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from spatioformer.errors import ConfigError, ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.layers import open_raster, unreadable
-from spatioformer.mapping.raster import bands_of
+from spatioformer.geo.map_layers import bands_of
 from spatioformer.trends import FEWEST_YEARS, MOST_YEARS
 
 TOLERANCE = 0.01  # of a pixel, between the grids of two years
