@@ -57,6 +57,7 @@ MODELS = (
     "gradient-boosting",
     "lightgbm",
     "forest-kriging",
+    "gaussian-process",
     "random-forest",
     "location-knn",
 )

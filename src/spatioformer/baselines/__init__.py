@@ -9,6 +9,7 @@
 | gradient-boosting | scikit-learn's histogram gradient boosting |
 | lightgbm | LightGBM, of the extra `boost` |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
+| gaussian-process | a Gaussian process of imagery, of place, and of imagery place by place |
 | location-knn | the 10 nearest plots; sees nothing but longitude and latitude |
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from sklearn.base import RegressorMixin
 
 from spatioformer.baselines.features import chip_statistics
+from spatioformer.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.baselines.neighbours import LocationKNN
 from spatioformer.baselines.trees import (
@@ -32,17 +34,20 @@ TABULAR: dict[str, Callable[[int], RegressorMixin]] = {
     "gradient-boosting": gradient_boosting,
     "lightgbm": lightgbm,
     "forest-kriging": forest_kriging,
+    "gaussian-process": gaussian_process,
     "location-knn": lambda seed: LocationKNN(),
 }
 
 __all__ = [
     "TABULAR",
     "ForestKriging",
+    "GaussianProcess",
     "Kriging",
     "LocationKNN",
     "chip_statistics",
     "extra_trees",
     "forest_kriging",
+    "gaussian_process",
     "gradient_boosting",
     "lightgbm",
     "random_forest",

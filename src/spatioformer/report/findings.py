@@ -41,6 +41,7 @@ MODELS = {
     "gradient-boosting": ("gradient boosting", "chip statistics and coordinates"),
     "lightgbm": ("LightGBM", "chip statistics and coordinates"),
     "forest-kriging": ("the forest with kriging", "a forest, its residuals kriged"),
+    "gaussian-process": ("the Gaussian process", "imagery, place, and imagery place by place"),
     "random-forest": ("the random forest", "chip statistics and coordinates"),
     "location-knn": ("the mean of the nearest plots", "10 neighbours, imagery unseen"),
 }

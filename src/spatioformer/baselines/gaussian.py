@@ -1,0 +1,256 @@
+"""A Gaussian process whose answer to imagery changes from place to place.
+
+    f(x, s) = mean + place(s) + response(x) + local response(x, s)
+
+x is what is seen of a plot and s where it lies. Each part is a field of its own, their covariances
+
+    a_1 exp(-|s - s'| / r_1)    a_2 M(x, x'; l_2)    a_3 M(x, x'; l_3) exp(-|s - s'| / r_3)
+
+M is Matern's with nu = 5/2 and a length for each feature (Rasmussen & Williams 2006, "Gaussian
+Processes for Machine Learning", eq. 4.17 and section 5.1). The product is what a sum cannot say:
+that greenness means one thing here and another a thousand kilometres on, as regression
+coefficients that vary in space do (Gelfand et al. 2003, JASA 98). A plot adds noise of its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from spatioformer.baselines.features import lonlat
+from spatioformer.evaluation.correlation import on_sphere
+
+CHUNK = 512  # rows of covariance at once: with 4,000 plots 16 MB a field
+JITTER = 1e-6  # of the variance of richness, so that plots that coincide do no harm
+STEPS = 60  # of the search for the likeliest hyperparameters, at most
+PATCH = 30  # plots of a patch, nearest to each other
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Logarithms of all positive numbers of the covariance, as one vector.
+
+    In units of richness standardised (variances), of features standardised (lengths), and of the
+    plots' mean distance from their centre (ranges).
+    """
+
+    vector: np.ndarray  # a_1, a_2, a_3, noise, r_1, r_3, then l_2 and l_3 of each feature
+
+    NAMES = ("place", "response", "local", "noise", "place_range", "local_range")
+
+    @classmethod
+    def usual(cls, features: int) -> "Hyperparameters":
+        """Where the search starts, and what it is held near by a log-normal prior of sd 1.
+
+        A third of the variance each to place and local response, half to the response, some to
+        noise; ranges of half the extent; a length that, with so many features, tells apart plots
+        of ordinary difference.
+        """
+        start = np.log([0.3, 0.5, 0.3, 0.5, 0.5, 0.15])[[0, 1, 2, 5, 3, 4]]
+        lengths = np.full(2 * features, np.log(1.5 * np.sqrt(features)))
+        return cls(np.concatenate([start, lengths]))
+
+    @property
+    def variances(self) -> np.ndarray:
+        """a_1, a_2, a_3."""
+        return np.exp(self.vector[:3])
+
+    @property
+    def noise(self) -> float:
+        return float(np.exp(self.vector[3])) + JITTER
+
+    @property
+    def ranges(self) -> np.ndarray:
+        """r_1, r_3."""
+        return np.exp(self.vector[4:6])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """l_2 and l_3, (2, features)."""
+        return np.exp(self.vector[6:].reshape(2, -1))
+
+
+class GaussianProcess(RegressorMixin, BaseEstimator):
+    """Gaussian process of place, features and their product.
+
+    With no more plots than `inducing` it is exact. With more it is the subset of regressors
+    (Rasmussen & Williams 2006, section 8.3.1): all plots teach, through `inducing` of them.
+
+    Hyperparameters are the likeliest for at most `judged` plots, half of them scattered and half
+    in patches, for the ranges' sake, under a weak prior (`Hyperparameters.usual`).
+
+    Args:
+        prior: its weight against the likelihood of a plot each; above 0.
+    """
+
+    def __init__(self, inducing: int = 4000, judged: int = 600, prior: float = 1.0, seed: int = 0):
+        self.inducing = inducing
+        self.judged = judged
+        self.prior = prior
+        self.seed = seed
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
+        """X: (n, features + 2), lon, lat in degrees last; y: (n,)."""
+        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        self.centre_, self.scale_ = X[:, :-2].mean(axis=0), _above_zero(X[:, :-2].std(axis=0))
+        places = on_sphere(lonlat(X))
+        self.middle_ = places.mean(axis=0)
+        self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
+        self.mean_, self.sd_ = float(y.mean()), float(_above_zero(y.std()))
+        seen, target = self._standardised(X), (y - self.mean_) / self.sd_
+        rng = np.random.default_rng(self.seed)
+        few = _scattered_and_near(seen[1], self.judged, rng)
+        self.found_ = likeliest(*(part[few] for part in seen), target[few], self.prior).vector
+        self._solve(seen, target, rng)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Expected richness, (n,)."""
+        features, places = self._standardised(np.asarray(X, np.float64))
+        out = np.empty(len(features))
+        for start in range(0, len(out), CHUNK):
+            part = slice(start, start + CHUNK)
+            known = self.features_, self.places_
+            out[part] = self._covariance((features[part], places[part]), known) @ self.weights_
+        return self.mean_ + self.sd_ * out
+
+    def _standardised(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features and points on the sphere, both near 1 in size."""
+        places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
+        return (X[:, :-2] - self.centre_) / self.scale_, places
+
+    def _covariance(self, some: tuple, others: tuple) -> np.ndarray:
+        return sum(fields(*some, *others, Hyperparameters(self.found_)))
+
+    def _solve(self, seen: tuple, target: np.ndarray, rng: np.random.Generator) -> None:
+        """Weights of the plots that predictions are made from."""
+        noise = Hyperparameters(self.found_).noise
+        if len(target) <= self.inducing:
+            self.features_, self.places_ = seen
+            covariance = self._covariance(seen, seen)
+            covariance[np.diag_indices(len(target))] += noise
+            self.weights_ = cho_solve(cho_factor(covariance, lower=True), target)
+            return
+        chosen = np.sort(rng.choice(len(target), self.inducing, replace=False))
+        self.features_, self.places_ = known = tuple(part[chosen] for part in seen)
+        own = self._covariance(known, known)
+        own[np.diag_indices(len(own))] += JITTER
+        factor = cholesky(own, lower=True)
+        # With V = factor^-1 K: weights = factor^-T (V V' + noise)^-1 V target, and V V' well
+        # conditioned where K K' is not.
+        normal, moment = noise * np.eye(len(own)), np.zeros(len(own))
+        for start in range(0, len(target), CHUNK):
+            part = slice(start, start + CHUNK)
+            shared = self._covariance(known, (seen[0][part], seen[1][part]))
+            white = solve_triangular(factor, shared, lower=True)
+            normal += white @ white.T
+            moment += white @ target[part]
+        inner = cho_solve(cho_factor(normal, lower=True), moment)
+        self.weights_ = solve_triangular(factor, inner, lower=True, trans="T")
+
+
+def gaussian_process(seed: int) -> GaussianProcess:
+    """The process with its usual settings."""
+    return GaussianProcess(seed=seed)
+
+
+def fields(
+    features: np.ndarray,
+    places: np.ndarray,
+    other_features: np.ndarray,
+    other_places: np.ndarray,
+    found: Hyperparameters,
+) -> list[np.ndarray]:
+    """Covariances of place, response and local response, (n, m) each.
+
+    Args:
+        features: (n, f), (m, f); places: (n, 3), (m, 3); standardised.
+    """
+    apart = cdist(places, other_places)
+    response, local = (
+        _matern(np.sqrt(5 * _squared(features / length, other_features / length)))
+        for length in found.lengths
+    )
+    near, locally = (np.exp(-apart / reach) for reach in found.ranges)
+    parts = (near, response, local * locally)
+    return [variance * part for variance, part in zip(found.variances, parts, strict=True)]
+
+
+def likeliest(
+    features: np.ndarray, places: np.ndarray, target: np.ndarray, prior: float
+) -> Hyperparameters:
+    """Maximum a posteriori: likelihood of `target` (n,), and a prior around the usual values."""
+    usual = Hyperparameters.usual(features.shape[1]).vector
+
+    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = misfit(features, places, target, Hyperparameters(vector))
+        away = vector - usual
+        return value + prior / 2 * away @ away, slope + prior * away
+
+    # Beyond e^7 of what is usual nothing changes but the conditioning.
+    bounds = [(v - 7, v + 7) for v in usual]
+    best = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds,
+                    options={"maxiter": STEPS})  # fmt: skip
+    return Hyperparameters(best.x)
+
+
+def misfit(
+    features: np.ndarray, places: np.ndarray, target: np.ndarray, found: Hyperparameters
+) -> tuple[float, np.ndarray]:
+    """Minus the log-likelihood of `target` (n,), without constants, and its gradient.
+
+    Rasmussen & Williams 2006, eq. 2.30 and 5.9.
+    """
+    parts = fields(features, places, features, places, found)
+    covariance = sum(parts)
+    covariance[np.diag_indices(len(target))] += found.noise
+    factor = cho_factor(covariance, lower=True)
+    weights = cho_solve(factor, target)
+    value = target @ weights / 2 + np.log(np.diagonal(factor[0])).sum()
+    inverse = cho_solve(factor, np.eye(len(target)))
+    pull = (inverse - np.outer(weights, weights)) / 2  # of the misfit, to the covariance
+    pulls = [pull * part for part in parts]
+    apart = cdist(places, places)
+    slope = [*(p.sum() for p in pulls), np.trace(pull) * np.exp(found.vector[3])]
+    slope += [np.sum(p * apart) / r for p, r in zip(pulls[::2], found.ranges, strict=True)]
+    for p, length in zip(pulls[1:], found.lengths, strict=True):
+        scaled = features / length
+        far = np.sqrt(5 * _squared(scaled, scaled))
+        # d M / d log length = 5/3 (1 + far) exp(-far) * squared difference along the feature
+        inward = p * (5 / 3) * (1 + far) / (1 + far + far**2 / 3)
+        alone = (scaled**2).T @ (inward.sum(axis=0) + inward.sum(axis=1))
+        slope.extend(alone - 2 * np.sum(scaled * (inward @ scaled), axis=0))
+    return float(value), np.array(slope)
+
+
+def _matern(far: np.ndarray) -> np.ndarray:
+    return (1 + far + far**2 / 3) * np.exp(-far)
+
+
+def _squared(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Squared distances between rows (n, k) and (m, k): (n, m).
+
+    Faster than `cdist`, and off by 1e-16 of the squares: nothing to Matern, which is flat at 0, but
+    1e-8 of a distance, which the exponential is not.
+    """
+    squares = np.sum(some**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * some @ others.T
+    return np.maximum(squares, 0)
+
+
+def _scattered_and_near(places: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of about `most` plots: half of them at random, half with their neighbours."""
+    if len(places) <= most:
+        return np.arange(len(places))
+    scattered = rng.choice(len(places), most // 2, replace=False)
+    centres = scattered[: most // 2 // PATCH]
+    near = KDTree(places).query(places[centres], k=PATCH + 1)[1]
+    return np.unique(np.concatenate([scattered, near.ravel()]))
+
+
+def _above_zero(value: np.ndarray | float) -> np.ndarray:
+    """What is divided by: 1 in place of 0."""
+    return np.where(np.asarray(value) > 0, value, 1.0)
