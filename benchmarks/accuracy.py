@@ -81,6 +81,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "forest-kriging": combinations(
         forest__min_samples_leaf=(2, 5, 10), forest__max_features=(1 / 3, 0.67)
     ),
+    "gaussian-process": combinations(prior=(0.3, 1.0, 3.0)),
     "location-knn": combinations(k=(3, 5, 10, 20, 40)),
     "spatioformer": OUR_NETWORK,
     "spatioformer-no-location": TRAINING,

@@ -101,29 +101,50 @@ def test_the_search_ends_where_nothing_is_likelier():
     field = sum(fields(features, places, features, places, drawn(2, seed=3)))
     target = np.linalg.cholesky(field + 0.3 * np.eye(60)) @ np.random.default_rng(4).normal(size=60)
     usual = Hyperparameters.usual(2)
-    free = likeliest(features, places, target, prior=0.01)
+    free = likeliest([(features, places, target)], prior=0.01)
     assert misfit(features, places, target, free)[0] < misfit(features, places, target, usual)[0]
     pull = misfit(features, places, target, free)[1] + 0.01 * (free.vector - usual.vector)
     assert np.abs(pull).max() < 0.05
-    held = likeliest(features, places, target, prior=1e6)
+    held = likeliest([(features, places, target)], prior=1e6)
     np.testing.assert_allclose(held.vector, usual.vector, atol=1e-4)
 
 
 def test_an_answer_that_changes_with_place_needs_the_product():
-    """What no forest of 600 plots learns, nor the process once its product is taken away."""
-    X, y = table(600)
-    train, test = np.arange(600) < 450, np.arange(600) >= 450
+    """What no forest of 300 plots learns, nor the process once its product is taken away."""
+    X, y = table(400)
+    train, test = np.arange(400) < 300, np.arange(400) >= 300
     model = GaussianProcess().fit(X[train], y[train])
 
     def missed(predicted):
         return np.mean((predicted - y[test]) ** 2) / np.var(y[test])
 
-    assert missed(model.predict(X[test])) < 0.15
+    assert missed(model.predict(X[test])) < 0.2
     forest = random_forest(0).set_params(n_estimators=50).fit(X[train], y[train])
-    assert missed(forest.predict(X[test])) > 0.2
+    assert missed(forest.predict(X[test])) > 0.3
     model.found_[2] = -20.0
     model._solve(model._standardised(X[train]), (y[train] - model.mean_) / model.sd_, None)
     assert missed(model.predict(X[test])) > 0.5
+
+
+def test_of_many_plots_groups_are_judged(monkeypatch):
+    """Scattered and near, none of them all; and their misfits add up."""
+    X, y = table(400)
+    monkeypatch.setattr(module, "WHOLE", 399)
+    monkeypatch.setattr(module, "GROUP", 40)
+    whole, places = GaussianProcess(), GaussianProcess().fit(X, y).places_
+    groups = module._groups(places, np.random.default_rng(0))
+    assert [len(set(rows)) for rows in groups] == [40] * 12
+    spread = [np.sqrt(np.sum(np.var(places[rows], axis=0))) for rows in groups]
+    assert max(spread[:6]) < 0.5 < 0.8 < min(spread[6:])
+    some = whole.fit(X, y).predict(X)
+    monkeypatch.undo()
+    every = GaussianProcess().fit(X, y).predict(X)
+    assert 0 < np.mean((some - every) ** 2) / np.var(y) < 0.05
+    parts = [tuple(part[rows] for part in standard(60, 2)) for rows in (range(30), range(30, 60))]
+    apart = likeliest(parts, prior=1.0)
+    usual = Hyperparameters.usual(2)
+    slopes = sum(misfit(*part, apart)[1] for part in parts)
+    np.testing.assert_allclose(slopes, usual.vector - apart.vector, atol=0.05)
 
 
 def test_far_from_all_plots_it_says_the_mean():
@@ -137,19 +158,18 @@ def test_far_from_all_plots_it_says_the_mean():
 
 
 def test_many_plots_teach_through_some():
-    """Inducing all but one plot differs little from all; a fifth is still better than none."""
-    X, y = table(400)
+    """Inducing all but one plot differs little from all; a third is better than a third alone."""
+    X, y = table(150)
     new, truth = table(200, seed=1)
-    exact = GaussianProcess(judged=120).fit(X, y)
+    exact = GaussianProcess().fit(X, y)
     error = {}
-    for count in (399, 80):
-        some = GaussianProcess(inducing=count, judged=120).fit(X, y)
+    for count in (149, 50):
+        some = GaussianProcess(inducing=count).fit(X, y)
         np.testing.assert_array_equal(some.found_, exact.found_)
         assert len(some.weights_) == count
         error[count] = np.abs(some.predict(new) - exact.predict(new)).max() / y.std()
-    assert error[399] < 0.02 < error[80]
-    few = GaussianProcess(judged=120).fit(X[:80], y[:80])
-    some = GaussianProcess(inducing=80, judged=120).fit(X, y)
+    assert error[149] < 0.05 < error[50]
+    few = GaussianProcess().fit(X[:50], y[:50])
     assert np.mean((some.predict(new) - truth) ** 2) < np.mean((few.predict(new) - truth) ** 2)
 
 
@@ -191,4 +211,3 @@ def test_units_and_the_seam_of_longitude_do_not_matter():
     other = X * [1000, 1, 1, 1] + [5, 0, 0, 0]
     other[:, 2] = np.where(X[:, 2] > 180, X[:, 2] - 360, X[:, 2])
     np.testing.assert_allclose(GaussianProcess().fit(other, y).predict(other), expected, rtol=1e-6)
-

@@ -12,6 +12,7 @@ that greenness means one thing here and another a thousand kilometres on, as reg
 coefficients that vary in space do (Gelfand et al. 2003, JASA 98). A plot adds noise of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,8 @@ from spatioformer.evaluation.correlation import on_sphere
 CHUNK = 512  # rows of covariance at once: with 4,000 plots 16 MB a field
 JITTER = 1e-6  # of the variance of richness, so that plots that coincide do no harm
 STEPS = 60  # of the search for the likeliest hyperparameters, at most
-PATCH = 30  # plots of a patch, nearest to each other
+WHOLE = 900  # plots that are judged all at once
+GROUP, GROUPS = 300, 12  # of more than that: plots a group, and how many groups
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,16 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     With no more plots than `inducing` it is exact. With more it is the subset of regressors
     (Rasmussen & Williams 2006, section 8.3.1): all plots teach, through `inducing` of them.
 
-    Hyperparameters are the likeliest for at most `judged` plots, half of them scattered and half
-    in patches, for the ranges' sake, under a weak prior (`Hyperparameters.usual`).
+    Hyperparameters are the likeliest ones under a weak prior (`Hyperparameters.usual`); of many
+    plots, the likeliest for groups of them taken as independent, half of the groups scattered for
+    the long ranges and half of neighbours for the short ones.
 
     Args:
-        prior: its weight against the likelihood of a plot each; above 0.
+        prior: weight of the prior, above 0; as it is 1.
     """
 
-    def __init__(self, inducing: int = 4000, judged: int = 600, prior: float = 1.0, seed: int = 0):
+    def __init__(self, inducing: int = 4000, prior: float = 1.0, seed: int = 0):
         self.inducing = inducing
-        self.judged = judged
         self.prior = prior
         self.seed = seed
 
@@ -103,8 +105,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.mean_, self.sd_ = float(y.mean()), float(_above_zero(y.std()))
         seen, target = self._standardised(X), (y - self.mean_) / self.sd_
         rng = np.random.default_rng(self.seed)
-        few = _scattered_and_near(seen[1], self.judged, rng)
-        self.found_ = likeliest(*(part[few] for part in seen), target[few], self.prior).vector
+        groups = [(seen[0][rows], seen[1][rows], target[rows]) for rows in _groups(seen[1], rng)]
+        self.found_ = likeliest(groups, self.prior).vector
         self._solve(seen, target, rng)
         return self
 
@@ -181,15 +183,22 @@ def fields(
 
 
 def likeliest(
-    features: np.ndarray, places: np.ndarray, target: np.ndarray, prior: float
+    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], prior: float
 ) -> Hyperparameters:
-    """Maximum a posteriori: likelihood of `target` (n,), and a prior around the usual values."""
-    usual = Hyperparameters.usual(features.shape[1]).vector
+    """Maximum a posteriori: likelihood of the groups, and a prior around the usual values.
+
+    Args:
+        groups: features (n, f), places (n, 3) and target (n,) of each.
+    """
+    usual = Hyperparameters.usual(groups[0][0].shape[1]).vector
 
     def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = misfit(features, places, target, Hyperparameters(vector))
         away = vector - usual
-        return value + prior / 2 * away @ away, slope + prior * away
+        value, slope = prior / 2 * away @ away, prior * away
+        for group in groups:
+            more, steeper = misfit(*group, Hyperparameters(vector))
+            value, slope = value + more, slope + steeper
+        return value, slope
 
     # Beyond e^7 of what is usual nothing changes but the conditioning.
     bounds = [(v - 7, v + 7) for v in usual]
@@ -241,14 +250,15 @@ def _squared(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.maximum(squares, 0)
 
 
-def _scattered_and_near(places: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows of about `most` plots: half of them at random, half with their neighbours."""
-    if len(places) <= most:
-        return np.arange(len(places))
-    scattered = rng.choice(len(places), most // 2, replace=False)
-    centres = scattered[: most // 2 // PATCH]
-    near = KDTree(places).query(places[centres], k=PATCH + 1)[1]
-    return np.unique(np.concatenate([scattered, near.ravel()]))
+def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Rows of the plots whose likelihood is taken together."""
+    count = len(places)
+    if count <= WHOLE:
+        return [np.arange(count)]
+    tree = KDTree(places)
+    centres = places[rng.choice(count, GROUPS // 2, replace=False)]
+    scattered = [rng.choice(count, GROUP, replace=False) for _ in centres]
+    return [*tree.query(centres, k=GROUP)[1], *scattered]
 
 
 def _above_zero(value: np.ndarray | float) -> np.ndarray:
