@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from spatioformer import bundle
+from spatioformer import bundle, stacking
 from spatioformer.baselines import TABULAR
 from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
@@ -16,16 +16,22 @@ from spatioformer.models import STACKED, make
 from spatioformer.stacking import Reach, StackedModel, _to_nearest, convex_weights, pieces
 
 
+@pytest.fixture
+def unbelieving(monkeypatch):
+    """Weights as the plots alone would have them."""
+    monkeypatch.setattr(stacking, "EQUAL", 0)
+
+
 def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return convex_weights(predictions - observed[:, None], np.zeros(len(observed)))[0]
 
 
-def squared(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
+def plain(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
     blend = (1 - far)[:, None] * weights[0] + far[:, None] * weights[1]
     return float(np.sum(np.sum(errors * blend, axis=1) ** 2))
 
 
-def test_two_members_have_a_closed_form():
+def test_two_members_have_a_closed_form(unbelieving):
     rng = np.random.default_rng(0)
     y = rng.normal(size=50)
     P = np.column_stack([y + rng.normal(size=50), y + 2 * rng.normal(size=50)])
@@ -35,7 +41,7 @@ def test_two_members_have_a_closed_form():
     assert 0.5 < best < 1
 
 
-def test_near_and_far_are_fitted_apart():
+def test_near_and_far_are_fitted_apart(unbelieving):
     """Plots that are wholly near or wholly far make two problems, each with its own answer."""
     rng = np.random.default_rng(1)
     errors = rng.normal(size=(50, 2)) * [1, 2]
@@ -48,10 +54,21 @@ def test_near_and_far_are_fitted_apart():
     assert found[0, 0] > 0.5 > found[1, 0]
 
 
-def test_the_better_of_two_alike_gets_all():
+def test_the_better_of_two_alike_gets_all(unbelieving):
     y = np.arange(10.0)
     P = np.column_stack([y + 1, y + 3])
     np.testing.assert_allclose(near(P, y), [1, 0], atol=1e-7)
+
+
+def test_a_belief_in_equals_has_a_closed_form_and_fades():
+    """Two members: minimise n (w^2 + 4 (1 - w)^2) + EQUAL (2 (w - 1/2)^2), errors orthogonal."""
+    for repeats in (4, 40, 40_000):
+        errors = np.tile([[1.0, 2], [1, -2], [-1, 2], [-1, -2]], (repeats // 4, 1))
+        best = (8 * repeats + 2 * stacking.EQUAL) / (10 * repeats + 4 * stacking.EQUAL)
+        weights = convex_weights(errors, np.zeros(repeats))
+        np.testing.assert_allclose(weights[0], [best, 1 - best], rtol=1e-6)
+        np.testing.assert_allclose(weights[1], [0.5, 0.5], rtol=1e-6)  # no plot is far
+    assert best == pytest.approx(0.8, abs=1e-3)
 
 
 def test_members_without_error_share():
@@ -69,6 +86,11 @@ def test_no_compromise_is_better(errors, far):
     weights = convex_weights(errors, far)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1)
+    belief = stacking.EQUAL * np.min(np.mean(errors**2, axis=0))
+
+    def squared(errors, far, weights):
+        return plain(errors, far, weights) + belief * np.sum((weights - 1 / 3) ** 2)
+
     reached = squared(errors, far, weights)
     others = np.random.default_rng(0).dirichlet(np.ones(3), (200, 2))
     for other in [*others, *(np.stack([one, two]) for one in np.eye(3) for two in np.eye(3))]:
@@ -132,7 +154,7 @@ class Spy:
         return store.richness[rows] + np.where(known, 0, self.offset)
 
 
-def test_weights_come_from_held_out_pieces_of_the_training_plots():
+def test_weights_come_from_held_out_pieces_of_the_training_plots(unbelieving):
     plots, seen = store(), []
     rows, test = np.arange(45), np.arange(45, 60)
     stack = StackedModel([lambda: Spy(1.0, seen), lambda: Spy(-3.0, seen)], tile=1.0, seed=0)
@@ -160,7 +182,7 @@ class Near(Spy):
         return store.richness[rows] + 10 * np.log10(np.clip(km / 10, 1, 10))
 
 
-def test_each_member_speaks_where_it_knows():
+def test_each_member_speaks_where_it_knows(unbelieving):
     plots = store(200)
     rows, test = np.arange(150), np.arange(150, 200)
     stack = StackedModel([lambda: Near(0, []), lambda: Spy(7.0, [])], tile=0.5, seed=0)
@@ -198,7 +220,6 @@ def config() -> RunConfig:
 
 def test_a_run_knows_the_stack_by_name(config, monkeypatch):
     sizes = {
-        "random-forest": {"n_estimators": 10},
         "extra-trees": {"n_estimators": 10},
         "gradient-boosting": {"max_iter": 5},
         "forest-kriging": {"forest__n_estimators": 10},

@@ -47,8 +47,8 @@ from spatioformer.stacking import StackedModel
 from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
 
 STACKED = (
-    *("spatioformer", "random-forest", "extra-trees", "gradient-boosting"),
-    *("forest-kriging", "location-knn"),
+    *("spatioformer", "extra-trees", "gradient-boosting", "forest-kriging"),
+    *("gaussian-process", "location-knn"),
 )
 """Members of `spatioformer-stacked`."""
 

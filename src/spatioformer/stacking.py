@@ -5,7 +5,8 @@ weights of the mean depend on the distance to the nearest training plot (feature
 stacking: Sill et al. 2009, arXiv:0911.0460). They are found as in Breiman 1996, "Stacked
 regressions", Machine Learning 24: not negative, by least squares on predictions of held-out plots;
 here held out in pieces of three sizes, and with weights that sum to 1 everywhere, so that the stack
-is a compromise between its members and nothing else.
+is a compromise between its members and nothing else. Few plots cannot tell which member is right,
+and then all are heard alike: weights are held near equal ones (ridge regression with a prior mean).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from spatioformer.geo.chips import ChipStore
 
 FOLDS = 3
 LARGE = 4  # sides of tiles in the side of a block
+EQUAL = 20  # plots' worth of belief that the members are equally good
 
 
 class Member(Protocol):
@@ -151,7 +153,9 @@ def _to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
 def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Weights near and far, none negative, each summing to 1, that give the least squared error.
 
-    The error of the stack is sum over members of errors ((1 - far) w_near + far w_far).
+    The error of the stack is sum over members of errors ((1 - far) w_near + far w_far). To its
+    square is added EQUAL times the best member's mean square, for each square of what a weight is
+    away from 1 / members: of a hundred plots much, of ten thousand nothing.
 
     Args:
         errors: predicted - observed, (n, members).
@@ -165,9 +169,12 @@ def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
     if scale == 0:
         return np.full((2, count), 1 / count)
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
+    belief = np.sqrt(EQUAL * np.min(np.mean(errors**2, axis=0))) / scale
+    alike = np.full(2 * count, belief / count)
     # The sums of 1 are two more equations, which weigh so much that they hold.
     sums = HEAVY * np.kron(np.eye(2), np.ones(count))
-    solution = nnls(np.vstack([parts, sums]), np.append(np.zeros(len(errors)), [HEAVY, HEAVY]))[0]
+    rows = np.vstack([parts, belief * np.eye(2 * count), sums])
+    solution = nnls(rows, np.concatenate([np.zeros(len(errors)), alike, [HEAVY, HEAVY]]))[0]
     weights = solution.reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)
 

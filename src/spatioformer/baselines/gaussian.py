@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
@@ -173,13 +174,15 @@ def fields(
         features: (n, f), (m, f); places: (n, 3), (m, 3); standardised.
     """
     apart = cdist(places, other_places)
+    near, locally = (_exponential(apart, reach) for reach in found.ranges)
     response, local = (
-        _matern(np.sqrt(5 * _squared(features / length, other_features / length)))
-        for length in found.lengths
+        _matern(_far(features / length, other_features / length)) for length in found.lengths
     )
-    near, locally = (np.exp(-apart / reach) for reach in found.ranges)
-    parts = (near, response, local * locally)
-    return [variance * part for variance, part in zip(found.variances, parts, strict=True)]
+    local *= locally
+    parts = [near, response, local]
+    for part, variance in zip(parts, found.variances, strict=True):
+        part *= variance
+    return parts
 
 
 def likeliest(
@@ -203,7 +206,7 @@ def likeliest(
     # Beyond e^7 of what is usual nothing changes but the conditioning.
     bounds = [(v - 7, v + 7) for v in usual]
     best = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds,
-                    options={"maxiter": STEPS})  # fmt: skip
+                    options={"maxiter": STEPS, "ftol": 1e-6})  # fmt: skip
     return Hyperparameters(best.x)
 
 
@@ -217,37 +220,53 @@ def misfit(
     parts = fields(features, places, features, places, found)
     covariance = sum(parts)
     covariance[np.diag_indices(len(target))] += found.noise
-    factor = cho_factor(covariance, lower=True)
-    weights = cho_solve(factor, target)
-    value = target @ weights / 2 + np.log(np.diagonal(factor[0])).sum()
-    inverse = cho_solve(factor, np.eye(len(target)))
-    pull = (inverse - np.outer(weights, weights)) / 2  # of the misfit, to the covariance
-    pulls = [pull * part for part in parts]
+    factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    weights = cho_solve((factor, True), target, check_finite=False)
+    value = target @ weights / 2 + np.log(np.diagonal(factor)).sum()
+    inverse = dpotri(factor, lower=True)[0]  # its lower triangle
+    pull = np.tril(inverse - np.outer(weights, weights))  # of the misfit, to the covariance
+    noise = np.trace(pull) / 2 * np.exp(found.vector[3])
+    pull[np.diag_indices(len(pull))] /= 2  # each pair once: half of what both triangles sum to
     apart = cdist(places, places)
-    slope = [*(p.sum() for p in pulls), np.trace(pull) * np.exp(found.vector[3])]
-    slope += [np.sum(p * apart) / r for p, r in zip(pulls[::2], found.ranges, strict=True)]
-    for p, length in zip(pulls[1:], found.lengths, strict=True):
+    slope = [np.vdot(pull, part) for part in parts] + [noise]
+    slope += [
+        np.einsum("ij,ij,ij->", pull, part, apart) / reach
+        for part, reach in zip(parts[::2], found.ranges, strict=True)
+    ]
+    for part, length in zip(parts[1:], found.lengths, strict=True):
         scaled = features / length
-        far = np.sqrt(5 * _squared(scaled, scaled))
+        far = _far(scaled, scaled)
         # d M / d log length = 5/3 (1 + far) exp(-far) * squared difference along the feature
-        inward = p * (5 / 3) * (1 + far) / (1 + far + far**2 / 3)
-        alone = (scaled**2).T @ (inward.sum(axis=0) + inward.sum(axis=1))
-        slope.extend(alone - 2 * np.sum(scaled * (inward @ scaled), axis=0))
+        part *= pull
+        part *= (5 / 3) * (1 + far) / (1 + far + far**2 / 3)
+        alone = (scaled**2).T @ (part.sum(axis=0) + part.sum(axis=1))
+        slope.extend(alone - 2 * np.sum(scaled * (part @ scaled), axis=0))
     return float(value), np.array(slope)
 
 
+def _exponential(apart: np.ndarray, reach: float) -> np.ndarray:
+    out = apart / -reach
+    return np.exp(out, out=out)
+
+
 def _matern(far: np.ndarray) -> np.ndarray:
-    return (1 + far + far**2 / 3) * np.exp(-far)
+    """(1 + far + far^2 / 3) exp(-far)."""
+    out = np.exp(-far)
+    out *= 1 + far * (1 + far / 3)
+    return out
 
 
-def _squared(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Squared distances between rows (n, k) and (m, k): (n, m).
+def _far(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """sqrt(5) times the distance between rows (n, k) and (m, k): (n, m).
 
-    Faster than `cdist`, and off by 1e-16 of the squares: nothing to Matern, which is flat at 0, but
-    1e-8 of a distance, which the exponential is not.
+    By squares, which is faster than `cdist` and off by 1e-8 where rows coincide: nothing to
+    Matern's covariance, which is flat there; the exponential one is not.
     """
-    squares = np.sum(some**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * some @ others.T
-    return np.maximum(squares, 0)
+    out = some @ (-10 * others.T)
+    out += 5 * np.sum(some**2, axis=1)[:, None]
+    out += 5 * np.sum(others**2, axis=1)
+    np.maximum(out, 0, out=out)
+    return np.sqrt(out, out=out)
 
 
 def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

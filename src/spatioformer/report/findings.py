@@ -27,7 +27,7 @@ MODELS = {
     ),
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-stacked": (
-        "Spatioformer stacked with forests and neighbours",
+        "Spatioformer stacked with trees, kriging and neighbours",
         "weighted on held-out training plots, near and far",
     ),
     "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
