@@ -145,7 +145,7 @@ def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Mode
     """A model that is not fitted. Of a stack, `settings` maps its members to theirs."""
     if name == "spatioformer-stacked":
         members = [lambda m=m: build(m, data, settings[m], seed) for m in STACKED]
-        return StackedModel(members, data.tile, seed)
+        return StackedModel(members, [*STACKED.values()], data.tile, seed)
     if name in TABULAR:
         model = TabularModel(name, config_of(data, {}), seed)
         if name in TREE_COUNT:

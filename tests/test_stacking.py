@@ -19,11 +19,16 @@ from spatioformer.stacking import Reach, StackedModel, _to_nearest, convex_weigh
 @pytest.fixture
 def unbelieving(monkeypatch):
     """Weights as the plots alone would have them."""
-    monkeypatch.setattr(stacking, "EQUAL", 0)
+    monkeypatch.setattr(stacking, "BELIEF", 0)
+
+
+def equal(count: int) -> np.ndarray:
+    return np.full(count, 1 / count)
 
 
 def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    return convex_weights(predictions - observed[:, None], np.zeros(len(observed)))[0]
+    errors = predictions - observed[:, None]
+    return convex_weights(errors, np.zeros(len(observed)), equal(errors.shape[1]))[0]
 
 
 def plain(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
@@ -46,7 +51,7 @@ def test_near_and_far_are_fitted_apart(unbelieving):
     rng = np.random.default_rng(1)
     errors = rng.normal(size=(50, 2)) * [1, 2]
     errors[25:] = errors[25:, ::-1]
-    found = convex_weights(errors, np.repeat([0.0, 1.0], 25))
+    found = convex_weights(errors, np.repeat([0.0, 1.0], 25), equal(2))
     for part, weights in zip((errors[:25], errors[25:]), found, strict=True):
         a, b = part.T
         best = np.dot(b, b - a) / np.dot(a - b, a - b)
@@ -60,14 +65,15 @@ def test_the_better_of_two_alike_gets_all(unbelieving):
     np.testing.assert_allclose(near(P, y), [1, 0], atol=1e-7)
 
 
-def test_a_belief_in_equals_has_a_closed_form_and_fades():
-    """Two members: minimise n (w^2 + 4 (1 - w)^2) + EQUAL (2 (w - 1/2)^2), errors orthogonal."""
+@pytest.mark.parametrize("belief", [0.5, 0.1])
+def test_belief_has_a_closed_form_and_fades(belief):
+    """Two members, orthogonal errors: minimise n (w^2 + 4 (1 - w)^2) + BELIEF (2 (w - belief)^2)."""
     for repeats in (4, 40, 40_000):
         errors = np.tile([[1.0, 2], [1, -2], [-1, 2], [-1, -2]], (repeats // 4, 1))
-        best = (8 * repeats + 2 * stacking.EQUAL) / (10 * repeats + 4 * stacking.EQUAL)
-        weights = convex_weights(errors, np.zeros(repeats))
+        best = (4 * repeats + 2 * stacking.BELIEF * belief) / (5 * repeats + 2 * stacking.BELIEF)
+        weights = convex_weights(errors, np.zeros(repeats), np.array([belief, 1 - belief]))
         np.testing.assert_allclose(weights[0], [best, 1 - best], rtol=1e-6)
-        np.testing.assert_allclose(weights[1], [0.5, 0.5], rtol=1e-6)  # no plot is far
+        np.testing.assert_allclose(weights[1], [belief, 1 - belief], rtol=1e-6)  # no plot is far
     assert best == pytest.approx(0.8, abs=1e-3)
 
 
@@ -83,13 +89,14 @@ values = st.floats(-100, 100)
 @settings(deadline=None, max_examples=50)
 @given(arrays(float, (12, 3), elements=values), arrays(float, 12, elements=st.floats(0, 1)))
 def test_no_compromise_is_better(errors, far):
-    weights = convex_weights(errors, far)
+    believed = np.array([0.2, 0.3, 0.5])
+    weights = convex_weights(errors, far, believed)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1)
-    belief = stacking.EQUAL * np.min(np.mean(errors**2, axis=0))
+    belief = stacking.BELIEF * np.min(np.mean(errors**2, axis=0))
 
     def squared(errors, far, weights):
-        return plain(errors, far, weights) + belief * np.sum((weights - 1 / 3) ** 2)
+        return plain(errors, far, weights) + belief * np.sum((weights - believed) ** 2)
 
     reached = squared(errors, far, weights)
     others = np.random.default_rng(0).dirichlet(np.ones(3), (200, 2))
@@ -157,7 +164,9 @@ class Spy:
 def test_weights_come_from_held_out_pieces_of_the_training_plots(unbelieving):
     plots, seen = store(), []
     rows, test = np.arange(45), np.arange(45, 60)
-    stack = StackedModel([lambda: Spy(1.0, seen), lambda: Spy(-3.0, seen)], tile=1.0, seed=0)
+    stack = StackedModel(
+        [lambda: Spy(1.0, seen), lambda: Spy(-3.0, seen)], equal(2), tile=1.0, seed=0
+    )
     stack.fit(plots, rows)
     np.testing.assert_allclose(stack.weights, [[0.75, 0.25]] * 2)  # 0.75 * 1 - 0.25 * 3 = 0
     trained = [part for what, part in seen if what == "fit"]
@@ -203,7 +212,7 @@ def test_one_tile_is_too_few():
 
 def test_plots_in_two_tiles_make_two_folds():
     seen = []
-    stack = StackedModel([lambda: Spy(1.0, seen)], tile=3.0, seed=0)
+    stack = StackedModel([lambda: Spy(1.0, seen)], equal(1), tile=3.0, seed=0)
     stack.fit(store(), np.arange(60))
     assert sum(what == "fit" for what, _ in seen) == 3
     np.testing.assert_allclose(stack.weights, [[1.0], [1.0]])

@@ -46,11 +46,18 @@ from spatioformer.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.stacking import StackedModel
 from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
 
-STACKED = (
-    *("spatioformer", "extra-trees", "gradient-boosting", "forest-kriging"),
-    *("gaussian-process", "location-knn"),
-)
-"""Members of `spatioformer-stacked`."""
+STACKED = {
+    "spatioformer": 0.1,
+    "extra-trees": 0.1,
+    "gradient-boosting": 0.1,
+    "forest-kriging": 0.1,
+    "gaussian-process": 0.5,
+    "location-knn": 0.1,
+}
+"""Members of `spatioformer-stacked`, and their weights before any plot is seen.
+
+Half goes to the one that was best on plots for trying things out (docs/models.md, "The stack").
+"""
 
 
 class Model(Protocol):
@@ -67,7 +74,7 @@ def make(name: str, config: RunConfig, seed: int) -> Model:
         return TabularModel(name, config, seed)
     if name == "spatioformer-stacked":
         members = [partial(make, member, config, seed) for member in STACKED]
-        return StackedModel(members, config.train.validation_tile, seed)
+        return StackedModel(members, [*STACKED.values()], config.train.validation_tile, seed)
     return NetworkModel(name, config, seed)
 
 

@@ -5,8 +5,8 @@ weights of the mean depend on the distance to the nearest training plot (feature
 stacking: Sill et al. 2009, arXiv:0911.0460). They are found as in Breiman 1996, "Stacked
 regressions", Machine Learning 24: not negative, by least squares on predictions of held-out plots;
 here held out in pieces of three sizes, and with weights that sum to 1 everywhere, so that the stack
-is a compromise between its members and nothing else. Few plots cannot tell which member is right,
-and then all are heard alike: weights are held near equal ones (ridge regression with a prior mean).
+is a compromise between its members and nothing else. Few plots cannot tell which member is right:
+weights are held near what was believed of the members before (ridge regression with a prior mean).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from spatioformer.geo.chips import ChipStore
 
 FOLDS = 3
 LARGE = 4  # sides of tiles in the side of a block
-EQUAL = 20  # plots' worth of belief that the members are equally good
+BELIEF = 40  # plots' worth of what is believed of the members before any plot is seen
 
 
 class Member(Protocol):
@@ -43,6 +43,7 @@ class StackedModel:
 
     Args:
         members: makers of models that are not fitted.
+        belief: the weight of each member before any plot is seen; they sum to 1.
         tile: side of the middle size of piece held out, degrees.
         seed: of the folds.
 
@@ -52,8 +53,15 @@ class StackedModel:
         fitted: the members trained on all plots.
     """
 
-    def __init__(self, members: Sequence[Callable[[], Member]], tile: float, seed: int):
+    def __init__(
+        self,
+        members: Sequence[Callable[[], Member]],
+        belief: Sequence[float],
+        tile: float,
+        seed: int,
+    ):
         self.members = members
+        self.belief = np.asarray(belief, np.float64)
         self.tile = tile
         self.seed = seed
 
@@ -74,7 +82,7 @@ class StackedModel:
                 held_out[test, column] = model.predict(store, rows[test])
         self.reach = Reach.of(distance)
         errors = held_out - store.richness[rows][:, None]
-        self.weights = convex_weights(errors, self.reach.share(distance))
+        self.weights = convex_weights(errors, self.reach.share(distance), self.belief)
         self.known = places
         self.fitted = [member() for member in self.members]
         for model in self.fitted:
@@ -150,16 +158,17 @@ def _to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
     return nearest(on_sphere(places), on_sphere(others), "geographic")
 
 
-def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
+def convex_weights(errors: np.ndarray, far: np.ndarray, belief: np.ndarray) -> np.ndarray:
     """Weights near and far, none negative, each summing to 1, that give the least squared error.
 
     The error of the stack is sum over members of errors ((1 - far) w_near + far w_far). To its
-    square is added EQUAL times the best member's mean square, for each square of what a weight is
-    away from 1 / members: of a hundred plots much, of ten thousand nothing.
+    square is added BELIEF times the best member's mean square, for each square of what a weight is
+    away from its belief: beside a hundred plots much, beside ten thousand nothing.
 
     Args:
         errors: predicted - observed, (n, members).
         far: share of the far weights, (n,), 0-1.
+        belief: (members,), sums to 1.
 
     Returns:
         float64 (2, members).
@@ -167,14 +176,14 @@ def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
     count = errors.shape[1]
     scale = np.linalg.norm(errors)
     if scale == 0:
-        return np.full((2, count), 1 / count)
+        return np.tile(belief, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    belief = np.sqrt(EQUAL * np.min(np.mean(errors**2, axis=0))) / scale
-    alike = np.full(2 * count, belief / count)
+    strength = np.sqrt(BELIEF * np.min(np.mean(errors**2, axis=0))) / scale
+    held = strength * np.tile(belief, 2)
     # The sums of 1 are two more equations, which weigh so much that they hold.
     sums = HEAVY * np.kron(np.eye(2), np.ones(count))
-    rows = np.vstack([parts, belief * np.eye(2 * count), sums])
-    solution = nnls(rows, np.concatenate([np.zeros(len(errors)), alike, [HEAVY, HEAVY]]))[0]
+    rows = np.vstack([parts, strength * np.eye(2 * count), sums])
+    solution = nnls(rows, np.concatenate([np.zeros(len(errors)), held, [HEAVY, HEAVY]]))[0]
     weights = solution.reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)
 
