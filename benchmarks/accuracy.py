@@ -38,7 +38,7 @@ from spatioformer.stacking import StackedModel
 
 FOLDER = Path("runs/accuracy")
 SPLITS = ("random", "small-blocks", "large-blocks", "regions")
-OURS = ("spatioformer-stacked", "spatioformer", "spatioformer-no-location")
+OURS = ("spatioformer-stacked", "gaussian-process", "spatioformer", "spatioformer-no-location")
 NETWORK_SEEDS = 3
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs

@@ -22,6 +22,8 @@ from spatioformer.files import write_text, writing
 
 DRAWS = 2000
 LEVEL = 0.95
+ALONE = "gaussian-process"
+"""The strongest of the stack's members: what the others add to it is worth telling."""
 
 
 @dataclass(frozen=True)
@@ -147,22 +149,23 @@ def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
 def add_differences(
     table: list[dict[str, Any]], split: str, finished: dict[str, Errors], bootstrap: Bootstrap
 ) -> None:
-    """Fill in how far each model of ours is ahead of the best baseline, in r2."""
-    baselines = {m: e.squared for m, e in finished.items() if m not in OURS}
+    """Fill in how far each model of ours is ahead, in r2: of the best baseline and of ALONE."""
+    squared = {m: e.squared for m, e in finished.items()}
+    baselines = [m for m in squared if m not in OURS]
     if not baselines:
         return
-    best = min(baselines, key=lambda m: baselines[m].sum())
-    theirs = bootstrap.r2(baselines[best])
+    best = min(baselines, key=lambda m: squared[m].sum())
     r2 = {row["model"]: row.get("r2") for row in table if row["split"] == split}
     for row in table:
-        if row["split"] == split and row["model"] in OURS and row["status"] == "done":
-            low, high = interval(bootstrap.r2(finished[row["model"]].squared) - theirs)
-            row |= {
-                "best_baseline": best,
-                "ahead": r2[row["model"]] - r2[best],
-                "ahead_low": low,
-                "ahead_high": high,
-            }
+        if row["split"] != split or row["model"] not in OURS or row["status"] != "done":
+            continue
+        row["best_baseline"] = best
+        for other, name in ((best, "ahead"), (ALONE, "ahead_alone")):
+            if other in squared and other != row["model"]:
+                ours, theirs = bootstrap.r2(squared[row["model"]]), bootstrap.r2(squared[other])
+                low, high = interval(ours - theirs)
+                ahead = r2[row["model"]] - r2[other]
+                row |= {name: ahead, f"{name}_low": low, f"{name}_high": high}
 
 
 def write_tables(folder: Path, docs: Path, note: str = "") -> None:
@@ -220,16 +223,22 @@ def _cell(row: pd.Series, best: float | None) -> str:
 
 
 def _ahead(part: pd.DataFrame) -> list[str]:
-    """What ours are ahead of the best baseline, a line a model."""
+    """What ours are ahead of others, a line a model."""
     if "ahead" not in part:
         return []
-    said = defaultdict(list)
-    for _, row in part[part["ahead"].notna()].iterrows():
-        said[row["model"]].append(
-            f"{row['split']} {row['ahead']:+.3f} [{row['ahead_low']:+.3f}, "
-            f"{row['ahead_high']:+.3f}] to {row['best_baseline']}"
-        )
-    if not said:
-        return []
     lines = ["", "r2 ahead of the best baseline of the split that was run, paired:", ""]
-    return lines + [f"- {model}: {'; '.join(parts)}" for model, parts in said.items()]
+    best = part["best_baseline"].map(lambda name: f" to {name}", na_action="ignore")
+    lines += _said(part, "ahead", best)
+    alone = part[part["model"] == "spatioformer-stacked"]
+    if "ahead_alone" in part and alone["ahead_alone"].notna().any():
+        lines += ["", f"The stack ahead of {ALONE}, its strongest member, paired:", ""]
+        lines += _said(alone, "ahead_alone", pd.Series("", alone.index))
+    return lines
+
+
+def _said(part: pd.DataFrame, name: str, note: pd.Series) -> list[str]:
+    said = defaultdict(list)
+    for i, row in part[part[name].notna()].iterrows():
+        between = f"[{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]"
+        said[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{note[i]}")
+    return [f"- {model}: {'; '.join(parts)}" for model, parts in said.items()]

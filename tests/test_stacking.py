@@ -67,7 +67,7 @@ def test_the_better_of_two_alike_gets_all(unbelieving):
 
 @pytest.mark.parametrize("belief", [0.5, 0.1])
 def test_belief_has_a_closed_form_and_fades(belief):
-    """Two members, orthogonal errors: minimise n (w^2 + 4 (1 - w)^2) + BELIEF (2 (w - belief)^2)."""
+    """Of two members, errors orthogonal: n (w^2 + 4 (1 - w)^2) + 2 BELIEF (w - belief)^2."""
     for repeats in (4, 40, 40_000):
         errors = np.tile([[1.0, 2], [1, -2], [-1, 2], [-1, -2]], (repeats // 4, 1))
         best = (4 * repeats + 2 * stacking.BELIEF * belief) / (5 * repeats + 2 * stacking.BELIEF)
@@ -194,7 +194,7 @@ class Near(Spy):
 def test_each_member_speaks_where_it_knows(unbelieving):
     plots = store(200)
     rows, test = np.arange(150), np.arange(150, 200)
-    stack = StackedModel([lambda: Near(0, []), lambda: Spy(7.0, [])], tile=0.5, seed=0)
+    stack = StackedModel([lambda: Near(0, []), lambda: Spy(7.0, [])], equal(2), tile=0.5, seed=0)
     stack.fit(plots, rows)
     assert stack.weights[0, 0] > 0.9
     assert stack.weights[1, 1] > 0.9
@@ -205,7 +205,7 @@ def test_each_member_speaks_where_it_knows(unbelieving):
 
 
 def test_one_tile_is_too_few():
-    stack = StackedModel([lambda: Spy(1.0, [])], tile=90.0, seed=0)
+    stack = StackedModel([lambda: Spy(1.0, [])], equal(1), tile=90.0, seed=0)
     with pytest.raises(EvaluationError, match="all 60 training plots lie in one such tile"):
         stack.fit(store(), np.arange(60))
 
