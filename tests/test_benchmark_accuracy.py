@@ -185,6 +185,7 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     put(tmp_path, data, "random", "lightgbm", 3 * noise)
     put(tmp_path, data, "random", "spatioformer", noise)
     put(tmp_path, data, "random", "spatioformer-stacked", 2 * noise)
+    put(tmp_path, data, "random", "gaussian-process", noise)
     table = pd.DataFrame(rows_of(tmp_path, "tiny", data))
     assert len(table) == len(MODELS) * 4
     rows = table[table["split"] == "random"].set_index("model")
@@ -198,6 +199,11 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     assert 0 < gain["ahead_low"] < gain["ahead"] < gain["ahead_high"]
     alike = rows.loc["spatioformer-stacked", ["ahead", "ahead_low", "ahead_high"]]
     assert np.abs(alike.to_numpy(float)).max() == 0  # paired: the same errors differ by nothing
+    # The Gaussian process is no baseline, but what the stack has to be ahead of besides.
+    behind = rows.loc["spatioformer-stacked"]
+    assert behind["ahead_alone"] == pytest.approx(-gain["ahead"], rel=1e-12)
+    assert behind["ahead_alone_low"] == pytest.approx(-gain["ahead_high"], rel=1e-12)
+    assert np.isnan(rows.loc["gaussian-process", "ahead_alone"])
     assert rows.loc["location-knn", "status"] == "not run"
     text = markdown(table)
     assert f"| spatioformer | **{expected['r2']:.3f}** [" in text
@@ -205,6 +211,8 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     assert f"Not run: {', '.join(left)}." in text
     assert "*1 seed*" in text
     assert f"- spatioformer: random {gain['ahead']:+.3f} [" in text
+    assert text.endswith(f"- spatioformer-stacked: random {-gain['ahead']:+.3f} ["
+                         f"{-gain['ahead_high']:+.3f}, {-gain['ahead_low']:+.3f}]\n")  # fmt: skip
 
 
 def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
@@ -214,4 +222,4 @@ def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
     table = pd.read_csv(tmp_path / "accuracy.csv").set_index(["split", "model"])
     assert table.loc[("random", "extra-trees"), "rmse"] == 1.0
     assert "\n\nOne seed.\n\n## tiny" in (tmp_path / "accuracy.md").read_text()
-    assert "1 of 48 rows are there" in capsys.readouterr().out
+    assert "1 of 52 rows are there" in capsys.readouterr().out
