@@ -112,13 +112,17 @@ def cropped(store: ChipStore, patch: int) -> ChipStore:
     )
 
 
-def flora() -> DataSet:
-    """3,000 plots of the virtual flora of Australia (seed 0), seen by Blue Marble alone."""
+def flora(seed: int = 0) -> DataSet:
+    """3,000 plots of a virtual flora of Australia, seen by Blue Marble alone."""
     land = read_landscape(AUSTRALIA)
     made = virtual_flora.simulate(
-        land.lon, land.lat, land.land, land.temperature, land.precipitation, land.greenness, seed=0
+        land.lon, land.lat, land.land, land.temperature, land.precipitation, land.greenness, seed=seed
     )
-    table = virtual_flora.survey(made, seed=0)
+    table = virtual_flora.survey(made, seed=seed)
+    step = land.lon[0, 1] - land.lon[0, 0]
+    edge = np.array(AUSTRALIA) + (WIDE // 2 + 1) * step * np.array([1, -1, 1, -1])
+    whole = table[table["lon"].between(*edge[:2]) & table["lat"].between(*edge[2:])]
+    table = whole.reset_index(drop=True)  # Sumatra's last plots have no whole chip
     store = _cut(land, land.rgb * FULL_SCALE, table, ["red", "green", "blue"])
     east, north = (store.coordinates > np.median(store.coordinates, axis=0)).T
     quarters = np.char.add(np.where(north, "north", "south"), np.where(east, "east", "west"))

@@ -69,9 +69,24 @@ class StackedModel:
         """Raises:
         EvaluationError: the plots lie in one tile.
         """
+        held_out, distance = self.held_out(store, rows)
+        self.reach = Reach.of(distance)
+        errors = held_out - store.richness[rows][:, None]
+        self.weights = convex_weights(errors, self.reach.share(distance), self.belief)
+        self.known = store.coordinates[rows]
+        self.fitted = [member() for member in self.members]
+        for model in self.fitted:
+            model.fit(store, rows)
+
+    def held_out(self, store: ChipStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What each member says of plots it has not seen: what the weights are found from.
+
+        Returns:
+            Species (n, members), and metres (n,) to the nearest plot that was seen.
+        """
         places = store.coordinates[rows]
         fold = self._folds(places)
-        held_out = np.empty((len(rows), len(self.members)))
+        predicted = np.empty((len(rows), len(self.members)))
         distance = np.empty(len(rows))
         for number in range(fold.max() + 1):
             test = fold == number
@@ -79,14 +94,8 @@ class StackedModel:
             for column, member in enumerate(self.members):
                 model = member()
                 model.fit(store, rows[~test])
-                held_out[test, column] = model.predict(store, rows[test])
-        self.reach = Reach.of(distance)
-        errors = held_out - store.richness[rows][:, None]
-        self.weights = convex_weights(errors, self.reach.share(distance), self.belief)
-        self.known = places
-        self.fitted = [member() for member in self.members]
-        for model in self.fitted:
-            model.fit(store, rows)
+                predicted[test, column] = model.predict(store, rows[test])
+        return predicted, distance
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         """Species, float64 (n,)."""

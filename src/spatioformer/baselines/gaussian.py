@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 from scipy.spatial import KDTree
@@ -145,12 +146,13 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         factor = cholesky(own, lower=True)
         # With V = factor^-1 K: weights = factor^-T (V V' + noise)^-1 V target, and V V' well
         # conditioned where K K' is not.
-        normal, moment = noise * np.eye(len(own)), np.zeros(len(own))
+        normal = np.asfortranarray(noise * np.eye(len(own)))
+        moment = np.zeros(len(own))
         for start in range(0, len(target), CHUNK):
             part = slice(start, start + CHUNK)
             shared = self._covariance(known, (seen[0][part], seen[1][part]))
             white = solve_triangular(factor, shared, lower=True)
-            normal += white @ white.T
+            normal = dsyrk(1.0, white, beta=1.0, c=normal, lower=True, overwrite_c=True)
             moment += white @ target[part]
         inner = cho_solve(cho_factor(normal, lower=True), moment)
         self.weights_ = solve_triangular(factor, inner, lower=True, trans="T")
