@@ -13,7 +13,7 @@ from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models import STACKED, make
-from spatioformer.stacking import Reach, StackedModel, _to_nearest, convex_weights, pieces
+from spatioformer.stacking import Reach, StackedModel, convex_weights, pieces, to_nearest
 
 
 def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ class Near(Spy):
 
     def predict(self, store, rows):
         known = store.coordinates[[*self.trained]]
-        km = _to_nearest(store.coordinates[rows], known) / 1000
+        km = to_nearest(store.coordinates[rows], known) / 1000
         return store.richness[rows] + 10 * np.log10(np.clip(km / 10, 1, 10))
 
 
@@ -215,7 +215,7 @@ def test_a_run_knows_the_stack_by_name(config, monkeypatch):
         member = make(name, config, 3)
         member.fit(plots, rows)
         alone.append(member.predict(plots, test))
-    distance = _to_nearest(plots.coordinates[test], plots.coordinates[rows])
+    distance = to_nearest(plots.coordinates[test], plots.coordinates[rows])
     far = stack.reach.share(distance)[:, None]
     weights = stack.weights[0] * (1 - far) + stack.weights[1] * far
     expected = np.sum(np.column_stack(alone).astype(float) * weights, axis=1)

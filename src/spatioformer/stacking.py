@@ -65,7 +65,7 @@ class StackedModel:
         distance = np.empty(len(rows))
         for number in range(fold.max() + 1):
             test = fold == number
-            distance[test] = _to_nearest(places[test], places[~test])
+            distance[test] = to_nearest(places[test], places[~test])
             for column, member in enumerate(self.members):
                 model = member()
                 model.fit(store, rows[~test])
@@ -81,10 +81,8 @@ class StackedModel:
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         """Species, float64 (n,)."""
         columns = [np.asarray(model.predict(store, rows), np.float64) for model in self.fitted]
-        far = self.reach.share(_to_nearest(store.coordinates[rows], self.known))[:, None]
-        near_weights, far_weights = self.weights
-        weights = (1 - far) * near_weights + far * far_weights  # (n, members)
-        return np.sum(np.column_stack(columns) * weights, axis=1)
+        distance = to_nearest(store.coordinates[rows], self.known)
+        return combine(np.column_stack(columns), self.reach.share(distance), self.weights)
 
     def _folds(self, places: np.ndarray) -> np.ndarray:
         unit = pieces(places, self.tile, self.seed)
@@ -142,10 +140,22 @@ def pieces(places: np.ndarray, tile: float, seed: int) -> np.ndarray:
     return in_order(number * 3 + kind)
 
 
-def _to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+def to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Great-circle metres (n,) from each place to the nearest of others (m, 2)."""
     on_sphere = placing(places, "geographic")
     return nearest(on_sphere(places), on_sphere(others), "geographic")
+
+
+def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The stack's prediction (n,) of its members' (n, members).
+
+    Args:
+        far: share of the far weights, (n,), 0-1.
+        weights: (2, members), near and far.
+    """
+    near_weights, far_weights = weights
+    share = far[:, None]
+    return np.sum(columns * ((1 - share) * near_weights + share * far_weights), axis=1)
 
 
 def convex_weights(errors: np.ndarray, far: np.ndarray) -> np.ndarray:
