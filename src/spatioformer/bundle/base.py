@@ -62,6 +62,11 @@ class TrainedModel(ABC):
         """What it is made of: terms and text, for the model card and the report."""
 
     @property
+    @abstractmethod
+    def in_short(self) -> str:
+        """The same in a few words, for a stack it is a member of."""
+
+    @property
     def caution(self) -> str:
         """What the card warns of besides, ending in "; "."""
         return ""

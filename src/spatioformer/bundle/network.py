@@ -75,6 +75,10 @@ class Bundle(TrainedModel):
         ]
 
     @property
+    def in_short(self) -> str:
+        return f"{self.architecture}, {self.parameters:,} parameters"
+
+    @property
     def caution(self) -> str:
         return "the Monte Carlo spread is the network's own doubt and understates the true error; "
 

@@ -100,8 +100,8 @@ def _check_tree(left, right, feature, leaf: np.ndarray, width: int) -> None:
 def canonical(regressor: RegressorMixin) -> bytes:
     """The regressor as skops writes it, the same bytes for the same regressor.
 
-    skops names parts by their place in memory and dates them; here they are numbered as they come
-    and bear no date.
+    skops names parts by their place in memory and dates them, and the nodes of a tree have gaps
+    with whatever lay there; here parts are numbered as they come, undated, and gaps are empty.
     """
     from skops import io as skops
 
@@ -111,7 +111,7 @@ def canonical(regressor: RegressorMixin) -> bytes:
         files = {"schema.json": json.dumps(schema).encode()}
         for name in source.namelist():
             if name != "schema.json":
-                files[numbers[name]] = source.read(name)
+                files[numbers[name]] = _without_padding(source.read(name))
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as target:
         for name in sorted(files):
@@ -119,6 +119,18 @@ def canonical(regressor: RegressorMixin) -> bytes:
             entry.compress_type = ZIP_DEFLATED
             target.writestr(entry, files[name])
     return out.getvalue()
+
+
+def _without_padding(content: bytes) -> bytes:
+    """An .npy file; of records, with zeros in the gaps between their fields."""
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if not array.dtype.names:
+        return content
+    clean = bytearray(array.nbytes)  # copies of an array need not have its gaps
+    fields = np.frombuffer(clean, array.dtype).reshape(array.shape)
+    for name in array.dtype.names:
+        fields[name] = array[name]
+    return content[: len(content) - len(clean)] + bytes(clean)
 
 
 def _numbered(node: Any, numbers: dict[str, str]) -> Any:

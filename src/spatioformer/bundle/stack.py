@@ -50,11 +50,12 @@ class StackBundle(TrainedModel):
         return [
             ("Members near plots", f"{near} (up to {self.reach.near / 1000:,.3g} km)"),
             ("Members far from plots", f"{far} (from {self.reach.far / 1000:,.3g} km)"),
-            *(
-                (f"Member {name}", "; ".join(text for _, text in part.about))
-                for name, part in self.parts.items()
-            ),
+            *((f"Member {name}", part.in_short) for name, part in self.parts.items()),
         ]
+
+    @property
+    def in_short(self) -> str:
+        return f"stack of {', '.join(self.parts)}"
 
     @property
     def bands(self) -> list[str]:
@@ -84,14 +85,14 @@ class StackBundle(TrainedModel):
         """float64."""
         columns = [
             part.over_chips(chips, covariates if part.covariates else None, batch)
-            for part in self.parts.values()
+            for part in self._heard
         ]
         half = self.halo
         return self._combine(columns, *(place[:, half, half] for place in chips[1:]))
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """float64; a pixel is predicted where every member predicts it."""
-        found = np.stack([part.over_tile(tile) for part in self.parts.values()])
+        found = np.stack([part.over_tile(tile) for part in self._heard])
         at = np.nonzero(np.isfinite(found).all(axis=0))
         out = tile.empty().astype(np.float64)
         place = at[0] + self.halo, at[1] + self.halo
@@ -104,7 +105,16 @@ class StackBundle(TrainedModel):
             return np.empty(0)
         distance = to_nearest(np.column_stack([lon, lat]), self.known)
         table = np.column_stack([np.asarray(column, np.float64) for column in columns])
-        return combine(table, self.reach.share(distance), self.shares)
+        return combine(table, self.reach.share(distance), self.shares[:, self._has_share])
+
+    @property
+    def _has_share(self) -> np.ndarray:
+        """bool (members,): those that count somewhere; the others are not computed."""
+        return self.shares.any(axis=0)
+
+    @property
+    def _heard(self) -> list[TrainedModel]:
+        return [part for part, has in zip(self.parts.values(), self._has_share, strict=True) if has]
 
     def identity(self) -> str:
         own = [self.shares.tolist(), self.known.tolist(), asdict(self.reach)]

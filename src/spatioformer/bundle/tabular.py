@@ -53,8 +53,11 @@ class TabularBundle(TrainedModel):
         told = "each band's centre, mean and standard deviation, longitude and latitude"
         if self.covariates is not None:
             told = f"{', '.join(self.covariates.names)}; {told}"
-        words = " ".join(repr(self.regressor).split())
-        return [("Model", f"{words}, scikit-learn {self.version}"), ("Predictors", told)]
+        return [("Model", f"{self.in_short}, scikit-learn {self.version}"), ("Predictors", told)]
+
+    @property
+    def in_short(self) -> str:
+        return " ".join(repr(self.regressor).split())
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
         """float64; `batch` is of networks, and these take ROWS."""
