@@ -18,7 +18,7 @@ import sklearn
 import landscape
 from mapping_helpers import noise
 from spatioformer.baselines import TABULAR, Kriging, chip_statistics
-from spatioformer.bundle import Bundle, load
+from spatioformer.bundle import Bundle, TabularBundle, load
 from spatioformer.bundle.tabular import tile_statistics
 from spatioformer.config import RunConfig
 from spatioformer.errors import ModelError
@@ -27,7 +27,7 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.mapping import map_raster
 from spatioformer.mapping.predictor import identity, open_predictor
 from spatioformer.models import STACKED, make
-from spatioformer.stacking import to_nearest
+from spatioformer.stacking import Reach, to_nearest
 from spatioformer.tiles import PixelTile
 from tiny_run import assert_refused, spatioformer, write_config
 
@@ -349,6 +349,30 @@ def test_a_member_without_a_share_is_not_computed(stack, monkeypatch):
         bundle.parts[name].regressor = None
     found = bundle.predict(*seen(plots))
     np.testing.assert_allclose(found, (1 - far) * near + far * forest, rtol=1e-12)
+
+
+def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
+    """The nearest plots' mean near plots, trees far from them, and both between."""
+    bundle, (data, valid, lon, lat), asked = load(stack[3]), scene(), {}
+    bundle.shares = np.zeros_like(bundle.shares)
+    bundle.shares[0, 5], bundle.shares[1, 1] = 1.0, 1.0
+    bundle.reach = Reach(5_000.0, 25_000.0)
+    whole = TabularBundle.over_tile
+
+    def spied(self, tile):
+        asked[self.architecture] = tile.wanted
+        return whole(self, tile)
+
+    monkeypatch.setattr(TabularBundle, "over_tile", spied)
+    found = bundle.predict_tile(data, valid, lon, lat)
+    inner = (slice(1, -1), slice(1, -1))
+    places = np.column_stack([lon[inner].ravel(), lat[inner].ravel()])
+    far = bundle.reach.share(to_nearest(places, bundle.known)).reshape(28, 28)
+    for name, counts in (("LocationKNN", far < 1), ("RandomForestRegressor", far > 0)):
+        np.testing.assert_array_equal(asked[name], counts & valid[inner])
+        assert 50 < counts.sum() < 750
+    alone = bundle.parts["random-forest"].predict_tile(data, valid, lon, lat)
+    np.testing.assert_array_equal(found[far == 1], alone[far == 1])
 
 
 def test_the_identity_of_a_stack_is_of_all_its_files(stack):

@@ -1,5 +1,6 @@
 """A stack as a bundle: a folder a member, and how they are weighted near plots and far."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -83,38 +84,46 @@ class StackBundle(TrainedModel):
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
         """float64."""
-        columns = [
-            part.over_chips(chips, covariates if part.covariates else None, batch)
-            for part in self._heard
-        ]
-        half = self.halo
-        return self._combine(columns, *(place[:, half, half] for place in chips[1:]))
+
+        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+            # All of them: a network's last digits depend on the batch a chip is in.
+            return part.over_chips(chips, covariates if part.covariates else None, batch)[asked]
+
+        return self._weighted(*(place[:, self.halo, self.halo] for place in chips[1:]), of)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
-        """float64; a pixel is predicted where every member predicts it."""
-        found = np.stack([part.over_tile(tile) for part in self._heard])
-        at = np.nonzero(np.isfinite(found).all(axis=0))
+        """float64; a pixel is predicted where every member that counts there predicts it."""
+        rows, cols = np.nonzero(tile.predictable)
+        place = rows + self.halo, cols + self.halo
+
+        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+            at = rows[asked], cols[asked]
+            wanted = np.zeros_like(tile.wanted)
+            wanted[at] = True
+            return part.over_tile(replace(tile, wanted=wanted))[at]
+
         out = tile.empty().astype(np.float64)
-        place = at[0] + self.halo, at[1] + self.halo
-        out[at] = self._combine(found[:, *at], tile.lon[place], tile.lat[place])
+        out[rows, cols] = self._weighted(tile.lon[place], tile.lat[place], of)
         return out
 
-    def _combine(self, columns, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-        """Species (n,) from each member's (members, n) and places (n,), degrees."""
+    def _weighted(
+        self, lon: np.ndarray, lat: np.ndarray, of: Callable[[TrainedModel, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Species (n,) at places (n,), degrees.
+
+        Args:
+            of: what a member predicts at some of them, bool (n,): where its weight is not 0.
+        """
         if not len(lon):
             return np.empty(0)
-        distance = to_nearest(np.column_stack([lon, lat]), self.known)
-        table = np.column_stack([np.asarray(column, np.float64) for column in columns])
-        return combine(table, self.reach.share(distance), self.shares[:, self._has_share])
-
-    @property
-    def _has_share(self) -> np.ndarray:
-        """bool (members,): those that count somewhere; the others are not computed."""
-        return self.shares.any(axis=0)
-
-    @property
-    def _heard(self) -> list[TrainedModel]:
-        return [part for part, has in zip(self.parts.values(), self._has_share, strict=True) if has]
+        far = self.reach.share(to_nearest(np.column_stack([lon, lat]), self.known))
+        columns = np.zeros((len(lon), len(self.parts)))
+        for i, part in enumerate(self.parts.values()):
+            near_share, far_share = self.shares[:, i] > 0
+            asked = (near_share & (far < 1)) | (far_share & (far > 0))
+            if asked.any():
+                columns[asked, i] = of(part, asked)
+        return combine(columns, far, self.shares)
 
     def identity(self) -> str:
         own = [self.shares.tolist(), self.known.tolist(), asdict(self.reach)]

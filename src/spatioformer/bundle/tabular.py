@@ -61,30 +61,27 @@ class TabularBundle(TrainedModel):
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
         """float64; `batch` is of networks, and these take ROWS."""
-        parts = [slice(i, i + ROWS) for i in range(0, len(chips[0]), ROWS)]
-        found = [
-            self._predict(
-                chip_statistics(*(array[part] for array in chips)),
-                None if covariates is None else covariates[part],
-            )
-            for part in parts
-        ]
-        return np.concatenate([np.empty(0), *found])
+        found = [np.empty(0)]
+        with one_thread():
+            for i in range(0, len(chips[0]), ROWS):
+                part = slice(i, i + ROWS)
+                table = chip_statistics(*(array[part] for array in chips))
+                found.append(self._predict(table, None if covariates is None else covariates[part]))
+        return np.concatenate(found)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """float64."""
         out = tile.empty().astype(np.float64)
-        for at, table in tile_statistics(tile):
-            told = None if self.covariates is None else self.covariates.rows(len(table), None)
-            out[at] = self._predict(table, told)
+        with one_thread():
+            for at, table in tile_statistics(tile):
+                told = None if self.covariates is None else self.covariates.rows(len(table), None)
+                out[at] = self._predict(table, told)
         return out
 
     def _predict(self, table: np.ndarray, covariates: np.ndarray | None) -> np.ndarray:
         if covariates is not None:
             table = np.hstack([covariates, table])
-        # OpenMP's number of threads is each thread's own, so those of a map do not meet here.
-        with threadpool_limits(1, "openmp"):
-            return np.asarray(self.regressor.predict(table), np.float64)
+        return np.asarray(self.regressor.predict(table), np.float64)
 
     def identity(self) -> str:
         if self._identity is None:  # once: trees of neighbours count how often they are asked
@@ -119,6 +116,11 @@ class TabularBundle(TrainedModel):
         names = 0 if self.covariates is None else len(self.covariates.names)
         seen = len(self.bands) * (3 if self.halo else 1) + 2
         self.regressor = open_regressor(path, names + seen)
+
+
+def one_thread() -> threadpool_limits:
+    """OpenMP's number of threads is each thread's own, so those of a map do not meet here."""
+    return threadpool_limits(1, "openmp")
 
 
 def _series(version: str) -> list[str]:
