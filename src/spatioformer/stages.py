@@ -165,8 +165,6 @@ def train(run: "Run") -> str:
     from spatioformer import distributed
     from spatioformer.map_model import facts_of, join_training
 
-    for old in run.folder.glob("training*.csv"):  # they may be of another model
-        old.unlink()
     checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
     distributed.call_to_train(str(checkpoint))
     model, store, history = join_training(run, checkpoint)
@@ -176,6 +174,8 @@ def train(run: "Run") -> str:
     for old in checkpoint.parent.glob("train-*.checkpoint"):
         old.unlink()
     if history is None:
+        for old in run.folder.glob("training*.csv"):  # a network's, which was there before
+            old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
