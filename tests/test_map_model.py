@@ -447,7 +447,8 @@ def test_a_run_whose_map_a_stack_makes(tmp_path):
     said = words(run / "report.html")
     assert "near and far; it makes the map" in said
     assert "Made by Spatioformer stacked with forests and neighbours" in said
-    assert "Members near plots spatioformer 0." in said
+    assert re.search(r"Members near plots [a-z-]+ [01]\.\d\d.* \(up to [\d.]+ km\)", said)
+    assert "Model: settings Made by: Spatioformer stacked" in said
     for claim in ("dropout off", "network that makes", "Spatioformer, which made", "by epoch"):
         assert claim not in said
     assert not (run / "training.csv").exists()

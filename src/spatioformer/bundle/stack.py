@@ -45,7 +45,11 @@ class StackBundle(TrainedModel):
     @property
     def about(self) -> list[tuple[str, str]]:
         near, far = (
-            ", ".join(f"{name} {share:.2f}" for name, share in zip(self.parts, row, strict=True))
+            ", ".join(
+                f"{name} {share:.2f}"
+                for name, share in zip(self.parts, row, strict=True)
+                if share >= 0.005
+            )
             for row in self.shares
         )
         return [

@@ -77,8 +77,9 @@ def _model(results: Results) -> list[Row]:
 def _settings(results: Results) -> str:
     """Of the model that made the map."""
     known = dict(facts.training(results))
-    last = [known["Stopping"]] if "Stopping" in known else []
-    return ". ".join([*(text for _, text in facts.model(results)), *last])
+    if not results.is_network:
+        return ". ".join(f"{term}: {text}" for term, text in facts.model(results))
+    return f"{known['Network']}. {known['Recipe']}. {known['Stopping']}"
 
 
 def _assessment(results: Results) -> list[Row]:
