@@ -445,10 +445,10 @@ def test_a_run_whose_map_a_stack_makes(tmp_path):
     own = held_out[held_out["model"] == "spatioformer-stacked"]
     np.testing.assert_array_equal(intervals["predicted"], own["predicted"])
     said = words(run / "report.html")
-    assert "near and far; it makes the map" in said
-    assert "Made by Spatioformer stacked with forests and neighbours" in said
+    assert "weighted near plots and far; it makes the map" in said
+    assert "Made by the stacked Spatioformer" in said
     assert re.search(r"Members near plots [a-z-]+ [01]\.\d\d.* \(up to [\d.]+ km\)", said)
-    assert "Model: settings Made by: Spatioformer stacked" in said
+    assert "Model: settings Made by: the stacked Spatioformer" in said
     for claim in ("dropout off", "network that makes", "Spatioformer, which made", "by epoch"):
         assert claim not in said
     assert not (run / "training.csv").exists()

@@ -24,8 +24,8 @@ MODELS = {
     ),
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-stacked": (
-        "Spatioformer stacked with forests and neighbours",
-        "weighted on held-out training plots, near and far",
+        "the stacked Spatioformer",
+        "with forests and neighbours, weighted near plots and far",
     ),
     "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
     "spatioformer-published-no-location": (
