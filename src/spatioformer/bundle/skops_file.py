@@ -15,6 +15,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.neighbors import KNeighborsRegressor
 
 from spatioformer.errors import ModelError
 
@@ -79,7 +80,7 @@ def _mend(model: BaseEstimator, width: int) -> None:
         if nodes["is_categorical"].any():
             raise ValueError("a tree of categories, which no model of ours has")
         _check_tree(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
-    if hasattr(model, "_fit_X"):
+    if isinstance(model, KNeighborsRegressor):
         model.fit(model._fit_X, model._y)
     for part in vars(model).values():
         if isinstance(part, BaseEstimator):
