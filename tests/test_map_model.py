@@ -124,7 +124,7 @@ def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):
     data, valid, lon, lat = scene()
     tile = again.predict_tile(data, valid, lon, lat)
     at = plots.table["row"], plots.table["col"]
-    np.testing.assert_array_equal(tile[at], expected.astype(np.float32))
+    np.testing.assert_allclose(tile[at], expected, rtol=2e-7)  # float32
     assert np.isnan(tile).sum() == patch**2, "chips with the pixel that holds nothing"
 
 
@@ -337,15 +337,17 @@ def test_every_weight_and_place_of_a_stack_matters(stack):
         assert np.abs(wrong - right).max() > 1e-6, change
 
 
+NEAR, FAR = "location-knn", "extra-trees"
+
+
 def test_a_member_without_a_share_is_not_computed(stack, monkeypatch):
     _, plots, _, folder = stack
     bundle = load(folder)
-    bundle.shares = np.zeros_like(bundle.shares)
-    bundle.shares[0, 5], bundle.shares[1, 1] = 1.0, 1.0
-    forest, near = (bundle.parts[name].predict(*seen(plots)) for name in (STACKED[1], STACKED[5]))
+    bundle.shares = np.array([[n == NEAR for n in STACKED], [n == FAR for n in STACKED]], float)
+    forest, near = (bundle.parts[name].predict(*seen(plots)) for name in (FAR, NEAR))
     far = bundle.reach.share(to_nearest(plots.coordinates, bundle.known))
     monkeypatch.delattr(Bundle, "over_chips")
-    for name in (STACKED[2], STACKED[3], STACKED[4]):
+    for name in {*STACKED} - {NEAR, FAR, "spatioformer"}:
         bundle.parts[name].regressor = None
     found = bundle.predict(*seen(plots))
     np.testing.assert_allclose(found, (1 - far) * near + far * forest, rtol=1e-12)
@@ -354,8 +356,7 @@ def test_a_member_without_a_share_is_not_computed(stack, monkeypatch):
 def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
     """The nearest plots' mean near plots, trees far from them, and both between."""
     bundle, (data, valid, lon, lat), asked = load(stack[3]), scene(), {}
-    bundle.shares = np.zeros_like(bundle.shares)
-    bundle.shares[0, 5], bundle.shares[1, 1] = 1.0, 1.0
+    bundle.shares = np.array([[n == NEAR for n in STACKED], [n == FAR for n in STACKED]], float)
     bundle.reach = Reach(5_000.0, 25_000.0)
     whole = TabularBundle.over_tile
 
@@ -368,10 +369,10 @@ def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
     inner = (slice(1, -1), slice(1, -1))
     places = np.column_stack([lon[inner].ravel(), lat[inner].ravel()])
     far = bundle.reach.share(to_nearest(places, bundle.known)).reshape(28, 28)
-    for name, counts in (("LocationKNN", far < 1), ("RandomForestRegressor", far > 0)):
+    for name, counts in (("LocationKNN", far < 1), ("ExtraTreesRegressor", far > 0)):
         np.testing.assert_array_equal(asked[name], counts & valid[inner])
         assert 50 < counts.sum() < 750
-    alone = bundle.parts["random-forest"].predict_tile(data, valid, lon, lat)
+    alone = bundle.parts[FAR].predict_tile(data, valid, lon, lat)
     np.testing.assert_array_equal(found[far == 1], alone[far == 1])
 
 

@@ -17,12 +17,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.neighbors import KNeighborsRegressor
 
+from spatioformer import baselines
 from spatioformer.errors import ModelError
 
 TRUSTED = (
-    "spatioformer.baselines.kriging.ForestKriging",
-    "spatioformer.baselines.kriging.Kriging",
-    "spatioformer.baselines.neighbours.LocationKNN",
+    *(
+        f"{one.__module__}.{one.__name__}"
+        for one in vars(baselines).values()
+        if isinstance(one, type) and issubclass(one, BaseEstimator)
+    ),
     "spatioformer.baselines.neighbours._inverse_distance",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.HaversineDistance64",
@@ -32,7 +35,8 @@ TRUSTED = (
     "lightgbm.basic.Booster",  # its state is the text of its trees
     "lightgbm.sklearn.LGBMRegressor",
 )
-"""Types that `baselines` consist of and skops does not know; a new baseline adds its own here."""
+"""Types that skops does not know: the regressors that `baselines` names, and what those and
+scikit-learn's consist of."""
 
 
 def open_regressor(path: Path, width: int) -> RegressorMixin:
