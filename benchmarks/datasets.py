@@ -116,7 +116,13 @@ def flora(seed: int = 0) -> DataSet:
     """3,000 plots of a virtual flora of Australia, seen by Blue Marble alone."""
     land = read_landscape(AUSTRALIA)
     made = virtual_flora.simulate(
-        land.lon, land.lat, land.land, land.temperature, land.precipitation, land.greenness, seed=seed
+        land.lon,
+        land.lat,
+        land.land,
+        land.temperature,
+        land.precipitation,
+        land.greenness,
+        seed=seed,
     )
     table = virtual_flora.survey(made, seed=seed)
     step = land.lon[0, 1] - land.lon[0, 0]

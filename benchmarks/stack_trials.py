@@ -149,7 +149,10 @@ def table(folder: Path) -> str:
         "floras": ~real,
         "real": real,
     }
-    lines = [f"| {len(found)} trials | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    lines = [
+        f"| {len(found)} trials | " + " | ".join(kinds) + " |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
     for design in DESIGNS:
         means = [f"{found.loc[rows, design].mean():.1f}" for rows in kinds.values()]
         lines.append(f"| {design} | " + " | ".join(means) + " |")

@@ -8,10 +8,12 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
+from sklearn.ensemble import RandomForestRegressor
 
-from landscape import write_raster
-from spatioformer.bundle import Bundle
+from landscape import NORTH, WEST, write_raster
+from spatioformer.bundle import Bundle, StackBundle, TabularBundle
 from spatioformer.nn import PaperSpatioformer
+from spatioformer.stacking import Reach
 
 BANDS = ["a", "b"]
 
@@ -55,6 +57,17 @@ def small(dropout: float = 0.2) -> Bundle:
     )  # fmt: skip
     network.head[1].bias.data += 5  # all means positive: nothing is set to 0
     return Bundle(network, BANDS, None, {"name": "small", "grain": "plots of 400 m2"})
+
+
+def stacked() -> StackBundle:
+    """The small network and a small forest, each of which counts in a part of the noise's land."""
+    rng = np.random.default_rng(0)
+    table, richness = rng.normal(size=(50, 8)), rng.normal(20, 5, 50)
+    forest = RandomForestRegressor(5, random_state=0).fit(table, richness)
+    parts = {"network": small(0.0), "forest": TabularBundle(forest, BANDS, 3)}
+    known = np.array([[WEST + 2.0, NORTH - 3.0]])
+    shares = np.array([[1.0, 0.0], [0.25, 0.75]])
+    return StackBundle(parts, shares, Reach(1e5, 4e5), known, {"name": "stacked"})
 
 
 KINDS = {

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import spatioformer
-from spatioformer.bundle import Bundle, OutsideExtent, Scaling, load
+from spatioformer.bundle import Bundle, OutsideExtent, load
 from spatioformer.errors import ModelError
 from spatioformer.nn import PaperCNN, PaperSpatioformer
+from spatioformer.scaling import Scaling
 
 BANDS = ["red", "green", "blue"]
 

@@ -27,7 +27,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "map.colour",
         "red",
-        "unknown key `map.colour`; known keys are samples, sd_step, memory, workers",
+        "unknown key `map.colour`; known keys are model, samples, sd_step, memory, workers",
     ),
     # a value of the wrong type
     ("plots", 3, "`plots` is 3: it must be a section: keys and values, indented below it"),
@@ -100,7 +100,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "evaluate.models", ["cnn-published"],
         "`model.patch` is 3, and cnn-published needs 7 or more; raise it, or leave the CNN out of "
-        "`evaluate.models`",
+        "`evaluate.models` and `map.model`",
     ),
     (
         "evaluate.splits.0.folds", 1,

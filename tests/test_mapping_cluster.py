@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mapping_helpers import noise, small
+from mapping_helpers import noise, small, stacked
 from spatioformer.bundle import load
 from spatioformer.errors import ModelError, OutputError
 from spatioformer.mapping import Resources, cluster, map_raster
@@ -51,6 +51,15 @@ def test_the_map_of_the_cluster_is_the_local_one(tmp_path, case, workers):
     opened = workers.run(lambda: cluster._opened.cache_info().misses)
     assert sum(opened.values()) <= 2, "a worker opens the model once"
     assert workers.run(lambda: cluster._opened.cache_info().currsize).values()
+
+
+def test_a_stack_is_opened_by_the_workers(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
+    folder = stacked().save(tmp_path / "model")
+    scene = noise(tmp_path / "a.tif", (75, 83))
+    map_raster(folder, scene, tmp_path / "local.tif")
+    case = folder, scene, (tmp_path / "local.tif").read_bytes()
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
 
 
 def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path, case, workers, monkeypatch):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from spatioformer.bundle import Bundle, Scaling, load
+from spatioformer.bundle import Bundle, load
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import ModelError
 from spatioformer.geo.chips import ChipStore
@@ -13,7 +13,7 @@ from spatioformer.models import NetworkModel
 from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.nn.chip_spatioformer import ScalarTokens
 from spatioformer.nn.piecewise import PiecewiseLinear, quantile_edges
-from spatioformer.scaling import Covariates
+from spatioformer.scaling import Covariates, Scaling
 from spatioformer.train import Samples, turned
 
 PLACE = {"name": "sphere", "wavelengths": [40.0, 10.0]}

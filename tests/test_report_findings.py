@@ -51,7 +51,10 @@ def test_decimal(value, digits, text):
 def test_forest_ahead_is_said_with_its_lead_and_its_folds():
     table = scores(spatioformer=0.40, random_forest=0.43)
     said = findings.who_is_ahead(
-        table, predictions(spatioformer=[3, 3, 1, 3, 3], random_forest=[2, 2, 2, 2, 2]), TILES
+        table,
+        predictions(spatioformer=[3, 3, 1, 3, 3], random_forest=[2, 2, 2, 2, 2]),
+        TILES,
+        "spatioformer",
     )
     assert said == [
         "On held-out tiles of 1°, the random forest is ahead of Spatioformer by 0.03 r2 (smaller "
@@ -64,7 +67,7 @@ def test_forest_behind_and_what_location_brings():
     errors = predictions(
         spatioformer=[1, 1], spatioformer_no_location=[2, 0.5], random_forest=[2, 2]
     )
-    assert findings.who_is_ahead(table, errors, TILES) == [
+    assert findings.who_is_ahead(table, errors, TILES, "spatioformer") == [
         "On held-out tiles of 1°, Spatioformer is ahead of the random forest by 0.04 r2 (smaller "
         "error in 2 of 2 folds).",
         "What location brings: Spatioformer is ahead of Spatioformer without location by 0.20 r2 "
@@ -75,7 +78,7 @@ def test_forest_behind_and_what_location_brings():
 def test_location_that_harms_is_said_to_harm():
     table = scores(spatioformer=0.2, spatioformer_no_location=0.3, random_forest=0.4)
     errors = predictions(spatioformer=[2], spatioformer_no_location=[1.5], random_forest=[1])
-    assert findings.who_is_ahead(table, errors, TILES)[1] == (
+    assert findings.who_is_ahead(table, errors, TILES, "spatioformer")[1] == (
         "What location brings: Spatioformer is behind Spatioformer without location by 0.10 r2 "
         "(smaller error in 0 of 1 folds)."
     )
@@ -85,7 +88,7 @@ def test_location_that_harms_is_said_to_harm():
 def test_a_tie_has_no_winner(lead):
     table = scores(spatioformer=0.43 + lead, random_forest=0.43)
     said = findings.who_is_ahead(
-        table, predictions(spatioformer=[1, 2], random_forest=[2, 1]), TILES
+        table, predictions(spatioformer=[1, 2], random_forest=[2, 1]), TILES, "spatioformer"
     )
     assert len(said) == 1
     assert "are level" in said[0]
@@ -96,27 +99,34 @@ def test_a_tie_has_no_winner(lead):
 def test_a_lead_of_half_a_hundredth_is_a_lead():
     table = scores(spatioformer=0.436, random_forest=0.43)
     errors = predictions(spatioformer=[1], random_forest=[2])
-    assert "is ahead of" in findings.who_is_ahead(table, errors, TILES)[0]
+    assert "is ahead of" in findings.who_is_ahead(table, errors, TILES, "spatioformer")[0]
 
 
 def test_models_worse_than_the_mean_are_said_to_be():
     table = scores(spatioformer=-0.1, random_forest=-0.3)
-    said = findings.who_is_ahead(table, predictions(spatioformer=[1], random_forest=[2]), TILES)
+    said = findings.who_is_ahead(
+        table, predictions(spatioformer=[1], random_forest=[2]), TILES, "spatioformer"
+    )
     assert said[1] == "No model predicts better there than the mean of all plots would."
 
 
 def test_one_model_and_no_number():
-    assert findings.who_is_ahead(scores(spatioformer=0.4), pd.DataFrame(), TILES) == [
-        "On held-out tiles of 1°, Spatioformer reaches r2 0.40; no rival was scored."
-    ]
+    assert findings.who_is_ahead(
+        scores(spatioformer=0.4), pd.DataFrame(), TILES, "spatioformer"
+    ) == ["On held-out tiles of 1°, Spatioformer reaches r2 0.40; no rival was scored."]
     nothing = scores(spatioformer=np.nan, random_forest=np.nan)
-    assert findings.who_is_ahead(nothing, pd.DataFrame(), TILES) == [
+    assert findings.who_is_ahead(nothing, pd.DataFrame(), TILES, "spatioformer") == [
         "On held-out tiles of 1°, no model has an r2: the observed richness does not vary."
     ]
 
 
 def headline(spatial=None, random=None, **more) -> str:
-    fixed = {"target": "plant species richness", "plots": 3000, "extent": "7.69 million km²"}
+    fixed = {
+        "target": "plant species richness",
+        "plots": 3000,
+        "extent": "7.69 million km²",
+        "mapped": "spatioformer",
+    }
     return findings.headline(
         **(fixed | more), held_out=TILES if spatial is not None else None, spatial=spatial,
         random=random,

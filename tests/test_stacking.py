@@ -13,7 +13,7 @@ from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models import STACKED, make
-from spatioformer.stacking import Reach, StackedModel, _to_nearest, convex_weights, pieces
+from spatioformer.stacking import Reach, StackedModel, convex_weights, pieces, to_nearest
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def equal(count: int) -> np.ndarray:
 
 def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
     errors = predictions - observed[:, None]
-    return convex_weights(errors, np.zeros(len(observed)), equal(errors.shape[1]))[0]
+    return convex_weights(errors, np.zeros(len(observed)), equal(errors.shape[1]), 0)[0]
 
 
 def plain(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
@@ -36,7 +36,7 @@ def plain(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
     return float(np.sum(np.sum(errors * blend, axis=1) ** 2))
 
 
-def test_two_members_have_a_closed_form(unbelieving):
+def test_two_members_have_a_closed_form():
     rng = np.random.default_rng(0)
     y = rng.normal(size=50)
     P = np.column_stack([y + rng.normal(size=50), y + 2 * rng.normal(size=50)])
@@ -46,12 +46,12 @@ def test_two_members_have_a_closed_form(unbelieving):
     assert 0.5 < best < 1
 
 
-def test_near_and_far_are_fitted_apart(unbelieving):
+def test_near_and_far_are_fitted_apart():
     """Plots that are wholly near or wholly far make two problems, each with its own answer."""
     rng = np.random.default_rng(1)
     errors = rng.normal(size=(50, 2)) * [1, 2]
     errors[25:] = errors[25:, ::-1]
-    found = convex_weights(errors, np.repeat([0.0, 1.0], 25), equal(2))
+    found = convex_weights(errors, np.repeat([0.0, 1.0], 25), equal(2), 0)
     for part, weights in zip((errors[:25], errors[25:]), found, strict=True):
         a, b = part.T
         best = np.dot(b, b - a) / np.dot(a - b, a - b)
@@ -59,7 +59,7 @@ def test_near_and_far_are_fitted_apart(unbelieving):
     assert found[0, 0] > 0.5 > found[1, 0]
 
 
-def test_the_better_of_two_alike_gets_all(unbelieving):
+def test_the_better_of_two_alike_gets_all():
     y = np.arange(10.0)
     P = np.column_stack([y + 1, y + 3])
     np.testing.assert_allclose(near(P, y), [1, 0], atol=1e-7)
@@ -67,11 +67,11 @@ def test_the_better_of_two_alike_gets_all(unbelieving):
 
 @pytest.mark.parametrize("belief", [0.5, 0.1])
 def test_belief_has_a_closed_form_and_fades(belief):
-    """Of two members, errors orthogonal: n (w^2 + 4 (1 - w)^2) + 2 BELIEF (w - belief)^2."""
+    """Of two members, errors orthogonal: n (w^2 + 4 (1 - w)^2) + 2 x 40 (w - belief)^2."""
     for repeats in (4, 40, 40_000):
         errors = np.tile([[1.0, 2], [1, -2], [-1, 2], [-1, -2]], (repeats // 4, 1))
-        best = (4 * repeats + 2 * stacking.BELIEF * belief) / (5 * repeats + 2 * stacking.BELIEF)
-        weights = convex_weights(errors, np.zeros(repeats), np.array([belief, 1 - belief]))
+        best = (4 * repeats + 2 * 40 * belief) / (5 * repeats + 2 * 40)
+        weights = convex_weights(errors, np.zeros(repeats), np.array([belief, 1 - belief]), 40)
         np.testing.assert_allclose(weights[0], [best, 1 - best], rtol=1e-6)
         np.testing.assert_allclose(weights[1], [belief, 1 - belief], rtol=1e-6)  # no plot is far
     assert best == pytest.approx(0.8, abs=1e-3)
@@ -90,10 +90,10 @@ values = st.floats(-100, 100)
 @given(arrays(float, (12, 3), elements=values), arrays(float, 12, elements=st.floats(0, 1)))
 def test_no_compromise_is_better(errors, far):
     believed = np.array([0.2, 0.3, 0.5])
-    weights = convex_weights(errors, far, believed)
+    weights = convex_weights(errors, far, believed, strength=15)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1)
-    belief = stacking.BELIEF * np.min(np.mean(errors**2, axis=0))
+    belief = 15 * np.min(np.mean(errors**2, axis=0))
 
     def squared(errors, far, weights):
         return plain(errors, far, weights) + belief * np.sum((weights - believed) ** 2)
@@ -187,7 +187,7 @@ class Near(Spy):
 
     def predict(self, store, rows):
         known = store.coordinates[[*self.trained]]
-        km = _to_nearest(store.coordinates[rows], known) / 1000
+        km = to_nearest(store.coordinates[rows], known) / 1000
         return store.richness[rows] + 10 * np.log10(np.clip(km / 10, 1, 10))
 
 
@@ -245,7 +245,7 @@ def test_a_run_knows_the_stack_by_name(config, monkeypatch):
         member = make(name, config, 3)
         member.fit(plots, rows)
         alone.append(member.predict(plots, test))
-    distance = _to_nearest(plots.coordinates[test], plots.coordinates[rows])
+    distance = to_nearest(plots.coordinates[test], plots.coordinates[rows])
     far = stack.reach.share(distance)[:, None]
     weights = stack.weights[0] * (1 - far) + stack.weights[1] * far
     expected = np.sum(np.column_stack(alone).astype(float) * weights, axis=1)

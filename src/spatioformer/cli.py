@@ -97,7 +97,7 @@ def train(
     resume: Resume = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train the configured network on all plots: model/."""
+    """Train the model that makes the map on all plots: model/."""
     _open(config, set_, quiet, resume).stage("train", force)
 
 
@@ -284,8 +284,9 @@ def zonal(
 def drivers_(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     model: Annotated[
-        str, typer.Option(help="Whose permutation importance: a name of `evaluate.models`.")
-    ] = "spatioformer",
+        str | None,
+        typer.Option(help="Whose permutation importance; default: that of the map's model."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """What drives the predictions: bands, place, pixels of the chip; also in the report."""
@@ -295,7 +296,7 @@ def drivers_(
     from spatioformer.progress import Console
     from spatioformer.report import write_report
 
-    if model not in MODELS:
+    if model is not None and model not in MODELS:
         raise ConfigError(f"--model {model} is not known; choose one of {', '.join(MODELS)}")
     console = Console(quiet)
     found = drivers(folder, model=model, console=console)

@@ -295,8 +295,9 @@ class EvaluateSection(Section):
 
 
 class MapSection(Section):
-    """The wall-to-wall map."""
+    """The wall-to-wall map, and the model that makes it."""
 
+    model: ModelName = "spatioformer"
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Annotated[int, Field(ge=1)] = 1
     memory: Positive = 2.0  # GB of resident memory to stay below
@@ -344,10 +345,11 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _cnn_fits(self) -> "RunConfig":
-        models = {*self.evaluate.models, *self.evaluate.curve_models}
+        models = {*self.evaluate.models, *self.evaluate.curve_models, self.map.model}
         if "cnn-published" in models and self.model.patch < SMALLEST_CNN_PATCH:
             raise ValueError(
                 f"`model.patch` is {self.model.patch}, and cnn-published needs "
-                f"{SMALLEST_CNN_PATCH} or more; raise it, or leave the CNN out of `evaluate.models`"
+                f"{SMALLEST_CNN_PATCH} or more; raise it, or leave the CNN out of "
+                "`evaluate.models` and `map.model`"
             )
         return self

@@ -20,11 +20,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from spatioformer.bundle import Bundle, OutsideExtent, load
+from spatioformer.bundle import OutsideExtent, TrainedModel, load
 from spatioformer.config import RunConfig
 from spatioformer.config_file import load_config
 from spatioformer.errors import OutputError
-from spatioformer.evaluate import MAPPED, map_like
+from spatioformer.evaluate import map_like
 from spatioformer.files import write_json
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.extent import KM_PER_DEGREE
@@ -50,12 +50,15 @@ DISTANCES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 LOCATION = "location"
 
 
-def drivers(run: str | Path, *, model: str = MAPPED, console: Console = SILENT) -> dict[str, Any]:
+def drivers(
+    run: str | Path, *, model: str | None = None, console: Console = SILENT
+) -> dict[str, Any]:
     """All of it for a finished run; also written to drivers.json in its folder.
 
     Args:
         run: the run's folder.
-        model: whose permutation importance; the rest is of the model that made the map.
+        model: whose permutation importance, None being the model that made the map; the rest is
+            of that one.
 
     Returns:
         model, split; `importance`: rows of group, rise (of the RMSE, species) and sd over folds;
@@ -73,6 +76,7 @@ def drivers(run: str | Path, *, model: str = MAPPED, console: Console = SILENT) 
             )
     config = load_config(run / "config.resolved.yaml")
     store, bundle = open_chips(run / "chips"), load(run / "model")
+    model = model or config.map.model
     split = map_like(config.evaluate.splits).name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
     rmse, importance = permutation_importance(model, config, store, folds, console=console)
@@ -166,7 +170,7 @@ def _shuffled(store: ChipStore, bands: list[str] | None, rng: np.random.Generato
     return replace(store, chips=chips)
 
 
-def partial_dependence(bundle: Bundle, store: ChipStore, band: str) -> dict[str, list[float]]:
+def partial_dependence(bundle: TrainedModel, store: ChipStore, band: str) -> dict[str, list[float]]:
     """Mean prediction, species, with a band at each of `STEPS` values: value, prediction."""
     column = store.bands.index(band)
     values = np.quantile(store.chips[..., column], np.linspace(0.05, 0.95, STEPS))
@@ -179,7 +183,7 @@ def partial_dependence(bundle: Bundle, store: ChipStore, band: str) -> dict[str,
 
 
 def location_sensitivity(
-    bundle: Bundle, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
+    bundle: TrainedModel, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
 ) -> dict[str, list[float]]:
     """Mean absolute change of the prediction when the place alone moves: km, change (species).
 
@@ -199,20 +203,20 @@ def location_sensitivity(
     return {"km": list(distances), "change": changes}
 
 
-def attention_map(bundle: Bundle, store: ChipStore) -> list[list[float]] | None:
+def attention_map(bundle: TrainedModel, store: ChipStore) -> list[list[float]] | None:
     """Share of attention that falls on each pixel of the chip, mean over plots: [y][x], sum 1.
 
-    None for chips of one pixel, and for networks without a token a pixel.
+    None for chips of one pixel, and for models that are no network with a token a pixel.
     """
     patch = bundle.patch
     maps = [_rollout(bundle, member, store) for member in bundle.members]
-    if patch == 1 or any(found is None for found in maps):
+    if patch == 1 or not maps or any(found is None for found in maps):
         return None
     pixels = np.mean(maps, axis=0)[1 : 1 + patch**2]  # token 0 is the class token
     return (pixels / pixels.sum()).reshape(patch, patch).tolist()
 
 
-def _rollout(bundle: Bundle, member: torch.nn.Module, store: ChipStore) -> Floats | None:
+def _rollout(bundle: TrainedModel, member: torch.nn.Module, store: ChipStore) -> Floats | None:
     """How much of each input token is in the output tokens, (T,), mean over those and plots."""
     transformer = next((m for m in member.modules() if isinstance(m, Transformer)), None)
     if transformer is None:

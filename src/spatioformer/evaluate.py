@@ -27,9 +27,6 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.progress import SILENT, Console
 from spatioformer.uncertainty import HeldOut, Uncertainty
 
-MAPPED = "spatioformer"
-"""The model that makes the map, whose intervals are calibrated."""
-
 MAP_LIKE = ("knndm", "tiles", "regions", "random")
 """Kinds of splits, the one first that holds plots out most as the map is used."""
 
@@ -170,14 +167,15 @@ def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
 
 def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
     """Fit one model without one fold, predict that fold, keep the predictions."""
-    from spatioformer.models import make
+    from spatioformer.models import NetworkModel, make
 
     store: ChipStore = open_chips(chips)
     folds = np.load(_folds_path(folder, job.split))
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config, config.seed)
     model.fit(store, training)
-    if job.model == MAPPED and job.split == map_like(config.evaluate.splits):
+    mapped = job.model == config.map.model and job.split == map_like(config.evaluate.splits)
+    if mapped and isinstance(model, NetworkModel):  # of others there is a mean alone
         extras = {
             "spread": model.spread(store, test, DRAWS),
             "quantiles": model.quantiles(store, test),
@@ -245,7 +243,7 @@ def calibrate(
         EvaluationError: too few plots for `evaluate.level`, or all alike.
     """
     split, store = map_like(config.evaluate.splits), open_chips(chips)
-    rows = predictions.query("model == @MAPPED and split == @split.name")
+    rows = predictions.query("model == @config.map.model and split == @split.name")
     if rows.empty:
         return None
     table = store.table[["plot_id"]].assign(row=np.arange(len(store)))

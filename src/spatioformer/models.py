@@ -24,7 +24,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spatioformer.baselines import TABULAR, chip_statistics
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import Bundle, StackBundle, TabularBundle, TrainedModel
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.splits import DegenerateFolds
@@ -61,11 +61,15 @@ Half goes to the one that was best on plots for trying things out (docs/models.m
 
 
 class Model(Protocol):
-    """What `evaluate` needs of a model."""
+    """What `evaluate` needs of a model, and `train`, which keeps it as a bundle."""
 
     def fit(self, store: ChipStore, rows: np.ndarray) -> None: ...
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray: ...
+
+    def as_bundle(self, store: ChipStore, rows: np.ndarray) -> TrainedModel:
+        """The fitted model as it maps; `rows` are those it was fitted to."""
+        ...
 
 
 def make(name: str, config: RunConfig, seed: int) -> Model:
@@ -74,8 +78,17 @@ def make(name: str, config: RunConfig, seed: int) -> Model:
         return TabularModel(name, config, seed)
     if name == "spatioformer-stacked":
         members = [partial(make, member, config, seed) for member in STACKED]
-        return StackedModel(members, [*STACKED.values()], config.train.validation_tile, seed)
+        return Stack(members, [*STACKED.values()], config.train.validation_tile, seed)
     return NetworkModel(name, config, seed)
+
+
+class Stack(StackedModel):
+    """The stack of STACKED."""
+
+    def as_bundle(self, store: ChipStore, rows: np.ndarray) -> StackBundle:
+        fitted = zip(STACKED, self.fitted, strict=True)
+        parts = {name: model.as_bundle(store, rows) for name, model in fitted}
+        return StackBundle(parts, self.weights, self.reach, self.known)
 
 
 class TabularModel:
@@ -83,7 +96,8 @@ class TabularModel:
 
     def __init__(self, name: str, config: RunConfig, seed: int):
         self.regressor = TABULAR[name](seed)
-        self.covariates = tuple(config.model.covariates)
+        self.usual = config.model.covariates
+        self.covariates = tuple(self.usual)
 
     def fit(self, store: ChipStore, rows: np.ndarray) -> None:
         with threadpool_limits(1):
@@ -92,6 +106,16 @@ class TabularModel:
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         with threadpool_limits(1):
             return self.regressor.predict(self._features(store, rows))
+
+    def as_bundle(self, store: ChipStore, rows: np.ndarray) -> TabularBundle:
+        table = store.table.iloc[rows]
+        return TabularBundle(
+            self.regressor,
+            list(store.bands),
+            store.patch,
+            Scaling.of(store.chips[rows], store.richness[rows]),
+            covariates=Covariates.of(table, self.usual) if self.usual else None,
+        )
 
     def _features(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         seen = chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
@@ -174,13 +198,17 @@ class NetworkModel:
         assert self.bundle is not None, "fit before predict"
         return self.bundle.predict(*self._told(store, rows))
 
+    def as_bundle(self, store: ChipStore, rows: np.ndarray) -> Bundle:
+        assert self.bundle is not None, "fit before as_bundle"
+        return self.bundle
+
     def spread(self, store: ChipStore, rows: np.ndarray, samples: int) -> np.ndarray | None:
         """Standard deviation (n,) of the model's draws, species; None for a model that draws none.
 
         See `Bundle.spread`.
         """
         assert self.bundle is not None, "fit before spread"
-        if not self.bundle.has_dropout and len(self.bundle.members) == 1:
+        if not self.bundle.has_spread:
             return None
         return self.bundle.spread(*self._told(store, rows), samples=samples, seed=self.seed)
 

@@ -29,7 +29,7 @@ from spatioformer.files import (
     write_text,
 )
 from spatioformer.progress import Console
-from spatioformer.stages import STAGES, join_training
+from spatioformer.stages import STAGES
 
 # Code that says how to run, not what to compute; a change there makes no result old.
 NOT_CODE = {
@@ -95,6 +95,8 @@ class Run:
             if distributed.leads():
                 self._lead(names, force)
             else:  # started by torchrun: computes its share of each batch, writes nothing
+                from spatioformer.map_model import join_training
+
                 for checkpoint in distributed.called():
                     join_training(self, Path(checkpoint))
         return self.folder

@@ -72,7 +72,8 @@ class StackedModel:
         held_out, distance = self.held_out(store, rows)
         self.reach = Reach.of(distance)
         errors = held_out - store.richness[rows][:, None]
-        self.weights = convex_weights(errors, self.reach.share(distance), self.belief)
+        share = self.reach.share(distance)
+        self.weights = convex_weights(errors, share, self.belief, BELIEF)
         self.known = store.coordinates[rows]
         self.fitted = [member() for member in self.members]
         for model in self.fitted:
@@ -90,7 +91,7 @@ class StackedModel:
         distance = np.empty(len(rows))
         for number in range(fold.max() + 1):
             test = fold == number
-            distance[test] = _to_nearest(places[test], places[~test])
+            distance[test] = to_nearest(places[test], places[~test])
             for column, member in enumerate(self.members):
                 model = member()
                 model.fit(store, rows[~test])
@@ -100,10 +101,8 @@ class StackedModel:
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         """Species, float64 (n,)."""
         columns = [np.asarray(model.predict(store, rows), np.float64) for model in self.fitted]
-        far = self.reach.share(_to_nearest(store.coordinates[rows], self.known))[:, None]
-        near_weights, far_weights = self.weights
-        weights = (1 - far) * near_weights + far * far_weights  # (n, members)
-        return np.sum(np.column_stack(columns) * weights, axis=1)
+        distance = to_nearest(store.coordinates[rows], self.known)
+        return combine(np.column_stack(columns), self.reach.share(distance), self.weights)
 
     def _folds(self, places: np.ndarray) -> np.ndarray:
         unit = pieces(places, self.tile, self.seed)
@@ -161,23 +160,38 @@ def pieces(places: np.ndarray, tile: float, seed: int) -> np.ndarray:
     return in_order(number * 3 + kind)
 
 
-def _to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+def to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Great-circle metres (n,) from each place to the nearest of others (m, 2)."""
     on_sphere = placing(places, "geographic")
     return nearest(on_sphere(places), on_sphere(others), "geographic")
 
 
-def convex_weights(errors: np.ndarray, far: np.ndarray, belief: np.ndarray) -> np.ndarray:
+def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The stack's prediction (n,) of its members' (n, members).
+
+    Args:
+        far: share of the far weights, (n,), 0-1.
+        weights: (2, members), near and far.
+    """
+    near_weights, far_weights = weights
+    share = far[:, None]
+    return np.sum(columns * ((1 - share) * near_weights + share * far_weights), axis=1)
+
+
+def convex_weights(
+    errors: np.ndarray, far: np.ndarray, belief: np.ndarray, strength: float
+) -> np.ndarray:
     """Weights near and far, none negative, each summing to 1, that give the least squared error.
 
     The error of the stack is sum over members of errors ((1 - far) w_near + far w_far). To its
-    square is added BELIEF times the best member's mean square, for each square of what a weight is
+    square is added `strength` times the best member's mean square, for each square of what a weight is
     away from its belief: beside a hundred plots much, beside ten thousand nothing.
 
     Args:
         errors: predicted - observed, (n, members).
         far: share of the far weights, (n,), 0-1.
         belief: (members,), sums to 1.
+        strength: plots' worth of it.
 
     Returns:
         float64 (2, members).
@@ -187,7 +201,7 @@ def convex_weights(errors: np.ndarray, far: np.ndarray, belief: np.ndarray) -> n
     if scale == 0:
         return np.tile(belief, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    strength = np.sqrt(BELIEF * np.min(np.mean(errors**2, axis=0))) / scale
+    strength = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
     held = strength * np.tile(belief, 2)
     # The sums of 1 are two more equations, which weigh so much that they hold.
     sums = HEAVY * np.kron(np.eye(2), np.ones(count))

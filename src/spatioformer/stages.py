@@ -159,77 +159,28 @@ def chips(run: "Run") -> str:
 
 
 def train(run: "Run") -> str:
-    """chips/ -> model/ and training.csv."""
+    """chips/ -> model/, and of a network training.csv."""
+    import numpy as np
+
     from spatioformer import distributed
+    from spatioformer.map_model import facts_of, join_training
 
     checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
     distributed.call_to_train(str(checkpoint))
     model, store, history = join_training(run, checkpoint)
-    model.bundle.facts = _facts(run, model, store, history)
-    model.bundle.save(run.folder / "model")
+    bundle = model.as_bundle(store, np.arange(len(store)))
+    bundle.facts = facts_of(run.config, model, store, history)
+    bundle.save(run.folder / "model")
     for old in checkpoint.parent.glob("train-*.checkpoint"):
         old.unlink()
+    if history is None:
+        for old in run.folder.glob("training*.csv"):  # a network's, which was there before
+            old.unlink()
+        return f"{run.config.map.model} on {len(store):,} plots"
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species"
     )
-
-
-def join_training(run: "Run", checkpoint: Path) -> tuple:
-    """Train on all plots; of the processes that do so together the first one writes files.
-
-    Returns:
-        The trained model, the chips and the first member's history.
-    """
-    from spatioformer.geo.chips import open_chips
-    from spatioformer.models import NetworkModel
-
-    store = open_chips(run.folder / "chips")
-    model = NetworkModel("spatioformer", run.config, run.config.seed)
-    history = model.fit(
-        store,
-        _all_rows(store),
-        checkpoint=checkpoint,
-        resume=run.resume,
-        log=run.folder / "training.csv",
-        console=run.console,
-    )
-    return model, store, history
-
-
-def _all_rows(store):
-    import numpy as np
-
-    return np.arange(len(store))
-
-
-def _facts(run: "Run", model, store, history) -> dict:
-    """What the model card and the map's tags say."""
-    import numpy as np
-
-    area = store.table["area_m2"]
-    known = area[np.isfinite(area)]
-    if known.empty:
-        grain = "plot size not stated"
-    elif known.min() == known.max():
-        grain = f"plots of {known.iloc[0]:g} m2"
-    else:
-        grain = f"plots of {known.min():g} to {known.max():g} m2, median {known.median():g}"
-    lon, lat = store.coordinates.T
-    facts = {
-        "name": f"spatioformer ({run.config.name})",
-        "target": run.config.target,
-        "grain": grain,
-        "plots": len(store) - len(model.validation_rows),
-        "validation_plots": len(model.validation_rows),
-        "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
-        "validation_rmse": round(history.best_rmse, 4),
-        "epochs": f"{len(history.rows)}, best {history.best_epoch}",
-        "seed": run.config.seed,
-    }
-    if run.config.truth is not None:
-        facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
-    return facts
 
 
 def evaluate(run: "Run") -> str:
@@ -355,11 +306,12 @@ STAGES: dict[str, Stage] = {
     "train": Stage(
         train,
         ("chips",),
-        ("model", "train", "seed", "name", "target", "truth"),
+        ("model", "train", "map.model", "seed", "name", "target", "truth"),
         _no_inputs,
         # Not the folder as a whole: the map stage puts the evaluation's findings into it.
         (
-            *(f"model/{name}" for name in ("model.safetensors", "config.json", "README.md")),
+            *(f"model/{name}" for name in ("model.safetensors", "model.skops", "members")),
+            *(f"model/{name}" for name in ("config.json", "README.md")),
             "training.csv",
         ),
     ),
@@ -370,6 +322,7 @@ STAGES: dict[str, Stage] = {
         (
             "model",
             "train",
+            "map.model",
             "seed",
             *(
                 f"evaluate.{key}"
@@ -393,7 +346,7 @@ STAGES: dict[str, Stage] = {
     "report": Stage(
         report,
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
-        ("title", "name", "target", "truth"),
+        ("title", "name", "target", "truth", "map.model"),
         _no_inputs,
         ("report.html", "map.png"),
     ),

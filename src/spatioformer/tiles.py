@@ -81,8 +81,7 @@ class PixelTile:
         """Wanted pixels whose chip holds no nodata, CHUNK at a time: where they are, and their
         chips (n, P, P, band), lon and lat (n, P, P)."""
         side = (self.patch, self.patch)
-        whole = sliding_window_view(self.valid, side).all(axis=(-2, -1))
-        rows, cols = np.nonzero(whole & self.wanted)
+        rows, cols = np.nonzero(self.whole & self.wanted)
         chips = sliding_window_view(self.data, side, axis=(1, 2))  # (band, y, x, P, P)
         lon, lat = sliding_window_view(self.lon, side), sliding_window_view(self.lat, side)
         for i in range(0, len(rows), CHUNK):
@@ -90,9 +89,18 @@ class PixelTile:
             yield at, (chips[:, *at].transpose(1, 2, 3, 0), lon[at], lat[at])
 
     @property
+    def halo(self) -> int:
+        return self.patch // 2
+
+    @property
+    def whole(self) -> np.ndarray:
+        """bool (y, x): pixels whose chip holds no nodata."""
+        return sliding_window_view(self.valid, (self.patch, self.patch)).all(axis=(-2, -1))
+
+    @property
     def predictable(self) -> np.ndarray:
         """bool (y, x): wanted pixels that hold data, whatever lies around them."""
-        h = self.patch // 2
+        h = self.halo
         return self.wanted & self.valid[h : len(self.valid) - h, h : self.valid.shape[1] - h]
 
     def blocks(self) -> Iterator[tuple[Place, tuple[np.ndarray, ...]]]:

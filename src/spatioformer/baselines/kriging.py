@@ -80,6 +80,15 @@ class Kriging(RegressorMixin, BaseEstimator):
             out[part] = self._solve(targets[part])
         return out
 
+    def __getstate__(self) -> dict:
+        """Without the tree, which no format but pickle can hold and the points make anew."""
+        return {name: value for name, value in super().__getstate__().items() if name != "tree_"}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if "points_" in state:
+            self.tree_ = KDTree(self.points_)
+
     def _solve(self, targets: np.ndarray) -> np.ndarray:
         count = min(self.neighbours, len(self.values_))
         distance, near = self.tree_.query(targets, k=[*range(1, count + 1)])  # (n, k) each

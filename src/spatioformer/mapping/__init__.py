@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 
 from spatioformer import __version__
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import TrainedModel
 from spatioformer.errors import ModelError, OutputError
 from spatioformer.files import hash_file, hash_value
 from spatioformer.mapping import raster
@@ -24,7 +24,7 @@ from spatioformer.mapping.engine import compute_here
 from spatioformer.mapping.journal import Journal, locked, tiles_folder, unfinished
 from spatioformer.mapping.options import Output, Resources
 from spatioformer.mapping.plan import make_plan
-from spatioformer.mapping.predictor import Predictor, identity, open_predictor
+from spatioformer.mapping.predictor import Predictor, identity, open_predictor, weights_hash
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
@@ -35,7 +35,7 @@ __all__ = ["Output", "Resources", "map_raster"]
 
 
 def map_raster(
-    model: Bundle | str | Path,
+    model: TrainedModel | str | Path,
     imagery: str | Path,
     out: str | Path,
     *,
@@ -109,7 +109,10 @@ def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) ->
 
 
 def task_of(
-    predictor: Predictor, source: Source, model: Bundle | str | Path, outline: str | Path | None
+    predictor: Predictor,
+    source: Source,
+    model: TrainedModel | str | Path,
+    outline: str | Path | None,
 ) -> dict[str, Any]:
     """All that decides a map's values, as JSON."""
     grid, stat = source.grid, source.path.stat()
@@ -133,7 +136,7 @@ class _Job:
     predictor: Predictor
     output: Output
     resources: Resources
-    model: Bundle | str | Path
+    model: TrainedModel | str | Path
     outline: str | Path | None
     template: str | Path | None
 
@@ -201,9 +204,9 @@ class _Job:
     def _compute_there(self, windows):
         from spatioformer.mapping.cluster import Remote, compute_there
 
-        if isinstance(self.model, Bundle):
+        if isinstance(self.model, TrainedModel):
             raise ModelError(
-                "a cluster opens the model itself; give map_raster its folder, not a Bundle"
+                "a cluster opens the model itself; give map_raster its folder, not the opened model"
             )
         predictor, source = self.predictor, self.source
         remote = Remote(
@@ -215,8 +218,8 @@ class _Job:
 
     def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
         facts = dict(tags)
-        if not isinstance(self.model, Bundle):
-            facts["MODEL_ID"] = hash_file(Path(self.model) / "model.safetensors")[:16]
+        if not isinstance(self.model, TrainedModel):
+            facts["MODEL_ID"] = weights_hash(self.model)[:16]
         predictor = self.predictor
         totals = raster.assemble(
             self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,

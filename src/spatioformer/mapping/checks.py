@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import TrainedModel
 from spatioformer.geo.extent import FAR_KM
 from spatioformer.progress import Console
 
@@ -10,7 +10,7 @@ FAR = 6.0  # training standard deviations between two means
 APART = 8.0  # ratio of two standard deviations
 
 
-def compare_scale(bundle: Bundle, pixels: np.ndarray, console: Console) -> list[str]:
+def compare_scale(bundle: TrainedModel, pixels: np.ndarray, console: Console) -> list[str]:
     """Say so when imagery is on another scale than the training plots' was.
 
     Args:
@@ -37,7 +37,7 @@ def compare_scale(bundle: Bundle, pixels: np.ndarray, console: Console) -> list[
 
 
 def compare_extent(
-    bundle: Bundle, region: tuple[float, float, float, float], console: Console
+    bundle: TrainedModel, region: tuple[float, float, float, float], console: Console
 ) -> str | None:
     """Say how far the corners of a region (W, E, S, N) lie outside the extent of the plots."""
     west, east, south, north = region

@@ -16,11 +16,10 @@ import rasterio
 from rasterio.windows import Window
 
 from spatioformer.errors import ModelError, OutputError
-from spatioformer.mapping.engine import read_tile, record
+from spatioformer.mapping.engine import read_tile, record, threads_off
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
-from spatioformer.train import one_thread
 
 AHEAD = 2  # tiles a worker thread has or waits for
 REFRESH = 10  # seconds between two looks at how many there are
@@ -78,7 +77,7 @@ def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int])
         predictor, source = _opened(remote)
     with _reading, rasterio.Env(GDAL_CACHEMAX=remote.cache):  # a dataset is for one thread
         tile = read_tile(source, Window(*window), predictor.bundle.halo)
-    with one_thread():
+    with threads_off():
         return record(predictor, source.grid, number, tile)
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
 
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.journal import encode
@@ -19,13 +22,20 @@ def record(predictor: Predictor, grid: Grid, number: int, tile: Tile) -> bytes:
     return encode(number, *predictor.compute(grid, tile))
 
 
+@contextmanager
+def threads_off() -> Iterator[None]:
+    """Torch's own threads and those of linear algebra: a thread a tile is enough."""
+    with one_thread(), threadpool_limits(1, "blas"):
+        yield
+
+
 def compute_here(
     predictor: Predictor, source: Source, windows: Iterable, workers: int, waiting: int
 ) -> Iterator[tuple[int, bytes]]:
     """Records of tiles as they are finished, each tile in one thread of a pool.
 
     This thread reads ahead while the pool computes, and hands records on while it does. A thread a
-    core, each with torch's own threads off, keeps every core busy with batches that fit its cache.
+    core, the libraries' own threads off, keeps every core busy with batches that fit its cache.
 
     Args:
         windows: (number, window) of each tile.
@@ -33,7 +43,7 @@ def compute_here(
     """
     grid, halo = source.grid, predictor.bundle.halo
     jobs: dict[Future, int] = {}
-    with one_thread(), ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
+    with threads_off(), ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
         try:
             for number, window in windows:
                 if len(jobs) >= workers + waiting:

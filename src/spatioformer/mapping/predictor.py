@@ -1,15 +1,14 @@
 """A tile's pixels -> the layers of the map there."""
 
 import copy
-import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from rasterio.windows import Window
 
-from spatioformer.bundle import Bundle, load
+from spatioformer.bundle import TrainedModel, load
 from spatioformer.errors import ModelError
 from spatioformer.files import hash_file, hash_value
 from spatioformer.geo.grid import Grid
@@ -64,7 +63,7 @@ class Predictor:
         uncertainty: gives the layers of INTERVAL; None where none of them is asked for.
     """
 
-    bundle: Bundle
+    bundle: TrainedModel
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -73,12 +72,12 @@ class Predictor:
     # Dropout draws from torch's one generator, so one tile at a time; and in a network of its own,
     # so that the means computed meanwhile stay free of it.
     _dropout: Lock = field(default_factory=Lock, repr=False)
-    _sampler: Bundle | None = field(default=None, repr=False)
+    _sampler: TrainedModel | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        self.bundle.network.eval()
+        self.bundle.ready()
         if self.samples:
-            self._sampler = replace(self.bundle, network=copy.deepcopy(self.bundle.network))
+            self._sampler = copy.deepcopy(self.bundle)
         lacking = [name for name in self.layers if name in INTERVAL]
         if lacking and self.uncertainty is None:
             raise ModelError(
@@ -182,7 +181,11 @@ class Predictor:
 
 
 def open_predictor(
-    model: Bundle | str | Path, layers: tuple[str, ...] | None, samples: int, step: int, seed: int
+    model: TrainedModel | str | Path,
+    layers: tuple[str, ...] | None,
+    samples: int,
+    step: int,
+    seed: int,
 ) -> Predictor:
     """A predictor of a bundle or its folder.
 
@@ -192,10 +195,10 @@ def open_predictor(
     Raises:
         ModelError: the folder is no bundle, or the model cannot give one of the layers.
     """
-    bundle = model if isinstance(model, Bundle) else load(model)
-    if not bundle.has_dropout and len(bundle.members) == 1:
+    bundle = model if isinstance(model, TrainedModel) else load(model)
+    if not bundle.has_spread:
         samples = 0
-    measured = not isinstance(model, Bundle) and Uncertainty.is_in(model)
+    measured = not isinstance(model, TrainedModel) and Uncertainty.is_in(model)
     if layers is None:
         layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
     asked = any(name in INTERVAL for name in layers)
@@ -206,17 +209,23 @@ def open_predictor(
     return Predictor(bundle, layers, needed, step, seed, uncertainty)
 
 
-def identity(model: Bundle | str | Path) -> str:
+def identity(model: TrainedModel | str | Path) -> str:
     """Hash of a model's weights, settings and measured uncertainty."""
-    if not isinstance(model, Bundle):
-        names = ("config.json", "model.safetensors", "uncertainty.json")
-        files = [path for name in names if (path := Path(model) / name).exists()]
-        return hash_value([hash_file(path) for path in files])
-    state = hashlib.sha256()
-    for name, tensor in model.network.state_dict().items():
-        state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    settings = [model.network.config, model.bands, repr(model.scaling), repr(model.covariates)]
-    return hash_value([state.hexdigest(), *settings])
+    if isinstance(model, TrainedModel):
+        return model.identity()
+    return hash_value(_hashes(Path(model), ("*.json", "*.safetensors", "*.skops", "*.npz")))
+
+
+def weights_hash(folder: str | Path) -> str:
+    """Hash of the weights in a bundle's folder; of one file, its own."""
+    found = _hashes(Path(folder), ("model.safetensors", "model.skops"))
+    return next(iter(found.values())) if len(found) == 1 else hash_value(found)
+
+
+def _hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    """File -> hash of its content, of the files of a bundle and of its members."""
+    paths = {path for pattern in patterns for path in folder.rglob(pattern)}
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 
 
 def spread_unit(step: int) -> int:

@@ -11,7 +11,7 @@ import rasterio.shutil
 from rasterio.io import DatasetWriter
 
 from spatioformer import __version__
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import TrainedModel
 from spatioformer.errors import OutputError
 from spatioformer.files import writing
 from spatioformer.geo.grid import Grid
@@ -59,7 +59,7 @@ def check_space(out: Path, layers: int, pixels: float, held: int) -> None:
 
 
 def assemble(
-    out: Path, plan: Plan, journal: Journal, bundle: Bundle, layers: Sequence[str],
+    out: Path, plan: Plan, journal: Journal, bundle: TrainedModel, layers: Sequence[str],
     output: Output, facts: dict[str, str], method: str, console: Console,
 ) -> Totals:  # fmt: skip
     """Write the map's files from the journal's tiles; all appear at the end, or none.
@@ -122,7 +122,7 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     }
 
 
-def _describe(raw, names, bundle: Bundle, output: Output, facts: dict, method: str) -> None:
+def _describe(raw, names, bundle: TrainedModel, output: Output, facts: dict, method: str) -> None:
     target = bundle.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
         raw.set_band_description(band, f"{target}, {TITLES[name]}")
@@ -138,7 +138,7 @@ def _describe(raw, names, bundle: Bundle, output: Output, facts: dict, method: s
         raw.update_tags(YEAR=str(output.year))
     raw.update_tags(
         SOFTWARE=f"spatioformer {__version__}",
-        MODEL=bundle.facts.get("name", type(bundle.network).__name__),
+        MODEL=bundle.name,
         GRAIN=bundle.facts.get("grain", "plot size not stated"),
         TARGET=target,
         **facts,

@@ -13,7 +13,7 @@ from pyproj import CRS
 from rasterio.warp import transform_geom
 
 from spatioformer import __version__
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import TrainedModel
 from spatioformer.files import write_json
 from spatioformer.geo.grid import LONLAT
 
@@ -27,7 +27,7 @@ COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 
 def write_catalogue(
-    out: Path, files: dict[Path, Sequence[str]], bundle: Bundle, model_id: str, year: int
+    out: Path, files: dict[Path, Sequence[str]], bundle: TrainedModel, model_id: str, year: int
 ) -> tuple[Path, Path]:
     """Write NAME.item.json and NAME.collection.json beside a map.
 
@@ -47,7 +47,7 @@ def write_catalogue(
     return item, collection
 
 
-def _item(out: Path, files, bundle: Bundle, model_id: str, year: int) -> dict[str, Any]:
+def _item(out: Path, files, bundle: TrainedModel, model_id: str, year: int) -> dict[str, Any]:
     first = next(iter(files))
     with rasterio.open(first) as source:
         outline = _outline(source)
@@ -122,15 +122,15 @@ def _bands(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _model(bundle: Bundle, model_id: str) -> dict[str, Any]:
+def _model(bundle: TrainedModel, model_id: str) -> dict[str, Any]:
     """What the machine learning model extension asks for."""
     side, bands = bundle.patch, list(bundle.bands)
     return {
-        "mlm:name": bundle.facts.get("name", type(bundle.network).__name__),
-        "mlm:architecture": type(bundle.network).__name__,
+        "mlm:name": bundle.name,
+        "mlm:architecture": bundle.architecture,
         "mlm:tasks": ["regression"],
-        "mlm:framework": "pytorch",
-        "mlm:total_parameters": sum(p.numel() for p in bundle.network.parameters()),
+        "mlm:framework": bundle.framework,
+        **({"mlm:total_parameters": bundle.parameters} if bundle.parameters else {}),
         "mlm:hyperparameters": {"spatioformer:model_id": model_id},
         "mlm:input": [
             {
@@ -153,7 +153,9 @@ def _model(bundle: Bundle, model_id: str) -> dict[str, Any]:
     }
 
 
-def _collection(out: Path, item: dict[str, Any], bundle: Bundle, path: Path) -> dict[str, Any]:
+def _collection(
+    out: Path, item: dict[str, Any], bundle: TrainedModel, path: Path
+) -> dict[str, Any]:
     properties = item["properties"]
     target = bundle.facts.get("target", "plant species richness")
     return {

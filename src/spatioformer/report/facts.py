@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from spatioformer.report.findings import decimal, sides
+from spatioformer.report.findings import called, decimal, sides
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
 
@@ -102,21 +102,16 @@ def imagery(results: Results) -> Facts:
 
 
 def training(results: Results) -> Facts:
-    """The network that made the map, and how it was trained."""
-    model, train, log = results.config.model, results.config.train, results.training
+    """The model that made the map, and how it was trained."""
+    patch = results.config.model.patch
+    seen = ("Chips", f"{patch} × {patch} pixels, with the coordinates of each")
+    if not results.is_network:
+        return [seen, *model(results)]
+    train, log = results.config.train, results.training
     best = log.loc[log["validation_rmse"].idxmin()]
     return [
-        ("Chips", f"{model.patch} × {model.patch} pixels, with the coordinates of each"),
-        (
-            "Network",
-            f"layers {model.layers}, width {model.width}, heads {model.heads}, MLP "
-            f"{model.mlp_hidden}, head {model.head_hidden}, dropout {model.dropout:g}",
-        ),
-        (
-            "Recipe",
-            f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}, "
-            f"batches of {train.batch}",
-        ),
+        seen,
+        *model(results),
         (
             "Stopping",
             f"at most {train.epochs} epochs, or {train.patience} without a better validation RMSE",
@@ -124,3 +119,24 @@ def training(results: Results) -> Facts:
         ("Epochs", f"{len(log)}, weights kept of epoch {best['epoch']:.0f}"),
         ("Validation", f"RMSE {decimal(best['validation_rmse'])} species"),
     ]
+
+
+def model(results: Results) -> Facts:
+    """What made the map: a network and its recipe, or what the bundle says of itself."""
+    section, train = results.config.model, results.config.train
+    if not results.is_network:
+        return [("Made by", called(results.mapped)), *map(tuple, results.model["about"])]
+    if results.mapped != "spatioformer":
+        network = results.model["about"][0][1]
+    else:
+        network = (
+            f"layers {section.layers}, width {section.width}, heads {section.heads}, MLP "
+            f"{section.mlp_hidden}, head {section.head_hidden}, dropout {section.dropout:g}"
+        )
+    if "published" in results.mapped:
+        recipe = "Adam, learning rate 0.001, L2 penalty 0.0001"
+    else:
+        recipe = (
+            f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}"
+        )
+    return [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]

@@ -13,22 +13,19 @@ import pandas as pd
 from spatioformer.config import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 
-MAPPED = "spatioformer"
-"""The model that makes the map."""
-
 LEVEL = 0.005
 """Two r2 closer than this print alike to two decimals, and neither model is called ahead."""
 
 MODELS = {
-    "spatioformer": ("Spatioformer", "the configured network; it makes the map"),
+    "spatioformer": ("Spatioformer", "the configured network"),
     "spatioformer-no-location": (
         "Spatioformer without location",
         "the same network, imagery alone",
     ),
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-stacked": (
-        "Spatioformer stacked with trees, kriging and neighbours",
-        "weighted on held-out training plots, near and far",
+        "the stacked Spatioformer",
+        "with trees, kriging and neighbours, weighted near plots and far",
     ),
     "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
     "spatioformer-published-no-location": (
@@ -141,12 +138,21 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
     return f"{called(one)} is {side} {called(other)} by {decimal(abs(gain))} r2 ({in_folds})"
 
 
-def who_is_ahead(scores: pd.DataFrame, predictions: pd.DataFrame, place: str) -> list[str]:
+def note(model: str, mapped: str) -> str:
+    """What a table says under a model's name; `mapped` made the map."""
+    said = MODELS.get(model, ("", ""))[1]
+    return "; ".join(filter(None, (said, "it makes the map" if model == mapped else "")))
+
+
+def who_is_ahead(
+    scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped: str
+) -> list[str]:
     """Sentences on one split: the leader, the mapped model's place, and what location brings.
 
     Args:
         scores, predictions: as in `compare`.
         place: how plots were held out, see `where`.
+        mapped: the model that made the map.
     """
     best = leader(scores)
     if best is None:
@@ -158,7 +164,7 @@ def who_is_ahead(scores: pd.DataFrame, predictions: pd.DataFrame, place: str) ->
         sentences.append(f"{start(place)}, {called(best)} reaches r2 {r2}; no rival was scored.")
     else:
         # Where the mapped model is not the leader, the reader wants to know how far it is behind.
-        rival = MAPPED if MAPPED in rivals.index else str(rivals.idxmax())
+        rival = mapped if mapped in rivals.index else str(rivals.idxmax())
         sentences.append(f"{start(place)}, {compare(scores, predictions, best, rival)}.")
     if scores.loc[best, "r2"] <= 0:
         sentences.append("No model predicts better there than the mean of all plots would.")
@@ -172,6 +178,7 @@ def who_is_ahead(scores: pd.DataFrame, predictions: pd.DataFrame, place: str) ->
 def headline(
     *,
     target: str,
+    mapped: str,
     plots: int,
     extent: str,
     held_out: str | None,
@@ -183,34 +190,37 @@ def headline(
 
     Args:
         target: what was mapped.
+        mapped: the model that made the map.
         extent: how much was mapped, such as '7.6 million km2'; '' when nothing was.
         held_out: how plots were held out in space, such as 'on held-out tiles of 1 degree'.
         spatial, random: scores on that split and on random folds, indexed by model; or None.
         virtual: whether the plots are simulated.
     """
-    mapped = f"was mapped over {extent}" if extent else "could be mapped nowhere"
-    opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {mapped}"
+    done = f"was mapped over {extent}" if extent else "could be mapped nowhere"
+    opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {done}"
     scores = random if spatial is None else spatial
     best = None if scores is None else leader(scores)
     if best is None:
         return f"{opening}; no model could be scored on held-out plots."
     place = "on plots held out at random" if spatial is None else held_out
-    return f"{opening}; {place}, {_verdict(scores, best)}{_flattery(spatial, random, best)}."
+    return (
+        f"{opening}; {place}, {_verdict(scores, best, mapped)}{_flattery(spatial, random, best)}."
+    )
 
 
-def _verdict(scores: pd.DataFrame, best: str) -> str:
+def _verdict(scores: pd.DataFrame, best: str, mapped: str) -> str:
     r2, rmse = scores.loc[best, "r2"], scores.loc[best, "rmse"]
     figures = f"r2 {decimal(r2)}, RMSE {decimal(rmse, 1)} species"
     if r2 <= 0:
         return f"no model beats the plain mean of the plots (the best is {called(best)}: {figures})"
-    if best == MAPPED:
+    if best == mapped:
         role = "the model that made it" if len(scores) == 1 else f"the best of {len(scores)} models"
         return f"{called(best)}, {role}, reaches {figures}"
     verdict = f"{called(best)} predicts best ({figures})"
-    if MAPPED not in scores.index:
-        return f"{verdict}, while {called(MAPPED)}, which made the map, was not scored"
-    own = decimal(scores.loc[MAPPED, "r2"])
-    return f"{verdict}, and {called(MAPPED)}, which made the map, reaches r2 {own}"
+    if mapped not in scores.index:
+        return f"{verdict}, while {called(mapped)}, which made the map, was not scored"
+    own = decimal(scores.loc[mapped, "r2"])
+    return f"{verdict}, and {called(mapped)}, which made the map, reaches r2 {own}"
 
 
 def _flattery(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str) -> str:

@@ -64,15 +64,22 @@ def _ways(results: Results) -> list[str]:
 
 
 def _model(results: Results) -> list[Row]:
-    training = dict(facts.training(results))
     names = ", ".join(start(called(name)) for name in results.models)
     return [
         ("Model: algorithms", names),
-        ("Model: settings", f"{training['Network']}. {training['Recipe']}. {training['Stopping']}"),
+        ("Model: settings", _settings(results)),
         ("Model: why these variables", None),
         ("Model: spatial dependence", "location is a predictor; see the block-size curve"),
         ("Model: seed", str(results.provenance["seed"])),
     ]
+
+
+def _settings(results: Results) -> str:
+    """Of the model that made the map."""
+    known = dict(facts.training(results))
+    if not results.is_network:
+        return ". ".join(f"{term}: {text}" for term, text in facts.model(results))
+    return f"{known['Network']}. {known['Recipe']}. {known['Stopping']}"
 
 
 def _assessment(results: Results) -> list[Row]:

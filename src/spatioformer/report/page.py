@@ -14,7 +14,7 @@ from spatioformer.files import write_text, writing
 from spatioformer.progress import SILENT, Console
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.drivers import drivers
-from spatioformer.report.findings import MAPPED, MODELS, called, decimal, length
+from spatioformer.report.findings import called, decimal, length
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
 from spatioformer.report.trust import trust
@@ -99,6 +99,7 @@ def _opening(results: Results) -> dict[str, Any]:
     spatial, random, pixels = results.spatial, results.random, results.map["pixels"]
     finding = findings.headline(
         target=results.config.target,
+        mapped=results.mapped,
         plots=len(results.observed),
         extent=_area(results.mapped_area) if pixels else "",
         held_out=findings.where(spatial) if spatial else None,
@@ -110,9 +111,9 @@ def _opening(results: Results) -> dict[str, Any]:
     if pixels:
         key.append((decimal(results.map["mean"], 1), "species in a plot, mean of the map"))
     for split in filter(None, (spatial, random)):
-        if MAPPED in results.scores(split).index:
-            r2 = decimal(results.r2(MAPPED, split))
-            key.append((r2, f"r2 of {called(MAPPED)} {findings.where(split)}"))
+        if results.mapped in results.scores(split).index:
+            r2 = decimal(results.r2(results.mapped, split))
+            key.append((r2, f"r2 of {called(results.mapped)} {findings.where(split)}"))
     return {"finding": finding, "key": key}
 
 
@@ -141,11 +142,13 @@ def _scores(results: Results) -> dict[str, Any]:
     pairs = list(zip(splits, tables, strict=True))
     return {
         "tables": [
-            _score_table(results.models, pairs[start : start + ABREAST])
+            _score_table(results, pairs[start : start + ABREAST])
             for start in range(0, len(pairs), ABREAST)
         ],
         "ahead": [
-            findings.who_is_ahead(table, results.predicted(split), findings.where(split))
+            findings.who_is_ahead(
+                table, results.predicted(split), findings.where(split), results.mapped
+            )
             for split, table in zip(splits, tables, strict=True)
         ],
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
@@ -153,7 +156,7 @@ def _scores(results: Results) -> dict[str, Any]:
 
 
 def _score_table(
-    models: Sequence[str], splits: Sequence[tuple[SplitSection, pd.DataFrame]]
+    results: Results, splits: Sequence[tuple[SplitSection, pd.DataFrame]]
 ) -> dict[str, Any]:
     """Some splits side by side, as the template lays them out."""
     return {
@@ -164,10 +167,10 @@ def _score_table(
         "rows": [
             {
                 "name": model,
-                "note": MODELS.get(model, ("", ""))[1],
+                "note": findings.note(model, results.mapped),
                 "cells": [_cells(table, model) for _, table in splits],
             }
-            for model in models
+            for model in results.models
         ],
     }
 
@@ -249,7 +252,8 @@ def _data(results: Results) -> dict[str, Any]:
 
 
 def _training(results: Results) -> dict[str, Any]:
-    return {"picture": pictures.training_curve(results), "facts": facts.training(results)}
+    curve = pictures.training_curve(results) if results.is_network else None
+    return {"picture": curve, "facts": facts.training(results)}
 
 
 def _limits(results: Results) -> Iterator[tuple[str, str]]:
@@ -316,9 +320,9 @@ def _spread(results: Results) -> str:
         "map"
     )
     scores = results.scores(results.judged)
-    if MAPPED not in scores.index:
+    if results.mapped not in scores.index:
         return f"{text}; it leaves out the noise of the counts and what the network cannot know."
-    rmse = decimal(scores.loc[MAPPED, "rmse"])
+    rmse = decimal(scores.loc[results.mapped, "rmse"])
     return f"{text}; the error {findings.where(results.judged)} is {rmse} species (RMSE)."
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from spatioformer.report import charts, maps, style
-from spatioformer.report.findings import MAPPED, called, decimal, sides, start, where
+from spatioformer.report.findings import called, decimal, sides, start, where
 from spatioformer.report.results import Band, Results
 
 VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
@@ -42,6 +42,7 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
 def mean_map(results: Results) -> Picture:
     summary, target = results.map, results.config.target
     low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
+    once = "predicted once, with dropout off" if results.is_network else "predicted once"
     drawing = maps.draw_map(
         results.mean.values,
         frame_of(results.mean),
@@ -56,7 +57,7 @@ def mean_map(results: Results) -> Picture:
         f"Mean predicted {target} at {summary['pixels']:,} pixels of "
         f"{sides(results.pixel_size)}: from "
         f"{low} to {high} species, {decimal(summary['mean'], 1)} on average. Each pixel is "
-        "predicted once, with dropout off. Grey: no prediction, because imagery is missing or a "
+        f"{once}. Grey: no prediction, because imagery is missing or a "
         "mask excludes the place.",
         zoom=ZOOM,
     )
@@ -133,7 +134,8 @@ def agreement(results: Results) -> list[Picture]:
 def residual_map(results: Results) -> Picture:
     split, mean = results.judged, results.mean
     predictions = results.predicted(split)
-    model = MAPPED if MAPPED in set(predictions["model"]) else predictions["model"].iloc[0]
+    scored = predictions["model"]
+    model = results.mapped if results.mapped in set(scored) else scored.iloc[0]
     part = predictions[predictions["model"] == model]
     drawing = maps.draw_residuals(
         mean.mapped,
@@ -172,11 +174,11 @@ def block_curve(results: Results) -> Picture:
 
 def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
     """The mapped model on random folds and on tiles, where the curve does not have it already."""
-    tiles, random = results.spatial, results.random
-    if MAPPED in results.curves or tiles is None or random is None or tiles.unit != "degrees":
+    mapped, tiles, random = results.mapped, results.spatial, results.random
+    if mapped in results.curves or tiles is None or random is None or tiles.unit != "degrees":
         return {}
-    r2 = [results.r2(MAPPED, split) for split in (random, tiles)]
-    return {called(MAPPED): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
+    r2 = [results.r2(mapped, split) for split in (random, tiles)]
+    return {called(mapped): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
 
 
 def distances(results: Results) -> Picture:

@@ -30,7 +30,6 @@ NEEDED = (
     "rejected.csv",
     "imagery.json",
     "model/README.md",
-    "training.csv",
     "scores.csv",
     "evaluation/predictions.parquet",
     "map.tif",
@@ -82,13 +81,19 @@ def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
 class Results:
     """A run folder with its resolved configuration.
 
+    `mapped` is the model that made the map, `model` what its bundle says of it.
+
     Raises:
         OutputError: a stage's result is missing.
     """
 
     def __init__(self, folder: str | Path, config: RunConfig):
         self.folder, self.config = Path(folder), config
-        for name in NEEDED:
+        self.mapped = config.map.model
+        described = self.folder / "model" / "config.json"
+        self.model: dict[str, Any] = read_json(described) if described.exists() else {}
+        self.is_network = self.model.get("kind", "network") == "network"
+        for name in (*NEEDED, *["training.csv"] * self.is_network):
             if not (self.folder / name).exists():
                 raise OutputError(
                     f"no report can be made of {folder} without its {name}; make it with "
@@ -100,13 +105,17 @@ class Results:
         self.map: dict[str, Any] = read_json(self.folder / "map.json")
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
         self.all_scores = pd.read_csv(self.folder / "scores.csv")
-        self.training = pd.read_csv(self.folder / "training.csv")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
         with rasterio.open(self.folder / "map.tif") as source:
             self.grid = Grid.of(source)
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
             self._bands = bands_of(source)
         self.has_spread = "sd" in self._bands
+
+    @cached_property
+    def training(self) -> pd.DataFrame:
+        """RMSE by epoch, of a network."""
+        return pd.read_csv(self.folder / "training.csv")
 
     @cached_property
     def rejected(self) -> pd.DataFrame:

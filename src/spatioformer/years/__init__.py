@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from spatioformer.bundle import Bundle
+from spatioformer.bundle import TrainedModel
 from spatioformer.errors import ConfigError, OutputError
 from spatioformer.files import read_json, write_json
 from spatioformer.mapping import Output, Resources, map_raster, task_of
@@ -29,7 +29,7 @@ RECORD = "years.json"
 
 
 def map_years(
-    model: Bundle | str | Path,
+    model: TrainedModel | str | Path,
     imagery: Mapping[int, str | Path],
     folder: str | Path,
     *,

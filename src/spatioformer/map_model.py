@@ -1,0 +1,69 @@
+"""The model that makes the map, trained on all plots, and what is told of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatioformer.config import RunConfig
+from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models import Model, NetworkModel, make
+from spatioformer.train import History
+
+if TYPE_CHECKING:
+    from spatioformer.run import Run
+
+
+def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore, History | None]:
+    """Train on all plots; of the processes that do so together the first one writes files.
+
+    Returns:
+        The trained model, the chips, and of a network the first member's history, else None.
+    """
+    config, store = run.config, open_chips(run.folder / "chips")
+    model, rows = make(config.map.model, config, config.seed), np.arange(len(store))
+    if not isinstance(model, NetworkModel):
+        model.fit(store, rows)
+        return model, store, None
+    history = model.fit(
+        store,
+        rows,
+        checkpoint=checkpoint,
+        resume=run.resume,
+        log=run.folder / "training.csv",
+        console=run.console,
+    )
+    return model, store, history
+
+
+def facts_of(
+    config: RunConfig, model: Model, store: ChipStore, history: History | None
+) -> dict[str, Any]:
+    """What the model card and the map's tags say."""
+    area = store.table["area_m2"]
+    known = area[np.isfinite(area)]
+    if known.empty:
+        grain = "plot size not stated"
+    elif known.min() == known.max():
+        grain = f"plots of {known.iloc[0]:g} m2"
+    else:
+        grain = f"plots of {known.min():g} to {known.max():g} m2, median {known.median():g}"
+    lon, lat = store.coordinates.T
+    facts = {
+        "name": f"{config.map.model} ({config.name})",
+        "target": config.target,
+        "grain": grain,
+        "plots": len(store),
+        "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
+        "seed": config.seed,
+    }
+    if history is not None:
+        facts |= {
+            "plots": len(store) - len(model.validation_rows),
+            "validation_plots": len(model.validation_rows),
+            "validation_rmse": round(history.best_rmse, 4),
+            "epochs": f"{len(history.rows)}, best {history.best_epoch}",
+        }
+    if config.truth is not None:
+        facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
+    return facts
