@@ -6,25 +6,27 @@
 Trials are virtual floras of other seeds than the one of `benchmarks.accuracy`, and draws from the
 plots for tuning (`DataSet.dev`) of the real tables, of 100 to 1,200 plots. Of each, two folds at
 random and two in small and in large blocks are held out; members have their usual settings, and
-forests 100 trees. The figure is the mean over trials of log(squared error / that of the member which
-turned out best in the trial), times 100: about the percent by which it is missed.
+forests 100 trees. The figure is the mean over trials of log(squared error / that of the member
+which turned out best in the trial), times 100: about the percent by which it is missed.
 """
 
 import argparse
 import itertools
 import warnings
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.accuracy import config_of
+from benchmarks.accuracy import TREE_COUNT, config_of
 from benchmarks.datasets import DATASETS, DataSet, flora
 
+from spatioformer.config import RunConfig
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold
 from spatioformer.files import writing
-from spatioformer.models import STACKED, make
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models import STACKED, Model, make
 from spatioformer.stacking import Reach, StackedModel, combine, convex_weights, to_nearest
 
 FOLDER = Path("runs/stack-trials")
@@ -38,7 +40,7 @@ TRIALS = (
 SPLITS = ("random", "small-blocks", "large-blocks")
 TESTED = 2  # folds
 FEW = 150  # plots; with fewer, blocks are dealt to 3 folds
-TREES = {"n_estimators": 100}
+TREES = 100
 
 EQUAL = dict.fromkeys(STACKED, 1 / len(STACKED))
 FORMER = dict.fromkeys(
@@ -59,25 +61,37 @@ DESIGNS: dict[str, tuple[dict[str, float], float]] = {
 """What is believed of which members, and how many plots' worth."""
 
 
-def data_of(source: str) -> DataSet:
+def data_of(source: str, count: int) -> DataSet:
+    """`count` plots of a flora, or of a table's plots for tuning; all where there are fewer."""
     if source.startswith("flora-"):
-        return flora(int(source.removeprefix("flora-")))
-    return DATASETS[source]()
+        data = flora(int(source.removeprefix("flora-")))
+        rows = np.arange(len(data.wide))
+    else:
+        data = DATASETS[source]()
+        rows = np.flatnonzero(data.dev)
+    drawn = np.random.default_rng(count).choice(rows, min(count, len(rows)), replace=False)
+    return replace(data, wide=_part(data.wide, np.sort(drawn)))
+
+
+def _part(store: ChipStore, rows: np.ndarray) -> ChipStore:
+    return replace(
+        store,
+        chips=store.chips[rows],
+        lon=store.lon[rows],
+        lat=store.lat[rows],
+        table=store.table.iloc[rows].reset_index(drop=True),
+    )
 
 
 def run_trial(source: str, count: int, split: str, path: Path) -> None:
     """Predictions of all members on the folds of a trial, and what weights are found from."""
-    data = data_of(source)
-    rows = np.flatnonzero(data.dev) if source in DATASETS else np.arange(len(data.wide))
-    rng = np.random.default_rng(count)
-    rows = np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
-    store, places = data.store, data.wide.coordinates
-    config = config_of(data, {})
+    data = data_of(source, count)
+    store, config = data.store, config_of(data, {})
     members = [partial(_member, name, config) for name in MEMBERS]
+    fold = _splitter(data, split).assign(store.coordinates, None)
     kept: dict[str, np.ndarray] = {}
-    fold = _splitter(data, split, len(rows)).assign(places[rows], None)
     for k in range(TESTED):
-        training, test = rows[fold != k], rows[fold == k]
+        training, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         stack = StackedModel(members, np.ones(len(members)), data.tile, seed=0)
         predicted, distance = stack.held_out(store, training)
         fitted = [member() for member in members]
@@ -88,27 +102,24 @@ def run_trial(source: str, count: int, split: str, path: Path) -> None:
             f"distance_{k}": distance,
             f"test_{k}": np.column_stack([model.predict(store, test) for model in fitted]),
             f"observed_{k}": store.richness[test],
-            f"test_distance_{k}": to_nearest(places[test], places[training]),
+            f"test_distance_{k}": to_nearest(store.coordinates[test], store.coordinates[training]),
         }
     with writing(path) as part:
         np.savez(part, **kept)
 
 
-def _member(name: str, config):
+def _member(name: str, config: RunConfig) -> Model:
     model = make(name, config, 0)
-    known = getattr(model, "regressor", None)
-    if known is not None:
-        for key in known.get_params():
-            if key.split("__")[-1] in TREES:
-                known.set_params(**{key: TREES[key.split("__")[-1]]})
+    if name in TREE_COUNT:
+        model.regressor.set_params(**{TREE_COUNT[name]: TREES})
     return model
 
 
-def _splitter(data: DataSet, split: str, count: int) -> RandomKFold | SpatialBlockKFold:
+def _splitter(data: DataSet, split: str) -> RandomKFold | SpatialBlockKFold:
     if split == "random":
         return RandomKFold(5, seed=0)
     size = data.sizes[split == "large-blocks"]
-    return SpatialBlockKFold(3 if count < FEW else 5, size=size, unit=data.unit, seed=0)
+    return SpatialBlockKFold(3 if len(data.wide) < FEW else 5, size=size, unit=data.unit, seed=0)
 
 
 def missed(path: Path) -> dict[str, float]:
@@ -123,10 +134,10 @@ def missed(path: Path) -> dict[str, float]:
         far, test_far = (reach.share(kept[f"{name}_{k}"]) for name in ("distance", "test_distance"))
         for design, (believed, strength) in DESIGNS.items():
             columns = [MEMBERS.index(name) for name in believed]
-            weigh: Callable = partial(convex_weights, strength=strength)
             weights = np.tile([*believed.values()], (2, 1))
             if np.isfinite(strength):
-                weights = weigh(kept[f"held_out_{k}"][:, columns], far, weights[0])
+                errors = kept[f"held_out_{k}"][:, columns]
+                weights = convex_weights(errors, far, weights[0], strength)
             found = combine(kept[f"test_{k}"][:, columns], test_far, weights)
             squared[design] += np.sum((found - observed) ** 2)
     return {design: 100 * np.log(value / alone.min()) for design, value in squared.items()}

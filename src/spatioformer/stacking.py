@@ -184,8 +184,8 @@ def convex_weights(
     """Weights near and far, none negative, each summing to 1, that give the least squared error.
 
     The error of the stack is sum over members of errors ((1 - far) w_near + far w_far). To its
-    square is added `strength` times the best member's mean square, for each square of what a weight is
-    away from its belief: beside a hundred plots much, beside ten thousand nothing.
+    square is added `strength` times the best member's mean square, for each square of what a weight
+    is away from its belief: beside a hundred plots much, beside ten thousand nothing.
 
     Args:
         errors: predicted - observed, (n, members).
