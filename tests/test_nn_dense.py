@@ -18,8 +18,9 @@ from spatioformer.nn import DenseSpatioformer, Ensemble
 from spatioformer.nn.dense import shares
 from spatioformer.nn.neighbourhood import KeyDropout, NeighbourhoodAttention, NeighbourhoodBlock
 from spatioformer.nn.transformer import Block, BlockConfig
+from spatioformer.samples import Samples
 from spatioformer.scaling import Covariates, Scaling
-from spatioformer.train import Recipe, Samples, fit
+from spatioformer.train import Recipe, fit
 from tiny_run import spatioformer, write_config
 
 BANDS = 3

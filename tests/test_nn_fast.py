@@ -9,7 +9,8 @@ import torch
 from spatioformer.errors import ModelError
 from spatioformer.nn import PaperCNN, PaperSpatioformer, fast
 from spatioformer.nn.dropout import LEVELS
-from spatioformer.train import Recipe, Samples, fit
+from spatioformer.samples import Samples
+from spatioformer.train import Recipe, fit
 
 pytest.importorskip("numba")
 

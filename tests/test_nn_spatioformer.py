@@ -13,8 +13,8 @@ from spatioformer.models import NetworkModel
 from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.nn.chip_spatioformer import ScalarTokens
 from spatioformer.nn.piecewise import PiecewiseLinear, quantile_edges
+from spatioformer.samples import Samples, turned
 from spatioformer.scaling import Covariates, Scaling
-from spatioformer.train import Samples, turned
 
 PLACE = {"name": "sphere", "wavelengths": [40.0, 10.0]}
 SMALL = {"width": 8, "heads": 2, "layers": 1, "mlp_hidden": 8, "head_hidden": 8}

@@ -14,8 +14,9 @@ from spatioformer.errors import ModelError
 from spatioformer.evaluation import interval_scores
 from spatioformer.nn import DenseSpatioformer, Ensemble, Spatioformer
 from spatioformer.nn.losses import QUANTILES, Link, Loss, pinball, quantile_outputs
+from spatioformer.samples import Samples
 from spatioformer.scaling import Scaling
-from spatioformer.train import Recipe, Samples, fit
+from spatioformer.train import Recipe, fit
 from spatioformer.uncertainty import Uncertainty
 from tiny_run import assert_refused, spatioformer
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from spatioformer import train
 from spatioformer.errors import EvaluationError, ModelError
 from spatioformer.nn import PaperSpatioformer, Spatioformer
 from spatioformer.nn.losses import Link, Loss
-from spatioformer.train import Recipe, Samples, choose_device, fit, validation_tiles
+from spatioformer.samples import Samples
+from spatioformer.train import Recipe, choose_device, fit, validation_tiles
 
 
 def samples(n: int, seed: int) -> Samples:
@@ -221,6 +223,21 @@ def test_the_rate_warms_up_then_falls_as_a_cosine():
     rates = [row["learning_rate"] for row in history.rows]  # of each epoch's last step
     cosine = [(1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(4)]
     np.testing.assert_allclose(rates, 1e-2 * np.array(cosine) * [0.5, 1, 1, 1])
+
+
+@pytest.mark.parametrize("name", ["rmse", "poisson", "negative-binomial"])
+def test_pieces_of_a_batch_give_the_curve_of_the_whole(name, monkeypatch):
+    """Batches of 30 in pieces of 7; without the scaling of a root's gradient it would part."""
+    curves = []
+    for piece in (1000, 7):
+        monkeypatch.setattr(train, "PIECE", piece)
+        data = counts(96, 1) if name != "rmse" else samples(96, 1)
+        net, loss = network(dropout=0.0), Loss(name)
+        recipe = replace(RECIPE, loss=name, batch=30, learning_rate=1e-2)
+        curves.append(fit(net, data, data[:40], recipe, loss=loss).rows)
+    whole, pieces = ([row["train_rmse"] for row in rows] for rows in curves)
+    np.testing.assert_allclose(pieces, whole, rtol=1e-5)
+    assert whole[-1] < 0.97 * whole[0], "nothing was learned, so nothing was compared"
 
 
 def test_the_average_lags_behind_the_weights():

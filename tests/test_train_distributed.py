@@ -27,8 +27,21 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def train(folder, processes: int) -> np.ndarray:
-    """validation and training RMSE by epoch of `spatioformer train` in so many processes."""
+COMMAND = """
+import sys
+from spatioformer import cli, train
+train.PIECE = {piece}
+sys.argv = ["spatioformer", "train", {config!r}, "--quiet"]
+cli.main()
+"""
+
+
+def train(folder, processes: int, piece: int) -> np.ndarray:
+    """Training and validation RMSE by epoch of `spatioformer train` in so many processes.
+
+    Args:
+        piece: pixels of chips that go through the network at once.
+    """
     landscape.write(folder)
     config = write_config(folder, *STILL)
     port = free_port()
@@ -38,7 +51,7 @@ def train(folder, processes: int) -> np.ndarray:
         where |= {"WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)}
         running.append(
             subprocess.Popen(
-                [sys.executable, "-m", "spatioformer", "train", str(config), "--quiet"],
+                [sys.executable, "-c", COMMAND.format(piece=piece, config=str(config))],
                 env=os.environ | (where if processes > 1 else {}),
                 stderr=subprocess.PIPE,
                 text=True,
@@ -53,7 +66,8 @@ def train(folder, processes: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def curves(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    return folders, [train(folder, n) for folder, n in zip(folders, (1, 2), strict=True)]
+    # Batches of 50 chips of 3 x 3: whole in one process, in pieces of 10 chips in each of two.
+    return folders, [train(folders[0], 1, piece=10_000), train(folders[1], 2, piece=90)]
 
 
 def test_two_processes_give_the_loss_curve_of_one(curves):

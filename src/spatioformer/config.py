@@ -269,6 +269,7 @@ class EvaluateSection(Section):
         "spatioformer-published",
         "spatioformer-no-location",
         "random-forest",
+        "gaussian-process",
         "location-knn",
     )
     splits: Annotated[tuple[SplitSection, ...], NotEmpty] = (

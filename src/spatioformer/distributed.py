@@ -6,7 +6,7 @@ writes files.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,13 @@ def wrapped(network: "nn.Module") -> "nn.Module":
     from torch.nn.parallel import DistributedDataParallel
 
     return DistributedDataParallel(network, find_unused_parameters=True)
+
+
+@contextmanager
+def apart(network: "nn.Module", yes: bool) -> Iterator[None]:
+    """With `yes`, gradients of a `wrapped` network stay this process's, until others follow."""
+    with network.no_sync() if yes and _together() else nullcontext():
+        yield
 
 
 def average_gradients(module: "nn.Module") -> None:

@@ -42,9 +42,10 @@ from spatioformer.nn.geolocation import extent_of, wavelengths_over
 from spatioformer.nn.losses import OUTPUTS, Link, Loss, LossName
 from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.progress import SILENT, Console
+from spatioformer.samples import Samples
 from spatioformer.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.stacking import StackedModel
-from spatioformer.train import History, Recipe, Samples, fit, validation_tiles
+from spatioformer.train import History, Recipe, fit, validation_tiles
 
 STACKED = {
     "spatioformer": 0.1,

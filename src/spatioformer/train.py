@@ -14,7 +14,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,9 @@ from spatioformer.files import write_text
 from spatioformer.nn import fast
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.progress import SILENT, Console
+from spatioformer.samples import Samples, turned
+
+PIECE = 128 * 81  # pixels of chips at once, whose activations fit a core's cache
 
 
 @dataclass(frozen=True)
@@ -64,39 +67,6 @@ class Recipe:
     augment: bool = False
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Chips as the network takes them (B, P, P, band), lon, lat (B, P, P), target (B,) in species.
-
-    Networks with covariates get them too, (B, C), standardised.
-    """
-
-    chips: torch.Tensor
-    lon: torch.Tensor
-    lat: torch.Tensor
-    target: torch.Tensor
-    covariates: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def __getitem__(self, rows) -> "Samples":
-        return self._each(lambda t: t[rows])
-
-    def to(self, device: torch.device) -> "Samples":
-        return self._each(lambda t: t.to(device))
-
-    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
-        values = vars(self).items()
-        return Samples(**{k: None if t is None else change(t) for k, t in values})
-
-    @property
-    def inputs(self) -> tuple[torch.Tensor, ...]:
-        """What the network is called with."""
-        more = () if self.covariates is None else (self.covariates,)
-        return (self.chips, self.lon, self.lat, *more)
 
 
 @dataclass
@@ -315,42 +285,48 @@ def _epoch(
         part = samples[distributed.share(rows).to(samples.target.device)]
         if turns is not None:
             part = turned(part, turns[distributed.share(rows)])
-        with _autocast(recipe, part):
-            output = fast.forward(network, *part.inputs).float()
         state.optimiser.zero_grad(set_to_none=True)
-        _reduced(loss, loss(output, part.target), len(rows)).backward()
-        distributed.average_gradients(loss)
+        total += _gradients(network, loss, part, recipe, len(rows)).cpu()
         state.step(len(batches))
-        error = loss.species(output.detach()) - part.target
-        total += error.double().square().sum().cpu()
     return math.sqrt(distributed.summed(total) / len(samples))
 
 
-def _reduced(loss: Loss, each: torch.Tensor, batch: int) -> torch.Tensor:
-    """The loss of a batch of `batch` samples, some of which other processes hold: its mean, or root
-    of the mean; its gradient, averaged over the processes, is that of the whole batch."""
-    mean = each.sum() * (distributed.processes() / batch)
-    if not loss.rooted:
-        return mean
-    # d sqrt(m) = dm / (2 sqrt(m)), with m that of the whole batch.
-    whole = distributed.summed(each.detach().double().sum()) / batch
-    return mean / (2 * math.sqrt(whole)) if whole else mean
+def _gradients(
+    network: nn.Module, loss: Loss, samples: Samples, recipe: Recipe, batch: int
+) -> torch.Tensor:
+    """Leave the gradients of a batch in the parameters; returns its sum of squares, species^2.
 
-
-def turned(samples: Samples, turns: torch.Tensor) -> Samples:
-    """Each chip and its coordinates under one of the eight symmetries of the square, 0 .. 7.
-
-    Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
+    The batch, of which other processes may hold samples too, goes through in pieces whose
+    activations fit the cache. Gradients of sums add up; that of a root of a mean is scaled once,
+    when the mean is known.
     """
-    fields = {name: getattr(samples, name) for name in ("chips", "lon", "lat")}
-    changed = {name: tensor.clone() for name, tensor in fields.items()}
-    for k in range(1, 8):
-        rows = torch.nonzero(turns == k).squeeze(1).to(samples.target.device)
-        for name, tensor in fields.items():
-            part = tensor[rows]
-            part = part.flip(2) if k >= 4 else part
-            changed[name][rows] = part.rot90(k % 4, (1, 2))
-    return replace(samples, **changed)
+    pieces = _pieces(samples)
+    losses = squares = torch.zeros((), dtype=torch.float64, device=samples.target.device)
+    for number, piece in enumerate(pieces, start=1):
+        with distributed.apart(network, number < len(pieces)):
+            with _autocast(recipe, piece):
+                output = fast.forward(network, *piece.inputs).float()
+            each = loss(output, piece.target)
+            (each.sum() * (distributed.processes() / batch)).backward()
+        losses = losses + each.detach().double().sum()
+        error = loss.species(output.detach()) - piece.target
+        squares = squares + error.double().square().sum()
+    distributed.average_gradients(loss)
+    if loss.rooted and (mean := distributed.summed(losses) / batch):
+        # d sqrt(m) = dm / (2 sqrt(m)), with m that of the whole batch.
+        for parameter in (*network.parameters(), *loss.parameters()):
+            if parameter.grad is not None:
+                parameter.grad /= 2 * math.sqrt(mean)
+    return squares
+
+
+def _pieces(samples: Samples) -> list[Samples]:
+    """Samples in pieces of about PIECE pixels; on a GPU, which wants them large, in one."""
+    if samples.target.device.type != "cpu":
+        return [samples]
+    pixels = samples.chips.shape[1] * samples.chips.shape[2]
+    rows = torch.arange(len(samples)).split(max(1, PIECE // pixels))
+    return [samples[part] for part in rows] if len(rows) > 1 else [samples]
 
 
 def _seed_torch(seed: int, epoch: int) -> None:

@@ -1,0 +1,55 @@
+"""What a network learns from: chips, where they lie, and what was counted there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Chips as the network takes them (B, P, P, band), lon, lat (B, P, P), target (B,) in species.
+
+    Networks with covariates get them too, (B, C), standardised.
+    """
+
+    chips: torch.Tensor
+    lon: torch.Tensor
+    lat: torch.Tensor
+    target: torch.Tensor
+    covariates: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def __getitem__(self, rows) -> "Samples":
+        return self._each(lambda t: t[rows])
+
+    def to(self, device: torch.device) -> "Samples":
+        return self._each(lambda t: t.to(device))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
+        values = vars(self).items()
+        return Samples(**{k: None if t is None else change(t) for k, t in values})
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        """What the network is called with."""
+        more = () if self.covariates is None else (self.covariates,)
+        return (self.chips, self.lon, self.lat, *more)
+
+
+def turned(samples: Samples, turns: torch.Tensor) -> Samples:
+    """Each chip and its coordinates under one of the eight symmetries of the square, 0 .. 7.
+
+    Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
+    """
+    fields = {name: getattr(samples, name) for name in ("chips", "lon", "lat")}
+    changed = {name: tensor.clone() for name, tensor in fields.items()}
+    for k in range(1, 8):
+        rows = torch.nonzero(turns == k).squeeze(1).to(samples.target.device)
+        for name, tensor in fields.items():
+            part = tensor[rows]
+            part = part.flip(2) if k >= 4 else part
+            changed[name][rows] = part.rot90(k % 4, (1, 2))
+    return replace(samples, **changed)
