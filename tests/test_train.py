@@ -227,7 +227,7 @@ def test_the_rate_warms_up_then_falls_as_a_cosine():
 
 @pytest.mark.parametrize("name", ["rmse", "poisson", "negative-binomial"])
 def test_pieces_of_a_batch_give_the_curve_of_the_whole(name, monkeypatch):
-    """Batches of 30 in pieces of 7; without the scaling of a root's gradient it would part."""
+    """Batches of 30 in pieces of 7."""
     curves = []
     for piece in (1000, 7):
         monkeypatch.setattr(train, "PIECE", piece)
@@ -238,6 +238,18 @@ def test_pieces_of_a_batch_give_the_curve_of_the_whole(name, monkeypatch):
     whole, pieces = ([row["train_rmse"] for row in rows] for rows in curves)
     np.testing.assert_allclose(pieces, whole, rtol=1e-5)
     assert whole[-1] < 0.97 * whole[0], "nothing was learned, so nothing was compared"
+
+
+@pytest.mark.parametrize("piece", [7, 1000])
+def test_gradients_are_those_of_the_root_of_the_whole_mean(piece, monkeypatch):
+    monkeypatch.setattr(train, "PIECE", piece)
+    data, net, other = samples(30, 1), network(dropout=0.0), network(dropout=0.0)
+    squares = train._gradients(net, Loss("rmse"), data, RECIPE, 30)
+    expected = (other(*data.inputs) - data.target).square().mean().sqrt()
+    expected.backward()
+    for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-7)
+    assert float(squares) == pytest.approx(30 * float(expected) ** 2, rel=1e-6)
 
 
 def test_the_average_lags_behind_the_weights():
