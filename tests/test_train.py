@@ -249,7 +249,7 @@ def test_gradients_are_those_of_the_root_of_the_whole_mean(piece, monkeypatch):
     expected.backward()
     for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-7)
-    assert float(squares) == pytest.approx(30 * float(expected) ** 2, rel=1e-6)
+    assert float(squares) == pytest.approx(30 * float(expected.detach()) ** 2, rel=1e-6)
 
 
 def test_the_average_lags_behind_the_weights():
