@@ -27,7 +27,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from spatioformer.baselines.features import lonlat
 from spatioformer.evaluation.correlation import on_sphere
 
-CHUNK = 512  # rows of covariance at once: with 4,000 plots 16 MB a field
+CHUNK = 128  # rows of covariance at once: with 4,000 plots 4 MB a field, which a cache holds
 JITTER = 1e-6  # of the variance of richness, so that plots that coincide do no harm
 STEPS = 60  # of the search for the likeliest hyperparameters, at most
 WHOLE = 900  # plots that are judged all at once
