@@ -38,23 +38,21 @@ GROUP, GROUPS = 300, 12  # of more than that: plots a group, and how many groups
 class Hyperparameters:
     """Logarithms of all positive numbers of the covariance, as one vector.
 
-    In units of richness standardised (variances), of features standardised (lengths), and of the
-    plots' mean distance from their centre (ranges).
+    In units of the variance of richness, of the features' standard deviations (lengths) and of the
+    plots' root mean square distance from their centre (ranges).
     """
 
     vector: np.ndarray  # a_1, a_2, a_3, noise, r_1, r_3, then l_2 and l_3 of each feature
-
-    NAMES = ("place", "response", "local", "noise", "place_range", "local_range")
 
     @classmethod
     def usual(cls, features: int) -> "Hyperparameters":
         """Where the search starts, and what it is held near by a log-normal prior of sd 1.
 
-        A third of the variance each to place and local response, half to the response, some to
-        noise; ranges of half the extent; a length that, with so many features, tells apart plots
-        of ordinary difference.
+        Half of the variance to the response, less to place and to the local response, least to
+        noise; ranges of half the plots' distance from their centre; lengths that, with so many
+        features, tell apart plots of ordinary difference.
         """
-        start = np.log([0.3, 0.5, 0.3, 0.5, 0.5, 0.15])[[0, 1, 2, 5, 3, 4]]
+        start = np.log([0.3, 0.5, 0.3, 0.15, 0.5, 0.5])
         lengths = np.full(2 * features, np.log(1.5 * np.sqrt(features)))
         return cls(np.concatenate([start, lengths]))
 
@@ -89,7 +87,9 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     the long ranges and half of neighbours for the short ones.
 
     Args:
+        inducing: plots that predictions are made from, at most.
         prior: weight of the prior, above 0; as it is 1.
+        seed: of the groups and the inducing plots.
     """
 
     def __init__(self, inducing: int = 4000, prior: float = 1.0, seed: int = 0):
