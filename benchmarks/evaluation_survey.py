@@ -89,16 +89,35 @@ def calibrate(land: Land, at: np.ndarray, counts: np.ndarray, seed: int) -> Unce
     return Uncertainty.calibrate(held_out, names, weights)[0]
 
 
-def one_seed(seed: int) -> dict[str, float]:
-    """True RMSE of the map before and after, and what the intervals hold and how wide they are."""
+@dataclass(frozen=True)
+class Mapped:
+    """A surveyed land and its map: pixels and counts of the plots (n,), and layers by pixel."""
+
+    land: Land
+    at: np.ndarray
+    counts: np.ndarray
+    known: Uncertainty
+    mean: np.ndarray
+    layers: dict[str, np.ndarray]
+
+
+def mapped(seed: int) -> Mapped:
+    """The land of a seed, surveyed and mapped by the forest, with calibrated intervals."""
     land = make_land(seed)
-    rng = np.random.default_rng([seed, 11])
     plots = virtual_flora.survey(land.flora, PLOTS, seed=seed)
     at = (plots["row"] * SIDE + plots["col"]).to_numpy()
     counts = plots["richness"].to_numpy(float)
     known = calibrate(land, at, counts, seed)
     mean = forest(land, at, counts, seed).predict(features(land, slice(None)))
     layers = known.layers(mean, None, land.pixels, land.lon, land.lat)
+    return Mapped(land, at, counts, known, mean, layers)
+
+
+def one_seed(seed: int) -> dict[str, float]:
+    """True RMSE of the map before and after, and what the intervals hold and how wide they are."""
+    found = mapped(seed)
+    land, known, mean, layers = found.land, found.known, found.mean, found.layers
+    rng = np.random.default_rng([seed, 11])
     fresh = virtual_flora.observe(land.flora, land.rows, land.cols, rng)
     held = (layers["lower"] <= fresh) & (fresh <= layers["upper"])
     inside = layers["inside"]
@@ -110,7 +129,7 @@ def one_seed(seed: int) -> dict[str, float]:
 
     def after(sites: np.ndarray) -> float:
         seen = virtual_flora.observe(land.flora, land.rows[sites], land.cols[sites], rng)
-        both = np.concatenate([at, sites]), np.concatenate([counts, seen])
+        both = np.concatenate([found.at, sites]), np.concatenate([found.counts, seen])
         predicted = forest(land, *both, seed).predict(features(land, slice(None)))
         return float(np.sqrt(np.mean((predicted - land.truth) ** 2)))
 

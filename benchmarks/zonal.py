@@ -24,7 +24,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import rasterio
-from benchmarks.evaluation_survey import PLOTS, SIDE, calibrate, forest, make_land
+from benchmarks.evaluation_survey import SIDE, mapped
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 from scipy.stats import norm
@@ -33,13 +33,14 @@ from shapely.geometry import Point, box
 from spatioformer.evaluation.correlation import ErrorCorrelation, apart, on_sphere
 from spatioformer.geo import virtual_flora, zones
 from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.map_layers import TITLES
 from spatioformer.zonal import summarise
 
 LEVEL, NUGGET = 0.9, 0.3
 STEP = 30 / (SIDE - 1)  # degrees: the pixels of `make_land`
 WEST, NORTH = 115 - STEP / 2, -15 + STEP / 2
 GRID = Grid(LONLAT, from_origin(WEST, NORTH, STEP, STEP), SIDE, SIDE)
-LAYERS = ("mean", "lower end of the interval", "upper end of the interval")
+LAYERS = tuple(TITLES[name] for name in ("mean", "lower", "upper"))
 RANGES, COUNTS = (100, 300, 1000), (100, 400, 1600)
 SQUARES = (2, 4, 6, 12)  # pixels a side, about half as many degrees; they divide the land
 
@@ -109,16 +110,10 @@ def flora(folder: Path, seeds: int) -> None:
     held = defaultdict(list)
     areas = zones.pixel_areas(GRID, Window(0, 0, SIDE, SIDE))
     for seed in range(seeds):
-        land = make_land(seed)
+        done = mapped(seed)
+        land, mean, layers = done.land, done.mean, done.layers
         rng = np.random.default_rng([seed, 12])
-        plots = virtual_flora.survey(land.flora, PLOTS, seed=seed)
-        at = (plots["row"] * SIDE + plots["col"]).to_numpy()
-        counts = plots["richness"].to_numpy(float)
-        known = calibrate(land, at, counts, seed)
-        correlation = ErrorCorrelation(**known.facts["correlation"])
-        everywhere = np.column_stack([land.pixels, land.lon, land.lat])
-        mean = forest(land, at, counts, seed).predict(everywhere)
-        layers = known.layers(mean, None, land.pixels, land.lon, land.lat)
+        correlation = ErrorCorrelation(**done.known.facts["correlation"])
         map_ = write(folder / "map.tif", mean, layers["lower"], layers["upper"])
         fresh = virtual_flora.observe(land.flora, land.rows, land.cols, rng)
         for side in SQUARES:
@@ -131,7 +126,7 @@ def flora(folder: Path, seeds: int) -> None:
             held[side, "naive"].append((off <= found["half_width_naive"]).mean())
             held[side, "half-width"].append(found["half_width"].mean())
             held[side, "naive half-width"].append(found["half_width_naive"].mean())
-        said = {name: round(value, 2) for name, value in known.facts["correlation"].items()}
+        said = {name: round(value, 2) for name, value in done.known.facts["correlation"].items()}
         print(
             seed, said, {s: round(float(held[s, "expected"][-1]), 3) for s in SQUARES}, flush=True
         )

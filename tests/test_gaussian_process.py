@@ -10,6 +10,7 @@ from spatioformer.baselines import gaussian as module
 from spatioformer.baselines.gaussian import (
     JITTER,
     Hyperparameters,
+    distances,
     fields,
     likeliest,
     misfit,
@@ -98,7 +99,8 @@ def test_prediction_is_scikit_learns():
 def test_the_search_ends_where_nothing_is_likelier():
     """With next to no prior the gradient is gone; a heavy one keeps what is usual."""
     features, places, _ = standard(60, 2)
-    field = sum(fields(features, places, features, places, drawn(2, seed=3)))
+    found = drawn(2, seed=3)
+    field = sum(fields(*distances(features, places, features, places, found), found))
     target = np.linalg.cholesky(field + 0.3 * np.eye(60)) @ np.random.default_rng(4).normal(size=60)
     usual = Hyperparameters.usual(2)
     free = likeliest([(features, places, target)], prior=0.01)

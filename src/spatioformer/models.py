@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from spatioformer.baselines import TABULAR, chip_statistics
+from spatioformer.baselines import TABULAR, chip_statistics, with_covariates
 from spatioformer.bundle import Bundle, StackBundle, TabularBundle, TrainedModel
 from spatioformer.config import ModelSection, RunConfig
 from spatioformer.errors import EvaluationError
@@ -120,9 +120,8 @@ class TabularModel:
 
     def _features(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         seen = chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
-        if not self.covariates:
-            return seen
-        return np.hstack([raw_covariates(store.table.iloc[rows], self.covariates), seen])
+        told = raw_covariates(store.table.iloc[rows], self.covariates) if self.covariates else None
+        return with_covariates(told, seen)
 
 
 @dataclass
@@ -265,12 +264,16 @@ class NetworkModel:
         section = self.config.train
         shared = section.model_dump(include={"epochs", "batch", "patience", "device"})
         if self.published:
-            return Recipe("adam", "rmse", 1e-3, weight_decay=1e-4, seed=seed, **shared)
+            return Recipe(**PUBLISHED, **shared, seed=seed)
         return Recipe(**shared, **section.model_dump(include=OURS), seed=seed)
 
 
 SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
 """What the configuration and the networks call the same."""
+
+PUBLISHED = {"optimiser": "adam", "loss": "rmse", "learning_rate": 1e-3, "weight_decay": 1e-4}
+"""The published recipe, which no configuration changes."""
+
 
 OURS = {
     *("loss", "learning_rate", "weight_decay", "warmup", "averaging", "augment"),

@@ -201,11 +201,11 @@ def convex_weights(
     if scale == 0:
         return np.tile(belief, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    strength = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
-    held = strength * np.tile(belief, 2)
+    hold = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
+    held = hold * np.tile(belief, 2)
     # The sums of 1 are two more equations, which weigh so much that they hold.
     sums = HEAVY * np.kron(np.eye(2), np.ones(count))
-    rows = np.vstack([parts, strength * np.eye(2 * count), sums])
+    rows = np.vstack([parts, hold * np.eye(2 * count), sums])
     solution = nnls(rows, np.concatenate([np.zeros(len(errors)), held, [HEAVY, HEAVY]]))[0]
     weights = solution.reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)

@@ -321,12 +321,14 @@ def _gradients(
 
 
 def _pieces(samples: Samples) -> list[Samples]:
-    """Samples in pieces of about PIECE pixels; on a GPU, which wants them large, in one."""
+    """Samples in pieces of about PIECE pixels; on a GPU, which wants them large, in one.
+
+    One piece at least: a process without samples takes part in the averaging too.
+    """
     if samples.target.device.type != "cpu":
         return [samples]
-    pixels = samples.chips.shape[1] * samples.chips.shape[2]
-    rows = torch.arange(len(samples)).split(max(1, PIECE // pixels))
-    return [samples[part] for part in rows] if len(rows) > 1 else [samples]
+    size = max(1, PIECE // (samples.chips.shape[1] * samples.chips.shape[2]))
+    return [samples[start : start + size] for start in range(0, max(1, len(samples)), size)]
 
 
 def _seed_torch(seed: int, epoch: int) -> None:

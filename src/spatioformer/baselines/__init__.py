@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from sklearn.base import RegressorMixin
 
-from spatioformer.baselines.features import chip_statistics
+from spatioformer.baselines.features import chip_statistics, with_covariates
 from spatioformer.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.baselines.neighbours import LocationKNN
@@ -51,4 +51,5 @@ __all__ = [
     "gradient_boosting",
     "lightgbm",
     "random_forest",
+    "with_covariates",
 ]

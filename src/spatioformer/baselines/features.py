@@ -22,6 +22,11 @@ def chip_statistics(chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.n
     return np.hstack([centre, mean, sd, place])
 
 
+def with_covariates(covariates: np.ndarray | None, statistics: np.ndarray) -> np.ndarray:
+    """A row of the table: raw covariates (n, C), where there are any, then `chip_statistics`."""
+    return statistics if covariates is None else np.hstack([covariates, statistics])
+
+
 def lonlat(X: np.ndarray) -> np.ndarray:
     """The last two columns of a feature table: longitude and latitude (n, 2), degrees."""
     return np.asarray(X, np.float64)[:, -2:]

@@ -128,7 +128,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         return (X[:, :-2] - self.centre_) / self.scale_, places
 
     def _covariance(self, some: tuple, others: tuple) -> np.ndarray:
-        return sum(fields(*some, *others, Hyperparameters(self.found_)))
+        found = Hyperparameters(self.found_)
+        return sum(fields(*distances(*some, *others, found), found))
 
     def _solve(self, seen: tuple, target: np.ndarray, rng: np.random.Generator) -> None:
         """Weights of the plots that predictions are made from."""
@@ -163,23 +164,26 @@ def gaussian_process(seed: int) -> GaussianProcess:
     return GaussianProcess(seed=seed)
 
 
-def fields(
+def distances(
     features: np.ndarray,
     places: np.ndarray,
     other_features: np.ndarray,
     other_places: np.ndarray,
     found: Hyperparameters,
-) -> list[np.ndarray]:
-    """Covariances of place, response and local response, (n, m) each.
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Between places, and between features by each of the two sets of lengths: (n, m) each.
 
     Args:
         features: (n, f), (m, f); places: (n, 3), (m, 3); standardised.
     """
-    apart = cdist(places, other_places)
+    far = [_far(features / length, other_features / length) for length in found.lengths]
+    return cdist(places, other_places), far
+
+
+def fields(apart: np.ndarray, far: list[np.ndarray], found: Hyperparameters) -> list[np.ndarray]:
+    """Covariances of place, response and local response, (n, m) each, by their `distances`."""
     near, locally = (_exponential(apart, reach) for reach in found.ranges)
-    response, local = (
-        _matern(_far(features / length, other_features / length)) for length in found.lengths
-    )
+    response, local = map(_matern, far)
     local *= locally
     parts = [near, response, local]
     for part, variance in zip(parts, found.variances, strict=True):
@@ -219,7 +223,8 @@ def misfit(
 
     Rasmussen & Williams 2006, eq. 2.30 and 5.9.
     """
-    parts = fields(features, places, features, places, found)
+    apart, fars = distances(features, places, features, places, found)
+    parts = fields(apart, fars, found)
     covariance = sum(parts)
     covariance[np.diag_indices(len(target))] += found.noise
     factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
@@ -229,15 +234,13 @@ def misfit(
     pull = np.tril(inverse - np.outer(weights, weights))  # of the misfit, to the covariance
     noise = np.trace(pull) / 2 * np.exp(found.vector[3])
     pull[np.diag_indices(len(pull))] /= 2  # each pair once: half of what both triangles sum to
-    apart = cdist(places, places)
     slope = [np.vdot(pull, part) for part in parts] + [noise]
     slope += [
         np.einsum("ij,ij,ij->", pull, part, apart) / reach
         for part, reach in zip(parts[::2], found.ranges, strict=True)
     ]
-    for part, length in zip(parts[1:], found.lengths, strict=True):
+    for part, far, length in zip(parts[1:], fars, found.lengths, strict=True):
         scaled = features / length
-        far = _far(scaled, scaled)
         # d M / d log length = 5/3 (1 + far) exp(-far) * squared difference along the feature
         part *= pull
         part *= (5 / 3) * (1 + far) / (1 + far + far**2 / 3)

@@ -10,7 +10,7 @@ import sklearn
 from sklearn.base import RegressorMixin
 from threadpoolctl import threadpool_limits
 
-from spatioformer.baselines import chip_statistics
+from spatioformer.baselines import chip_statistics, with_covariates
 from spatioformer.bundle.base import Chips, TrainedModel, covariates_of, scaling_of
 from spatioformer.bundle.skops_file import canonical, open_regressor
 from spatioformer.errors import ModelError
@@ -79,8 +79,7 @@ class TabularBundle(TrainedModel):
         return out
 
     def _predict(self, table: np.ndarray, covariates: np.ndarray | None) -> np.ndarray:
-        if covariates is not None:
-            table = np.hstack([covariates, table])
+        table = with_covariates(covariates, table)
         return np.asarray(self.regressor.predict(table), np.float64)
 
     def identity(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from spatioformer.models import PUBLISHED
 from spatioformer.report.findings import called, decimal, sides
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
@@ -134,7 +135,10 @@ def model(results: Results) -> Facts:
             f"{section.mlp_hidden}, head {section.head_hidden}, dropout {section.dropout:g}"
         )
     if "published" in results.mapped:
-        recipe = "Adam, learning rate 0.001, L2 penalty 0.0001"
+        recipe = (
+            f"Adam, learning rate {PUBLISHED['learning_rate']:g}, L2 penalty "
+            f"{PUBLISHED['weight_decay']:g}"
+        )
     else:
         recipe = (
             f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}"
