@@ -130,7 +130,9 @@ def _finished(jobs: dict) -> Iterator[tuple[int, bytes]]:
     """
     from distributed import wait
 
-    done = wait(list(jobs), return_when="FIRST_COMPLETED").done
+    # `wait` asks the current client, which may be the caller's own, in another thread's loop.
+    with next(iter(jobs)).client.as_current():
+        done = wait(list(jobs), return_when="FIRST_COMPLETED").done
     for job in sorted(done, key=jobs.__getitem__):
         try:
             record = job.result(timeout=ANSWER)
