@@ -33,12 +33,14 @@ from spatioformer.baselines import TABULAR
 from spatioformer.config import RunConfig
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
 from spatioformer.files import hash_file, hash_value, read_json, write_json, writing
-from spatioformer.models import STACKED, Model, NetworkModel, TabularModel
+from spatioformer.models import STACKED, Model, NetworkModel, TabularModel, make
 from spatioformer.stacking import StackedModel
 
 FOLDER = Path("runs/accuracy")
 SPLITS = ("random", "small-blocks", "large-blocks", "regions")
-OURS = ("spatioformer-stacked", "gaussian-process", "spatioformer", "spatioformer-no-location")
+DISTILLED = "spatioformer-distilled"
+NETWORKS = ("spatioformer", "spatioformer-no-location")
+OURS = ("spatioformer-stacked", DISTILLED, "gaussian-process", *NETWORKS)
 NETWORK_SEEDS = 3
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
@@ -55,6 +57,7 @@ TABULAR_CODE = ("baselines/*.py",)
 NETWORK_CODE = (
     *("nn/chip_spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/spatioformer.py", "nn/transformer.py", "scaling.py", "stacking.py", "train.py"),
+    *("nn/dense.py", "nn/neighbourhood.py", "distillation.py"),
     *("config.py", "models.py"),  # defaults of the network and its training
 )
 """Files whose change makes a cell anew."""
@@ -90,7 +93,9 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "cnn-published": PUBLISHED,
     "factoformer": TRAINING[:2],
 }
-MODELS = (*TABULAR, *(name for name in GRIDS if name not in TABULAR), "spatioformer-stacked")
+BUILT_OF_TUNED = {"spatioformer-stacked": tuple(STACKED), DISTILLED: ("gaussian-process",)}
+"""Models without settings of their own, and the tuned ones they are made of."""
+MODELS = (*TABULAR, *(name for name in GRIDS if name not in TABULAR), *BUILT_OF_TUNED)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def why_not(data: DataSet, split: str, model: str) -> str | None:
         return "no regions"
     if model == "cnn-published" and data.wide.patch < WIDE:
         return "a table: P = 1"
+    if model == DISTILLED and data.wide.unlabelled is None:
+        return "a table: no land without plots"
     return None
 
 
@@ -142,7 +149,7 @@ def config_of(data: DataSet, settings: dict[str, Any]) -> RunConfig:
 
 
 def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Model:
-    """A model that is not fitted. Of a stack, `settings` maps its members to theirs."""
+    """A model that is not fitted. Of BUILT_OF_TUNED, `settings` maps its parts to theirs."""
     if name == "spatioformer-stacked":
         members = [lambda m=m: build(m, data, settings[m], seed) for m in STACKED]
         return StackedModel(members, [*STACKED.values()], data.tile, seed)
@@ -152,6 +159,10 @@ def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Mode
             trees = TREES if len(data.wide) <= FEW else TREES_OF_MANY
             settings = {TREE_COUNT[name]: trees, **settings}
         model.regressor.set_params(**settings)
+        return model
+    if name == DISTILLED:
+        model = make(name, config_of(data, {}), seed)
+        model.teacher.regressor.set_params(**settings["gaussian-process"])
         return model
     config = config_of(data, settings)
     if name == "cnn-published":
@@ -179,8 +190,8 @@ def predicted(
 
 def tuned(name: str, data_name: str, data: DataSet, folder: Path, keep: bool) -> dict[str, Any]:
     """The settings of a model on a data set, from its file or by trying them all."""
-    if name == "spatioformer-stacked":
-        return {m: tuned(m, data_name, data, folder, keep) for m in STACKED}
+    if name in BUILT_OF_TUNED:
+        return {m: tuned(m, data_name, data, folder, keep) for m in BUILT_OF_TUNED[name]}
     path = found(folder, f"tuned_{data_name}_{name}", key_of(name, GRIDS[name]), ".json", keep)
     known = read_json(path) if path.exists() else {"tried": []}
     for settings in GRIDS[name][len(known["tried"]) :]:
@@ -217,7 +228,7 @@ def key_of(name: str, settings: Any) -> str:
     """Short hash of a model's code and settings."""
     source = Path(spatioformer.__file__).parent
     patterns = TABULAR_CODE if name in TABULAR else NETWORK_CODE
-    if name == "spatioformer-stacked":
+    if name in BUILT_OF_TUNED:
         patterns += TABULAR_CODE
     files = [path for pattern in patterns for path in sorted(source.glob(pattern))]
     return hash_value([[hash_file(path) for path in files], settings])[:10]

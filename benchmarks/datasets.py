@@ -16,6 +16,7 @@ import pandas as pd
 import rasterio
 from pyproj import Transformer
 from rasterio.transform import rowcol, xy
+from scipy.ndimage import minimum_filter
 
 from spatioformer.evaluation import (
     DegenerateFolds,
@@ -27,6 +28,7 @@ from spatioformer.evaluation import (
 from spatioformer.geo import virtual_flora
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.pip_rasters import Landscape, read_landscape
+from spatioformer.geo.unlabelled import PIXELS
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 WIDE = 7  # chip side of the CNN, whose convolutions take six pixels off
@@ -109,6 +111,7 @@ def cropped(store: ChipStore, patch: int) -> ChipStore:
         chips=store.chips[:, middle, middle],
         lon=store.lon[:, middle, middle],
         lat=store.lat[:, middle, middle],
+        unlabelled=store.unlabelled and cropped(store.unlabelled, patch),
     )
 
 
@@ -184,7 +187,8 @@ def mongon() -> DataSet:
         lon, lat = (np.reshape(v, shape) for v in degrees.transform(east, north))
         table["lon"], table["lat"] = degrees.transform(table["x"], table["y"])
     store = _chips(bands, lon, lat, np.asarray(rows), np.asarray(cols), table, names)
-    return DataSet(store, (0.25, 0.5), tile=0.0025, unit="km")
+    mountain = _unlabelled(bands, lon, lat, np.ones(shape, bool), names)
+    return DataSet(replace(store, unlabelled=mountain), (0.25, 0.5), tile=0.0025, unit="km")
 
 
 DATASETS: dict[str, Callable[[], DataSet]] = {
@@ -204,11 +208,12 @@ def _folder() -> Path:
 
 
 def _cut(land: Landscape, bands: np.ndarray, table: pd.DataFrame, names: list[str]) -> ChipStore:
-    """Chips of bands (band, y, x) on Blue Marble's grid around each plot."""
+    """Chips of bands (band, y, x) on Blue Marble's grid around each plot, and on land without."""
     step = land.lon[0, 1] - land.lon[0, 0]
     cols = np.rint((table["lon"] - land.lon[0, 0]) / step).to_numpy(int)
     rows = np.rint((land.lat[0, 0] - table["lat"]) / step).to_numpy(int)
-    return _chips(bands, land.lon, land.lat, rows, cols, table, names)
+    store = _chips(bands, land.lon, land.lat, rows, cols, table, names)
+    return replace(store, unlabelled=_unlabelled(bands, land.lon, land.lat, land.land, names))
 
 
 def _chips(
@@ -229,6 +234,18 @@ def _chips(
     chips = np.moveaxis(bands[:, rows, cols], 0, -1).astype(np.float32)  # (n, P, P, band)
     assert np.isfinite(chips).all()
     return ChipStore(chips, lon[rows, cols], lat[rows, cols], table, names)
+
+
+def _unlabelled(
+    bands: np.ndarray, lon: np.ndarray, lat: np.ndarray, land: np.ndarray, names: list[str]
+) -> ChipStore:
+    """Chips around PIXELS pixels of land (y, x), drawn at random where whole chips hold data."""
+    whole = land & minimum_filter(np.isfinite(bands).all(axis=0), WIDE, mode="constant")
+    found = np.flatnonzero(whole)
+    drawn = np.random.default_rng(0).permutation(found)[:PIXELS]
+    rows, cols = np.unravel_index(drawn, land.shape)
+    table = pd.DataFrame({"lon": lon[rows, cols], "lat": lat[rows, cols]})
+    return _chips(bands, lon, lat, rows, cols, table, names)
 
 
 def _tabular(table: pd.DataFrame, names: list[str]) -> ChipStore:

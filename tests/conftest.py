@@ -25,3 +25,10 @@ def conformance_dir(data_dir: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: parity with the reference outputs is not tested")
     return folder
+
+
+@pytest.fixture
+def small_forests(monkeypatch) -> None:
+    from model_helpers import shrink
+
+    shrink(monkeypatch)

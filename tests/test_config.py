@@ -88,7 +88,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "evaluate.models", ["forest"],
         "`evaluate.models.0` is 'forest': it must be 'spatioformer', 'spatioformer-dense', "
-        "'spatioformer-no-location', "
+        "'spatioformer-distilled', 'spatioformer-no-location', "
         "'spatioformer-stacked', 'spatioformer-published', 'spatioformer-published-no-location', "
         "'cnn-published', 'factoformer', 'extra-trees', 'gradient-boosting', 'lightgbm', "
         "'forest-kriging', 'gaussian-process', 'random-forest' or 'location-knn'",

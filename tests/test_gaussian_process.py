@@ -213,3 +213,21 @@ def test_units_and_the_seam_of_longitude_do_not_matter():
     other = X * [1000, 1, 1, 1] + [5, 0, 0, 0]
     other[:, 2] = np.where(X[:, 2] > 180, X[:, 2] - 360, X[:, 2])
     np.testing.assert_allclose(GaussianProcess().fit(other, y).predict(other), expected, rtol=1e-6)
+
+
+def test_an_unknown_feature_is_taken_for_the_mean_of_the_known_ones():
+    X, y = table(80)
+    holes = np.random.default_rng(1).random((80, 2)) < 0.3
+    told, filled = X.copy(), X.copy()
+    told[:, :2][holes] = np.nan
+    known = np.nanmean(told[:, :2], axis=0)
+    filled[:, :2] = np.where(holes, known, X[:, :2])
+    process = GaussianProcess().fit(told, y)
+    np.testing.assert_allclose(process.centre_, known, rtol=1e-12)
+    np.testing.assert_allclose(process.scale_, np.nanstd(told[:, :2], axis=0), rtol=1e-12)
+    np.testing.assert_allclose(process.predict(told), process.predict(filled), rtol=1e-9)
+    nothing = told.copy()
+    nothing[:, 1] = np.nan
+    alone = GaussianProcess().fit(nothing, y).predict(nothing)
+    assert np.isfinite(alone).all()
+    assert np.corrcoef(alone, y)[0, 1] > 0.8

@@ -47,6 +47,7 @@ SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
 MODELS = (
     "spatioformer",
     "spatioformer-dense",
+    "spatioformer-distilled",
     "spatioformer-no-location",
     "spatioformer-stacked",
     "spatioformer-published",
@@ -62,6 +63,15 @@ MODELS = (
     "location-knn",
 )
 ModelName = Literal[MODELS]
+TEACHERS = (
+    "spatioformer-stacked",
+    "extra-trees",
+    "gradient-boosting",
+    "lightgbm",
+    "forest-kriging",
+    "gaussian-process",
+    "random-forest",
+)
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]
@@ -248,6 +258,7 @@ class TrainSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
+    teacher: Literal[TEACHERS] = "gaussian-process"  # of spatioformer-distilled
 
 
 class SplitSection(Section):
@@ -344,10 +355,19 @@ class RunConfig(Section):
             )
         return self
 
+    @property
+    def models(self) -> set[str]:
+        """Names of all models that the run trains."""
+        return {*self.evaluate.models, *self.evaluate.curve_models, self.map.model}
+
+    @property
+    def distils(self) -> bool:
+        """Whether a model of the run learns from land without plots."""
+        return "spatioformer-distilled" in self.models
+
     @model_validator(mode="after")
     def _cnn_fits(self) -> "RunConfig":
-        models = {*self.evaluate.models, *self.evaluate.curve_models, self.map.model}
-        if "cnn-published" in models and self.model.patch < SMALLEST_CNN_PATCH:
+        if "cnn-published" in self.models and self.model.patch < SMALLEST_CNN_PATCH:
             raise ValueError(
                 f"`model.patch` is {self.model.patch}, and cnn-published needs "
                 f"{SMALLEST_CNN_PATCH} or more; raise it, or leave the CNN out of "

@@ -58,12 +58,7 @@ def facts_of(
         "seed": config.seed,
     }
     if history is not None:
-        facts |= {
-            "plots": len(store) - len(model.validation_rows),
-            "validation_plots": len(model.validation_rows),
-            "validation_rmse": round(history.best_rmse, 4),
-            "epochs": f"{len(history.rows)}, best {history.best_epoch}",
-        }
+        facts |= model.facts(len(store), history)
     if config.truth is not None:
         facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
     return facts

@@ -37,6 +37,9 @@ _CARD = (
     ("validation_plots", "Validation plots (tiles held out for early stopping)"),
     ("region", "Extent of the training plots (W, E, S, N)"),
     ("validation_rmse", "RMSE on the validation plots, species"),
+    ("teacher", "Taught by (which learned from the plots)"),
+    ("pixels", "Pixels without plots that it was taught on"),
+    ("teacher_rmse", "RMSE against what the teacher says of held-out pixels, species"),
     ("epochs", "Epochs trained; the best one kept"),
     ("seed", "Seed"),
 )

@@ -5,6 +5,7 @@
 | spatioformer | the configured network, `nn.Spatioformer`, or an ensemble of it |
 | spatioformer-no-location | the same without location |
 | spatioformer-dense | `nn.DenseSpatioformer` of the same sizes, which maps whole tiles at once |
+| spatioformer-distilled | the dense network, taught on land without plots what another model says |
 | spatioformer-stacked | `spatioformer` and five of `baselines`, weighted near plots and far |
 | spatioformer-published | the published network and recipe, raw bands |
 | spatioformer-published-no-location | the same without the geolocation encoding |
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from spatioformer import distillation
 from spatioformer.baselines import TABULAR, chip_statistics, with_covariates
 from spatioformer.bundle import Bundle, StackBundle, TabularBundle, TrainedModel
 from spatioformer.config import ModelSection, RunConfig
@@ -43,7 +45,7 @@ from spatioformer.nn.losses import OUTPUTS, Link, Loss, LossName
 from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.progress import SILENT, Console
 from spatioformer.samples import Samples
-from spatioformer.scaling import Covariates, Scaling, raw_covariates
+from spatioformer.scaling import Covariates, Scaling, raw_covariates, seen_by_models
 from spatioformer.stacking import StackedModel
 from spatioformer.train import History, Recipe, fit, validation_tiles
 
@@ -80,6 +82,8 @@ def make(name: str, config: RunConfig, seed: int) -> Model:
     if name == "spatioformer-stacked":
         members = [partial(make, member, config, seed) for member in STACKED]
         return Stack(members, [*STACKED.values()], config.train.validation_tile, seed)
+    if name == "spatioformer-distilled":
+        return Distilled(name, config, seed)
     return NetworkModel(name, config, seed)
 
 
@@ -120,7 +124,11 @@ class TabularModel:
 
     def _features(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         seen = chip_statistics(store.chips[rows], store.lon[rows], store.lat[rows])
-        told = raw_covariates(store.table.iloc[rows], self.covariates) if self.covariates else None
+        told = None
+        if self.covariates:
+            told = seen_by_models(
+                self.covariates, raw_covariates(store.table.iloc[rows], self.covariates)
+            )
         return with_covariates(told, seen)
 
 
@@ -182,6 +190,16 @@ class NetworkModel:
         self.bundle = inputs.bundle(members, losses, store, rows)
         history, self.validation_rows = histories[0]
         return history
+
+    def facts(self, plots: int, history: History) -> dict[str, Any]:
+        """What the model card says of the training on so many plots."""
+        held = len(self.validation_rows)
+        return {
+            "plots": plots - held,
+            "validation_plots": held,
+            "validation_rmse": round(history.best_rmse, 4),
+            "epochs": _epochs(history),
+        }
 
     def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
         section = self.config.train
@@ -266,6 +284,40 @@ class NetworkModel:
         if self.published:
             return Recipe(**PUBLISHED, **shared, seed=seed)
         return Recipe(**shared, **section.model_dump(include=OURS), seed=seed)
+
+
+class Distilled(NetworkModel):
+    """The network that learns what `train.teacher` says of land without plots."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.teacher = make(self.config.train.teacher, self.config, self.seed)
+        self.config = distillation.pupil(self.config)
+
+    def fit(self, store: ChipStore, rows: np.ndarray, **how: Any) -> History:
+        """Train the teacher on `rows`, and the network on what it says.
+
+        Args:
+            how: see `NetworkModel.fit`.
+
+        Raises:
+            ModelError: the store has no chips without plots.
+        """
+        self.teacher.fit(store, rows)
+        taught = distillation.lesson(self.teacher, store, rows, self.seed)
+        model = distillation.told_finely(self.config.model, taught)
+        self.config = self.config.model_copy(update={"model": model})
+        self.pixels = len(taught)
+        return super().fit(taught, np.arange(self.pixels), **how)
+
+    def facts(self, plots: int, history: History) -> dict[str, Any]:
+        return {
+            "plots": plots,
+            "teacher": self.config.train.teacher,
+            "pixels": self.pixels,
+            "teacher_rmse": round(history.best_rmse, 4),
+            "epochs": _epochs(history),
+        }
 
 
 SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
@@ -365,6 +417,10 @@ class Inputs:
             smear = float(np.mean((store.richness[rows] + 1) / (found + 1.0)))
             bundle.scaling = replace(scaling, smear=smear)
         return bundle
+
+
+def _epochs(history: History) -> str:
+    return f"{len(history.rows)}, best {history.best_epoch}"
 
 
 def _numbered(path: Path | None, member: int) -> Path | None:

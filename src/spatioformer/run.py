@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from spatioformer import __version__, distributed
 from spatioformer.config import PATH_KEYS, RunConfig
@@ -163,10 +166,7 @@ class Run:
         return self._fingerprints[name]
 
     def _section(self, dotted: str) -> Any:
-        value: Any = self.config.model_dump(mode="json")
-        for key in dotted.split("."):
-            value = value[key]
-        return _portable(value)
+        return _portable(to_jsonable_python(attrgetter(dotted)(self.config)))
 
     def _hash(self, path: str) -> str | None:
         """Content hash of an input; hashed again only when size or modification time changed."""

@@ -100,7 +100,7 @@ class Covariates:
                 f"no plot has a value of the covariate {unknown[0]!r}; name its column in "
                 "`plots.columns`, or leave it out of `model.covariates`"
             )
-        seen = _seen(names, values)
+        seen = seen_by_models(names, values)
         medians = np.nanmedian(values, axis=0)
         chosen = [m if usual[n] is None else usual[n] for n, m in zip(names, medians, strict=True)]
         return cls(
@@ -112,7 +112,7 @@ class Covariates:
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
         """Raw values (n, C), NaN where unknown, as the network sees them: float32."""
-        return ((_seen(self.names, values) - self.mean) / self.sd).astype(np.float32)
+        return ((seen_by_models(self.names, values) - self.mean) / self.sd).astype(np.float32)
 
     def rows(self, count: int, given: Mapping[str, np.ndarray | float] | None) -> np.ndarray:
         """Raw values (count, C): those given, one for all or one a plot, and the usual ones.
@@ -158,7 +158,8 @@ def raw_covariates(table: "pd.DataFrame", names: tuple[str, ...]) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _seen(names: tuple[str, ...], values: np.ndarray) -> np.ndarray:
+def seen_by_models(names: tuple[str, ...], values: np.ndarray) -> np.ndarray:
+    """Raw covariates (n, C) as models see them: areas as logarithms, NaN where unknown."""
     seen = np.array(values, np.float64)
     for i, name in enumerate(names):
         if name in LOGARITHMIC:

@@ -113,12 +113,16 @@ def _layer(section: "RasterSection | MaskSection"):
 
 
 def chips(run: "Run") -> str:
-    """plots.parquet x imagery.tif -> chips/; plots without a chip join rejected.csv."""
+    """plots.parquet x imagery.tif -> chips/; plots without a chip join rejected.csv.
+
+    For a model that is taught on land without plots, chips of such land too.
+    """
     import pandas as pd
 
     from spatioformer.errors import PlotError
-    from spatioformer.geo.chips import cut_chips
+    from spatioformer.geo.chips import UNLABELLED, cut_chips
     from spatioformer.geo.plots import read_table
+    from spatioformer.geo.unlabelled import cut_unlabelled
 
     table = read_table(run.folder / "plots.parquet")
     lost = cut_chips(
@@ -128,6 +132,13 @@ def chips(run: "Run") -> str:
         run.folder / "chips",
         console=run.console,
     )
+    if run.config.distils:
+        cut_unlabelled(
+            run.folder / "imagery.tif",
+            run.config.model.patch,
+            run.folder / "chips" / UNLABELLED,
+            console=run.console,
+        )
     rejected = pd.read_csv(run.folder / "rejected.csv", dtype=str, keep_default_na=False)
     # The stage may run again: its own rows of last time go, those of the plots stage stay.
     rejected = rejected[rejected["stage"] != "chips"]
@@ -302,7 +313,7 @@ STAGES: dict[str, Stage] = {
         begun=("rejected.csv",),
     ),
     "imagery": Stage(imagery, (), ("imagery",), _imagery_inputs, ("imagery.tif", "imagery.json")),
-    "chips": Stage(chips, ("plots", "imagery"), ("model.patch",), _no_inputs, ("chips",)),
+    "chips": Stage(chips, ("plots", "imagery"), ("model.patch", "distils"), _no_inputs, ("chips",)),
     "train": Stage(
         train,
         ("chips",),

@@ -23,7 +23,7 @@ def chip_statistics(chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.n
 
 
 def with_covariates(covariates: np.ndarray | None, statistics: np.ndarray) -> np.ndarray:
-    """A row of the table: raw covariates (n, C), where there are any, then `chip_statistics`."""
+    """A row of the table: covariates (n, C), where there are any, then `chip_statistics`."""
     return statistics if covariates is None else np.hstack([covariates, statistics])
 
 

@@ -98,9 +98,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
-        """X: (n, features + 2), lon, lat in degrees last; y: (n,)."""
+        """X: (n, features + 2), NaN where a feature is unknown, lon, lat in degrees last; y: (n,).
+
+        An unknown feature is taken for the mean of the known ones.
+        """
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-        self.centre_, self.scale_ = X[:, :-2].mean(axis=0), _above_zero(X[:, :-2].std(axis=0))
+        known = np.ma.masked_invalid(X[:, :-2])
+        self.centre_ = known.mean(axis=0).filled(0.0)
+        self.scale_ = _above_zero(known.std(axis=0).filled(0.0))
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
         self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
@@ -125,7 +130,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def _standardised(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features and points on the sphere, both near 1 in size."""
         places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
-        return (X[:, :-2] - self.centre_) / self.scale_, places
+        features = (X[:, :-2] - self.centre_) / self.scale_
+        return np.where(np.isfinite(features), features, 0.0), places
 
     def _covariance(self, some: tuple, others: tuple) -> np.ndarray:
         found = Hyperparameters(self.found_)

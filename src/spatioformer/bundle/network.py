@@ -65,7 +65,7 @@ class Bundle(TrainedModel):
 
     @property
     def about(self) -> list[tuple[str, str]]:
-        arguments = ", ".join(f"{k} {v}" for k, v in self.network.config.items())
+        arguments = ", ".join(f"{k} {v}" for k, v in _in_words(self.network.config).items())
         scaled = "none; raw values go in"
         if self.scaling:
             scaled = "bands and target standardised by the training plots"
@@ -80,6 +80,8 @@ class Bundle(TrainedModel):
 
     @property
     def caution(self) -> str:
+        if not self.has_spread:
+            return ""
         return "the Monte Carlo spread is the network's own doubt and understates the true error; "
 
     @property
@@ -277,3 +279,9 @@ class Bundle(TrainedModel):
     def read_weights(self, path: Path) -> None:
         load_weights(self.network, path)
         self.network.eval()
+
+
+def _in_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a network without the long lists: how many edges a band has, not which."""
+    edges = arguments.get("edges")
+    return {**arguments, **({"edges": f"{len(edges[0])} a band"} if edges else {})}

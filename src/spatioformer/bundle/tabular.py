@@ -15,7 +15,7 @@ from spatioformer.bundle.base import Chips, TrainedModel, covariates_of, scaling
 from spatioformer.bundle.skops_file import canonical, open_regressor
 from spatioformer.errors import ModelError
 from spatioformer.files import hash_value
-from spatioformer.scaling import Covariates, Scaling
+from spatioformer.scaling import Covariates, Scaling, seen_by_models
 from spatioformer.tiles import PixelTile, Place
 
 ROWS = 4096  # predicted at once: bounds memory, and many enough that calls cost nothing
@@ -26,7 +26,8 @@ class TabularBundle(TrainedModel):
     """A fitted regressor of `baselines`, and how a row of its table is made.
 
     Attributes:
-        regressor: takes raw covariates, where there are any, then `chip_statistics`.
+        regressor: takes covariates, where there are any, as `scaling.seen_by_models` gives them,
+            then `chip_statistics`.
         scaling: tells imagery on another scale; the regressor takes raw values.
         version: of the scikit-learn that fitted it.
     """
@@ -79,6 +80,8 @@ class TabularBundle(TrainedModel):
         return out
 
     def _predict(self, table: np.ndarray, covariates: np.ndarray | None) -> np.ndarray:
+        if covariates is not None:
+            covariates = seen_by_models(self.covariates.names, covariates)
         table = with_covariates(covariates, table)
         return np.asarray(self.regressor.predict(table), np.float64)
 

@@ -1,7 +1,8 @@
 """Plots x imagery -> chips: read once, memory-mapped afterwards.
 
 A store is a folder: `chips.npy` (n, P, P, band) float32, `lon.npy` and `lat.npy` (n, P, P) float64,
-`index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`.
+`index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`. In it
+may lie another one, `unlabelled`, of chips without plots.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from spatioformer.geo.imagery import Stack
 from spatioformer.progress import SILENT, Console
 
 TILE = 512
+UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class ChipStore:
         lon, lat: float64 (n, P, P), degrees, of every pixel centre.
         table: the plots, one row a chip, in the same order.
         bands: band names.
+        unlabelled: chips of the same kind around pixels without plots, or None.
     """
 
     chips: np.ndarray
@@ -36,6 +39,7 @@ class ChipStore:
     lat: np.ndarray
     table: pd.DataFrame
     bands: list[str]
+    unlabelled: "ChipStore | None" = None
 
     @property
     def patch(self) -> int:
@@ -165,4 +169,7 @@ def open_chips(folder: str | Path) -> ChipStore:
         raise ImageryError(f"{folder} holds no chips; run `spatioformer chips` first")
     arrays = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("chips", "lon", "lat")}
     table = pd.read_parquet(folder / "index.parquet")
-    return ChipStore(**arrays, table=table, bands=read_json(folder / "store.json")["bands"])
+    bands = read_json(folder / "store.json")["bands"]
+    within = folder / UNLABELLED
+    unlabelled = open_chips(within) if within.is_dir() else None
+    return ChipStore(**arrays, table=table, bands=bands, unlabelled=unlabelled)

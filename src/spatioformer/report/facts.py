@@ -108,7 +108,7 @@ def training(results: Results) -> Facts:
     seen = ("Chips", f"{patch} × {patch} pixels, with the coordinates of each")
     if not results.is_network:
         return [seen, *model(results)]
-    train, log = results.config.train, results.training
+    train, log = results.recipe, results.training
     best = log.loc[log["validation_rmse"].idxmin()]
     return [
         seen,
@@ -118,13 +118,17 @@ def training(results: Results) -> Facts:
             f"at most {train.epochs} epochs, or {train.patience} without a better validation RMSE",
         ),
         ("Epochs", f"{len(log)}, weights kept of epoch {best['epoch']:.0f}"),
-        ("Validation", f"RMSE {decimal(best['validation_rmse'])} species"),
+        (
+            "Validation",
+            f"RMSE {decimal(best['validation_rmse'])} species"
+            + " against the teacher" * results.is_taught,
+        ),
     ]
 
 
 def model(results: Results) -> Facts:
     """What made the map: a network and its recipe, or what the bundle says of itself."""
-    section, train = results.config.model, results.config.train
+    section, train = results.config.model, results.recipe
     if not results.is_network:
         return [("Made by", called(results.mapped)), *map(tuple, results.model["about"])]
     if results.mapped != "spatioformer":
@@ -143,4 +147,8 @@ def model(results: Results) -> Facts:
         recipe = (
             f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}"
         )
-    return [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]
+    facts = [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]
+    if results.is_taught:
+        pixels = results.model["facts"]["pixels"]
+        facts.append(("Taught by", f"{called(train.teacher)}, on {pixels:,} pixels without plots"))
+    return facts

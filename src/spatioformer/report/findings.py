@@ -23,6 +23,10 @@ MODELS = {
         "the same network, imagery alone",
     ),
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
+    "spatioformer-distilled": (
+        "the distilled Spatioformer",
+        "dense, taught on land without plots",
+    ),
     "spatioformer-stacked": (
         "the stacked Spatioformer",
         "with trees, kriging and neighbours, weighted near plots and far",

@@ -246,18 +246,22 @@ def histogram(results: Results) -> Picture:
 
 
 def training_curve(results: Results) -> Picture:
-    log, section = results.training, results.config.train
+    log, section = results.training, results.recipe
     best = log.loc[log["validation_rmse"].idxmin()]
+    against, examples = "", "plots"
+    if results.is_taught:
+        against, examples = " against what its teacher says", "pixels it is taught on"
     return picture(
         results,
         charts.draw_training(
             *(log[name].to_numpy() for name in ("epoch", "train_rmse", "validation_rmse"))
         ),
         f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
-        f"RMSE by epoch of the network that makes the map. About {section.validation_share:.0%} "
-        f"of the plots, in whole tiles of {section.validation_tile:g}°, are held out to choose "
-        f"the epoch whose weights are kept ({best['epoch']:.0f} of {len(log)}). The training "
-        "line is taken with dropout on, so it may lie above the other.",
+        f"RMSE by epoch of the network that makes the map{against}. About "
+        f"{section.validation_share:.0%} of the {examples}, in whole tiles of "
+        f"{section.validation_tile:g}°, are held out to choose the epoch whose weights are kept "
+        f"({best['epoch']:.0f} of {len(log)}). The training line is taken while the weights still "
+        "change, and with dropout on where there is any, so it may lie above the other.",
     )
 
 

@@ -12,7 +12,8 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
-from spatioformer.config import RunConfig, SplitSection
+from spatioformer import distillation
+from spatioformer.config import RunConfig, SplitSection, TrainSection
 from spatioformer.errors import OutputError
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.files import read_json
@@ -93,6 +94,7 @@ class Results:
         described = self.folder / "model" / "config.json"
         self.model: dict[str, Any] = read_json(described) if described.exists() else {}
         self.is_network = self.model.get("kind", "network") == "network"
+        self.is_taught = self.mapped == "spatioformer-distilled"
         for name in (*NEEDED, *["training.csv"] * self.is_network):
             if not (self.folder / name).exists():
                 raise OutputError(
@@ -111,6 +113,11 @@ class Results:
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
             self._bands = bands_of(source)
         self.has_spread = "sd" in self._bands
+
+    @property
+    def recipe(self) -> TrainSection:
+        """How the network that made the map was trained."""
+        return (distillation.pupil(self.config) if self.is_taught else self.config).train
 
     @cached_property
     def training(self) -> pd.DataFrame:

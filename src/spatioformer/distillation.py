@@ -1,0 +1,81 @@
+"""A network that learns what a better model says of land without plots.
+
+Some hundred plots are few for a transformer, but not for a Gaussian process or a stack. Those can
+answer for any pixel, so there are as many examples to learn from as the imagery has pixels
+(Bucila, Caruana & Niculescu-Mizil 2006, "Model Compression", KDD; Hinton, Vinyals & Dean 2015,
+arXiv:1503.02531). The network says nearly what its teacher says, and maps many times faster.
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from spatioformer.config import ModelSection, RunConfig
+from spatioformer.errors import ModelError
+from spatioformer.geo.chips import ChipStore
+from spatioformer.nn.geolocation import extent_of, wavelengths_over
+
+NETWORK = {
+    "network": "dense",
+    "tokens": "pixels",
+    "location_dropout": 0.0,
+    "location_jitter": 0.0,
+}
+TRAINING = {"loss": "poisson", "learning_rate": 3e-3, "batch": 128, "epochs": 30}
+"""A teacher's answers have no noise and lie everywhere: location needs no hiding, and steps may be
+long. Chosen on virtual floras that are scored nowhere (docs/models.md, "The distilled network")."""
+
+WAVED = ("sinusoids", "sphere", "fourier")  # encoders whose size does not grow with fine waves
+FINEST = 1 / 8  # wavelength in shares of the land's extent
+WAVES = 5
+
+
+class Teacher(Protocol):
+    """A model of `models`."""
+
+    def fit(self, store: ChipStore, rows: np.ndarray) -> object: ...
+
+    def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray: ...
+
+
+def pupil(config: RunConfig) -> RunConfig:
+    """The configuration of the network that is taught.
+
+    Of `model` its sizes, dropout and location encoder stay, of `train` what decides when to stop.
+    """
+    model = config.model.model_copy(update=NETWORK)
+    train = config.train.model_copy(update=TRAINING)
+    return config.model_copy(update={"model": model, "train": train})
+
+
+def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
+    """The chips without plots, and as their richness what a fitted teacher says of them.
+
+    Each takes all else that is known of a plot (area, date, other covariates) from one of `rows`,
+    drawn at random.
+
+    Raises:
+        ModelError: the store has no chips without plots.
+    """
+    if store.unlabelled is None:
+        raise ModelError(
+            "the chips hold none without plots, which a distilled network learns from; give "
+            "`unlabelled` (`geo.unlabelled.cut_unlabelled`), or let `spatioformer run` make them"
+        )
+    land = store.unlabelled
+    drawn = np.random.default_rng(seed).choice(rows, len(land))
+    known = store.table.iloc[drawn].reset_index(drop=True)
+    places = {name: land.table[name].to_numpy() for name in ("lon", "lat")}
+    land = replace(land, table=known.assign(**places))
+    said = np.maximum(teacher.predict(land, np.arange(len(land))), 0.0)
+    return replace(land, table=land.table.assign(richness=said))
+
+
+def told_finely(model: ModelSection, land: ChipStore) -> ModelSection:
+    """With waves as fine as plots alone could not teach, unless the configuration names its own."""
+    if model.wavelengths or model.location not in WAVED:
+        return model
+    extent = extent_of(*torch.tensor(land.coordinates).T)
+    return model.model_copy(update={"wavelengths": wavelengths_over(extent, WAVES, FINEST)})
