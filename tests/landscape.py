@@ -105,7 +105,7 @@ def settings(folder: Path) -> dict[str, Any]:
             "curve_models": ["location-knn"],
             "workers": 1,
         },
-        "map": {"samples": 2, "sd_step": 2},
+        "map": {"model": "spatioformer", "samples": 2, "sd_step": 2},
     }
 
 

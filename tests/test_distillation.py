@@ -12,7 +12,7 @@ import rasterio
 import landscape
 from spatioformer.bundle import load
 from spatioformer.config import RunConfig
-from spatioformer.distillation import lesson, pupil, told_finely
+from spatioformer.distillation import lesson, network_for, training_on
 from spatioformer.errors import ImageryError, ModelError
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.imagery import Stack
@@ -163,24 +163,26 @@ def test_without_such_land_there_is_no_lesson():
 
 
 def test_what_stays_of_the_configuration():
-    asked = config(location_dropout=0.4)
-    taught = pupil(asked)
-    assert taught.model.model_copy(
-        update={"network": "chip", "location_dropout": 0.4, "location_jitter": None}
-    ) == asked.model.model_copy(update={"location_jitter": None})
-    assert (taught.train.loss, taught.train.validation_tile) == ("poisson", 0.5)
-    land = plots().unlabelled
-    waves = told_finely(taught.model, land).wavelengths
-    assert waves == pytest.approx([20, 10, 5, 2.5, 1.25], rel=0.02)  # 10 degrees of land
+    asked, land = config(location_dropout=0.4, members=3), plots().unlabelled
+    network = network_for(land, asked.model)
+    assert network.wavelengths == pytest.approx([20, 10, 5, 2.5, 1.25], rel=0.02)  # 10 degrees
+    assert (network.network, network.members, network.location_dropout) == ("dense", 1, 0)
+    for size in ("patch", "width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"):
+        assert getattr(network, size) == getattr(asked.model, size)
     for own in (config(wavelengths=(7.0,)), config(location="none"), config(location="paper")):
-        assert told_finely(own.model, land) == own.model
+        assert network_for(land, own.model).wavelengths == own.model.wavelengths
+    few, many = (training_on(pixels, asked.train) for pixels in (4_000, 20_000))
+    assert (few.epochs, many.epochs) == (100, 20), "as many steps"
+    assert few.patience == few.epochs
+    assert (few.loss, few.validation_tile, few.device) == ("poisson", 0.5, "auto")
 
 
 # --- what it learns -------------------------------------------------------------------------------
 
 
-def test_it_says_nearly_what_its_teacher_says():
+def test_it_says_nearly_what_its_teacher_says(monkeypatch):
     """And a network that has the plots alone does not."""
+    monkeypatch.setattr("spatioformer.distillation.SHOWN", 120_000)
     store, rows, fresh = plots(), np.arange(60), chips(500, 9)
     everything = np.arange(500)
     taught, alone = make("spatioformer-distilled", config(), 0), make("spatioformer", config(), 0)
@@ -194,7 +196,8 @@ def test_it_says_nearly_what_its_teacher_says():
     np.testing.assert_array_equal(taught.teacher.rows, rows)
 
 
-def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one():
+def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
+    monkeypatch.setattr("spatioformer.distillation.SHOWN", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
     asked = config().model_copy(
         update={"train": config().train.model_copy(update={"teacher": "extra-trees"})}
@@ -213,6 +216,7 @@ def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_
 
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
+    monkeypatch.setattr("spatioformer.distillation.SHOWN", 6_000)
     landscape.write(tmp_path)
     plain = [
         ("evaluate.curve_sizes", []),
@@ -244,7 +248,7 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
         f"the Gaussian process, on {len(land)} pixels without plots",
         "against what its teacher says",
         "species against the teacher",
-        "at most 30 epochs",
+        f"at most {round(6_000 / len(land))} epochs",
         f"Pixels without plots that it was taught on: {len(land)}",
     ):
         assert words in said, words

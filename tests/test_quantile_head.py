@@ -195,3 +195,10 @@ def test_quantiles_need_a_network_that_learns_them(tmp_path):
         f"{config}: `evaluate.interval` is quantiles, and `train.loss` is poisson, which learns "
         "none; set `train.loss: quantile`, or `evaluate.interval: auto`",
     )
+    told = ("--set", "evaluate.interval=quantiles", "--set", "train.loss=quantile")
+    ended = spatioformer("evaluate", config, *told, "--set", "map.model=spatioformer-distilled")
+    assert_refused(
+        ended,
+        f"{config}: `evaluate.interval` is quantiles, and spatioformer-distilled, which makes the "
+        "map, learns none; set `map.model: spatioformer`, or `evaluate.interval: auto`",
+    )

@@ -63,6 +63,7 @@ MODELS = (
     "location-knn",
 )
 ModelName = Literal[MODELS]
+QUANTILE_MODELS = ("spatioformer", "spatioformer-dense", "spatioformer-no-location")
 TEACHERS = (
     "spatioformer-stacked",
     "extra-trees",
@@ -276,6 +277,7 @@ class EvaluateSection(Section):
     """Models side by side on held-out plots."""
 
     models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
+        "spatioformer-distilled",
         "spatioformer",
         "spatioformer-published",
         "spatioformer-no-location",
@@ -309,7 +311,7 @@ class EvaluateSection(Section):
 class MapSection(Section):
     """The wall-to-wall map, and the model that makes it."""
 
-    model: ModelName = "spatioformer"
+    model: ModelName = "spatioformer-distilled"
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Annotated[int, Field(ge=1)] = 1
     memory: Positive = 2.0  # GB of resident memory to stay below
@@ -352,6 +354,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"`evaluate.interval` is quantiles, and `train.loss` is {self.train.loss}, which "
                 "learns none; set `train.loss: quantile`, or `evaluate.interval: auto`"
+            )
+        if self.evaluate.interval == "quantiles" and self.map.model not in QUANTILE_MODELS:
+            raise ValueError(
+                f"`evaluate.interval` is quantiles, and {self.map.model}, which makes the map, "
+                "learns none; set `map.model: spatioformer`, or `evaluate.interval: auto`"
             )
         return self
 

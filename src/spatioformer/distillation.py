@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from spatioformer.config import ModelSection, RunConfig
+from spatioformer.config import ModelSection, TrainSection
 from spatioformer.errors import ModelError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
@@ -22,11 +22,13 @@ NETWORK = {
     "tokens": "pixels",
     "location_dropout": 0.0,
     "location_jitter": 0.0,
+    "members": 1,  # more would all learn the same
 }
-TRAINING = {"loss": "poisson", "learning_rate": 3e-3, "batch": 128, "epochs": 30}
+TRAINING = {"loss": "poisson", "learning_rate": 8e-3, "batch": 256}
 """A teacher's answers have no noise and lie everywhere: location needs no hiding, and steps may be
 long. Chosen on virtual floras that are scored nowhere (docs/models.md, "The distilled network")."""
 
+SHOWN = 400_000  # chips that training looks at, each as often as it takes
 WAVED = ("sinusoids", "sphere", "fourier")  # encoders whose size does not grow with fine waves
 FINEST = 1 / 8  # wavelength in shares of the land's extent
 WAVES = 5
@@ -38,16 +40,6 @@ class Teacher(Protocol):
     def fit(self, store: ChipStore, rows: np.ndarray) -> object: ...
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray: ...
-
-
-def pupil(config: RunConfig) -> RunConfig:
-    """The configuration of the network that is taught.
-
-    Of `model` its sizes, dropout and location encoder stay, of `train` what decides when to stop.
-    """
-    model = config.model.model_copy(update=NETWORK)
-    train = config.train.model_copy(update=TRAINING)
-    return config.model_copy(update={"model": model, "train": train})
 
 
 def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
@@ -73,9 +65,20 @@ def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> C
     return replace(land, table=land.table.assign(richness=said))
 
 
-def told_finely(model: ModelSection, land: ChipStore) -> ModelSection:
-    """With waves as fine as plots alone could not teach, unless the configuration names its own."""
-    if model.wavelengths or model.location not in WAVED:
-        return model
+def network_for(land: ChipStore, section: ModelSection) -> ModelSection:
+    """The configured network as it learns from a teacher: its sizes and location encoder stay.
+
+    It is told places by waves as fine as plots alone could not teach, unless the configuration
+    names its own.
+    """
+    section = section.model_copy(update=NETWORK)
+    if section.wavelengths or section.location not in WAVED:
+        return section
     extent = extent_of(*torch.tensor(land.coordinates).T)
-    return model.model_copy(update={"wavelengths": wavelengths_over(extent, WAVES, FINEST)})
+    return section.model_copy(update={"wavelengths": wavelengths_over(extent, WAVES, FINEST)})
+
+
+def training_on(pixels: int, section: TrainSection) -> TrainSection:
+    """How it learns from so many of them: what the section says of validation and device stays."""
+    epochs = max(1, round(SHOWN / pixels))
+    return section.model_copy(update={**TRAINING, "epochs": epochs, "patience": epochs})

@@ -291,8 +291,8 @@ class Distilled(NetworkModel):
 
     def __post_init__(self):
         super().__post_init__()
-        self.teacher = make(self.config.train.teacher, self.config, self.seed)
-        self.config = distillation.pupil(self.config)
+        self.asked = self.config
+        self.teacher = make(self.asked.train.teacher, self.asked, self.seed)
 
     def fit(self, store: ChipStore, rows: np.ndarray, **how: Any) -> History:
         """Train the teacher on `rows`, and the network on what it says.
@@ -305,9 +305,12 @@ class Distilled(NetworkModel):
         """
         self.teacher.fit(store, rows)
         taught = distillation.lesson(self.teacher, store, rows, self.seed)
-        model = distillation.told_finely(self.config.model, taught)
-        self.config = self.config.model_copy(update={"model": model})
         self.pixels = len(taught)
+        sections = {
+            "model": distillation.network_for(taught, self.asked.model),
+            "train": distillation.training_on(self.pixels, self.asked.train),
+        }
+        self.config = self.asked.model_copy(update=sections)
         return super().fit(taught, np.arange(self.pixels), **how)
 
     def facts(self, plots: int, history: History) -> dict[str, Any]:

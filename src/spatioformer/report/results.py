@@ -117,7 +117,9 @@ class Results:
     @property
     def recipe(self) -> TrainSection:
         """How the network that made the map was trained."""
-        return (distillation.pupil(self.config) if self.is_taught else self.config).train
+        if not self.is_taught:
+            return self.config.train
+        return distillation.training_on(self.model["facts"]["pixels"], self.config.train)
 
     @cached_property
     def training(self) -> pd.DataFrame:
