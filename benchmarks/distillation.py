@@ -1,0 +1,133 @@
+"""What the distilled network's design is worth, on virtual floras scored nowhere: docs/models.md.
+
+    python -m benchmarks.distillation          # a quarter of an hour on a core
+    python -m benchmarks.distillation --rows default "the chip network"
+
+Of each flora a fold of small blocks is held out. The teacher learns from the other plots, and each
+row is a network that learns from the teacher with one thing changed. Means over the floras.
+"""
+
+import argparse
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from benchmarks.accuracy import config_of
+from benchmarks.datasets import DataSet, flora
+
+from spatioformer.config import RunConfig
+from spatioformer.distillation import lesson, network_for, training_on
+from spatioformer.evaluation import SpatialBlockKFold, scores
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models import NetworkModel, make
+
+FLORAS = (11, 12, 13)
+DEFAULT = "default"
+Settings = dict[str, Any]
+ROWS: dict[str, tuple[Settings, Settings]] = {
+    DEFAULT: ({}, {}),
+    "the chip network": ({"network": "chip"}, {}),
+    "two coarse waves": ({"wavelengths": (74.0, 37.0)}, {}),
+    "a sixth wave of 1/16": ({"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)}, {}),
+    "place dropped and moved": ({"location_dropout": 0.5, "location_jitter": None}, {}),
+    "bands as they are": ({"intervals": 0}, {}),
+    "no dropout": ({"dropout": 0.0}, {}),
+    "twice as wide": ({"width": 64, "mlp_hidden": 128, "head_hidden": 128}, {}),
+    "squared error": ({}, {"loss": "mse"}),
+    "learning rate 3e-3": ({}, {"learning_rate": 3e-3}),
+    "no turning of chips": ({}, {"augment": False}),
+    "half as long": ({}, {"epochs": 10}),
+    "twice as long": ({}, {"epochs": 40}),
+}
+"""Name of a row -> what differs in `model`, and in `train`."""
+FEWER = {"5,000 pixels": 5_000, "10,000 pixels": 10_000}
+TEACHERS = ("gaussian-process", "random-forest", "spatioformer-stacked")
+
+
+def held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from, and those of the first fold of small blocks."""
+    splitter = SpatialBlockKFold(5, size=data.sizes[0], unit=data.unit, seed=0)
+    fold = splitter.assign(data.store.coordinates)
+    return np.flatnonzero(fold > 0), np.flatnonzero(fold == 0)
+
+
+def taught(told: ChipStore, config: RunConfig, model: Settings, train: Settings) -> NetworkModel:
+    """A network that learned a lesson, with what differs from the default."""
+    sections = {
+        "model": network_for(told, config.model).model_copy(update=model),
+        "train": training_on(len(told), config.train).model_copy(update=train),
+    }
+    network = NetworkModel("spatioformer", config.model_copy(update=sections), 0)
+    network.fit(told, np.arange(len(told)))
+    return network
+
+
+def part(store: ChipStore, count: int) -> ChipStore:
+    return replace(
+        store,
+        chips=store.chips[:count],
+        lon=store.lon[:count],
+        lat=store.lat[:count],
+        table=store.table.iloc[:count],
+    )
+
+
+def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[float]]:
+    """Of each row: r2 on held-out plots, r2 against the teacher there, processor seconds."""
+    data = flora(seed)
+    store, config, (training, test) = data.store, config_of(data, {}), held_out(data)
+    observed, found = store.richness[test], {}
+
+    def learned(name: str, told: ChipStore, model: Settings, train: Settings) -> None:
+        start = time.process_time()
+        predicted = taught(told, config, model, train).predict(store, test)
+        seconds = time.process_time() - start
+        found[name] = [r2(observed, predicted), r2(answers, predicted), seconds]
+        print(f"flora {seed} {name:<32} {found[name][0]:.3f}", flush=True)
+
+    for kind in teachers:
+        teacher = make(kind, config, 0)
+        start = time.process_time()
+        teacher.fit(store, training)
+        answers = np.asarray(teacher.predict(store, test), np.float64)
+        found[f"{kind} itself"] = [r2(observed, answers), 1.0, time.process_time() - start]
+        told = lesson(teacher, store, training, seed=0)
+        if kind != teachers[0]:
+            learned(f"taught by {kind}", told, {}, {})
+            continue
+        for name in rows:
+            learned(name, told, *ROWS[name])
+        for name, count in FEWER.items() if rows == list(ROWS) else ():
+            learned(name, part(told, count), {}, {})
+    return found
+
+
+def r2(observed: np.ndarray, predicted: np.ndarray) -> float:
+    return scores(observed, predicted)["r2"]
+
+
+def table(trials: list[dict[str, list[float]]]) -> str:
+    """Markdown; means over the floras."""
+    lines = [
+        "| | r2, held-out plots | r2 against the teacher | processor seconds |",
+        "|---|---|---|---|",
+    ]
+    for name in trials[0]:
+        plots, teacher, seconds = np.mean([found[name] for found in trials], axis=0)
+        lines.append(f"| {name} | {plots:.3f} | {teacher:.3f} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--teachers", nargs="+", choices=TEACHERS, default=list(TEACHERS))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # few blocks make uneven folds
+    print(table([trial(seed, arguments.rows, arguments.teachers) for seed in FLORAS]))
+
+
+if __name__ == "__main__":
+    main()
