@@ -56,6 +56,7 @@ def configure(folder: Path, *, virtual: bool = False, **config: Any) -> RunConfi
         "plots": {"path": "plots.csv"},
         "imagery": {"layers": [{"path": "image.tif", "name": "image"}]},
         "evaluate": EVALUATE,
+        "map": {"model": "spatioformer"},
     }
     if virtual:
         truth = {"path": str(folder / "truth.tif"), "noise_path": str(folder / "noise.tif")}

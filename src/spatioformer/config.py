@@ -1,6 +1,7 @@
 """The run's configuration: what its sections may say; `config_file` reads them from YAML."""
 
 import re
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -8,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     field_validator,
     model_validator,
 )
@@ -361,6 +363,10 @@ class RunConfig(Section):
                 "learns none; set `map.model: spatioformer`, or `evaluate.interval: auto`"
             )
         return self
+
+    def plain(self, dotted: str) -> Any:
+        """What a key or property, such as "map.model", says, ready for JSON."""
+        return TypeAdapter(Any).dump_python(attrgetter(dotted)(self), mode="json")
 
     @property
     def models(self) -> set[str]:

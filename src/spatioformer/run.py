@@ -13,11 +13,8 @@ import time
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
-
-from pydantic_core import to_jsonable_python
 
 from spatioformer import __version__, distributed
 from spatioformer.config import PATH_KEYS, RunConfig
@@ -166,7 +163,7 @@ class Run:
         return self._fingerprints[name]
 
     def _section(self, dotted: str) -> Any:
-        return _portable(to_jsonable_python(attrgetter(dotted)(self.config)))
+        return _portable(self.config.plain(dotted))
 
     def _hash(self, path: str) -> str | None:
         """Content hash of an input; hashed again only when size or modification time changed."""
