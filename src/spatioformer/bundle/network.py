@@ -282,6 +282,13 @@ class Bundle(TrainedModel):
 
 
 def _in_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a network without the long lists: how many edges a band has, not which."""
-    edges = arguments.get("edges")
-    return {**arguments, **({"edges": f"{len(edges[0])} a band"} if edges else {})}
+    """Arguments of a network for a reader: without the edges themselves, waves in round numbers."""
+    told = dict(arguments)
+    if told.get("edges"):
+        told["edges"] = f"{len(told['edges'][0])} a band"
+    if told.get("location"):
+        waves = told["location"].get("wavelengths", ())
+        told["location"] = told["location"]["name"]
+        if waves:
+            told["location"] += f" (waves of {', '.join(f'{w:.3g}' for w in waves)} degrees)"
+    return told

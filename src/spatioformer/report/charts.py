@@ -104,7 +104,7 @@ def draw_block_curve(
     axes.set(xlabel="side of the tiles held out, degrees", ylabel="r2 = 1 - SSE/SST")
     # Below -0.5 a model is plainly useless; the table beside the figure holds the number.
     axes.set_ylim(bottom=max(-0.5, axes.get_ylim()[0]))
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -154,7 +154,7 @@ def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
     best = int(np.argmin(validation))
-    axes.plot(epochs, train, color=MUTED, linewidth=1.4, linestyle="--", label="training plots")
+    axes.plot(epochs, train, color=MUTED, linewidth=1.4, linestyle="--", label="training")
     axes.plot(epochs, validation, color=ACCENT, linewidth=1.8, label="validation tiles")
     label = f"best: epoch {epochs[best]:.0f}, {validation[best]:.2f}"
     axes.plot(epochs[best], validation[best], "o", color=ACCENT, markersize=7, label=label)
