@@ -244,7 +244,7 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     page = (run / "report.html").read_text(encoding="utf-8")
     said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     for words in (
-        "dense, taught on land without plots; it makes the map",
+        "taught by another model; it makes the map",
         f"the Gaussian process, on {len(land)} pixels without plots",
         "against what its teacher says",
         "species against the teacher",

@@ -25,7 +25,7 @@ MODELS = {
     "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
     "spatioformer-distilled": (
         "the distilled Spatioformer",
-        "dense, taught on land without plots",
+        "taught by another model",
     ),
     "spatioformer-stacked": (
         "the stacked Spatioformer",
