@@ -58,7 +58,7 @@ NETWORK_CODE = (
     *("nn/chip_spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/spatioformer.py", "nn/transformer.py", "scaling.py", "stacking.py", "train.py"),
     *("nn/dense.py", "nn/neighbourhood.py", "distillation.py"),
-    *("config.py", "models.py"),  # defaults of the network and its training
+    *("config.py", "inputs.py", "models.py"),  # defaults of the network and its training
 )
 """Files whose change makes a cell anew."""
 

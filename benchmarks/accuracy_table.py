@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarks.accuracy import MODELS, NETWORK_SEEDS, OURS, SPLITS, why_not
+from benchmarks.accuracy import (
+    BUILT_OF_TUNED,
+    MODELS,
+    NETWORK_SEEDS,
+    OURS,
+    SPLITS,
+    why_not,
+)
 from benchmarks.datasets import DATASETS, DataSet
 
 from spatioformer.baselines import TABULAR
@@ -23,7 +30,8 @@ from spatioformer.files import write_text, writing
 DRAWS = 2000
 LEVEL = 0.95
 ALONE = "gaussian-process"
-"""The strongest of the stack's members: what the others add to it is worth telling."""
+"""The strongest of the stack's members, and the distilled network's teacher: what is gained or lost
+beside it is worth telling."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +216,9 @@ def markdown(table: pd.DataFrame, note: str = "") -> str:
             lines.append(f"| {model} | " + " | ".join(cells) + " |")
         absent = [m for m in MODELS if m not in started]
         if absent:
-            lines += ["", f"Not run: {', '.join(absent)}."]
+            why = {m: part.loc[part["model"] == m, "status"].iloc[0] for m in absent}
+            told = [f"{m} ({reason.removeprefix('n/a: ')})" for m, reason in why.items()]
+            lines += ["", f"Not there: {', '.join(told)}."]
         lines += _ahead(part)
     return "\n".join([*lines, ""])
 
@@ -218,7 +228,8 @@ def _cell(row: pd.Series, best: float | None) -> str:
         return row["status"]
     r2 = f"**{row['r2']:.3f}**" if row["r2"] == best else f"{row['r2']:.3f}"
     expected = 1 if row["model_"] in TABULAR else NETWORK_SEEDS
-    note = "" if row["seeds"] == expected else f" *{row['seeds']:.0f} seed*"
+    few = "" if row["seeds"] == 1 else "s"
+    note = "" if row["seeds"] == expected else f" *{row['seeds']:.0f} seed{few}*"
     return f"{r2} [{row['r2_low']:.2f}, {row['r2_high']:.2f}]{note}"
 
 
@@ -229,9 +240,10 @@ def _ahead(part: pd.DataFrame) -> list[str]:
     lines = ["", "r2 ahead of the best baseline of the split that was run, paired:", ""]
     best = part["best_baseline"].map(lambda name: f" to {name}", na_action="ignore")
     lines += _said(part, "ahead", best)
-    alone = part[part["model"] == "spatioformer-stacked"]
+    alone = part[part["model"].isin(BUILT_OF_TUNED)]
     if "ahead_alone" in part and alone["ahead_alone"].notna().any():
-        lines += ["", f"The stack ahead of {ALONE}, its strongest member, paired:", ""]
+        said = "the strongest member of the one and teacher of the other"
+        lines += ["", f"The stack and the distilled network ahead of {ALONE}, {said}, paired:", ""]
         lines += _said(alone, "ahead_alone", pd.Series("", alone.index))
     return lines
 

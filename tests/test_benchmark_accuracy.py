@@ -208,7 +208,12 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     text = markdown(table)
     assert f"| spatioformer | **{expected['r2']:.3f}** [" in text
     left = [m for m in MODELS if not (rows["status"] == "done").get(m)]
-    assert f"Not run: {', '.join(left)}." in text
+    of_tables = {
+        "cnn-published": "a table: P = 1",
+        "spatioformer-distilled": "a table: no land without plots",
+    }
+    told = [f"{m} ({of_tables.get(m, 'not run')})" for m in left]
+    assert f"Not there: {', '.join(told)}." in text
     assert "*1 seed*" in text
     assert f"- spatioformer: random {gain['ahead']:+.3f} [" in text
     assert text.endswith(f"- spatioformer-stacked: random {-gain['ahead']:+.3f} ["

@@ -22,6 +22,7 @@ FLOORS = [
     {"stages"},
     {"report", "evaluate", "map_model"},
     {"folds", "models"},
+    {"inputs"},
     {"mapping"},
     {"train", "bundle"},
     {"stacking", "distillation", "baselines", "uncertainty", "access", "distributed"},

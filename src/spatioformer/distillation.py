@@ -43,7 +43,7 @@ class Teacher(Protocol):
 
 
 def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
-    """The chips without plots, and as their richness what a fitted teacher says of them.
+    """The chips without plots, and as their richness what a teacher fitted to `rows` says of them.
 
     Each takes all else that is known of a plot (area, date, other covariates) from one of `rows`,
     drawn at random.
@@ -56,6 +56,7 @@ def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> C
             "the chips hold none without plots, which a distilled network learns from; give "
             "`unlabelled` (`geo.unlabelled.cut_unlabelled`), or let `spatioformer run` make them"
         )
+    teacher.fit(store, rows)
     land = store.unlabelled
     drawn = np.random.default_rng(seed).choice(rows, len(land))
     known = store.table.iloc[drawn].reset_index(drop=True)
