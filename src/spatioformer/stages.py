@@ -188,9 +188,10 @@ def train(run: "Run") -> str:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
+    against = " against its teacher" if "teacher" in bundle.facts else ""
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
-        f"{history.best_rmse:.2f} species"
+        f"{history.best_rmse:.2f} species{against}"
     )
 
 

@@ -221,6 +221,8 @@ def _verdict(scores: pd.DataFrame, best: str, mapped: str) -> str:
         role = "the model that made it" if len(scores) == 1 else f"the best of {len(scores)} models"
         return f"{called(best)}, {role}, reaches {figures}"
     verdict = f"{called(best)} predicts best ({figures})"
+    if len(scores) == 1:
+        verdict = f"{called(best)} reaches {figures}"
     if mapped not in scores.index:
         return f"{verdict}, while {called(mapped)}, which made the map, was not scored"
     own = decimal(scores.loc[mapped, "r2"])
