@@ -10,12 +10,12 @@ row is a network that learns from the teacher with one thing changed. Means over
 import argparse
 import time
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from benchmarks.accuracy import config_of
 from benchmarks.datasets import DataSet, flora
+from benchmarks.stack_trials import part
 
 from spatioformer.config import RunConfig
 from spatioformer.distillation import lesson, network_for, training_on
@@ -24,10 +24,9 @@ from spatioformer.geo.chips import ChipStore
 from spatioformer.models import NetworkModel, make
 
 FLORAS = (11, 12, 13)
-DEFAULT = "default"
 Settings = dict[str, Any]
 ROWS: dict[str, tuple[Settings, Settings]] = {
-    DEFAULT: ({}, {}),
+    "default": ({}, {}),
     "the chip network": ({"network": "chip"}, {}),
     "two coarse waves": ({"wavelengths": (74.0, 37.0)}, {}),
     "a sixth wave of 1/16": ({"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)}, {}),
@@ -63,16 +62,6 @@ def taught(told: ChipStore, config: RunConfig, model: Settings, train: Settings)
     return network
 
 
-def part(store: ChipStore, count: int) -> ChipStore:
-    return replace(
-        store,
-        chips=store.chips[:count],
-        lon=store.lon[:count],
-        lat=store.lat[:count],
-        table=store.table.iloc[:count],
-    )
-
-
 def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[float]]:
     """Of each row: r2 on held-out plots, r2 against the teacher there, processor seconds."""
     data = flora(seed)
@@ -99,7 +88,7 @@ def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[flo
         for name in rows:
             learned(name, told, *ROWS[name])
         for name, count in FEWER.items() if rows == list(ROWS) else ():
-            learned(name, part(told, count), {}, {})
+            learned(name, part(told, np.arange(count)), {}, {})
     return found
 
 

@@ -70,10 +70,10 @@ def data_of(source: str, count: int) -> DataSet:
         data = DATASETS[source]()
         rows = np.flatnonzero(data.dev)
     drawn = np.random.default_rng(count).choice(rows, min(count, len(rows)), replace=False)
-    return replace(data, wide=_part(data.wide, np.sort(drawn)))
+    return replace(data, wide=part(data.wide, np.sort(drawn)))
 
 
-def _part(store: ChipStore, rows: np.ndarray) -> ChipStore:
+def part(store: ChipStore, rows: np.ndarray) -> ChipStore:
     return replace(
         store,
         chips=store.chips[rows],

@@ -46,6 +46,16 @@ TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
 SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
+REGRESSORS = (
+    "extra-trees",
+    "gradient-boosting",
+    "lightgbm",
+    "forest-kriging",
+    "gaussian-process",
+    "random-forest",
+)
+"""Models on chip statistics."""
+
 MODELS = (
     "spatioformer",
     "spatioformer-dense",
@@ -56,25 +66,12 @@ MODELS = (
     "spatioformer-published-no-location",
     "cnn-published",
     "factoformer",
-    "extra-trees",
-    "gradient-boosting",
-    "lightgbm",
-    "forest-kriging",
-    "gaussian-process",
-    "random-forest",
+    *REGRESSORS,
     "location-knn",
 )
 ModelName = Literal[MODELS]
 QUANTILE_MODELS = ("spatioformer", "spatioformer-dense", "spatioformer-no-location")
-TEACHERS = (
-    "spatioformer-stacked",
-    "extra-trees",
-    "gradient-boosting",
-    "lightgbm",
-    "forest-kriging",
-    "gaussian-process",
-    "random-forest",
-)
+TEACHERS = ("spatioformer-stacked", *REGRESSORS)
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]

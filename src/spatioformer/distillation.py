@@ -7,7 +7,7 @@ arXiv:1503.02531). The network says nearly what its teacher says, and maps many 
 """
 
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from spatioformer.config import ModelSection, TrainSection
 from spatioformer.errors import ModelError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
+
+if TYPE_CHECKING:
+    from spatioformer.models import Model
 
 NETWORK = {
     "network": "dense",
@@ -34,15 +37,7 @@ FINEST = 1 / 8  # wavelength in shares of the land's extent
 WAVES = 5
 
 
-class Teacher(Protocol):
-    """A model of `models`."""
-
-    def fit(self, store: ChipStore, rows: np.ndarray) -> object: ...
-
-    def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray: ...
-
-
-def lesson(teacher: Teacher, store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
+def lesson(teacher: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
     """The chips without plots, and as their richness what a teacher fitted to `rows` says of them.
 
     Each takes all else that is known of a plot (area, date, other covariates) from one of `rows`,

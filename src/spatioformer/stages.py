@@ -25,7 +25,7 @@ class Stage:
 
     Attributes:
         needs: stages whose results it reads.
-        sections: keys of the configuration it depends on.
+        sections: keys and properties of the configuration it depends on.
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
         begun: files it writes and a later stage adds to.

@@ -94,7 +94,7 @@ class Results:
         described = self.folder / "model" / "config.json"
         self.model: dict[str, Any] = read_json(described) if described.exists() else {}
         self.is_network = self.model.get("kind", "network") == "network"
-        self.is_taught = self.mapped == "spatioformer-distilled"
+        self.is_taught = "teacher" in self.model.get("facts", {})
         for name in (*NEEDED, *["training.csv"] * self.is_network):
             if not (self.folder / name).exists():
                 raise OutputError(
