@@ -177,6 +177,23 @@ def test_chunks_do_not_show(monkeypatch):
     np.testing.assert_allclose(kriging.predict(X), whole, rtol=1e-12)
 
 
+def test_a_system_is_solved_once_for_all_pixels_that_share_their_plots(monkeypatch):
+    X = places(300, seed=13)
+    model = Kriging(100.0, 0.1, neighbours=16).fit(X, field(X, 100.0))
+    side = np.linspace(0, 0.5, 40)
+    pixels = np.stack(np.meshgrid(X[0, 0] + side, X[0, 1] + side), axis=-1).reshape(-1, 2)
+    alone = np.concatenate([model.predict(pixel[None]) for pixel in pixels])
+    solved, solve = [], Kriging._solve
+
+    def counting(self, sets):
+        solved.append(len(sets))
+        return solve(self, sets)
+
+    monkeypatch.setattr(Kriging, "_solve", counting)
+    np.testing.assert_array_equal(model.predict(pixels), alone)  # to the last digit
+    assert sum(solved) < len(pixels) / 4
+
+
 def test_forest_kriging_adds_what_place_explains():
     """A covariate the forest sees and a field it cannot follow: each part is found."""
     n = 500

@@ -15,7 +15,8 @@ from spatioformer.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, on_sphere, ranges_of
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
-CHUNK = 512  # predictions at once: 512 systems of 64 x 64 are 17 MB
+CHUNK = 8192  # predictions at once: the more, the more of them share their plots
+SYSTEMS = 512  # solved at once: of 64 x 64 they are 17 MB
 PATCHES = 24  # groups of plots by which covariance is judged where all at once are too many
 
 
@@ -77,7 +78,7 @@ class Kriging(RegressorMixin, BaseEstimator):
             return out
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
-            out[part] = self._solve(targets[part])
+            out[part] = self._expected(targets[part])
         return out
 
     def __getstate__(self) -> dict:
@@ -89,13 +90,23 @@ class Kriging(RegressorMixin, BaseEstimator):
         if "points_" in state:
             self.tree_ = KDTree(self.points_)
 
-    def _solve(self, targets: np.ndarray) -> np.ndarray:
+    def _expected(self, targets: np.ndarray) -> np.ndarray:
+        """Pixels of a map share their nearest plots, and with them the system to be solved."""
         count = min(self.neighbours, len(self.values_))
         distance, near = self.tree_.query(targets, k=[*range(1, count + 1)])  # (n, k) each
-        covariance = correlation(apart(self.points_[near]), self.range_km_, self.nugget_share_)
         shared = (1 - self.nugget_share_) * np.exp(-distance / self.range_km_)
-        weights = np.linalg.solve(covariance, shared[..., None])[..., 0]  # (n, k)
-        return np.sum(weights * self.values_[near], axis=1)
+        # A set of plots whatever their order: the same digits in whichever tile a pixel lies.
+        order = np.argsort(near, axis=1)
+        sets, which = _distinct(np.take_along_axis(near, order, axis=1))
+        weighted = np.concatenate(
+            [self._solve(part) for part in np.array_split(sets, -(-len(sets) // SYSTEMS))]
+        )
+        return np.sum(np.take_along_axis(shared, order, axis=1) * weighted[which], axis=1)
+
+    def _solve(self, sets: np.ndarray) -> np.ndarray:
+        """Inverse covariance of the plots of each set times their values, both (sets, k)."""
+        covariance = correlation(apart(self.points_[sets]), self.range_km_, self.nugget_share_)
+        return np.linalg.solve(covariance, self.values_[sets][..., None])[..., 0]
 
     def _patches(self) -> np.ndarray:
         """Rows of plots, (patches, k): all in one, or half of them near and half far apart.
@@ -141,3 +152,10 @@ class ForestKriging(RegressorMixin, BaseEstimator):
 def forest_kriging(seed: int) -> ForestKriging:
     """The forest of `random_forest`, and what its residuals owe to place."""
     return ForestKriging(random_forest(seed), Kriging(seed=seed))
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows of (n, k) integers, and which of them each row is, (n,)."""
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
+    first, which = np.unique(whole[:, 0], return_index=True, return_inverse=True)[1:]
+    return rows[first], which
