@@ -191,7 +191,8 @@ def test_inducing_weights_are_the_equations():
 def test_chunks_do_not_show(monkeypatch):
     X, y = table(90)
     whole = [GaussianProcess(inducing=n).fit(X, y) for n in (30, 90)]
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(module, "CHUNK", 7 * 30)
+    monkeypatch.setattr(module, "BLOCK", 7 * 30)
     for model in whole:
         again = GaussianProcess(inducing=model.inducing).fit(X, y)
         np.testing.assert_allclose(again.predict(X), model.predict(X), rtol=1e-9)

@@ -27,7 +27,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from spatioformer.baselines.features import lonlat
 from spatioformer.evaluation.correlation import on_sphere
 
-CHUNK = 128  # rows of covariance at once: with 4,000 plots 4 MB a field, which a cache holds
+CHUNK = 2**17  # covariances at once: 1 MB a field, which a cache holds; with 3 MB the allocator
+# gives each array back to the system and asks for it again, which takes longer than to fill it
+BLOCK = 2**20  # the same while learning, where products of larger matrices gain more
 JITTER = 1e-6  # of the variance of richness, so that plots that coincide do no harm
 STEPS = 60  # of the search for the likeliest hyperparameters, at most
 WHOLE = 900  # plots that are judged all at once
@@ -121,9 +123,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         """Expected richness, (n,)."""
         features, places = self._standardised(np.asarray(X, np.float64))
         out = np.empty(len(features))
-        for start in range(0, len(out), CHUNK):
-            part = slice(start, start + CHUNK)
-            known = self.features_, self.places_
+        known = self.features_, self.places_
+        for part in _chunks(len(out), CHUNK // len(self.weights_)):
             out[part] = self._covariance((features[part], places[part]), known) @ self.weights_
         return self.mean_ + self.sd_ * out
 
@@ -155,8 +156,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         # conditioned where K K' is not.
         normal = np.asfortranarray(noise * np.eye(len(own)))
         moment = np.zeros(len(own))
-        for start in range(0, len(target), CHUNK):
-            part = slice(start, start + CHUNK)
+        for part in _chunks(len(target), BLOCK // len(own)):
             shared = self._covariance(known, (seen[0][part], seen[1][part]))
             white = solve_triangular(factor, shared, lower=True)
             normal = dsyrk(1.0, white, beta=1.0, c=normal, lower=True, overwrite_c=True)
@@ -278,6 +278,12 @@ def _far(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     out += 5 * np.sum(others**2, axis=1)
     np.maximum(out, 0, out=out)
     return np.sqrt(out, out=out)
+
+
+def _chunks(count: int, step: int) -> list[slice]:
+    """Of `count` rows, `step` at a time or one."""
+    step = max(step, 1)
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from spatioformer.evaluation.correlation import apart, correlation, likeliest, o
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 CHUNK = 8192  # predictions at once: the more, the more of them share their plots
-SYSTEMS = 512  # solved at once: of 64 x 64 they are 17 MB
+SYSTEMS = 32  # solved at once: of 64 x 64 they are 1 MB, which a cache holds
 PATCHES = 24  # groups of plots by which covariance is judged where all at once are too many
 
 
