@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import rasterio
+import xarray
 import zarr
 from pyproj import CRS
 
@@ -73,7 +74,6 @@ def test_two_maps_are_the_same_bytes_and_the_sea_is_no_chunk(tmp_path):
 
 
 def test_xarray_reads_it(tmp_path):
-    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
     out, _ = mapped(tmp_path, noise(tmp_path / "scene.tif", (40, 30)), dtype="uint16")
     cube = xarray.open_zarr(zarr_of(out), consolidated=False, chunks=None)
     values = np.where(read(out)[0] == 65535, np.nan, read(out)[0] * 0.01)
