@@ -10,6 +10,7 @@ import pytest
 
 import landscape
 import spatioformer
+from spatioformer.run import Run
 from tiny_run import half_written, write_config
 
 STILL = (  # what is drawn anew in each process would differ
@@ -74,6 +75,13 @@ def test_two_processes_give_the_loss_curve_of_one(curves):
     _, (one, two) = curves
     np.testing.assert_allclose(two, one, rtol=1e-5)
     assert one[0, 1] < one[0, 0], "nothing was learned, so nothing was compared"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_process_speaks(tmp_path, monkeypatch, rank):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", str(rank))
+    assert Run(write_config(tmp_path)).console.quiet == (rank > 0)
 
 
 def test_only_the_first_process_writes(curves):

@@ -63,7 +63,8 @@ class Run:
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
         self.folder = Path(self.config.out)
-        self.console = console or Console()
+        # Of processes that train together one speaks.
+        self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
         self.resume = resume
         self._fingerprints: dict[str, str] = {}
         try:
