@@ -36,7 +36,7 @@ from benchmarks.evaluation_scale import land_points
 from benchmarks.evaluation_survey import PLOTS, SIDE, calibrate, features, forest, make_land
 from scipy.stats import spearmanr
 
-from spatioformer.evaluate import DRAWS, importance
+from spatioformer.evaluate import importance
 from spatioformer.evaluation import (
     KNNDM,
     AreaOfApplicability,
@@ -47,6 +47,7 @@ from spatioformer.evaluation import (
 )
 from spatioformer.geo import virtual_flora
 from spatioformer.geo.chips import ChipStore
+from spatioformer.jobs import DRAWS
 from spatioformer.models import NetworkModel, make
 from spatioformer.uncertainty import HeldOut, Uncertainty
 from spatioformer.uncertainty.crossfit import FEW, CrossFit

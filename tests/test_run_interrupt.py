@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import landscape
-from spatioformer import evaluate, train
+from spatioformer import jobs, train
 from spatioformer.run import Run
 from spatioformer.stages import STAGES
 from tiny_run import Ended, finished, half_written, spatioformer
@@ -171,28 +171,27 @@ def test_a_checkpoint_of_other_settings_is_left_alone_and_then_removed(interrupt
 
 def test_an_evaluation_keeps_its_finished_jobs(tmp_path, monkeypatch, expected):
     config = finished(tmp_path)
-    run_job, done = evaluate.run_job, []
+    run_job, done = jobs.run_job, []
 
     def counted(job, *rest):
         if len(done) == 4:
             raise KeyboardInterrupt
-        done.append((job.model, job.split.name, job.fold))
+        done.append((job.model, job.split, job.fold))
         return run_job(job, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "run_job", counted)
+        patched.setattr(jobs, "run_job", counted)
         ended = spatioformer("evaluate", config, "--force", "-q")
     assert ended == Ended(130, "", INTERRUPTED)
     assert not half_written(tmp_path)
     first, done[:] = list(done), [None] * 5  # never four again
-    monkeypatch.setattr(evaluate, "run_job", counted)
+    monkeypatch.setattr(jobs, "run_job", counted)
     assert spatioformer("evaluate", config, "-q") == Ended(0, "", "")
     again = done[5:]
     assert len(first) + len(again) == 2 * 2 * 2 + 5  # models x splits x folds, and the curve
     assert not set(first) & set(again)
     for name in ("scores.csv", "evaluation/predictions.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == expected[name]
-    assert not list((tmp_path / "run" / "evaluation").glob("jobs-*"))
 
 
 def test_a_map_interrupted_between_its_tiles(tmp_path, monkeypatch, expected):
@@ -228,7 +227,7 @@ def test_a_report_interrupted_at_its_end(tmp_path, monkeypatch):
 
 def two_workers_interrupted(config: Path, monkeypatch, happening) -> Ended:
     """An evaluation in two processes, with `happening` as soon as both are started."""
-    wait = evaluate.wait
+    wait = jobs.wait
 
     def waiting(*arguments, **options):
         assert len(multiprocessing.active_children()) == 2
@@ -236,7 +235,7 @@ def two_workers_interrupted(config: Path, monkeypatch, happening) -> Ended:
         return wait(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "wait", waiting)
+        patched.setattr(jobs, "wait", waiting)
         arguments = ("--force", "-q", "--set", "evaluate.workers=2")
         ended = spatioformer("evaluate", config, *arguments)
     # The pool's own thread may be the one that takes note of a worker's end, a moment later.

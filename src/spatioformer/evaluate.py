@@ -1,17 +1,11 @@
 """Models x folds -> predictions of held-out plots -> scores.
 
 Every model sees the same folds. Scores are pooled over all held-out predictions, not averaged over
-folds. Jobs run in processes of one thread each, so results do not depend on the number of cores; a
-job that is finished stays finished when the evaluation is interrupted.
+folds.
 """
 
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Sequence
+from contextlib import closing
 from os import cpu_count
 from pathlib import Path
 
@@ -19,36 +13,20 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.config import RunConfig, SplitSection
-from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.metrics import scores
-from spatioformer.files import hash_value, save_array, writing
 from spatioformer.folds import all_splits, assign
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.jobs import DRAWN, Job, distinct, keep_folds, run_jobs
 from spatioformer.progress import SILENT, Console
 from spatioformer.uncertainty import HeldOut, Uncertainty
 
 MAP_LIKE = ("knndm", "tiles", "regions", "random")
 """Kinds of splits, the one first that holds plots out most as the map is used."""
 
-DRAWS = 20
-"""Monte Carlo dropout passes at a held-out plot."""
-
 IMPORTANCE_PLOTS = 5000
 """Plots that tell which predictors matter; more would cost time and say the same."""
 
-QUANTILES = ["lower", "upper"]
-"""Columns of the mapped model's own quantiles."""
-
 SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One model on one fold."""
-
-    model: str
-    split: SplitSection
-    fold: int
 
 
 def held_out_predictions(
@@ -59,7 +37,8 @@ def held_out_predictions(
     Args:
         chips: folder of a chip store.
         imagery: the stack the chips were cut from.
-        folder: where folds and finished jobs are kept until all are done.
+        folder: where folds and finished jobs are kept. What lies there is taken for the result of
+            the same chips, `config.model`, `config.train` and seed.
 
     Returns:
         Columns model, split, fold, plot_id, lon, lat, observed, predicted, and of the mapped model
@@ -70,151 +49,41 @@ def held_out_predictions(
         EvaluationError: too few plots or tiles for the folds, or a process was killed.
     """
     store = open_chips(chips)
-    section = config.evaluate
-    jobs = [
-        Job(model, split, fold)
-        for split in all_splits(config)
-        for model in (section.models if split in section.splits else section.curve_models)
-        for fold in range(split.folds)
-    ]
-    folds = {}
+    section, likest = config.evaluate, map_like(config.evaluate.splits)
+    folds, jobs = {}, []
     for split in all_splits(config):  # fails here, before any training, when folds cannot be made
         folds[split.name] = assign(split, config, store.coordinates, imagery, console)
-        with writing(_folds_path(folder, split)) as part:
-            save_array(part, folds[split.name])
-    todo = [job for job in jobs if not _path(folder, job).exists()]
+        kept = keep_folds(folder, folds[split.name])
+        for model in section.models if split in section.splits else section.curve_models:
+            drawn = model == config.map.model and split == likest
+            jobs += [Job(model, split.name, fold, kept, drawn) for fold in range(split.folds)]
+    different = distinct(jobs)
+    todo = [job for job in different if not job.done]
     # The slowest first, so that no core waits for one long job at the end.
     todo.sort(key=lambda job: ("published" not in job.model, "spatioformer" not in job.model))
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
-    with console.task("evaluate", len(jobs)) as advance:
-        advance(len(jobs) - len(todo))
-        with closing(_run(todo, chips, config, folder, workers)) as finished:
+    with console.task("evaluate", len(different)) as advance:
+        advance(len(different) - len(todo))
+        with closing(run_jobs(todo, chips, config, workers)) as finished:
             for job in finished:
-                advance(1, f"{job.model}, {job.split.name}")
-    frames = []
-    for job in jobs:
-        rows = np.flatnonzero(folds[job.split.name] == job.fold)
-        table = store.table.iloc[rows]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "model": job.model,
-                    "split": job.split.name,
-                    "fold": job.fold,
-                    "plot_id": table["plot_id"].to_numpy(),
-                    "lon": table["lon"].to_numpy(),
-                    "lat": table["lat"].to_numpy(),
-                    "observed": store.richness[rows],
-                    "predicted": np.load(_path(folder, job)),
-                    "spread": _load(_extra_path(folder, job, "spread"), (len(rows),)),
-                }
-            ).assign(**_load_quantiles(folder, job, len(rows)))
-        )
-    return pd.concat(frames, ignore_index=True)
+                advance(1, f"{job.model}, {job.split}")
+    return pd.concat([_told(job, store, folds[job.split]) for job in jobs], ignore_index=True)
 
 
-def _run(
-    jobs: Sequence[Job], chips: Path, config: RunConfig, folder: Path, workers: int
-) -> Iterator[Job]:
-    if workers == 1:
-        for job in jobs:
-            yield run_job(job, chips, config, folder)
-        return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
-    try:
-        with _interrupts_held_back():
-            pending = {pool.submit(run_job, job, chips, config, folder) for job in jobs}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    except BaseException as error:
-        _end(pool, folder)
-        if isinstance(error, BrokenProcessPool):
-            raise EvaluationError(
-                f"one of {workers} evaluation processes was killed, most often for lack of memory; "
-                "lower `evaluate.workers` (--set evaluate.workers=1) and run again"
-            ) from error
-        raise
-    pool.shutdown()
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C, for they inherit what is blocked: the parent
-    hears it and ends them, and a traceback from each of them helps nobody."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
-    """End the workers at once, and remove what they were writing."""
-    processes = list((pool._processes or {}).values())
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
-    pool.shutdown(wait=False, cancel_futures=True)
-    for part in folder.glob("*.part.npy"):
-        part.unlink()
-
-
-def run_job(job: Job, chips: Path, config: RunConfig, folder: Path) -> Job:
-    """Fit one model without one fold, predict that fold, keep the predictions."""
-    from spatioformer.models import NetworkModel, make
-
-    store: ChipStore = open_chips(chips)
-    folds = np.load(_folds_path(folder, job.split))
-    training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
-    model = make(job.model, config, config.seed)
-    model.fit(store, training)
-    mapped = job.model == config.map.model and job.split == map_like(config.evaluate.splits)
-    if mapped and isinstance(model, NetworkModel):  # of others there is a mean alone
-        extras = {
-            "spread": model.spread(store, test, DRAWS),
-            "quantiles": model.quantiles(store, test),
-        }
-        for name, values in extras.items():
-            if values is not None:
-                with writing(_extra_path(folder, job, name)) as part:
-                    save_array(part, values.astype(np.float64))
-    with writing(_path(folder, job)) as part:  # last: this file says that the job is done
-        save_array(part, np.asarray(model.predict(store, test), np.float64))
-    return job
+def _told(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
+    """A finished job's rows of `held_out_predictions`."""
+    rows = np.flatnonzero(folds == job.fold)
+    plots = store.table.iloc[rows][["plot_id", "lon", "lat"]].reset_index(drop=True)
+    told = plots.assign(observed=store.richness[rows], predicted=np.load(job.predictions))
+    told[DRAWN] = np.load(job.draws) if job.drawn else np.nan
+    for place, name in enumerate(("model", "split", "fold")):
+        told.insert(place, name, getattr(job, name))
+    return told
 
 
 def map_like(splits: Sequence[SplitSection]) -> SplitSection:
     """The split that holds plots out most as the map is used; of several, the first."""
     return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
-
-
-def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    return np.load(path) if path.exists() else np.full(shape, np.nan)
-
-
-def _load_quantiles(folder: Path, job: Job, count: int) -> dict[str, np.ndarray]:
-    found = _load(_extra_path(folder, job, "quantiles"), (count, 2))
-    return dict(zip(QUANTILES, found.T, strict=True))
-
-
-def _extra_path(folder: Path, job: Job, name: str) -> Path:
-    path = _path(folder, job)
-    return path.with_name(f"{path.stem}-{name}.npy")
-
-
-def _folds_path(folder: Path, split: SplitSection) -> Path:
-    return folder / f"folds-{split.name}.npy"
-
-
-def _path(folder: Path, job: Job) -> Path:
-    key = hash_value([job.model, job.split.model_dump(), job.fold])[:16]
-    return folder / f"{job.model}-{job.split.name}-{job.fold}-{key}.npy"
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -250,7 +119,7 @@ def calibrate(
     at = rows[["plot_id"]].merge(table, "left", "plot_id")["row"].to_numpy()
     half = store.patch // 2
     pixels = np.asarray(store.chips[:, half, half], np.float64)[at]
-    spread, quantiles = rows["spread"].to_numpy(), rows[QUANTILES].to_numpy()
+    spread, quantiles = rows["spread"].to_numpy(), rows[DRAWN[1:]].to_numpy()
     held_out = HeldOut(
         pixels,
         *(rows[name].to_numpy() for name in ("lon", "lat", "observed", "predicted", "fold")),

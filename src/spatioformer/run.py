@@ -8,6 +8,7 @@ the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
 import ast
 import inspect
 import platform
+import shutil
 import textwrap
 import time
 from collections.abc import Callable
@@ -66,7 +67,7 @@ class Run:
         # Of processes that train together one speaks.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
         self.resume = resume
-        self._fingerprints: dict[str, str] = {}
+        self._fingerprints: dict[tuple, str] = {}
         try:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -113,8 +114,16 @@ class Run:
             if not forced and self.is_current(name):
                 self.console.say(f"{name:<9} unchanged, kept")
                 continue
+            if forced and self._record(name).exists():  # else an interrupted call is repeated
+                self._forget(name)
             self._run_stage(name)
             redone.add(name)
+
+    def _forget(self, name: str) -> None:
+        """Remove a stage's intermediate results."""
+        for pattern in STAGES[name].kept:
+            for folder in self.folder.glob(pattern):
+                shutil.rmtree(folder)
 
     def _run_stage(self, name: str) -> None:
         stage = STAGES[name]
@@ -149,19 +158,25 @@ class Run:
         sizes = {o: _size(self.folder / o) for o in stage.outputs}
         return sizes | {o: (self.folder / o).is_file() for o in stage.begun}
 
-    def fingerprint(self, name: str) -> str:
-        """Hash of everything the stage's result depends on."""
-        if name not in self._fingerprints:
+    def fingerprint(self, name: str, sections: tuple[str, ...] | None = None) -> str:
+        """Hash of everything the stage's result depends on.
+
+        Args:
+            sections: of the configuration these alone, for an intermediate result.
+        """
+        key = (name, sections)
+        if key not in self._fingerprints:
             stage = STAGES[name]
-            self._fingerprints[name] = hash_value(
+            chosen = stage.sections if sections is None else sections
+            self._fingerprints[key] = hash_value(
                 {
                     "inputs": [self._hash(p) for p in stage.inputs(self.config)],
-                    "config": {s: self._section(s) for s in stage.sections},
+                    "config": {s: self._section(s) for s in chosen},
                     "code": code_hash(stage.run),
                     "needs": [self.fingerprint(n) for n in stage.needs],
                 }
             )
-        return self._fingerprints[name]
+        return self._fingerprints[key]
 
     def _section(self, dotted: str) -> Any:
         return _portable(self.config.plain(dotted))

@@ -29,6 +29,7 @@ class Stage:
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
         begun: files it writes and a later stage adds to.
+        kept: folders (patterns) of intermediate results, which a later call takes up.
     """
 
     run: Callable[["Run"], str]
@@ -37,6 +38,7 @@ class Stage:
     inputs: Callable[["RunConfig"], list[str]]
     outputs: tuple[str, ...]
     begun: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def plots(run: "Run") -> str:
@@ -195,6 +197,10 @@ def train(run: "Run") -> str:
     )
 
 
+FITTING = ("model", "train", "seed")
+"""Of the configuration, what a model fitted to some of the plots depends on."""
+
+
 def evaluate(run: "Run") -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
     import shutil
@@ -202,7 +208,7 @@ def evaluate(run: "Run") -> str:
     from spatioformer.evaluate import held_out_predictions, score_table
 
     folder = run.folder / "evaluation"
-    jobs = folder / f"jobs-{run.fingerprint('evaluate')[:16]}"
+    jobs = folder / f"jobs-{run.fingerprint('evaluate', FITTING)[:16]}"
     predictions = held_out_predictions(
         run.folder / "chips", run.folder / "imagery.tif", run.config, jobs, console=run.console
     )
@@ -212,7 +218,7 @@ def evaluate(run: "Run") -> str:
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, predictions)
-    for old in folder.glob("jobs-*"):
+    for old in set(folder.glob("jobs-*")) - {jobs}:
         shutil.rmtree(old)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
@@ -332,10 +338,8 @@ STAGES: dict[str, Stage] = {
         ("chips",),
         # Not evaluate.workers: it changes the time, not the scores.
         (
-            "model",
-            "train",
+            *FITTING,
             "map.model",
-            "seed",
             *(
                 f"evaluate.{key}"
                 for key in (
@@ -346,6 +350,7 @@ STAGES: dict[str, Stage] = {
         ),
         _no_inputs,
         ("scores.csv", *(f"evaluation/{name}" for name in ("predictions.parquet", *UNCERTAINTY))),
+        kept=("evaluation/jobs-*",),
     ),
     "map": Stage(
         map_,
