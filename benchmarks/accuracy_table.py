@@ -204,6 +204,7 @@ def markdown(table: pd.DataFrame, note: str = "") -> str:
     ]
     if note:
         lines += ["", note]
+    lines += _beforehand(table)
     for name, part in table.groupby("data", sort=False):
         rows = part.assign(model_=part["model"]).set_index(["model", "split"])
         shown = [s for s in SPLITS if (part["split"] == s).any()]
@@ -221,6 +222,30 @@ def markdown(table: pd.DataFrame, note: str = "") -> str:
             lines += ["", f"Not there: {', '.join(told)}."]
         lines += _ahead(part)
     return "\n".join([*lines, ""])
+
+
+def _beforehand(table: pd.DataFrame) -> list[str]:
+    """How much is lost by who chooses one model for all, before the scores are known."""
+    r2 = table[table["status"] == "done"].pivot(
+        index=["data", "split"], columns="model", values="r2"
+    )
+    short = r2.rsub(r2.max(axis=1), axis=0)
+    everywhere, seen = short.dropna(axis=1), short.dropna()  # all splits; those of all models
+    if len(short) < 2 or everywhere.empty or seen.empty:
+        return []
+    lines = [
+        *("", "## One model for all", ""),
+        "r2 short of the best model of a split, the mean over the splits and the worst of them: "
+        "what it costs to settle on one model beforehand.",
+        "",
+        f"| model | {len(short)} splits: mean | worst | {len(seen)} with imagery: mean | worst |",
+        "|---" * 5 + "|",
+    ]
+    for model in seen.mean().sort_values().index:
+        columns = [everywhere.get(model), seen[model]]
+        cells = ["n/a | n/a" if c is None else f"{c.mean():.3f} | {c.max():.3f}" for c in columns]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return lines
 
 
 def _cell(row: pd.Series, best: float | None) -> str:

@@ -220,6 +220,23 @@ def test_the_table_of_a_small_folder(data, tmp_path):
                          f"{-gain['ahead_high']:+.3f}, {-gain['ahead_low']:+.3f}]\n")  # fmt: skip
 
 
+def test_what_one_model_for_all_costs():
+    r2 = {"a": [0.5, 0.6, 0.2], "b": [0.7, 0.5, 0.3], "c": [0.1, -0.4, None]}  # c sees imagery
+    rows = [
+        {"data": data, "split": "random", "model": model, "status": "done", "r2": value}
+        for model, values in r2.items()
+        for data, value in zip(("flora", "mongon", "table"), values, strict=True)
+        if value is not None
+    ]
+    text = "\n".join(accuracy_table._beforehand(pd.DataFrame(rows)))
+    assert "| model | 3 splits: mean | worst | 2 with imagery: mean | worst |" in text
+    assert text.endswith(
+        "| b | 0.033 | 0.100 | 0.050 | 0.100 |\n"
+        "| a | 0.100 | 0.200 | 0.100 | 0.200 |\n"
+        "| c | n/a | n/a | 0.800 | 1.000 |"
+    )
+
+
 def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(accuracy_table, "DATASETS", {"tiny": lambda: data})
     put(tmp_path, data, "random", "extra-trees", np.ones(len(data.wide)))
