@@ -26,7 +26,11 @@ def words(report: Path) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
 
 
-def test_a_run_whose_map_a_stack_makes(tmp_path):
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_whose_map_a_stack_makes(tmp_path, monkeypatch):
     landscape.write(tmp_path)
     changes = [
         ("map.model", "spatioformer-stacked"),
@@ -35,9 +39,16 @@ def test_a_run_whose_map_a_stack_makes(tmp_path):
         ("evaluate.curve_sizes", []),
         ("train.epochs", 1),
     ]
-    ended = spatioformer("run", write_config(tmp_path, *changes), "--quiet")
+    config = write_config(tmp_path, *changes)
+    with monkeypatch.context() as patched:  # Ctrl-C when all members have answered
+        patched.setattr("spatioformer.stacking.convex_weights", _interrupt)
+        assert spatioformer("train", config, "--quiet").code == 130
+    ended = spatioformer("train", config)
+    assert "  continuing after 18 of 24 trainings\n" in ended.err
+    ended = spatioformer("run", config, "--quiet")
     assert (ended.code, ended.err) == (0, "")
     run = tmp_path / "run"
+    assert not list((run / ".stages").glob("*.checkpoint"))
     bundle, plots = load(run / "model"), open_chips(run / "chips")
     expected = np.maximum(bundle.predict(*seen(plots)), 0)
     with rasterio.open(run / "map.tif") as mapped:

@@ -13,6 +13,7 @@ from spatioformer.config import RunConfig
 from spatioformer.errors import EvaluationError
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models import STACKED, make
+from spatioformer.progress import Console
 from spatioformer.stacking import Reach, StackedModel, convex_weights, pieces, to_nearest
 
 
@@ -180,6 +181,40 @@ def test_weights_come_from_held_out_pieces_of_the_training_plots(unbelieving):
         assert not set(piece[[*here]]) & set(piece[[*other]])
     assert trained[-1] == set(rows.tolist())
     np.testing.assert_allclose(stack.predict(plots, test), plots.richness[test], rtol=1e-6)
+
+
+class Worn(Spy):
+    """Is interrupted at its third training."""
+
+    def fit(self, store, rows):
+        super().fit(store, rows)
+        if sum(what == "fit" for what, _ in self.seen) == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_interrupted_training_goes_on_after_its_last_answer(tmp_path, capsys, resume):
+    plots, rows = store(), np.arange(45)
+
+    def stack(kind, seen):
+        members = [lambda: Spy(1.0, []), lambda: kind(-3.0, seen)]
+        return StackedModel(members, equal(2), tile=1.0, seed=0)
+
+    whole = stack(Spy, [])
+    whole.fit(plots, rows)
+    kept = tmp_path / "a.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        stack(Worn, []).fit(plots, rows, checkpoint=kept)
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "0-0.npy", "0-1.npy", "1-0.npy", "1-1.npy", "2-0.npy"
+    ]  # fmt: skip
+    (kept / "2-1.part.npy").write_bytes(b"killed")  # while it was written
+    seen = []
+    again = stack(Spy, seen)
+    again.fit(plots, rows, checkpoint=kept, resume=resume, console=Console(interactive=False))
+    assert sum(what == "fit" for what, _ in seen) == (2 if resume else 4)
+    assert ("continuing after 5 of 8" in capsys.readouterr().err) == resume
+    np.testing.assert_array_equal(again.weights, whole.weights)
 
 
 class Near(Spy):

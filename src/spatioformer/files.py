@@ -71,6 +71,14 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def as_output_error(error: OSError, path: Path) -> Exception:
     """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
     if error.errno in FULL:

@@ -7,7 +7,7 @@ import numpy as np
 
 from spatioformer.config import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.models import Model, NetworkModel, make
+from spatioformer.models import Model, NetworkModel, Stack, make
 from spatioformer.train import History
 
 if TYPE_CHECKING:
@@ -22,18 +22,11 @@ def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore, Histo
     """
     config, store = run.config, open_chips(run.folder / "chips")
     model, rows = make(config.map.model, config, config.seed), np.arange(len(store))
-    if not isinstance(model, NetworkModel):
-        model.fit(store, rows)
-        return model, store, None
-    history = model.fit(
-        store,
-        rows,
-        checkpoint=checkpoint,
-        resume=run.resume,
-        log=run.folder / "training.csv",
-        console=run.console,
-    )
-    return model, store, history
+    how = {"checkpoint": checkpoint, "resume": run.resume, "console": run.console}
+    if isinstance(model, NetworkModel):
+        return model, store, model.fit(store, rows, log=run.folder / "training.csv", **how)
+    model.fit(store, rows, **(how if isinstance(model, Stack) else {}))
+    return model, store, None
 
 
 def facts_of(

@@ -8,7 +8,6 @@ the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
 import ast
 import inspect
 import platform
-import shutil
 import textwrap
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from spatioformer.files import (
     hash_file,
     hash_value,
     read_json,
+    remove,
     write_json,
     write_text,
 )
@@ -122,8 +122,8 @@ class Run:
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""
         for pattern in STAGES[name].kept:
-            for folder in self.folder.glob(pattern):
-                shutil.rmtree(folder)
+            for old in self.folder.glob(pattern):
+                remove(old)
 
     def _run_stage(self, name: str) -> None:
         stage = STAGES[name]

@@ -9,18 +9,24 @@ is a compromise between its members and nothing else. Few plots cannot tell whic
 weights are held near what was believed of the members before (ridge regression with a prior mean).
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from scipy.optimize import nnls
 
+from spatioformer import distributed
 from spatioformer.errors import EvaluationError
 from spatioformer.evaluation.distances import nearest, placing
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.evaluation.units import deal, in_order, sites
+from spatioformer.files import save_array, writing
 from spatioformer.geo.chips import ChipStore
+from spatioformer.progress import SILENT, Console
 
 FOLDS = 3
 LARGE = 4  # sides of tiles in the side of a block
@@ -65,11 +71,32 @@ class StackedModel:
         self.tile = tile
         self.seed = seed
 
-    def fit(self, store: ChipStore, rows: np.ndarray) -> None:
-        """Raises:
-        EvaluationError: the plots lie in one tile.
+    def fit(
+        self,
+        store: ChipStore,
+        rows: np.ndarray,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = True,
+        console: Console = SILENT,
+    ) -> None:
+        """Find the weights, then train the members on all `rows`.
+
+        Args:
+            checkpoint: folder that keeps what each member said of what was held out and, with
+                `resume`, is read.
+
+        Raises:
+            EvaluationError: the plots lie in one tile.
         """
-        held_out, distance = self.held_out(store, rows)
+        known, trainings = Answers(checkpoint, resume), (FOLDS + 1) * len(self.members)
+        if known.there:
+            console.say(f"  continuing after {len(known.there)} of {trainings} trainings")
+        with console.task("train", trainings) as advance:
+            self._fit(store, rows, known, advance)
+
+    def _fit(self, store: ChipStore, rows: np.ndarray, known: "Answers", advance: Callable) -> None:
+        held_out, distance = self.held_out(store, rows, known, advance)
         self.reach = Reach.of(distance)
         errors = held_out - store.richness[rows][:, None]
         share = self.reach.share(distance)
@@ -78,13 +105,25 @@ class StackedModel:
         self.fitted = [member() for member in self.members]
         for model in self.fitted:
             model.fit(store, rows)
+            advance(1)
 
-    def held_out(self, store: ChipStore, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def held_out(
+        self,
+        store: ChipStore,
+        rows: np.ndarray,
+        known: "Answers | None" = None,
+        advance: Callable = lambda _: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What each member says of plots it has not seen: what the weights are found from.
+
+        Args:
+            known: what need not be asked again.
+            advance: called with 1 after each answer.
 
         Returns:
             Species (n, members), and metres (n,) to the nearest plot that was seen.
         """
+        known = Answers() if known is None else known
         places = store.coordinates[rows]
         fold = self._folds(places)
         predicted = np.empty((len(rows), len(self.members)))
@@ -93,9 +132,10 @@ class StackedModel:
             test = fold == number
             distance[test] = to_nearest(places[test], places[~test])
             for column, member in enumerate(self.members):
-                model = member()
-                model.fit(store, rows[~test])
-                predicted[test, column] = model.predict(store, rows[test])
+                predicted[test, column] = known.of(
+                    f"{number}-{column}", partial(_answer, member, store, rows[~test], rows[test])
+                )
+                advance(1)
         return predicted, distance
 
     def predict(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
@@ -113,6 +153,44 @@ class StackedModel:
                 "lie in one such tile, and the weights of a stack need two; use smaller tiles"
             )
         return deal(sizes, min(FOLDS, len(sizes)), self.seed)[unit]
+
+
+def _answer(
+    member: Callable[[], Member], store: ChipStore, seen: np.ndarray, asked: np.ndarray
+) -> np.ndarray:
+    model = member()
+    model.fit(store, seen)
+    return model.predict(store, asked)
+
+
+class Answers:
+    """Members' answers about plots held out, kept in a folder as they come.
+
+    What lies there is listed at once: processes that train together agree on what is left to do.
+
+    Args:
+        folder: None keeps nothing.
+        resume: take up what lies there; else it is removed.
+    """
+
+    def __init__(self, folder: Path | None = None, resume: bool = True):
+        self.folder = folder
+        self.there: set[str] = set()
+        if folder is not None and resume:
+            self.there = {p.name for p in folder.glob("*.npy") if ".part" not in p.name}
+        elif folder is not None and distributed.leads():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def of(self, name: str, ask: Callable[[], np.ndarray]) -> np.ndarray:
+        """The answer called `name`, (n,), or that of `ask`, which then lies there."""
+        file = f"{name}.npy"
+        if file in self.there:
+            return np.load(self.folder / file)
+        answer = np.asarray(ask(), np.float64)
+        if self.folder is not None and distributed.leads():
+            with writing(self.folder / file) as part:
+                save_array(part, answer)
+        return answer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.files import read_json, write_json, writing
+from spatioformer.files import read_json, remove, write_json, writing
 
 if TYPE_CHECKING:
     from spatioformer.config import GridSection, MaskSection, RasterSection, RunConfig
@@ -185,7 +185,7 @@ def train(run: "Run") -> str:
     bundle.facts = facts_of(run.config, model, store, history)
     bundle.save(run.folder / "model")
     for old in checkpoint.parent.glob("train-*.checkpoint"):
-        old.unlink()
+        remove(old)
     if history is None:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
@@ -203,8 +203,6 @@ FITTING = ("model", "train", "seed")
 
 def evaluate(run: "Run") -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
-    import shutil
-
     from spatioformer.evaluate import held_out_predictions, score_table
 
     folder = run.folder / "evaluation"
@@ -219,7 +217,7 @@ def evaluate(run: "Run") -> str:
         table.to_csv(part, index=False)
     _calibrate(run, predictions)
     for old in set(folder.glob("jobs-*")) - {jobs}:
-        shutil.rmtree(old)
+        remove(old)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
