@@ -18,6 +18,7 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.imagery import Stack
 from spatioformer.geo.unlabelled import cut_unlabelled, draw_pixels
 from spatioformer.models import make
+from spatioformer.progress import Console
 from tiny_run import spatioformer, write_config
 
 # --- which land -----------------------------------------------------------------------------------
@@ -209,6 +210,26 @@ def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_
     np.testing.assert_array_equal(said[0], said[1])
     assert np.abs(said[0] - said[2]).max() > 0.1
     assert type(one.teacher.regressor).__name__ == "ExtraTreesRegressor"
+
+
+def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, capsys):
+    """Its answers lie beside the network's checkpoint, under a name of their own."""
+    section = config().train.model_copy(update={"teacher": "spatioformer-stacked"})
+    model = make("spatioformer-distilled", config().model_copy(update={"train": section}), 0)
+    told = []
+
+    def interrupted(self, store, rows, **how):
+        told.append(how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spatioformer.models.Stack.fit", interrupted)
+    console = Console(interactive=False)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(plots(), np.arange(60), checkpoint=tmp_path / "train-1.checkpoint",
+                  resume=False, console=console)  # fmt: skip
+    kept = tmp_path / "train-1-teacher.checkpoint"
+    assert told == [{"checkpoint": kept, "resume": False, "console": console}]
+    assert capsys.readouterr().err == "  spatioformer-stacked learns from 60 plots\n"
 
 
 # --- in a run -------------------------------------------------------------------------------------

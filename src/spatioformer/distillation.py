@@ -7,7 +7,7 @@ arXiv:1503.02531). The network says nearly what its teacher says, and maps many 
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,11 +37,16 @@ FINEST = 1 / 8  # wavelength in shares of the land's extent
 WAVES = 5
 
 
-def lesson(teacher: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
+def lesson(
+    teacher: "Model", store: ChipStore, rows: np.ndarray, seed: int, **how: Any
+) -> ChipStore:
     """The chips without plots, and as their richness what a teacher fitted to `rows` says of them.
 
     Each takes all else that is known of a plot (area, date, other covariates) from one of `rows`,
     drawn at random.
+
+    Args:
+        how: given to the teacher's `fit`.
 
     Raises:
         ModelError: the store has no chips without plots.
@@ -51,7 +56,7 @@ def lesson(teacher: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> C
             "the chips hold none without plots, which a distilled network learns from; give "
             "`unlabelled` (`geo.unlabelled.cut_unlabelled`), or let `spatioformer run` make them"
         )
-    teacher.fit(store, rows)
+    teacher.fit(store, rows, **how)
     land = store.unlabelled
     drawn = np.random.default_rng(seed).choice(rows, len(land))
     known = store.table.iloc[drawn].reset_index(drop=True)

@@ -290,23 +290,34 @@ class Distilled(NetworkModel):
         self.asked = self.config
         self.teacher = make(self.asked.train.teacher, self.asked, self.seed)
 
-    def fit(self, store: ChipStore, rows: np.ndarray, **how: Any) -> History:
-        """Train the teacher on `rows`, and the network on what it says.
-
-        Args:
-            how: see `NetworkModel.fit`.
+    def fit(
+        self,
+        store: ChipStore,
+        rows: np.ndarray,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = True,
+        console: Console = SILENT,
+        log: Path | None = None,
+    ) -> History:
+        """Train the teacher on `rows`, and the network on what it says; see `NetworkModel.fit`.
 
         Raises:
             ModelError: the store has no chips without plots.
         """
-        taught = distillation.lesson(self.teacher, store, rows, self.seed)
+        console.say(f"  {self.asked.train.teacher} learns from {len(rows):,} plots")
+        how = {"resume": resume, "console": console}
+        own = {"checkpoint": _named(checkpoint, "teacher"), **how}
+        taught = distillation.lesson(
+            self.teacher, store, rows, self.seed, **(own if isinstance(self.teacher, Stack) else {})
+        )
         self.pixels = len(taught)
         sections = {
             "model": distillation.network_for(taught, self.asked.model),
             "train": distillation.training_on(self.pixels, self.asked.train),
         }
         self.config = self.asked.model_copy(update=sections)
-        return super().fit(taught, np.arange(self.pixels), **how)
+        return super().fit(taught, np.arange(self.pixels), checkpoint=checkpoint, log=log, **how)
 
     def facts(self, plots: int, history: History) -> dict[str, Any]:
         return {
@@ -338,6 +349,9 @@ def _epochs(history: History) -> str:
 
 def _numbered(path: Path | None, member: int) -> Path | None:
     """training.csv, training-2.csv, ..."""
-    if path is None or member == 0:
-        return path
-    return path.with_name(f"{path.stem}-{member + 1}{path.suffix}")
+    return path if member == 0 else _named(path, str(member + 1))
+
+
+def _named(path: Path | None, part: str) -> Path | None:
+    """a.csv -> a-part.csv."""
+    return None if path is None else path.with_name(f"{path.stem}-{part}{path.suffix}")
