@@ -22,7 +22,7 @@ def workers(tmp_path_factory):
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",  # None is port 8787, which another may have
             local_directory=str(tmp_path_factory.mktemp("dask")),
         ) as local,
         distributed.Client(local) as client,
