@@ -5,6 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
 
@@ -153,8 +154,39 @@ def test_a_map_a_year_and_their_trend(tmp_path):
     assert (layers["trend significant (1) or not (0)"] == 0).all()
     assert found["tested"] == 1200
     assert (found["rising"], found["falling"], found["mean_slope"]) == (0, 0, 1)
-    item = json.loads((tmp_path / "out" / "map_2020.item.json").read_text())
-    assert item["properties"]["start_datetime"].startswith("2020")
+
+
+def test_years_and_trend_in_one_catalogue(tmp_path):
+    out = tmp_path / "out"
+    map_years(mirror(), scenes(tmp_path), out, stac=True)
+    collection = pystac.Collection.from_dict(json.loads((out / "collection.json").read_text()))
+    collection.validate()
+    links = [link.href for link in collection.links if link.rel == "item"]
+    names = ["map_2019", "map_2020", "map_2021", "trend"]
+    assert links == [f"./{name}.item.json" for name in names]
+    assert not list(out.glob("*.collection.json")), "one for all"
+    spans = {}
+    for name in names:
+        item = json.loads((out / f"{name}.item.json").read_text())
+        pystac.Item.from_dict(item | {"stac_extensions": []}).validate()
+        assert item["collection"] == collection.id == "out"
+        assert {
+            link["href"] for link in item["links"] if link["rel"] in ("collection", "root")
+        } == {"./collection.json"}
+        spans[name] = [item["properties"][f"{end}_datetime"][:4] for end in ("start", "end")]
+        (asset,) = item["assets"].values()
+        with rasterio.open(out / asset["href"]) as source:
+            assert [band["name"] for band in asset["raster:bands"]] == list(source.descriptions)
+    assert spans == {f"map_{y}": [str(y)] * 2 for y in (2019, 2020, 2021)} | {
+        "trend": ["2019", "2021"]
+    }
+    assert collection.extent.to_dict()["temporal"]["interval"] == [
+        ["2019-01-01T00:00:00Z", "2021-12-31T23:59:59Z"]
+    ]
+    assert collection.extent.spatial.bboxes == [item["bbox"]]
+    assert item["properties"]["spatioformer:false_discovery_rate"] == "0.05"
+    made_of = [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
+    assert made_of == links[:3]
 
 
 def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):

@@ -59,7 +59,9 @@ def years(
         str | None,
         typer.Option(help="Of each map: of mean,sd,lower,upper,di,inside,valid; default: all."),
     ] = None,
-    stac: Annotated[bool, typer.Option("--stac", help="A STAC item for each map too.")] = False,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="A STAC collection of the maps and their trend too.")
+    ] = False,
     outline: Outline = None,
     grid: Annotated[
         Path | None, typer.Option(help="A raster on whose grid to map all years.")

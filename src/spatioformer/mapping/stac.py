@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 from pyproj import CRS
 from rasterio.warp import transform_geom
@@ -21,9 +22,12 @@ STAC = "1.0.0"
 EXTENSIONS = [
     "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
     "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
-    "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
 ]
+MODEL_EXTENSION = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+JSON, GEOJSON = "application/json", "application/geo+json"
+UP = ("collection", "parent", "root")
+BEGIN, END = "start_datetime", "end_datetime"
 
 
 def write_catalogue(
@@ -39,17 +43,71 @@ def write_catalogue(
     Raises:
         OutputError: they cannot be written.
     """
-    item, collection = (out.with_name(f"{out.stem}.{w}.json") for w in ("item", "collection"))
-    entry = _item(out, files, bundle, model_id, year)
-    entry["links"] = _links(collection, "collection", "parent", "root")
-    write_json(item, entry)
-    write_json(collection, _collection(out, entry, bundle, item))
+    item, collection = _item_path(out), out.with_name(f"{out.stem}.collection.json")
+    entry = _map_item(out, files, bundle, model_id, year)
+    description = (
+        f"{_target(bundle)}, mapped by spatioformer {__version__}; the item says for which plot "
+        "size, with which model and for which year"
+    )
+    _write_collection(collection, out.stem, description, {item: entry})
     return item, collection
 
 
-def _item(out: Path, files, bundle: TrainedModel, model_id: str, year: int) -> dict[str, Any]:
-    first = next(iter(files))
-    with rasterio.open(first) as source:
+def write_series(
+    folder: Path, maps: dict[int, Path], trend: Path, bundle: TrainedModel, model_id: str
+) -> Path:
+    """Write an item beside each year's map and beside their trend, and FOLDER/collection.json.
+
+    Args:
+        maps: each year's map, one file with all layers.
+        trend: what `years.trend` made of them.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    items = {
+        _item_path(path): _map_item(path, {path: ()}, bundle, model_id, year)
+        for year, path in maps.items()
+    }
+    own = _item(trend, {"trend": trend}, (min(maps), max(maps)), _test_of(trend))
+    own["links"] = [
+        {"rel": "derived_from", "href": f"./{path.name}", "type": GEOJSON} for path in items
+    ]
+    description = (
+        f"{_target(bundle)}, mapped year by year by spatioformer {__version__}, and its trend; the "
+        "items say for which plot size, with which model and for which year"
+    )
+    collection = folder / "collection.json"
+    _write_collection(
+        collection, folder.absolute().name, description, items | {_item_path(trend): own}
+    )
+    return collection
+
+
+def _item_path(raster: Path) -> Path:
+    return raster.with_name(f"{raster.stem}.item.json")
+
+
+def _target(bundle: TrainedModel) -> str:
+    return bundle.facts.get("target", "plant species richness")
+
+
+def _map_item(
+    out: Path, files: dict[Path, Sequence[str]], bundle: TrainedModel, model_id: str, year: int
+) -> dict[str, Any]:
+    """The item of a map, without links; the arguments are those of `write_catalogue`."""
+    assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
+    said = {"spatioformer:grain": bundle.facts.get("grain", "plot size not stated")}
+    item = _item(out, assets, (year, year), said | _model(bundle, model_id))
+    item["stac_extensions"].append(MODEL_EXTENSION)
+    return item | {"id": f"{out.stem}-{year}"}
+
+
+def _item(
+    out: Path, assets: dict[str, Path], years: tuple[int, int], properties: dict[str, Any]
+) -> dict[str, Any]:
+    """An item of rasters on one grid, from the start of the first year to the end of the last."""
+    with rasterio.open(next(iter(assets.values()))) as source:
         outline = _outline(source)
         lons, lats = zip(*outline["coordinates"][0], strict=True)
         epsg = CRS.from_user_input(source.crs).to_epsg()
@@ -60,33 +118,41 @@ def _item(out: Path, files, bundle: TrainedModel, model_id: str, year: int) -> d
         }
         if epsg is None:
             place["proj:wkt2"] = CRS.from_user_input(source.crs).to_wkt()
+    first, last = years
     return {
         "type": "Feature",
         "stac_version": STAC,
-        "stac_extensions": EXTENSIONS,
-        "id": f"{out.stem}-{year}",
-        "collection": out.stem,
+        "stac_extensions": [*EXTENSIONS],
+        "id": out.stem,
         "geometry": outline,
         "bbox": [min(lons), min(lats), max(lons), max(lats)],
         "properties": {
             "datetime": None,
-            "start_datetime": f"{year}-01-01T00:00:00Z",
-            "end_datetime": f"{year}-12-31T23:59:59Z",
-            "spatioformer:grain": bundle.facts.get("grain", "plot size not stated"),
+            BEGIN: f"{first}-01-01T00:00:00Z",
+            END: f"{last}-12-31T23:59:59Z",
             "spatioformer:version": __version__,
             **place,
-            **_model(bundle, model_id),
+            **properties,
         },
         "assets": {
-            "map" if len(files) == 1 else layers[0]: {
+            name: {
                 "href": f"./{path.name}",
                 "type": COG,
                 "roles": ["data"],
                 "raster:bands": _bands(path),
             }
-            for path, layers in files.items()
+            for name, path in assets.items()
         },
+        "links": [],
     }
+
+
+def _test_of(trend: Path) -> dict[str, Any]:
+    """How the trend was tested, of which maps."""
+    with rasterio.open(trend) as source:
+        tags = source.tags()
+    said = ("GRAIN", "FALSE_DISCOVERY_RATE", "P_THRESHOLD", "LEAST_YEARS", "AUTOCORRELATION")
+    return {f"spatioformer:{name.lower()}": tags[name] for name in said if name in tags}
 
 
 def _outline(source) -> dict[str, Any]:
@@ -145,7 +211,7 @@ def _model(bundle: TrainedModel, model_id: str) -> dict[str, Any]:
         ],
         "mlm:output": [
             {
-                "name": bundle.facts.get("target", "plant species richness"),
+                "name": _target(bundle),
                 "tasks": ["regression"],
                 "result": {"shape": [-1], "dim_order": ["batch"], "data_type": "float32"},
             }
@@ -153,27 +219,30 @@ def _model(bundle: TrainedModel, model_id: str) -> dict[str, Any]:
     }
 
 
-def _collection(
-    out: Path, item: dict[str, Any], bundle: TrainedModel, path: Path
-) -> dict[str, Any]:
-    properties = item["properties"]
-    target = bundle.facts.get("target", "plant species richness")
-    return {
-        "type": "Collection",
-        "stac_version": STAC,
-        "id": item["collection"],
-        "description": f"{target}, mapped by spatioformer {__version__}; the item says for which "
-        "plot size, with which model and for which year",
-        "license": "proprietary",
-        "extent": {
-            "spatial": {"bbox": [item["bbox"]]},
-            "temporal": {"interval": [[properties["start_datetime"], properties["end_datetime"]]]},
+def _write_collection(
+    path: Path, name: str, description: str, items: dict[Path, dict[str, Any]]
+) -> None:
+    """Write items, each linked to its collection, and the collection."""
+    for file, item in items.items():
+        up = [{"rel": rel, "href": f"./{path.name}", "type": JSON} for rel in UP]
+        write_json(file, item | {"collection": name, "links": up + item["links"]})
+    boxes = np.array([item["bbox"] for item in items.values()])
+    times = [item["properties"] for item in items.values()]
+    begin, end = (pick(t[k] for t in times) for pick, k in ((min, BEGIN), (max, END)))
+    write_json(
+        path,
+        {
+            "type": "Collection",
+            "stac_version": STAC,
+            "id": name,
+            "description": description,
+            "license": "proprietary",
+            "extent": {
+                "spatial": {
+                    "bbox": [[*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]]
+                },
+                "temporal": {"interval": [[begin, end]]},
+            },
+            "links": [{"rel": "item", "href": f"./{file.name}", "type": GEOJSON} for file in items],
         },
-        "links": [{"rel": "item", "href": f"./{path.name}", "type": "application/geo+json"}],
-    }
-
-
-def _links(path: Path, *relations: str) -> list[dict[str, str]]:
-    return [
-        {"rel": name, "href": f"./{path.name}", "type": "application/json"} for name in relations
-    ]
+    )

@@ -15,8 +15,9 @@ from spatioformer.errors import ConfigError, OutputError
 from spatioformer.files import read_json, write_json
 from spatioformer.mapping import Output, Resources, map_raster, task_of
 from spatioformer.mapping.journal import locked
-from spatioformer.mapping.predictor import open_predictor
+from spatioformer.mapping.predictor import identity, open_predictor
 from spatioformer.mapping.regrid import open_source
+from spatioformer.mapping.stac import write_series
 from spatioformer.progress import SILENT, Console
 from spatioformer.trends import FEWEST_YEARS, exact_p
 from spatioformer.years.series import Series, check_one_grid, ordered, parse_years
@@ -55,8 +56,8 @@ def map_years(
         model: a bundle or its folder.
         imagery: a raster with the model's bands for each year, all on one grid.
         grid: a raster on whose grid the years are mapped, where theirs differ.
-        output: what the maps hold; its year and catalogue are set for each.
-        stac: write a STAC item and collection beside each map.
+        output: what the maps hold; its year is set for each.
+        stac: write a STAC item beside each map and the trend, and FOLDER/collection.json of them.
         overwrite: replace maps of another model, imagery or choice, and their trend.
         others: as `mapping.map_raster` and `map_trend`.
 
@@ -97,12 +98,15 @@ def map_years(
                 sd_step=sd_step,
                 outline=outline,
                 grid=grid,
-                output=replace(output, year=year, stac=stac),
+                output=replace(output, year=year),
                 resources=resources,
                 overwrite=overwrite,
                 console=console,
             )
-        return _trend(maps, folder, record, rule, overwrite, console)
+        found = _trend(maps, folder, record, rule, overwrite, console)
+        if stac:
+            write_series(folder, maps, folder / TREND, predictor.bundle, identity(model)[:16])
+        return found
 
 
 def map_trend(
