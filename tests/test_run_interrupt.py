@@ -342,3 +342,13 @@ def test_a_real_evaluation_with_workers(tmp_path):
         interrupt(process)
     assert current(config) == [name for name in STAGES if name != "evaluate"]
     assert not half_written(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep counts the processes")
+def test_workers_end_when_their_run_is_killed(tmp_path):
+    config = finished(tmp_path)
+    with started("evaluate", config, "--force", "--set", "evaluate.workers=2") as process:
+        until(lambda: members(process.pid) == 4, "two workers and Python's resource tracker")
+        process.kill()  # it cannot end them any more
+        process.wait()
+        until(lambda: members(process.pid) == 0, "the group ends", seconds=60)

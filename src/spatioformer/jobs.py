@@ -5,13 +5,15 @@ answer lies in a file named after what it depends on: what is finished stays fin
 evaluation is interrupted, and when another model, split or level of intervals is asked for.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +83,7 @@ def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) 
         for job in jobs:
             yield run_job(job, chips, config)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
     try:
         with _interrupts_held_back():
             pending = {pool.submit(run_job, job, chips, config) for job in jobs}
@@ -112,6 +114,16 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """In a worker: one whose parent was killed would wait for work, and hold memory, for ever."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
