@@ -133,7 +133,8 @@ def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
         process.terminate()
     for process in processes:
         process.join()
-    pool.shutdown(wait=False, cancel_futures=True)
+    # Until the pool's own thread is done: at exit Python would wake it while it closes its pipe.
+    pool.shutdown(cancel_futures=True)
     for part in folder.glob("*.part.npy"):
         part.unlink()
 
