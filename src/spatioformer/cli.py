@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spatioformer import __version__, cli_text, cli_vision, cli_years
+from spatioformer import __version__, cli_text, cli_vision, cli_years, distributed
 from spatioformer.cli_options import (
     Memory,
     Outline,
@@ -338,7 +338,11 @@ app.add_typer(cli_vision.app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; usage errors are typer's, exit code 2."""
-    app(arguments)
+    try:
+        app(arguments)
+    except SystemExit as left:
+        distributed.leave(left.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ writes files.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -45,6 +46,18 @@ def group() -> Iterator[None]:
     if leads():
         _tell(None)
     dist.destroy_process_group()
+
+
+def leave(code: str | int | None) -> None:
+    """End this process, if it is one of several and all went well.
+
+    Gloo's threads outlive `destroy_process_group`, and once aborted a process that had done all its
+    work ("terminate called without an active exception") while Python was taking itself down.
+    """
+    if launched() and not code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def call_to_train(checkpoint: str) -> None:
