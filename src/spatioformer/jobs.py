@@ -161,10 +161,8 @@ def _drawn(model: object, store: ChipStore, rows: np.ndarray) -> np.ndarray:
 
     out = np.full((len(rows), len(DRAWN)), np.nan)
     if isinstance(model, NetworkModel):  # of others there is a mean alone
-        for columns, found in (
-            (slice(0, 1), model.spread(store, rows, DRAWS)),
-            (slice(1, 3), model.quantiles(store, rows)),
-        ):
-            if found is not None:
-                out[:, columns] = found.reshape(len(rows), -1)
+        if (spread := model.spread(store, rows, DRAWS)) is not None:
+            out[:, 0] = spread
+        if (quantiles := model.quantiles(store, rows)) is not None:
+            out[:, 1:] = quantiles
     return out
