@@ -27,7 +27,7 @@ bench-speed: install
 	$(PY) -m benchmarks.speed
 
 soak: install
-	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/test_mapping_faults.py
+	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py
 
 lint: install
 	$(VENV)/bin/ruff check .

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from benchmarks.datasets import DATASETS, DataSet
 
-from spatioformer.config import RunConfig
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.evaluation.metrics import scores
-from spatioformer.models import make
+from spatioformer.models.registry import make
 
 MOST = 4000
 FOLDS = 3

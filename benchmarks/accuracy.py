@@ -29,12 +29,12 @@ from benchmarks.datasets import DATASETS, WIDE, DataSet
 from sklearn.exceptions import ConvergenceWarning
 
 import spatioformer
-from spatioformer.baselines import TABULAR
-from spatioformer.config import RunConfig
+from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
-from spatioformer.files import hash_file, hash_value, read_json, write_json, writing
-from spatioformer.models import STACKED, Model, NetworkModel, TabularModel, make
-from spatioformer.stacking import StackedModel
+from spatioformer.models.baselines import TABULAR
+from spatioformer.models.registry import STACKED, Model, NetworkModel, TabularModel, make
+from spatioformer.models.stacking import StackedModel
 
 FOLDER = Path("runs/accuracy")
 SPLITS = ("random", "small-blocks", "large-blocks", "regions")

@@ -24,8 +24,8 @@ from benchmarks.accuracy import (
 )
 from benchmarks.datasets import DATASETS, DataSet
 
-from spatioformer.baselines import TABULAR
-from spatioformer.files import write_text, writing
+from spatioformer.common.files import write_text, writing
+from spatioformer.models.baselines import TABULAR
 
 DRAWS = 2000
 LEVEL = 0.95

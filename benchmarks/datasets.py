@@ -25,10 +25,10 @@ from spatioformer.evaluation import (
     SpatialBlockKFold,
     Splitter,
 )
-from spatioformer.geo import virtual_flora
 from spatioformer.geo.chips import ChipStore
-from spatioformer.geo.pip_rasters import Landscape, read_landscape
 from spatioformer.geo.unlabelled import PIXELS
+from spatioformer.geo.virtual import flora as virtual_flora
+from spatioformer.geo.virtual.pip_rasters import Landscape, read_landscape
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 WIDE = 7  # chip side of the CNN, whose convolutions take six pixels off

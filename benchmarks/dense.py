@@ -19,17 +19,17 @@ import pandas as pd
 import torch
 from benchmarks.core_speed import PlainSpatioformer
 
-from spatioformer.bundle import Bundle
-from spatioformer.config import RunConfig
+from spatioformer.common.files import writing
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.files import writing
 from spatioformer.geo.chips import ChipStore
-from spatioformer.geo.pip_rasters import Landscape, read_landscape
-from spatioformer.geo.virtual_flora import VirtualFlora, simulate, survey
-from spatioformer.models import NetworkModel
+from spatioformer.geo.virtual.flora import VirtualFlora, simulate, survey
+from spatioformer.geo.virtual.pip_rasters import Landscape, read_landscape
+from spatioformer.models.registry import NetworkModel
+from spatioformer.models.scaling import Scaling
+from spatioformer.models.store import Bundle
 from spatioformer.nn import DenseSpatioformer
-from spatioformer.scaling import Scaling
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 BANDS = ["red", "green", "blue"]

@@ -17,11 +17,11 @@ from benchmarks.accuracy import config_of
 from benchmarks.datasets import DataSet, flora
 from benchmarks.stack_trials import part
 
-from spatioformer.config import RunConfig
-from spatioformer.distillation import lesson, network_for, training_on
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models import NetworkModel, make
+from spatioformer.models.distillation import lesson, network_for, training_on
+from spatioformer.models.registry import NetworkModel, make
 
 FLORAS = (11, 12, 13)
 Settings = dict[str, Any]

@@ -13,9 +13,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spatioformer.files import read_json
+from spatioformer.analysis.survey import propose
+from spatioformer.common.files import read_json
 from spatioformer.report.results import read_band
-from spatioformer.survey import propose
 
 SITES = 50
 DI = 5

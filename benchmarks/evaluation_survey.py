@@ -15,11 +15,11 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import cross_val_predict
 
+from spatioformer.analysis.survey import choose
 from spatioformer.evaluation import KNNDM
-from spatioformer.geo import virtual_flora
-from spatioformer.geo.virtual_flora import VirtualFlora
-from spatioformer.survey import choose
-from spatioformer.uncertainty import HeldOut, Uncertainty, predictors
+from spatioformer.geo.virtual import flora as virtual_flora
+from spatioformer.geo.virtual.flora import VirtualFlora
+from spatioformer.models.uncertainty import HeldOut, Uncertainty, predictors
 
 SIDE, PLOTS, SITES, SPECIES = 60, 400, 100, 300
 

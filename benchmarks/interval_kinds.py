@@ -36,7 +36,6 @@ from benchmarks.evaluation_scale import land_points
 from benchmarks.evaluation_survey import PLOTS, SIDE, calibrate, features, forest, make_land
 from scipy.stats import spearmanr
 
-from spatioformer.evaluate import importance
 from spatioformer.evaluation import (
     KNNDM,
     AreaOfApplicability,
@@ -45,13 +44,14 @@ from spatioformer.evaluation import (
     count_bounds,
     interval_scores,
 )
-from spatioformer.geo import virtual_flora
 from spatioformer.geo.chips import ChipStore
-from spatioformer.jobs import DRAWS
-from spatioformer.models import NetworkModel, make
-from spatioformer.uncertainty import HeldOut, Uncertainty
-from spatioformer.uncertainty.crossfit import FEW, CrossFit
-from spatioformer.uncertainty.kinds import REGIONS
+from spatioformer.geo.virtual import flora as virtual_flora
+from spatioformer.models.registry import NetworkModel, make
+from spatioformer.models.uncertainty import HeldOut, Uncertainty
+from spatioformer.models.uncertainty.crossfit import FEW, CrossFit
+from spatioformer.models.uncertainty.kinds import REGIONS
+from spatioformer.run.evaluate import importance
+from spatioformer.run.jobs import DRAWS
 
 LEVEL, FOLDS, MOST = 0.9, 5, 2500
 MODELS = {

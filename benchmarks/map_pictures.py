@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from shapely.geometry import Point
 
+from spatioformer.analysis.zonal import correlation_of, summarise
+from spatioformer.common.style import ACCENT, INK, MUTED, NOTHING, SERIES, styled
 from spatioformer.report.results import read_band
-from spatioformer.report.style import ACCENT, INK, MUTED, NOTHING, SERIES, styled
-from spatioformer.zonal import correlation_of, summarise
 
 MEAN, LOWER, UPPER, DI, INSIDE = 1, 3, 4, 5, 6
 """Bands of map.tif; 2 is the spread."""

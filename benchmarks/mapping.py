@@ -23,14 +23,14 @@ from pyproj import CRS
 from rasterio.windows import Window
 from shapely.geometry import box
 
-from spatioformer.bundle import Bundle
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping import Resources, map_raster
 from spatioformer.mapping.plan import MIB, Plan, make_plan, resident
 from spatioformer.mapping.source import Source
+from spatioformer.models.scaling import Scaling
+from spatioformer.models.store import Bundle
 from spatioformer.nn import DenseSpatioformer
-from spatioformer.scaling import Scaling
-from spatioformer.train import one_thread
+from spatioformer.training.loop import one_thread
 
 BANDS = ["blue", "green", "red", "nir", "swir1", "swir2"]
 TRANSFORM = Affine(30, 0, 0, 0, -30, 0)

@@ -16,11 +16,11 @@ import numpy as np
 import rasterio
 import torch
 
-from spatioformer.bundle import Bundle
-from spatioformer.geo.imagery import Stack
+from spatioformer.analysis.years import map_years
+from spatioformer.common.progress import Console
+from spatioformer.geo.raster.stack import Stack
+from spatioformer.models.store import Bundle
 from spatioformer.nn import PaperSpatioformer
-from spatioformer.progress import Console
-from spatioformer.years import map_years
 
 BANDS = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
 FIRST = 2001

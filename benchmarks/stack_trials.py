@@ -22,12 +22,12 @@ import pandas as pd
 from benchmarks.accuracy import TREE_COUNT, config_of
 from benchmarks.datasets import DATASETS, DataSet, flora
 
-from spatioformer.config import RunConfig
+from spatioformer.common.files import writing
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold
-from spatioformer.files import writing
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models import STACKED, Model, make
-from spatioformer.stacking import Reach, StackedModel, combine, convex_weights, to_nearest
+from spatioformer.models.registry import STACKED, Model, make
+from spatioformer.models.stacking import Reach, StackedModel, combine, convex_weights, to_nearest
 
 FOLDER = Path("runs/stack-trials")
 MEMBERS = (*STACKED, "random-forest", "spatioformer-no-location")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
-from spatioformer.trends import (
+from spatioformer.analysis.trends import (
     Autocorrelation,
     PValues,
     mann_kendall,

@@ -18,9 +18,9 @@ from matplotlib.patches import Rectangle
 from rasterio.windows import Window
 from scipy.ndimage import gaussian_filter
 
-from spatioformer.report.style import INK, MUTED, NOTHING, png, styled
-from spatioformer.trends import red_noise
-from spatioformer.years import map_trend
+from spatioformer.analysis.trends import red_noise
+from spatioformer.analysis.years import map_trend
+from spatioformer.common.style import INK, MUTED, NOTHING, png, styled
 
 YEARS = range(2015, 2024)
 PART = Window(420, 300, 170, 150)  # column, row, width, height: south-east Australia

@@ -20,14 +20,14 @@ import pandas as pd
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from spatioformer.baselines import LocationKNN, chip_statistics, random_forest
+from spatioformer.common.files import writing
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.files import writing
-from spatioformer.geo import virtual_flora
-from spatioformer.geo.niches import membership
-from spatioformer.geo.pip_rasters import Landscape, read_landscape
-from spatioformer.geo.virtual_flora import VirtualFlora
+from spatioformer.geo.virtual import flora as virtual_flora
+from spatioformer.geo.virtual.flora import VirtualFlora
+from spatioformer.geo.virtual.niches import membership
+from spatioformer.geo.virtual.pip_rasters import Landscape, read_landscape
+from spatioformer.models.baselines import LocationKNN, chip_statistics, random_forest
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 TILES = (1.0, 4.0)  # degrees

@@ -30,11 +30,12 @@ from rasterio.windows import Window
 from scipy.stats import norm
 from shapely.geometry import Point, box
 
+from spatioformer.analysis.zonal import summarise
 from spatioformer.evaluation.correlation import ErrorCorrelation, apart, on_sphere
-from spatioformer.geo import virtual_flora, zones
 from spatioformer.geo.grid import LONLAT, Grid
-from spatioformer.geo.map_layers import TITLES
-from spatioformer.zonal import summarise
+from spatioformer.geo.raster.map_layers import TITLES
+from spatioformer.geo.vector import zones
+from spatioformer.geo.virtual import flora as virtual_flora
 
 LEVEL, NUGGET = 0.9, 0.3
 STEP = 30 / (SIDE - 1)  # degrees: the pixels of `make_land`

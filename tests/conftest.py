@@ -29,6 +29,6 @@ def conformance_dir(data_dir: Path) -> Path:
 
 @pytest.fixture
 def small_forests(monkeypatch) -> None:
-    from model_helpers import shrink
+    from tests.helpers.models import shrink
 
     shrink(monkeypatch)

@@ -1,7 +1,7 @@
 """Spatioformer: maps of plant species richness from field plots and imagery.
 
 The public doors are `load` (a model bundle), `map_raster` (a wall-to-wall map) and
-`spatioformer.stages` (the seven steps of a run). They are imported when first used, so that
+`spatioformer.run.stages` (the seven steps of a run). They are imported when first used, so that
 `import spatioformer` stays fast.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_DOORS = {"load": "spatioformer.bundle", "map_raster": "spatioformer.mapping"}
+_DOORS = {"load": "spatioformer.models.store", "map_raster": "spatioformer.mapping"}
 __all__ = ["__version__", *sorted(_DOORS)]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spatioformer.errors import EvaluationError
+from spatioformer.common.errors import EvaluationError
 
 Space = Literal["geographic", "projected", "feature"]
 """Lon/lat in degrees (great-circle metres), projected metres, or predictors (in their sd)."""

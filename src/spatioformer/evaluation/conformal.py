@@ -23,7 +23,7 @@ from scipy.spatial import KDTree
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import cross_val_predict
 
-from spatioformer.errors import EvaluationError
+from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Space
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
-from spatioformer.errors import EvaluationError
+from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers, Space
 

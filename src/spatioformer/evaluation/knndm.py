@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import ks_2samp
 
-from spatioformer.errors import EvaluationError
+from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Integers
 from spatioformer.evaluation.clusters import WardTree, kmeans

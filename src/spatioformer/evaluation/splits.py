@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
-from spatioformer.errors import EvaluationError
+from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.clusters import kmeans

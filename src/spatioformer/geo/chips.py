@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from rasterio.windows import Window
 
-from spatioformer.errors import ImageryError, ModelError
-from spatioformer.files import read_json, save_array, write_json, writing_folder
-from spatioformer.geo.imagery import Stack
-from spatioformer.progress import SILENT, Console
+from spatioformer.common.errors import ImageryError, ModelError
+from spatioformer.common.files import read_json, save_array, write_json, writing_folder
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.geo.raster.stack import Stack
 
 TILE = 512
 UNLABELLED = "unlabelled"

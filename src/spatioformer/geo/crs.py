@@ -3,7 +3,7 @@
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
 
 
 def known_crs(crs: object, owner: str) -> CRS:

@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
 
 LONLAT = CRS.from_epsg(4326)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.chips import TILE, cut_chips
-from spatioformer.geo.imagery import Stack
-from spatioformer.progress import SILENT, Console
+from spatioformer.geo.raster.stack import Stack
 
 PIXELS = 20_000
 MOST_TILES = 400  # of a raster that has more: reading all of it would take as long as its map

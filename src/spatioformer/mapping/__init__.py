@@ -15,9 +15,9 @@ import numpy as np
 import rasterio
 
 from spatioformer import __version__
-from spatioformer.bundle import TrainedModel
-from spatioformer.errors import ModelError, OutputError
-from spatioformer.files import hash_file, hash_value
+from spatioformer.common.errors import ModelError, OutputError
+from spatioformer.common.files import hash_file, hash_value
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping import raster
 from spatioformer.mapping.checks import compare_extent, compare_scale
 from spatioformer.mapping.engine import compute_here
@@ -29,7 +29,7 @@ from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
 from spatioformer.mapping.zarr_copy import check_zarr, write_zarr
-from spatioformer.progress import SILENT, Console
+from spatioformer.models.store import TrainedModel
 
 __all__ = ["Output", "Resources", "map_raster"]
 

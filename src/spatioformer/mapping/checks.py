@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from spatioformer.bundle import TrainedModel
+from spatioformer.common.progress import Console
 from spatioformer.geo.extent import FAR_KM
-from spatioformer.progress import Console
+from spatioformer.models.store import TrainedModel
 
 FAR = 6.0  # training standard deviations between two means
 APART = 8.0  # ratio of two standard deviations

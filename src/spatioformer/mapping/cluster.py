@@ -15,7 +15,7 @@ from threading import Lock
 import rasterio
 from rasterio.windows import Window
 
-from spatioformer.errors import ModelError, OutputError
+from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.mapping.engine import read_tile, record, threads_off
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source

@@ -10,7 +10,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.mapping.journal import encode
 from spatioformer.mapping.predictor import Predictor, Tile
 from spatioformer.mapping.source import Source
-from spatioformer.train import one_thread
+from spatioformer.training.loop import one_thread
 
 
 def read_tile(source: Source, window, halo: int) -> Tile:

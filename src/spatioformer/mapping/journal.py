@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from spatioformer.errors import OutputError
-from spatioformer.files import as_output_error, read_json, write_json
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import as_output_error, read_json, write_json
 from spatioformer.mapping.predictor import Totals
 
 MAGIC = b"\x89tile\r\n\x1a"

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from os import cpu_count
 
-from spatioformer.errors import OutputError
+from spatioformer.common.errors import OutputError
 
 LAYERS = ("mean", "sd", "lower", "upper", "di", "inside", "valid")
 INTERVAL = ("lower", "upper", "di", "inside")

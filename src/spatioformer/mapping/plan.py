@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from spatioformer.errors import OutputError
+from spatioformer.common.errors import OutputError
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.source import Source
 

@@ -8,13 +8,13 @@ from threading import Lock
 import numpy as np
 from rasterio.windows import Window
 
-from spatioformer.bundle import TrainedModel, load
-from spatioformer.errors import ModelError
-from spatioformer.files import hash_file, hash_value
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import hash_file, hash_value
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
-from spatioformer.uncertainty import Uncertainty
+from spatioformer.models.store import TrainedModel, load
+from spatioformer.models.uncertainty import Uncertainty
 
 
 @dataclass

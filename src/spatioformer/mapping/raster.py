@@ -11,17 +11,17 @@ import rasterio.shutil
 from rasterio.io import DatasetWriter
 
 from spatioformer import __version__
-from spatioformer.bundle import TrainedModel
-from spatioformer.errors import OutputError
-from spatioformer.files import writing
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import writing
+from spatioformer.common.progress import Console
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.imagery import check_written, write_errors
-from spatioformer.geo.map_layers import TITLES
+from spatioformer.geo.raster.map_layers import TITLES
+from spatioformer.geo.raster.stack import check_written, write_errors
 from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown
 from spatioformer.mapping.predictor import Totals
-from spatioformer.progress import Console
+from spatioformer.models.store import TrainedModel
 
 BLOCK = 256
 SCALE = 0.01  # of uint16: hundredths, 0 to 655.34

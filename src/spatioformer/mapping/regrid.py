@@ -7,9 +7,9 @@ import numpy as np
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.layers import Layer, OpenLayer, open_raster
+from spatioformer.geo.raster.layers import Layer, OpenLayer, open_raster
 from spatioformer.mapping.source import Source, open_outline
 
 MOST_PIXELS = 2**20

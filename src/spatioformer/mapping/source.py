@@ -10,10 +10,10 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.imagery import Stack
-from spatioformer.geo.layers import unreadable
+from spatioformer.geo.raster.layers import unreadable
+from spatioformer.geo.raster.stack import Stack
 
 PROBES = 8  # windows a side when a raster is sampled
 PROBE_SIDE = 64

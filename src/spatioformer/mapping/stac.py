@@ -14,9 +14,9 @@ from pyproj import CRS
 from rasterio.warp import transform_geom
 
 from spatioformer import __version__
-from spatioformer.bundle import TrainedModel
-from spatioformer.files import write_json
+from spatioformer.common.files import write_json
 from spatioformer.geo.grid import LONLAT
+from spatioformer.models.store import TrainedModel
 
 STAC = "1.0.0"
 EXTENSIONS = [

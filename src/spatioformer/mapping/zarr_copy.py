@@ -14,8 +14,8 @@ from pyproj import CRS
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from spatioformer.errors import OutputError
-from spatioformer.files import writing_folder
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import writing_folder
 
 CHUNK = 512
 NO_ZARR = "--zarr needs the package zarr, which is not installed; pip install 'spatioformer[zarr]'"

@@ -1,14 +1,14 @@
 """Networks: torch only; no raster and no table."""
 
-from spatioformer.nn.chip_spatioformer import Spatioformer
 from spatioformer.nn.dense import DenseSpatioformer
 from spatioformer.nn.ensemble import Ensemble
 from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
 from spatioformer.nn.gpt import GPT
+from spatioformer.nn.paper import PaperSpatioformer
 from spatioformer.nn.rivals import FactoFormer, PaperCNN
 from spatioformer.nn.rollout import attention_rollout
 from spatioformer.nn.seq2seq import Seq2Seq
-from spatioformer.nn.spatioformer import PaperSpatioformer
+from spatioformer.nn.spatioformer import Spatioformer
 from spatioformer.nn.text_encoder import TextEncoder
 from spatioformer.nn.transformer import BlockConfig, Pattern, Transformer
 from spatioformer.nn.vit import ViT

@@ -15,12 +15,12 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
-from spatioformer.nn.chip_spatioformer import ScalarTokens, small_head, told_covariates
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
+from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import PiecewiseLinear
-from spatioformer.nn.spatioformer import check_chips, check_patch
+from spatioformer.nn.spatioformer import ScalarTokens, small_head, told_covariates
 from spatioformer.nn.transformer import check_heads
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spatioformer.nn.chip_spatioformer import Spatioformer
 from spatioformer.nn.dense import DenseSpatioformer
+from spatioformer.nn.spatioformer import Spatioformer
 
 KINDS = {kind.__name__: kind for kind in (Spatioformer, DenseSpatioformer)}
 

@@ -29,14 +29,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spatioformer.nn.dropout import LEVELS
-from spatioformer.nn.spatioformer import PaperSpatioformer, check_chips
+from spatioformer.nn.paper import PaperSpatioformer, check_chips
 from spatioformer.nn.transformer import Block
 
 PART = 8  # packs that one thread takes at a time
 
 
 class _Kernels(NamedTuple):
-    """The modules of `spatioformer.kernels` and their sizes."""
+    """The modules of `spatioformer.nn.kernels` and their sizes."""
 
     attention: ModuleType
     mlp: ModuleType
@@ -49,7 +49,7 @@ def _kernels() -> _Kernels | None:
     """None where numba is not installed."""
     if importlib.util.find_spec("numba") is None:
         return None
-    from spatioformer.kernels import attention, mlp, parts, simd
+    from spatioformer.nn.kernels import attention, mlp, parts, simd
 
     return _Kernels(attention, mlp, simd.LANES, parts.UNITS)
 

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.harmonics import Siren, spherical_harmonics
 
 DEGREES = 180 / math.pi

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.positions import LearnedPositions, SinusoidalPositions

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 
 NAMED = 4  # how many tensor names a message lists before it counts the rest
 

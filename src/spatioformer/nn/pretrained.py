@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from spatioformer.errors import ModelError
-from spatioformer.files import write_json, writing
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import write_json, writing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spatioformer.nn.layouts import Layout
+from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.pretrained import read_checkpoint
-from spatioformer.nn.spatioformer import check_chips, check_patch
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
 CONVOLUTIONS = 3

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 
 
 def sample(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.positions import SinusoidalPositions
 from spatioformer.nn.transformer import MLP, Attention, BlockConfig, Transformer

@@ -1,252 +1,229 @@
-"""The published Spatioformer: every pixel a token, and every token told where on Earth it is.
+"""The default Spatioformer: a chip, a place and what is known of a plot -> its species richness.
 
-Shapes: B batch, P patch side (odd), D width, T = P*P + 1 tokens, the learned one first, then the
-pixels row by row, north first.
+Shapes: B batch, P patch side (odd), C covariates, D width, F location features, T tokens: the
+learned one first, then the chip's, then one a covariate.
 
-Source: Guo, Mokany, Levick, Yang, Moghadam 2025, "Spatioformer: A Geo-encoded Transformer for
-Large-Scale Plant Species Richness Prediction", IEEE TGRS 63, arXiv 2410.19256.
+It differs from the published network (`PaperSpatioformer`) where that has weak points: the blocks
+are pre-norm, place scales and shifts the tokens (FiLM) instead of drowning them, the head is small
+and not linear, and location is withheld from some samples in training.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
-from spatioformer.nn.geolocation import PaperGeolocation
-from spatioformer.nn.layouts import Layout
-from spatioformer.nn.pretrained import read_checkpoint
+from spatioformer.common.errors import ModelError
+from spatioformer.nn.dropout import Dropout
+from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
+from spatioformer.nn.paper import check_chips, check_patch
+from spatioformer.nn.piecewise import PiecewiseLinear
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
-LAMBDA = "geolocation_encoder.lmd"
-PUBLISHED = Layout(
-    model="the published Spatioformer",
-    tensors={"class_token": "independent"},
-    modules={"embedding": "encoder", "head.0": "feedforward.0", "head.1": "feedforward.1"},
-    their_block="transformer_encoder.layers.{}",
-    block_modules={
-        "attention.out": "self_attn.out_proj",
-        "mlp.up": "linear1",
-        "mlp.down": "linear2",
-        "attention_norm": "norm1",
-        "mlp_norm": "norm2",
-    },
-    block_tensors={
-        "attention.qkv.weight": "self_attn.in_proj_weight",
-        "attention.qkv.bias": "self_attn.in_proj_bias",
-    },
-)
 
+class Spatioformer(nn.Module):
+    """Pre-norm transformer over a chip's tokens, FiLM by location, a head that is not linear.
 
-class PaperSpatioformer(nn.Module):
-    """Plant species richness from a chip and the coordinates of its pixels.
+        x = [q; chip tokens + position; covariate tokens]
+        x = x (1 + scale(place)) + shift(place)
+        y = MLP(mean over tokens of transformer(x))
 
-        x_i = sqrt(D) (W b_i + c)                 a token a pixel
-        z_i = x_i + lambda g(lon_i, lat_i)        PaperGeolocation
-        h   = transformer([q; z_1; ...; z_PP])    q learned; post-norm, ReLU, eps 1e-5
-        y   = u . (A flatten(h) + a) + s          no activation between
-
-    Bands are surface reflectance x 10000, not normalised. With `geolocation=False` the term in g
-    is gone (the paper's "ViT"). Each layer draws its own initial weights.
+    Bands and covariates are expected with mean 0 and standard deviation 1 (`bundle.Scaling`).
 
     Args:
         patch: P, odd.
         bands: bands a pixel.
+        covariates: C, values a plot.
         width: D, a multiple of `heads`.
         heads: attention heads.
-        layers: encoder layers.
-        mlp_hidden: hidden width of each layer's MLP.
-        head_hidden: width between the two linear layers of the head.
-        dropout: rate inside the encoder layers, where torch's TransformerEncoderLayer has it.
-        geolocation: add the geolocation encoding to the tokens.
-        base: C, the longest wavelength of g in units of 2 pi degrees.
-        location_weight: initial lambda.
+        layers: blocks.
+        mlp_hidden: hidden width of each block's MLP.
+        head_hidden: hidden width of the head.
+        dropout: rate in the blocks and the head.
+        tokens: what a token of the chip is: a pixel, or (at P = 1) a band.
+        edges: (bands, E) of `PiecewiseLinear` for the bands, or None: they stay as they are.
+        location: arguments of `location_encoder`, or None: no location.
+        location_dropout: share of the training samples whose location is unknown.
+        location_jitter: standard deviation of a training location to the east and north, km.
+        outputs: numbers a prediction has: 1, or 3 with quantiles (`nn.losses`).
 
     Attributes:
-        config: these arguments, ready for JSON; `PaperSpatioformer(**config)` builds the same.
+        config: these arguments, ready for JSON; `Spatioformer(**config)` builds the same.
 
     Raises:
-        ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
+        ModelError: `patch` is even, bands are to be tokens of more than one pixel, or `heads` does
+            not divide `width`.
     """
 
     def __init__(
         self,
-        patch: int = 9,
+        patch: int = 3,
         bands: int = 6,
-        width: int = 16,
-        heads: int = 8,
-        layers: int = 3,
-        mlp_hidden: int = 1024,
-        head_hidden: int = 1024,
+        covariates: int = 0,
+        width: int = 32,
+        heads: int = 4,
+        layers: int = 2,
+        mlp_hidden: int = 64,
+        head_hidden: int = 64,
         dropout: float = 0.1,
-        geolocation: bool = True,
-        base: float = 100.0,
-        location_weight: float = 10000.0,
+        tokens: Literal["pixels", "bands"] = "pixels",
+        edges: list[list[float]] | None = None,
+        location: dict[str, Any] | None = None,
+        location_dropout: float = 0.0,
+        location_jitter: float = 0.0,
+        outputs: int = 1,
     ):
         super().__init__()
         self.config = {
             "patch": patch,
             "bands": bands,
+            "covariates": covariates,
             "width": width,
             "heads": heads,
             "layers": layers,
             "mlp_hidden": mlp_hidden,
             "head_hidden": head_hidden,
             "dropout": dropout,
-            "geolocation": geolocation,
-            "base": base,
-            "location_weight": location_weight,
+            "tokens": tokens,
+            "edges": edges,
+            "location": location,
+            "location_dropout": location_dropout,
+            "location_jitter": location_jitter,
+            "outputs": outputs,
         }
         check_patch(patch, smallest=1)
-        block = BlockConfig(
-            width, heads, mlp_hidden, norm="post", activation="relu", eps=1e-5, dropout=dropout
-        )
-        self.class_token = nn.Parameter(torch.ones(1, width))
-        self.embedding = nn.Linear(bands, width)
-        self.geolocation = PaperGeolocation(width, base, location_weight) if geolocation else None
+        if tokens == "bands" and patch > 1:
+            raise ModelError(
+                f"bands cannot be the tokens of a chip of {patch} x {patch} pixels; choose pixels, "
+                "or patch 1"
+            )
+        block = BlockConfig(width, heads, mlp_hidden, norm="pre", dropout=dropout)
+        self.class_token = nn.Parameter(torch.randn(1, width) * 0.02)
+        self.chip_tokens = PixelTokens(patch, bands, width, edges)
+        if tokens == "bands":
+            self.chip_tokens = ScalarTokens(bands, width)
+        self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
+        self.location = self.location_dropout = self.film = None
+        if location is not None:
+            self.location = location_encoder(**location)
+            self.location_dropout = LocationDropout(self.location.features, location_dropout)
+            self.film = FiLM(width, self.location.features)
         self.transformer = Transformer(block, layers)
-        self.head = nn.Sequential(
-            nn.Linear((patch * patch + 1) * width, head_hidden), nn.Linear(head_hidden, 1)
-        )
+        self.head = small_head(width, head_hidden, outputs, dropout)
 
     def forward(
         self,
         chips: Float[Tensor, "B P P bands"],
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
-    ) -> Float[Tensor, "B"]:
-        """Species richness of each chip.
+        covariates: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B *outputs"]:
+        """One number a chip; `bundle.Scaling` turns it into species. With `outputs`, so many.
 
         Args:
-            chips: reflectance, rows north first.
-            lon: longitude of each pixel centre, degrees east, float64.
-            lat: latitude of each pixel centre, degrees north, float64.
+            chips: standardised bands, rows north first.
+            lon, lat: of each pixel centre, degrees, float64; the centre pixel's are used.
+            covariates: standardised; NaN where a plot's is not known. None: none is known.
 
         Raises:
-            ModelError: the chips are not P x P pixels of `bands` bands.
+            ModelError: the chips are not P x P pixels of `bands` bands, or not C covariates.
         """
-        return self.forward_stages(chips, lon, lat)["output"].squeeze(-1)
+        return self.head(self.features(chips, lon, lat, covariates)).squeeze(-1)
 
-    def forward_stages(
+    def features(
         self,
         chips: Float[Tensor, "B P P bands"],
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
-    ) -> dict[str, Tensor]:
-        """What `forward` computes, stage by stage.
-
-        Returns:
-            after_embedding (B, P*P, D), after_geolocation (B, P*P, D), after_encoder
-            (B, P*P + 1, D) and output (B, 1).
-        """
+        covariates: Float[Tensor, "B C"] | None = None,
+    ) -> Float[Tensor, "B D"]:
+        """What the head makes its number of: the mean over tokens. Arguments as of `forward`."""
         check_chips(chips, self.config["patch"], self.config["bands"])
-        width = self.config["width"]
-        embedded = self.embedding(chips.flatten(1, 2)) * width**0.5  # (B, P, P, .) -> (B, PP, D)
-        located = embedded
-        if self.geolocation is not None:
-            located = embedded + self.geolocation(lon.flatten(1), lat.flatten(1))
-        first = self.class_token.expand(len(chips), 1, width)
-        encoded = self.transformer(torch.cat([first, located], dim=1))
-        return {
-            "after_embedding": embedded,
-            "after_geolocation": located,
-            "after_encoder": encoded,
-            "output": self.head(encoded.flatten(1)),  # (B, T, D) -> (B, T*D)
-        }
-
-    @classmethod
-    def from_published(
-        cls,
-        source: str | Path | Mapping[str, Any],
-        geolocation: bool = True,
-        heads: int = 8,
-        base: float = 100.0,
-    ) -> "PaperSpatioformer":
-        """A network with the weights of a checkpoint that uses the published parameter names.
-
-        Patch, bands, width, layers, hidden widths and dtype are read off the tensors.
-
-        Args:
-            source: a file written by `torch.save`, or its state dict (tensors or numpy arrays).
-            geolocation: False for the network without g; its unused lambda may be absent.
-            heads: attention heads, which the tensors do not tell.
-            base: C of the encoding, which the tensors do not tell.
-
-        Raises:
-            ModelError: the file cannot be read, or a tensor is missing, unexpected or misshapen.
-        """
-        state = read_checkpoint(source)
-        layers = PUBLISHED.layers(state)
-        embedding = PUBLISHED.tensor(state, "encoder.weight", dims=2)
-        head = PUBLISHED.tensor(state, "feedforward.0.weight", dims=2)
-        mlp = PUBLISHED.tensor(state, "transformer_encoder.layers.0.linear1.weight", dims=2)
-        width, bands = embedding.shape
-        location_weight = 10000.0
-        if geolocation or LAMBDA in state:
-            location_weight = PUBLISHED.tensor(state, LAMBDA, dims=0).item()
-        if not geolocation:
-            state.pop(LAMBDA, None)
-        model = cls(
-            patch=_patch_of(head.shape[1], width),
-            bands=bands,
-            width=width,
-            heads=heads,
-            layers=layers,
-            mlp_hidden=len(mlp),
-            head_hidden=len(head),
-            geolocation=geolocation,
-            base=base,
-            location_weight=location_weight,
-        ).to(embedding.dtype)
-        model._layout().load(model, state, layers)
-        return model
-
-    def to_published(self) -> dict[str, Tensor]:
-        """A state dict under the published names, copied; `torch.save` it to share it."""
-        state = self._layout().export(self, self.config["layers"])
-        if self.geolocation is None:
-            unused = self.config["location_weight"]
-            state[LAMBDA] = torch.tensor(unused, dtype=self.class_token.dtype)
-        return state
-
-    def _layout(self) -> Layout:
-        if self.geolocation is None:
-            return PUBLISHED
-        return replace(PUBLISHED, tensors={**PUBLISHED.tensors, "geolocation.weight": LAMBDA})
-
-
-def check_patch(patch: int, smallest: int) -> None:
-    """Chips have a centre pixel, so P is odd.
-
-    Raises:
-        ModelError: `patch` is even or below `smallest`.
-    """
-    if patch < smallest or patch % 2 == 0:
-        raise ModelError(f"patch {patch} cannot be used; choose an odd number from {smallest} up")
-
-
-def check_chips(chips: Tensor, patch: int, bands: int) -> None:
-    """Raises:
-    ModelError: the chips are not (B, patch, patch, bands).
-    """
-    if chips.shape[1:] != (patch, patch, bands):
-        raise ModelError(
-            f"chips of shape {tuple(chips.shape)} do not fit a model of patch {patch} and {bands} "
-            f"bands; give an array of shape (n, {patch}, {patch}, {bands})"
+        x = torch.cat(
+            [
+                self.class_token.expand(len(chips), 1, -1),
+                self.chip_tokens(chips.flatten(1, -2)),
+                *self._covariate_tokens(chips, covariates),
+            ],
+            dim=1,
         )
+        if self.location is not None:
+            x = self.film(x, self._place(lon, lat)[:, None])
+        return self.transformer(x).mean(dim=1)
+
+    def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
+        covariates = told_covariates(covariates, chips, self.config["covariates"], "chips")
+        return [] if self.covariate_tokens is None else [self.covariate_tokens(covariates)]
+
+    def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
+        half = self.config["patch"] // 2
+        lon, lat = lon[:, half, half], lat[:, half, half]
+        if self.training and self.config["location_jitter"]:
+            lon, lat = jittered(lon, lat, self.config["location_jitter"])
+        return self.location_dropout(self.location(lon, lat))
 
 
-def _patch_of(inputs: int, width: int) -> int:
-    """P from the P*P + 1 tokens that the head flattens.
+def small_head(width: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
+    """From D numbers to those of a prediction, not linear."""
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs)
+    )
+
+
+def told_covariates(
+    covariates: Tensor | None, samples: Tensor, count: int, what: str
+) -> Float[Tensor, "B C"]:
+    """Covariates that fit the samples; NaN, not known, where none are told.
+
+    Args:
+        samples: B of them, which the message calls `what`.
+        count: C, that the model takes.
 
     Raises:
-        ModelError: no odd P gives that many inputs.
+        ModelError: covariates of another shape.
     """
-    patch = round(max(inputs / width - 1, 0) ** 0.5)
-    if (patch * patch + 1) * width != inputs:
-        raise PUBLISHED.misfit(f"a head of {inputs} inputs at width {width} fits no square patch")
-    return patch
+    expected = (len(samples), count)
+    if covariates is None:
+        return samples.new_full(expected, torch.nan)
+    if covariates.shape != expected:
+        raise ModelError(
+            f"covariates of shape {tuple(covariates.shape)} do not fit {len(samples)} {what} and "
+            f"a model of {count}; give an array of shape {expected}"
+        )
+    return covariates
+
+
+class PixelTokens(nn.Module):
+    """A token a pixel: its bands projected, and where it stands in the chip."""
+
+    def __init__(self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None):
+        super().__init__()
+        self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
+        self.projection = nn.Linear(bands if edges is None else self.encoding.features, width)
+        # In a single pixel there is nowhere else to stand.
+        self.position = nn.Parameter(torch.randn(patch**2, width) * 0.02) if patch > 1 else None
+
+    def forward(self, pixels: Float[Tensor, "B PP bands"]) -> Float[Tensor, "B PP D"]:
+        x = self.projection(self.encoding(pixels))
+        return x if self.position is None else x + self.position
+
+
+class ScalarTokens(nn.Module):
+    """A token a number: value * weight + bias, or a vector of its own where it is missing.
+
+    Source: the feature tokenizer of Gorishniy et al. 2021 (FT-Transformer, NeurIPS).
+    """
+
+    def __init__(self, count: int, width: int):
+        super().__init__()
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(count, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, width).uniform_(-bound, bound))
+        self.missing = nn.Parameter(torch.zeros(count, width))
+
+    def forward(self, values: Float[Tensor, "*B count"]) -> Float[Tensor, "B count D"]:
+        values = values.flatten(1)[..., None]  # (B, count, 1)
+        known = torch.isfinite(values)
+        # nan_to_num, since a NaN that `where` leaves out still spoils the gradient.
+        return torch.where(known, values.nan_to_num() * self.weight + self.bias, self.missing)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.pretrained import activation_of, read_folder, size, write_folder

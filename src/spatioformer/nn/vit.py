@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.pretrained import (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from spatioformer.report.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERIES, styled
+from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERIES, styled
 
 Array = NDArray[np.float64]
 

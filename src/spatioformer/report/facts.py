@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from spatioformer.models import PUBLISHED
+from spatioformer.models.registry import PUBLISHED
 from spatioformer.report.findings import called, decimal, sides
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results

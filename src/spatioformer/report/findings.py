@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from spatioformer.config import SplitSection
+from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 
 LEVEL = 0.005

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from spatioformer.report.style import NOTHING, PALE, styled
+from spatioformer.common.style import NOTHING, PALE, styled
 
 Array = NDArray[np.float64]
 

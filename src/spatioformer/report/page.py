@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from spatioformer.config import RunConfig, SplitSection
-from spatioformer.files import write_text, writing
-from spatioformer.progress import SILENT, Console
+from spatioformer.common.files import write_text, writing
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.drivers import drivers
 from spatioformer.report.findings import called, decimal, length

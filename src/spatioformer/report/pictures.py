@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from spatioformer.report import charts, maps, style
+from spatioformer.common import style
+from spatioformer.report import charts, maps
 from spatioformer.report.findings import called, decimal, sides, start, where
 from spatioformer.report.results import Band, Results
 

@@ -12,15 +12,15 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
-from spatioformer import distillation
-from spatioformer.config import RunConfig, SplitSection, TrainSection
-from spatioformer.errors import OutputError
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import read_json
+from spatioformer.config.schema import RunConfig, SplitSection, TrainSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
-from spatioformer.files import read_json
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.map_layers import bands_of
-from spatioformer.geo.truth import noise_ceiling
-from spatioformer.uncertainty import Uncertainty
+from spatioformer.geo.raster.map_layers import bands_of
+from spatioformer.geo.virtual.truth import noise_ceiling
+from spatioformer.models import distillation
+from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # pixels of a drawn raster's longer side at most: big maps are read decimated
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured

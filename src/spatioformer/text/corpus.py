@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spatioformer.errors import SpatioformerError
+from spatioformer.common.errors import SpatioformerError
 from spatioformer.text.sword import read_sword
 
 BLOCKS = 200  # pieces a corpus is cut into before some are held out

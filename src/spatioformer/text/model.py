@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from spatioformer.errors import ModelError
-from spatioformer.files import write_text, writing_folder
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import write_text, writing_folder
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.sampling import distribution
 from spatioformer.nn.text_encoder import TextEncoder

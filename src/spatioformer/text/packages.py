@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 
 
 def locate(package: str, module: str) -> Path:

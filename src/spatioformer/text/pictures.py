@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spatioformer.files import writing
-from spatioformer.report.style import ACCENT, INK, MARKERS, MUTED, SERIES, png, styled
+from spatioformer.common.files import writing
+from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, SERIES, png, styled
 from spatioformer.text.model import Reading
 from spatioformer.text.senses import Senses
 

@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 
 from spatioformer import __version__
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn.gpt import GPT
-from spatioformer.progress import SILENT, Console
 from spatioformer.text.corpus import read_corpus, split
 from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from spatioformer.errors import ModelError
-from spatioformer.files import write_text
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import write_text
 
 try:
     import tokenizers

@@ -23,11 +23,16 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
-from spatioformer.checkpoint import random_state, restore_random_state, restoring, save_checkpoint
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn.gpt import GPT
-from spatioformer.progress import SILENT, Console
 from spatioformer.text.corpus import CorpusError
+from spatioformer.training.checkpoint import (
+    random_state,
+    restore_random_state,
+    restoring,
+    save_checkpoint,
+)
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0  # largest norm of the gradient

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from spatioformer.errors import ModelError
+from spatioformer.common.errors import ModelError
 from spatioformer.nn.pretrained import read_weights
 from spatioformer.text.model import TextModel
 from spatioformer.text.packages import locate

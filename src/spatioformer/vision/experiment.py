@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spatioformer.errors import ImageryError, ModelError
-from spatioformer.files import write_text
+from spatioformer.common.errors import ImageryError, ModelError
+from spatioformer.common.files import write_text
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn import ViT
-from spatioformer.progress import SILENT, Console
 from spatioformer.vision.images import Form, Images
 from spatioformer.vision.model import Task, VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores, write_rows

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from spatioformer.errors import ImageryError
+from spatioformer.common.errors import ImageryError
 
 DIGITS = "digits"
 SUFFIXES = frozenset(

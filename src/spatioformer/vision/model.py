@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spatioformer.errors import ModelError
-from spatioformer.files import read_json, write_json
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import read_json, write_json
 from spatioformer.nn import ViT, attention_rollout
 from spatioformer.nn.pretrained import CONFIG, WEIGHTS
 from spatioformer.vision.images import Images, read_images

@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from spatioformer.errors import OutputError
-from spatioformer.files import writing
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import writing
 
 DPI = 130
 INK, MUTED = "#22282b", "#6b7478"

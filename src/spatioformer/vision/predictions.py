@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatioformer.files import write_text
+from spatioformer.common.files import write_text
 from spatioformer.vision.images import Images
 from spatioformer.vision.model import VisionModel
 

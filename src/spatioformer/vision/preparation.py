@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spatioformer.errors import ModelError
-from spatioformer.files import read_json
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import read_json
 from spatioformer.nn import ViT
 from spatioformer.vision.images import Form, Images
 

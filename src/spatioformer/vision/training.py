@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spatioformer.checkpoint import restoring, save_checkpoint
-from spatioformer.errors import ModelError
-from spatioformer.files import hash_value
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import hash_value
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn import ViT
-from spatioformer.progress import SILENT, Console
+from spatioformer.training.checkpoint import restoring, save_checkpoint
 from spatioformer.vision.images import Images
 from spatioformer.vision.preparation import BATCH, Preparation, as_values
 

@@ -1,0 +1,236 @@
+"""What drives the predictions of a run: bands, place, pixels of the chip. docs/evaluation.md.
+
+- Permutation importance (Breiman 2001; Fisher et al. 2019, JMLR 20:177): how much larger the error
+  of held-out plots becomes when a group of inputs is shuffled among them. Models are fitted anew on
+  the map-like folds, so what is measured is what helps far from the plots.
+- Partial dependence (Friedman 2001, Ann. Stat. 29:1189): the mean prediction with one band set to
+  a value in every pixel of every chip. Where bands go together it shows chips that do not exist.
+- Location sensitivity: how much predictions change when only the coordinates are moved.
+- Attention: where in its chip the network looks, by rollout (Abnar & Zuidema 2020).
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from spatioformer.common.errors import OutputError
+from spatioformer.common.files import write_json
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.file import load_config
+from spatioformer.config.schema import RunConfig
+from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.extent import KM_PER_DEGREE
+from spatioformer.models.registry import Model, make
+from spatioformer.models.store import OutsideExtent, TrainedModel, load
+from spatioformer.nn.rollout import attention_rollout
+from spatioformer.nn.transformer import Transformer
+from spatioformer.run.evaluate import map_like
+
+Floats = NDArray[np.float64]
+
+REPEATS = 5
+"""Shufflings of a group in a fold, whose errors are averaged."""
+
+PLOTS = 400
+"""Plots over which dependence, sensitivity and attention are averaged at most."""
+
+STEPS = 11
+"""Values of a band, from its 5th to its 95th percentile."""
+
+DISTANCES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""Kilometres by which coordinates are moved."""
+
+LOCATION = "location"
+
+
+def drivers(
+    run: str | Path, *, model: str | None = None, console: Console = SILENT
+) -> dict[str, Any]:
+    """All of it for a finished run; also written to drivers.json in its folder.
+
+    Args:
+        run: the run's folder.
+        model: whose permutation importance, None being the model that made the map; the rest is
+            of that one.
+
+    Returns:
+        model, split; `importance`: rows of group, rise (of the RMSE, species) and sd over folds;
+        `rmse` of the unshuffled; `dependence`: band -> value, prediction; `sensitivity`: km,
+        change (mean absolute, species); `attention`: [y][x] shares, or None.
+
+    Raises:
+        OutputError: the folder is no finished run.
+    """
+    run = Path(run)
+    for name in ("config.resolved.yaml", "chips", "model", "evaluation/predictions.parquet"):
+        if not (run / name).exists():
+            raise OutputError(
+                f"{run} is no finished run: {name} is missing; give the folder of one"
+            )
+    config = load_config(run / "config.resolved.yaml")
+    store, bundle = open_chips(run / "chips"), load(run / "model")
+    model = model or config.map.model
+    split = map_like(config.evaluate.splits).name
+    folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
+    rmse, importance = permutation_importance(model, config, store, folds, console=console)
+    some = np.random.default_rng([config.seed, 6]).permutation(len(store))[:PLOTS]
+    few = _take(store, np.sort(some))
+    found = {
+        "model": model,
+        "split": split,
+        "rmse": rmse,
+        "importance": importance,
+        "dependence": {band: partial_dependence(bundle, few, band) for band in store.bands},
+        "sensitivity": location_sensitivity(bundle, few, seed=config.seed),
+        "attention": attention_map(bundle, few),
+    }
+    write_json(run / "drivers.json", found)
+    return found
+
+
+def _folds(predictions: pd.DataFrame, split: str, store: ChipStore) -> NDArray[np.int64]:
+    """The evaluation's fold of each plot of the store, (n,)."""
+    once = predictions[predictions["split"] == split].drop_duplicates("plot_id")
+    return once.set_index("plot_id")["fold"].loc[store.table["plot_id"]].to_numpy()
+
+
+def _take(store: ChipStore, rows: NDArray) -> ChipStore:
+    """Some plots of a store, in memory."""
+    arrays = (np.array(a[rows]) for a in (store.chips, store.lon, store.lat))
+    return ChipStore(*arrays, store.table.iloc[rows].reset_index(drop=True), store.bands)
+
+
+def _squared_error(model: Model, store: ChipStore) -> float:
+    predicted = np.asarray(model.predict(store, np.arange(len(store))), np.float64)
+    return float(np.mean((predicted - store.richness) ** 2))
+
+
+def permutation_importance(
+    model: str,
+    config: RunConfig,
+    store: ChipStore,
+    folds: NDArray[np.int64],
+    groups: Mapping[str, list[str]] | None = None,
+    *,
+    console: Console = SILENT,
+) -> tuple[float, list[dict[str, Any]]]:
+    """Rise of the held-out RMSE when a group of inputs is shuffled among the plots of a fold.
+
+    Args:
+        folds: (n,) fold of each plot; a model is fitted without each.
+        groups: name -> bands shuffled together; None: each band alone, and all of them as
+            "imagery". Longitude and latitude are always a group, "location".
+
+    Returns:
+        RMSE of the unshuffled, species; and rows of group, rise and sd (over folds, species), the
+        largest rise first.
+    """
+    if groups is None:
+        groups = {band: [band] for band in store.bands} | {"imagery": list(store.bands)}
+    names = [*groups, LOCATION]
+    rng = np.random.default_rng([config.seed, 7])
+    plain, rises = [], {name: [] for name in names}
+    for fold in console.track(list(np.unique(folds)), "drivers"):
+        fitted = make(model, config, config.seed)
+        fitted.fit(store, np.flatnonzero(folds != fold))
+        test = _take(store, np.flatnonzero(folds == fold))
+        squared = _squared_error(fitted, test)
+        plain.append((len(test), squared))
+        for name in names:
+            stores = (_shuffled(test, groups.get(name), rng) for _ in range(REPEATS))
+            shuffled = np.mean([_squared_error(fitted, other) for other in stores])
+            rises[name].append(np.sqrt(shuffled) - np.sqrt(squared))
+    sizes = np.array([size for size, _ in plain])
+    rmse = float(np.sqrt(np.average([squared for _, squared in plain], weights=sizes)))
+    rows = [
+        {
+            "group": name,
+            "rise": float(np.average(values, weights=sizes)),
+            "sd": float(np.std(values, ddof=1)),
+        }
+        for name, values in rises.items()
+    ]
+    return rmse, sorted(rows, key=lambda row: -row["rise"])
+
+
+def _shuffled(store: ChipStore, bands: list[str] | None, rng: np.random.Generator) -> ChipStore:
+    """The store with those bands dealt anew to its plots, or the places where bands is None."""
+    order = rng.permutation(len(store))
+    if bands is None:
+        return replace(store, lon=store.lon[order], lat=store.lat[order])
+    chips, columns = store.chips.copy(), [store.bands.index(band) for band in bands]
+    chips[..., columns] = chips[order][..., columns]
+    return replace(store, chips=chips)
+
+
+def partial_dependence(bundle: TrainedModel, store: ChipStore, band: str) -> dict[str, list[float]]:
+    """Mean prediction, species, with a band at each of `STEPS` values: value, prediction."""
+    column = store.bands.index(band)
+    values = np.quantile(store.chips[..., column], np.linspace(0.05, 0.95, STEPS))
+    means = []
+    for value in values:
+        chips = store.chips.copy()
+        chips[..., column] = value
+        means.append(float(bundle.predict(chips, store.lon, store.lat).mean()))
+    return {"value": values.tolist(), "prediction": means}
+
+
+def location_sensitivity(
+    bundle: TrainedModel, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
+) -> dict[str, list[float]]:
+    """Mean absolute change of the prediction when the place alone moves: km, change (species).
+
+    Each plot moves in a direction of its own, the same for all distances; its pixels stay.
+    """
+    angle = np.random.default_rng([seed, 8]).uniform(0, 2 * np.pi, (len(store), 1, 1))
+    here = bundle.predict(store.chips, store.lon, store.lat)
+    changes = []
+    for km in distances:
+        north = km / KM_PER_DEGREE * np.cos(angle)
+        east = km / KM_PER_DEGREE * np.sin(angle) / np.cos(np.radians(store.lat))
+        lat = np.clip(store.lat + north, -90, 90)
+        with warnings.catch_warnings():  # places are moved out of the extent on purpose
+            warnings.simplefilter("ignore", OutsideExtent)
+            there = bundle.predict(store.chips, store.lon + east, lat)
+        changes.append(float(np.abs(there - here).mean()))
+    return {"km": list(distances), "change": changes}
+
+
+def attention_map(bundle: TrainedModel, store: ChipStore) -> list[list[float]] | None:
+    """Share of attention that falls on each pixel of the chip, mean over plots: [y][x], sum 1.
+
+    None for chips of one pixel, and for models that are no network with a token a pixel.
+    """
+    patch = bundle.patch
+    maps = [_rollout(bundle, member, store) for member in bundle.members]
+    if patch == 1 or not maps or any(found is None for found in maps):
+        return None
+    pixels = np.mean(maps, axis=0)[1 : 1 + patch**2]  # token 0 is the class token
+    return (pixels / pixels.sum()).reshape(patch, patch).tolist()
+
+
+def _rollout(bundle: TrainedModel, member: torch.nn.Module, store: ChipStore) -> Floats | None:
+    """How much of each input token is in the output tokens, (T,), mean over those and plots."""
+    transformer = next((m for m in member.modules() if isinstance(m, Transformer)), None)
+    if transformer is None:
+        return None
+    patterns: list = []
+    hook = transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: (args, kwargs | {"record": patterns}), with_kwargs=True
+    )
+    try:
+        alone = replace(bundle, network=member)
+        alone.predict(store.chips, store.lon, store.lat, batch=len(store))
+    finally:
+        hook.remove()
+    if not patterns or patterns[0].weights.shape[-1] <= bundle.patch**2:
+        return None
+    with torch.inference_mode():
+        return attention_rollout(patterns).mean(dim=(0, 1)).double().numpy()

@@ -1,0 +1,255 @@
+"""Imagery of several years -> a map a year; and their mean, variability, trend and real changes.
+
+`series.py` opens the years on one grid, `trend.py` reads them window by window; `mapping` makes
+the maps. A folder's `years.json` says of what its maps and its `trend.tif` are.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from spatioformer.analysis.trends import FEWEST_YEARS, exact_p
+from spatioformer.analysis.years.series import Series, check_one_grid, ordered, parse_years
+from spatioformer.analysis.years.trend import Found, Rule, write_trend
+from spatioformer.common.errors import ConfigError, OutputError
+from spatioformer.common.files import read_json, write_json
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.mapping import Output, Resources, map_raster, task_of
+from spatioformer.mapping.journal import locked
+from spatioformer.mapping.predictor import identity, open_predictor
+from spatioformer.mapping.regrid import open_source
+from spatioformer.mapping.stac import write_series
+from spatioformer.models.store import TrainedModel
+
+__all__ = ["map_trend", "map_years", "parse_years"]
+
+TREND = "trend.tif"
+RECORD = "years.json"
+
+
+def map_years(
+    model: TrainedModel | str | Path,
+    imagery: Mapping[int, str | Path],
+    folder: str | Path,
+    *,
+    samples: int = 20,
+    sd_step: int = 1,
+    outline: str | Path | None = None,
+    grid: str | Path | None = None,
+    output: Output = Output(),
+    stac: bool = False,
+    resources: Resources = Resources(),
+    fdr: float = 0.05,
+    least: int | None = None,
+    rho: float | None = None,
+    overwrite: bool = False,
+    console: Console = SILENT,
+) -> dict:
+    """Map every year, FOLDER/map_YEAR.tif, then their trend, FOLDER/trend.tif.
+
+    What was finished stays: a run that was killed goes on in the year it was at, and a further year
+    adds its map.
+
+    Args:
+        model: a bundle or its folder.
+        imagery: a raster with the model's bands for each year, all on one grid.
+        grid: a raster on whose grid the years are mapped, where theirs differ.
+        output: what the maps hold; its year is set for each.
+        stac: write a STAC item beside each map and the trend, and FOLDER/collection.json of them.
+        overwrite: replace maps of another model, imagery or choice, and their trend.
+        others: as `mapping.map_raster` and `map_trend`.
+
+    Returns:
+        `map_trend`'s summary.
+
+    Raises:
+        ConfigError: too few or too many years, or a choice that gives no trend.
+        ImageryError, ModelError, OutputError: as `map_raster`; grids that differ.
+    """
+    folder, imagery = Path(folder), ordered(imagery)
+    rule = _checked(fdr, least, rho, len(imagery))
+    predictor = open_predictor(model, output.layers, samples, sd_step, 0)
+    if resources.shard is not None:
+        raise ConfigError("years are not mapped in shards; map each year so, then give the maps")
+    if "mean" not in predictor.layers or output.separate:
+        raise ConfigError("years are compared by the band of their mean; let it be in each map")
+    tasks, grids = {}, {}
+    for year, path in imagery.items():
+        with open_source(path, predictor.bundle.bands, None, grid) as source:
+            tasks[year] = task_of(predictor, source, model, outline)
+            grids[year] = source.grid
+    check_one_grid(grids, imagery, "give --grid RASTER, on whose grid to map all years")
+    maps = {year: folder / f"map_{year}.tif" for year in imagery}
+    _check_apart((*maps.values(), folder / TREND), imagery)
+    with locked(folder / TREND):
+        record = _Record(folder)
+        for year, out in maps.items():
+            if record.stands(out, tasks[year], overwrite):
+                continue
+            console.say(f"{year}: {imagery[year]}")
+            record.begin(out, tasks[year])
+            map_raster(
+                model,
+                imagery[year],
+                out,
+                samples=samples,
+                sd_step=sd_step,
+                outline=outline,
+                grid=grid,
+                output=replace(output, year=year),
+                resources=resources,
+                overwrite=overwrite,
+                console=console,
+            )
+        found = _trend(maps, folder, record, rule, overwrite, console)
+        if stac:
+            write_series(folder, maps, folder / TREND, predictor.bundle, identity(model)[:16])
+        return found
+
+
+def map_trend(
+    maps: Mapping[int, str | Path],
+    folder: str | Path,
+    *,
+    fdr: float = 0.05,
+    least: int | None = None,
+    rho: float | None = None,
+    overwrite: bool = False,
+    console: Console = SILENT,
+) -> dict:
+    """Mean, variability, trend and real changes of maps that stand: FOLDER/trend.tif.
+
+    Args:
+        maps: a map for each year, all on one grid.
+        fdr: share of the significant pixels that may be false discoveries, between 0 and 1.
+        least: years a pixel needs for a slope and a test; None for half of the years, at least 3.
+        rho: autocorrelation of the noise from one year to the next, which the test allows for; 0
+            for the classical test, None to estimate it from the maps.
+        overwrite: replace a trend that stands.
+
+    Returns:
+        Summary: pixels, those tested, the autocorrelation, mean slope, significant ones by sign,
+        the largest p that is significant (None without one), and pixels with a change larger than
+        its interval.
+
+    Raises:
+        ConfigError: too few or too many years, `fdr`, `least` or `rho` out of range.
+        ImageryError: a map cannot be read, or grids differ.
+        OutputError: the trend stands already, or cannot be written.
+    """
+    folder, maps = Path(folder), ordered(maps)
+    rule = _checked(fdr, least, rho, len(maps))
+    _check_apart([folder / TREND], maps)
+    with locked(folder / TREND):
+        return _trend(maps, folder, _Record(folder), rule, overwrite, console)
+
+
+def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Rule:
+    if not 0 < fdr < 1:
+        raise ConfigError(f"--fdr {fdr} is no share of false discoveries; give one such as 0.05")
+    if rho is not None and not 0 <= rho < 1:
+        raise ConfigError(f"--rho {rho} is no autocorrelation of noise; give 0 or more, below 1")
+    if least is None:
+        least = max(FEWEST_YEARS, -(-years // 2))
+    if not FEWEST_YEARS <= least <= years:
+        raise ConfigError(
+            f"--least {least} is impossible with {years} years; give a number from "
+            f"{FEWEST_YEARS} to {years}"
+        )
+    return Rule(fdr, least, rho)
+
+
+def _check_apart(outs: Iterable[Path], rasters: Mapping[int, Path]) -> None:
+    """Refuse to write over what is read."""
+    for out in outs:
+        for path in rasters.values():
+            if out.exists() and path.exists() and out.samefile(path):
+                raise OutputError(
+                    f"cannot write {out}: it is one of the rasters to read; name another folder"
+                )
+
+
+def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console) -> dict:
+    out = folder / TREND
+    with Series(maps) as series:
+        asked = {
+            "maps": {str(year): _identity(path) for year, path in series.paths.items()},
+            "test": asdict(rule),
+        }
+        if record.stands(out, asked, overwrite) and (found := record.found(out)):
+            return found
+        smallest = exact_p(len(maps))[-1]
+        if smallest > rule.fdr:
+            console.say(
+                f"  note: with {len(maps)} years p is at least {smallest:.2g}: no trend can be "
+                f"significant at {rule.fdr:g}"
+            )
+        record.begin(out, asked)
+        found = _summary(write_trend(series, out, rule, console), series, rule)
+    record.finish(out, found)
+    return found
+
+
+def _identity(path: Path) -> list[Any]:
+    stat = path.stat()
+    return [path.name, stat.st_size, stat.st_mtime_ns]
+
+
+def _summary(found: Found, series: Series, rule: Rule) -> dict:
+    tested = found.p.total
+    summary = {
+        "years": series.years.tolist(),
+        "pixels": found.pixels,
+        "tested": tested,
+        "least_years": rule.least,
+        "autocorrelation": found.rho,
+        "fdr": rule.fdr,
+        "p_threshold": found.p_threshold if found.p_threshold >= 0 else None,
+        "mean_slope": found.slopes / tested if tested else None,
+        "rising": found.rising,
+        "falling": found.falling,
+    }
+    return summary | ({"changed": found.changed} if "lower" in series.layers else {})
+
+
+class _Record:
+    """`years.json` of a folder: of what each file is, written before the file is there."""
+
+    def __init__(self, folder: Path):
+        self._path = folder / RECORD
+        self._known: dict[str, dict] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._known = dict(read_json(self._path))
+
+    def stands(self, out: Path, asked: dict, overwrite: bool) -> bool:
+        """Whether `out` is finished and is what is asked for.
+
+        Raises:
+            OutputError: it is something else, and not to be replaced.
+        """
+        if not out.exists():
+            return False
+        if self._known.get(out.name, {}).get("asked") == asked:
+            return True
+        if not overwrite:
+            raise OutputError(
+                f"{out} stands and is of other rasters, another model or another choice; give "
+                "--overwrite to replace it, or name another folder"
+            )
+        return False
+
+    def begin(self, out: Path, asked: dict) -> None:
+        """Say of what `out` will be; what stood there goes."""
+        out.unlink(missing_ok=True)
+        self._known[out.name] = {"asked": asked}
+        write_json(self._path, self._known)
+
+    def finish(self, out: Path, found: dict) -> None:
+        self._known[out.name]["found"] = found
+        write_json(self._path, self._known)
+
+    def found(self, out: Path) -> dict | None:
+        """The summary of a file; None where a kill came before it."""
+        return self._known[out.name].get("found")

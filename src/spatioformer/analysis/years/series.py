@@ -1,0 +1,208 @@
+"""Rasters by year: named on the command line or in a table, on one grid, read by window."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from spatioformer.analysis.trends import FEWEST_YEARS, MOST_YEARS
+from spatioformer.common.errors import ConfigError, ImageryError
+from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.layers import open_raster, unreadable
+from spatioformer.geo.raster.map_layers import bands_of
+
+TOLERANCE = 0.01  # of a pixel, between the grids of two years
+
+
+def parse_years(words: Sequence[str]) -> dict[int, Path]:
+    """Rasters by year, ascending, from `2015=a.tif` words or the path of one CSV.
+
+    The CSV has the columns year and path; a path is seen from the folder of the CSV.
+
+    Raises:
+        ConfigError: a word or row is no year and raster, a year comes twice, or there are fewer
+            than FEWEST_YEARS or more than MOST_YEARS.
+    """
+    if len(words) == 1 and Path(words[0]).suffix.lower() == ".csv":
+        return _by_year(_rows(Path(words[0])))
+    pairs = []
+    for word in words:
+        year, equals, path = word.partition("=")
+        if not equals or not path:
+            raise ConfigError(
+                f"{word!r} is no year and raster; give some such as 2015=a.tif, or one CSV with "
+                "the columns year and path"
+            )
+        pairs.append((year, Path(path)))
+    return _by_year(pairs)
+
+
+def _rows(table: Path) -> list[tuple[str, Path]]:
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise ConfigError(
+            f"{table} cannot be read ({reason}); give a CSV with the columns year and path"
+        ) from error
+    if not rows or not {"year", "path"} <= rows[0].keys():
+        raise ConfigError(f"{table} needs the columns year and path, and a row for each year")
+    return [(row["year"] or "", table.parent / (row["path"] or "")) for row in rows]
+
+
+def _by_year(pairs: Sequence[tuple[str, Path]]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    for text, path in pairs:
+        if not re.fullmatch(r"\s*\d{1,4}\s*", text):
+            raise ConfigError(f"{text!r} is no year for {path}; give one such as 2015")
+        if int(text) in found:
+            raise ConfigError(
+                f"the year {int(text)} comes twice, with {found[int(text)]} and {path}; give one "
+                "raster a year"
+            )
+        found[int(text)] = path
+    return ordered(found)
+
+
+def ordered(rasters: Mapping[int, str | Path]) -> dict[int, Path]:
+    """The same, ascending.
+
+    Raises:
+        ConfigError: there are fewer than FEWEST_YEARS or more than MOST_YEARS.
+    """
+    if not FEWEST_YEARS <= len(rasters) <= MOST_YEARS:
+        raise ConfigError(
+            f"a trend needs {FEWEST_YEARS} to {MOST_YEARS} years and there are {len(rasters)}; "
+            "give others"
+        )
+    return {year: Path(rasters[year]) for year in sorted(rasters)}
+
+
+def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path], remedy: str) -> None:
+    """Refuse rasters of which one year's pixels are not another's.
+
+    Args:
+        remedy: what the sentence ends with.
+
+    Raises:
+        ImageryError: the first one that differs from the first year's.
+    """
+    (first, one), *others = grids.items()
+    for year, other in others:
+        corners = [(0, 0), (one.width, 0), (0, one.height)]
+        there = [~one.transform @ (other.transform @ corner) for corner in corners]
+        if (
+            one.shape != other.shape
+            or not one.crs.equals(other.crs, ignore_axis_order=True)
+            or np.abs(np.subtract(there, corners)).max() > TOLERANCE
+        ):
+            raise ImageryError(
+                f"{paths[year]} ({year}) is on another grid than {paths[first]} ({first}): "
+                f"{_shown(other)} against {_shown(one)}; {remedy}"
+            )
+
+
+def _shown(grid: Grid) -> str:
+    west, east, south, north = (round(edge, 4) for edge in grid.region)
+    return (
+        f"{grid.height} x {grid.width} pixels in {grid.crs.name!r} over W, E, S, N = "
+        f"{[west, east, south, north]}"
+    )
+
+
+class Series:
+    """Maps of several years, open for reading by window; a context manager.
+
+    Args:
+        maps: path of each year's map: one band, or bands described as `map_raster` does.
+
+    Attributes:
+        years: int (year,), ascending.
+        layers: those of mean, lower, upper that all maps have.
+        tags: those that all maps share.
+
+    Raises:
+        ImageryError: a map cannot be read, has no band that is the mean, or another grid.
+    """
+
+    def __init__(self, maps: Mapping[int, str | Path]):
+        self.paths = ordered(maps)
+        self.years = np.array(list(self.paths))
+        with ExitStack() as stack:
+            self._maps = {
+                year: stack.enter_context(_opened(path)) for year, path in self.paths.items()
+            }
+            self._bands = {year: _bands(self._maps[year], self.paths[year]) for year in self.paths}
+            grids = {year: Grid.of(dataset) for year, dataset in self._maps.items()}
+            check_one_grid(grids, self.paths, "warp it to that grid first, for example by gdalwarp")
+            self._open = stack.pop_all()
+        self.grid = grids[int(self.years[0])]
+        common = set.intersection(*(set(bands) for bands in self._bands.values()))
+        self.layers = ("mean", "lower", "upper") if {"lower", "upper"} <= common else ("mean",)
+        tags = [set(dataset.tags().items()) for dataset in self._maps.values()]
+        self.tags: dict[str, str] = dict(set.intersection(*tags))
+
+    def __enter__(self) -> "Series":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._open.close()
+
+    def read(self, window: Window) -> np.ndarray:
+        """float32 (layer, year, pixel) of a window, NaN where a year has no value.
+
+        Raises:
+            ImageryError: a map is damaged.
+        """
+        shape = len(self.layers), len(self.years), int(window.width * window.height)
+        out = np.empty(shape, np.float32)
+        for place, year in enumerate(self.years.tolist()):
+            bands = [self._bands[year][name] for name in self.layers]
+            source = self._maps[year]
+            try:
+                values = source.read(bands, window=window, masked=True)
+            except RasterioIOError as error:
+                raise unreadable(self.paths[year], error) from error
+            scale = np.array([source.scales[band - 1] for band in bands])[:, None, None]
+            offset = np.array([source.offsets[band - 1] for band in bands])[:, None, None]
+            filled = (values * scale + offset).astype(np.float32).filled(np.nan)
+            out[:, place] = filled.reshape(len(bands), -1)
+        return out
+
+
+def _opened(path: Path) -> DatasetReader:
+    if not path.exists():
+        raise ImageryError(f"{path} does not exist; give the path of a map")
+    try:
+        dataset = open_raster(path)
+    except RasterioIOError as error:
+        raise ImageryError(
+            f"{path} is no raster that can be opened ({error}); give a GeoTIFF"
+        ) from error
+    if dataset.crs is None:
+        raise ImageryError(
+            f"{path} does not say where it lies (no coordinate reference system); write that into "
+            "the file, for example with gdal_edit.py -a_srs EPSG:4326"
+        )
+    return dataset
+
+
+def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
+    """Band numbers by layer; the only band of a map without names is its mean."""
+    bands = bands_of(source)
+    if "mean" not in bands and source.count == 1:
+        return {"mean": 1}
+    if "mean" not in bands:
+        described = ", ".join(name or "no name" for name in source.descriptions)
+        raise ImageryError(
+            f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
+            "give a map of one band, or one that `spatioformer map` wrote"
+        )
+    return bands

@@ -1,0 +1,205 @@
+"""`spatioformer vision`: train a Vision Transformer, predict with it, look at its attention."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatioformer.cli.guard import command
+from spatioformer.cli.options import Quiet
+
+app = typer.Typer(
+    name="vision",
+    help="Images to classes or values with a Vision Transformer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder with one folder of images a class, an .npz file (images with labels or "
+        "values), or the word digits.",
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE...", help="Images, folders, .npz files, or the word digits."),
+]
+Model = Annotated[
+    Path,
+    typer.Option("--model", "-m", metavar="FOLDER", help="A model of `train`, Hugging Face, timm."),
+]
+TABLE = typer.Option("--out", "-o", metavar="FILE.csv", help="Write the table here.")
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """ "32" or "32x24" (rows x columns) as (Y, X)."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise typer.BadParameter(f"{text} is no size; give 32, or 32x24 for rows x columns")
+    return int(parts[0]), int(parts[-1])
+
+
+Size = Annotated[
+    tuple | None,
+    typer.Option(
+        parser=_parse_size,
+        metavar="N|YxX",
+        help="Resize every image; without it all must have one size.",
+    ),
+]
+
+
+@command(app)
+def train(
+    source: Source,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model folder to write.")
+    ] = Path("runs/vision"),
+    size: Size = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(min=1, max=3, help="Convert every image: 1 for grey, 3 for RGB."),
+    ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Side of a patch, in pixels; it divides the image. Default: the largest up to 16 "
+            "that leaves 4 x 4 patches.",
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(min=1, help="Numbers a token.")] = 64,
+    heads: Annotated[int, typer.Option(min=1, help="Attention heads; they divide the width.")] = 4,
+    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 4,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = 0.0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images, at most.")] = 60,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-3,
+    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 0.05,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.")
+    ] = 30,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the target spread over all classes.")
+    ] = 0.0,
+    shift: Annotated[
+        float, typer.Option(min=0, help="Move training images up to so many pixels.")
+    ] = 0.0,
+    rotation: Annotated[
+        float, typer.Option(min=0, max=180, help="Turn training images up to so many degrees.")
+    ] = 0.0,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the images kept for the final score.")
+    ] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Train on images with known classes or values: model, training.csv, held_out.csv."""
+    from spatioformer.common.progress import Console
+    from spatioformer.vision.experiment import Sizes
+    from spatioformer.vision.experiment import train as train_model
+    from spatioformer.vision.images import Form, read_images
+    from spatioformer.vision.training import Recipe
+
+    form = Form(size=size, channels=channels)
+    recipe = Recipe(
+        epochs,
+        batch,
+        learning_rate,
+        weight_decay,
+        patience,
+        label_smoothing,
+        shift,
+        rotation,
+        seed,
+    )
+    outcome = train_model(
+        read_images(source, form),
+        out,
+        recipe,
+        Sizes(patch, width, heads, layers, dropout),
+        form=form,
+        held_out=held_out,
+        resume=resume,
+        console=Console(quiet),
+    )
+    if not quiet:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in outcome.scores.items())
+        if figures:
+            print(f"{figures} on {outcome.held_out} images held out")
+        print(f"model  {out}")
+
+
+@command(app)
+def predict(
+    source: Sources,
+    model: Model,
+    out: Annotated[Path | None, TABLE] = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes to name, the likeliest first.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Classes with their probabilities, or values, as a CSV table on stdout."""
+    from spatioformer.vision.model import VisionModel
+    from spatioformer.vision.predictions import prediction_rows, scores
+
+    opened = VisionModel.open(model)
+    images = _read(opened, source)
+    predicted = opened.predict(images)
+    _hand_over(prediction_rows(opened, images, predicted, top), out)
+    if images.targets is not None and images.labels == opened.labels and not quiet:
+        figures = ", ".join(f"{k} {v:.4g}" for k, v in scores(images, predicted).items())
+        print(f"{figures} on these {len(images)} images", file=sys.stderr)
+
+
+@command(app)
+def attend(
+    source: Sources,
+    model: Model,
+    picture: Annotated[
+        Path,
+        typer.Option("--picture", "-p", metavar="FILE.png", help="Attention rollout, drawn here."),
+    ] = Path("attention.png"),
+    positions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Also draw how alike the position embeddings are."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Images to draw, the first ones.")] = 10,
+    out: Annotated[Path | None, TABLE] = None,
+) -> None:
+    """Where the network looks: attention rollout as a picture, the patch most looked at a row."""
+    from spatioformer.vision import pictures
+    from spatioformer.vision.model import VisionModel
+    from spatioformer.vision.predictions import attention_rows, captions
+
+    opened = VisionModel.open(model)
+    images = _read(opened, source)[:count]
+    predicted, shares = opened.attend(images)
+    figure = pictures.draw_rollout(images.pixels, shares, captions(opened, predicted))
+    pictures.save(figure, picture)
+    if positions is not None:
+        similarity = opened.network.position_similarity().numpy()
+        pictures.save(pictures.draw_position_similarity(similarity), positions)
+    _hand_over(attention_rows(opened, images, predicted, shares), out)
+
+
+def _read(model, sources: list[str]):
+    from spatioformer.vision.images import join
+
+    parts = [model.read(source) for source in sources]
+    return parts[0] if len(parts) == 1 else join(parts)
+
+
+def _hand_over(rows: list[dict], out: Path | None) -> None:
+    from spatioformer.vision.predictions import as_csv, write_rows
+
+    if out is None:
+        print(as_csv(rows), end="")
+    else:
+        write_rows(out, rows)

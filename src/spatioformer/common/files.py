@@ -1,0 +1,134 @@
+"""Files that are whole or absent: write beside, then rename."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatioformer.common.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
+
+    The temporary name keeps the suffix (`map.tif` -> `map.part.tif`), since drivers choose by it.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():  # said before the work, not after it
+            raise OutputError(f"cannot write {path}: it is a folder; remove it or name a file")
+        part.unlink(missing_ok=True)  # of a run that was killed; GDAL stumbles over it
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise as_output_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):  # there may be no folder to tidy
+            part.unlink()
+
+
+@contextlib.contextmanager
+def writing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `path`; on success it replaces the folder `path`.
+
+    Raises:
+        OutputError: as `writing`; also when `path` is a file.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        shutil.rmtree(path, ignore_errors=True)  # a folder cannot be renamed onto a full one
+        os.replace(part, path)
+    except OSError as error:
+        raise as_output_error(error, path) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def as_output_error(error: OSError, path: Path) -> Exception:
+    """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
+    if error.errno in FULL:
+        return OutputError(f"cannot write {path}: no space left; free some space and run again")
+    if error.errno in UNWRITABLE:
+        return OutputError(
+            f"cannot write {path}: {error.strerror.lower()}; choose a folder you can write to"
+        )
+    return error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a small text file whole or not at all."""
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def save_array(path: str | Path, array: "np.ndarray") -> None:
+    """Write an array as .npy.
+
+    Python's own writer, for numpy's overlooks a disk that fills up with the last bytes.
+
+    Raises:
+        OSError: what `writing` makes a sentence of.
+    """
+    from numpy import ascontiguousarray
+    from numpy.lib import format
+
+    array = ascontiguousarray(array)
+    with open(path, "wb") as stream:
+        format.write_array_header_1_0(stream, format.header_data_from_array_1_0(array))
+        stream.write(array.data)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON with sorted keys, so that equal values give equal files."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON, hexadecimal."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

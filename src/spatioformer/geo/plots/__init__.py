@@ -1,0 +1,1 @@
+"""Plot tables: CSV, GeoPackage, Parquet and species records -> one checked table."""

@@ -1,0 +1,360 @@
+"""Row checks of a plot table: text cells in, values and the reasons of rejected rows out.
+
+Rows are judged, never raised on: each gets at most one verdict, the first that applies. What
+concerns a column as a whole (no number in it at all) is an error of the user's and raised.
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.files import MISSING
+
+REMEDIES = {
+    "broken rows": "mend the rows or the separator",
+    "missing coordinates": "fill in the coordinates",
+    "decimal commas": "write decimals with a point",
+    "text for numbers": "mend the cells",
+    "infinite numbers": "mend the cells",
+    "coordinates (0, 0)": "replace the placeholder coordinates",
+    "swapped coordinates": "exchange columns.lon and columns.lat",
+    "coordinates out of range": "check the coordinates and crs",
+    "places outside the region": "check the region, crs and coordinates",
+    "missing richness": "fill in the richness",
+    "negative richness": "mend the counts",
+    "fractional richness": "map a column of counts",
+    "areas not above 0": "leave unknown areas blank",
+    "unreadable dates": "write dates as YYYY-MM-DD or YYYY",
+    "duplicate rows": "drop the duplicates",
+    "missing species lists": "check that both files write plot_id the same way",
+    "unreadable abundances": "mend them, or list columns that are no species in species.ignore",
+    "missing plot_id": "fill in plot_id",
+    "rows of one plot that differ": "give each plot and visit a plot_id of its own",
+    "repeated plot_id": "give each plot and visit a plot_id of its own",
+}
+"""Kinds of rejection, and what a user can do about each."""
+
+FIRST_YEAR, LAST_YEAR = 1700, 2100
+
+WORLD = (-180.0, 180.0, -90.0, 90.0)  # W, E, S, N
+
+_SLACK = 10.0  # degrees around a CRS's area of use within which coordinates do not look swapped
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*(,\d+)+")
+_YEAR = re.compile(r"(\d{1,4})(\.0*)?")
+_TIME = r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"
+_DAY = re.compile(rf"(\d{{4}})([-/])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?")
+_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
+
+
+class Verdicts:
+    """Kind and reason of each row's rejection; both '' while the row is good."""
+
+    def __init__(self, kind: Sequence[str], reason: Sequence[str]):
+        self.kind = np.array(kind, dtype=object)
+        self.reason = np.array(reason, dtype=object)
+
+    @property
+    def good(self) -> np.ndarray:
+        return self.kind == ""
+
+    def reject(self, bad: np.ndarray, kind: str, reason: Callable[[int], str]) -> None:
+        """Reject the rows in `bad` that are still good; `reason` writes the text of one row."""
+        assert kind in REMEDIES, kind
+        for row in np.flatnonzero(bad & self.good):
+            self.kind[row] = kind
+            self.reason[row] = reason(row)
+
+
+def check_rows(
+    cells: pd.DataFrame,
+    names: dict[str, str],
+    crs: CRS,
+    region: Sequence[float] | None,
+    verdicts: Verdicts,
+) -> pd.DataFrame:
+    """Parse and check the rows that `verdicts` still holds for good.
+
+    Args:
+        cells: text columns plot_id, lon, lat, richness, area_m2, date and int column line.
+        names: our column names to those of the file, for the columns that it has.
+        crs: of lon and lat, which may be metres despite their name.
+        region: W, E, S, N in degrees or None; W > E crosses the antimeridian.
+        verdicts: grows by the rows rejected here.
+
+    Returns:
+        Columns lon, lat (degrees, EPSG:4326), richness, area_m2 (float64), date (datetime64).
+
+    Raises:
+        PlotError: a numeric column holds no number at all.
+    """
+    x, y = (_numbers(cells, name, names, verdicts) for name in ("lon", "lat"))
+    lon, lat = _check_places(cells, x, y, crs, region, verdicts)
+    richness = _numbers(cells, "richness", names, verdicts)
+    _check_richness(cells["richness"], richness, verdicts)
+    area = _numbers(cells, "area_m2", names, verdicts)
+    verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
+    date = _dates(cells["date"], verdicts)
+    values = pd.DataFrame(
+        {"lon": lon, "lat": lat, "richness": richness, "area_m2": area, "date": date}
+    )
+    _check_duplicates(cells, values, verdicts)
+    return values
+
+
+def parse_crs(crs: object) -> CRS:
+    """A geographic or projected CRS from anything pyproj reads, such as 'EPSG:4326'.
+
+    Raises:
+        PlotError: pyproj does not know it, or it has no two horizontal axes.
+    """
+    try:
+        parsed = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise PlotError(f"crs {crs!r} is unknown; give one such as 'EPSG:4326'") from error
+    if not (parsed.is_geographic or parsed.is_projected):
+        raise PlotError(f"crs {crs!r} is neither geographic nor projected; give one that is")
+    return parsed
+
+
+def check_region(region: Sequence[float] | None) -> None:
+    """Refuse a region that is not W, E, S, N in degrees; W > E crosses the antimeridian."""
+    if region is None:
+        return
+    if (
+        len(region) != 4
+        or not region[2] < region[3]
+        or min(region[2:]) < -90
+        or max(region[2:]) > 90
+    ):
+        raise PlotError(f"region {list(region)} is not [W, E, S, N] in degrees; reorder it")
+
+
+def is_missing(texts: pd.Series) -> np.ndarray:
+    """Which cells hold nothing, or a word such as NA."""
+    return np.array([text.lower() in MISSING for text in texts.tolist()], dtype=bool)
+
+
+def _numbers(
+    cells: pd.DataFrame, name: str, names: dict[str, str], verdicts: Verdicts
+) -> np.ndarray:
+    """Values of a numeric column, float64; NaN where missing or no number."""
+    texts = cells[name]
+    missing = is_missing(texts)
+    values = np.array([_number(text) for text in texts.tolist()], dtype=np.float64)
+    unread = np.isnan(values) & ~missing
+    comma = unread.copy()
+    comma[unread] = [bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts[unread]]
+    if name in names and len(texts) and not (~missing & ~unread).any():
+        _refuse_column(texts, name, names[name], unread, comma)
+    verdicts.reject(
+        comma, "decimal commas", _quote(cells, name, "has a comma where a decimal point belongs")
+    )
+    verdicts.reject(unread, "text for numbers", _quote(cells, name, "is not a number"))
+    verdicts.reject(np.isinf(values), "infinite numbers", _quote(cells, name, "is not finite"))
+    return values
+
+
+def _number(text: str) -> float:
+    # float() alone would take '1_000' and 'nan'; the pattern says what a number looks like here.
+    return float(text) if _NUMBER.fullmatch(text) else np.nan
+
+
+def _refuse_column(
+    texts: pd.Series, name: str, column: str, unread: np.ndarray, comma: np.ndarray
+) -> None:
+    """Raise for a column without a single number; a blank area_m2 is merely unknown."""
+    if comma.any():
+        raise PlotError(
+            f"column {column!r} ({name}) writes decimals with a comma, as in "
+            f"{texts[comma.argmax()]!r}; write them with a point"
+        )
+    if unread.any():
+        raise PlotError(
+            f"column {column!r} ({name}) holds text such as {texts[unread.argmax()]!r} and no "
+            f"number; set columns.{name} to a column of numbers"
+        )
+    if name != "area_m2":
+        raise PlotError(
+            f"column {column!r} ({name}) is blank in every row; set columns.{name} to another"
+        )
+
+
+def _quote(cells: pd.DataFrame, name: str, what: str) -> Callable[[int], str]:
+    return lambda row: f"{name} {cells[name][row]!r} {what}"
+
+
+def _check_places(
+    cells: pd.DataFrame,
+    x: np.ndarray,
+    y: np.ndarray,
+    crs: CRS,
+    region: Sequence[float] | None,
+    verdicts: Verdicts,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude in degrees, EPSG:4326, of x and y in `crs`."""
+
+    def both(what: str) -> Callable[[int], str]:
+        return lambda row: f"lon {cells['lon'][row]!r}, lat {cells['lat'][row]!r} {what}"
+
+    for name in ("lon", "lat"):
+        verdicts.reject(
+            is_missing(cells[name]),
+            "missing coordinates",
+            lambda row, name=name: f"{name} is missing",
+        )
+    verdicts.reject(
+        (x == 0) & (y == 0), "coordinates (0, 0)", both("is the point (0, 0), a placeholder")
+    )
+    lon, lat = _to_degrees(x, y, crs)
+    verdicts.reject(
+        _look_swapped(x, y, lon, lat, crs, region, verdicts.good),
+        "swapped coordinates",
+        both("look swapped"),
+    )
+    if crs.is_geographic:
+        for name, raw, limit in (("lat", y, 90), ("lon", x, 180)):
+            verdicts.reject(
+                np.abs(raw) > limit,
+                "coordinates out of range",
+                _quote(cells, name, f"is outside -{limit}..{limit}"),
+            )
+    verdicts.reject(
+        ~_inside(lon, lat, WORLD),
+        "coordinates out of range",
+        both(f"is no place on Earth in {crs.name}"),
+    )
+    if region is not None:
+        bounds = ", ".join(f"{bound:g}" for bound in region)
+        verdicts.reject(
+            ~_inside(lon, lat, region),
+            "places outside the region",
+            both(f"is outside region [{bounds}]"),
+        )
+    return lon, lat
+
+
+def _to_degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude, EPSG:4326; infinite where the projection has no answer."""
+    if crs.equals(CRS(4326), ignore_axis_order=True):
+        return x.copy(), y.copy()
+    return Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+
+
+def _look_swapped(
+    x: np.ndarray,
+    y: np.ndarray,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    crs: CRS,
+    region: Sequence[float] | None,
+    good: np.ndarray,
+) -> np.ndarray:
+    """Rows that lie outside where they should be, and inside it with x and y exchanged.
+
+    Where they should be: the region; else the CRS's area of use and a margin about it; and, for
+    degrees, the globe itself.
+    """
+    homes = [_home(crs) if region is None else region]
+    if crs.is_geographic:
+        homes.append(WORLD)
+    suspects = good & ~np.logical_and.reduce([_inside(lon, lat, home) for home in homes])
+    swapped = np.zeros(len(x), dtype=bool)
+    if suspects.any():
+        other = _to_degrees(y[suspects], x[suspects], crs)
+        here = lon[suspects], lat[suspects]
+        swapped[suspects] = np.logical_or.reduce(
+            [_inside(*other, home) & ~_inside(*here, home) for home in homes]
+        )
+    return swapped
+
+
+def _home(crs: CRS) -> tuple[float, float, float, float]:
+    """The CRS's area of use and a margin about it: W, E, S, N in degrees."""
+    area = crs.area_of_use
+    if area is None or area.east < area.west:
+        return WORLD
+    return (area.west - _SLACK, area.east + _SLACK, area.south - _SLACK, area.north + _SLACK)
+
+
+def _inside(lon: np.ndarray, lat: np.ndarray, region: Sequence[float]) -> np.ndarray:
+    west, east, south, north = region
+    across = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
+    return across & (lat >= south) & (lat <= north) & np.isfinite(lon)
+
+
+def _check_richness(texts: pd.Series, richness: np.ndarray, verdicts: Verdicts) -> None:
+    cells = texts.to_frame("richness")
+    verdicts.reject(np.isnan(richness), "missing richness", lambda row: "richness is missing")
+    verdicts.reject(richness < 0, "negative richness", _quote(cells, "richness", "is negative"))
+    verdicts.reject(
+        richness != np.floor(richness),
+        "fractional richness",
+        _quote(cells, "richness", "is not a whole number"),
+    )
+
+
+def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
+    """Days as datetime64; NaT where the date is missing or unreadable."""
+    parsed = {text: parse_date(text) for text in set(texts)}
+    days = [parsed[text] for text in texts.tolist()]
+    verdicts.reject(
+        np.array([isinstance(day, str) for day in days], dtype=bool),
+        "unreadable dates",
+        lambda row: f"date {texts[row]!r} {days[row]}",
+    )
+    days = [None if isinstance(day, str) else day for day in days]
+    return np.array(days, dtype="datetime64[us]")
+
+
+def parse_date(text: str) -> datetime.date | str | None:
+    """The day a text names; None when it is missing; a text saying why it cannot be read.
+
+    Read are YYYY (its first of January; a spreadsheet's 1990.0 too), YYYY-MM, YYYY-MM-DD with or
+    without a time, the same with slashes, and YYYYMMDD. Year 0 is a placeholder for missing. Dates
+    that begin with a day or a month are not guessed at: 03/04/2014 is two days a month apart.
+    """
+    if text.lower() in MISSING:
+        return None
+    if match := _YEAR.fullmatch(text):
+        year, month, day = int(match[1]), 1, 1
+        if year == 0:
+            return None
+    elif match := _DAY.fullmatch(text):
+        year, month, day = int(match[1]), int(match[3]), int(match[4] or 1)
+    elif match := _COMPACT_DAY.fullmatch(text):
+        year, month, day = (int(part) for part in match.groups())
+    else:
+        return "is no year and not written YYYY-MM-DD"
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        return f"is outside the years {FIRST_YEAR} to {LAST_YEAR}"
+    try:
+        return datetime.date(year, month, day)
+    except ValueError:
+        return "is no day of the calendar"
+
+
+def _check_duplicates(cells: pd.DataFrame, values: pd.DataFrame, verdicts: Verdicts) -> None:
+    """Reject what repeats an earlier good row of the same plot_id in every value."""
+    known = np.flatnonzero(verdicts.good & ~is_missing(cells["plot_id"]))
+    keys = values.iloc[known].assign(plot_id=cells["plot_id"].iloc[known])
+    groups = keys.groupby(list(keys.columns), dropna=False, sort=False)
+    first = np.zeros(len(cells), dtype=int)
+    first[known] = cells["line"].iloc[known].groupby(groups.ngroup()).transform("first")
+    repeat = np.zeros(len(cells), dtype=bool)
+    repeat[known] = groups.cumcount() > 0
+    verdicts.reject(
+        repeat,
+        "duplicate rows",
+        lambda row: (
+            f"repeats line {first[row]}: plot_id {cells['plot_id'][row]!r} with the same "
+            f"coordinates, date, area and richness"
+        ),
+    )

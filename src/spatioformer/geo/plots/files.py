@@ -1,0 +1,339 @@
+"""Plot and species files as rows of text cells, each with the line it came from.
+
+Cells stay text until the checks parse them: a rejected row can be quoted exactly as it was given,
+and one set of parsers serves CSV, TSV, Parquet and GeoPackage alike.
+"""
+
+import csv
+import difflib
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from spatioformer.common.errors import PlotError
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+"""Texts, in lower case, that stand for an absent value in every column."""
+
+GEOMETRY_X, GEOMETRY_Y = "(geometry x)", "(geometry y)"
+"""Columns that a source with point geometries adds to its own."""
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
+_CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # in no text file
+_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+
+
+class Row(NamedTuple):
+    """One row of a source: `line` counts from 1; `fault` says why the row is broken, or is ''."""
+
+    line: int
+    cells: list[str]
+    fault: str
+
+
+class Source:
+    """A table of text cells; `rows` may be called again and starts anew each time.
+
+    Attributes:
+        path: the file.
+        header: column names, stripped; may hold blanks and repeats.
+        crs: CRS of the point geometries, None where the file has no geometry.
+        encoding: of a text file; '' otherwise.
+    """
+
+    path: Path
+    header: list[str]
+    crs: CRS | None = None
+    encoding: str = ""
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
+        """Rows with the cells at `positions` of the header, stripped, missing values as given."""
+        raise NotImplementedError
+
+    def position(self, name: str, key: str) -> int:
+        """Where column `name` stands in the header; `key` is the setting that asked for it.
+
+        Raises:
+            PlotError: the column is absent, or there are several of that name.
+        """
+        count = self.header.count(name)
+        if count > 1:
+            raise PlotError(
+                f"column {name!r} ({key}) occurs {count} times in {self.path.name}; "
+                f"rename all but one of them"
+            )
+        if count == 0:
+            raise PlotError(
+                f"column {name!r} ({key}) is not in {self.path.name}; {self._advice(name)}"
+            )
+        return self.header.index(name)
+
+    def _advice(self, name: str) -> str:
+        """What to do about the absent column `name`: a close match, or the columns there are."""
+        folded = {column.casefold(): column for column in self.header if column}
+        wanted = name.casefold()
+        close = [column for column in folded if wanted in column or column in wanted]
+        close = close or difflib.get_close_matches(wanted, folded)
+        if close:
+            return f"did you mean {' or '.join(repr(folded[match]) for match in close[:3])}?"
+        shown = ", ".join(repr(column) for column in self.header[:12])
+        more = f" and {len(self.header) - 12} more" if len(self.header) > 12 else ""
+        return f"its columns are {shown}{more}"
+
+
+def open_source(
+    path: str | Path, *, separator: str | None = None, layer: str | None = None, key: str = ""
+) -> Source:
+    """Open a CSV, TSV or TXT file (also gzip), a (Geo)Parquet file or a GeoPackage layer.
+
+    Args:
+        separator: one character between the columns of a text file; by default a comma for .csv,
+            a tab for .tsv and .txt. A file of another name is read as text when it is given.
+        layer: layer of a GeoPackage; may be left out when there is only one.
+        key: prefix of the settings that the messages name, such as 'species.'.
+
+    Raises:
+        PlotError: missing, empty, damaged or unknown kind of file, wrong separator or layer.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise PlotError(f"{path} is a folder; name a file in it")
+    if not path.exists():
+        raise PlotError(f"there is no file {path}; check the path")
+    name = path.name.lower().removesuffix(".gz")
+    suffix = Path(name).suffix
+    if suffix in _SPREADSHEETS:
+        raise PlotError(f"{path.name} is a spreadsheet; save its sheet as CSV and use that")
+    if suffix in {".parquet", ".geoparquet"}:
+        return _FrameSource(path, _read_parquet(path))
+    if suffix == ".gpkg":
+        return _FrameSource(path, _read_layer(path, layer, key))
+    if separator is None and suffix not in _SEPARATORS:
+        raise PlotError(
+            f"{path.name} is no format known here; use .csv, .tsv, .txt (also .gz), .parquet "
+            f"or .gpkg, or set {key}separator to read it as text"
+        )
+    separator = _SEPARATORS[suffix] if separator is None else separator
+    if len(separator) != 1:
+        raise PlotError(f"{key}separator {separator!r} is not one character; use ',' ';' or '\\t'")
+    return _TextSource(path, separator, key)
+
+
+class _TextSource(Source):
+    """A delimited text file, held as bytes and decoded while it is read."""
+
+    def __init__(self, path: Path, separator: str, key: str):
+        self.path = path
+        self._separator = separator
+        self._key = key
+        self._content = _read_text(path)
+        self.encoding = _guess_encoding(self._content)
+        self._header_line, header = next(self._records(), (0, []))
+        if not header:
+            raise PlotError(f"{path.name} holds no table; give it a header and rows")
+        self.header = [name.strip() for name in header]
+        better = self._better_separator()
+        if len(header) == 1 and better:
+            raise PlotError(
+                f"{path.name} has a single column {self.header[0]!r} when it is split at "
+                f"{_NAMES.get(separator, separator)}s; {self._use(better)}"
+            )
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
+        width = len(self.header)
+        reach = max(positions, default=-1) + 1
+        for line, cells in self._records():
+            if line == self._header_line:
+                continue
+            fault = ""
+            if len(cells) < width or "".join(cells[width:]).strip():
+                fault = f"the row has {len(cells)} fields where the header has {width}"
+                cells = cells + [""] * (reach - len(cells))
+            yield Row(line, [cells[i].strip() for i in positions], fault)
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Records with the line each starts on; rows of blank cells only are skipped."""
+        stream = io.TextIOWrapper(
+            io.BytesIO(self._content), self.encoding, errors="replace", newline=""
+        )
+        reader = csv.reader(stream, delimiter=self._separator, strict=True)
+        while True:
+            line = reader.line_num + 1
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # Strict, because a stray quotation mark otherwise swallows the rows that follow.
+                raise PlotError(
+                    f"{self.path.name} has a quotation mark out of place between lines {line} "
+                    f"and {reader.line_num} ({error}); close it, or double it inside quoted text"
+                ) from error
+            if "".join(record).strip():
+                yield line, record
+
+    def _better_separator(self) -> str | None:
+        """The separator that occurs in the column names, if any does."""
+        names = "".join(self.header)
+        found = {mark: names.count(mark) for mark in _NAMES if mark != self._separator}
+        best = max(found, key=found.__getitem__)
+        return best if found[best] else None
+
+    def _use(self, separator: str) -> str:
+        return f"set {self._key}separator to {separator!r} ({_NAMES[separator]})"
+
+    def _advice(self, name: str) -> str:
+        better = self._better_separator()
+        if better and any(name in column.split(better) for column in self.header):
+            return self._use(better)
+        return super()._advice(name)
+
+
+class _FrameSource(Source):
+    """A Parquet file or a GeoPackage layer; lines are row numbers from 1."""
+
+    def __init__(self, path: Path, frame: pd.DataFrame):
+        self.path = path
+        if isinstance(frame, geopandas.GeoDataFrame):
+            if frame.crs is None:
+                raise PlotError(
+                    f"the geometry of {path.name} has no CRS; write the file again with one"
+                )
+            self.crs = frame.crs
+            x, y = _point_texts(frame.geometry, path)
+            frame = pd.DataFrame(frame.drop(columns=frame.geometry.name))
+            frame = frame.assign(**{GEOMETRY_X: x, GEOMETRY_Y: y})
+        self._frame = frame
+        self.header = [str(name).strip() for name in frame.columns]
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
+        columns = [_texts(self._frame.iloc[:, i]) for i in positions]
+        for row in range(len(self._frame)):
+            yield Row(row + 1, [column[row] for column in columns], "")
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PlotError(f"cannot read {path}: {reason}; check the file") from error
+
+
+def _read_text(path: Path) -> bytes:
+    """Content of a text file, unzipped; what is no text is refused by name."""
+    content = _read_bytes(path)
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise PlotError(
+                f"{path.name} is a damaged or cut-off gzip file ({error}); fetch it again"
+            ) from error
+    if not content.strip():
+        raise PlotError(f"{path.name} is empty; give it a header and rows")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise PlotError(f"{path.name} is UTF-16 text; save it as UTF-8")
+    if content.startswith(b"PK\x03\x04"):
+        raise PlotError(
+            f"{path.name} is a zip archive or spreadsheet; unpack it or save its sheet as CSV"
+        )
+    if len(content.translate(None, _CONTROL_BYTES)) < len(content):
+        raise PlotError(f"{path.name} is binary, not text; give a CSV file or the right suffix")
+    return content
+
+
+def _guess_encoding(content: bytes) -> str:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"  # what Windows programs call latin-1
+    return "utf-8-sig"
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        read = geopandas.read_parquet if b"geo" in metadata else pd.read_parquet
+        frame = read(path)
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among these
+        raise PlotError(
+            f"{path.name} is no readable Parquet file ({_first_sentence(error)}); write it again"
+        ) from error
+    return frame.reset_index() if frame.index.name else frame
+
+
+def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+    except pyogrio.errors.DataSourceError as error:
+        raise PlotError(
+            f"{path.name} is no readable GeoPackage ({_first_sentence(error)}); write it again"
+        ) from error
+    listed = ", ".join(repr(name) for name in layers)
+    if layer is None and len(layers) != 1:
+        raise PlotError(f"{path.name} has {len(layers)} layers; set {key}layer to one of {listed}")
+    if layer is not None and layer not in layers:
+        raise PlotError(f"{path.name} has no layer {layer!r}; set {key}layer to one of {listed}")
+    try:
+        return pyogrio.read_dataframe(path, layer=layer or layers[0])
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise PlotError(
+            f"layer {layer or layers[0]!r} of {path.name} is damaged ({_first_sentence(error)}); "
+            f"write it again"
+        ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """What a library says, cut so that our own message stays one sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split(". ")[0].rstrip(".")
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """Cells of a typed column as a person would write them: 12.0 as '12', nulls as ''."""
+    absent = column.isna().to_numpy()
+    values = column.tolist()
+    return ["" if gone else _text(value) for gone, value in zip(absent, values, strict=True)]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return str(value).strip()
+
+
+def _point_texts(geometry: geopandas.GeoSeries, path: Path) -> tuple[list[str], list[str]]:
+    """x and y of each point; nothing for absent geometries, its type for anything but a point."""
+    shapes = geometry.to_numpy()
+    lone = (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOINT) & (
+        shapely.get_num_geometries(shapes) == 1
+    )
+    shapes = np.where(lone, shapely.get_geometry(shapes, 0), shapes)
+    types = shapely.get_type_id(shapes)
+    absent = shapely.is_missing(shapes) | shapely.is_empty(shapes)
+    other = ~absent & (types != shapely.GeometryType.POINT)
+    names = geometry.geom_type.astype(object).to_numpy()
+    if len(shapes) and other.sum() == (~absent).sum() > 0:
+        raise PlotError(
+            f"the geometries of {path.name} are {names[other][0]}s; "
+            f"a plot is a point, so write their centroids"
+        )
+    x, y = (_texts(pd.Series(get(shapes))) for get in (shapely.get_x, shapely.get_y))
+    for row in np.flatnonzero(other):
+        x[row] = y[row] = names[row]
+    return x, y

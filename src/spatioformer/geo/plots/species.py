@@ -1,0 +1,343 @@
+"""Species richness counted from a plot x species matrix or from a long list of species.
+
+Richness is the number of distinct species present in a plot. An abundance says present when it is a
+number above 0 or a sign of the Braun-Blanquet scale (r, +, 2m, 2a, 2b; Braun-Blanquet 1964,
+Pflanzensoziologie; Barkman, Doing & Segal 1964 for the divisions of 2) or the x of a check list.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.checks import is_missing
+from spatioformer.geo.plots.files import MISSING, Source, open_source
+
+_SETTINGS: dict[str, Any] = {
+    "path": None,
+    "layout": "matrix",
+    "plot_id": None,
+    "species": None,
+    "abundance": None,
+    "ignore": (),
+    "separator": None,
+    "layer": None,
+}
+
+_PRESENT, _ABSENT, _UNREADABLE = 1, 0, -1
+_PRESENT_SIGNS = frozenset({"r", "+", "2m", "2a", "2b", "x"})
+_ABSENT_SIGNS = frozenset({".", "-"})
+
+_ALWAYS_PRESENT_MIN = 10  # plots in which a column above 0 in all of them looks like no species
+
+
+@dataclass(frozen=True)
+class SpeciesCounts:
+    """Richness of each plot, keyed by plot_id, or by line where a plot table is the matrix.
+
+    Attributes:
+        richness: number of distinct species present; 0 is a plot known to be empty.
+        rows: number of species rows of each plot.
+        faults: why the species of a plot cannot be counted, for those that cannot.
+        summary: number of distinct species and of rows that were passed over.
+        notes: sentences for the reader of a report.
+    """
+
+    richness: dict[Any, int]
+    rows: dict[Any, int]
+    faults: dict[Any, str]
+    summary: dict[str, Any]
+    notes: list[str]
+
+
+def add_species(
+    table: Source, cells: pd.DataFrame, columns: Mapping[str, str], species: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
+    """Fill the richness of plots by counting their species.
+
+    Args:
+        table: the plot file.
+        cells: its rows: the text columns of plots.FIELDS, line, kind and reason.
+        columns: our column names to those of the plot file, its geometry's among them.
+        species: path (None: the plot file itself), layout 'matrix' or 'long', the columns plot_id,
+            species and abundance, ignore (columns of a matrix that are no species), separator and
+            layer of the file at path.
+
+    Returns:
+        The rows, one a plot, with richness as text, and kind and reason where it cannot be
+        counted; a summary; notes.
+
+    Raises:
+        PlotError: settings that do not fit together, or a file that cannot be read or matched.
+    """
+    settings = _check_settings(species, columns)
+    inside = settings["path"] is None
+    source = table
+    if not inside:
+        source = open_source(
+            settings["path"],
+            separator=settings["separator"],
+            layer=settings["layer"],
+            key="species.",
+        )
+    plot_column = settings["plot_id"] or columns.get("plot_id")
+    keys = "plot_id"
+    if settings["layout"] == "long":
+        cells = _one_row_per_plot(cells) if inside else cells
+        counts = count_long(
+            source,
+            source.position(plot_column, "species.plot_id"),
+            source.position(settings["species"], "species.species"),
+            source.position(settings["abundance"], "species.abundance")
+            if settings["abundance"]
+            else None,
+        )
+    else:
+        ignored = {source.position(name, "species.ignore") for name in settings["ignore"]}
+        if inside:
+            keys = "line"
+            ignored |= {i for i, name in enumerate(source.header) if name in columns.values()}
+        plot = None if inside else source.position(plot_column, "species.plot_id")
+        counts = count_matrix(source, plot, ignored)
+    cells = _with_richness(cells, keys, counts, source, table)
+    unknown = set(counts.richness) - set(cells[keys])
+    summary = {
+        "file": source.path.name,
+        "layout": settings["layout"],
+        **counts.summary,
+        "unknown_plots": len(unknown),
+        "rows_of_unknown_plots": sum(counts.rows[key] for key in unknown),
+    }
+    notes = list(counts.notes)
+    if unknown and not inside:
+        notes.append(
+            f"rows of {source.path.name} that name no plot of {table.path.name}: "
+            f"{summary['rows_of_unknown_plots']}, with {len(unknown)} plot_id such as "
+            f"{min(unknown)!r}"
+        )
+    return cells, summary, notes
+
+
+def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> SpeciesCounts:
+    """Count the species of a table with a row per plot and a column per species.
+
+    A species in several columns of the same name (vegetation layers) counts once, and so does one
+    in several rows of a plot. Columns without a name (row names) are never species.
+
+    Args:
+        plot: position of the plot_id column; None keys plots by line and leaves broken rows out.
+        ignored: positions of columns that are no species.
+
+    Raises:
+        PlotError: no species column, no row, or a broken row.
+    """
+    species = [i for i, name in enumerate(source.header) if name and i != plot and i not in ignored]
+    if not species:
+        raise PlotError(f"{source.path.name} has no column left to be a species; check species")
+    names = [source.header[i] for i in species]
+    abundance = _Abundances(blank=_ABSENT)
+    keys, states, faults, nameless = [], [], {}, 0
+    for line, cells, fault in source.rows(species if plot is None else [*species, plot]):
+        if fault and plot is None:
+            continue
+        _refuse_fault(source, line, fault)
+        key = line if plot is None else cells.pop()
+        if plot is not None and key.lower() in MISSING:
+            nameless += 1
+            continue
+        state = np.array([abundance[cell] for cell in cells], dtype=np.int8)
+        if state.min() == _UNREADABLE:
+            column = int(state.argmin())
+            faults.setdefault(key, _unreadable(f"column {names[column]!r}", line, cells[column]))
+        keys.append(key)
+        states.append(state == _PRESENT)
+    if not keys:
+        raise PlotError(f"{source.path.name} holds no row with species; check the file")
+    species_codes, distinct = pd.factorize(np.array(names, dtype=object))
+    plot_codes, plots = pd.factorize(np.array(keys, dtype=object))
+    present = _any_by_group(np.stack(states), species_codes, axis=1)
+    richness = _any_by_group(present, plot_codes, axis=0).sum(axis=1)
+    everywhere = distinct[present.all(axis=0)] if len(keys) >= _ALWAYS_PRESENT_MIN else []
+    return SpeciesCounts(
+        richness=dict(zip(plots, richness.tolist(), strict=True)),
+        rows=dict(Counter(keys)),
+        faults=faults,
+        summary={
+            "species": int(present.any(axis=0).sum()),
+            "rows": len(keys),
+            "rows_without_plot": nameless,
+        },
+        notes=[
+            f"column {name!r} of {source.path.name} is above 0 in every plot; if it is no "
+            f"species, list it under species.ignore"
+            for name in everywhere
+        ],
+    )
+
+
+def count_long(source: Source, plot: int, species: int, abundance: int | None) -> SpeciesCounts:
+    """Count the species of a list with a row per plot and species.
+
+    A row with abundance 0 does not count; one with a blank abundance does, for the species was
+    listed. A plot whose rows all have abundance 0, or no species, is a plot known to be empty.
+
+    Args:
+        plot, species, abundance: positions of the columns; None: every row is a presence.
+
+    Raises:
+        PlotError: no row, or a broken row.
+    """
+    state = _Abundances(blank=_PRESENT)
+    found: dict[str, set[str]] = {}
+    rows: Counter[str] = Counter()
+    faults: dict[str, str] = {}
+    nameless = without_species = 0
+    wanted = [plot, species] if abundance is None else [plot, species, abundance]
+    for line, cells, fault in source.rows(wanted):
+        _refuse_fault(source, line, fault)
+        key, name = cells[:2]
+        if key.lower() in MISSING:
+            nameless += 1
+            continue
+        rows[key] += 1
+        listed = found.setdefault(key, set())
+        if name.lower() in MISSING:
+            without_species += 1
+        elif abundance is None or state[cells[2]] == _PRESENT:
+            listed.add(name)
+        elif state[cells[2]] == _UNREADABLE:
+            faults.setdefault(key, _unreadable(f"abundance of {name!r}", line, cells[2]))
+    if not found:
+        raise PlotError(f"{source.path.name} holds no row with a plot; check species.plot_id")
+    return SpeciesCounts(
+        richness={key: len(names) for key, names in found.items()},
+        rows=dict(rows),
+        faults=faults,
+        summary={
+            "species": len(set().union(*found.values())),
+            "rows": rows.total(),
+            "rows_without_plot": nameless,
+            "rows_without_species": without_species,
+        },
+        notes=[],
+    )
+
+
+class _Abundances(dict[str, int]):
+    """Text of an abundance -> present, absent or unreadable; each text is parsed once."""
+
+    def __init__(self, blank: int):
+        super().__init__(dict.fromkeys(_PRESENT_SIGNS, _PRESENT))
+        self.update(dict.fromkeys(_ABSENT_SIGNS, _ABSENT))
+        self._blank = blank
+
+    def __missing__(self, text: str) -> int:
+        self[text] = self._parse(text)
+        return self[text]
+
+    def _parse(self, text: str) -> int:
+        if text.lower() in MISSING:
+            return self._blank
+        try:
+            value = float(text)
+        except ValueError:
+            return _UNREADABLE
+        if value > 0:
+            return _PRESENT
+        return _ABSENT if value == 0 else _UNREADABLE
+
+
+def _check_settings(species: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """All settings, absent ones filled in; refuses combinations that cannot be meant."""
+    unknown = sorted(set(species) - set(_SETTINGS))
+    if unknown:
+        raise PlotError(f"species.{unknown[0]} is no setting; use {', '.join(_SETTINGS)}")
+    settings = {**_SETTINGS, **species}
+    if settings["layout"] not in ("matrix", "long"):
+        raise PlotError(f"species.layout {settings['layout']!r} is unknown; use matrix or long")
+    if "richness" in columns:
+        raise PlotError(
+            f"richness comes both from column {columns['richness']!r} and from counting species; "
+            f"remove columns.richness or species"
+        )
+    if settings["layout"] == "long" and not settings["species"]:
+        raise PlotError("species.species names no column; set it to the one with species names")
+    needs_plot = settings["path"] is not None or settings["layout"] == "long"
+    if needs_plot and "plot_id" not in columns:
+        raise PlotError("species are matched by plot_id; set columns.plot_id")
+    if settings["path"] is None and settings["plot_id"] not in (None, columns.get("plot_id")):
+        raise PlotError(
+            f"species.plot_id {settings['plot_id']!r} and columns.plot_id {columns['plot_id']!r} "
+            f"differ, yet name one column of one file; remove species.plot_id"
+        )
+    return settings
+
+
+def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
+    """First row of each plot; a plot whose rows disagree on place, area or date is rejected."""
+    named = cells[~is_missing(cells["plot_id"])]
+    groups = named.groupby("plot_id", sort=False)
+    shared = ["lon", "lat", "area_m2", "date", "programme"]
+    first = groups.head(1).set_index("plot_id", drop=False)
+    differ = groups[shared].nunique() > 1
+    for plot_id in differ.index[differ.any(axis=1)]:
+        field = differ.columns[differ.loc[plot_id].to_numpy().argmax()]
+        rows = groups.get_group(plot_id)
+        other = rows[rows[field] != rows[field].iloc[0]].iloc[0]
+        first.loc[plot_id, ["kind", "reason"]] = (
+            "rows of one plot that differ",
+            f"plot_id {plot_id!r} has {field} {rows[field].iloc[0]!r} on line "
+            f"{rows['line'].iloc[0]} but {other[field]!r} on line {other['line']}",
+        )
+    nameless = cells[is_missing(cells["plot_id"])]
+    return pd.concat([first, nameless]).sort_values("line").reset_index(drop=True)
+
+
+def _with_richness(
+    cells: pd.DataFrame, keys: str, counts: SpeciesCounts, source: Source, table: Source
+) -> pd.DataFrame:
+    """Rows with counted richness as text, and the rejection of those that have none."""
+    cells = cells.copy()
+    known = cells[keys].isin(list(counts.richness))
+    if not known.any():
+        raise PlotError(
+            f"no plot_id of {table.path.name}, such as {cells['plot_id'].iloc[0]!r}, occurs in "
+            f"{source.path.name}, such as {next(iter(counts.richness))!r}; check species.plot_id"
+        )
+    cells["richness"] = [str(counts.richness.get(key, "")) for key in cells[keys]]
+    good = cells["kind"] == ""
+    nameless = good & ~known & is_missing(cells["plot_id"])
+    cells.loc[nameless, ["kind", "reason"]] = (
+        "missing plot_id",
+        "plot_id is missing, so its species are unknown",
+    )
+    absent = good & ~known & ~nameless
+    cells.loc[absent, "kind"] = "missing species lists"
+    cells.loc[absent, "reason"] = [
+        f"plot_id {plot!r} has no row in {source.path.name}" for plot in cells["plot_id"][absent]
+    ]
+    faulty = good & cells[keys].isin(list(counts.faults))
+    cells.loc[faulty, "kind"] = "unreadable abundances"
+    cells.loc[faulty, "reason"] = [counts.faults[key] for key in cells[keys][faulty]]
+    return cells
+
+
+def _any_by_group(present: np.ndarray, codes: np.ndarray, axis: int) -> np.ndarray:
+    """Logical or over the rows or columns of the same code; results in the order of codes."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.unique(codes[order], return_index=True)[1]
+    return np.logical_or.reduceat(present.take(order, axis=axis), starts, axis=axis)
+
+
+def _unreadable(what: str, line: int, text: str) -> str:
+    return f"{what} is {text!r} on line {line}, which is no abundance"
+
+
+def _refuse_fault(source: Source, line: int, fault: str) -> None:
+    """A broken row of a species file is an error: the count it belongs to would be silently low."""
+    if fault:
+        raise PlotError(f"line {line} of {source.path.name} is broken: {fault}; mend it")

@@ -1,0 +1,326 @@
+"""Local rasters -> one stack on one grid, with named bands and an explicit mask.
+
+The stack is a tiled GeoTIFF: float32 bands with their names as descriptions, NaN where a band has
+no data, and an internal mask that says where a prediction is wanted (all bands valid, inside the
+region, not excluded by a mask raster). Chips may reach over masked pixels, never over missing ones.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio._err import CPLE_BaseError  # what rasterio lets through when it copies a file
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.windows import Window
+
+from spatioformer.common.errors import ImageryError, OutputError
+from spatioformer.common.files import writing
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.layers import (
+    Layer,
+    OpenLayer,
+    open_layer,
+    open_raster,
+    unreadable,
+    valid_mask,
+)
+
+BLOCK = 256
+__all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A class raster that says where no prediction is wanted, for example water or cropland."""
+
+    layer: Layer
+    exclude: tuple[int, ...]
+
+
+def build_stack(
+    layers: Sequence[Layer],
+    out: Path,
+    *,
+    grid: Grid | None = None,
+    region: tuple[float, float, float, float] | None = None,
+    masks: Sequence[Mask] = (),
+    console: Console = SILENT,
+) -> dict:
+    """Bring `layers` onto one grid and write the stack to `out`.
+
+    Args:
+        grid: target grid; default: the first layer's own pixel lattice.
+        region: (W, E, S, N) in degrees; the grid is clipped to it.
+
+    Returns:
+        Summary: shape, resolution, region, share of pixels to predict, statistics of each band.
+
+    Raises:
+        ImageryError: a layer cannot be read, holds no data on the grid, or two bands share a name.
+        OutputError: the stack cannot be written.
+    """
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_layer(layer)) for layer in layers]
+        grid = grid or opened[0].grid
+        grid = grid.clip(region) if region is not None else grid
+        opened = [_with_classes(layer, grid, console) for layer in opened]
+        masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
+        names = [name for layer in opened for name in layer.band_names]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise ImageryError(
+                f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
+            )
+        statistics = _Statistics(names)
+        with (
+            writing(out) as part,
+            write_errors(out),
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        ):
+            with rasterio.open(part, "w", **_profile(grid, len(names))) as target:
+                for i, name in enumerate(names, start=1):
+                    target.set_band_description(i, name)
+                windows = list(grid.windows(BLOCK))
+                for window in console.track(windows, "imagery"):
+                    data = np.concatenate([layer.read(window, grid) for layer in opened])
+                    wanted = _wanted(data, window, grid, masking)
+                    target.write(data, window=window)
+                    target.write_mask(wanted, window=window)
+                    statistics.add(data, wanted)
+            summary = statistics.summary(layers)  # a useless stack replaces no good one
+            check_written(part, out, statistics.count)
+    return {
+        "bands": names,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs.to_string(),
+        "resolution": [abs(grid.transform.a), abs(grid.transform.e)],
+        "region": [round(v, 6) for v in grid.region],
+    } | summary
+
+
+@contextmanager
+def write_errors(out: Path) -> Iterator[None]:
+    """GDAL says little when a disk is full; the sentence names what to check."""
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        raise OutputError(
+            f"cannot write {out} ({reason}); check that the disk has space and the folder can be "
+            "written"
+        ) from error
+
+
+def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
+    """Read a raster back, for GDAL gives no error when the disk fills up while it closes a file.
+
+    Args:
+        part: the raster as it lies on disk; `out` is what the message calls it.
+        counts: finite values that the first bands must hold, one number a band.
+
+    Raises:
+        OutputError: some of it did not reach the disk.
+    """
+    found = np.zeros(len(counts), np.int64)
+    with suppress(RasterioError), rasterio.open(part) as source:
+        for _, window in source.block_windows(1):
+            finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
+            source.dataset_mask(window=window)
+            found += finite[: len(counts)]
+    if not np.array_equal(found, counts):
+        raise OutputError(
+            f"cannot write {out}: only a part of it reached the disk; free some space and run again"
+        )
+
+
+def _profile(grid: Grid, count: int) -> dict:
+    return {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": count,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs.to_wkt(),
+        "transform": grid.transform,
+        "nodata": np.nan,
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "compress": "deflate",
+        "predictor": 3,
+        "bigtiff": "if_safer",
+    }
+
+
+def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
+    """A categorical layer with its classes named: those that occur on the grid, unless given."""
+    layer = opened.layer
+    if not layer.categorical or layer.classes is not None:
+        return opened
+    found: set[int] = set()
+    for window in console.track(list(grid.windows(1024)), "classes"):
+        values = opened._resampled(window, grid)
+        values = values[np.isfinite(values)]
+        broken = values[values != np.round(values)]
+        if broken.size:
+            raise ImageryError(
+                f"layer {layer.name}: {layer.path} holds values like {broken[0]:g}, not classes; "
+                "remove `categorical: true` or give a class raster"
+            )
+        found |= set(np.unique(values).astype(int).tolist())
+    if len(found) > 64:
+        raise ImageryError(
+            f"layer {layer.name}: {len(found)} classes in {layer.path}, more than 64; list the "
+            "ones that matter under `classes`"
+        )
+    return OpenLayer(replace(layer, classes=tuple(sorted(found))), opened.dataset, opened.grid)
+
+
+def _wanted(
+    data: np.ndarray, window: Window, grid: Grid, masking: Iterable[tuple[OpenLayer, tuple]]
+) -> np.ndarray:
+    wanted = np.isfinite(data).all(axis=0)
+    for layer, exclude in masking:
+        classes = layer._resampled(window, grid)[0]
+        # A mask raster's nodata means unknown: no prediction is wanted there either.
+        wanted &= np.isfinite(classes) & ~np.isin(classes, exclude)
+    return wanted
+
+
+class _Statistics:
+    """Running count, mean, spread and range of each band over the pixels to predict."""
+
+    def __init__(self, names: list[str]):
+        self.names = names
+        self.pixels = self.wanted = 0
+        self.count = np.zeros(len(names), np.int64)
+        self.sums = np.zeros((2, len(names)))
+        self.low = np.full(len(names), np.inf)
+        self.high = np.full(len(names), -np.inf)
+
+    def add(self, data: np.ndarray, wanted: np.ndarray) -> None:
+        self.pixels += wanted.size
+        self.wanted += int(wanted.sum())
+        for i, band in enumerate(data):
+            values = band[np.isfinite(band)].astype(np.float64)
+            if values.size:
+                self.count[i] += values.size
+                self.sums[:, i] += values.sum(), (values**2).sum()
+                self.low[i] = min(self.low[i], values.min())
+                self.high[i] = max(self.high[i], values.max())
+
+    def summary(self, layers: Sequence[Layer]) -> dict:
+        empty = [n for n, c in zip(self.names, self.count, strict=True) if c == 0]
+        if empty:
+            raise ImageryError(
+                f"band {empty[0]} holds no data at all on the chosen grid and region (all "
+                "nodata, or the rasters do not overlap); check the files, `nodata` and `region`"
+            )
+        if self.wanted == 0:
+            raise ImageryError(
+                "no pixel has data in every band and is left by the masks; check that the rasters "
+                f"overlap ({', '.join(layer.name for layer in layers)}) and what `exclude` names"
+            )
+        mean = self.sums[0] / self.count
+        sd = np.sqrt(np.maximum(self.sums[1] / self.count - mean**2, 0))
+        return {
+            "pixels": self.pixels,
+            "pixels_to_predict": self.wanted,
+            "statistics": {
+                name: {
+                    "min": float(self.low[i]),
+                    "max": float(self.high[i]),
+                    "mean": float(mean[i]),
+                    "sd": float(sd[i]),
+                    "valid_share": float(self.count[i] / self.pixels),
+                }
+                for i, name in enumerate(self.names)
+            },
+        }
+
+
+class Stack:
+    """A raster open for reading by band name; a context manager.
+
+    Args:
+        path: a stack made by `build_stack`, or any raster with band descriptions.
+        bands: the bands to read, in this order; None takes all as they come.
+
+    Raises:
+        ImageryError: the file cannot be opened, or lacks one of the bands.
+    """
+
+    def __init__(self, path: str | Path, bands: Sequence[str] | None = None):
+        self.path = Path(path)
+        if not self.path.exists():
+            raise ImageryError(f"{self.path} does not exist; give the path of a raster")
+        try:
+            self._dataset = open_raster(self.path)
+        except RasterioIOError as error:
+            raise ImageryError(
+                f"{self.path} is no raster that can be opened ({error}); give a GeoTIFF"
+            ) from error
+        if self._dataset.crs is None or self._dataset.transform == Affine.identity():
+            raise ImageryError(
+                f"{self.path} does not say where it lies (no coordinate reference system, or no "
+                "corner and pixel size); write that into the file, for example with gdal_edit.py "
+                "-a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
+            )
+        self.grid = Grid.of(self._dataset)
+        count = self._dataset.count
+        described = [d or f"band_{i}" for i, d in enumerate(self._dataset.descriptions, start=1)]
+        self.bands = list(bands) if bands is not None else described
+        if all(b in described for b in self.bands):
+            self._indexes = [described.index(b) + 1 for b in self.bands]
+        elif not any(self._dataset.descriptions) and len(self.bands) == count:
+            self._indexes = list(range(1, count + 1))  # an undescribed file: order is all there is
+        else:
+            lacking = [b for b in self.bands if b not in described]
+            raise ImageryError(
+                f"{self.path} lacks {len(lacking)} of the {len(self.bands)} bands the model needs, "
+                f"among them {lacking[0]!r} (it has {', '.join(described)}); give imagery with "
+                f"the bands {', '.join(self.bands)}, named by their descriptions"
+            )
+
+    def __enter__(self) -> "Stack":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._dataset.close()
+
+    def read(self, window: Window, halo: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixels of a window grown by `halo` on each side.
+
+        Returns:
+            data: float32 (band, y, x) with 0 where invalid.
+            valid: bool (y, x), every band holds a value; False over the edge of the raster.
+            wanted: bool (y, x) of the window WITHOUT halo, where a prediction is wanted.
+        """
+        height, width = window.height + 2 * halo, window.width + 2 * halo
+        row, col = window.row_off - halo, window.col_off - halo
+        r0, c0 = max(0, row), max(0, col)
+        r1, c1 = min(self.grid.height, row + height), min(self.grid.width, col + width)
+        data = np.zeros((len(self._indexes), height, width), np.float32)
+        valid = np.zeros((height, width), bool)
+        wanted = np.zeros((height, width), bool)
+        if r1 > r0 and c1 > c0:
+            inner = Window(c0, r0, c1 - c0, r1 - r0)
+            place = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
+            try:
+                raw = self._dataset.read(self._indexes, window=inner)
+                wanted[place] = self._dataset.dataset_mask(window=inner) > 0
+            except RasterioIOError as error:
+                raise unreadable(self.path, error) from error
+            ok = np.ones(raw.shape[1:], bool)
+            for i, index in enumerate(self._indexes):
+                ok &= valid_mask(raw[i], self._dataset.nodatavals[index - 1])
+            data[:, *place] = np.where(ok, raw, 0)
+            valid[place] = ok
+        centre = (slice(halo, height - halo), slice(halo, width - halo))
+        return data, valid, (wanted & valid)[centre]

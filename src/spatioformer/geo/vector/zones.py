@@ -1,0 +1,278 @@
+"""Polygons over a raster: which pixels each holds, what share of them, and how large they are.
+
+Polygons are brought into pixel coordinates (column, row of pixel edges) once, so that rotated,
+south-up and oblong grids are all alike; they are then cut into windows, of which one at a time is
+in memory.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import Geod, Transformer
+from rasterio.features import rasterize
+from rasterio.windows import Window
+
+from spatioformer.common.errors import ImageryError, PlotError
+from spatioformer.geo.grid import Grid
+
+SIDE = 512  # pixels a side of a window, at most
+POINTS = 4  # a pixel's share is counted on POINTS x POINTS points
+PARTS = 100  # a straight edge as long as its polygon is bent in so many places when reprojected
+LATTICE_KM = 25.0  # pixel areas are computed this far apart: an error of 2e-6 between them
+LATTICE = 64  # pixels apart, at most
+SEMI_MAJOR, ECCENTRICITY2 = 6378.137, 0.00669437999014  # of WGS84, km
+
+Floats = NDArray[np.float64]
+
+
+def read_polygons(
+    path: str | Path, name: str | None = None, layer: str | None = None
+) -> gpd.GeoDataFrame:
+    """Polygons of a vector file, one row each, in the file's CRS: columns name, geometry.
+
+    Args:
+        name: the field that names them; None numbers them from 1.
+        layer: of a file with several.
+
+    Raises:
+        PlotError: unreadable, empty, no polygons, no CRS, no such field or layer.
+    """
+    try:
+        layers = [str(found) for found in pyogrio.list_layers(path)[:, 0]]
+        if layer is None and len(layers) == 1:
+            layer = layers[0]
+        if layer not in layers:
+            has = "the layers " + ", ".join(map(repr, layers)) if layers else "no layers"
+            raise PlotError(f"{path} has {has}; choose one with --layer")
+        frame = gpd.read_file(path, layer=layer)
+    except (DataSourceError, DataLayerError, OSError) as error:
+        raise PlotError(
+            f"{path} cannot be read ({error}); give a GeoPackage, shapefile or GeoJSON of polygons"
+        ) from error
+    return named_polygons(frame, name, str(path))
+
+
+def named_polygons(frame, name: str | None = None, source: str = "the table") -> gpd.GeoDataFrame:
+    """The columns name and geometry of a table of polygons; `source` is what messages call it.
+
+    Raises:
+        PlotError: as `read_polygons`.
+    """
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.geometry.dropna().empty:
+        raise PlotError(f"{source} holds no polygon; give a layer of polygons")
+    kinds = frame.geometry.dropna().geom_type
+    wrong = kinds[~kinds.isin(("Polygon", "MultiPolygon"))]
+    if len(wrong):
+        raise PlotError(
+            f"{source} holds a {wrong.iloc[0]} (row {wrong.index[0] + 1}) where polygons are "
+            "wanted; give a layer of polygons"
+        )
+    if frame.crs is None:
+        raise PlotError(f"{source} does not say its CRS; write it into the file")
+    if name is not None and name not in frame.columns:
+        fields = ", ".join(repr(c) for c in frame.columns if c != frame.geometry.name)
+        raise PlotError(f"{source} has no field {name!r}; its fields are {fields or 'none'}")
+    names = np.arange(1, len(frame) + 1) if name is None else frame[name].to_numpy()
+    return gpd.GeoDataFrame({"name": names}, geometry=frame.geometry.to_numpy(), crs=frame.crs)
+
+
+def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
+    """Polygons (n,) in pixel coordinates of `grid`; empty where there is none, or it lies far off.
+
+    Straight edges are those of the polygons' own CRS.
+
+    Raises:
+        ImageryError: a polygon of which the grid's CRS can place only a part.
+    """
+    shapes = _bent(polygons.to_numpy())
+    if not polygons.crs.equals(grid.crs, ignore_axis_order=True):
+        to_grid = Transformer.from_crs(polygons.crs, grid.crs, always_xy=True)
+        shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_grid.transform(*xy.T)))
+        shapes = np.array([_placed(shape, grid) for shape in shapes])
+        if grid.crs.is_geographic and not polygons.crs.is_geographic:
+            shapes = np.array([_unwrapped(shape) for shape in shapes])
+    if grid.crs.is_geographic:
+        shapes = np.array([_turned(shape, grid) for shape in shapes])
+    a, b, c, d, e, f = (~grid.transform)[:6]
+    matrix = np.array([[a, d], [b, e]])
+    return shapely.transform(shapes, lambda xy: xy @ matrix + (c, f))
+
+
+def _bent(shapes: NDArray) -> NDArray[np.object_]:
+    """Valid polygons with vertices along straight edges; empty in place of None."""
+    shapes = np.where(shapely.is_missing(shapes), shapely.Polygon(), shapes)
+    shapes = np.array([_polygonal(shape) for shape in shapely.make_valid(shapes)])
+    left, bottom, right, top = shapely.bounds(shapes).T
+    longest = np.fmax(right - left, top - bottom) / PARTS
+    return shapely.segmentize(shapes, np.where(longest > 0, longest, 1.0))
+
+
+def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
+    """The polygons among a geometry's parts: lines and points have no area."""
+    if shape.geom_type in ("Polygon", "MultiPolygon"):
+        return shape
+    parts = shapely.get_parts(shape)
+    polygons = [p for part in parts for p in shapely.get_parts(part) if p.geom_type == "Polygon"]
+    return shapely.MultiPolygon(polygons) if polygons else shapely.Polygon()
+
+
+def _placed(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    finite = np.isfinite(shapely.get_coordinates(shape))
+    if finite.all():
+        return shape
+    if not finite.any():
+        return shapely.Polygon()
+    raise ImageryError(
+        f"a polygon reaches beyond what the map's CRS ({grid.crs.name}) can place; cut it to the "
+        "map's surroundings first"
+    )
+
+
+def _unwrapped(shape: shapely.Geometry) -> shapely.Geometry:
+    """A polygon that reprojection tore apart at the antimeridian, in one piece east of it."""
+    left, _, right, _ = shape.bounds
+    if not right - left > 180:
+        return shape
+    return shapely.transform(shape, lambda xy: xy + np.where(xy[:, :1] < 0, (360, 0), (0, 0)))
+
+
+def _turned(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    """A polygon where the grid's longitudes have it: 170 West is 190 East too."""
+    left, _, right, _ = grid.bounds
+    copies = [shapely.transform(shape, lambda xy, t=turn: xy + (t, 0)) for turn in (-360, 0, 360)]
+    near = [copy for copy in copies if copy.bounds[2] > left and copy.bounds[0] < right]
+    return near[0] if len(near) == 1 else shapely.union_all(near) if near else shapely.Polygon()
+
+
+def pieces(
+    shape: shapely.Geometry, height: int, width: int
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Windows of a raster that a polygon touches, and the share (y, x) of each pixel inside it.
+
+    Shares are counted on `POINTS` x `POINTS` points a pixel, so polygons that meet share every
+    pixel between them without overlap or gap.
+
+    Args:
+        shape: in pixel coordinates.
+    """
+    if shape.is_empty:
+        return
+    left, top, right, bottom = shape.bounds
+    rows = max(0, int(np.floor(top))), min(height, int(np.ceil(bottom)))
+    cols = max(0, int(np.floor(left))), min(width, int(np.ceil(right)))
+    if rows[0] < rows[1] and cols[0] < cols[1]:
+        yield from _split(shape, rows, cols)
+
+
+def _split(
+    shape: shapely.Geometry, rows: tuple[int, int], cols: tuple[int, int]
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """By halves: each cut deals with the vertices of its own half only."""
+    shape = _polygonal(shapely.clip_by_rect(shape, cols[0], rows[0], cols[1], rows[1]))
+    if shape.is_empty:
+        return
+    height, width = rows[1] - rows[0], cols[1] - cols[0]
+    if max(height, width) <= SIDE:
+        yield Window(cols[0], rows[0], width, height), _shares(shape, rows, cols)
+    elif height >= width:
+        cut = _middle(*rows)
+        yield from _split(shape, (rows[0], cut), cols)
+        yield from _split(shape, (cut, rows[1]), cols)
+    else:
+        cut = _middle(*cols)
+        yield from _split(shape, rows, (cols[0], cut))
+        yield from _split(shape, rows, (cut, cols[1]))
+
+
+def _middle(start: int, end: int) -> int:
+    """A multiple of SIDE strictly between, near the middle: windows follow the file's blocks."""
+    cut = round((start + end) / 2 / SIDE) * SIDE
+    return cut if start < cut < end else (start // SIDE + 1) * SIDE
+
+
+def _shares(
+    shape: shapely.Geometry, rows: tuple[int, int], cols: tuple[int, int]
+) -> NDArray[np.float32]:
+    height, width = rows[1] - rows[0], cols[1] - cols[0]
+    if shape.area >= height * width * (1 - 1e-12):
+        return np.ones((height, width), np.float32)
+    place = Affine.translation(cols[0], rows[0]) @ Affine.scale(1 / POINTS)
+    inside = rasterize([shape], (height * POINTS, width * POINTS), transform=place, dtype="uint8")
+    blocks = inside.reshape(height, POINTS, width, POINTS)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def nearest(
+    shape: shapely.Geometry, height: int, width: int
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """The one pixel around a polygon so small that it holds no point of any; none off the raster.
+
+    The share is that of the polygon's area.
+    """
+    if shape.is_empty:
+        return
+    inner = shape.representative_point()
+    row, col = int(np.floor(inner.y)), int(np.floor(inner.x))
+    if 0 <= row < height and 0 <= col < width:
+        yield Window(col, row, 1, 1), np.full((1, 1), np.clip(shape.area, 1e-6, 1), np.float32)
+
+
+def pixel_areas(grid: Grid, window: Window) -> Floats:
+    """Area (y, x) of the pixels of a window on the ellipsoid, km2.
+
+    From the position vectors of the middles of a pixel's sides: |across x along|, right to 3e-5
+    for pixels of a degree.
+    """
+    row, col = window.row_off + window.height / 2, window.col_off + window.width / 2
+    size = float(np.sqrt(_areas_at(grid, np.array(row), np.array(col))))
+    step = float(np.clip(LATTICE_KM / size, 1, LATTICE))
+    (rows, from_rows), (cols, from_cols) = (
+        _lattice(first, count, step)
+        for first, count in ((window.row_off, window.height), (window.col_off, window.width))
+    )
+    return from_rows @ _areas_at(grid, rows[:, None], cols[None]) @ from_cols.T
+
+
+def _lattice(first: int, count: int, step: float) -> tuple[Floats, Floats]:
+    """Evenly spaced places (k,) among `count` pixels, and how these follow from them (count, k)."""
+    pixels = np.arange(first, first + count)
+    places = np.linspace(pixels[0], pixels[-1], int(np.ceil((count - 1) / step)) + 1)
+    if count == 1:
+        return places, np.ones((1, 1))
+    spacing = places[1] - places[0]
+    return places, np.maximum(0, 1 - np.abs(pixels[:, None] - places) / spacing)
+
+
+def _areas_at(grid: Grid, rows: Floats, cols: Floats) -> Floats:
+    across = _vectors(grid, rows, cols + 0.5) - _vectors(grid, rows, cols - 0.5)
+    along = _vectors(grid, rows + 0.5, cols) - _vectors(grid, rows - 0.5, cols)
+    return np.linalg.norm(np.cross(across, along), axis=-1)
+
+
+def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
+    """Positions (..., 3) on the ellipsoid from the Earth's centre, km."""
+    lon, lat = np.radians(grid.lonlat(rows, cols))
+    across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(lat) ** 2)
+    return np.stack(
+        [
+            across * np.cos(lat) * np.cos(lon),
+            across * np.cos(lat) * np.sin(lon),
+            across * (1 - ECCENTRICITY2) * np.sin(lat),
+        ],
+        axis=-1,
+    )
+
+
+def polygon_areas(polygons: gpd.GeoSeries) -> Floats:
+    """Area (n,) of polygons on the ellipsoid, km2; straight edges are those of their CRS."""
+    shapes = gpd.GeoSeries(_bent(polygons.to_numpy()), crs=polygons.crs).to_crs("EPSG:4326")
+    geod = Geod(ellps="WGS84")
+    oriented = shapely.orient_polygons(shapes.to_numpy())
+    return np.array([abs(geod.geometry_area_perimeter(shape)[0]) for shape in oriented]) / 1e6

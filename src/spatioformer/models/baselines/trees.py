@@ -1,0 +1,82 @@
+"""Forests and boosted trees, with settings that hold for noisy field counts.
+
+Each function takes a seed and gives a regressor that is not fitted; scikit-learn's `set_params`
+changes what a data set asks for.
+"""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
+
+from spatioformer.common.errors import ModelError
+
+if TYPE_CHECKING:
+    from lightgbm import LGBMRegressor
+
+
+def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
+    """300 trees on chip statistics and lon/lat (Breiman 2001).
+
+    Leaves of at least 3 plots: field counts are noisy, and single-plot leaves learn the noise.
+    """
+    return RandomForestRegressor(
+        300, min_samples_leaf=3, max_features=0.5, random_state=seed, n_jobs=jobs
+    )
+
+
+def extra_trees(seed: int) -> ExtraTreesRegressor:
+    """300 extremely randomised trees, cuts drawn at random (Geurts, Ernst & Wehenkel 2006)."""
+    return ExtraTreesRegressor(300, min_samples_leaf=3, max_features=0.5, random_state=seed)
+
+
+def gradient_boosting(seed: int) -> HistGradientBoostingRegressor:
+    """Trees fitted one upon the errors of another, on binned features (Friedman 2001).
+
+    A fixed number of slow steps in place of early stopping, which would judge itself by plots
+    drawn at random, beside those it learns from.
+    """
+    return HistGradientBoostingRegressor(
+        learning_rate=0.05,
+        max_iter=200,
+        max_leaf_nodes=15,
+        min_samples_leaf=10,
+        l2_regularization=1.0,
+        max_features=0.5,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def lightgbm(seed: int) -> "LGBMRegressor":
+    """LightGBM's boosted trees (Ke et al. 2017), of the extra `boost`.
+
+    Raises:
+        ModelError: LightGBM is not installed.
+    """
+    if find_spec("lightgbm") is None:
+        raise ModelError(
+            "the model lightgbm needs the package lightgbm, which is not installed; run pip "
+            "install 'spatioformer[boost]', or leave lightgbm out of `evaluate.models`"
+        )
+    from lightgbm import LGBMRegressor
+
+    return LGBMRegressor(
+        n_estimators=200,
+        learning_rate=0.05,
+        num_leaves=15,
+        min_child_samples=10,
+        reg_lambda=1.0,
+        colsample_bytree=0.5,
+        subsample=0.8,
+        subsample_freq=1,
+        random_state=seed,
+        deterministic=True,
+        force_row_wise=True,
+        n_jobs=1,
+        verbose=-1,
+    )

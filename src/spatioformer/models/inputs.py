@@ -1,0 +1,102 @@
+"""How chips and plots become what a network sees, and trained networks a bundle."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from spatioformer.config.schema import ModelSection, RunConfig
+from spatioformer.geo.chips import ChipStore
+from spatioformer.geo.extent import KM_PER_DEGREE
+from spatioformer.models.scaling import Covariates, Scaling, raw_covariates
+from spatioformer.models.store import Bundle
+from spatioformer.nn import Ensemble
+from spatioformer.nn.geolocation import extent_of, wavelengths_over
+from spatioformer.nn.losses import Link, Loss
+from spatioformer.nn.piecewise import quantile_edges
+from spatioformer.training.samples import Samples
+
+JITTER_SHARE = 0.04
+"""Jitter of a training location in shares of the plots' extent: 150 km of Australia."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How chips and plots become what a network sees, measured on all plots it may learn from.
+
+    Attributes:
+        bands: how many.
+        link: between outputs and species.
+        extent: of the plots, degrees of arc.
+        edges: of the intervals of each standardised band, (band, intervals + 1), or None.
+    """
+
+    bands: int
+    link: Link
+    extent: float
+    scaling: Scaling | None = None
+    covariates: Covariates | None = None
+    edges: list[list[float]] | None = None
+
+    @classmethod
+    def of(cls, config: RunConfig, store: ChipStore, rows: np.ndarray, raw: bool) -> "Inputs":
+        """With `raw`, bands and richness stay as they are."""
+        extent = extent_of(*torch.from_numpy(store.coordinates[rows]).T)
+        if raw:
+            return cls(len(store.bands), Link(), extent)
+        scaling = Scaling.of(store.chips[rows], store.richness[rows], config.train.loss)
+        wanted = config.model.covariates
+        covariates = Covariates.of(store.table.iloc[rows], wanted) if wanted else None
+        edges = None
+        if config.model.intervals:
+            pixels = scaling.bands(torch.from_numpy(np.array(store.chips[rows], np.float32)))
+            edges = quantile_edges(pixels.flatten(0, -2), config.model.intervals).tolist()
+        return cls(len(store.bands), scaling.to_link, extent, scaling, covariates, edges)
+
+    def location(self, model: ModelSection) -> dict[str, Any]:
+        """Arguments of `location_encoder`; unless set, wavelengths follow the extent."""
+        if model.location == "paper":
+            return {"name": "paper"}
+        wavelengths = model.wavelengths or wavelengths_over(self.extent)
+        return {"name": model.location, "wavelengths": [round(w, 6) for w in wavelengths]}
+
+    def jitter(self, model: ModelSection) -> float:
+        """Of a training location, km; unless set, it follows the extent."""
+        if model.location_jitter is not None:
+            return model.location_jitter
+        return round(JITTER_SHARE * self.extent * KM_PER_DEGREE, 3)
+
+    def samples(self, store: ChipStore, rows: np.ndarray) -> Samples:
+        chips = torch.from_numpy(np.array(store.chips[rows], np.float32))
+        covariates = None
+        if self.covariates is not None:
+            raw = raw_covariates(store.table.iloc[rows], self.covariates.names)
+            covariates = torch.from_numpy(self.covariates.standardised(raw))
+        return Samples(
+            chips if self.scaling is None else self.scaling.bands(chips),
+            torch.from_numpy(np.array(store.lon[rows])),
+            torch.from_numpy(np.array(store.lat[rows])),
+            torch.from_numpy(store.richness[rows]).float(),
+            covariates,
+        )
+
+    def bundle(
+        self, members: list[torch.nn.Module], losses: list[Loss], store: ChipStore, rows: np.ndarray
+    ) -> Bundle:
+        """The trained members as one model; `rows` are the plots they learned from."""
+        network = members[0]
+        if len(members) > 1:
+            network = Ensemble(len(members), type(network).__name__, **network.config)
+            for own, trained in zip(network.members, members, strict=True):
+                own.load_state_dict(trained.state_dict())
+        scaling = self.scaling
+        if losses[0].dispersion is not None:
+            dispersion = float(np.mean([loss.dispersion for loss in losses]))
+            scaling = replace(scaling, dispersion=dispersion)
+        bundle = Bundle(network, list(store.bands), scaling, covariates=self.covariates)
+        if self.link.kind == "log1p":
+            found = bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows])
+            smear = float(np.mean((store.richness[rows] + 1) / (found + 1.0)))
+            bundle.scaling = replace(scaling, smear=smear)
+        return bundle

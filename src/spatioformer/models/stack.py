@@ -1,0 +1,167 @@
+"""A stack as a bundle: a folder a member, and how they are weighted near plots and far."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import hash_value
+from spatioformer.models.base import Chips, TrainedModel
+from spatioformer.models.scaling import Covariates, Scaling
+from spatioformer.models.stacking import Reach, combine, to_nearest
+from spatioformer.models.tiles import PixelTile
+
+
+@dataclass
+class StackBundle(TrainedModel):
+    """Several models as one; `stacking` has the formula.
+
+    Attributes:
+        parts: name -> a member trained on all plots; all of one chip size and the same bands.
+        shares: float64 (2, members), near and far; rows sum to 1.
+        reach: what near and far are.
+        known: float64 (n, 2) lon, lat of the training plots, degrees.
+    """
+
+    kind: ClassVar[str] = "stack"
+    weights: ClassVar[str] = "model.safetensors"
+    framework: ClassVar[str] = "pytorch and scikit-learn"
+
+    parts: dict[str, TrainedModel]
+    shares: np.ndarray
+    reach: Reach
+    known: np.ndarray
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        return "Stack"
+
+    @property
+    def about(self) -> list[tuple[str, str]]:
+        near, far = (
+            ", ".join(
+                f"{name} {share:.2f}"
+                for name, share in zip(self.parts, row, strict=True)
+                if share >= 0.005
+            )
+            for row in self.shares
+        )
+        return [
+            ("Members near plots", f"{near} (up to {self.reach.near / 1000:,.3g} km)"),
+            ("Members far from plots", f"{far} (from {self.reach.far / 1000:,.3g} km)"),
+            *((f"Member {name}", part.in_short) for name, part in self.parts.items()),
+        ]
+
+    @property
+    def in_short(self) -> str:
+        return f"stack of {', '.join(self.parts)}"
+
+    @property
+    def bands(self) -> list[str]:
+        return self._first.bands
+
+    @property
+    def patch(self) -> int:
+        return self._first.patch
+
+    @property
+    def _first(self) -> TrainedModel:
+        return next(iter(self.parts.values()))
+
+    @property
+    def scaling(self) -> Scaling | None:
+        return next((part.scaling for part in self.parts.values() if part.scaling), None)
+
+    @property
+    def covariates(self) -> Covariates | None:
+        return next((part.covariates for part in self.parts.values() if part.covariates), None)
+
+    def ready(self) -> None:
+        for part in self.parts.values():
+            part.ready()
+
+    def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
+        """float64."""
+
+        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+            # All of them: a network's last digits depend on the batch a chip is in.
+            return part.over_chips(chips, covariates if part.covariates else None, batch)[asked]
+
+        return self._weighted(*(place[:, self.halo, self.halo] for place in chips[1:]), of)
+
+    def over_tile(self, tile: PixelTile) -> np.ndarray:
+        """float64; a pixel is predicted where every member that counts there predicts it."""
+        rows, cols = np.nonzero(tile.predictable)
+        place = rows + self.halo, cols + self.halo
+
+        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+            at = rows[asked], cols[asked]
+            wanted = np.zeros_like(tile.wanted)
+            wanted[at] = True
+            return part.over_tile(replace(tile, wanted=wanted))[at]
+
+        out = tile.empty().astype(np.float64)
+        out[rows, cols] = self._weighted(tile.lon[place], tile.lat[place], of)
+        return out
+
+    def _weighted(
+        self, lon: np.ndarray, lat: np.ndarray, of: Callable[[TrainedModel, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Species (n,) at places (n,), degrees.
+
+        Args:
+            of: what a member predicts at some of them, bool (n,): where its weight is not 0.
+        """
+        if not len(lon):
+            return np.empty(0)
+        far = self.reach.share(to_nearest(np.column_stack([lon, lat]), self.known))
+        columns = np.zeros((len(lon), len(self.parts)))
+        for i, part in enumerate(self.parts.values()):
+            near_share, far_share = self.shares[:, i] > 0
+            asked = (near_share & (far < 1)) | (far_share & (far > 0))
+            if asked.any():
+                columns[asked, i] = of(part, asked)
+        return combine(columns, far, self.shares)
+
+    def identity(self) -> str:
+        own = [self.shares.tolist(), self.known.tolist(), asdict(self.reach)]
+        return hash_value([own, {name: part.identity() for name, part in self.parts.items()}])
+
+    def settings(self) -> dict[str, Any]:
+        return {"members": list(self.parts), "reach": asdict(self.reach)}
+
+    def write_weights(self, folder: Path) -> None:
+        arrays = {"shares": self.shares, "known": self.known}
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / self.weights)
+        for name, part in self.parts.items():
+            place = folder / "members" / name
+            place.mkdir(parents=True)
+            facts = self.facts | {"name": f"{name}, member of {self.name}"}
+            replace(part, facts=facts).write(place)
+
+    @classmethod
+    def read(cls, config: dict[str, Any], members: dict[str, TrainedModel]) -> Self:
+        if len({(part.patch, tuple(part.bands)) for part in members.values()}) != 1:
+            raise ValueError("members that do not see the same chips")
+        nothing = np.empty((0, 2))
+        return cls(members, nothing, Reach(**config["reach"]), nothing, config["facts"])
+
+    def read_weights(self, path: Path) -> None:
+        try:
+            arrays = load_file(path)
+            self.shares, self.known = arrays["shares"], arrays["known"]
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ModelError(
+                f"{path} is damaged or cut short ({error}); copy or train the model again"
+            ) from error
+        if self.shares.shape != (2, len(self.parts)) or self.known.shape[1:] != (2,):
+            raise ModelError(
+                f"{path} does not fit its config.json: weights {self.shares.shape} of "
+                f"{len(self.parts)} members; the two files belong to different models"
+            )

@@ -1,0 +1,39 @@
+"""Weights of a network from a safetensors file, all of them or none."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from spatioformer.common.errors import ModelError
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Put them into `network`.
+
+    Raises:
+        ModelError: the file is damaged, or holds other tensors than the network.
+    """
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is damaged or cut short ({error}); copy or train the model again"
+        ) from error
+    own = network.state_dict()
+    wrong = (
+        [f"{k} is missing" for k in own.keys() - state.keys()]
+        + [f"{k} is not part of it" for k in state.keys() - own.keys()]
+        + [
+            f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
+            for k in own.keys() & state.keys()
+            if own[k].shape != state[k].shape
+        ]
+    )
+    if wrong:
+        raise ModelError(
+            f"{path} does not fit its config.json: {sorted(wrong)[0]} ({len(wrong)} such tensors); "
+            "the two files belong to different models"
+        )
+    network.load_state_dict(state)

@@ -1,0 +1,180 @@
+"""The whole road over Australia in one command, on rasters that pip brings.
+
+Plots are the user's own or those of a virtual flora, which climate makes and the models never see:
+they get imagery and location only. The truth of a virtual flora is known everywhere, so the report
+can say how wrong the map really is.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+
+from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.file import build_config
+from spatioformer.run.runner import Run, code_hash
+
+AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
+PLOTS = 3000
+FULL_SCALE = 10000  # the published network expects reflectance x 10000
+# MODIS IGBP classes without a prediction, as in the paper's maps.
+WATER, CROPLAND, BUILT_UP = 0, 12, 13
+
+
+def settings(folder: Path, plots: Path | None, full: bool) -> dict[str, Any]:
+    """The demo's configuration, before `--set`."""
+    virtual = folder / "virtual"
+    columns = {"lon": "lon", "lat": "lat", "richness": "richness"}
+    if plots is None:
+        columns |= {"plot_id": "plot_id", "programme": "programme"}
+    raw: dict[str, Any] = {
+        "name": "demo",
+        "title": "Plant species richness of Australia"
+        + (" (a virtual flora)" if plots is None else ""),
+        "out": str(folder),
+        "plots": {
+            "path": str(plots.absolute() if plots else virtual.absolute() / "plots.csv"),
+            "columns": columns,
+        },
+        "imagery": {
+            "region": list(AUSTRALIA),
+            "layers": [
+                {
+                    "name": "bluemarble",
+                    "path": "pip:blue_marble",
+                    "crs": "EPSG:4326",
+                    "bounds": [-180, 180, -90, 90],
+                    "band_names": ["red", "green", "blue"],
+                    "scale": FULL_SCALE / 255,
+                }
+            ],
+            "masks": [
+                {
+                    "name": "landcover",
+                    "path": "pip:land_cover",
+                    "crs": "EPSG:4326",
+                    "exclude": [WATER, CROPLAND, BUILT_UP],
+                }
+            ],
+        },
+        # Plots lie all over the land: forgetting where a plot is costs .04 r2 on 1-degree tiles of
+        # another flora (seed 1; docs/log.md, 2026-11-23).
+        "model": {"patch": 9 if full else 3, "location_dropout": 0.0, "location_jitter": 0.0},
+        "evaluate": {
+            "splits": [
+                {"name": "random", "kind": "random", "folds": 3},
+                {"name": "tiles", "kind": "tiles", "folds": 3, "size": 1.0},
+            ],
+            "curve_sizes": [0.5, 1, 2, 4, 8],
+        },
+        "map": {"samples": 20, "sd_step": 4},
+    }
+    if plots is None:
+        raw["truth"] = {
+            "path": str((virtual / "truth.tif").absolute()),
+            "noise_path": str((virtual / "noise.tif").absolute()),
+        }
+    return raw
+
+
+def run_demo(
+    folder: Path,
+    *,
+    plots: Path | None = None,
+    full: bool = False,
+    changes: list[str] | tuple[str, ...] = (),
+    console: Console = SILENT,
+) -> Path:
+    """Run the demo; returns the run folder.
+
+    Args:
+        plots: table of one's own; None makes a virtual flora and surveys it.
+        full: chips of 9 x 9 pixels, as published; slow.
+
+    Raises:
+        SpatioformerError: whatever the user can mend.
+    """
+    config = build_config(settings(Path(folder), plots, full), "the demo", Path.cwd(), changes)
+    run = Run(config, console=console)
+    if plots is None:
+        run.stage("imagery")
+        _survey_virtual_flora(run)
+    return run.until("report")
+
+
+def _survey_virtual_flora(run: Run) -> None:
+    """Imagery and climate -> plots.csv, truth.tif, noise.tif in virtual/, unless they are there."""
+    folder = run.folder / "virtual"
+    record = folder / "made_of.json"
+    made_of = {
+        "imagery": run.fingerprint("imagery"),
+        "seed": run.config.seed,
+        "plots": PLOTS,
+        "code": code_hash(_simulate),
+    }
+    names = ("plots.csv", "truth.tif", "noise.tif")
+    if record.exists() and all((folder / name).exists() for name in names):
+        known = read_json(record)
+        if known["made_of"] == hash_value(made_of):
+            run.console.say("flora     unchanged, kept")
+            return
+    run.console.say("flora     ...")
+    with run.console.task("flora", 3) as advance:
+        count, low, high = _simulate(run.folder / "imagery.tif", folder, run.config.seed, advance)
+    write_json(
+        record,
+        {"made_of": hash_value(made_of), "sha256": {n: hash_file(folder / n) for n in names}},
+    )
+    run.console.say(
+        f"flora     virtual: {count} species, {low:.0f} to {high:.0f} a plot, {PLOTS} plots"
+    )
+
+
+def _simulate(
+    imagery: Path, folder: Path, seed: int, advance: Callable[[int], None]
+) -> tuple[int, float, float]:
+    from spatioformer.geo.raster.stack import Stack, check_written, write_errors
+    from spatioformer.geo.virtual.flora import simulate, survey
+    from spatioformer.geo.virtual.pip_rasters import annual_climate, greenness
+
+    with Stack(imagery, ["red", "green", "blue"]) as stack:
+        grid = stack.grid
+        rgb, _, land = stack.read(Window(0, 0, grid.width, grid.height))
+    lon, lat = grid.lonlat(*np.mgrid[: grid.height, : grid.width])
+    temperature, precipitation = annual_climate(lon, lat)
+    advance(1)
+    flora = simulate(
+        lon, lat, land, temperature, precipitation, greenness(rgb * (255 / FULL_SCALE)), seed=seed
+    )
+    advance(1)
+    table = survey(flora, PLOTS, seed=seed)
+    advance(1)
+    with writing(folder / "plots.csv") as part:
+        columns = ["plot_id", "lon", "lat", "richness", "programme"]
+        table[columns].to_csv(part, index=False)
+    profile = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": 1,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs.to_wkt(),
+        "transform": grid.transform,
+        "nodata": np.nan,
+        "compress": "deflate",
+    }
+    for name, values, text in (
+        ("truth", flora.truth, "virtual flora: expected species in a plot"),
+        ("noise", flora.noise_variance, "virtual flora: variance of a plot's count"),
+    ):
+        path = folder / f"{name}.tif"
+        with writing(path) as part, write_errors(path):
+            with rasterio.open(part, "w", **profile) as out:
+                out.write(values, 1)
+                out.set_band_description(1, text)
+            check_written(part, path, [int(np.isfinite(values).sum())])
+    return len(flora.species), float(np.nanmin(flora.truth)), float(np.nanmax(flora.truth))

@@ -1,0 +1,307 @@
+"""A run: the stages in order, each skipped when nothing it depends on has changed.
+
+A stage's fingerprint is a hash of the content of its input files, its part of the configuration,
+the source of the code it calls, and the fingerprints of the stages it needs. The fingerprint of
+the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
+"""
+
+import ast
+import inspect
+import platform
+import textwrap
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from spatioformer import __version__
+from spatioformer.common.errors import ConfigError
+from spatioformer.common.files import (
+    as_output_error,
+    hash_file,
+    hash_value,
+    read_json,
+    remove,
+    write_json,
+    write_text,
+)
+from spatioformer.common.progress import Console
+from spatioformer.config.file import load_config, to_yaml
+from spatioformer.config.schema import PATH_KEYS, RunConfig
+from spatioformer.run.stages import STAGES
+from spatioformer.training import distributed
+
+# Code that says how to run, not what to compute; a change there makes no result old.
+NOT_CODE = {
+    f"spatioformer.{name}"
+    for name in (
+        *("common", "common.progress", "config", "config.schema", "config.file"),
+        *("config.messages", "run.runner", "cli"),
+    )
+}
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
+
+
+class Run:
+    """A run folder and what is to be done in it.
+
+    Args:
+        config: a configuration, or the path of its YAML file.
+        changes: `a.b=c` assignments laid over a YAML file.
+        resume: continue an interrupted training from its checkpoint.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        OutputError: the run folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig | str | Path,
+        changes: tuple[str, ...] | list[str] = (),
+        *,
+        console: Console | None = None,
+        resume: bool = True,
+    ):
+        self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        self.folder = Path(self.config.out)
+        # Of processes that train together one speaks.
+        self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
+        self.resume = resume
+        self._fingerprints: dict[tuple, str] = {}
+        try:
+            (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise as_output_error(error, self.folder) from error
+
+    def until(self, last: str = "report", force: tuple[str, ...] | list[str] = ()) -> Path:
+        """Run the stages up to and including `last`; returns the run folder.
+
+        Args:
+            force: stages to run even when nothing changed.
+
+        Raises:
+            SpatioformerError: whatever the user can mend, as each stage says.
+        """
+        for name in (last, *force):
+            _check_stage(name)
+        names = list(STAGES)
+        return self._execute(names[: names.index(last) + 1], force)
+
+    def stage(self, name: str, force: bool = False) -> Path:
+        """Run one stage, and before it the stages it needs where they are out of date."""
+        _check_stage(name)
+        return self._execute([n for n in STAGES if n in _needed(name)], (name,) if force else ())
+
+    def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
+        with distributed.group():
+            if distributed.leads():
+                self._lead(names, force)
+            else:  # started by torchrun: computes its share of each batch, writes nothing
+                from spatioformer.run.map_model import join_training
+
+                for checkpoint in distributed.called():
+                    join_training(self, Path(checkpoint))
+        return self.folder
+
+    def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
+        self._fingerprints.clear()  # inputs may have changed since the last call
+        write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
+        self._write_provenance()  # the report reads it
+        redone: set[str] = set()
+        for name in names:
+            # What stands on a forced stage's results is made anew with it.
+            forced = name in force or any(n in redone for n in STAGES[name].needs)
+            if not forced and self.is_current(name):
+                self.console.say(f"{name:<9} unchanged, kept")
+                continue
+            if forced and self._record(name).exists():  # else an interrupted call is repeated
+                self._forget(name)
+            self._run_stage(name)
+            redone.add(name)
+
+    def _forget(self, name: str) -> None:
+        """Remove a stage's intermediate results."""
+        for pattern in STAGES[name].kept:
+            for old in self.folder.glob(pattern):
+                remove(old)
+
+    def _run_stage(self, name: str) -> None:
+        stage = STAGES[name]
+        record = self._record(name)
+        record.unlink(missing_ok=True)  # until it is finished again, it is not finished
+        fingerprint = self.fingerprint(name)
+        started = time.perf_counter()
+        self.console.say(f"{name:<9} ...")
+        message = stage.run(self)
+        seconds = time.perf_counter() - started
+        value = {
+            "fingerprint": fingerprint,
+            "seconds": round(seconds, 2),
+            "outputs": self._outputs(name),
+        }
+        write_json(record, value)
+        self._write_provenance()
+        self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
+
+    def is_current(self, name: str) -> bool:
+        """Whether the stage's last result still follows from its inputs and lies there whole."""
+        try:
+            record = read_json(self._record(name))
+        except (OSError, ValueError):
+            return False
+        now = {"fingerprint": self.fingerprint(name), "outputs": self._outputs(name)}
+        return all(record[key] == value for key, value in now.items())
+
+    def _outputs(self, name: str) -> dict[str, int | bool | None]:
+        """What lies there of a stage's results: sizes, or presence where another adds to them."""
+        stage = STAGES[name]
+        sizes = {o: _size(self.folder / o) for o in stage.outputs}
+        return sizes | {o: (self.folder / o).is_file() for o in stage.begun}
+
+    def fingerprint(self, name: str, sections: tuple[str, ...] | None = None) -> str:
+        """Hash of everything the stage's result depends on.
+
+        Args:
+            sections: of the configuration these alone, for an intermediate result.
+        """
+        key = (name, sections)
+        if key not in self._fingerprints:
+            stage = STAGES[name]
+            chosen = stage.sections if sections is None else sections
+            self._fingerprints[key] = hash_value(
+                {
+                    "inputs": [self._hash(p) for p in stage.inputs(self.config)],
+                    "config": {s: self._section(s) for s in chosen},
+                    "code": code_hash(stage.run),
+                    "needs": [self.fingerprint(n) for n in stage.needs],
+                }
+            )
+        return self._fingerprints[key]
+
+    def _section(self, dotted: str) -> Any:
+        return _portable(self.config.plain(dotted))
+
+    def _hash(self, path: str) -> str | None:
+        """Content hash of an input; hashed again only when size or modification time changed."""
+        file = Path(path)
+        if not file.is_file():
+            return None  # the stage itself says what is missing
+        store = self.folder / ".stages" / "hashes.json"
+        known = read_json(store) if store.exists() else {}
+        stat = file.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        if known.get(path, {}).get("stamp") != stamp:
+            known[path] = {"stamp": stamp, "sha256": hash_file(file)}
+            write_json(store, known)
+        return known[path]["sha256"]
+
+    def _record(self, name: str) -> Path:
+        return self.folder / ".stages" / f"{name}.json"
+
+    def _write_provenance(self) -> None:
+        records = {n: read_json(self._record(n)) for n in STAGES if self._record(n).exists()}
+        inputs = {p: self._hash(p) for s in STAGES.values() for p in s.inputs(self.config)}
+        write_json(
+            self.folder / "provenance.json",
+            {
+                "spatioformer": __version__,
+                "python": platform.python_version(),
+                "system": f"{platform.system()} {platform.machine()}",
+                "libraries": {name: version(name) for name in LIBRARIES},
+                "seed": self.config.seed,
+                "inputs_sha256": inputs,
+                "stages": {
+                    n: {"seconds": r["seconds"], "fingerprint": r["fingerprint"]}
+                    for n, r in records.items()
+                },
+            },
+        )
+
+
+def _portable(value: Any) -> Any:
+    """A part of the configuration with file names for paths: a run that is moved stays a run."""
+    if isinstance(value, dict):
+        return {k: Path(v).name if k in PATH_KEYS and v else _portable(v) for k, v in value.items()}
+    return [_portable(v) for v in value] if isinstance(value, list) else value
+
+
+def _check_stage(name: str) -> None:
+    if name not in STAGES:
+        raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
+
+
+def _needed(name: str) -> set[str]:
+    return {name}.union(*(_needed(n) for n in STAGES[name].needs))
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file, or of all files in a folder; None when it is absent."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return path.stat().st_size if path.exists() else None
+
+
+@cache
+def code_hash(function: Callable) -> str:
+    """Hash of the source a result depends on: the function's own, that of the functions beside it
+    which it names, and every module of this package that they import, directly or not."""
+    sources = _sources(function)
+    modules: set[str] = set()
+    for source in sources.values():
+        _follow(imported_modules(ast.parse(source)), modules)
+    return hash_value([sources, {m: _module_hash(m) for m in sorted(modules)}])
+
+
+def _sources(function: Callable) -> dict[str, str]:
+    """Source of a function and of those of its module that it names, directly or not."""
+    found: dict[str, str] = {}
+    waiting = [function]
+    while waiting:
+        one = waiting.pop()
+        source = found[one.__name__] = textwrap.dedent(inspect.getsource(one))
+        names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        for other in (one.__globals__.get(name) for name in names - found.keys()):
+            if inspect.isfunction(other) and other.__module__ == function.__module__:
+                waiting.append(other)
+    return found
+
+
+def _follow(imported: set[str], modules: set[str]) -> None:
+    for module in imported - modules - NOT_CODE:
+        modules.add(module)
+        _follow(_imports(module), modules)
+
+
+@cache
+def _imports(module: str) -> set[str]:
+    return imported_modules(ast.parse(_file(module).read_text(encoding="utf-8")))
+
+
+def imported_modules(tree: ast.AST) -> set[str]:
+    """Modules of this package that a piece of source imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        found |= {n for n in names if n.split(".")[0] == PACKAGE.name and _file(n) is not None}
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Source of a module of this package, found without importing it; None: it is no module."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _module_hash(module: str) -> list[str]:
+    """Hash of a module's source, and for a package those of its templates."""
+    file = _file(module)
+    others = file.parent.glob("*.j2") if file.name == "__init__.py" else []
+    return [hash_file(path) for path in (file, *sorted(others))]

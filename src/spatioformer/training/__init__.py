@@ -1,0 +1,1 @@
+"""One training loop for richness, text and vision, and the files it can resume from."""

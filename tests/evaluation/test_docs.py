@@ -1,0 +1,41 @@
+"""docs/evaluation.md: its examples run, its pictures exist, its doors open."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spatioformer.evaluation
+
+PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
+
+
+def test_examples_run_as_one_session():
+    text = PAGE.read_text(encoding="utf-8")
+    session: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), session)
+    assert (
+        session["found"].W < session["folds"].distances(session["lonlat"], session["area_lonlat"]).W
+    )
+    assert session["bounds"].shape == (300, 2)
+    assert np.isfinite(session["rmse"]).all()
+
+
+def test_pictures_exist_and_are_small():
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", PAGE.read_text(encoding="utf-8"))
+    assert len(pictures) == 5
+    for picture in pictures:
+        assert 10_000 < (PAGE.parent / picture).stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("name", spatioformer.evaluation.__all__)
+def test_doors_open(name):
+    assert callable(getattr(spatioformer.evaluation, name))
+    assert name in dir(spatioformer.evaluation)
+
+
+def test_other_names_are_no_doors():
+    with pytest.raises(AttributeError, match="no attribute 'knn'"):
+        spatioformer.evaluation.knn  # noqa: B018

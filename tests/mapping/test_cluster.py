@@ -1,0 +1,116 @@
+"""Maps on a dask.distributed cluster: the local map's bytes, even when a worker dies."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from spatioformer.common.errors import ModelError, OutputError
+from spatioformer.mapping import Resources, cluster, map_raster
+from spatioformer.models.store import load
+from tests.helpers.maps import noise, small, stacked
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """Two worker processes of one thread on this machine."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",  # None is port 8787, which another may have
+            local_directory=str(tmp_path_factory.mktemp("dask")),
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def case(tmp_path, monkeypatch):
+    """A model's folder, imagery of 30 tiles, and the local map's bytes."""
+    monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
+    folder = small().save(tmp_path / "model")
+    scene = noise(tmp_path / "a.tif", (75, 83))
+    map_raster(folder, scene, tmp_path / "local.tif", samples=2, sd_step=16)
+    return folder, scene, (tmp_path / "local.tif").read_bytes()
+
+
+def mapped(case, out, client, **options) -> bytes:
+    resources = Resources(scheduler=client.scheduler.address)
+    map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources, **options)
+    return out.read_bytes()
+
+
+def test_the_map_of_the_cluster_is_the_local_one(tmp_path, case, workers):
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
+    opened = workers.run(lambda: cluster._opened.cache_info().misses)
+    assert sum(opened.values()) <= 2, "a worker opens the model once"
+    assert workers.run(lambda: cluster._opened.cache_info().currsize).values()
+
+
+def test_a_stack_is_opened_by_the_workers(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
+    folder = stacked().save(tmp_path / "model")
+    scene = noise(tmp_path / "a.tif", (75, 83))
+    map_raster(folder, scene, tmp_path / "local.tif")
+    case = folder, scene, (tmp_path / "local.tif").read_bytes()
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
+
+
+def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path, case, workers, monkeypatch):
+    original, lost = distributed.Future.result, []
+
+    def forgetful(job, timeout=None):
+        if len(lost) < 3:
+            lost.append(job)
+            raise TimeoutError
+        return original(job, timeout)
+
+    monkeypatch.setattr(distributed.Future, "result", forgetful)
+    assert mapped(case, tmp_path / "map.tif", workers) == case[2]
+    assert len(lost) == 3
+
+
+def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
+    out, original = tmp_path / "map.tif", cluster._finished
+    pids = list(workers.run(os.getpid).values())
+    seen = []
+
+    def murderous(jobs):
+        for tile, record in original(jobs):
+            if len(seen) == 5:
+                os.kill(pids[0], signal.SIGKILL)
+            seen.append(tile)
+            yield tile, record
+
+    monkeypatch.setattr(cluster, "_finished", murderous)
+    assert mapped(case, out, workers) == case[2]
+    assert sorted(seen) == list(range(30)), "no tile is handed in twice"
+    deadline = time.monotonic() + 120
+    while len(workers.nthreads()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert pids[0] not in workers.run(os.getpid).values()
+
+
+def test_a_worker_that_sees_another_model(tmp_path, case, workers, monkeypatch):
+    monkeypatch.setattr("spatioformer.mapping.identity", lambda _: "0" * 64)
+    with pytest.raises(ModelError, match="a worker sees another model in"):
+        mapped(case, tmp_path / "map.tif", workers)
+
+
+def test_the_cluster_needs_a_path(tmp_path, case, workers):
+    with pytest.raises(ModelError, match="a cluster opens the model itself; give map_raster its"):
+        mapped((load(case[0]), case[1]), tmp_path / "map.tif", workers)
+
+
+def test_no_scheduler(tmp_path, case, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    resources = Resources(scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(OutputError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start"):
+        map_raster(*case[:2], tmp_path / "map.tif", resources=resources)
+    assert not (tmp_path / "map.tif.tiles").exists()

@@ -1,0 +1,281 @@
+"""A network taught on land without plots: which land, what it is told, what it learns."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from spatioformer.common.errors import ImageryError, ModelError
+from spatioformer.common.progress import Console
+from spatioformer.config.schema import RunConfig
+from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.raster.stack import Stack
+from spatioformer.geo.unlabelled import cut_unlabelled, draw_pixels
+from spatioformer.models.distillation import lesson, network_for, training_on
+from spatioformer.models.registry import make
+from spatioformer.models.store import load
+from tests.helpers import landscape
+from tests.helpers.tiny_run import spatioformer, write_config
+
+# --- which land -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def holey(tmp_path):
+    """40 x 40 pixels whose bands are row and column; the left half holds nothing."""
+    rows, cols = np.mgrid[:40, :40].astype(np.float32)
+    data = np.stack([rows, cols])
+    data[:, :, :20] = np.nan
+    return landscape.write_raster(tmp_path / "holey.tif", data, nodata=np.nan, names=("row", "col"))
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    for module in ("chips", "unlabelled"):
+        monkeypatch.setattr(f"spatioformer.geo.{module}.TILE", 16)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_pixels_are_drawn_evenly_from_those_to_predict(holey):
+    drawn = Counter()
+    with Stack(holey) as stack:
+        for seed in range(60):
+            places = list(zip(*draw_pixels(stack, 200, seed), strict=True))
+            assert len(set(places)) == 200
+            drawn.update(places)
+        again, other = draw_pixels(stack, 200, 0), draw_pixels(stack, 200, 1)
+        np.testing.assert_array_equal(again, draw_pixels(stack, 200, 0))
+        assert not np.array_equal(again, other)
+        assert len(draw_pixels(stack, 10_000, 0)[0]) == 800, "there are no more"
+    rows, cols = np.array(list(drawn)).T
+    assert cols.min() == 20
+    # 60 draws of 200 among 800: 15 a pixel, sd 3.4 (binomial), whatever the tile's size.
+    counts = np.array(list(drawn.values()))
+    assert counts.std() == pytest.approx(3.4, abs=0.4)
+    for band in (rows < 16, rows >= 32, cols < 32, cols >= 32):
+        assert counts[band].mean() == pytest.approx(15, abs=0.8)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_of_a_large_raster_some_tiles_are_looked_at(holey, monkeypatch):
+    monkeypatch.setattr("spatioformer.geo.unlabelled.MOST_TILES", 5)
+    seen = []
+    read = Stack.read
+
+    def spied(self, window):
+        seen.append(window)
+        return read(self, window)
+
+    monkeypatch.setattr(Stack, "read", spied)
+    with Stack(holey) as stack:
+        for seed in range(8):
+            draw_pixels(stack, 50, seed)
+    assert len(seen) == 8 * 5
+    assert len({(w.row_off, w.col_off) for w in seen}) == 9, "not always the same"
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_chips_without_plots_are_whole(holey, tmp_path):
+    count = cut_unlabelled(holey, 3, tmp_path / "land", count=300)
+    store = open_chips(tmp_path / "land")
+    assert len(store) == count
+    assert 200 < count < 300, "those at the edge have no chip"
+    half = np.arange(-1, 2)
+    np.testing.assert_array_equal(
+        store.chips[..., 0], (store.table["row"].to_numpy()[:, None] + half)[:, :, None] + 0 * half
+    )
+    assert store.chips[..., 1].min() == 20
+    nothing = np.full((1, 9, 9), np.nan, np.float32)
+    empty = landscape.write_raster(tmp_path / "empty.tif", nothing, nodata=np.nan)
+    with pytest.raises(ImageryError, match="has no pixel to predict"):
+        cut_unlabelled(empty, 1, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+# --- what it is told ------------------------------------------------------------------------------
+
+
+def config(**model) -> RunConfig:
+    return RunConfig(
+        name="x", out="x", plots={"path": "x"}, imagery={"layers": [{"path": "x", "name": "x"}]},
+        model={"patch": 3, "width": 16, "heads": 2, "layers": 1, "dropout": 0.0, **model},
+        train={"epochs": 10, "validation_tile": 0.5},
+    )  # fmt: skip
+
+
+def chips(n: int, seed: int, **columns) -> ChipStore:
+    """Chips of noise on 10 x 10 degrees."""
+    rng = np.random.default_rng(seed)
+    lon, lat = rng.uniform(140, 150, n), rng.uniform(-30, -20, n)
+    around = 0.01 * np.arange(-1, 2)
+    places = np.broadcast_arrays(lon[:, None, None] + around, lat[:, None, None] - around[:, None])
+    seen = rng.normal(100, 30, (n, 3, 3, 2)).astype(np.float32)
+    return ChipStore(seen, *places, pd.DataFrame({"lon": lon, "lat": lat} | columns), ["a", "b"])
+
+
+def truth(store: ChipStore) -> np.ndarray:
+    """What the first band means depends on the place."""
+    band = (store.chips[:, 1, 1, 0] - 100.0) / 30
+    return 30 + 5 * band * np.sin(store.coordinates[:, 0]) + store.coordinates[:, 1] + 25
+
+
+class Knowing:
+    """A teacher that knows the truth, and remembers whom it was fitted to."""
+
+    shift = 0.0
+
+    def fit(self, store, rows):
+        self.rows = rows
+
+    def predict(self, store, rows):
+        return (truth(store) + self.shift)[rows]
+
+
+def plots(n: int = 60) -> ChipStore:
+    store = chips(n, 1, area_m2=np.arange(n) + 1.0)
+    counted = np.random.default_rng(2).poisson(truth(store)).astype(float)
+    store = replace(store, table=store.table.assign(richness=counted))
+    return replace(store, unlabelled=chips(3000, 3))
+
+
+def test_a_lesson_is_what_the_teacher_says_of_land_without_plots():
+    store, rows = plots(), np.arange(10, 40)
+    taught = lesson(Knowing(), store, rows, seed=0)
+    land = store.unlabelled
+    np.testing.assert_array_equal(taught.richness, truth(land))
+    np.testing.assert_array_equal(taught.coordinates, land.coordinates)
+    assert taught.chips is land.chips
+    known = set(taught.table["area_m2"])
+    assert known == set(store.table["area_m2"].iloc[rows]), "of the plots of this training alone"
+    negative = Knowing()
+    negative.shift = -30.0
+    clipped = lesson(negative, store, rows, seed=0).richness
+    assert clipped.min() == 0 < (clipped == 0).mean() < 1
+
+
+def test_without_such_land_there_is_no_lesson():
+    store = replace(plots(), unlabelled=None)
+    with pytest.raises(ModelError, match="hold none without plots, which a distilled network"):
+        make("spatioformer-distilled", config(), 0).fit(store, np.arange(60))
+
+
+def test_what_stays_of_the_configuration():
+    asked, land = config(location_dropout=0.4, members=3), plots().unlabelled
+    network = network_for(land, asked.model)
+    assert network.wavelengths == pytest.approx([20, 10, 5, 2.5, 1.25], rel=0.02)  # 10 degrees
+    assert (network.network, network.members, network.location_dropout) == ("dense", 1, 0)
+    for size in ("patch", "width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"):
+        assert getattr(network, size) == getattr(asked.model, size)
+    for own in (config(wavelengths=(7.0,)), config(location="none"), config(location="paper")):
+        assert network_for(land, own.model).wavelengths == own.model.wavelengths
+    few, many = (training_on(pixels, asked.train) for pixels in (4_000, 20_000))
+    assert (few.epochs, many.epochs) == (100, 20), "as many steps"
+    assert few.patience == few.epochs
+    assert (few.loss, few.validation_tile, few.device) == ("poisson", 0.5, "auto")
+
+
+# --- what it learns -------------------------------------------------------------------------------
+
+
+def test_it_says_nearly_what_its_teacher_says(monkeypatch):
+    """And a network that has the plots alone does not."""
+    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 120_000)
+    store, rows, fresh = plots(), np.arange(60), chips(500, 9)
+    everything = np.arange(500)
+    taught, alone = make("spatioformer-distilled", config(), 0), make("spatioformer", config(), 0)
+    taught.teacher = Knowing()
+    taught.fit(store, rows)
+    alone.fit(store, rows)
+    known = truth(fresh)
+    error = [np.mean((m.predict(fresh, everything) - known) ** 2) for m in (taught, alone)]
+    assert error[0] < 0.05 * np.var(known)
+    assert error[1] > 0.4 * np.var(known)
+    np.testing.assert_array_equal(taught.teacher.rows, rows)
+
+
+def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
+    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 4_000)
+    store = replace(plots(), unlabelled=chips(200, 4))
+    asked = config().model_copy(
+        update={"train": config().train.model_copy(update={"teacher": "extra-trees"})}
+    )
+    one, two, other = (make("spatioformer-distilled", c, 0) for c in (asked, asked, config()))
+    for model in (one, two, other):
+        model.fit(store, np.arange(60))
+    said = [model.predict(store, np.arange(60)) for model in (one, two, other)]
+    np.testing.assert_array_equal(said[0], said[1])
+    assert np.abs(said[0] - said[2]).max() > 0.1
+    assert type(one.teacher.regressor).__name__ == "ExtraTreesRegressor"
+
+
+def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, capsys):
+    """Its answers lie beside the network's checkpoint, under a name of their own."""
+    section = config().train.model_copy(update={"teacher": "spatioformer-stacked"})
+    model = make("spatioformer-distilled", config().model_copy(update={"train": section}), 0)
+    told = []
+
+    def interrupted(self, store, rows, **how):
+        told.append(how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spatioformer.models.registry.Stack.fit", interrupted)
+    console = Console(interactive=False)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(plots(), np.arange(60), checkpoint=tmp_path / "train-1.checkpoint",
+                  resume=False, console=console)  # fmt: skip
+    kept = tmp_path / "train-1-teacher.checkpoint"
+    assert told == [{"checkpoint": kept, "resume": False, "console": console}]
+    assert capsys.readouterr().err == "  spatioformer-stacked learns from 60 plots\n"
+
+
+# --- in a run -------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
+    monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
+    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 6_000)
+    landscape.write(tmp_path)
+    plain = [
+        ("evaluate.curve_sizes", []),
+        ("evaluate.splits", [{"name": "tiles", "kind": "tiles", "folds": 2, "size": 1.0}]),
+    ]
+    run = tmp_path / "run"
+    ended = spatioformer("chips", write_config(tmp_path, *plain), "--quiet")
+    assert ended.code == 0, ended.err
+    assert open_chips(run / "chips").unlabelled is None, "nobody asked for it"
+
+    taught = "spatioformer-distilled"
+    changes = [*plain, ("map.model", taught), ("evaluate.models", [taught, "gaussian-process"])]
+    ended = spatioformer("run", write_config(tmp_path, *changes), "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    land = open_chips(run / "chips").unlabelled
+    assert 200 < len(land) <= 300
+    bundle = load(run / "model")
+    assert bundle.is_dense
+    assert bundle.facts["teacher"] == "gaussian-process"
+    assert (bundle.facts["plots"], bundle.facts["pixels"]) == (150, len(land))
+    with rasterio.open(run / "map.tif") as mapped:
+        kinds = [title.split(", ")[1].split()[0] for title in mapped.descriptions]
+        assert kinds[:2] == ["mean", "standard"]
+        assert {"lower", "upper"} <= {*kinds}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for words in (
+        "taught by another model; it makes the map",
+        f"the Gaussian process, on {len(land)} pixels without plots",
+        "against what its teacher says",
+        "species against the teacher",
+        f"at most {round(6_000 / len(land))} epochs",
+        f"Pixels without plots that it was taught on: {len(land)}",
+    ):
+        assert words in said, words
+    scores = pd.read_csv(run / "scores.csv").set_index("model")
+    assert scores.loc[taught, "rmse"] < 1.3 * scores.loc["gaussian-process", "rmse"]
+
+    ended = spatioformer("run", write_config(tmp_path, *changes))
+    assert ended.code == 0
+    assert ended.out.count("unchanged") + ended.err.count("unchanged") >= 6, ended.out + ended.err

@@ -1,0 +1,356 @@
+"""The page: its numbers and words, its labels, nothing from outside, nothing of a user's unescaped.
+
+The run folders come from report_run.py; no model is trained here.
+"""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rasterio.transform import from_origin
+
+from spatioformer.common import style
+from spatioformer.common.errors import OutputError
+from spatioformer.common.style import png, stamp
+from spatioformer.geo.virtual.truth import noise_ceiling
+from spatioformer.report import maps, page, pictures, write_report
+from spatioformer.report.findings import decimal
+from spatioformer.report.results import Results, read_band
+from tests.helpers import report_run
+from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, write_raster
+
+SCRIPT = "<script>alert('x')</script>"
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """What a browser makes of a report: text, elements with attributes, and tags left open."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.html, self.elements, self.open, self.words = html, [], [], []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn():
+    """Figures are made but not drawn: what they show is tested elsewhere, and drawing is slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "png", lambda figure, zoom: b"\x89PNG")
+        yield
+
+
+def render(folder: Path, **options) -> Page:
+    return Page(write_report(folder, report_run.write(folder, **options)).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> tuple[Page, Path]:
+    folder = tmp_path_factory.mktemp("real")
+    config = report_run.write(folder, title=f"Title {SCRIPT}", target=f"richness {SCRIPT}")
+    table = pd.read_csv(folder / "rejected.csv")
+    table.loc[0, ["plot_id", "reason"]] = [f"id {SCRIPT}", f"richness {SCRIPT!r} is not a number"]
+    table.to_csv(folder / "rejected.csv", index=False)
+    (folder / "model" / "README.md").write_text(f"card {SCRIPT}")
+    return Page(write_report(folder, config).read_text("utf-8")), folder
+
+
+@pytest.fixture(scope="module")
+def virtual(tmp_path_factory) -> tuple[Page, Path, int]:
+    stamped = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
+        patch.setattr(style, "png", png)
+        patch.setattr(style, "DPI", 20)
+        folder = tmp_path_factory.mktemp("virtual")
+        made = render(folder, virtual=True)
+    assert set(stamped) == {pictures.VIRTUAL}
+    return made, folder, len(stamped)
+
+
+def test_every_score_is_in_its_table(real):
+    made, folder = real
+    scores = pd.read_csv(folder / "scores.csv")
+    table = made.html[made.html.index('<table class="scores">') :].split("</table>")[0]
+    for model, part in scores[~scores["split"].str.startswith("curve")].groupby("model"):
+        row = table[table.index(f'<th scope="row">{model}<') :].split("</tr>")[0]
+        cells = re.findall(r'<td class="([^"]*)">([^<]*)</td>', row)
+        expected = [decimal(r[m], d) for _, r in part.iterrows() for m, d in page.METRICS.items()]
+        assert [text for _, text in cells] == expected
+    for split in ("random", "tiles"):
+        assert f'colspan="5" scope="colgroup">{split}<span>5 folds' in table
+    assert table.count("n = 60") == 2
+
+
+def test_the_best_of_each_column_is_marked(real):
+    made, folder = real
+    scores = pd.read_csv(folder / "scores.csv")
+    scores = scores[scores["split"].isin(["random", "tiles"])]
+    best = {
+        decimal(part.loc[(part[m] if m in ("r", "r2") else -part[m].abs()).idxmax(), m], digits)
+        for _, part in scores.groupby("split")
+        for m, digits in page.METRICS.items()
+    }
+    marked = re.findall(r'<td class="[^"]*best">([^<]*)</td>', made.html)
+    assert len(marked) == 10
+    assert set(marked) == best
+
+
+def test_counts_facts_and_sentences(real):
+    text = real[0].text
+    for part in (
+        "From 60 plots, richness",
+        "random folds would have promised r2",
+        "On held-out tiles of 2°, the random forest is ahead of Spatioformer by",
+        "What location brings: Spatioformer is ahead of Spatioformer without location by",
+        "Rows read 65",
+        "Used 60 (imagery is missing for 3 more)",
+        "Rejected 5",
+        "Plot area 400 m²",
+        "Dates not stated",
+        "55; 9 plots share one with another plot and stay with it in one fold",
+        "north (40), south (23)",
+        "64 × 64 pixels, EPSG:4326",
+        "140°E to 146.4°E, 26.4°S to 20°S",
+        "3,456 pixels, 84% of the grid",
+        "red 87.5 % 0 101.2 255 33.5",
+        "Grain: plots of 400 m². Richness grows with plot area",
+        "17 pixels (0.49%) were predicted below 0 species and set to 0",
+        "Monte Carlo dropout shows the network's own doubt, 1.50 species on average",
+        "3, weights kept of epoch 2",
+        "Validation RMSE 7.25 species",
+        "Seed 11",
+        "train 3.2 s",
+        "sha256 abc123",
+    ):
+        assert part in text, part
+    assert "99.0 s" not in text  # the time of a former report
+
+
+def test_rejected_rows_are_counted_by_reason_with_the_first_of_each(real):
+    table = real[0].html.split("Rejected rows</h3>")[1].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in table.split("<tr>")[2:]]
+    assert rows[0] == ["chips", "3", "12", "3 of the chip&#39;s 9 pixels hold no data"]
+    assert rows[1][:3] == ["plots", "2", "7"]
+    assert len(rows) == 2
+
+
+def test_what_a_user_wrote_is_escaped(real, monkeypatch):
+    made, folder = real
+    assert "<script" not in made.html
+    assert made.html.count("&lt;script&gt;") >= 6  # title twice, target, plot, reason, card
+    assert f"Title {SCRIPT}" in made.text
+    environment = page._environment()
+    environment.autoescape = False  # the proof that this test can fail
+    monkeypatch.setattr(page, "_environment", lambda: environment)
+    config = report_run.configure(folder, title=f"Title {SCRIPT}")
+    assert "<script" in write_report(folder, config).read_text("utf-8")
+
+
+def test_nothing_is_loaded_from_outside(virtual):
+    made, *_ = virtual
+    for tag, attributes in made.elements:
+        assert tag not in ("script", "link", "iframe", "object", "base"), tag
+        assert not any(name.startswith("on") for name in attributes)
+        assert attributes.get("src", "data:image/png;").startswith("data:image/png;")
+        assert attributes.get("href", "#").startswith("#")
+    assert "http" not in made.html
+    assert "@import" not in made.html
+    assert "url(" not in made.html
+
+
+def test_the_page_is_whole_and_its_pictures_have_words(virtual):
+    made, folder, _ = virtual
+    assert made.open == []
+    ids = {a["id"] for _, a in made.elements if "id" in a}
+    assert {a["href"] for a in made.all("a")} == {f"#{name}" for name in ids}
+    images = made.all("img")
+    first = base64.b64decode(images[0]["src"].split(",")[1])
+    assert (folder / "map.png").read_bytes() == first
+    assert len(images) == len(made.all("figcaption")) == 14
+    for image in images:
+        assert len(image["alt"]) > 20
+        data = base64.b64decode(image["src"].split(",")[1])
+        assert data.startswith(b"\x89PNG")
+
+
+def test_virtual_runs_are_labelled_everywhere(virtual):
+    made, _, stamped = virtual
+    assert made.text.index("VIRTUAL FLORA.") < made.text.index("Richness map report")
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", made.html, re.DOTALL)
+    assert all(c.startswith('<span class="tag">virtual</span>') for c in captions)
+    assert stamped == len(captions)
+    assert "<title>Virtual flora: " in made.html
+    assert "From 60 virtual plots, " in made.text
+    assert "A virtual flora. The plants are simulated" in made.text
+
+
+def test_virtual_runs_show_ceiling_and_true_error(virtual):
+    made, folder, _ = virtual
+    plots = report_run.plots().rename(columns={"observed": "richness"})
+    ceiling = decimal(noise_ceiling(plots, folder / "noise.tif"), 3)
+    assert f"noise ceiling a perfect map, counts being noisy {ceiling} {ceiling}" in made.text
+    assert f"Even a perfect map would score about r2 {ceiling} on these plots" in made.text
+    assert (
+        "Over 3,456 pixels the map has r2 0.77, r 0.91, RMSE 2.50, MAE 2.00 and bias −2.00"
+    ) in made.text
+
+
+def test_real_runs_carry_no_such_label(real):
+    html = real[0].html.lower()
+    assert "virtual" not in html
+    assert "ceiling</th>" not in html
+    assert "true error" not in html
+
+
+def test_the_same_folder_gives_the_same_bytes(virtual):
+    _, folder, _ = virtual
+    config = report_run.configure(folder, virtual=True)
+    first = write_report(folder, config).read_bytes()
+    assert write_report(folder, config).read_bytes() == first
+
+
+def test_one_random_split_no_spread_one_pixel_chips_no_curve_nothing_rejected(tmp_path):
+    evaluate = {"models": ["random-forest"], "splits": report_run.SPLITS[:1], "curve_sizes": []}
+    config = report_run.write(tmp_path, spread=False, evaluate=evaluate, model={"patch": 1})
+    rejected = pd.read_csv(tmp_path / "rejected.csv")
+    rejected[:0].to_csv(tmp_path / "rejected.csv", index=False)
+    made = Page(write_report(tmp_path, config).read_text("utf-8"))
+    assert "no plots were held out in space" in made.text
+    assert "No row was rejected." in made.text
+    assert "Spread" not in made.text
+    assert "larger tiles are held out" not in made.text
+    assert "the random forest reaches r2" in made.text
+    assert " best" not in made.html.split("<tbody>")[1].split("</tbody>")[0]
+    assert "r2 of Spatioformer on plots held out at random" not in made.text
+
+
+def test_scores_that_are_no_numbers(tmp_path):
+    config = report_run.write(tmp_path, evaluate=report_run.EVALUATE | {"curve_sizes": []})
+    scores = pd.read_csv(tmp_path / "scores.csv").assign(r=np.nan, r2=np.nan)
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    made = Page(write_report(tmp_path, config).read_text("utf-8"))
+    assert "no model could be scored on held-out plots" in made.text
+    assert "no model has an r2: the observed richness does not vary" in made.text
+    assert "spatioformer the configured network; it makes the map n/a n/a" in made.text
+
+
+def test_nothing_mapped(tmp_path):
+    config = report_run.write(tmp_path, virtual=True)
+    write_raster(tmp_path / "map.tif", np.full((2, SIDE, SIDE), np.nan, np.float32), nodata=np.nan)
+    empty = {"pixels": 0, "mean": None, "min": None, "max": None, "mean_sd": None}
+    summary = json.loads((tmp_path / "map.json").read_text()) | empty | {"negative_set_to_0": 0}
+    (tmp_path / "map.json").write_text(json.dumps(summary))
+    (tmp_path / "map.png").write_bytes(b"of a former run")
+    made = Page(write_report(tmp_path, config).read_text("utf-8"))
+    assert "could be mapped nowhere" in made.text
+    assert "No pixel could be predicted" in made.text
+    assert "true error" not in made.text
+    assert "plot size not stated" in made.text
+    assert not (tmp_path / "map.png").exists()
+
+
+def test_a_missing_result_is_named(tmp_path):
+    config = report_run.write(tmp_path)
+    (tmp_path / "scores.csv").unlink()
+    with pytest.raises(OutputError, match=r"without its scores\.csv; make it with `spatioformer"):
+        write_report(tmp_path, config)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_curves_go_with_their_sizes_whatever_the_order(tmp_path):
+    results = Results(tmp_path, report_run.write(tmp_path))
+    scores = results.all_scores.set_index(["model", "split"])["r2"]["random-forest"]
+    assert results.curve_sizes == [0.5, 4]
+    assert results.curves == {
+        "random-forest": (scores["random"], [scores["curve-0-5"], scores["curve-4"]])
+    }
+    no_models = report_run.EVALUATE | {"curve_models": []}
+    assert Results(tmp_path, report_run.write(tmp_path, evaluate=no_models)).curves == {}
+    distances = results.distances
+    assert set(distances) == {"random", "tiles"}
+    assert len(distances["tiles"].held_out) == report_run.PLOTS
+
+
+def test_places_and_sizes_on_the_ground(tmp_path):
+    results = Results(tmp_path, report_run.write(tmp_path))
+    width, height = results.pixel_size
+    assert height == pytest.approx(STEP * 111_195)
+    middle = np.radians(NORTH - STEP * SIDE / 2)
+    assert width == pytest.approx(STEP * 111_195 * np.cos(middle), rel=1e-4)
+    lat = np.radians(NORTH - STEP * (np.arange(SIDE - 10) + 0.5))
+    exact = SIDE * (STEP * 111.195) ** 2 * np.cos(lat).sum()
+    assert results.mapped_area == pytest.approx(exact, rel=0.005)
+    rows, cols = results.mean.places(
+        np.array([WEST + STEP * 2.5, WEST]), np.array([NORTH - STEP, NORTH - STEP * 7])
+    )
+    np.testing.assert_allclose(rows, [0.5, 6.5], atol=1 / 16)
+    np.testing.assert_allclose(cols, [2, -0.5], atol=1 / 16)
+
+
+@pytest.mark.parametrize(
+    ("square_km", "text"),
+    [
+        (7_688_123, "7.69 million km²"),
+        (154_321, "154,000 km²"),
+        (12.63, "12.6 km²"),
+        (0.0456, "0.0456 km²"),
+    ],
+)
+def test_area_has_three_digits(square_km, text):
+    assert page._area(square_km) == text
+
+
+def test_big_rasters_are_read_as_means(tmp_path):
+    data = np.arange(24.0, dtype=np.float32).reshape(4, 6)
+    data[:2, :2] = np.nan
+    data[2, 2] = np.nan
+    path = write_raster(tmp_path / "a.tif", data, nodata=np.nan)
+    band = read_band(path, longest=3)
+    expected = [[np.nan, 5.5, 7.5], [15.5, (15 + 20 + 21) / 3, 19.5]]
+    np.testing.assert_allclose(band.values, expected, rtol=1e-6)
+    lon, lat = band.lonlat
+    np.testing.assert_allclose(lon[0], WEST + STEP * np.array([1, 3, 5]))
+    np.testing.assert_allclose(lat[:, 0], NORTH - STEP * np.array([1, 3]))
+
+
+def test_a_projected_map_has_a_graticule_in_degrees(tmp_path):
+    transform = from_origin(500_000, 9_500_000, 30, 30)  # UTM 17 S, on its central meridian
+    data = np.ones((40, 50), np.float32)
+    band = read_band(
+        write_raster(tmp_path / "utm.tif", data, crs="EPSG:32717", transform=transform)
+    )
+    drawing = maps.draw_map(band.values, maps.Frame(*band.lonlat), limits=(0, 1), label="", width=3)
+    labels = [t.get_text() for t in drawing.axes[0].get_xticklabels()]
+    assert "81°W" not in labels  # the edge itself; the first round degree lies inside
+    assert all(label.startswith("80.99") for label in labels)
+    assert maps.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
+    assert len(png(drawing)) > 1000
+
+
+def test_models_stand_in_the_order_of_their_score_on_tiles(tmp_path):
+    results = Results(tmp_path, report_run.write(tmp_path))
+    table = results.scores(results.spatial)["r2"]
+    assert results.models == ["random-forest", "spatioformer", "spatioformer-no-location"]
+    assert list(table[results.models]) == sorted(table, reverse=True)

@@ -1,0 +1,102 @@
+"""The report's panel on intervals and applicability, and its reporting protocol."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from spatioformer.common.files import read_json, write_json
+from spatioformer.models.uncertainty import HeldOut, Uncertainty
+from spatioformer.report import maps
+from spatioformer.report.odmap import odmap
+from spatioformer.report.page import write_report
+from spatioformer.report.results import Results
+from spatioformer.report.trust import trust
+from tests.helpers import report_run
+from tests.helpers.landscape import write_raster
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A known run whose model was calibrated and whose map holds the dissimilarity."""
+    folder = tmp_path_factory.mktemp("known")
+    config = report_run.write(folder)
+    plots = pd.read_parquet(folder / "evaluation" / "predictions.parquet")
+    rows = plots.query("model == 'spatioformer' and split == 'tiles'").reset_index(drop=True)
+    held = HeldOut(
+        rows[["observed"]].to_numpy() * 3,
+        *(rows[c].to_numpy() for c in ("lon", "lat", "observed", "predicted", "fold")),
+    )
+    known, tried, di = Uncertainty.calibrate(held, ["red"])
+    known.facts["split"] = "tiles"
+    known.save(folder / "evaluation")
+    rows = rows.assign(di=di, inside=di <= known.area.threshold_)
+    for kind, found in tried.items():
+        rows[[f"lower-{kind}", f"upper-{kind}"]] = found.bounds
+        rows[f"crps-{kind}"] = found.crps
+    rows.to_parquet(folder / "evaluation" / "intervals.parquet")
+    with rasterio.open(folder / "map.tif") as source:
+        mean, sd = source.read()
+    di = np.where(np.isfinite(mean), np.linspace(0, 2, mean.shape[1]), np.nan)
+    names = [f"richness, {n}" for n in ("mean", "standard deviation", "dissimilarity index")]
+    write_raster(folder / "map.tif", np.stack([mean, sd, di]), nodata=np.nan, names=names)
+    summary = read_json(folder / "map.json")
+    write_json(folder / "map.json", summary | {"inside_share": 0.61})
+    return Results(folder, config)
+
+
+def test_the_panel_says_what_was_measured(run):
+    said = trust(run)
+    kind = run.uncertainty.kind(True)
+    plots = run.intervals
+    bounds = plots[f"lower-{kind}"], plots[f"upper-{kind}"]
+    coverage = ((bounds[0] <= plots["observed"]) & (plots["observed"] <= bounds[1])).mean()
+    assert f"held {coverage:.1%} of 60 held-out plots (split tiles)" in said["sentence"]
+    assert "61% of the mapped pixels lie inside the area of applicability" in said["sentence"]
+    rows = {name: cells for name, *cells in said["groups"]}
+    inside = plots["inside"]
+    if inside.sum() >= 20:
+        assert rows["inside the area"][0] == str(inside.sum())
+    assert sum(int(n) for name, (n, *_) in rows.items() if "dissimilarity" in name) <= 60
+    assert any(name.startswith("region around 1") for name in rows)
+    used = [name for name, used, *_ in said["kinds"] if used]
+    assert len(used) == 1
+    assert said["map"].caption.endswith("61% of the mapped pixels lie inside.")
+
+
+def test_outside_is_hatched():
+    values = np.tile(np.linspace(0, 2, 20), (20, 1))
+    frame = maps.Frame(*np.meshgrid(np.arange(20.0), -np.arange(20.0)))
+    drawn = []
+    for threshold in (1.0, 3.0):
+        figure = maps.draw_map(values, frame, limits=(0, 2), label="index")
+        before = len(figure.axes[0].collections)
+        maps.hatch_above(figure, values, threshold)
+        drawn.append(len(figure.axes[0].collections) - before)
+    assert drawn == [1, 0], "nothing to hatch where nothing is above"
+
+
+def test_the_page_has_the_panel_and_the_protocol(run):
+    html = write_report(run.folder, run.config).read_text("utf-8")
+    assert '<section id="trust">' in html
+    assert "to be filled in by the author" in html
+    assert "39% of the mapped pixels lie outside" in html
+
+
+def test_a_run_without_intervals_has_no_panel(tmp_path):
+    config = report_run.write(tmp_path)
+    results = Results(tmp_path, config)
+    assert trust(results) is None
+    assert '<section id="trust">' not in write_report(tmp_path, config).read_text("utf-8")
+    assert dict(odmap(results))["Assessment: intervals"] == "none calibrated"
+
+
+def test_the_protocol_is_filled_with_what_the_run_knows(run):
+    rows = dict(odmap(run))
+    assert rows["Overview: focal taxon"] == "plant species richness"
+    assert rows["Data: predictors"] == "red"
+    assert rows["Data: partitioning"].startswith("random: 5 folds on plots held out at random")
+    assert rows["Data: sampling design"] is None
+    assert {name.split(":")[0] for name in rows} == {
+        "Overview", "Data", "Model", "Assessment", "Prediction",
+    }  # fmt: skip

@@ -1,0 +1,84 @@
+"""The splits a run knows by name: each plot held out once, places together, the map matched."""
+
+import numpy as np
+import pytest
+
+from spatioformer.common.errors import EvaluationError
+from spatioformer.config.file import load_config
+from spatioformer.config.schema import SplitSection
+from spatioformer.evaluation.distances import neighbour_distances
+from spatioformer.geo.raster.stack import Layer, Mask, Stack, build_stack
+from spatioformer.run.folds import PREDICTION_POINTS, all_splits, assign, prediction_points
+from tests.helpers import landscape
+
+KINDS = ("random", "tiles", "knndm", "regions")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Configuration, stack and coordinates of a survey crowded into one corner."""
+    folder = tmp_path_factory.mktemp("folds")
+    config = load_config(landscape.write(folder))
+    stack = folder / "imagery.tif"
+    build_stack([Layer(folder / "image.tif", "image")], stack)
+    rng = np.random.default_rng(0)
+    places = rng.uniform([140.3, -26], [142.5, -24], (120, 2))
+    places[::10] = rng.uniform([140.3, -26], [146, -20.5], (12, 2))
+    places[50:55] = places[50]
+    return config, stack, places
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_plot_is_held_out_once_and_places_stay_together(run, kind):
+    config, stack, places = run
+    folds = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+    assert folds.shape == (120,)
+    assert set(folds) == {0, 1, 2, 3}
+    assert len(set(folds[50:55])) == 1
+    again = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+    np.testing.assert_array_equal(folds, again)
+
+
+def test_knndm_is_nearer_to_the_map_than_random_folds(run):
+    config, stack, places = run
+    target = prediction_points(stack, seed=5)
+    W = {}
+    for kind in ("random", "knndm"):
+        folds = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+        pairs = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(4)]
+        W[kind] = neighbour_distances(places, target, pairs).W
+    assert W["knndm"] < 0.7 * W["random"]
+
+
+def test_prediction_points_are_drawn_evenly_from_the_wanted_pixels(tmp_path):
+    image = landscape.write_raster(tmp_path / "a.tif", landscape.imagery())
+    classes = np.zeros((64, 64), np.uint8)
+    classes[:, 32:] = 1
+    cover = landscape.write_raster(tmp_path / "c.tif", classes)
+    stack = tmp_path / "s.tif"
+    build_stack([Layer(image, "a")], stack, masks=[Mask(Layer(cover, "c"), (1,))])
+    points = prediction_points(stack, seed=0)
+    assert points.shape == (PREDICTION_POINTS, 2)
+    assert len(np.unique(points, axis=0)) == PREDICTION_POINTS
+    with Stack(stack) as opened:
+        rows, cols = opened.grid.pixel(*points.T)
+    assert cols.max() < 32
+    assert abs(rows.mean() - 31.5) < 1.5
+
+
+def test_few_pixels_give_all_of_them(tmp_path, monkeypatch):
+    image = landscape.write_raster(tmp_path / "a.tif", landscape.imagery()[:, :5, :7])
+    build_stack([Layer(image, "a")], tmp_path / "s.tif")
+    assert len(np.unique(prediction_points(tmp_path / "s.tif", seed=0), axis=0)) == 35
+
+
+def test_too_few_plots_name_the_split(run):
+    config, stack, places = run
+    split = SplitSection(name="far", kind="knndm", folds=50)
+    with pytest.raises(EvaluationError, match="far"):
+        assign(split, config, places[:20], stack)
+
+
+def test_the_curve_follows_the_configured_splits(run):
+    config, _, _ = run
+    assert [s.name for s in all_splits(config)] == ["random", "tiles", "curve-0-5"]
