@@ -134,7 +134,7 @@ def test_the_command_and_the_report(tmp_path):
     folder = finished(tmp_path).parent / "run"
     ended = spatioformer("drivers", folder, "--model", "random-forest")
     assert ended.code == 0, ended.err
-    assert "matters most; without it the held-out RMSE rises by" in ended.err
+    assert "matters most; when it is shuffled, the held-out RMSE rises by" in ended.err
     html = (folder / "report.html").read_text("utf-8")
     assert '<section id="drivers">' in html
     assert "The random forest errs by" in html

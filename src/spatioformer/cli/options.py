@@ -1,4 +1,4 @@
-"""Options that commands which map have in common, and how they are read."""
+"""Options that several commands share, and how they are read."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,12 @@ import typer
 
 from spatioformer.common.errors import ConfigError
 
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Run it even when nothing changed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Outline = Annotated[Path | None, typer.Option(help="Polygons; nothing is predicted outside.")]
 Memory = Annotated[str, typer.Option(help="Resident memory to stay below.")]

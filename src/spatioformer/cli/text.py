@@ -49,7 +49,7 @@ Picture = Annotated[
 ]
 
 
-@command(app)
+@command(app, example="spatioformer text train corpus.txt -o runs/gpt --steps 500")
 def train(
     corpus: Annotated[
         list[Path],
@@ -84,7 +84,7 @@ def train(
     console.say(f"{out}: {trained}")
 
 
-@command(app, "next")
+@command(app, "next", example='spatioformer text next "El perro" -m runs/gpt')
 def next_(
     text: Text,
     model: Model,
@@ -98,7 +98,7 @@ def next_(
     print_ranking(TextModel.open(model).next(text, top, temperature), percent=True)
 
 
-@command(app)
+@command(app, example='spatioformer text generate "El perro" -m runs/gpt --count 40')
 def generate(
     text: Text,
     model: Model,
@@ -121,7 +121,7 @@ def generate(
     print()
 
 
-@command(app)
+@command(app, example='spatioformer text attend "El perro come pan" -m runs/gpt -o attention.png')
 def attend(
     text: Text,
     model: MaybeModel = None,
@@ -147,7 +147,7 @@ def attend(
     print_reading(reading, layer - 1, head - 1)
 
 
-@command(app)
+@command(app, example="spatioformer text neighbours rey --vectors wordllama")
 def neighbours(
     word: Annotated[str, typer.Argument(metavar="WORD")],
     model: MaybeModel = None,
@@ -160,7 +160,7 @@ def neighbours(
     print_ranking(_words(model, vectors).neighbours(word, top), percent=False)
 
 
-@command(app)
+@command(app, example="spatioformer text analogy rey hombre mujer --vectors wordllama")
 def analogy(
     word: Annotated[str, typer.Argument(metavar="REY")],
     minus: Annotated[str, typer.Argument(metavar="HOMBRE")],
@@ -175,7 +175,7 @@ def analogy(
     print_ranking(_words(model, vectors).analogy(word, minus, plus, top), percent=False)
 
 
-@command(app)
+@command(app, example="spatioformer text senses banco sentences.tsv --encoder minilm -o senses.png")
 def senses(
     word: Annotated[str, typer.Argument(metavar="WORD")],
     file: Annotated[

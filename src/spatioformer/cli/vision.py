@@ -55,7 +55,7 @@ Size = Annotated[
 ]
 
 
-@command(app)
+@command(app, example="spatioformer vision train digits -o runs/vision")
 def train(
     source: Source,
     out: Annotated[
@@ -137,7 +137,7 @@ def train(
         print(f"model  {out}")
 
 
-@command(app)
+@command(app, example="spatioformer vision predict photo.png -m runs/vision --top 3")
 def predict(
     source: Sources,
     model: Model,
@@ -158,7 +158,7 @@ def predict(
         print(f"{figures} on these {len(images)} images", file=sys.stderr)
 
 
-@command(app)
+@command(app, example="spatioformer vision attend digits -m runs/vision -p attention.png")
 def attend(
     source: Sources,
     model: Model,

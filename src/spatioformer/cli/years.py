@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from spatioformer.cli.guard import command
 from spatioformer.cli.options import (
     Memory,
     Outline,
@@ -16,11 +15,6 @@ from spatioformer.cli.options import (
     split_layers,
 )
 from spatioformer.common.errors import ConfigError
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    command(app)(years)
 
 
 def years(
