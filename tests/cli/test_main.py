@@ -1,19 +1,33 @@
 """The command line: exit codes, what it prints where, and real processes."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from spatioformer import __version__
-from spatioformer.cli import main
+from spatioformer.cli import app, main
 from spatioformer.common.progress import Console
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
 
 COMMANDS = ["run", *STAGES, "demo"]
+ALL = [
+    *("run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),
+    *("survey", "zonal", "drivers", "demo", "years", "text", "vision"),
+]
+"""Every command, in the order of the help text."""
+LEAVES = [
+    *((name,) for name in ALL if name not in ("text", "vision")),
+    *(("text", name) for name in ("train", "next", "generate", "attend")),
+    *(("text", name) for name in ("neighbours", "analogy", "senses")),
+    *(("vision", name) for name in ("train", "predict", "attend")),
+]
 
 
 def process(*arguments) -> subprocess.CompletedProcess:
@@ -28,8 +42,19 @@ def process(*arguments) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     ended = spatioformer("--help")
     assert ended.code == 0
-    for name in COMMANDS:
-        assert f" {name} " in ended.out
+    assert re.findall(r"^│ (\w+) ", ended.out.split("Commands")[1], re.MULTILINE) == ALL
+
+
+@pytest.mark.parametrize("command", LEAVES, ids=" ".join)
+def test_every_command_has_an_example_that_is_understood(command):
+    """The example's options exist and its arguments are complete; nothing is run."""
+    text = " ".join(spatioformer(*command, "-h").out.split())
+    example = shlex.split(text.split("Example: ")[1])
+    assert example[: 1 + len(command)] == ["spatioformer", *command]
+    node, rest = typer.main.get_command(app), example[1:]
+    while rest and rest[0] in getattr(node, "commands", ()):
+        node = node.commands[rest.pop(0)]
+    node.make_context(command[-1], rest)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
