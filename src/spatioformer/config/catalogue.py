@@ -22,7 +22,7 @@ class Entry:
             learns the predictions of another model.
         uses_location: whether longitude and latitude are among its inputs.
         published: whether sizes and recipe are those of a paper, whatever the configuration says.
-        needs_imagery: whether it needs pixels around or beyond the plots, which a plain table lacks.
+        needs_imagery: whether it needs pixels around or beyond the plots, not in a plain table.
         can_teach: whether a distilled network can learn from it (`train.teacher`).
         learns_quantiles: whether it can be trained with `train.loss: quantile`.
         smallest_patch: smallest side of a chip that it takes, pixels.

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.models.registry import PUBLISHED
+from spatioformer.models.architectures import PUBLISHED
 from spatioformer.report.findings import decimal, sides, title
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
