@@ -36,7 +36,7 @@ def process(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-# --- what there is --------------------------------------------------------------------------------
+# --- commands and help --------------------------------------------------------------------------------
 
 
 def test_help_names_every_command():
@@ -88,7 +88,7 @@ def test_what_it_does_not_understand(arguments, words):
     assert ended.out == ""
 
 
-# --- what it says ---------------------------------------------------------------------------------
+# --- output and log ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +145,14 @@ def test_uneven_folds_are_said_once_and_in_words(tmp_path):
     models = ("--set", "evaluate.models=[location-knn]", "--set", "evaluate.curve_sizes=[]")
     ended = spatioformer("evaluate", config, *models)
     assert ended.code == 0
-    said = [line for line in ended.err.splitlines() if "uneven" in line]
-    assert len(said) == 1
-    assert said[0].startswith("  tiles: folds of ")
-    assert said[0].endswith(" plots are uneven; use fewer folds")
+    warnings = [line for line in ended.err.splitlines() if "uneven" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("  tiles: folds of ")
+    assert warnings[0].endswith(" plots are uneven; use fewer folds")
 
 
 class Clock:
-    """Seconds that pass as told."""
+    """A clock that the test sets."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
@@ -179,7 +179,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     assert "RMSE 7.40" in err
 
 
-# --- how it ends ----------------------------------------------------------------------------------
+# --- exit codes ----------------------------------------------------------------------------------
 
 
 def test_a_defect_keeps_its_traceback(tmp_path, monkeypatch):

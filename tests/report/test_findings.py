@@ -97,7 +97,7 @@ def test_a_tie_has_no_winner(lead):
         names.reverse(), r2.reverse()
     assert sentences == [
         f"On held-out tiles of 1°, {names[0]} and {names[1]} predict equally well (r2 {r2[0]} and "
-        f"{r2[1]}; the former has the smaller error in 1 of 2 folds)."
+        f"{r2[1]}; {names[0]} has the smaller error in 1 of 2 folds)."
     ]
 
 

@@ -31,9 +31,9 @@ def run(tmp_path_factory):
     known.facts["split"] = "tiles"
     known.save(folder / "evaluation")
     rows = rows.assign(di=di, inside=di <= known.area.threshold_)
-    for kind, found in tried.items():
-        rows[[f"lower-{kind}", f"upper-{kind}"]] = found.bounds
-        rows[f"crps-{kind}"] = found.crps
+    for kind, intervals in tried.items():
+        rows[[f"lower-{kind}", f"upper-{kind}"]] = intervals.bounds
+        rows[f"crps-{kind}"] = intervals.crps
     rows.to_parquet(folder / "evaluation" / "intervals.parquet")
     with rasterio.open(folder / "map.tif") as source:
         mean, sd = source.read()

@@ -14,6 +14,7 @@ from spatioformer.cli.guard import Command, command
 from spatioformer.cli.map import map_
 from spatioformer.cli.run import run, stage, train
 from spatioformer.cli.years import years
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.training import distributed
 
 app = typer.Typer(
@@ -39,7 +40,8 @@ STAGE_HELP = {
     "plots": "Read and check the plot table; write plots.parquet and rejected.csv.",
     "imagery": "Resample all rasters to one grid; write imagery.tif.",
     "chips": "Cut the chip of pixels around each plot.",
-    "evaluate": "Score all models on held-out plots; write scores.csv.",
+    "evaluate": "Score all models on held-out plots; write scores.csv.\n\nNames of models, for "
+    f"evaluate.models and map.model: {', '.join(CATALOGUE)}.",
     "report": "Write report.html from the results in the run folder.",
 }
 """Help of the stages that take no options of their own."""

@@ -7,6 +7,7 @@ import typer
 
 from spatioformer.cli.options import Quiet
 from spatioformer.common.errors import ConfigError
+from spatioformer.config.catalogue import CATALOGUE
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
 
@@ -108,7 +109,11 @@ def drivers(
     folder: RunFolder,
     model: Annotated[
         str | None,
-        typer.Option(help="Model of the permutation importance; default: that of the map."),
+        typer.Option(
+            metavar="NAME",
+            help="Model of the permutation importance; default: that of the map. One of "
+            f"{', '.join(CATALOGUE)}.",
+        ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -119,11 +124,10 @@ def drivers(
     from spatioformer.analysis.drivers import drivers as measure_drivers
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
-    from spatioformer.config.schema import MODELS
     from spatioformer.report import write_report
 
-    if model is not None and model not in MODELS:
-        raise ConfigError(f"--model {model} is not known; choose one of {', '.join(MODELS)}")
+    if model is not None and model not in CATALOGUE:
+        raise ConfigError(f"--model {model} is not known; choose one of {', '.join(CATALOGUE)}")
     console = Console(quiet)
     measured = measure_drivers(folder, model=model, console=console)
     if (folder / "report.html").exists():

@@ -118,7 +118,7 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
     if abs(gain) < LEVEL:
         return (
             f"{title(one)} and {title(other)} predict equally well (r2 {decimal(r2)} and "
-            f"{decimal(other_r2)}; the former has the {in_folds})"
+            f"{decimal(other_r2)}; {title(one)} has the {in_folds})"
         )
     better, higher = ("better", "higher") if gain > 0 else ("worse", "lower")
     return (

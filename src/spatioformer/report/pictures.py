@@ -180,7 +180,7 @@ def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
     if mapped in results.curves or tiles is None or random is None or tiles.unit != "degrees":
         return {}
     r2 = [results.r2(mapped, split) for split in (random, tiles)]
-    return {title(mapped): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
+    return {start(title(mapped)): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
 
 
 def distances(results: Results) -> Picture:
