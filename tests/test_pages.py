@@ -42,3 +42,15 @@ def test_source_files_that_are_named_exist(page):
         r"`((?:src|tests|benchmarks|examples)/[\w/.-]+)`", page.read_text("utf-8")
     ):
         assert (ROOT / name).exists(), name
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub and MyST make them."""
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M):
+        yield re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_pages_lead_to_headings(page):
+    for target, anchor in re.findall(r"\]\(([\w./]*\.md)#([^)]+)\)", page.read_text("utf-8")):
+        assert anchor in set(anchors(page.parent / target)), f"{target}#{anchor}"
