@@ -43,7 +43,8 @@ from spatioformer.nn import (
     Spatioformer,
 )
 from spatioformer.nn.losses import OUTPUTS, Loss, LossName
-from spatioformer.training.loop import History, Recipe, fit, validation_tiles
+from spatioformer.training.loop import History
+from spatioformer.training.richness import Recipe, fit, validation_tiles
 
 STACKED = {
     "spatioformer": 0.1,
@@ -332,7 +333,17 @@ class Distilled(NetworkModel):
 SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
 """What the configuration and the networks call the same."""
 
-PUBLISHED = {"optimiser": "adam", "loss": "rmse", "learning_rate": 1e-3, "weight_decay": 1e-4}
+PUBLISHED = {
+    "optimiser": "adam",
+    "loss": "rmse",
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "warmup": 0.0,
+    "averaging": 0.0,
+    "augment": False,
+    "precision": "float32",
+    "compile": False,
+}
 """The published recipe, which no configuration changes."""
 
 
