@@ -36,7 +36,7 @@ def process(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-# --- commands and help --------------------------------------------------------------------------------
+# --- commands and help ----------------------------------------------------------------------------
 
 
 def test_help_names_every_command():
@@ -88,7 +88,7 @@ def test_what_it_does_not_understand(arguments, words):
     assert ended.out == ""
 
 
-# --- output and log ---------------------------------------------------------------------------------
+# --- output and log -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     assert "RMSE 7.40" in err
 
 
-# --- exit codes ----------------------------------------------------------------------------------
+# --- exit codes -----------------------------------------------------------------------------------
 
 
 def test_a_defect_keeps_its_traceback(tmp_path, monkeypatch):

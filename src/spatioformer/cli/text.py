@@ -7,6 +7,7 @@ import typer
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
+from spatioformer.text.settings import Sizes, TextRecipe
 
 if TYPE_CHECKING:
     from spatioformer.text.model import TextModel
@@ -71,23 +72,29 @@ def train(
     ],
     tokenizer: Annotated[
         Literal["bpe", "words"], typer.Option(help="bpe: byte-level BPE; words: whole words.")
-    ] = "bpe",
+    ] = Sizes.tokenizer,
     vocabulary: Annotated[
         int, typer.Option(min=2, help="Largest number of tokens in the vocabulary.")
-    ] = 4096,
-    context: Annotated[int, typer.Option(min=1, help="Length of the context, tokens.")] = 128,
-    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = 192,
+    ] = Sizes.vocabulary,
+    context: Annotated[
+        int, typer.Option(min=1, help="Length of the context, tokens.")
+    ] = Sizes.context,
+    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = Sizes.width,
     heads: Annotated[
         int, typer.Option(min=1, help="Attention heads of each layer; they divide the width.")
-    ] = 6,
-    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 6,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = 0.0,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1500,
-    batch: Annotated[int, typer.Option(min=1, help="Windows of text in each step.")] = 16,
+    ] = Sizes.heads,
+    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = Sizes.dropout,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = TextRecipe.steps,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Windows of text in each step.")
+    ] = TextRecipe.batch,
     learning_rate: Annotated[
         float, typer.Option(min=0, help="Highest learning rate of the schedule.")
-    ] = 2e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for weights and batches.")] = 0,
+    ] = TextRecipe.learning_rate,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for weights and batches.")
+    ] = TextRecipe.seed,
     resume: Annotated[
         bool, typer.Option(help="Continue an interrupted training from its checkpoint.")
     ] = True,
@@ -95,8 +102,7 @@ def train(
 ) -> None:
     """Train a tokenizer and a GPT on text files."""
     from spatioformer.common.progress import Console
-    from spatioformer.text.recipe import Sizes, train_text
-    from spatioformer.text.training import TextRecipe
+    from spatioformer.text.recipe import train_text
 
     console = Console(quiet)
     sizes = Sizes(tokenizer, vocabulary, context, width, heads, layers, dropout)

@@ -8,6 +8,7 @@ import typer
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
+from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 
 if TYPE_CHECKING:
     from spatioformer.vision.images import Images
@@ -82,43 +83,47 @@ def train(
             help="Side of a patch, pixels; it divides the image. Default: the largest up to 16 "
             "that gives at least 4 x 4 patches.",
         ),
-    ] = None,
-    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = 64,
-    heads: Annotated[int, typer.Option(min=1, help="Attention heads; they divide the width.")] = 4,
-    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 4,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = 0.0,
+    ] = Sizes.patch,
+    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = Sizes.width,
+    heads: Annotated[
+        int, typer.Option(min=1, help="Attention heads; they divide the width.")
+    ] = Sizes.heads,
+    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = Sizes.dropout,
     epochs: Annotated[
         int, typer.Option(min=1, help="Largest number of passes over the images.")
-    ] = 60,
-    batch: Annotated[int, typer.Option(min=1, help="Images in each step.")] = 64,
+    ] = Recipe.epochs,
+    batch: Annotated[int, typer.Option(min=1, help="Images in each step.")] = Recipe.batch,
     learning_rate: Annotated[
         float, typer.Option(help="Highest learning rate of the schedule.")
-    ] = 2e-3,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW.")] = 0.05,
+    ] = Recipe.learning_rate,
+    weight_decay: Annotated[
+        float, typer.Option(min=0, help="Weight decay of AdamW.")
+    ] = Recipe.weight_decay,
     patience: Annotated[
         int,
         typer.Option(min=1, help="Stop after this many epochs without a lower validation loss."),
-    ] = 30,
+    ] = Recipe.patience,
     label_smoothing: Annotated[
         float,
         typer.Option(
             min=0, max=0.5, help="Share of the target probability that is spread over all classes."
         ),
-    ] = 0.0,
+    ] = Recipe.label_smoothing,
     shift: Annotated[
         float, typer.Option(min=0, help="Largest random shift of training images, pixels.")
-    ] = 0.0,
+    ] = Recipe.shift,
     rotation: Annotated[
         float,
         typer.Option(min=0, max=180, help="Largest random rotation of training images, degrees."),
-    ] = 0.0,
+    ] = Recipe.rotation,
     held_out: Annotated[
         float,
         typer.Option(min=0, max=0.9, help="Share of the images held out for the final score."),
-    ] = 0.25,
+    ] = HELD_OUT,
     seed: Annotated[
         int, typer.Option(min=0, help="Random seed for splits, weights and batches.")
-    ] = 0,
+    ] = Recipe.seed,
     resume: Annotated[
         bool, typer.Option(help="Continue an interrupted training from its checkpoint.")
     ] = True,
@@ -126,10 +131,8 @@ def train(
 ) -> None:
     """Train on images with known classes or values; write model, training.csv and held_out.csv."""
     from spatioformer.common.progress import Console
-    from spatioformer.vision.experiment import Sizes
     from spatioformer.vision.experiment import train as train_model
     from spatioformer.vision.images import Form, read_images
-    from spatioformer.vision.training import Recipe
 
     form = Form(size=size, channels=channels)
     recipe = Recipe(
