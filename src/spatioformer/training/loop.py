@@ -26,7 +26,6 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.nn import fast
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.training import distributed
 from spatioformer.training.checkpoint import restoring, save_checkpoint
@@ -305,7 +304,7 @@ def _gradients(
     for number, piece in enumerate(pieces, start=1):
         with distributed.apart(network, number < len(pieces)):
             with _autocast(recipe, piece):
-                output = fast.forward(network, *piece.inputs).float()
+                output = network(*piece.inputs).float()
             each = loss(output, piece.target)
             (each.sum() * (distributed.processes() / batch)).backward()
         losses = losses + each.detach().double().sum()
@@ -350,7 +349,7 @@ def _rmse(network: nn.Module, loss: Loss, samples: Samples, batch: int = 256) ->
     with torch.inference_mode():
         for i in range(0, len(samples), batch):
             part = samples[i : i + batch]
-            error = loss.species(fast.forward(network, *part.inputs)) - part.target
+            error = loss.species(network(*part.inputs)) - part.target
             total += float(error.double().square().sum())
     return math.sqrt(total / len(samples))
 
