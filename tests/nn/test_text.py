@@ -179,7 +179,7 @@ class TestTextEncoder:
         ids, mask, segments = some_text()
         assert torch.equal(again(ids, mask, segments), model(ids, mask, segments))
         assert torch.equal(again.sentences(ids, mask), model.sentences(ids, mask))
-        with pytest.raises(ModelError, match="has no pooler, so .* use the sentence vectors"):
+        with pytest.raises(ModelError, match=r"has no pooler, so .* use the sentence vectors"):
             again.pool(again(ids))
         again.save_pretrained(tmp_path)
         assert not any(name.startswith("pooler.") for name in read_weights(weights))
