@@ -20,13 +20,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.models.registry import Model, make
 from spatioformer.models.store import OutsideExtent, TrainedModel, load
 from spatioformer.nn.rollout import attention_rollout

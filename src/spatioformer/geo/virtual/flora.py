@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from spatioformer.common.earth import unit_vectors
 from spatioformer.common.errors import ImageryError, PlotError
-from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence, unit_vectors
+from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence
 
 PROVINCES = 8
 POOL_SPREAD = 0.2  # sd of the log of a province's share of all species
