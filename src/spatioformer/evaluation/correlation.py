@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError
+from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
@@ -147,7 +148,7 @@ def _together(points: Floats, fold: NDArray, seed: int) -> Integers:
 
     Half of the groups are near a plot so drawn, half are scattered.
     """
-    rng = np.random.default_rng([seed, 6])
+    rng = generator(seed, Stream.ERROR_GROUPS)
     land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
     land = np.log(np.maximum(land, 1e-9))
     members = [np.flatnonzero(fold == label) for label in np.unique(fold)]

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
-from spatioformer.common import earth
+from spatioformer.common.earth import S2_RADIUS_M, arc, chord, on_sphere
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers, Space
@@ -102,7 +102,7 @@ def placing(X: Floats, space: Space) -> Callable[[Floats], Floats]:
     standardised by the mean and standard deviation of `X`.
     """
     if space == "geographic":
-        return partial(earth.on_sphere, radius=earth.S2_RADIUS_M)
+        return partial(on_sphere, radius=S2_RADIUS_M)
     if space == "projected":
         return lambda places: places
     center, scale = moments(X)
@@ -113,14 +113,14 @@ def along_surface(straight: Floats, space: Space) -> Floats:
     """Distances on the ground from straight-line distances between points of `placing`."""
     if space != "geographic":
         return straight
-    return earth.arc(straight, earth.S2_RADIUS_M)
+    return arc(straight, S2_RADIUS_M)
 
 
 def through_earth(ground: float, space: Space) -> float:
     """The inverse of `along_surface`: the straight line under a way of `ground` metres."""
     if space != "geographic":
         return ground
-    return earth.chord(ground, earth.S2_RADIUS_M)
+    return chord(ground, S2_RADIUS_M)
 
 
 def nearest(points: Floats, targets: Floats, space: Space) -> Floats:

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_generator
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import CorpusError
 from spatioformer.training.checkpoint import (
@@ -154,7 +154,7 @@ def _step(network: GPT, training: Tensor, recipe: TextRecipe, state: "_State") -
 
 def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Tensor:
     """(B, C + 1) stretches of text that depend on (seed, step) alone."""
-    draw = np.random.default_rng([recipe.seed, step])
+    draw = family_generator(recipe.seed, step)
     starts = torch.from_numpy(draw.integers(0, len(ids) - context, recipe.batch)).to(ids.device)
     return ids[starts[:, None] + torch.arange(context + 1, device=ids.device)]
 

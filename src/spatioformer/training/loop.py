@@ -25,6 +25,7 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_generator, family_seed
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.training import distributed
@@ -274,7 +275,7 @@ def _epoch(
 ) -> float:
     """One pass over the plots in an order of its own; returns the RMSE with dropout on."""
     network.train()
-    rng = np.random.default_rng([recipe.seed, state.epoch])
+    rng = family_generator(recipe.seed, state.epoch)
     order = torch.from_numpy(rng.permutation(len(samples)))
     turns = torch.from_numpy(rng.integers(0, 8, len(samples))) if recipe.augment else None
     _seed_torch(recipe.seed, state.epoch)
@@ -332,8 +333,7 @@ def _pieces(samples: Samples) -> list[Samples]:
 
 def _seed_torch(seed: int, epoch: int) -> None:
     """Dropout and the like in an epoch do not depend on how training came to it."""
-    entropy = [seed, epoch, distributed.rank()]
-    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+    torch.manual_seed(family_seed(seed, epoch, distributed.rank()))
 
 
 def _autocast(recipe: Recipe, samples: Samples):

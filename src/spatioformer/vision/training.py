@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_seed
 from spatioformer.nn import ViT
 from spatioformer.training.checkpoint import restoring, save_checkpoint
 from spatioformer.vision.images import Images
@@ -215,8 +216,7 @@ class _State:
 def _epoch(network: ViT, preparation: Preparation, images: Images, state: "_State") -> float:
     """One pass over the images; returns the mean loss with jitter, smoothing and dropout on."""
     recipe, device = state.recipe, network.positions.device
-    draws = np.random.SeedSequence([recipe.seed, state.epoch]).generate_state(1)
-    torch.manual_seed(int(draws[0]))
+    torch.manual_seed(family_seed(recipe.seed, state.epoch))
     network.train()
     total = 0.0
     batches = torch.randperm(len(images)).split(recipe.batch)
