@@ -1,20 +1,18 @@
 """The model that makes the map, trained on all plots, and what is told of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.registry import Model, NetworkModel, Stack, make
+from spatioformer.run.context import RunContext
 from spatioformer.training.loop import History
 
-if TYPE_CHECKING:
-    from spatioformer.run.runner import Run
 
-
-def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore, History | None]:
+def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore, History | None]:
     """Train on all plots; of the processes that do so together the first one writes files.
 
     Returns:

@@ -30,6 +30,7 @@ from spatioformer.common.files import (
 from spatioformer.common.progress import Console
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
+from spatioformer.run.context import RunContext
 from spatioformer.run.stages import STAGES
 from spatioformer.training import distributed
 
@@ -38,7 +39,7 @@ NOT_CODE = {
     f"spatioformer.{name}"
     for name in (
         *("common", "common.progress", "config", "config.schema", "config.file"),
-        *("config.messages", "run.runner", "cli"),
+        *("config.messages", "run.context", "run.runner", "cli"),
     )
 }
 PACKAGE = Path(__file__).parents[1]
@@ -70,7 +71,7 @@ class Run:
         self.folder = Path(self.config.out)
         # Of processes that train together one speaks.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
-        self.resume = resume
+        self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
         self._fingerprints: dict[tuple, str] = {}
         try:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ class Run:
                 from spatioformer.run.map_model import join_training
 
                 for checkpoint in distributed.called():
-                    join_training(self, Path(checkpoint))
+                    join_training(self._context, Path(checkpoint))
         return self.folder
 
     def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
@@ -136,7 +137,7 @@ class Run:
         fingerprint = self.fingerprint(name)
         started = time.perf_counter()
         self.console.say(f"{name:<9} ...")
-        message = stage.run(self)
+        message = stage.run(self._context)
         seconds = time.perf_counter() - started
         value = {
             "fingerprint": fingerprint,

@@ -1,7 +1,7 @@
-"""The seven stages of a run, each a function of a `Run`.
+"""The seven stages of a run, each a function of a `RunContext`.
 
-A stage reads its inputs, writes its outputs into the run folder and returns one line about what it
-did. `run.py` decides whether a stage has to run at all.
+A stage reads its inputs, writes its outputs into the run folder and returns one line that says what
+it did. `runner.py` decides whether a stage has to run at all.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatioformer.common.files import read_json, remove, write_json, writing
+from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
     from spatioformer.config.schema import GridSection, MaskSection, RasterSection, RunConfig
-    from spatioformer.run.runner import Run
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
 MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
@@ -32,7 +32,7 @@ class Stage:
         kept: folders (patterns) of intermediate results, which a later call takes up.
     """
 
-    run: Callable[["Run"], str]
+    run: Callable[[RunContext], str]
     needs: tuple[str, ...]
     sections: tuple[str, ...]
     inputs: Callable[["RunConfig"], list[str]]
@@ -41,7 +41,7 @@ class Stage:
     kept: tuple[str, ...] = ()
 
 
-def plots(run: "Run") -> str:
+def plots(run: RunContext) -> str:
     """Plot table -> plots.parquet, rejected.csv, plots.json."""
     from spatioformer.geo.plots.table import (
         TooManyRejected,
@@ -65,7 +65,7 @@ def plots(run: "Run") -> str:
     return f"{len(intake.table):,} plots, {len(intake.rejected):,} rows rejected"
 
 
-def imagery(run: "Run") -> str:
+def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
     from spatioformer.geo.raster.stack import Mask, build_stack
 
@@ -119,7 +119,7 @@ def _layer(section: "RasterSection | MaskSection"):
     return Layer(path=Path(section.path), **values)
 
 
-def chips(run: "Run") -> str:
+def chips(run: RunContext) -> str:
     """plots.parquet x imagery.tif -> chips/; plots without a chip join rejected.csv.
 
     For a model that is taught on land without plots, chips of such land too.
@@ -176,7 +176,7 @@ def chips(run: "Run") -> str:
     return f"{len(table) - len(lost):,} chips of {run.config.model.patch} pixels a side{note}"
 
 
-def train(run: "Run") -> str:
+def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
     import numpy as np
 
@@ -206,7 +206,7 @@ FITTING = ("model", "train", "seed")
 """Of the configuration, what a model fitted to some of the plots depends on."""
 
 
-def evaluate(run: "Run") -> str:
+def evaluate(run: RunContext) -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
@@ -227,7 +227,7 @@ def evaluate(run: "Run") -> str:
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
 
-def _calibrate(run: "Run", predictions) -> None:
+def _calibrate(run: RunContext, predictions) -> None:
     """evaluation/uncertainty.json, .npz and intervals.parquet; none where they cannot be had."""
     from spatioformer.common.errors import EvaluationError
     from spatioformer.run.evaluate import calibrate
@@ -246,7 +246,7 @@ def _calibrate(run: "Run", predictions) -> None:
     uncertainty.save(folder)
 
 
-def _attach_uncertainty(run: "Run") -> None:
+def _attach_uncertainty(run: RunContext) -> None:
     """What the evaluation found goes with the model, wherever the model goes."""
     from spatioformer.models.uncertainty import Uncertainty
 
@@ -261,7 +261,7 @@ def _remove(folder: Path, names: tuple[str, ...]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def map_(run: "Run") -> str:
+def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
 
@@ -288,7 +288,7 @@ def map_(run: "Run") -> str:
     return f"{summary['pixels']:,} pixels, mean {summary['mean']:.1f} species"
 
 
-def report(run: "Run") -> str:
+def report(run: RunContext) -> str:
     """Everything in the run folder -> report.html, map.png."""
     from spatioformer.report import write_report
 
