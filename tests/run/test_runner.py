@@ -13,7 +13,8 @@ import pytest
 from spatioformer import __version__
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig, Section
-from spatioformer.run.runner import LIBRARIES, Run, _file, code_hash
+from spatioformer.run.fingerprint import code_hash, dependencies, source_file
+from spatioformer.run.runner import LIBRARIES, Run
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
@@ -179,17 +180,18 @@ def edited(monkeypatch):
     """Makes the runner see another source file for a module."""
     copies: dict[str, Path] = {}
     monkeypatch.setattr(
-        "spatioformer.run.runner._file", lambda module: copies.get(module, _file(module))
+        "spatioformer.run.fingerprint.source_file",
+        lambda module: copies.get(module, source_file(module)),
     )
-    code_hash.cache_clear()
+    dependencies.cache_clear()
     yield copies
-    code_hash.cache_clear()
+    dependencies.cache_clear()
 
 
 @pytest.mark.parametrize("module", CODE)
 def test_new_code_reruns_the_stages_that_use_it(config, tmp_path, edited, module):
     edited[module] = tmp_path / "edited.py"
-    edited[module].write_text(_file(module).read_text() + "\n# edited\n")
+    edited[module].write_text(source_file(module).read_text() + "\n# edited\n")
     expected = CODE[module]
     if module == "spatioformer.geo.plots.table":
         expected = ALL - {"imagery"}
@@ -197,10 +199,10 @@ def test_new_code_reruns_the_stages_that_use_it(config, tmp_path, edited, module
 
 
 def test_a_new_template_reruns_the_report(config, tmp_path, edited):
-    folder = shutil.copytree(_file("spatioformer.report").parent, tmp_path / "report")
+    folder = shutil.copytree(source_file("spatioformer.report").parent, tmp_path / "report")
     edited["spatioformer.report"] = folder / "__init__.py"
     assert stale(config) == set()
-    code_hash.cache_clear()
+    dependencies.cache_clear()
     (folder / "report.html.j2").write_text("{{ title }}")
     assert stale(config) == {"report"}
 
@@ -215,6 +217,7 @@ def test_helpers_beside_a_stage_are_its_code(tmp_path):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         importlib.import_module("linecache").clearcache()
+        dependencies.cache_clear()
         return code_hash(module.stage)
 
     assert version(source.replace("return 1", "return 10")) != version(source)
