@@ -125,7 +125,7 @@ def test_an_input_is_known_by_its_content(tmp_path, name, expected):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_result_that_is_lost_or_cut_is_made_again(tmp_path, stage):
     config = finished(tmp_path)
-    for name in (*STAGES[stage].outputs, *STAGES[stage].begun):
+    for name in STAGES[stage].outputs:
         path = tmp_path / "run" / name
         if not path.exists():  # of another kind of model
             continue
@@ -133,16 +133,15 @@ def test_a_result_that_is_lost_or_cut_is_made_again(tmp_path, stage):
         assert stale(config) == {stage}, f"{name} is gone"
         (tmp_path / "aside").rename(path)
         assert stale(config) == set()
-        if name not in STAGES[stage].begun:
-            some = next(path.iterdir()) if path.is_dir() else path
-            whole = some.read_bytes()
-            some.write_bytes(whole[:-1])
-            assert stale(config) == {stage}, f"{name} is cut short"
-            some.write_bytes(whole)
+        some = next(path.iterdir()) if path.is_dir() else path
+        whole = some.read_bytes()
+        some.write_bytes(whole[:-1])
+        assert stale(config) == {stage}, f"{name} is cut short"
+        some.write_bytes(whole)
 
 
 def test_plots_without_a_chip_make_nothing_old(tmp_path):
-    """The chips stage adds rows to rejected.csv, which the plots stage began."""
+    """The plots and the chips stage reject plots; rejected.csv lists those of both."""
     config = landscape.write(tmp_path)
     table = landscape.plots()
     table.loc[:4, "lon"] = 140.05  # the first column of pixels has no neighbour to the west
@@ -153,8 +152,18 @@ def test_plots_without_a_chip_make_nothing_old(tmp_path):
     assert rejected["stage"].tolist() == ["plots"] + ["chips"] * 5
     assert rejected["source_line"].tolist() == [7, 2, 3, 4, 5, 6]
     assert spatioformer("chips", config).err.count("unchanged, kept") == 3
-    assert spatioformer("chips", config, "--force", "-q").code == 0
+    for stage in ("chips", "plots"):
+        assert spatioformer(stage, config, "--force", "-q").code == 0
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "rejected.csv"), rejected)
+    (tmp_path / "run" / "rejected.csv").unlink()
+    assert spatioformer("imagery", config, "-q").code == 0
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "rejected.csv"), rejected)
+    table.loc[5, "richness"] = 20
+    table.to_csv(tmp_path / "plots.csv", index=False)
+    assert spatioformer("plots", config, "-q").code == 0
+    assert (tmp_path / "run" / "rejected.csv").read_text().count("\n") == 1, "chips are out of date"
+    assert spatioformer("chips", config, "-q").code == 0
+    assert pd.read_csv(tmp_path / "run" / "rejected.csv")["stage"].tolist() == ["chips"] * 5
 
 
 # --- the code version -----------------------------------------------------------------------------

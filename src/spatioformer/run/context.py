@@ -27,3 +27,7 @@ class RunContext:
     console: Console
     resume: bool
     fingerprint: Callable[..., str]
+
+    def rejected(self, stage: str) -> Path:
+        """File in which a stage lists the plots that it rejects; the runner joins these files."""
+        return self.folder / ".stages" / f"{stage}.rejected.csv"

@@ -27,7 +27,8 @@ NOT_CODE = {
     for name in (
         *("common", "common.cache", "common.errors", "common.progress"),
         *("config", "config.file", "config.messages", "config.schema"),
-        *("run.context", "run.fingerprint", "run.runner", "cli", "mapping.cluster"),
+        *("run.assembled", "run.context", "run.fingerprint", "run.runner"),
+        *("cli", "mapping.cluster"),
     )
 }
 PACKAGE = Path(__file__).parents[1]

@@ -6,6 +6,7 @@ configuration, the code and the libraries that it uses, and the fingerprints of 
 run, so that the runner can say which part has changed.
 """
 
+import contextlib
 import platform
 import time
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spatioformer import __version__
-from spatioformer.common.errors import ConfigError
+from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 from spatioformer.common.files import (
     as_output_error,
     hash_file,
@@ -26,6 +27,7 @@ from spatioformer.common.files import (
 from spatioformer.common.progress import Console
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
+from spatioformer.run.assembled import attach_uncertainty, write_rejected
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.stages import STAGES
@@ -101,6 +103,7 @@ class Run:
         self._parts.clear()  # inputs may have changed since the last call
         write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
         self._write_provenance()  # the report reads it
+        self._assemble()
         redone: set[str] = set()
         for name in names:
             # What stands on a forced stage's results is made anew with it.
@@ -130,7 +133,13 @@ class Run:
         record.unlink(missing_ok=True)  # until it is finished again, it is not finished
         fingerprint, parts = self.fingerprint(name), self._parts_of(name)
         started = time.perf_counter()
-        message = stage.run(self._context)
+        try:
+            message = stage.run(self._context)
+        except SpatioformerError:
+            with contextlib.suppress(OutputError):
+                self._assemble(name)  # a stage that refuses the plots says which
+            raise
+        self._assemble(name)
         seconds = time.perf_counter() - started
         value = {
             "fingerprint": fingerprint,
@@ -141,6 +150,21 @@ class Run:
         write_json(record, value)
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
+
+    def _assemble(self, name: str | None = None) -> None:
+        """Bring the files up to date that hold results of several stages.
+
+        Args:
+            name: the stage that ran just now, whose record is not written yet.
+        """
+        done = [
+            n for n in ("plots", "chips", "train", "evaluate") if n == name or self.is_current(n)
+        ]
+        rejected = [p for n in done if (p := self._context.rejected(n)).is_file()]
+        if "plots" in done and rejected:
+            write_rejected(rejected, self.folder / "rejected.csv")
+        if {"train", "evaluate"} <= set(done):
+            attach_uncertainty(self.folder / "evaluation", self.folder / "model")
 
     def is_current(self, name: str) -> bool:
         """Whether the stage's last result still follows from its inputs and lies there whole."""
@@ -162,11 +186,9 @@ class Run:
             return f"{differing[0]} is missing or was changed"
         return None
 
-    def _outputs(self, name: str) -> dict[str, int | bool | None]:
-        """What lies there of a stage's results: sizes, or presence where another adds to them."""
-        stage = STAGES[name]
-        sizes = {o: _size(self.folder / o) for o in stage.outputs}
-        return sizes | {o: (self.folder / o).is_file() for o in stage.begun}
+    def _outputs(self, name: str) -> dict[str, int | None]:
+        """Sizes in bytes of a stage's results; None for one that is absent."""
+        return {o: _size(self.folder / o) for o in STAGES[name].outputs}
 
     def fingerprint(self, name: str, sections: tuple[str, ...] | None = None) -> str:
         """Hash of everything the stage's result depends on.
