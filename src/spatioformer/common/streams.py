@@ -37,7 +37,7 @@ class Stream(IntEnum):
 
 
 FAMILIES = {
-    "training.richness": "(epoch): order and turns of the plots; (epoch, rank): dropout, torch's draws",
+    "training.richness": "(epoch): order and turns of the plots; (epoch, rank): dropout",
     "text.training": "(step): windows of text in a batch",
     "vision.training": "(epoch): jitter and dropout, torch's draws",
     "mapping.predictor": "(row, column) of a unit of pixels: dropout samples of its spread",
