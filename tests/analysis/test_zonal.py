@@ -442,8 +442,8 @@ def test_a_map_away_from_its_run(run, parks, tmp_path):
     assert ask(moved, parks, "-o", out, "--range", 80, "--nugget", 0.2).code == 0
     assert_refused(
         ask(moved, parks, "-o", out, "--range", 0),
-        "a range of 0 km with a nugget share of 0 is no correlation; give a range above 0 and a "
-        "share of 0 to 1",
+        "an error correlation cannot have a range of 0 km, a nugget share of 0 and a scale of 1; "
+        "give a range and a scale above 0 and a share of 0 to 1",
     )
 
 
@@ -531,7 +531,7 @@ def test_tables_and_maps_that_cannot_be_used(tmp_path):
     cells.to_file(path, layer="cells")
     with pytest.raises(PlotError, match="has the layers 'cells'; choose one with --layer"):
         summarise(alone, path, layer="other")
-    with pytest.raises(EvaluationError, match="half-width of 0 tells no correlation"):
+    with pytest.raises(EvaluationError, match="smallest half-width is 0; give intervals that"):
         ErrorCorrelation.estimate([1, 2], [1, 2], [1, 2], [1, 0], 0.9)
 
 
