@@ -432,8 +432,8 @@ def test_a_map_away_from_its_run(run, parks, tmp_path):
     out = tmp_path / "zones.csv"
     assert_refused(
         ask(moved, parks, "-o", out),
-        f"{moved.parent} holds no evaluated model that tells how errors are correlated; give --run "
-        "RUN, --range KM, or --no-interval for means and quantiles only",
+        f"{moved.parent} holds no evaluated model with a correlation of errors; give --run RUN, "
+        "--range KM, or --no-interval for means and quantiles only",
     )
     assert not out.exists()
     for folder in (run, run / "model"):
@@ -456,7 +456,7 @@ def test_a_run_that_is_not_the_map_s(run, tmp_path):
     said = read_json(other / "uncertainty.json")
     said["facts"].pop("correlation")
     write_json(other / "uncertainty.json", said)
-    with pytest.raises(ModelError, match="did not look at the correlation of errors; evaluate it"):
+    with pytest.raises(ModelError, match="did not estimate the correlation of errors; evaluate it"):
         correlation_of(run / "map.tif", other)
     (other / "model.safetensors").write_bytes(b"another")
     with pytest.raises(ModelError, match=r"was made by model [0-9a-f]{16}, which is not the one"):
@@ -488,7 +488,7 @@ def test_what_is_refused(run, parks, tmp_path):
         ),
         (
             (map_, parks, "-o", text),
-            f"cannot write {text}: .txt is not known; name a file that ends with .csv or .gpkg",
+            f"cannot write {text}: .txt is not supported; name a file that ends with .csv or .gpkg",
         ),
         (
             (map_, copied, "-o", copied),
