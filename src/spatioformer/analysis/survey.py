@@ -130,8 +130,8 @@ def propose(
     reachable = np.flatnonzero(allowed)
     if len(reachable) < count:
         raise OutputError(
-            f"only {len(reachable):,} of {len(allowed):,} mapped pixels can be reached, fewer than the "
-            f"{count} requested sites; widen --within, exclude less, or request fewer sites"
+            f"only {len(reachable):,} of {len(allowed):,} mapped pixels can be reached, fewer than "
+            f"the {count} requested sites; widen --within, exclude less, or request fewer sites"
         )
     candidates = pixels[rng.permutation(reachable)[: max(PIXELS, count)]]
     chosen, gain = choose(targets.points, targets.width, targets.di, candidates.points, count)
