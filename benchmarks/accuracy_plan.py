@@ -27,8 +27,9 @@ TABULAR_CODE = ("models/baselines/*.py",)
 NETWORK_CODE = (
     *("nn/spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),
-    *("models/scaling.py", "models/stacking.py", "models/distillation.py", "models/inputs.py"),
-    *("models/registry.py", "training/loop.py"),
+    *("models/architectures.py", "models/distilled.py", "models/inputs.py", "models/scaling.py"),
+    *("models/network_estimator.py", "models/stack_estimator.py", "models/stacking.py"),
+    *("models/registry.py", "training/loop.py", "training/samples.py"),
     "config/schema.py",  # defaults of the network and its training
 )
 """Files inside the package; a cell is computed anew when one of those of its model changes."""

@@ -4,13 +4,13 @@ import numpy as np
 
 from spatioformer.common.progress import Console
 from spatioformer.geo.extent import FAR_KM
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 FAR = 6.0  # training standard deviations between the two means
 APART = 8.0  # ratio of the two standard deviations
 
 
-def compare_scale(bundle: TrainedModel, pixels: np.ndarray, console: Console) -> list[str]:
+def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[str]:
     """Warn if the imagery's scale differs from the scale at the training plots.
 
     Args:
@@ -37,7 +37,7 @@ def compare_scale(bundle: TrainedModel, pixels: np.ndarray, console: Console) ->
 
 
 def compare_extent(
-    bundle: TrainedModel, region: tuple[float, float, float, float], console: Console
+    bundle: Model, region: tuple[float, float, float, float], console: Console
 ) -> str | None:
     """Print a note if corners of `region` (W, E, S, N, degrees) lie far outside the extent."""
     west, east, south, north = region

@@ -13,7 +13,8 @@ from spatioformer.common.files import hash_file, hash_value
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
-from spatioformer.models.store import TrainedModel, load
+from spatioformer.models.base import Model
+from spatioformer.models.store import load
 from spatioformer.models.uncertainty import Uncertainty
 
 
@@ -63,7 +64,7 @@ class Predictor:
         uncertainty: source of the layers in INTERVAL; None if none of them is requested.
     """
 
-    bundle: TrainedModel
+    bundle: Model
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -72,7 +73,7 @@ class Predictor:
     # Dropout draws from torch's global generator, so only one tile at a time may use it. It uses a
     # copy of the network, so that dropout stays off in the network that computes the means.
     _dropout: Lock = field(default_factory=Lock, repr=False)
-    _sampler: TrainedModel | None = field(default=None, repr=False)
+    _sampler: Model | None = field(default=None, repr=False)
 
     def __post_init__(self):
         self.bundle.ready()
@@ -116,9 +117,8 @@ class Predictor:
         if self.uncertainty is not None:
             if self.uncertainty.kind("sd" in layers) == "quantiles":
                 inputs = tile.data, valid, lon, lat
-                layers["quantiles"] = self.bundle.quantiles_tile(*inputs, wanted=tile.wanted)[
-                    pixels
-                ]
+                quantiles = self.bundle.quantile_pair
+                layers["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[pixels]
             layers |= self._interval(tile, layers, lon, lat, pixels)
         totals = _totals(layers)
         np.maximum(layers["mean"], 0, out=layers["mean"])
@@ -175,7 +175,7 @@ class Predictor:
         outer = tuple(slice(edge, edge + self.unit + 2 * h) for edge in corner)
         wanted = np.zeros_like(tile.wanted[inner])
         wanted[y[chosen], x[chosen]] = True
-        sampled = self._sampler.spread_tile(
+        sampled = self._sampler.draws.spread_tile(
             tile.data[:, *outer], valid[outer], lon[outer], lat[outer], wanted,
             samples=self.samples, seed=seed,
         )  # fmt: skip
@@ -185,7 +185,7 @@ class Predictor:
 
 
 def open_predictor(
-    model: TrainedModel | str | Path,
+    model: Model | str | Path,
     layers: tuple[str, ...] | None,
     samples: int,
     step: int,
@@ -201,10 +201,11 @@ def open_predictor(
     Raises:
         ModelError: the folder is no bundle, or the model cannot produce one of the layers.
     """
-    bundle = model if isinstance(model, TrainedModel) else load(model)
-    if not bundle.has_spread:
+    is_folder = isinstance(model, str | Path)
+    bundle = load(model) if is_folder else model
+    if bundle.draws is None:
         samples = 0
-    measured = not isinstance(model, TrainedModel) and Uncertainty.is_in(model)
+    measured = is_folder and Uncertainty.is_in(model)
     if layers is None:
         layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
     needs_uncertainty = any(name in INTERVAL for name in layers)
@@ -215,9 +216,9 @@ def open_predictor(
     return Predictor(bundle, layers, needed, step, seed, uncertainty)
 
 
-def identity(model: TrainedModel | str | Path) -> str:
+def identity(model: Model | str | Path) -> str:
     """Hash of a model's weights, settings and measured uncertainty."""
-    if isinstance(model, TrainedModel):
+    if not isinstance(model, str | Path):
         return model.identity()
     return hash_value(_hashes(Path(model), ("*.json", "*.safetensors", "*.skops", "*.npz")))
 
