@@ -106,13 +106,13 @@ def escape(text: str) -> str:
     return "".join(pieces)
 
 
-def listing(rows: list[tuple[str, object]]) -> str:
-    """A table of full names, each with the first line of its docstring."""
+def listing(rows: list[tuple[str, str, object]]) -> str:
+    """A table of (full name, short name, object), each with the first line of its docstring."""
     text = [".. list-table::", "   :class: names", ""]
-    for name, value in rows:
+    for name, title, value in rows:
         own = not isinstance(value, type) and value.__doc__ is type(value).__doc__
         first = "" if own else (inspect.getdoc(value) or "").partition("\n\n")[0]
-        text += [f"   * - :py:obj:`~{name}`", f"     - {escape(' '.join(first.split()))}"]
+        text += [f"   * - :py:obj:`{title} <{name}>`", f"     - {escape(' '.join(first.split()))}"]
     return "\n".join(text) + "\n"
 
 
@@ -121,7 +121,7 @@ def entries(module: ModuleType) -> str:
     names = public(module)
     values = [getattr(module, name) for name in names]
     full = [f"{module.__name__}.{name}" for name in names]
-    text = [listing(list(zip(full, values, strict=True)))] if len(names) > 1 else []
+    text = [listing(list(zip(full, names, values, strict=True)))] if len(names) > 1 else []
     for name, value in zip(full, values, strict=True):
         if inspect.isclass(value):
             text.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
@@ -143,11 +143,9 @@ def pages(package: ModuleType) -> dict[str, str]:
         text = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n   :no-members:\n\n"
         written[name] = text + entries(module)
     if inside:
-        names = "\n".join(f"   {module.__name__}" for module in inside)
-        written[package.__name__] += (
-            listing([(module.__name__, module) for module in inside])
-            + f"\n.. toctree::\n   :hidden:\n\n{names}\n"
-        )
+        rows = [(m.__name__, m.__name__.removeprefix(f"{package.__name__}."), m) for m in inside]
+        tree = "\n".join(f"   {title} <{name}>" for name, title, _ in rows)
+        written[package.__name__] += f"{listing(rows)}\n.. toctree::\n   :hidden:\n\n{tree}\n"
     return written
 
 
