@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from benchmarks.datasets import DATASETS, DataSet
 
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.evaluation.metrics import scores
 from spatioformer.models.registry import make
@@ -54,20 +54,13 @@ ROWS: dict[str, tuple[str, Settings]] = {
 """Name of a row -> the model and what differs from its defaults."""
 
 
-def config_of(data: DataSet, settings: Settings) -> RunConfig:
+def config_of(data: DataSet, settings: Settings) -> tuple[ModelSection, TrainSection]:
     base: Settings = {
         "model": {"patch": data.store.patch},
         "train": {"epochs": 20, "patience": 6, "validation_tile": data.tile / 2},
     }
-    raw: dict[str, Any] = {
-        "name": "ablation",
-        "out": "-",
-        "plots": {"path": "-"},
-        "imagery": {"layers": [{"path": "-", "name": "x"}]},
-    }
-    for key, values in base.items():
-        raw[key] = values | settings.get(key, {})
-    return RunConfig.model_validate(raw)
+    model, train = (base[key] | settings.get(key, {}) for key in ("model", "train"))
+    return ModelSection(**model), TrainSection(**train)
 
 
 def chosen(data: DataSet, dev: bool) -> np.ndarray:
@@ -77,7 +70,12 @@ def chosen(data: DataSet, dev: bool) -> np.ndarray:
 
 
 def r2(
-    data: DataSet, rows: np.ndarray, split: str, model: str, config: RunConfig, seeds: int
+    data: DataSet,
+    rows: np.ndarray,
+    split: str,
+    name: str,
+    config: tuple[ModelSection, TrainSection],
+    seeds: int,
 ) -> float:
     """Mean over `seeds` of the networks; the folds are the same."""
     # In a fifth of the blocks there are too few large ones to share out.
@@ -92,9 +90,8 @@ def r2(
     for seed in range(seeds):
         predicted = np.empty(len(rows))
         for k in range(FOLDS):
-            one = make(model, config, seed=seed)
-            one.fit(data.store, rows[fold != k])
-            predicted[fold == k] = one.predict(data.store, rows[fold == k])
+            model = make(name, *config, seed=seed).fit(data.store, rows[fold != k])
+            predicted[fold == k] = model.predict_rows(data.store, rows[fold == k])
         found.append(scores(data.store.richness[rows], predicted)["r2"])
     return float(np.mean(found))
 

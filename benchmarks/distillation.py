@@ -17,11 +17,12 @@ from benchmarks.accuracy import config_of
 from benchmarks.datasets import DataSet, flora
 from benchmarks.stack_trials import part
 
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.distillation import lesson, network_for, training_on
-from spatioformer.models.registry import NetworkModel, make
+from spatioformer.models.distilled import lesson, network_for, training_on
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.registry import make
 
 FLORAS = (11, 12, 13)
 Settings = dict[str, Any]
@@ -51,15 +52,14 @@ def held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(fold > 0), np.flatnonzero(fold == 0)
 
 
-def taught(told: ChipStore, config: RunConfig, model: Settings, train: Settings) -> NetworkModel:
+Sections = tuple[ModelSection, TrainSection]
+
+
+def taught(land: ChipStore, sections: Sections, model: Settings, train: Settings) -> NetworkModel:
     """A network that learned a lesson, with what differs from the default."""
-    sections = {
-        "model": network_for(told, config.model).model_copy(update=model),
-        "train": training_on(len(told), config.train).model_copy(update=train),
-    }
-    network = NetworkModel("spatioformer", config.model_copy(update=sections), 0)
-    network.fit(told, np.arange(len(told)))
-    return network
+    network = network_for(land, sections[0]).model_copy(update=model)
+    recipe = training_on(len(land), sections[1]).model_copy(update=train)
+    return make("spatioformer", network, recipe).fit(land, np.arange(len(land)))
 
 
 def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[float]]:
@@ -70,16 +70,15 @@ def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[flo
 
     def learned(name: str, told: ChipStore, model: Settings, train: Settings) -> None:
         start = time.process_time()
-        predicted = taught(told, config, model, train).predict(store, test)
+        predicted = taught(told, config, model, train).predict_rows(store, test)
         seconds = time.process_time() - start
         found[name] = [r2(observed, predicted), r2(answers, predicted), seconds]
         print(f"flora {seed} {name:<32} {found[name][0]:.3f}", flush=True)
 
     for kind in teachers:
-        teacher = make(kind, config, 0)
         start = time.process_time()
-        teacher.fit(store, training)
-        answers = np.asarray(teacher.predict(store, test), np.float64)
+        teacher = make(kind, *config).fit(store, training)
+        answers = np.asarray(teacher.predict_rows(store, test), np.float64)
         found[f"{kind} itself"] = [r2(observed, answers), 1.0, time.process_time() - start]
         told = lesson(teacher, store, training, seed=0)
         if kind != teachers[0]:

@@ -12,8 +12,9 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 from spatioformer.geo.chips import open_chips
 from spatioformer.models import tiles
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.store import load
 from spatioformer.nn import DenseSpatioformer, Ensemble
 from spatioformer.nn.dense import shares
 from spatioformer.nn.neighbourhood import KeyDropout, NeighbourhoodAttention, NeighbourhoodBlock
@@ -259,7 +260,7 @@ def test_tiles_and_chips_of_another_shape_are_refused():
         network()(bands[..., :9, :9].movedim(1, -1), lon[:, :9, :9], lat[:, :9, :9])
 
 
-def bundle(members: int = 1, **arguments) -> Bundle:
+def bundle(members: int = 1, **arguments) -> NetworkModel:
     """A model of float32 with scaling and a covariate."""
     arguments = {"covariates": 1, "dropout": 0.2} | arguments
     nets = [network(k, **arguments).float() for k in range(members)]
@@ -270,7 +271,7 @@ def bundle(members: int = 1, **arguments) -> Bundle:
             own.load_state_dict(trained.state_dict())
     scaling = Scaling((0.1, 0.2, 0.3), (1.5, 1.0, 2.0), 50.0, 12.0)
     covariates = Covariates(("area_m2",), (2.0,), (1.0,), (400.0,))
-    return Bundle(model.eval(), ["a", "b", "c"], scaling, {"name": "t"}, covariates)
+    return NetworkModel(model.eval(), ["a", "b", "c"], scaling, {"name": "t"}, covariates)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
