@@ -122,9 +122,9 @@ def why_not(data: DataSet, split: str, model: str) -> str | None:
     if data.splits[split] is None:
         return "no regions"
     if model == "cnn-published" and data.wide.patch < WIDE:
-        return "a table: P = 1"
+        return "tabular data: P = 1"
     if model == DISTILLED and data.wide.unlabelled is None:
-        return "a table: no land without plots"
+        return "tabular data: no pixels without plots"
     return None
 
 

@@ -9,11 +9,12 @@ import rasterio
 
 from spatioformer.common.files import read_json
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import EvaluateSection, RunConfig, SplitSection
 from spatioformer.evaluation import interval_scores
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
-from spatioformer.run.evaluate import importance, map_like
+from spatioformer.run.evaluate import importance
+from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, spatioformer
 
@@ -35,13 +36,14 @@ def predictions(folder) -> pd.DataFrame:
 
 
 def test_the_map_like_split():
-    def splits(*kinds):
-        return [SplitSection(name=f"{kind}-{i}", kind=kind) for i, kind in enumerate(kinds)]
+    def map_like(*kinds):
+        splits = [SplitSection(name=f"{kind}-{i}", kind=kind) for i, kind in enumerate(kinds)]
+        return EvaluateSection(splits=splits).map_like
 
-    assert map_like(splits("random", "tiles", "knndm", "regions")).name == "knndm-2"
-    assert map_like(splits("random", "regions", "tiles", "tiles")).name == "tiles-2"
-    assert map_like(splits("random", "regions")).name == "regions-1"
-    assert map_like(splits("random")).name == "random-0"
+    assert map_like("random", "tiles", "knndm", "regions").name == "knndm-2"
+    assert map_like("random", "regions", "tiles", "tiles").name == "tiles-2"
+    assert map_like("random", "regions").name == "regions-1"
+    assert map_like("random").name == "random-0"
 
 
 def test_the_mapped_model_alone_has_a_spread_and_on_the_map_like_split_alone(predictions):
@@ -70,6 +72,28 @@ def test_the_uncertainty_goes_with_the_model(folder):
     for name in ("uncertainty.json", "uncertainty.npz"):
         assert (folder / "model" / name).read_bytes() == (folder / "evaluation" / name).read_bytes()
     assert not (folder / "model" / "intervals.parquet").exists()
+
+
+def test_a_model_trained_again_keeps_its_uncertainty_without_a_map(tmp_path):
+    config = finished(tmp_path)
+    names = [tmp_path / "run" / "model" / f"uncertainty.{suffix}" for suffix in ("json", "npz")]
+    before = [path.read_bytes() for path in names]
+    assert spatioformer("train", config, "--force", "-q") == Ended(0, "", "")
+    assert [path.read_bytes() for path in names] == before
+    for path in names:
+        path.unlink()
+    assert spatioformer("plots", config, "-q") == Ended(0, "", "")
+    assert [path.read_bytes() for path in names] == before
+    # The evaluation is of another seed: what it measured is not this model's uncertainty.
+    assert spatioformer("train", config, "--set", "seed=1", "-q") == Ended(0, "", "")
+    assert not any(path.exists() for path in names)
+
+
+def test_no_stage_writes_what_another_writes():
+    outputs = [name for stage in STAGES.values() for name in stage.outputs]
+    assert len(outputs) == len(set(outputs))
+    assert "rejected.csv" not in outputs
+    assert not [name for name in STAGES["map"].outputs if name.startswith("model")]
 
 
 def test_the_map_holds_what_the_uncertainty_says(folder):

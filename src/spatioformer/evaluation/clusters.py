@@ -7,6 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
+from spatioformer.common.streams import family_seed
 from spatioformer.evaluation import distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.units import in_order
@@ -22,7 +23,7 @@ def kmeans(points: Floats, n_clusters: int, seed: int, start: int = 0) -> Intege
     gives dense areas more clusters: together they cover more ground than either. Of very many
     points, a sample finds the centres and all join the nearest.
     """
-    state = np.random.SeedSequence([seed, n_clusters, start]).generate_state(1)[0]
+    state = family_seed(seed, n_clusters, start)
     init = "random" if start % 2 else "k-means++"
     sample = points
     if len(points) > KMEANS_SAMPLE:

@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError
+from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
-EARTH_RADIUS = 6371.0088  # km
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # no map is without error
 RANGES = 12
 GROUP = 96  # plots that are compared with each other, at most
@@ -106,7 +107,7 @@ def mean_correlation(points: Floats, weights: Floats, range_km: float) -> float:
     """Mean of exp(-d / range) over all pairs of different places, weighted by both weights.
 
     Args:
-        points: (n, 3) km, as `on_sphere` gives them; weights: (n,) at least 0. One place has no
+        points: (n, 3) km, from `common.earth.on_sphere`; weights: (n,) at least 0. One place has no
             pair, and 1.
     """
     pairs = float(weights.sum() ** 2 - weights @ weights)
@@ -147,7 +148,7 @@ def _together(points: Floats, fold: NDArray, seed: int) -> Integers:
 
     Half of the groups are near a plot so drawn, half are scattered.
     """
-    rng = np.random.default_rng([seed, 6])
+    rng = generator(seed, Stream.ERROR_GROUPS)
     land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
     land = np.log(np.maximum(land, 1e-9))
     members = [np.flatnonzero(fold == label) for label in np.unique(fold)]
@@ -167,13 +168,6 @@ def ranges_of(points: Floats) -> list[float]:
     shortest = np.median(apart) if len(apart) else 1.0
     extent = np.linalg.norm(np.ptp(points, axis=0))
     return np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
-
-
-def on_sphere(degrees: Floats) -> Floats:
-    """Lon, lat (n, 2) in degrees -> points (n, 3), km."""
-    lon, lat = np.radians(degrees).T
-    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-    return EARTH_RADIUS * np.stack(xyz, axis=1)
 
 
 def apart(points: Floats) -> Floats:
