@@ -13,7 +13,7 @@ from spatioformer.analysis.trends import PValues, mann_kendall, real_changes, re
 from spatioformer.analysis.years import map_trend, map_years
 from spatioformer.common.errors import ConfigError, ImageryError, OutputError
 from spatioformer.mapping import Output
-from spatioformer.models.store import Bundle
+from spatioformer.models.network import NetworkModel
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import BANDS, Mirror, disk_of, noise, read, small
 from tests.helpers.tiny_run import Ended, assert_refused, half_written, spatioformer
@@ -135,9 +135,9 @@ def scenes(folder: Path, years=(2019, 2020, 2021), shape=(40, 30)) -> dict[int, 
     }
 
 
-def mirror() -> Bundle:
+def mirror() -> NetworkModel:
     """A model that answers with the first band."""
-    return Bundle(Mirror(1000), BANDS)
+    return NetworkModel(Mirror(1000), BANDS)
 
 
 def test_a_map_a_year_and_their_trend(tmp_path):
@@ -216,6 +216,26 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"map_2019.tif stands and is of other rasters"):
         map_years(model, imagery, out)
     assert (out / "map_2019.tif").exists()
+
+
+def test_maps_of_an_older_version_stay(tmp_path):
+    """Version 0.1 wrote years.json with other names; the version in it makes no map old."""
+    imagery, out, model = scenes(tmp_path), tmp_path / "out", mirror()
+    whole = map_years(model, imagery, out)
+    record = json.loads((out / "years.json").read_text())
+    old = {}
+    for name, entry in record.items():
+        old[name] = {"asked": entry["made_of"], "found": entry["facts"]}
+        if name != "trend.tif":
+            old[name]["asked"]["version"] = "0.0.9"
+    (out / "years.json").write_text(json.dumps(old))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tif")}
+    assert len(before) == 4
+    assert map_years(model, imagery, out) == whole
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.tif")} == before
+    noise(imagery[2020], (40, 30))
+    with pytest.raises(OutputError, match=r"map_2020.tif stands and is of other rasters"):
+        map_years(model, imagery, out)
 
 
 def test_years_on_different_grids_are_brought_to_one(tmp_path):

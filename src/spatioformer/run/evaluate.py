@@ -4,7 +4,6 @@ Every model sees the same folds. Scores are pooled over all held-out predictions
 folds.
 """
 
-from collections.abc import Sequence
 from contextlib import closing
 from os import cpu_count
 from pathlib import Path
@@ -12,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.catalogue import CATALOGUE, Entry
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
 from spatioformer.run.jobs import DRAWN, Job, distinct, keep_folds, run_jobs
-
-MAP_LIKE = ("knndm", "tiles", "regions", "random")
-"""Kinds of splits, the one first that holds plots out most as the map is used."""
 
 IMPORTANCE_PLOTS = 5000
 """Plots that tell which predictors matter; more would cost time and say the same."""
@@ -30,15 +28,15 @@ SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
 
 def held_out_predictions(
-    chips: Path, imagery: Path, config: RunConfig, folder: Path, *, console: Console = SILENT
+    chips: Path, imagery: Path, config: RunConfig, cache: Arrays, *, console: Console = SILENT
 ) -> pd.DataFrame:
     """Predictions of every plot by every model that did not see it, for every split.
 
     Args:
         chips: folder of a chip store.
         imagery: the stack the chips were cut from.
-        folder: where folds and finished jobs are kept. What lies there is taken for the result of
-            the same chips, `config.model`, `config.train` and seed.
+        cache: keeps folds and finished jobs. What lies there is taken for the result of the same
+            chips, `config.model`, `config.train` and seed.
 
     Returns:
         Columns model, split, fold, plot_id, lon, lat, observed, predicted, and of the mapped model
@@ -49,18 +47,18 @@ def held_out_predictions(
         EvaluationError: too few plots or tiles for the folds, or a process was killed.
     """
     store = open_chips(chips)
-    section, likest = config.evaluate, map_like(config.evaluate.splits)
+    section, likest = config.evaluate, config.evaluate.map_like
     folds, jobs = {}, []
     for split in all_splits(config):  # fails here, before any training, when folds cannot be made
         folds[split.name] = assign(split, config, store.coordinates, imagery, console)
-        kept = keep_folds(folder, folds[split.name])
+        key = keep_folds(cache, folds[split.name])
         for model in section.models if split in section.splits else section.curve_models:
             drawn = model == config.map.model and split == likest
-            jobs += [Job(model, split.name, fold, kept, drawn) for fold in range(split.folds)]
+            jobs += [Job(model, split.name, fold, key, drawn, cache) for fold in range(split.folds)]
     different = distinct(jobs)
     todo = [job for job in different if not job.done]
     # The slowest first, so that no core waits for one long job at the end.
-    todo.sort(key=lambda job: ("published" not in job.model, "spatioformer" not in job.model))
+    todo.sort(key=lambda job: _haste(CATALOGUE[job.model]))
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(different)) as advance:
         advance(len(different) - len(todo))
@@ -74,16 +72,16 @@ def _told(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     """A finished job's rows of `held_out_predictions`."""
     rows = np.flatnonzero(folds == job.fold)
     plots = store.table.iloc[rows][["plot_id", "lon", "lat"]].reset_index(drop=True)
-    told = plots.assign(observed=store.richness[rows], predicted=np.load(job.predictions))
-    told[DRAWN] = np.load(job.draws) if job.drawn else np.nan
+    told = plots.assign(observed=store.richness[rows], predicted=job.cache.load(job.predictions))
+    told[DRAWN] = job.cache.load(job.draws) if job.drawn else np.nan
     for place, name in enumerate(("model", "split", "fold")):
         told.insert(place, name, getattr(job, name))
     return told
 
 
-def map_like(splits: Sequence[SplitSection]) -> SplitSection:
-    """The split that holds plots out most as the map is used; of several, the first."""
-    return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
+def _haste(entry: Entry) -> tuple[bool, bool]:
+    """Sorts the models that take longest to train before the others."""
+    return not entry.published, entry.kind == "tabular"
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +109,7 @@ def calibrate(
     Raises:
         EvaluationError: too few plots for `evaluate.level`, or all alike.
     """
-    split, store = map_like(config.evaluate.splits), open_chips(chips)
+    split, store = config.evaluate.map_like, open_chips(chips)
     rows = predictions.query("model == @config.map.model and split == @split.name")
     if rows.empty:
         return None

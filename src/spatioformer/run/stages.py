@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.files import read_json, remove, write_json, writing
+from spatioformer.common.cache import Cache
+from spatioformer.common.files import read_json, write_json, writing
 from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
@@ -174,24 +175,22 @@ def _reject(run: RunContext, lost: "pd.DataFrame") -> None:
 
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
-    import numpy as np
-
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
-    checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
+    checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
+    checkpoint = checkpoints.path(run.fingerprint("train"))
     distributed.call_to_train(str(checkpoint))
-    model, store, history = join_training(run, checkpoint)
-    bundle = model.as_bundle(store, np.arange(len(store)))
-    bundle.facts = facts_of(run.config, model, store, history)
-    bundle.save(run.folder / "model")
-    for old in checkpoint.parent.glob("train-*.checkpoint"):
-        remove(old)
-    if history is None:
+    model, store = join_training(run, checkpoint)
+    model.facts = facts_of(run.config, model, store)
+    model.save(run.folder / "model")
+    checkpoints.clear()
+    if not model.histories:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
-    against = " against its teacher" if "teacher" in bundle.facts else ""
+    history = model.histories[0]
+    against = " against its teacher" if "teacher" in model.facts else ""
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species{against}"
@@ -207,9 +206,13 @@ def evaluate(run: RunContext) -> str:
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
     folder = run.folder / "evaluation"
-    jobs = folder / f"jobs-{run.fingerprint('evaluate', FITTING)[:16]}"
+    cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     predictions = held_out_predictions(
-        run.folder / "chips", run.folder / "imagery.tif", run.config, jobs, console=run.console
+        run.folder / "chips",
+        run.folder / "imagery.tif",
+        run.config,
+        cache.arrays(key),
+        console=run.console,
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
@@ -217,8 +220,7 @@ def evaluate(run: RunContext) -> str:
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, predictions)
-    for old in set(folder.glob("jobs-*")) - {jobs}:
-        remove(old)
+    cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
