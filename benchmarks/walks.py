@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from tests.helpers import landscape
+
 import spatioformer
 from spatioformer.common.progress import Console
 from spatioformer.mapping import map_raster
@@ -20,7 +22,6 @@ from spatioformer.run import Run
 from spatioformer.text.model import TextModel
 from spatioformer.text.recipe import Sizes, train_text
 from spatioformer.text.settings import TextRecipe
-from tests.helpers import landscape
 
 PACKAGE = str(Path(spatioformer.__file__).parent)
 
