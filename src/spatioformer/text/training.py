@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_generator
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import CorpusError
 from spatioformer.text.settings import TextRecipe
@@ -143,7 +143,7 @@ def _context(network: GPT) -> int:
 
 def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Tensor:
     """Draw windows of text (B, C + 1) that depend on (seed, step) alone."""
-    draw = np.random.default_rng([recipe.seed, step])
+    draw = family_generator(recipe.seed, step)
     starts = torch.from_numpy(draw.integers(0, len(ids) - context, recipe.batch)).to(ids.device)
     return ids[starts[:, None] + torch.arange(context + 1, device=ids.device)]
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_seed
 from spatioformer.nn import ViT
 from spatioformer.training.checkpoint import identity
 from spatioformer.training.loop import Advance, History, Row, Task, choose_device, train
@@ -128,8 +129,7 @@ class VisionTask(Task):
     def _epoch(self, epoch: int) -> float:
         """Train on each image once; return the mean loss with jitter, smoothing and dropout on."""
         recipe, images = self.recipe, self.training
-        draws = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)
-        torch.manual_seed(int(draws[0]))
+        torch.manual_seed(family_seed(recipe.seed, epoch))
         self.network.train()
         total = 0.0
         batches = torch.randperm(len(images)).split(recipe.batch)

@@ -19,6 +19,7 @@ from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
+from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
 
@@ -27,7 +28,6 @@ POINTS = 4  # a pixel's share is counted on POINTS x POINTS points
 PARTS = 100  # a straight edge as long as its polygon is bent in so many places when reprojected
 LATTICE_KM = 25.0  # pixel areas are computed this far apart: an error of 2e-6 between them
 LATTICE = 64  # pixels apart, at most
-SEMI_MAJOR, ECCENTRICITY2 = 6378.137, 0.00669437999014  # of WGS84, km
 
 Floats = NDArray[np.float64]
 
@@ -259,12 +259,12 @@ def _areas_at(grid: Grid, rows: Floats, cols: Floats) -> Floats:
 def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
     """Positions (..., 3) on the ellipsoid from the Earth's centre, km."""
     lon, lat = np.radians(grid.lonlat(rows, cols))
-    across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(lat) ** 2)
+    across = WGS84_SEMI_MAJOR_KM / np.sqrt(1 - WGS84_ECCENTRICITY2 * np.sin(lat) ** 2)
     return np.stack(
         [
             across * np.cos(lat) * np.cos(lon),
             across * np.cos(lat) * np.sin(lon),
-            across * (1 - ECCENTRICITY2) * np.sin(lat),
+            across * (1 - WGS84_ECCENTRICITY2) * np.sin(lat),
         ],
         axis=-1,
     )
