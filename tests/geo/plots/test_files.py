@@ -141,8 +141,8 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.shp",
             NOISE,
-            "the format of plots.shp is not supported; use .csv, .tsv, .txt (also .gz), .parquet or "
-            ".gpkg, or set separator to read it as text",
+            "the format of plots.shp is not supported; use .csv, .tsv, .txt (also .gz), .parquet "
+            "or .gpkg, or set separator to read it as text",
         ),
         (
             "plots.csv.gz",

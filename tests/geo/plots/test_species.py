@@ -237,8 +237,8 @@ def test_separator_of_the_species_file(tmp_path):
         (
             "id,A\nA,1\n",
             {"genus": "A"},
-            "species.genus is not a setting; use path, layout, plot_id, species, abundance, ignore, "
-            "separator, layer",
+            "species.genus is not a setting; use path, layout, plot_id, species, abundance, "
+            "ignore, separator, layer",
         ),
         (
             "id,A\nA,1\n",
@@ -268,12 +268,14 @@ def test_separator_of_the_species_file(tmp_path):
         (
             "id,A,B\nA,1,0\nB,1\n",
             {"layout": "matrix", "plot_id": "id"},
-            "line 3 of species.csv is broken: the row has 2 fields where the header has 3; correct it",
+            "line 3 of species.csv is broken: the row has 2 fields where the header has "
+            "3; correct it",
         ),
         (
             "id,taxon,cover\nA,Acacia\n",
             LONG,
-            "line 2 of species.csv is broken: the row has 2 fields where the header has 3; correct it",
+            "line 2 of species.csv is broken: the row has 2 fields where the header has "
+            "3; correct it",
         ),
         (
             "id,A\nA-01,1\n",
