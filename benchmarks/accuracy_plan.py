@@ -29,7 +29,7 @@ NETWORK_CODE = (
     *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),
     *("models/architectures.py", "models/distilled.py", "models/inputs.py", "models/scaling.py"),
     *("models/network_estimator.py", "models/stack_estimator.py", "models/stacking.py"),
-    *("models/registry.py", "training/loop.py", "training/samples.py"),
+    *("models/registry.py", "training/loop.py", "training/richness.py", "training/samples.py"),
     "config/schema.py",  # defaults of the network and its training
 )
 """Files inside the package; a cell is computed anew when one of those of its model changes."""
@@ -90,7 +90,7 @@ def why_not(data: DataSet, split: str, model: str) -> str | None:
     if data.splits[split] is None:
         return "no regions"
     if model == "cnn-published" and data.wide.patch < WIDE:
-        return "a table: P = 1"
+        return "tabular data: P = 1"
     if model == DISTILLED and data.wide.unlabelled is None:
-        return "a table: no land without plots"
+        return "tabular data: no pixels without plots"
     return None

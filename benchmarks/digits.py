@@ -1,6 +1,6 @@
 """Accuracy of `spatioformer vision train digits` on a held-out quarter, over several seeds.
 
-    python benchmarks/digits.py [--seeds 0 1 2] [--threads 2] [--out FOLDER]
+    python -m benchmarks.digits [--seeds 0 1 2] [--threads 2] [--out FOLDER]
 
 A seed decides the split (stratified), the initial weights and the draws of training. The recipe was
 chosen on a validation part of the other three quarters; the held-out quarter is scored once.
@@ -16,7 +16,7 @@ import torch
 
 from spatioformer.vision.experiment import train
 from spatioformer.vision.images import read_digits
-from spatioformer.vision.training import Recipe
+from spatioformer.vision.settings import Recipe
 
 RECIPE = {"epochs": 60, "shift": 0.7, "rotation": 12.0, "label_smoothing": 0.05}
 

@@ -29,19 +29,22 @@ Settings = dict[str, Any]
 ROWS: dict[str, tuple[Settings, Settings]] = {
     "default": ({}, {}),
     "the chip network": ({"network": "chip"}, {}),
-    "two coarse waves": ({"wavelengths": (74.0, 37.0)}, {}),
-    "a sixth wave of 1/16": ({"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)}, {}),
-    "place dropped and moved": ({"location_dropout": 0.5, "location_jitter": None}, {}),
-    "bands as they are": ({"intervals": 0}, {}),
+    "two coarse wavelengths": ({"wavelengths": (74.0, 37.0)}, {}),
+    "a sixth wavelength, 1/16 of the extent": (
+        {"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)},
+        {},
+    ),
+    "location dropout and jitter": ({"location_dropout": 0.5, "location_jitter": None}, {}),
+    "no quantile intervals": ({"intervals": 0}, {}),
     "no dropout": ({"dropout": 0.0}, {}),
     "twice as wide": ({"width": 64, "mlp_hidden": 128, "head_hidden": 128}, {}),
     "squared error": ({}, {"loss": "mse"}),
     "learning rate 3e-3": ({}, {"learning_rate": 3e-3}),
-    "no turning of chips": ({}, {"augment": False}),
-    "half as long": ({}, {"epochs": 10}),
+    "no augmentation": ({}, {"augment": False}),
+    "half the epochs": ({}, {"epochs": 10}),
 }
 """Name of a row -> what differs in `model`, and in `train`."""
-FEWER = {"5,000 pixels, as many steps": 5_000}
+FEWER = {"5,000 pixels, same number of steps": 5_000}
 TEACHERS = ("gaussian-process", "random-forest", "spatioformer-stacked")
 
 

@@ -50,15 +50,15 @@ FORMER = dict.fromkeys(
     [m if m != "gaussian-process" else "random-forest" for m in STACKED], 1 / len(STACKED)
 )
 DESIGNS: dict[str, tuple[dict[str, float], float]] = {
-    "a forest for the process, plots alone": (FORMER, 0),
-    "plots alone": (EQUAL, 0),
-    "equal, 20 plots": (EQUAL, 20),
-    "equal, 40 plots": (EQUAL, 40),
-    "half the process, 20 plots": (STACKED, 20),
-    "half the process, 40 plots": (STACKED, 40),
-    "half the process, 80 plots": (STACKED, 80),
-    "half the process, always": (STACKED, np.inf),
-    "and no location, 40 plots": (STACKED | {"spatioformer-no-location": 0.0}, 40),
+    "forest instead of Gaussian process, no prior": (FORMER, 0),
+    "no prior": (EQUAL, 0),
+    "equal prior, strength 20 plots": (EQUAL, 20),
+    "equal prior, strength 40 plots": (EQUAL, 40),
+    "prior half on the process, 20 plots": (STACKED, 20),
+    "prior half on the process, 40 plots": (STACKED, 40),
+    "prior half on the process, 80 plots": (STACKED, 80),
+    "prior half on the process, not fitted": (STACKED, np.inf),
+    "with spatioformer-no-location, 40 plots": (STACKED | {"spatioformer-no-location": 0.0}, 40),
     **{f"{name} alone": ({name: 1.0}, 0) for name in STACKED},
 }
 """What is believed of which members, and how many plots' worth."""

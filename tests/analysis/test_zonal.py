@@ -15,6 +15,7 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from spatioformer.analysis import zonal
 from spatioformer.analysis.zonal import correlation_of, summarise, weighted_quantiles, write_zones
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError, ImageryError, ModelError, PlotError
 from spatioformer.common.files import read_json, write_json
 from spatioformer.evaluation.correlation import (
@@ -22,7 +23,6 @@ from spatioformer.evaluation.correlation import (
     apart,
     correlation,
     mean_correlation,
-    on_sphere,
 )
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.vector import zones

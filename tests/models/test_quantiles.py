@@ -16,10 +16,11 @@ from spatioformer.models.store import load
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.nn import DenseSpatioformer, Ensemble, Spatioformer
 from spatioformer.nn.losses import QUANTILES, Link, Loss, pinball, quantile_outputs
-from spatioformer.training.loop import Recipe, fit
+from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers import landscape
 from tests.helpers.tiny_run import assert_refused, spatioformer
+from tests.helpers.training import plain_recipe
 
 SMALL = {"bands": 2, "width": 8, "heads": 2, "layers": 1, "mlp_hidden": 8, "head_hidden": 8}
 
@@ -81,7 +82,7 @@ def test_training_finds_mean_and_quantiles():
     torch.manual_seed(0)
     network = Spatioformer(patch=1, **SMALL, dropout=0.0, outputs=3)
     loss = Loss("quantile", Link.of("quantile", samples.target))
-    recipe = Recipe(loss="quantile", epochs=25, learning_rate=1e-2, patience=25)
+    recipe = plain_recipe(loss="quantile", epochs=25, learning_rate=1e-2, patience=25)
     fit(network, samples, samples, recipe, loss=loss)
     scaling = Scaling((0.0,) * 2, (1.0,) * 2, loss.link.mean, 1.0, "log", quantiles=QUANTILES)
     made = NetworkModel(network, ["red", "green"], scaling)

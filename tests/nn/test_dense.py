@@ -19,10 +19,11 @@ from spatioformer.nn import DenseSpatioformer, Ensemble
 from spatioformer.nn.dense import shares
 from spatioformer.nn.neighbourhood import KeyDropout, NeighbourhoodAttention, NeighbourhoodBlock
 from spatioformer.nn.transformer import Block, BlockConfig
-from spatioformer.training.loop import Recipe, fit
+from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers import landscape
 from tests.helpers.tiny_run import spatioformer, write_config
+from tests.helpers.training import plain_recipe
 
 BANDS = 3
 ROWS, COLS = 23, 29
@@ -343,7 +344,7 @@ def test_it_learns_what_only_neighbours_tell():
     torch.manual_seed(0)
     model = DenseSpatioformer(3, 1, width=8, heads=2, mlp_hidden=16, head_hidden=8, dropout=0.0)
     samples = Samples(chips, lon, lat, target)
-    recipe = Recipe(learning_rate=1e-2, epochs=25, batch=32, patience=25)
+    recipe = plain_recipe(learning_rate=1e-2, epochs=25, batch=32, patience=25)
     history = fit(model, samples[:300], samples[300:], recipe)
     assert history.best_rmse < 0.35 * float(target[300:].std())
 

@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import Stream, generator
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.models.base import Model, OutsideExtent
 from spatioformer.models.registry import make
 from spatioformer.models.store import load
@@ -78,7 +79,7 @@ def drivers(
     split = config.evaluate.map_like.name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
     rmse, importance = permutation_importance(model, config, store, folds, console=console)
-    some = np.random.default_rng([config.seed, 6]).permutation(len(store))[:PLOTS]
+    some = generator(config.seed, Stream.DRIVERS_PLOTS).permutation(len(store))[:PLOTS]
     few = _take(store, np.sort(some))
     results = {
         "model": model,
@@ -133,7 +134,7 @@ def permutation_importance(
     if groups is None:
         groups = {band: [band] for band in store.bands} | {"imagery": list(store.bands)}
     names = [*groups, LOCATION]
-    rng = np.random.default_rng([config.seed, 7])
+    rng = generator(config.seed, Stream.IMPORTANCE_SHUFFLES)
     plain, rises = [], {name: [] for name in names}
     for fold in console.track(list(np.unique(folds)), "drivers"):
         estimator = make(model, config.model, config.train, config.seed)
@@ -187,7 +188,7 @@ def location_sensitivity(
 
     Each plot moves in a random direction, the same for all distances; its chip stays the same.
     """
-    angle = np.random.default_rng([seed, 8]).uniform(0, 2 * np.pi, (len(store), 1, 1))
+    angle = generator(seed, Stream.SENSITIVITY_DIRECTIONS).uniform(0, 2 * np.pi, (len(store), 1, 1))
     here = bundle.predict(store.chips, store.lon, store.lat)
     changes = []
     for km in distances:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing
+from spatioformer.common.streams import Stream, generator
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
 from spatioformer.models.uncertainty import Uncertainty
@@ -122,7 +123,7 @@ def propose(
                 "run"
             )
     pixels = _read(run, Uncertainty.load(run / "model"))
-    rng = np.random.default_rng([seed, 5])
+    rng = generator(seed, Stream.SURVEY)
     targets = pixels[rng.permutation(len(pixels.di))[:PIXELS]]
     allowed = np.ones(len(pixels.di), bool)
     if access is not None:

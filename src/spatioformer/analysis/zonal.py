@@ -28,10 +28,11 @@ from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
 from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation, on_sphere
+from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.vector import zones

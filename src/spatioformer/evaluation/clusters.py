@@ -7,6 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
+from spatioformer.common.streams import family_seed
 from spatioformer.evaluation import distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.units import in_order
@@ -24,7 +25,7 @@ def kmeans(points: Floats, n_clusters: int, seed: int, start: int = 0) -> Intege
     either alone. If there are more than `KMEANS_SAMPLE` points, the centres are fitted to a random
     sample and every point joins the nearest centre.
     """
-    state = np.random.SeedSequence([seed, n_clusters, start]).generate_state(1)[0]
+    state = family_seed(seed, n_clusters, start)
     init = "random" if start % 2 else "k-means++"
     sample = points
     if len(points) > KMEANS_SAMPLE:

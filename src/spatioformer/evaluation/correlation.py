@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError
+from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
-EARTH_RADIUS = 6371.0088  # km
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # candidates of the grid search
 RANGES = 12  # candidate ranges of the grid search
 GROUP = 96  # largest number of plots in a group, within which all pairs are compared
@@ -107,7 +108,7 @@ def mean_correlation(points: Floats, weights: Floats, range_km: float) -> float:
     """Mean of exp(-d / range) over all pairs of different places, weighted by both weights.
 
     Args:
-        points: (n, 3) km, from `on_sphere`.
+        points: (n, 3) km, from `common.earth.on_sphere`.
         weights: (n,), at least 0.
 
     Returns:
@@ -154,7 +155,7 @@ def _draw_groups(points: Floats, fold: NDArray, seed: int) -> Integers:
     Plots are drawn with probability proportional to the area of land around them. Half of the
     groups are the neighbours of a drawn plot, half are scattered draws.
     """
-    rng = np.random.default_rng([seed, 6])
+    rng = generator(seed, Stream.ERROR_GROUPS)
     land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
     land = np.log(np.maximum(land, 1e-9))
     members = [np.flatnonzero(fold == label) for label in np.unique(fold)]
@@ -174,13 +175,6 @@ def ranges_of(points: Floats) -> list[float]:
     shortest = np.median(apart) if len(apart) else 1.0
     extent = np.linalg.norm(np.ptp(points, axis=0))
     return np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
-
-
-def on_sphere(degrees: Floats) -> Floats:
-    """Lon, lat (n, 2) in degrees -> points (n, 3), km."""
-    lon, lat = np.radians(degrees).T
-    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-    return EARTH_RADIUS * np.stack(xyz, axis=1)
 
 
 def apart(points: Floats) -> Floats:

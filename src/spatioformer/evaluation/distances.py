@@ -11,6 +11,7 @@ of the distances (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,10 @@ from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
+from spatioformer.common.earth import S2_RADIUS_M, arc, chord, on_sphere
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers, Space
-
-EARTH_RADIUS = 6_371_010.0
-"""Radius in metres of the sphere that great-circle distances are measured on (that of S2)."""
 
 
 @dataclass(frozen=True)
@@ -103,31 +102,25 @@ def placing(X: Floats, space: Space) -> Callable[[Floats], Floats]:
     standardised by the mean and standard deviation of `X`.
     """
     if space == "geographic":
-        return _on_sphere
+        return partial(on_sphere, radius=S2_RADIUS_M)
     if space == "projected":
         return lambda places: places
     center, scale = moments(X)
     return lambda predictors: (predictors - center) / scale
 
 
-def _on_sphere(lonlat: Floats) -> Floats:
-    lon, lat = np.radians(lonlat).T
-    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-    return EARTH_RADIUS * np.stack(xyz, axis=1)
-
-
 def along_surface(straight: Floats, space: Space) -> Floats:
     """Great-circle distances from straight-line distances between points of `placing`."""
     if space != "geographic":
         return straight
-    return 2 * EARTH_RADIUS * np.arcsin(np.minimum(1, straight / (2 * EARTH_RADIUS)))
+    return arc(straight, S2_RADIUS_M)
 
 
 def through_earth(ground: float, space: Space) -> float:
     """Straight-line distance for a distance of `ground` metres: the inverse of `along_surface`."""
     if space != "geographic":
         return ground
-    return 2 * EARTH_RADIUS * float(np.sin(min(ground / EARTH_RADIUS, np.pi) / 2))
+    return chord(ground, S2_RADIUS_M)
 
 
 def nearest(points: Floats, targets: Floats, space: Space) -> Floats:

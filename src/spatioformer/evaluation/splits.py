@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
+from spatioformer.common.earth import S2_KM_PER_DEGREE
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.clusters import kmeans
 from spatioformer.evaluation.units import deal, in_order, joined, sites
 
-KM_PER_DEGREE = distances.EARTH_RADIUS / 1000 * np.pi / 180
 """Length of one degree of latitude on the sphere, kilometres."""
 
 SMALLEST_SHARE = 0.1
@@ -295,10 +295,10 @@ class BufferedKFold(Splitter):
 
 def _kilometre_tiles(lonlat: Floats, size: float) -> tuple[Floats, Floats]:
     """Column and row of the near-square, near-equal-area tiles of `size` km, each (n,)."""
-    height = size / KM_PER_DEGREE  # degrees of latitude
+    height = size / S2_KM_PER_DEGREE  # degrees of latitude
     row = np.floor(lonlat[:, 1] / height)
     middle = np.clip((row + 0.5) * height, -90, 90)
-    parallel = 360 * KM_PER_DEGREE * np.cos(np.radians(middle))  # km around
+    parallel = 360 * S2_KM_PER_DEGREE * np.cos(np.radians(middle))  # km around
     columns = np.maximum(1, np.rint(parallel / size))
     # The product can round up to `columns` itself just west of the antimeridian.
     column = np.minimum(np.floor(_eastward(lonlat[:, 0]) / 360 * columns), columns - 1)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-KM_PER_DEGREE = 111.195
-"""Of latitude."""
+from spatioformer.common.earth import KM_PER_DEGREE
 
 FAR_KM = 50.0
 """Distance outside the extent from which a warning is given."""

@@ -10,6 +10,7 @@ from rasterio.windows import Window
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
+from spatioformer.common.streams import family_seed
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
@@ -153,8 +154,7 @@ class Predictor:
                 member = np.nonzero(number == index)[0]
                 row, col = np.multiply(divmod(int(index), across), unit)
                 origin = tile.window.row_off + int(row), tile.window.col_off + int(col)
-                entropy = [self.seed, *origin]
-                seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+                seed = family_seed(self.seed, *origin)
                 out[member] = self._unit_spread(
                     tile, valid, lon, lat, rows[member], cols[member], (row, col), seed
                 )

@@ -15,7 +15,7 @@ from spatioformer.nn import (
     Spatioformer,
 )
 from spatioformer.nn.losses import OUTPUTS, LossName
-from spatioformer.training.loop import Recipe
+from spatioformer.training.richness import Recipe
 
 SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
 """Arguments that the configuration and the networks call the same."""
@@ -29,7 +29,17 @@ CONFIGURED = SCHEDULE | {
 }
 """Keys of `train` that a recipe takes, except the published one."""
 
-PUBLISHED = {"optimiser": "adam", "loss": "rmse", "learning_rate": 1e-3, "weight_decay": 1e-4}
+PUBLISHED = {
+    "optimiser": "adam",
+    "loss": "rmse",
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "warmup": 0.0,
+    "averaging": 0.0,
+    "augment": False,
+    "precision": "float32",
+    "compile": False,
+}
 """The published recipe, which no configuration changes."""
 
 

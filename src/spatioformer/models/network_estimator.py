@@ -16,7 +16,8 @@ from spatioformer.models.capabilities import FitContext
 from spatioformer.models.inputs import Inputs
 from spatioformer.models.network import NetworkModel
 from spatioformer.nn.losses import Loss
-from spatioformer.training.loop import History, fit, validation_tiles
+from spatioformer.training.loop import History
+from spatioformer.training.richness import fit, validation_tiles
 
 
 @dataclass(frozen=True)

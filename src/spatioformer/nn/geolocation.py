@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spatioformer.common.earth import MEAN_RADIUS_KM
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.harmonics import Siren, spherical_harmonics
 
 DEGREES = 180 / math.pi
-EARTH_RADIUS_KM = 6371.0088
 MOST_HARMONIC_DEGREES = 24  # 625 harmonics a location; finer detail wants waves
 
 
@@ -354,7 +354,7 @@ def jittered(
     All pixels of a sample move along. Draws come from torch's default generator.
     """
     shape = (2, len(lon)) + (1,) * (lon.ndim - 1)
-    step = torch.randn(shape, dtype=torch.float64, device=lon.device) * (km / EARTH_RADIUS_KM)
+    step = torch.randn(shape, dtype=torch.float64, device=lon.device) * (km / MEAN_RADIUS_KM)
     east, north = step * DEGREES
     moved = (lat.double() + north).clamp(-90, 90)
     # Close to a pole a step east is many degrees; no more than half way round.

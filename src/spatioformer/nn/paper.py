@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.geolocation import PaperGeolocation
+from spatioformer.nn.kernels import dispatch
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.transformer import BlockConfig, Transformer
@@ -121,6 +122,9 @@ class PaperSpatioformer(nn.Module):
     ) -> Float[Tensor, "B"]:
         """Species richness of each chip.
 
+        With numba installed, compiled kernels replace the transformer and the head where
+        `dispatch.can_replace` allows it. They agree with `reference` up to rounding.
+
         Args:
             chips: reflectance, rows north first.
             lon: longitude of each pixel centre, degrees east, float64.
@@ -129,6 +133,20 @@ class PaperSpatioformer(nn.Module):
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands.
         """
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        replaced = self.transformer, self.head
+        if len(chips) and dispatch.can_replace(self, *replaced, self.config["width"], chips):
+            _, located = self._pixels(chips, lon, lat)
+            return dispatch.head_of_transformer(*replaced, self._tokens(located))
+        return self.reference(chips, lon, lat)
+
+    def reference(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"],
+        lat: Float[Tensor, "B P P"],
+    ) -> Float[Tensor, "B"]:
+        """What `forward` returns, always computed by torch's modules and never by the kernels."""
         return self.forward_stages(chips, lon, lat)["output"].squeeze(-1)
 
     def forward_stages(
@@ -137,26 +155,35 @@ class PaperSpatioformer(nn.Module):
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
     ) -> dict[str, Tensor]:
-        """What `forward` computes, stage by stage.
+        """What `reference` computes, stage by stage.
 
         Returns:
             after_embedding (B, P*P, D), after_geolocation (B, P*P, D), after_encoder
             (B, P*P + 1, D) and output (B, 1).
         """
         check_chips(chips, self.config["patch"], self.config["bands"])
-        width = self.config["width"]
-        embedded = self.embedding(chips.flatten(1, 2)) * width**0.5  # (B, P, P, .) -> (B, PP, D)
-        located = embedded
-        if self.geolocation is not None:
-            located = embedded + self.geolocation(lon.flatten(1), lat.flatten(1))
-        first = self.class_token.expand(len(chips), 1, width)
-        encoded = self.transformer(torch.cat([first, located], dim=1))
+        embedded, located = self._pixels(chips, lon, lat)
+        encoded = self.transformer(self._tokens(located))
         return {
             "after_embedding": embedded,
             "after_geolocation": located,
             "after_encoder": encoded,
             "output": self.head(encoded.flatten(1)),  # (B, T, D) -> (B, T*D)
         }
+
+    def _pixels(
+        self, chips: Tensor, lon: Tensor, lat: Tensor
+    ) -> tuple[Float[Tensor, "B PP D"], Float[Tensor, "B PP D"]]:
+        """Tokens of the pixels, before and after the geolocation encoding is added."""
+        embedded = self.embedding(chips.flatten(1, 2)) * self.config["width"] ** 0.5
+        if self.geolocation is None:
+            return embedded, embedded
+        return embedded, embedded + self.geolocation(lon.flatten(1), lat.flatten(1))
+
+    def _tokens(self, located: Float[Tensor, "B PP D"]) -> Float[Tensor, "B T D"]:
+        """The input of the transformer: the learned token, then the pixels."""
+        first = self.class_token.expand(len(located), 1, self.config["width"])
+        return torch.cat([first, located], dim=1)
 
     @classmethod
     def from_published(

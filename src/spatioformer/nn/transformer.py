@@ -208,14 +208,17 @@ class MLP(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        # On (B*T, D) the linear layer returns a tensor of its own, which ReLU may overwrite.
+        # On (B*T, D) the linear layer returns a new tensor, which ReLU may overwrite.
         hidden = self.up(x.flatten(0, -2))
         return self.down(self.dropout(_activate(hidden, self.activation))).view(x.shape)
 
 
 def _activate(x: Tensor, activation: str) -> Tensor:
     if activation == "relu":
-        return x.relu_()
+        # A backward hook on the linear layer makes x a view, which must not be overwritten;
+        # a compiler cannot ask for that and needs no in-place operation.
+        in_place = not (torch.compiler.is_compiling() or x._is_view())
+        return F.relu(x, inplace=in_place)
     return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from spatioformer.common.earth import MEAN_RADIUS_KM, chord, unit_vectors
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.virtual.niches import unit_vectors
 
-EARTH_KM = 6371.0088
 STEPS = 10
 """Points along a line for each distance `within`; distances to the line err by 0.2 % at most."""
 
@@ -36,7 +35,7 @@ class Access:
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         reachable = np.ones(lon.shape, bool)
         if self.within is not None:
-            reach = 2 * np.sin(min(self.within / EARTH_KM, np.pi) / 2)  # chord on the unit sphere
+            reach = chord(self.within / MEAN_RADIUS_KM, radius=1.0)
             roads = KDTree(unit_vectors(*self.near.T))
             distance = roads.query(unit_vectors(lon, lat), distance_upper_bound=reach)[0]
             reachable &= distance <= reach
@@ -96,5 +95,5 @@ def _read(path: str | Path) -> NDArray:
 
 def _along(shapes: NDArray, within: float) -> NDArray[np.float64]:
     """Points (k, 2) along the shapes, at most `within` / STEPS kilometres apart."""
-    degrees = np.degrees(within / STEPS / EARTH_KM)
+    degrees = np.degrees(within / STEPS / MEAN_RADIUS_KM)
     return shapely.get_coordinates(shapely.segmentize(shapes, degrees))

@@ -19,6 +19,7 @@ from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
+from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
 
@@ -27,7 +28,6 @@ POINTS = 4  # the share of a pixel is counted on POINTS x POINTS points
 PARTS = 100  # segments of an edge as long as its polygon, so that reprojection can bend it
 LATTICE_KM = 25.0  # spacing at which pixel areas are computed; interpolation errs by 2e-6
 LATTICE = 64  # largest spacing, pixels
-SEMI_MAJOR, ECCENTRICITY2 = 6378.137, 0.00669437999014  # of WGS84, km
 
 Floats = NDArray[np.float64]
 
@@ -261,12 +261,12 @@ def _areas_at(grid: Grid, rows: Floats, cols: Floats) -> Floats:
 def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
     """Vectors (..., 3) from the Earth's centre to points on the ellipsoid, km."""
     lon, lat = np.radians(grid.lonlat(rows, cols))
-    across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(lat) ** 2)
+    across = WGS84_SEMI_MAJOR_KM / np.sqrt(1 - WGS84_ECCENTRICITY2 * np.sin(lat) ** 2)
     return np.stack(
         [
             across * np.cos(lat) * np.cos(lon),
             across * np.cos(lat) * np.sin(lon),
-            across * (1 - ECCENTRICITY2) * np.sin(lat),
+            across * (1 - WGS84_ECCENTRICITY2) * np.sin(lat),
         ],
         axis=-1,
     )

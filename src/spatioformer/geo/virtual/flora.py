@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from spatioformer.common.earth import unit_vectors
 from spatioformer.common.errors import ImageryError, PlotError
-from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence, unit_vectors
+from spatioformer.common.streams import Stream, generator
+from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence
 
 PROVINCES = 8
 POOL_SPREAD = 0.2  # sd of the log of a province's share of all species
@@ -125,7 +127,7 @@ def simulate(
     }
     fields = {name: np.asarray(field, np.float64) for name, field in fields.items()}
     _check(fields, land, species)
-    rng = np.random.default_rng([seed, 0])
+    rng = generator(seed, Stream.FLORA)
     on_land = {name: field[land] for name, field in fields.items()}
     on_land["greenness"] = percentile(on_land["greenness"])
     on_land["soil"] = _draw_soil(unit_vectors(on_land["lon"], on_land["lat"]), rng)
@@ -192,7 +194,7 @@ def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFram
             f"{plots} plots cannot be placed on {rows.size} land pixels, one in each; choose 1 to "
             f"{rows.size}"
         )
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, Stream.FLORA_PLOTS)
     places = flora.environment[rows, cols]
     pixel = np.empty(0, np.intp)
     programme = np.repeat(list(PROGRAMMES), _shares(plots, list(PROGRAMMES.values())))

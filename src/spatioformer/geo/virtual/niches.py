@@ -18,7 +18,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from spatioformer.common.earth import unit_vectors
 
 Floats = NDArray[np.float64]
 
@@ -107,12 +109,7 @@ def chunks(count: int) -> Iterator[slice]:
     return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
 
 
-def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> Floats:
-    """Points on the unit sphere, [..., 3], from longitude and latitude in degrees."""
-    lon, lat = np.radians(np.asarray(lon)), np.radians(np.asarray(lat))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-
-
 def arc(one: Floats, other: Floats) -> Floats:
     """Great-circle distance [n, m] between unit vectors [n, 3] and [m, 3], degrees."""
+    # `common.earth.arc` of the chords rounds differently, which would change published floras.
     return np.degrees(np.arccos(np.clip(one @ other.T, -1, 1)))
