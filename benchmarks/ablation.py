@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from benchmarks.datasets import DATASETS, DataSet
 
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.evaluation.metrics import scores
 from spatioformer.models.registry import make
@@ -37,16 +37,19 @@ ROWS: dict[str, tuple[str, Settings]] = {
     "no location": ("spatioformer-no-location", {}),
     "fine wavelengths, no jitter": ("spatioformer", {"model": FINE | {"location_jitter": 0.0}}),
     "no jitter": ("spatioformer", {"model": {"location_jitter": 0.0}}),
-    "location never dropped": ("spatioformer", {"model": {"location_dropout": 0.0}}),
-    "location told as it is": ("spatioformer", {"model": TOLD}),
+    "no location dropout": ("spatioformer", {"model": {"location_dropout": 0.0}}),
+    "no location dropout, no jitter": ("spatioformer", {"model": TOLD}),
     "learning rate 3e-3": ("spatioformer", {"train": FAST}),
     "both of these": ("spatioformer", {"model": TOLD, "train": FAST}),
-    "bands as they are": ("spatioformer", {"model": {"intervals": 0}}),
-    "told, bands as they are": ("spatioformer", {"model": TOLD | {"intervals": 0}}),
-    "a token a band (P = 1)": ("spatioformer", {"model": {"tokens": "bands"}}),
+    "no quantile intervals": ("spatioformer", {"model": {"intervals": 0}}),
+    "no location dropout, jitter or intervals": (
+        "spatioformer",
+        {"model": TOLD | {"intervals": 0}},
+    ),
+    "one token per band (P = 1)": ("spatioformer", {"model": {"tokens": "bands"}}),
     "squared error": ("spatioformer", {"train": {"loss": "mse"}}),
     "no weight averaging": ("spatioformer", {"train": {"averaging": 0.0}}),
-    "no turning of chips": ("spatioformer", {"train": {"augment": False}}),
+    "no augmentation": ("spatioformer", {"train": {"augment": False}}),
     "3 members": ("spatioformer", {"model": {"members": 3}}),
     "published": ("spatioformer-published", {}),
     "random forest": ("random-forest", {}),
@@ -54,20 +57,13 @@ ROWS: dict[str, tuple[str, Settings]] = {
 """Name of a row -> the model and what differs from its defaults."""
 
 
-def config_of(data: DataSet, settings: Settings) -> RunConfig:
+def config_of(data: DataSet, settings: Settings) -> tuple[ModelSection, TrainSection]:
     base: Settings = {
         "model": {"patch": data.store.patch},
         "train": {"epochs": 20, "patience": 6, "validation_tile": data.tile / 2},
     }
-    raw: dict[str, Any] = {
-        "name": "ablation",
-        "out": "-",
-        "plots": {"path": "-"},
-        "imagery": {"layers": [{"path": "-", "name": "x"}]},
-    }
-    for key, values in base.items():
-        raw[key] = values | settings.get(key, {})
-    return RunConfig.model_validate(raw)
+    model, train = (base[key] | settings.get(key, {}) for key in ("model", "train"))
+    return ModelSection(**model), TrainSection(**train)
 
 
 def chosen(data: DataSet, dev: bool) -> np.ndarray:
@@ -77,7 +73,12 @@ def chosen(data: DataSet, dev: bool) -> np.ndarray:
 
 
 def r2(
-    data: DataSet, rows: np.ndarray, split: str, model: str, config: RunConfig, seeds: int
+    data: DataSet,
+    rows: np.ndarray,
+    split: str,
+    name: str,
+    config: tuple[ModelSection, TrainSection],
+    seeds: int,
 ) -> float:
     """Mean over `seeds` of the networks; the folds are the same."""
     # In a fifth of the blocks there are too few large ones to share out.
@@ -92,9 +93,8 @@ def r2(
     for seed in range(seeds):
         predicted = np.empty(len(rows))
         for k in range(FOLDS):
-            one = make(model, config, seed=seed)
-            one.fit(data.store, rows[fold != k])
-            predicted[fold == k] = one.predict(data.store, rows[fold == k])
+            model = make(name, *config, seed=seed).fit(data.store, rows[fold != k])
+            predicted[fold == k] = model.predict_rows(data.store, rows[fold == k])
         found.append(scores(data.store.richness[rows], predicted)["r2"])
     return float(np.mean(found))
 

@@ -30,11 +30,15 @@ from sklearn.exceptions import ConvergenceWarning
 
 import spatioformer
 from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
+from spatioformer.models.base import Estimator
 from spatioformer.models.baselines import TABULAR
-from spatioformer.models.registry import STACKED, Model, NetworkModel, TabularModel, make
-from spatioformer.models.stacking import StackedModel
+from spatioformer.models.distilled import DistilledEstimator
+from spatioformer.models.network_estimator import NetworkEstimator
+from spatioformer.models.registry import STACKED
+from spatioformer.models.stack_estimator import StackEstimator
+from spatioformer.models.tabular import TabularEstimator
 
 FOLDER = Path("runs/accuracy")
 SPLITS = ("random", "small-blocks", "large-blocks", "regions")
@@ -118,14 +122,14 @@ def why_not(data: DataSet, split: str, model: str) -> str | None:
     if data.splits[split] is None:
         return "no regions"
     if model == "cnn-published" and data.wide.patch < WIDE:
-        return "a table: P = 1"
+        return "tabular data: P = 1"
     if model == DISTILLED and data.wide.unlabelled is None:
-        return "a table: no land without plots"
+        return "tabular data: no pixels without plots"
     return None
 
 
-def config_of(data: DataSet, settings: dict[str, Any]) -> RunConfig:
-    """A network's configuration; what the run sections say is not used here."""
+def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, TrainSection]:
+    """A network's configuration."""
     few = len(data.wide) <= FEW
     sections: dict[str, dict[str, Any]] = {
         "model": {"patch": data.store.patch},
@@ -138,37 +142,27 @@ def config_of(data: DataSet, settings: dict[str, Any]) -> RunConfig:
     for key, value in settings.items():
         section, name = key.split("__")
         sections[section][name] = value
-    layer = {"name": "unused", "path": "unused"}
-    return RunConfig(
-        name="accuracy",
-        out=str(FOLDER),
-        plots={"path": "unused"},
-        imagery={"layers": [layer]},
-        **sections,
-    )
+    return ModelSection(**sections["model"]), TrainSection(**sections["train"])
 
 
-def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Model:
-    """A model that is not fitted. Of BUILT_OF_TUNED, `settings` maps its parts to theirs."""
+def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Estimator:
+    """An estimator. Of BUILT_OF_TUNED, `settings` maps its parts to theirs."""
     if name == "spatioformer-stacked":
-        members = [lambda m=m: build(m, data, settings[m], seed) for m in STACKED]
-        return StackedModel(members, [*STACKED.values()], data.tile, seed)
+        members = {member: build(member, data, settings[member], seed) for member in STACKED}
+        return StackEstimator(members, STACKED, data.tile, seed)
     if name in TABULAR:
-        model = TabularModel(name, config_of(data, {}), seed)
         if name in TREE_COUNT:
             trees = TREES if len(data.wide) <= FEW else TREES_OF_MANY
             settings = {TREE_COUNT[name]: trees, **settings}
-        model.regressor.set_params(**settings)
-        return model
+        return TabularEstimator(name, config_of(data, {})[0], seed, settings)
     if name == DISTILLED:
-        model = make(name, config_of(data, {}), seed)
-        model.teacher.regressor.set_params(**settings["gaussian-process"])
-        return model
-    config = config_of(data, settings)
+        teacher = "gaussian-process"
+        tuned_teacher = build(teacher, data, settings[teacher], seed)
+        return DistilledEstimator(tuned_teacher, teacher, *config_of(data, {}), seed)
+    model, train = config_of(data, settings)
     if name == "cnn-published":
-        wide = config.model.model_copy(update={"patch": WIDE})
-        config = config.model_copy(update={"model": wide})
-    return NetworkModel(name, config, seed)
+        model = model.model_copy(update={"patch": WIDE})
+    return NetworkEstimator(name, model, train, seed)
 
 
 def predicted(
@@ -181,11 +175,11 @@ def predicted(
 ) -> np.ndarray:
     """What a model trained on some rows says of others, float64."""
     store = data.wide if name == "cnn-published" else data.store
-    model = build(name, data, settings, seed)
+    estimator = build(name, data, settings, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(store, training)
-        return np.asarray(model.predict(store, test), np.float64)
+        model = estimator.fit(store, training)
+        return np.asarray(model.predict_rows(store, test), np.float64)
 
 
 def tuned(name: str, data_name: str, data: DataSet, folder: Path, keep: bool) -> dict[str, Any]:

@@ -31,7 +31,7 @@ DRAWS = 2000
 LEVEL = 0.95
 ALONE = "gaussian-process"
 """The strongest of the stack's members, and the distilled network's teacher: what is gained or lost
-beside it is worth telling."""
+against it is reported separately."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Errors:
 
 
 def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> Errors | None:
-    """What is finished of a model on a split; None unless some seed has all folds."""
+    """The finished folds of a model on a split; None unless some seed has all folds."""
     fold, richness = data.folds(split), data.wide.richness
     wanted = np.flatnonzero(~data.dev)
     needed = np.unique(fold[wanted])
@@ -117,7 +117,7 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
 
 
 def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
-    """A row a split and model of one data set: scores, or why there are none."""
+    """One row per split and model of one data set: scores, or the reason why there are none."""
     scored = np.flatnonzero(~data.dev)
     richness = data.wide.richness[scored]
     bootstrap = Bootstrap(richness, data.blocks[scored])
@@ -157,7 +157,7 @@ def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
 def add_differences(
     table: list[dict[str, Any]], split: str, finished: dict[str, Errors], bootstrap: Bootstrap
 ) -> None:
-    """Fill in how far each model of ours is ahead, in r2: of the best baseline and of ALONE."""
+    """Fill in the difference of r2 of each of our models to the best baseline and to ALONE."""
     squared = {m: e.squared for m, e in finished.items()}
     baselines = [m for m in squared if m not in OURS]
     if not baselines:
@@ -191,16 +191,17 @@ def write_tables(folder: Path, docs: Path, note: str = "") -> None:
 
 
 def markdown(table: pd.DataFrame, note: str = "") -> str:
-    """A table a data set: r2 with its interval, best in bold; then ours against the best."""
+    """One table per data set: r2 with intervals, best in bold; then our models against the best."""
     lines = [
         "# Accuracy on held-out plots",
         "",
         f"Written by `python -m benchmarks.accuracy --table` on {date.today()}; "
-        "[models.md](models.md#accuracy) says how it was made, [accuracy.csv](accuracy.csv) has "
-        "RMSE, MAE, seeds, settings and processor time too. r2 = 1 - SSE/SST of pooled held-out "
-        "predictions, with its 95 % bootstrap interval over blocks; the best of a column in bold. "
-        "*k seeds* where it is not one for trees and three for networks. The best baseline is "
-        "picked by the scored plots themselves, which favours it.",
+        "[models.md](models.md#accuracy) describes the benchmark. [accuracy.csv](accuracy.csv) "
+        "also has RMSE, MAE, seeds, settings and processor time. The tables give r2 = 1 - SSE/SST "
+        "of pooled held-out predictions, with its 95 % bootstrap interval over blocks. The best "
+        "model of each column is in bold. Trees have one seed and networks three; a cell with "
+        "another number says so (*k seeds*). The best baseline is chosen by the scored plots "
+        "themselves, which favours it.",
     ]
     if note:
         lines += ["", note]
@@ -218,31 +219,31 @@ def markdown(table: pd.DataFrame, note: str = "") -> str:
         absent = [m for m in MODELS if m not in started]
         if absent:
             why = {m: part.loc[part["model"] == m, "status"].iloc[0] for m in absent}
-            told = [f"{m} ({reason.removeprefix('n/a: ')})" for m, reason in why.items()]
-            lines += ["", f"Not there: {', '.join(told)}."]
+            reasons = [f"{m} ({reason.removeprefix('n/a: ')})" for m, reason in why.items()]
+            lines += ["", f"Not scored: {', '.join(reasons)}."]
         lines += _ahead(part)
     return "\n".join([*lines, ""])
 
 
 def _beforehand(table: pd.DataFrame) -> list[str]:
-    """How much is lost by who chooses one model for all, before the scores are known."""
+    """The loss of r2 from choosing one model for all splits, before scores are known."""
     r2 = table[table["status"] == "done"].pivot(
         index=["data", "split"], columns="model", values="r2"
     )
     short = r2.rsub(r2.max(axis=1), axis=0)
-    everywhere, seen = short.dropna(axis=1), short.dropna()  # all splits; those of all models
-    if len(short) < 2 or everywhere.empty or seen.empty:
+    everywhere, imaged = short.dropna(axis=1), short.dropna()  # all splits; those of all models
+    if len(short) < 2 or everywhere.empty or imaged.empty:
         return []
     lines = [
         *("", "## One model for all", ""),
-        "r2 short of the best model of a split, the mean over the splits and the worst of them: "
-        "what it costs to settle on one model beforehand.",
+        "The loss of r2 against the best model of a split: its mean over the splits, and its value "
+        "on the worst split. This is the cost of choosing one model beforehand.",
         "",
-        f"| model | {len(short)} splits: mean | worst | {len(seen)} with imagery: mean | worst |",
+        f"| model | {len(short)} splits: mean | worst | {len(imaged)} with imagery: mean | worst |",
         "|---" * 5 + "|",
     ]
-    for model in seen.mean().sort_values().index:
-        columns = [everywhere.get(model), seen[model]]
+    for model in imaged.mean().sort_values().index:
+        columns = [everywhere.get(model), imaged[model]]
         cells = ["n/a | n/a" if c is None else f"{c.mean():.3f} | {c.max():.3f}" for c in columns]
         lines.append(f"| {model} | {' | '.join(cells)} |")
     return lines
@@ -259,23 +260,23 @@ def _cell(row: pd.Series, best: float | None) -> str:
 
 
 def _ahead(part: pd.DataFrame) -> list[str]:
-    """What ours are ahead of others, a line a model."""
+    """Differences of r2 between our models and others, one line per model."""
     if "ahead" not in part:
         return []
-    lines = ["", "r2 ahead of the best baseline of the split that was run, paired:", ""]
-    best = part["best_baseline"].map(lambda name: f" to {name}", na_action="ignore")
-    lines += _said(part, "ahead", best)
+    lines = ["", "Difference of r2 to the best baseline that was run on the split (paired):", ""]
+    best = part["best_baseline"].map(lambda name: f" against {name}", na_action="ignore")
+    lines += _differences(part, "ahead", best)
     alone = part[part["model"].isin(BUILT_OF_TUNED)]
     if "ahead_alone" in part and alone["ahead_alone"].notna().any():
-        said = "the strongest member of the one and teacher of the other"
-        lines += ["", f"The stack and the distilled network ahead of {ALONE}, {said}, paired:", ""]
-        lines += _said(alone, "ahead_alone", pd.Series("", alone.index))
+        role = "strongest member of the stack and teacher of the distilled network"
+        lines += ["", f"Difference of r2 to {ALONE}, the {role} (paired):", ""]
+        lines += _differences(alone, "ahead_alone", pd.Series("", alone.index))
     return lines
 
 
-def _said(part: pd.DataFrame, name: str, note: pd.Series) -> list[str]:
-    said = defaultdict(list)
+def _differences(part: pd.DataFrame, name: str, note: pd.Series) -> list[str]:
+    parts_of = defaultdict(list)
     for i, row in part[part[name].notna()].iterrows():
         between = f"[{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]"
-        said[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{note[i]}")
-    return [f"- {model}: {'; '.join(parts)}" for model, parts in said.items()]
+        parts_of[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{note[i]}")
+    return [f"- {model}: {'; '.join(parts)}" for model, parts in parts_of.items()]

@@ -20,15 +20,15 @@ import torch
 from benchmarks.core_speed import PlainSpatioformer
 
 from spatioformer.common.files import writing
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.virtual.flora import VirtualFlora, simulate, survey
 from spatioformer.geo.virtual.pip_rasters import Landscape, read_landscape
-from spatioformer.models.registry import NetworkModel
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.registry import make
 from spatioformer.models.scaling import Scaling
-from spatioformer.models.store import Bundle
 from spatioformer.nn import DenseSpatioformer
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
@@ -75,7 +75,7 @@ def dense_map(patch: int) -> Callable[[], object]:
     """`Bundle.predict_tile` of SIDE x SIDE pixels, all that a map does between two files."""
     edges = np.linspace(-2, 2, 9)[None].repeat(6, axis=0).tolist()
     network = DenseSpatioformer(patch, 6, edges=edges, location=LOCATION).eval()
-    bundle = Bundle(network, list("abcdef"), Scaling((0.5,) * 6, (0.3,) * 6, 40.0, 10.0))
+    bundle = NetworkModel(network, list("abcdef"), Scaling((0.5,) * 6, (0.3,) * 6, 40.0, 10.0))
     side = SIDE + patch - 1
     data = np.random.default_rng(0).random((6, side, side), np.float32)
     lon, lat = np.meshgrid(np.linspace(140, 145, side), np.linspace(-20, -25, side))
@@ -141,19 +141,11 @@ def folds(store: ChipStore, split: str, seed: int) -> np.ndarray:
 def held_out(name: str, store: ChipStore, fold: np.ndarray, seed: int) -> float:
     predicted = np.empty(len(store))
     for k in range(FOLDS):
-        model = network_model(name, store.patch, seed)
-        model.fit(store, np.flatnonzero(fold != k))
+        estimator = make(name, ModelSection(patch=store.patch), seed=seed)
+        model = estimator.fit(store, np.flatnonzero(fold != k))
         test = np.flatnonzero(fold == k)
-        predicted[test] = model.predict(store, test)
+        predicted[test] = model.predict_rows(store, test)
     return round(scores(store.richness, predicted)["r2"], 4)
-
-
-def network_model(name: str, patch: int, seed: int) -> NetworkModel:
-    """A model of the default configuration; its paths are not used."""
-    imagery = {"layers": [{"path": "none", "name": "none"}]}
-    settings = {"name": "dense", "out": "none", "plots": {"path": "none"}, "imagery": imagery}
-    config = RunConfig.model_validate(settings | {"model": {"patch": patch}, "seed": seed})
-    return NetworkModel(name, config, seed)
 
 
 def picture(path: Path, patch: int = 9, seed: int = 0) -> None:
@@ -167,11 +159,11 @@ def picture(path: Path, patch: int = 9, seed: int = 0) -> None:
     landscape = read_landscape(AUSTRALIA)
     flora = make_flora(landscape, seed)
     store = cut(landscape, flora, patch, seed)
-    model = network_model("spatioformer-dense", patch, seed)
-    model.fit(store, np.arange(len(store)))
+    estimator = make("spatioformer-dense", ModelSection(patch=patch), seed=seed)
+    model = estimator.fit(store, np.arange(len(store)))
     h = patch // 2
     spent = time.process_time()
-    found = model.bundle.predict_tile(
+    found = model.predict_tile(
         landscape.rgb.astype(np.float32), flora.land, landscape.lon, landscape.lat
     )
     spent = time.process_time() - spent
@@ -179,7 +171,7 @@ def picture(path: Path, patch: int = 9, seed: int = 0) -> None:
     figure, (way, truth, map_) = plt.subplots(
         1, 3, figsize=(11, 3.6), layout="constrained", width_ratios=(0.8, 1, 1)
     )
-    cone(way, model.bundle.network)
+    cone(way, model.network)
     top = np.nanpercentile(flora.truth, 99.5)
     edges = (AUSTRALIA[0], AUSTRALIA[1], AUSTRALIA[2], AUSTRALIA[3])
     inner = flora.truth[h : len(flora.truth) - h, h : flora.truth.shape[1] - h]

@@ -16,7 +16,7 @@ import torch
 
 from spatioformer.vision.experiment import train
 from spatioformer.vision.images import read_digits
-from spatioformer.vision.training import Recipe
+from spatioformer.vision.settings import Recipe
 
 RECIPE = {"epochs": 60, "shift": 0.7, "rotation": 12.0, "label_smoothing": 0.05}
 

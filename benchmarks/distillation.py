@@ -17,30 +17,34 @@ from benchmarks.accuracy import config_of
 from benchmarks.datasets import DataSet, flora
 from benchmarks.stack_trials import part
 
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.distillation import lesson, network_for, training_on
-from spatioformer.models.registry import NetworkModel, make
+from spatioformer.models.distilled import lesson, network_for, training_on
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.registry import make
 
 FLORAS = (11, 12, 13)
 Settings = dict[str, Any]
 ROWS: dict[str, tuple[Settings, Settings]] = {
     "default": ({}, {}),
     "the chip network": ({"network": "chip"}, {}),
-    "two coarse waves": ({"wavelengths": (74.0, 37.0)}, {}),
-    "a sixth wave of 1/16": ({"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)}, {}),
-    "place dropped and moved": ({"location_dropout": 0.5, "location_jitter": None}, {}),
-    "bands as they are": ({"intervals": 0}, {}),
+    "two coarse wavelengths": ({"wavelengths": (74.0, 37.0)}, {}),
+    "a sixth wavelength, 1/16 of the extent": (
+        {"wavelengths": (74.0, 37.0, 18.5, 9.2, 4.6, 2.3)},
+        {},
+    ),
+    "location dropout and jitter": ({"location_dropout": 0.5, "location_jitter": None}, {}),
+    "no quantile intervals": ({"intervals": 0}, {}),
     "no dropout": ({"dropout": 0.0}, {}),
     "twice as wide": ({"width": 64, "mlp_hidden": 128, "head_hidden": 128}, {}),
     "squared error": ({}, {"loss": "mse"}),
     "learning rate 3e-3": ({}, {"learning_rate": 3e-3}),
-    "no turning of chips": ({}, {"augment": False}),
-    "half as long": ({}, {"epochs": 10}),
+    "no augmentation": ({}, {"augment": False}),
+    "half the epochs": ({}, {"epochs": 10}),
 }
 """Name of a row -> what differs in `model`, and in `train`."""
-FEWER = {"5,000 pixels, as many steps": 5_000}
+FEWER = {"5,000 pixels, same number of steps": 5_000}
 TEACHERS = ("gaussian-process", "random-forest", "spatioformer-stacked")
 
 
@@ -51,15 +55,14 @@ def held_out(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(fold > 0), np.flatnonzero(fold == 0)
 
 
-def taught(told: ChipStore, config: RunConfig, model: Settings, train: Settings) -> NetworkModel:
+Sections = tuple[ModelSection, TrainSection]
+
+
+def taught(land: ChipStore, sections: Sections, model: Settings, train: Settings) -> NetworkModel:
     """A network that learned a lesson, with what differs from the default."""
-    sections = {
-        "model": network_for(told, config.model).model_copy(update=model),
-        "train": training_on(len(told), config.train).model_copy(update=train),
-    }
-    network = NetworkModel("spatioformer", config.model_copy(update=sections), 0)
-    network.fit(told, np.arange(len(told)))
-    return network
+    network = network_for(land, sections[0]).model_copy(update=model)
+    recipe = training_on(len(land), sections[1]).model_copy(update=train)
+    return make("spatioformer", network, recipe).fit(land, np.arange(len(land)))
 
 
 def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[float]]:
@@ -70,16 +73,15 @@ def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[flo
 
     def learned(name: str, told: ChipStore, model: Settings, train: Settings) -> None:
         start = time.process_time()
-        predicted = taught(told, config, model, train).predict(store, test)
+        predicted = taught(told, config, model, train).predict_rows(store, test)
         seconds = time.process_time() - start
         found[name] = [r2(observed, predicted), r2(answers, predicted), seconds]
         print(f"flora {seed} {name:<32} {found[name][0]:.3f}", flush=True)
 
     for kind in teachers:
-        teacher = make(kind, config, 0)
         start = time.process_time()
-        teacher.fit(store, training)
-        answers = np.asarray(teacher.predict(store, test), np.float64)
+        teacher = make(kind, *config).fit(store, training)
+        answers = np.asarray(teacher.predict_rows(store, test), np.float64)
         found[f"{kind} itself"] = [r2(observed, answers), 1.0, time.process_time() - start]
         told = lesson(teacher, store, training, seed=0)
         if kind != teachers[0]:

@@ -46,7 +46,8 @@ from spatioformer.evaluation import (
 )
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.virtual import flora as virtual_flora
-from spatioformer.models.registry import NetworkModel, make
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.registry import make
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.models.uncertainty.crossfit import FEW, CrossFit
 from spatioformer.models.uncertainty.kinds import REGIONS
@@ -80,7 +81,7 @@ def scored(observed: np.ndarray, bounds: np.ndarray, lonlat: np.ndarray) -> Row:
 
 def seen(model: NetworkModel, store: ChipStore, rows: np.ndarray) -> np.ndarray:
     """Features (n, width) of plots."""
-    found = model.bundle.features(store.chips[rows], store.lon[rows], store.lat[rows])
+    found = model.features(store.chips[rows], store.lon[rows], store.lat[rows])
     return found.astype(np.float64)
 
 
@@ -105,18 +106,18 @@ def draw_rows(data: DataSet, name: str, draw: int) -> Iterator[Row]:
     quantiles, raw = (np.full((len(rows), 2), np.nan) for _ in range(2))
     for number in np.unique(fold):
         test = fold == number
-        model = make(model_name, config, seed=draw)
-        model.fit(store, rows[~test])
-        predicted[test] = model.predict(store, rows[test])
+        model = make(model_name, *config, seed=draw).fit(store, rows[~test])
+        predicted[test] = model.predict_rows(store, rows[test])
         if model_name != "spatioformer":
             continue
-        spread[test] = model.spread(store, rows[test], DRAWS)
+        chips = model.plot_chips(store, rows[test])
+        spread[test] = model.draws.spread(*chips, samples=DRAWS, seed=draw)
         area = AreaOfApplicability(workers=1).fit(seen(model, store, rows[~test]))
         unlike[test] = area.di(seen(model, store, rows[test]))
         if loss == "quantile":
-            quantiles[test] = raw[test] = model.quantiles(store, rows[test])
+            quantiles[test] = raw[test] = model.quantiles(*chips)
         else:
-            k = model.bundle.scaling.dispersion or 0.0
+            k = model.scaling.dispersion or 0.0
             raw[test] = count_bounds(predicted[test], k, LEVEL)
     more = (v if np.isfinite(v).all() else None for v in (spread, quantiles))
     held_out = of_plots(store, rows, predicted, fold, *more)

@@ -27,8 +27,8 @@ from spatioformer.geo.grid import Grid
 from spatioformer.mapping import Resources, map_raster
 from spatioformer.mapping.plan import MIB, Plan, make_plan, resident
 from spatioformer.mapping.source import Source
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
-from spatioformer.models.store import Bundle
 from spatioformer.nn import DenseSpatioformer
 from spatioformer.training.loop import one_thread
 
@@ -37,10 +37,10 @@ TRANSFORM = Affine(30, 0, 0, 0, -30, 0)
 TILE = 256
 
 
-def dense() -> Bundle:
+def dense() -> NetworkModel:
     torch.manual_seed(0)
     network = DenseSpatioformer(patch=9, bands=6).eval()
-    return Bundle(network, BANDS, Scaling((3000.0,) * 6, (1000.0,) * 6, 50.0, 20.0))
+    return NetworkModel(network, BANDS, Scaling((3000.0,) * 6, (1000.0,) * 6, 50.0, 20.0))
 
 
 def imagery(path: Path, side: int, window: Window) -> Path:
@@ -89,7 +89,7 @@ def speed(side: int, rounds: int = 3) -> None:
     print(f"2 threads against 1      {np.median(alone / bare, axis=1)[0]:>8.2f}")
 
 
-def _bare(bundle: Bundle, scene: Path, workers: int) -> tuple[float, float]:
+def _bare(bundle: NetworkModel, scene: Path, workers: int) -> tuple[float, float]:
     """Wall and processor seconds the network takes for the raster's tiles, from memory."""
     halo = bundle.halo
     with Source(scene, BANDS) as source:
@@ -111,7 +111,7 @@ def _clocks() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def _map(bundle: Bundle, scene: Path, workers: int) -> tuple[float, float]:
+def _map(bundle: NetworkModel, scene: Path, workers: int) -> tuple[float, float]:
     out = scene.with_name("map.tif")
     start = _clocks()
     resources = Resources(4 * 10**9, workers)

@@ -19,7 +19,7 @@ import torch
 from spatioformer.analysis.years import map_years
 from spatioformer.common.progress import Console
 from spatioformer.geo.raster.stack import Stack
-from spatioformer.models.store import Bundle
+from spatioformer.models.network import NetworkModel
 from spatioformer.nn import PaperSpatioformer
 
 BANDS = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
@@ -41,11 +41,11 @@ def split(series: Path, folder: Path) -> dict[int, Path]:
     return found
 
 
-def untrained() -> Bundle:
+def untrained() -> NetworkModel:
     torch.manual_seed(0)
     network = PaperSpatioformer(3, len(BANDS), location_weight=1.0)
     network.head[-1].bias.data += 50  # so that no mean is negative
-    return Bundle(network, BANDS)
+    return NetworkModel(network, BANDS)
 
 
 def main() -> None:

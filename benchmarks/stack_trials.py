@@ -14,7 +14,6 @@ import argparse
 import itertools
 import warnings
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,14 @@ from benchmarks.accuracy import TREE_COUNT, config_of
 from benchmarks.datasets import DATASETS, DataSet, flora
 
 from spatioformer.common.files import writing
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.registry import STACKED, Model, make
-from spatioformer.models.stacking import Reach, StackedModel, combine, convex_weights, to_nearest
+from spatioformer.models.base import Estimator
+from spatioformer.models.registry import STACKED, make
+from spatioformer.models.stack_estimator import StackEstimator
+from spatioformer.models.stacking import Reach, combine, convex_weights, to_nearest
+from spatioformer.models.tabular import TabularEstimator
 
 FOLDER = Path("runs/stack-trials")
 MEMBERS = (*STACKED, "random-forest", "spatioformer-no-location")
@@ -47,15 +49,15 @@ FORMER = dict.fromkeys(
     [m if m != "gaussian-process" else "random-forest" for m in STACKED], 1 / len(STACKED)
 )
 DESIGNS: dict[str, tuple[dict[str, float], float]] = {
-    "a forest for the process, plots alone": (FORMER, 0),
-    "plots alone": (EQUAL, 0),
-    "equal, 20 plots": (EQUAL, 20),
-    "equal, 40 plots": (EQUAL, 40),
-    "half the process, 20 plots": (STACKED, 20),
-    "half the process, 40 plots": (STACKED, 40),
-    "half the process, 80 plots": (STACKED, 80),
-    "half the process, always": (STACKED, np.inf),
-    "and no location, 40 plots": (STACKED | {"spatioformer-no-location": 0.0}, 40),
+    "forest instead of Gaussian process, no prior": (FORMER, 0),
+    "no prior": (EQUAL, 0),
+    "equal prior, strength 20 plots": (EQUAL, 20),
+    "equal prior, strength 40 plots": (EQUAL, 40),
+    "prior half on the process, 20 plots": (STACKED, 20),
+    "prior half on the process, 40 plots": (STACKED, 40),
+    "prior half on the process, 80 plots": (STACKED, 80),
+    "prior half on the process, not fitted": (STACKED, np.inf),
+    "with spatioformer-no-location, 40 plots": (STACKED | {"spatioformer-no-location": 0.0}, 40),
     **{f"{name} alone": ({name: 1.0}, 0) for name in STACKED},
 }
 """What is believed of which members, and how many plots' worth."""
@@ -87,20 +89,18 @@ def run_trial(source: str, count: int, split: str, path: Path) -> None:
     """Predictions of all members on the folds of a trial, and what weights are found from."""
     data = data_of(source, count)
     store, config = data.store, config_of(data, {})
-    members = [partial(_member, name, config) for name in MEMBERS]
+    members = {name: _member(name, config) for name in MEMBERS}
     fold = _splitter(data, split).assign(store.coordinates, None)
     kept: dict[str, np.ndarray] = {}
     for k in range(TESTED):
         training, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        stack = StackedModel(members, np.ones(len(members)), data.tile, seed=0)
+        stack = StackEstimator(members, dict.fromkeys(members, 1.0), data.tile, seed=0)
         predicted, distance = stack.held_out(store, training)
-        fitted = [member() for member in members]
-        for model in fitted:
-            model.fit(store, training)
+        fitted = [member.fit(store, training) for member in members.values()]
         kept |= {
             f"held_out_{k}": predicted - store.richness[training][:, None],
             f"distance_{k}": distance,
-            f"test_{k}": np.column_stack([model.predict(store, test) for model in fitted]),
+            f"test_{k}": np.column_stack([model.predict_rows(store, test) for model in fitted]),
             f"observed_{k}": store.richness[test],
             f"test_distance_{k}": to_nearest(store.coordinates[test], store.coordinates[training]),
         }
@@ -108,11 +108,10 @@ def run_trial(source: str, count: int, split: str, path: Path) -> None:
         np.savez(part, **kept)
 
 
-def _member(name: str, config: RunConfig) -> Model:
-    model = make(name, config, 0)
+def _member(name: str, config: tuple[ModelSection, TrainSection]) -> Estimator:
     if name in TREE_COUNT:
-        model.regressor.set_params(**{TREE_COUNT[name]: TREES})
-    return model
+        return TabularEstimator(name, config[0], 0, {TREE_COUNT[name]: TREES})
+    return make(name, *config)
 
 
 def _splitter(data: DataSet, split: str) -> RandomKFold | SpatialBlockKFold:

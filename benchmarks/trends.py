@@ -80,8 +80,8 @@ def print_power(series: int) -> None:
 
 def print_autocorrelation(series: int) -> None:
     print(f"\nCalled a trend at p <= {LEVEL} without one, noise of lag-1 autocorrelation rho;")
-    print("the last column: with a slope of 0.2 sd a year, allowed for")
-    print("years  rho  estimate  classical  Hamed-Rao  prewhitened  allowed for   power")
+    print("the last column: with a slope of 0.2 sd a year, corrected for rho")
+    print("years  rho  estimate  classical  Hamed-Rao  prewhitened  corrected     power")
     for n in YEARS[1:]:
         for rho in (0, 0.2, 0.4, 0.6):
             noise = red_noise(n, series, rho, np.random.default_rng(n))
@@ -105,7 +105,7 @@ def print_autocorrelation(series: int) -> None:
         print(
             f"{n:5d} 0-.6 {found:9.2f} {share(mann_kendall(noise)[1]):10.3f} "
             f"{share(hamed_rao(noise)):10.3f} {share(prewhitened(noise)):12.3f} "
-            f"{share(mann_kendall(noise, found)[1]):12.3f}       - (each pixel its own)"
+            f"{share(mann_kendall(noise, found)[1]):12.3f}       - (different in each pixel)"
         )
 
 

@@ -18,7 +18,8 @@ from spatioformer.analysis.drivers import (
 from spatioformer.common.files import read_json
 from spatioformer.config.file import load_config
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.store import load
 from spatioformer.nn import PaperSpatioformer
 from tests.helpers.tiny_run import Ended, assert_refused, finished, spatioformer
 
@@ -48,8 +49,8 @@ def store(n: int = 60, patch: int = 3, seed: int = 0) -> ChipStore:
 
 
 @pytest.fixture
-def bundle() -> Bundle:
-    return Bundle(Known(), ["a", "b"])
+def bundle() -> NetworkModel:
+    return NetworkModel(Known(), ["a", "b"])
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +81,11 @@ def test_importance_of_known_models(monkeypatch):
     """Shuffling adds 2 Var of what is shuffled: the rise is known, and 0 for what is not used."""
 
     class Fitted:
-        def fit(self, store, rows): ...
-
-        def predict(self, store, rows):
-            return Bundle(Known(), ["a", "b"]).predict(store.chips, store.lon, store.lat)
+        def fit(self, store, rows):
+            return NetworkModel(Known(), ["a", "b"])
 
     class Config:
-        seed = 0
+        seed, model, train = 0, None, None
 
     monkeypatch.setattr(module, "make", lambda *_: Fitted())
     plots = store(2000)
@@ -105,21 +104,21 @@ def test_attention_is_a_share_of_each_pixel():
     network = PaperSpatioformer(patch=3, bands=2, width=8, heads=2, layers=2, mlp_hidden=8,
                                 head_hidden=8, location_weight=1.0)  # fmt: skip
     plots = store(20)
-    found = np.array(attention_map(Bundle(network, ["a", "b"]), plots))
+    found = np.array(attention_map(NetworkModel(network, ["a", "b"]), plots))
     assert found.shape == (3, 3)
     assert found.sum() == pytest.approx(1)
     assert (found > 0).all()
     # One bright pixel that all tokens look at: its share stands out, at its place.
     plots.chips[:, 2, 0] = 30.0
-    assert not np.allclose(attention_map(Bundle(network, ["a", "b"]), plots), found)
-    assert attention_map(Bundle(Known(), ["a", "b"]), plots) is None
+    assert not np.allclose(attention_map(NetworkModel(network, ["a", "b"]), plots), found)
+    assert attention_map(NetworkModel(Known(), ["a", "b"]), plots) is None
 
 
 def test_attention_of_the_default_width():
     """Compiled kernels, if installed, must not hide the transformer from its hooks."""
     torch.manual_seed(0)
     network = PaperSpatioformer(patch=3, bands=2)
-    shares = np.array(attention_map(Bundle(network, ["a", "b"]), store(20)))
+    shares = np.array(attention_map(NetworkModel(network, ["a", "b"]), store(20)))
     assert shares.shape == (3, 3)
     assert shares.sum() == pytest.approx(1)
 

@@ -13,7 +13,7 @@ from spatioformer.analysis.trends import PValues, mann_kendall, real_changes, re
 from spatioformer.analysis.years import map_trend, map_years
 from spatioformer.common.errors import ConfigError, ImageryError, OutputError
 from spatioformer.mapping import Output
-from spatioformer.models.store import Bundle
+from spatioformer.models.network import NetworkModel
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import BANDS, Mirror, disk_of, noise, read, small
 from tests.helpers.tiny_run import Ended, assert_refused, half_written, spatioformer
@@ -135,9 +135,9 @@ def scenes(folder: Path, years=(2019, 2020, 2021), shape=(40, 30)) -> dict[int, 
     }
 
 
-def mirror() -> Bundle:
+def mirror() -> NetworkModel:
     """A model that answers with the first band."""
-    return Bundle(Mirror(1000), BANDS)
+    return NetworkModel(Mirror(1000), BANDS)
 
 
 def test_a_map_a_year_and_their_trend(tmp_path):

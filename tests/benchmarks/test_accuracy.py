@@ -80,7 +80,7 @@ def test_cells_are_those_that_apply(data):
     assert [cell.seed for cell in listed] == sorted(cell.seed for cell in listed)
     no_regions = {"tiny": replace(data, regions=None)}
     assert not list(cells(["tiny"], ["regions"], ["random-forest"], 1, no_regions))
-    assert why_not(data, "random", "cnn-published") == "a table: P = 1"
+    assert why_not(data, "random", "cnn-published") == "tabular data: P = 1"
     assert why_not(survey(40, patch=7), "random", "cnn-published") is None
 
 
@@ -209,11 +209,11 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     assert f"| spatioformer | **{expected['r2']:.3f}** [" in text
     left = [m for m in MODELS if not (rows["status"] == "done").get(m)]
     of_tables = {
-        "cnn-published": "a table: P = 1",
-        "spatioformer-distilled": "a table: no land without plots",
+        "cnn-published": "tabular data: P = 1",
+        "spatioformer-distilled": "tabular data: no pixels without plots",
     }
-    told = [f"{m} ({of_tables.get(m, 'not run')})" for m in left]
-    assert f"Not there: {', '.join(told)}." in text
+    reasons = [f"{m} ({of_tables.get(m, 'not run')})" for m in left]
+    assert f"Not scored: {', '.join(reasons)}." in text
     assert "*1 seed*" in text
     assert f"- spatioformer: random {gain['ahead']:+.3f} [" in text
     assert text.endswith(f"- spatioformer-stacked: random {-gain['ahead']:+.3f} ["

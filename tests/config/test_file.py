@@ -99,8 +99,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "evaluate.models", ["cnn-published"],
-        "`model.patch` is 3, and cnn-published needs 7 or more; raise it, or leave the CNN out of "
-        "`evaluate.models` and `map.model`",
+        "`model.patch` is 3, and cnn-published needs 7 or more; raise it, or leave that model out "
+        "of `evaluate.models` and `map.model`",
     ),
     (
         "evaluate.splits.0.folds", 1,

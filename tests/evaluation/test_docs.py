@@ -17,7 +17,8 @@ def test_examples_run_as_one_session():
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), session)
     assert (
-        session["found"].W < session["folds"].distances(session["lonlat"], session["area_lonlat"]).W
+        session["matched"].W
+        < session["folds"].distances(session["lonlat"], session["area_lonlat"]).W
     )
     assert session["bounds"].shape == (300, 2)
     assert np.isfinite(session["rmse"]).all()

@@ -10,8 +10,10 @@ import torch
 from affine import Affine
 from sklearn.ensemble import RandomForestRegressor
 
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.stack import StackModel
 from spatioformer.models.stacking import Reach
-from spatioformer.models.store import Bundle, StackBundle, TabularBundle
+from spatioformer.models.tabular import TabularModel
 from spatioformer.nn import PaperSpatioformer
 from tests.helpers.landscape import NORTH, WEST, write_raster
 
@@ -45,29 +47,29 @@ class Mirror(Echo):
         return values.clone()
 
 
-def echo(patch: int = 3) -> Bundle:
-    return Bundle(Echo(patch), BANDS)
+def echo(patch: int = 3) -> NetworkModel:
+    return NetworkModel(Echo(patch), BANDS)
 
 
-def small(dropout: float = 0.2) -> Bundle:
+def small(dropout: float = 0.2) -> NetworkModel:
     torch.manual_seed(0)
     network = PaperSpatioformer(
         patch=3, bands=2, width=8, heads=2, layers=1, mlp_hidden=8, head_hidden=8,
         dropout=dropout, location_weight=1.0,
     )  # fmt: skip
     network.head[1].bias.data += 5  # all means positive: nothing is set to 0
-    return Bundle(network, BANDS, None, {"name": "small", "grain": "plots of 400 m2"})
+    return NetworkModel(network, BANDS, None, {"name": "small", "grain": "plots of 400 m2"})
 
 
-def stacked() -> StackBundle:
+def stacked() -> StackModel:
     """The small network and a small forest, each of which counts in a part of the noise's land."""
     rng = np.random.default_rng(0)
     table, richness = rng.normal(size=(50, 8)), rng.normal(20, 5, 50)
     forest = RandomForestRegressor(5, random_state=0).fit(table, richness)
-    parts = {"network": small(0.0), "forest": TabularBundle(forest, BANDS, 3)}
+    parts = {"network": small(0.0), "forest": TabularModel(forest, BANDS, 3)}
     known = np.array([[WEST + 2.0, NORTH - 3.0]])
     shares = np.array([[1.0, 0.0], [0.25, 0.75]])
-    return StackBundle(parts, shares, Reach(1e5, 4e5), known, {"name": "stacked"})
+    return StackModel(parts, shares, Reach(1e5, 4e5), known, {"name": "stacked"})
 
 
 KINDS = {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.baselines import TABULAR
 from spatioformer.models.registry import make
@@ -26,12 +26,10 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
         patch.setitem(TABULAR, name, lambda seed, m=whole, s=size: m(seed).set_params(**s))
 
 
-def config(patch: int = 3, **model) -> RunConfig:
-    return RunConfig(
-        name="x", out="x", plots={"path": "x"}, imagery={"layers": [{"path": "x", "name": "x"}]},
-        model={"patch": patch, "width": 8, "heads": 2, "layers": 1, **model},
-        train={"epochs": 1, "validation_tile": 0.5},
-    )  # fmt: skip
+def sections(patch: int = 3, **model) -> tuple[ModelSection, TrainSection]:
+    """A small network, trained for one epoch."""
+    small = {"patch": patch, "width": 8, "heads": 2, "layers": 1}
+    return ModelSection(**small | model), TrainSection(epochs=1, validation_tile=0.5)
 
 
 def scene(side: int = 30) -> tuple[np.ndarray, ...]:
@@ -74,12 +72,10 @@ def store(patch: int = 3, n: int = 90) -> ChipStore:
 
 
 def fitted(name: str, patch: int = 3, **model):
-    """A model of that name, the plots it was fitted to, and the others."""
+    """A model of that name, plots, and those it was fitted to."""
     plots = store(patch)
     train = np.arange(len(plots) - 20)
-    model = make(name, config(patch, **model), 1)
-    model.fit(plots, train)
-    return model, plots, train, np.arange(len(plots))
+    return make(name, *sections(patch, **model), seed=1).fit(plots, train), plots, train
 
 
 def seen(plots: ChipStore) -> tuple:

@@ -10,9 +10,9 @@ import torch
 
 from spatioformer.nn import GPT, TextEncoder
 from spatioformer.text.model import TextModel
-from spatioformer.text.recipe import Sizes, Trained, train_text
+from spatioformer.text.recipe import Trained, train_text
+from spatioformer.text.settings import Sizes, TextRecipe
 from spatioformer.text.tokenizer import FILE, Tokenizer
-from spatioformer.text.training import TextRecipe
 
 KINDS = ("rey", "reina", "niño", "perro"), ("come", "mira", "sueña"), ("pan", "café", "luna")
 # Every sentence of subject, verb and object, twelve times, in an order without a pattern.

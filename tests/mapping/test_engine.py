@@ -15,8 +15,8 @@ from spatioformer.mapping import Output, Resources, map_raster
 from spatioformer.mapping.options import parse_memory, parse_shard
 from spatioformer.mapping.plan import Plan, make_plan, resident, tile_bytes
 from spatioformer.mapping.source import Source
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
-from spatioformer.models.store import Bundle
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import (
     BANDS,
@@ -48,7 +48,7 @@ def test_a_raster_of_its_own_numbers_comes_back(tmp_path, kind, layout):
     scene = numbered(tmp_path / "a.tif", shape, kind, **LAYOUTS[layout])
     model = Mirror(np.prod(shape))
     out = tmp_path / "map.tif"
-    map_raster(Bundle(model, BANDS), scene, out, samples=0, resources=Resources(workers=2))
+    map_raster(NetworkModel(model, BANDS), scene, out, samples=0, resources=Resources(workers=2))
     np.testing.assert_array_equal(read(out)[0], np.arange(37 * 53).reshape(shape))
     assert (model.seen == 1).all(), "each pixel was predicted exactly once"
     with rasterio.open(out) as one, rasterio.open(scene) as other:
@@ -73,7 +73,7 @@ def test_the_model_is_told_where_each_pixel_lies(tmp_path, kind):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (300, 1), (257, 255)])
 def test_odd_sizes(tmp_path, shape):
     model, out = Mirror(np.prod(shape)), tmp_path / "map.tif"
-    map_raster(Bundle(model, BANDS), numbered(tmp_path / "a.tif", shape), out, samples=0)
+    map_raster(NetworkModel(model, BANDS), numbered(tmp_path / "a.tif", shape), out, samples=0)
     np.testing.assert_array_equal(read(out)[0], np.arange(np.prod(shape)).reshape(shape))
     assert (model.seen == 1).all()
 

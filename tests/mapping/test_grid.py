@@ -15,7 +15,7 @@ from spatioformer.mapping.journal import decode
 from spatioformer.mapping.predictor import identity
 from spatioformer.mapping.regrid import RegriddedSource, open_source
 from spatioformer.mapping.source import Source
-from spatioformer.models.store import Bundle
+from spatioformer.models.network import NetworkModel
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import BANDS, Mirror, echo, mask, noise, read, small
 
@@ -66,7 +66,7 @@ def test_values_are_those_of_the_place(tmp_path, kind):
         def forward(self, chips, lon, lat):
             return (chips[:, 0, 0, 0] - 100 * (lon[:, 0, 0] - 140) + 10 * lat[:, 0, 0]).float() + 7
 
-    map_raster(Bundle(Seen(1), BANDS), scene, tmp_path / "map.tif", samples=0, grid=grid)
+    map_raster(NetworkModel(Seen(1), BANDS), scene, tmp_path / "map.tif", samples=0, grid=grid)
     found = read(tmp_path / "map.tif")[0]
     assert np.isfinite(found).mean() > 0.9
     # A pixel of the imagery is 10 high. GDAL's widened kernel is a sum over whole pixels, whose

@@ -11,7 +11,8 @@ import spatioformer
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
 from spatioformer.geo.chips import cut_chips, open_chips
 from spatioformer.geo.raster.stack import Stack
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.store import load
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import Echo, read, small
 
@@ -37,7 +38,7 @@ def test_every_pixel_is_where_it_says(tmp_path, scene, monkeypatch):
     """A model that returns coordinates gives a raster of coordinates, for odd tile sizes too."""
     monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
     out = tmp_path / "map.tif"
-    summary = spatioformer.map_raster(Bundle(Echo(), ["a", "b"]), scene, out, samples=0)
+    summary = spatioformer.map_raster(NetworkModel(Echo(), ["a", "b"]), scene, out, samples=0)
     got = read(out)[0]
     with Stack(scene) as stack:
         lon, lat = stack.grid.lonlat(*np.mgrid[:61, :75])
@@ -97,7 +98,9 @@ def test_a_valid_cog_that_explains_itself(tmp_path):
         tmp_path / "big.tif", data, names=("a", "b"), transform=from_origin(140, -20, 0.01, 0.01)
     )
     out = tmp_path / "map.tif"
-    bundle = Bundle(Echo(patch=1), ["a", "b"], None, {"grain": "plots of 400 m2", "name": "echo"})
+    bundle = NetworkModel(
+        Echo(patch=1), ["a", "b"], None, {"grain": "plots of 400 m2", "name": "echo"}
+    )
     spatioformer.map_raster(bundle, scene, out, samples=0, tags={"YEAR": "2019"})
     valid, errors, warnings = cog_validate(out, quiet=True)
     assert (valid, errors, warnings) == (True, [], [])

@@ -11,12 +11,19 @@ import rasterio
 
 from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.common.progress import Console
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.unlabelled import cut_unlabelled, draw_pixels
-from spatioformer.models.distillation import lesson, network_for, training_on
+from spatioformer.models.capabilities import FitContext
+from spatioformer.models.distilled import (
+    DistilledEstimator,
+    lesson,
+    network_for,
+    training_on,
+)
 from spatioformer.models.registry import make
+from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.store import load
 from tests.helpers import landscape
 from tests.helpers.tiny_run import spatioformer, write_config
@@ -99,12 +106,16 @@ def test_chips_without_plots_are_whole(holey, tmp_path):
 # --- what it is told ------------------------------------------------------------------------------
 
 
-def config(**model) -> RunConfig:
-    return RunConfig(
-        name="x", out="x", plots={"path": "x"}, imagery={"layers": [{"path": "x", "name": "x"}]},
-        model={"patch": 3, "width": 16, "heads": 2, "layers": 1, "dropout": 0.0, **model},
-        train={"epochs": 10, "validation_tile": 0.5},
-    )  # fmt: skip
+SIZES = {"patch": 3, "width": 16, "heads": 2, "layers": 1, "dropout": 0.0}
+TRAIN = TrainSection(epochs=10, validation_tile=0.5)
+
+
+def model_section(**changes) -> ModelSection:
+    return ModelSection(**SIZES | changes)
+
+
+def student(teacher) -> DistilledEstimator:
+    return DistilledEstimator(teacher, "knowing", model_section(), TRAIN, 0)
 
 
 def chips(n: int, seed: int, **columns) -> ChipStore:
@@ -124,14 +135,15 @@ def truth(store: ChipStore) -> np.ndarray:
 
 
 class Knowing:
-    """A teacher that knows the truth, and remembers whom it was fitted to."""
+    """A teacher that knows the truth, and remembers what it was fitted to."""
 
     shift = 0.0
 
-    def fit(self, store, rows):
-        self.rows = rows
+    def fit(self, store, rows, *, context):
+        self.rows, self.context = rows, context
+        return self
 
-    def predict(self, store, rows):
+    def predict_rows(self, store, rows):
         return (truth(store) + self.shift)[rows]
 
 
@@ -160,19 +172,20 @@ def test_a_lesson_is_what_the_teacher_says_of_land_without_plots():
 def test_without_such_land_there_is_no_lesson():
     store = replace(plots(), unlabelled=None)
     with pytest.raises(ModelError, match="hold none without plots, which a distilled network"):
-        make("spatioformer-distilled", config(), 0).fit(store, np.arange(60))
+        make("spatioformer-distilled", model_section(), TRAIN).fit(store, np.arange(60))
 
 
 def test_what_stays_of_the_configuration():
-    asked, land = config(location_dropout=0.4, members=3), plots().unlabelled
-    network = network_for(land, asked.model)
+    section, land = model_section(location_dropout=0.4, members=3), plots().unlabelled
+    network = network_for(land, section)
     assert network.wavelengths == pytest.approx([20, 10, 5, 2.5, 1.25], rel=0.02)  # 10 degrees
     assert (network.network, network.members, network.location_dropout) == ("dense", 1, 0)
     for size in ("patch", "width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"):
-        assert getattr(network, size) == getattr(asked.model, size)
-    for own in (config(wavelengths=(7.0,)), config(location="none"), config(location="paper")):
-        assert network_for(land, own.model).wavelengths == own.model.wavelengths
-    few, many = (training_on(pixels, asked.train) for pixels in (4_000, 20_000))
+        assert getattr(network, size) == getattr(section, size)
+    for change in ({"wavelengths": (7.0,)}, {"location": "none"}, {"location": "paper"}):
+        kept = model_section(**change)
+        assert network_for(land, kept).wavelengths == kept.wavelengths
+    few, many = (training_on(pixels, TRAIN) for pixels in (4_000, 20_000))
     assert (few.epochs, many.epochs) == (100, 20), "as many steps"
     assert few.patience == few.epochs
     assert (few.loss, few.validation_tile, few.device) == ("poisson", 0.5, "auto")
@@ -183,52 +196,53 @@ def test_what_stays_of_the_configuration():
 
 def test_it_says_nearly_what_its_teacher_says(monkeypatch):
     """And a network that has the plots alone does not."""
-    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 120_000)
+    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 120_000)
     store, rows, fresh = plots(), np.arange(60), chips(500, 9)
     everything = np.arange(500)
-    taught, alone = make("spatioformer-distilled", config(), 0), make("spatioformer", config(), 0)
-    taught.teacher = Knowing()
-    taught.fit(store, rows)
-    alone.fit(store, rows)
+    teacher = Knowing()
+    taught = student(teacher).fit(store, rows)
+    alone = make("spatioformer", model_section(), TRAIN).fit(store, rows)
     known = truth(fresh)
-    error = [np.mean((m.predict(fresh, everything) - known) ** 2) for m in (taught, alone)]
+    error = [np.mean((m.predict_rows(fresh, everything) - known) ** 2) for m in (taught, alone)]
     assert error[0] < 0.05 * np.var(known)
     assert error[1] > 0.4 * np.var(known)
-    np.testing.assert_array_equal(taught.teacher.rows, rows)
+    np.testing.assert_array_equal(teacher.rows, rows)
 
 
 def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
-    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 4_000)
+    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
-    asked = config().model_copy(
-        update={"train": config().train.model_copy(update={"teacher": "extra-trees"})}
-    )
-    one, two, other = (make("spatioformer-distilled", c, 0) for c in (asked, asked, config()))
-    for model in (one, two, other):
-        model.fit(store, np.arange(60))
-    said = [model.predict(store, np.arange(60)) for model in (one, two, other)]
-    np.testing.assert_array_equal(said[0], said[1])
-    assert np.abs(said[0] - said[2]).max() > 0.1
-    assert type(one.teacher.regressor).__name__ == "ExtraTreesRegressor"
+    trees = TRAIN.model_copy(update={"teacher": "extra-trees"})
+    estimators = [
+        make("spatioformer-distilled", model_section(), train) for train in (trees, trees, TRAIN)
+    ]
+    predictions = [
+        estimator.fit(store, np.arange(60)).predict_rows(store, np.arange(60))
+        for estimator in estimators
+    ]
+    np.testing.assert_array_equal(predictions[0], predictions[1])
+    assert np.abs(predictions[0] - predictions[2]).max() > 0.1
+    assert estimators[0].teacher.name == "extra-trees"
+    assert estimators[2].teacher.name == "gaussian-process"
 
 
 def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, capsys):
     """Its answers lie beside the network's checkpoint, under a name of their own."""
-    section = config().train.model_copy(update={"teacher": "spatioformer-stacked"})
-    model = make("spatioformer-distilled", config().model_copy(update={"train": section}), 0)
-    told = []
+    train = TRAIN.model_copy(update={"teacher": "spatioformer-stacked"})
+    estimator = make("spatioformer-distilled", model_section(), train)
+    contexts = []
 
-    def interrupted(self, store, rows, **how):
-        told.append(how)
+    def interrupted(self, store, rows, *, context):
+        contexts.append(context)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spatioformer.models.registry.Stack.fit", interrupted)
+    monkeypatch.setattr(StackEstimator, "fit", interrupted)
     console = Console(interactive=False)
+    context = FitContext(tmp_path / "train-1.checkpoint", resume=False, console=console)
     with pytest.raises(KeyboardInterrupt):
-        model.fit(plots(), np.arange(60), checkpoint=tmp_path / "train-1.checkpoint",
-                  resume=False, console=console)  # fmt: skip
+        estimator.fit(plots(), np.arange(60), context=context)
     kept = tmp_path / "train-1-teacher.checkpoint"
-    assert told == [{"checkpoint": kept, "resume": False, "console": console}]
+    assert contexts == [FitContext(kept, resume=False, console=console)]
     assert capsys.readouterr().err == "  spatioformer-stacked learns from 60 plots\n"
 
 
@@ -237,7 +251,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
-    monkeypatch.setattr("spatioformer.models.distillation.SHOWN", 6_000)
+    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 6_000)
     landscape.write(tmp_path)
     plain = [
         ("evaluate.curve_sizes", []),

@@ -9,19 +9,21 @@ import torch
 
 import spatioformer
 from spatioformer.common.errors import ModelError
+from spatioformer.models.base import OutsideExtent
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
-from spatioformer.models.store import Bundle, OutsideExtent, load
+from spatioformer.models.store import load
 from spatioformer.nn import PaperCNN, PaperSpatioformer
 
 BANDS = ["red", "green", "blue"]
 
 
-def bundle(scaling: bool = True, **arguments) -> Bundle:
+def bundle(scaling: bool = True, **arguments) -> NetworkModel:
     torch.manual_seed(3)
     small = {"width": 8, "heads": 2, "layers": 1, "mlp_hidden": 5, "head_hidden": 7}
     network = PaperSpatioformer(patch=3, bands=3, location_weight=1.0, **small | arguments).eval()
     scale = Scaling((10.0, 20.0, 30.0), (2.0, 3.0, 4.0), 50.0, 12.0) if scaling else None
-    return Bundle(network, BANDS, scale, {"name": "test", "target": "plant species richness"})
+    return NetworkModel(network, BANDS, scale, {"name": "test", "target": "plant species richness"})
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_the_cnn_keeps_its_batch_statistics(tmp_path):
     lon = lat = np.zeros((9, 7, 7))
     network.train()
     network(*(torch.from_numpy(a) for a in (chips, lon, lat)))
-    original = Bundle(network, ["a", "b"])
+    original = NetworkModel(network, ["a", "b"])
     again = load(original.save(tmp_path / "model"))
     np.testing.assert_array_equal(again.predict(chips, lon, lat), original.predict(chips, lon, lat))
 
@@ -61,7 +63,7 @@ def test_scaling_is_the_stated_formula(inputs):
     one = bundle()
     chips, lon, lat = inputs
     scaled = ((chips - [10, 20, 30]) / [2, 3, 4]).astype(np.float32)
-    bare = Bundle(one.network, BANDS).predict(scaled, lon, lat)
+    bare = NetworkModel(one.network, BANDS).predict(scaled, lon, lat)
     np.testing.assert_allclose(one.predict(chips, lon, lat), bare * 12 + 50, rtol=1e-5)
 
 

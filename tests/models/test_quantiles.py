@@ -10,25 +10,27 @@ import torch
 
 from spatioformer.common.errors import ModelError
 from spatioformer.evaluation import interval_scores
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.store import load
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.nn import DenseSpatioformer, Ensemble, Spatioformer
 from spatioformer.nn.losses import QUANTILES, Link, Loss, pinball, quantile_outputs
-from spatioformer.training.loop import Recipe, fit
+from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers import landscape
 from tests.helpers.tiny_run import assert_refused, spatioformer
+from tests.helpers.training import plain_recipe
 
 SMALL = {"bands": 2, "width": 8, "heads": 2, "layers": 1, "mlp_hidden": 8, "head_hidden": 8}
 
 
-def bundle(kind=Spatioformer, outputs: int = 3, **more) -> Bundle:
+def bundle(kind=Spatioformer, outputs: int = 3, **more) -> NetworkModel:
     torch.manual_seed(0)
     network = kind(**SMALL, **more, outputs=outputs)
     quantiles = QUANTILES if outputs == 3 else None
     scaling = Scaling((0.0, 0.0), (1.0, 1.0), 3.0, 1.0, "log", quantiles=quantiles)
-    return Bundle(network.eval(), ["red", "green"], scaling)
+    return NetworkModel(network.eval(), ["red", "green"], scaling)
 
 
 def chips(n: int = 7, side: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,10 +82,10 @@ def test_training_finds_mean_and_quantiles():
     torch.manual_seed(0)
     network = Spatioformer(patch=1, **SMALL, dropout=0.0, outputs=3)
     loss = Loss("quantile", Link.of("quantile", samples.target))
-    recipe = Recipe(loss="quantile", epochs=25, learning_rate=1e-2, patience=25)
+    recipe = plain_recipe(loss="quantile", epochs=25, learning_rate=1e-2, patience=25)
     fit(network, samples, samples, recipe, loss=loss)
     scaling = Scaling((0.0,) * 2, (1.0,) * 2, loss.link.mean, 1.0, "log", quantiles=QUANTILES)
-    made = Bundle(network, ["red", "green"], scaling)
+    made = NetworkModel(network, ["red", "green"], scaling)
     ask = np.array([1.0, -1.0])[:, None, None, None] * np.ones((1, 1, 1, 2))
     here = np.zeros((2, 1, 1))
     np.testing.assert_allclose(made.predict(ask, here, here), [30, 30], atol=1.5)
@@ -96,7 +98,7 @@ def test_a_bundle_with_quantiles(kind, tmp_path):
     made = bundle(kind)
     made.save(tmp_path / "model")
     opened = load(tmp_path / "model")
-    assert opened.has_quantiles
+    assert opened.quantile_pair is not None
     low, high = opened.quantiles(*chips()).T
     mean = opened.predict(*chips())
     assert mean.shape == low.shape == (7,)
@@ -134,7 +136,7 @@ def test_an_ensemble_averages_quantiles_in_species():
 
 def test_a_network_without_quantiles_says_so():
     made = bundle(outputs=1)
-    assert not made.has_quantiles
+    assert not (made.quantile_pair is not None)
     sentence = "the network tells no quantiles; train it with `train.loss: quantile`, or take"
     with pytest.raises(ModelError, match=sentence):
         made.quantiles(*chips())

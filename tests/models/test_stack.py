@@ -8,9 +8,11 @@ import pytest
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json, write_json
 from spatioformer.mapping.predictor import identity
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.registry import STACKED
 from spatioformer.models.stacking import Reach, to_nearest
-from spatioformer.models.store import Bundle, TabularBundle, load
+from spatioformer.models.store import load
+from spatioformer.models.tabular import TabularModel
 from tests.helpers.models import fitted, scene, seen, shrink
 
 pytestmark = pytest.mark.usefixtures("small_forests")
@@ -21,27 +23,26 @@ def stack(tmp_path_factory):
     """The stack, its plots, and its bundle's folder."""
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch)
-        model, plots, train, rows = fitted("spatioformer-stacked", dropout=0.0)
-    bundle = model.as_bundle(plots, train)
-    bundle.facts = {"name": "stack (x)"}
-    return model, plots, rows, bundle.save(tmp_path_factory.mktemp("stack") / "model")
+        model, plots, _ = fitted("spatioformer-stacked", dropout=0.0)
+    model.facts = {"name": "stack (x)"}
+    rows = np.arange(len(plots))
+    return model, plots, rows, model.save(tmp_path_factory.mktemp("stack") / "model")
 
 
 def test_a_stack_comes_back_as_it_was(stack):
     model, plots, rows, folder = stack
     bundle = load(folder)
     assert list(bundle.parts) == list(STACKED)
-    np.testing.assert_array_equal(bundle.shares, model.weights)
+    np.testing.assert_array_equal(bundle.shares, model.shares)
     np.testing.assert_array_equal(bundle.known, model.known)
     assert bundle.reach == model.reach
-    expected = model.predict(plots, rows)
+    expected = model.predict_rows(plots, rows)
     np.testing.assert_allclose(bundle.predict(*seen(plots)), expected, rtol=0, atol=1e-9)
     tile = bundle.predict_tile(*scene())
     np.testing.assert_allclose(tile[plots.table["row"], plots.table["col"]], expected, rtol=1e-5)
     assert np.isnan(tile).sum() == 9
-    assert not any((bundle.has_dropout, bundle.has_spread, bundle.is_dense, bundle.members))
-    with pytest.raises(ModelError, match=r"stack \(x\) tells no spread; take a network"):
-        bundle.spread(*seen(plots))
+    assert (bundle.draws, bundle.quantile_pair, bundle.attends) == (None, None, None)
+    assert not bundle.is_dense
 
 
 def test_every_weight_and_place_of_a_stack_matters(stack):
@@ -68,7 +69,7 @@ def test_a_member_without_a_share_is_not_computed(stack, monkeypatch):
     bundle.shares = np.array([[n == NEAR for n in STACKED], [n == FAR for n in STACKED]], float)
     forest, near = (bundle.parts[name].predict(*seen(plots)) for name in (FAR, NEAR))
     far = bundle.reach.share(to_nearest(plots.coordinates, bundle.known))
-    monkeypatch.delattr(Bundle, "over_chips")
+    monkeypatch.delattr(NetworkModel, "over_chips")
     for name in {*STACKED} - {NEAR, FAR, "spatioformer"}:
         bundle.parts[name].regressor = None
     found = bundle.predict(*seen(plots))
@@ -80,13 +81,13 @@ def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
     bundle, (data, valid, lon, lat), asked = load(stack[3]), scene(), {}
     bundle.shares = np.array([[n == NEAR for n in STACKED], [n == FAR for n in STACKED]], float)
     bundle.reach = Reach(5_000.0, 25_000.0)
-    whole = TabularBundle.over_tile
+    whole = TabularModel.over_tile
 
     def spied(self, tile):
         asked[self.architecture] = tile.wanted
         return whole(self, tile)
 
-    monkeypatch.setattr(TabularBundle, "over_tile", spied)
+    monkeypatch.setattr(TabularModel, "over_tile", spied)
     found = bundle.predict_tile(data, valid, lon, lat)
     inner = (slice(1, -1), slice(1, -1))
     places = np.column_stack([lon[inner].ravel(), lat[inner].ravel()])

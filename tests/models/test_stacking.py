@@ -9,19 +9,14 @@ from hypothesis.extra.numpy import arrays
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.progress import Console
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models import stacking
-from spatioformer.models import store as bundle
 from spatioformer.models.baselines import TABULAR
+from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import STACKED, make
-from spatioformer.models.stacking import Reach, StackedModel, convex_weights, pieces, to_nearest
-
-
-@pytest.fixture
-def unbelieving(monkeypatch):
-    """Weights as the plots alone would have them."""
-    monkeypatch.setattr(stacking, "BELIEF", 0)
+from spatioformer.models.stack_estimator import StackEstimator
+from spatioformer.models.stacking import Reach, convex_weights, pieces, to_nearest
+from spatioformer.models.store import load
 
 
 def equal(count: int) -> np.ndarray:
@@ -149,28 +144,34 @@ def store(n: int = 60) -> ChipStore:
 class Spy:
     """Predicts `offset` too much; notes what it was trained on and asked for."""
 
-    def __init__(self, offset: float, seen: list):
-        self.offset, self.seen = offset, seen
+    covariates = None
 
-    def fit(self, store, rows):
-        self.trained = set(rows.tolist())
-        self.seen.append(("fit", self.trained))
+    def __init__(self, offset: float, seen: list, trained: frozenset = frozenset()):
+        self.offset, self.seen, self.trained = offset, seen, trained
 
-    def predict(self, store, rows):
+    def fit(self, store, rows, *, context=None):
+        trained = frozenset(rows.tolist())
+        self.seen.append(("fit", trained))
+        return type(self)(self.offset, self.seen, trained)
+
+    def predict_rows(self, store, rows):
         self.seen.append(("predict", set(rows.tolist())))
         # Right by memory: weights from plots a member was trained on would all be its own.
         known = np.isin(rows, list(self.trained))
         return store.richness[rows] + np.where(known, 0, self.offset)
 
 
-def test_weights_come_from_held_out_pieces_of_the_training_plots(unbelieving):
+def stack_of(*members, tile: float = 1.0, strength: float = 0) -> StackEstimator:
+    """A stack of members with equal prior weights, of no strength unless told otherwise."""
+    named = {str(number): member for number, member in enumerate(members)}
+    return StackEstimator(named, dict.fromkeys(named, 1 / len(named)), tile, 0, strength)
+
+
+def test_weights_come_from_held_out_pieces_of_the_training_plots():
     plots, seen = store(), []
     rows, test = np.arange(45), np.arange(45, 60)
-    stack = StackedModel(
-        [lambda: Spy(1.0, seen), lambda: Spy(-3.0, seen)], equal(2), tile=1.0, seed=0
-    )
-    stack.fit(plots, rows)
-    np.testing.assert_allclose(stack.weights, [[0.75, 0.25]] * 2)  # 0.75 * 1 - 0.25 * 3 = 0
+    stack = stack_of(Spy(1.0, seen), Spy(-3.0, seen)).fit(plots, rows)
+    np.testing.assert_allclose(stack.shares, [[0.75, 0.25]] * 2)  # 0.75 * 1 - 0.25 * 3 = 0
     trained = [part for what, part in seen if what == "fit"]
     asked = [part for what, part in seen if what == "predict"]
     assert len(trained) == 2 * (3 + 1)
@@ -181,16 +182,17 @@ def test_weights_come_from_held_out_pieces_of_the_training_plots(unbelieving):
         assert not here & other
         assert not set(piece[[*here]]) & set(piece[[*other]])
     assert trained[-1] == set(rows.tolist())
-    np.testing.assert_allclose(stack.predict(plots, test), plots.richness[test], rtol=1e-6)
+    np.testing.assert_allclose(stack.predict_rows(plots, test), plots.richness[test], rtol=1e-6)
 
 
 class Worn(Spy):
     """Is interrupted at its third training."""
 
-    def fit(self, store, rows):
-        super().fit(store, rows)
+    def fit(self, store, rows, *, context=None):
+        model = super().fit(store, rows)
         if sum(what == "fit" for what, _ in self.seen) == 3:
             raise KeyboardInterrupt
+        return model
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -198,72 +200,65 @@ def test_an_interrupted_training_goes_on_after_its_last_answer(tmp_path, capsys,
     plots, rows = store(), np.arange(45)
 
     def stack(kind, seen):
-        members = [lambda: Spy(1.0, []), lambda: kind(-3.0, seen)]
-        return StackedModel(members, equal(2), tile=1.0, seed=0)
+        return stack_of(Spy(1.0, []), kind(-3.0, seen), strength=40)
 
-    whole = stack(Spy, [])
-    whole.fit(plots, rows)
+    whole = stack(Spy, []).fit(plots, rows)
     kept = tmp_path / "a.checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        stack(Worn, []).fit(plots, rows, checkpoint=kept)
+        stack(Worn, []).fit(plots, rows, context=FitContext(kept))
     assert sorted(path.name for path in kept.iterdir()) == [
         "0-0.npy", "0-1.npy", "1-0.npy", "1-1.npy", "2-0.npy"
     ]  # fmt: skip
     (kept / "2-1.part.npy").write_bytes(b"killed")  # while it was written
     seen = []
-    again = stack(Spy, seen)
-    again.fit(plots, rows, checkpoint=kept, resume=resume, console=Console(interactive=False))
+    context = FitContext(kept, resume, console=Console(interactive=False))
+    again = stack(Spy, seen).fit(plots, rows, context=context)
     assert sum(what == "fit" for what, _ in seen) == (2 if resume else 4)
     assert ("continuing after 5 of 8" in capsys.readouterr().err) == resume
-    np.testing.assert_array_equal(again.weights, whole.weights)
+    np.testing.assert_array_equal(again.shares, whole.shares)
 
 
 class Near(Spy):
     """Right within 10 km of what it was trained on, 10 too much at 100 km and beyond."""
 
-    def predict(self, store, rows):
+    def predict_rows(self, store, rows):
         known = store.coordinates[[*self.trained]]
         km = to_nearest(store.coordinates[rows], known) / 1000
         return store.richness[rows] + 10 * np.log10(np.clip(km / 10, 1, 10))
 
 
-def test_each_member_speaks_where_it_knows(unbelieving):
+def test_each_member_speaks_where_it_knows():
     plots = store(200)
     rows, test = np.arange(150), np.arange(150, 200)
-    stack = StackedModel([lambda: Near(0, []), lambda: Spy(7.0, [])], equal(2), tile=0.5, seed=0)
-    stack.fit(plots, rows)
-    assert stack.weights[0, 0] > 0.9
-    assert stack.weights[1, 1] > 0.9
-    stack.fit(plots, rows[plots.coordinates[rows, 0] < 3])
+    estimator = stack_of(Near(0, []), Spy(7.0, []), tile=0.5)
+    stack = estimator.fit(plots, rows)
+    assert stack.shares[0, 0] > 0.9
+    assert stack.shares[1, 1] > 0.9
+    stack = estimator.fit(plots, rows[plots.coordinates[rows, 0] < 3])
     far = plots.coordinates[test, 0] > 4
-    error = stack.predict(plots, test)[far] - plots.richness[test][far]
-    np.testing.assert_allclose(error, stack.weights[1] @ [10, 7])
+    error = stack.predict_rows(plots, test)[far] - plots.richness[test][far]
+    np.testing.assert_allclose(error, stack.shares[1] @ [10, 7])
 
 
 def test_one_tile_is_too_few():
-    stack = StackedModel([lambda: Spy(1.0, [])], equal(1), tile=90.0, seed=0)
     with pytest.raises(EvaluationError, match="all 60 training plots lie in one such tile"):
-        stack.fit(store(), np.arange(60))
+        stack_of(Spy(1.0, []), tile=90.0).fit(store(), np.arange(60))
 
 
 def test_plots_in_two_tiles_make_two_folds():
     seen = []
-    stack = StackedModel([lambda: Spy(1.0, seen)], equal(1), tile=3.0, seed=0)
-    stack.fit(store(), np.arange(60))
+    stack = stack_of(Spy(1.0, seen), tile=3.0, strength=40).fit(store(), np.arange(60))
     assert sum(what == "fit" for what, _ in seen) == 3
-    np.testing.assert_allclose(stack.weights, [[1.0], [1.0]])
+    np.testing.assert_allclose(stack.shares, [[1.0], [1.0]])
 
 
-@pytest.fixture
-def config() -> RunConfig:
-    return RunConfig(
-        name="x", out="x", plots={"path": "x"}, imagery={"layers": [{"path": "x", "name": "x"}]},
-        model={"patch": 1, "width": 8, "heads": 2, "layers": 1},
-        train={"epochs": 2, "validation_tile": 0.5},
-    )  # fmt: skip
+SECTIONS = (
+    ModelSection(patch=1, width=8, heads=2, layers=1),
+    TrainSection(epochs=2, validation_tile=0.5),
+)
 
 
-def test_a_run_knows_the_stack_by_name(config, monkeypatch):
+def test_a_run_knows_the_stack_by_name(monkeypatch):
     sizes = {
         "extra-trees": {"n_estimators": 10},
         "gradient-boosting": {"max_iter": 5},
@@ -273,29 +268,27 @@ def test_a_run_knows_the_stack_by_name(config, monkeypatch):
         whole = TABULAR[name]
         monkeypatch.setitem(TABULAR, name, lambda seed, m=whole, s=size: m(seed).set_params(**s))
     plots, rows, test = store(), np.arange(45), np.arange(45, 60)
-    stack = make("spatioformer-stacked", config, 3)
-    stack.fit(plots, rows)
-    np.testing.assert_allclose(stack.weights.sum(axis=1), 1)
+    stack = make("spatioformer-stacked", *SECTIONS, seed=3).fit(plots, rows)
+    np.testing.assert_allclose(stack.shares.sum(axis=1), 1)
     alone = []
     for name in STACKED:
-        member = make(name, config, 3)
-        member.fit(plots, rows)
-        alone.append(member.predict(plots, test))
+        member = make(name, *SECTIONS, seed=3).fit(plots, rows)
+        alone.append(member.predict_rows(plots, test))
     distance = to_nearest(plots.coordinates[test], plots.coordinates[rows])
     far = stack.reach.share(distance)[:, None]
-    weights = stack.weights[0] * (1 - far) + stack.weights[1] * far
+    weights = stack.shares[0] * (1 - far) + stack.shares[1] * far
     expected = np.sum(np.column_stack(alone).astype(float) * weights, axis=1)
-    np.testing.assert_allclose(stack.predict(plots, test), expected, rtol=1e-6)
+    np.testing.assert_allclose(stack.predict_rows(plots, test), expected, rtol=1e-6)
 
 
-def test_factoformer_trains_and_comes_back_from_its_bundle(config, tmp_path):
+def test_factoformer_trains_and_comes_back_from_its_folder(tmp_path):
     plots, rows, test = store(), np.arange(45), np.arange(45, 60)
-    members = config.model_copy(update={"model": config.model.model_copy(update={"members": 3})})
-    model = make("factoformer", members, 0)
-    model.fit(plots, rows)
-    predicted = model.predict(plots, test)
-    again = bundle.load(model.bundle.save(tmp_path / "model"))
+    section, train = SECTIONS
+    members = section.model_copy(update={"members": 3})
+    model = make("factoformer", members, train).fit(plots, rows)
+    predictions = model.predict_rows(plots, test)
+    again = load(model.save(tmp_path / "model"))
     assert type(again.network).__name__ == "FactoFormer"
     chips = (plots.chips[test], plots.lon[test], plots.lat[test])
-    np.testing.assert_array_equal(again.predict(*chips), predicted)
-    assert np.isfinite(predicted).all()
+    np.testing.assert_array_equal(again.predict(*chips), predictions)
+    assert np.isfinite(predictions).all()

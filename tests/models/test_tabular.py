@@ -22,7 +22,7 @@ from spatioformer.models.store import load
 from spatioformer.models.tabular import tile_statistics
 from spatioformer.models.tiles import PixelTile
 from tests.helpers.maps import noise
-from tests.helpers.models import BANDS, config, fitted, scene, seen, store
+from tests.helpers.models import BANDS, fitted, scene, sections, seen, store
 from tests.helpers.tiny_run import spatioformer
 
 pytestmark = pytest.mark.usefixtures("small_forests")
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("patch", [1, 3])
 @pytest.mark.parametrize("name", TABULAR)
 def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):
-    model, plots, train, rows = fitted(name, patch)
-    bundle = model.as_bundle(plots, train)
-    again = load(bundle.save(tmp_path / "model"))
-    expected = model.predict(plots, rows)
+    model, plots, _ = fitted(name, patch)
+    again = load(model.save(tmp_path / "model"))
+    expected = model.predict_rows(plots, np.arange(len(plots)))
     assert again.predict(*seen(plots), bands=BANDS).dtype == np.float64
     np.testing.assert_allclose(again.predict(*seen(plots)), expected, rtol=0, atol=1e-9)
     assert np.ptp(expected) > 1
     assert (again.patch, again.bands, again.halo) == (patch, BANDS, patch // 2)
-    assert not any((again.has_dropout, again.has_quantiles, again.is_dense, again.members))
+    assert (again.draws, again.quantile_pair, again.attends) == (None, None, None)
+    assert not again.is_dense
     data, valid, lon, lat = scene()
     tile = again.predict_tile(data, valid, lon, lat)
     at = plots.table["row"], plots.table["col"]
@@ -50,21 +50,20 @@ def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):
 @pytest.mark.parametrize("name", ["random-forest", "location-knn"])
 def test_the_same_model_gives_the_same_bytes(tmp_path, name):
     for folder in ("one", "two"):
-        model, plots, train, _ = fitted(name)
-        model.as_bundle(plots, train).save(tmp_path / folder)
+        fitted(name)[0].save(tmp_path / folder)
     one, two = ((tmp_path / f / "model.skops").read_bytes() for f in ("one", "two"))
     assert one == two
-    other = fitted(name)[0].as_bundle(store(), np.arange(5))
+    other = fitted(name)[0]
     other.regressor.fit(np.random.default_rng(0).normal(size=(30, 8)), np.arange(30.0))
     assert (other.save(tmp_path / "other") / "model.skops").read_bytes() != one
 
 
 def test_covariates_stand_before_the_statistics(tmp_path):
-    model, plots, train, rows = fitted("extra-trees", covariates={"area_m2": None})
-    bundle = load(model.as_bundle(plots, train).save(tmp_path / "model"))
+    model, plots, train = fitted("extra-trees", covariates={"area_m2": None})
+    bundle, rows = load(model.save(tmp_path / "model")), np.arange(len(plots))
     areas = plots.table["area_m2"].to_numpy()
     told = bundle.predict(*seen(plots), {"area_m2": areas})
-    np.testing.assert_allclose(told, model.predict(plots, rows), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(told, model.predict_rows(plots, rows), rtol=0, atol=1e-9)
     usual = float(np.median(areas[train]))
     np.testing.assert_array_equal(
         bundle.predict(*seen(plots)), bundle.predict(*seen(plots), {"area_m2": usual})
@@ -83,10 +82,9 @@ def test_some_plots_of_unknown_area_stop_no_model(name):
     areas.iloc[::3] = np.nan
     areas.iloc[1] = 0.0  # has no logarithm
     plots = replace(plots, table=plots.table.assign(area_m2=areas))
-    model = make(name, config(covariates={"area_m2": None}), 0)
+    estimator = make(name, *sections(covariates={"area_m2": None}))
     rows = np.arange(len(plots))
-    model.fit(plots, rows)
-    assert np.isfinite(model.predict(plots, rows)).all()
+    assert np.isfinite(estimator.fit(plots, rows).predict_rows(plots, rows)).all()
 
 
 def test_areas_are_seen_as_logarithms():
@@ -96,13 +94,12 @@ def test_areas_are_seen_as_logarithms():
     areas = 10 ** rng.uniform(0, 4, len(plots))
     table = plots.table.assign(area_m2=areas, richness=10 + 10 * np.log10(areas))
     plots = replace(plots, table=table)
-    model = make("gaussian-process", config(covariates={"area_m2": None}), 0)
+    estimator = make("gaussian-process", *sections(covariates={"area_m2": None}))
     rows = np.arange(len(plots))
-    model.fit(plots, rows[:90])
-    off = model.predict(plots, rows[90:]) - plots.richness[90:]
+    model = estimator.fit(plots, rows[:90])
+    off = model.predict_rows(plots, rows[90:]) - plots.richness[90:]
     assert np.abs(off).max() < 1.5
-    bundle = model.as_bundle(plots, rows[:90])
-    told = bundle.predict(*seen(plots), {"area_m2": areas})
+    told = model.predict(*seen(plots), {"area_m2": areas})
     np.testing.assert_allclose(told[90:], plots.richness[90:] + off, rtol=1e-9)
 
 
@@ -121,8 +118,7 @@ def test_statistics_of_a_tile_are_those_of_its_chips(patch, monkeypatch):
 
 @pytest.mark.parametrize("name", ["random-forest", "forest-kriging", "location-knn"])
 def test_a_tile_does_not_depend_on_how_it_is_cut(name):
-    model, plots, train, _ = fitted(name)
-    bundle, (data, valid, lon, lat) = model.as_bundle(plots, train), scene()
+    bundle, (data, valid, lon, lat) = fitted(name)[0], scene()
     whole = bundle.predict_tile(data, valid, lon, lat)
     for rows, cols in ((slice(0, 9), slice(0, 30)), (slice(7, 30), slice(11, 24))):
         part = bundle.predict_tile(data[:, rows, cols], *(a[rows, cols] for a in (valid, lon, lat)))
@@ -134,8 +130,7 @@ def test_a_tile_does_not_depend_on_how_it_is_cut(name):
 
 
 def test_a_map_does_not_depend_on_its_tiles(tmp_path, monkeypatch):
-    model, plots, train, _ = fitted("random-forest")
-    folder = model.as_bundle(plots, train).save(tmp_path / "model")
+    folder = fitted("random-forest")[0].save(tmp_path / "model")
     raster = noise(tmp_path / "a.tif", (75, 83))
     map_raster(folder, raster, tmp_path / "one.tif")
     monkeypatch.setattr("spatioformer.mapping.predictor.UNIT", 16)
@@ -150,8 +145,7 @@ def test_a_map_does_not_depend_on_its_tiles(tmp_path, monkeypatch):
 
 @pytest.fixture
 def forest(tmp_path) -> Path:
-    model, plots, train, _ = fitted("random-forest")
-    return model.as_bundle(plots, train).save(tmp_path / "model")
+    return fitted("random-forest")[0].save(tmp_path / "model")
 
 
 def rewritten(folder: Path, change) -> Path:
@@ -216,8 +210,7 @@ def test_another_scikit_learn_is_refused(forest):
 )
 def test_a_tree_that_leads_elsewhere_is_refused(tmp_path, name, field, value, words):
     """Compiled code would follow it into memory that is not the tree's."""
-    model, plots, train, _ = fitted(name)
-    bundle = model.as_bundle(plots, train)
+    bundle = fitted(name)[0]
     if name == "gradient-boosting":
         bundle.regressor._predictors[0][0].nodes[field][0] = value
     else:

@@ -12,16 +12,18 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 from spatioformer.geo.chips import open_chips
 from spatioformer.models import tiles
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.store import load
 from spatioformer.nn import DenseSpatioformer, Ensemble
 from spatioformer.nn.dense import shares
 from spatioformer.nn.neighbourhood import KeyDropout, NeighbourhoodAttention, NeighbourhoodBlock
 from spatioformer.nn.transformer import Block, BlockConfig
-from spatioformer.training.loop import Recipe, fit
+from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers import landscape
 from tests.helpers.tiny_run import spatioformer, write_config
+from tests.helpers.training import plain_recipe
 
 BANDS = 3
 ROWS, COLS = 23, 29
@@ -259,7 +261,7 @@ def test_tiles_and_chips_of_another_shape_are_refused():
         network()(bands[..., :9, :9].movedim(1, -1), lon[:, :9, :9], lat[:, :9, :9])
 
 
-def bundle(members: int = 1, **arguments) -> Bundle:
+def bundle(members: int = 1, **arguments) -> NetworkModel:
     """A model of float32 with scaling and a covariate."""
     arguments = {"covariates": 1, "dropout": 0.2} | arguments
     nets = [network(k, **arguments).float() for k in range(members)]
@@ -270,7 +272,7 @@ def bundle(members: int = 1, **arguments) -> Bundle:
             own.load_state_dict(trained.state_dict())
     scaling = Scaling((0.1, 0.2, 0.3), (1.5, 1.0, 2.0), 50.0, 12.0)
     covariates = Covariates(("area_m2",), (2.0,), (1.0,), (400.0,))
-    return Bundle(model.eval(), ["a", "b", "c"], scaling, {"name": "t"}, covariates)
+    return NetworkModel(model.eval(), ["a", "b", "c"], scaling, {"name": "t"}, covariates)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
@@ -342,7 +344,7 @@ def test_it_learns_what_only_neighbours_tell():
     torch.manual_seed(0)
     model = DenseSpatioformer(3, 1, width=8, heads=2, mlp_hidden=16, head_hidden=8, dropout=0.0)
     samples = Samples(chips, lon, lat, target)
-    recipe = Recipe(learning_rate=1e-2, epochs=25, batch=32, patience=25)
+    recipe = plain_recipe(learning_rate=1e-2, epochs=25, batch=32, patience=25)
     history = fit(model, samples[:300], samples[300:], recipe)
     assert history.best_rmse < 0.35 * float(target[300:].std())
 

@@ -11,7 +11,7 @@ def test_examples():
     names = {}
     exec(compile(using, f"{PAGE}: Using it", "exec"), names)
     assert names["more"].shape == (1, 20)
-    assert names["seen"].shape == (2, 4, 6)
+    assert names["rollout"].shape == (2, 4, 6)
     names = {}
     exec(compile(toy, f"{PAGE}: toy task", "exec"), names)
     assert names["accuracy"] > 0.95

@@ -12,8 +12,9 @@ from spatioformer.common.errors import ModelError
 from spatioformer.nn import PaperSpatioformer, attention_rollout
 from spatioformer.nn.dropout import LEVELS
 from spatioformer.nn.kernels import dispatch
-from spatioformer.training.loop import Recipe, fit
+from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
+from tests.helpers.training import plain_recipe
 
 pytest.importorskip("numba")
 
@@ -220,7 +221,7 @@ def samples(n: int, seed: int) -> Samples:
 
 
 def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path):
-    recipe = Recipe(epochs=3, batch=16, patience=3, seed=7)
+    recipe = plain_recipe(epochs=3, batch=16, patience=3, seed=7)
     straight, broken, resumed = (network(dropout=0.1) for _ in range(3))
     fit(straight, samples(48, 1), samples(16, 2), recipe)
 

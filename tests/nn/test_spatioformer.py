@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from spatioformer.common.errors import ModelError
-from spatioformer.config.schema import ModelSection, RunConfig
+from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.registry import NetworkModel
+from spatioformer.models.capabilities import FitContext
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.registry import make
 from spatioformer.models.scaling import Covariates, Scaling
-from spatioformer.models.store import Bundle, load
+from spatioformer.models.store import load
 from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.nn.piecewise import PiecewiseLinear, quantile_edges
 from spatioformer.nn.spatioformer import ScalarTokens
@@ -146,16 +148,16 @@ def test_the_eight_turns_are_the_symmetries_of_the_square():
 SCALING = Scaling((0.0, 0.0), (1.0, 1.0), 20.0, 5.0)
 
 
-def ensemble_bundle(**scaling) -> Bundle:
+def ensemble_bundle(**scaling) -> NetworkModel:
     torch.manual_seed(0)
     net = wake(Ensemble(3, "Spatioformer", patch=3, bands=2, location=PLACE, dropout=0.2, **SMALL))
-    return Bundle(net.eval(), ["red", "nir"], Scaling(**vars(SCALING) | scaling))
+    return NetworkModel(net.eval(), ["red", "nir"], Scaling(**vars(SCALING) | scaling))
 
 
 def test_an_ensemble_predicts_the_mean_of_its_members_species(tmp_path):
     bundle = ensemble_bundle(link="log", target_mean=3.0, target_sd=1.0)
     arrays = [t.numpy() for t in inputs()]
-    alone = [Bundle(m, bundle.bands, bundle.scaling).predict(*arrays) for m in bundle.members]
+    alone = [NetworkModel(m, bundle.bands, bundle.scaling).predict(*arrays) for m in bundle.members]
     np.testing.assert_allclose(bundle.predict(*arrays), np.mean(alone, axis=0), rtol=1e-6)
     assert np.ptp(alone, axis=0).min() > 0
     again = load(bundle.save(tmp_path / "model"))
@@ -170,7 +172,7 @@ def test_the_spread_of_an_ensemble_without_dropout_is_its_disagreement():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     arrays = [t.numpy() for t in inputs()]
-    alone = [Bundle(m, bundle.bands, bundle.scaling).predict(*arrays) for m in bundle.members]
+    alone = [NetworkModel(m, bundle.bands, bundle.scaling).predict(*arrays) for m in bundle.members]
     found = bundle.spread(*arrays, samples=3)
     np.testing.assert_allclose(found, np.std(alone, axis=0, ddof=1), rtol=1e-4)
 
@@ -197,7 +199,7 @@ def test_covariates_are_measured_on_the_plots():
 def test_a_bundle_takes_covariates_by_name(tmp_path):
     covariates = Covariates(("area_m2",), (2.0,), (1.0,), (400.0,))
     net = wake(network(covariates=1))
-    bundle = Bundle(net, ["red", "nir"], SCALING, covariates=covariates)
+    bundle = NetworkModel(net, ["red", "nir"], SCALING, covariates=covariates)
     arrays = [t.numpy() for t in inputs()]
     usual = bundle.predict(*arrays)
     np.testing.assert_array_equal(bundle.predict(*arrays, {"area_m2": 400}), usual)
@@ -227,7 +229,7 @@ def test_a_covariate_that_no_plot_knows_is_refused():
 
 
 def test_bundles_refuse_other_bands_and_covariates():
-    bundle = Bundle(network(), ["red", "nir"], SCALING)
+    bundle = NetworkModel(network(), ["red", "nir"], SCALING)
     arrays = [t.numpy() for t in inputs()]
     bundle.predict(*arrays, bands=["red", "nir"])
     with pytest.raises(
@@ -263,24 +265,17 @@ def store_of(n: int = 60) -> ChipStore:
 
 @pytest.mark.parametrize("loss", ["mse", "log1p", "poisson", "negative-binomial"])
 def test_a_run_trains_an_ensemble_with_covariates_and_any_loss(loss, tmp_path):
-    config = RunConfig.model_validate(
-        {
-            "name": "x",
-            "out": "-",
-            "plots": {"path": "-"},
-            "imagery": {"layers": [{"path": "-", "name": "x"}]},
-            "model": {"patch": 1, **SMALL, "members": 2, "covariates": {"area_m2": None}},
-            "train": {"epochs": 2, "loss": loss},
-        }
-    )
-    store, model = store_of(), NetworkModel("spatioformer", config, 0)
-    model.fit(store, np.arange(50), log=tmp_path / "training.csv")
+    section = ModelSection(patch=1, **SMALL, members=2, covariates={"area_m2": None})
+    store, estimator = store_of(), make("spatioformer", section, TrainSection(epochs=2, loss=loss))
+    context = FitContext(log=tmp_path / "training.csv")
+    model = estimator.fit(store, np.arange(50), context=context)
     assert (tmp_path / "training-2.csv").exists()
-    found = model.predict(store, np.arange(50, 60))
+    assert [len(history.rows) for history in model.histories] == [2, 2]
+    found = model.predict_rows(store, np.arange(50, 60))
     assert np.ptp(found) > 0
     assert abs(found.mean() - store.richness.mean()) < store.richness.std()
-    again = load(model.bundle.save(tmp_path / "model"))
-    assert again.scaling == model.bundle.scaling
+    again = load(model.save(tmp_path / "model"))
+    assert again.scaling == model.scaling
     assert (again.scaling.dispersion is not None) == (loss == "negative-binomial")
     assert (again.scaling.smear != 1) == (loss == "log1p")
     waves = again.network.config["location"]["wavelengths"]

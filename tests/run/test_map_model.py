@@ -41,7 +41,7 @@ def test_a_run_whose_map_a_stack_makes(tmp_path, monkeypatch):
     ]
     config = write_config(tmp_path, *changes)
     with monkeypatch.context() as patched:  # Ctrl-C when all members have answered
-        patched.setattr("spatioformer.models.stacking.convex_weights", _interrupt)
+        patched.setattr("spatioformer.models.stack_estimator.convex_weights", _interrupt)
         assert spatioformer("train", config, "--quiet").code == 130
     ended = spatioformer("train", config)
     assert "  continuing after 18 of 24 trainings\n" in ended.err

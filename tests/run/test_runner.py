@@ -162,7 +162,8 @@ CODE: dict[str, set[str]] = {
     "spatioformer.geo.plots.table": ALL - {"imagery"},
     "spatioformer.geo.raster.layers": AFTER_IMAGERY,
     "spatioformer.training.loop": AFTER_MODEL,
-    "spatioformer.models.store": AFTER_MODEL,
+    "spatioformer.models.base": AFTER_MODEL,
+    "spatioformer.models.store": {"map", "report"},  # `load`, which the map stage calls
     "spatioformer.nn.transformer": AFTER_MODEL,
     "spatioformer.evaluation.metrics": AFTER_EVALUATION,
     "spatioformer.models.baselines": AFTER_MODEL,  # models.py, which trains, names it

@@ -9,11 +9,11 @@ import rasterio
 
 from spatioformer.common.files import read_json
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import EvaluateSection, RunConfig, SplitSection
 from spatioformer.evaluation import interval_scores
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
-from spatioformer.run.evaluate import importance, map_like
+from spatioformer.run.evaluate import importance
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, spatioformer
 
@@ -35,13 +35,14 @@ def predictions(folder) -> pd.DataFrame:
 
 
 def test_the_map_like_split():
-    def splits(*kinds):
-        return [SplitSection(name=f"{kind}-{i}", kind=kind) for i, kind in enumerate(kinds)]
+    def map_like(*kinds):
+        splits = [SplitSection(name=f"{kind}-{i}", kind=kind) for i, kind in enumerate(kinds)]
+        return EvaluateSection(splits=splits).map_like
 
-    assert map_like(splits("random", "tiles", "knndm", "regions")).name == "knndm-2"
-    assert map_like(splits("random", "regions", "tiles", "tiles")).name == "tiles-2"
-    assert map_like(splits("random", "regions")).name == "regions-1"
-    assert map_like(splits("random")).name == "random-0"
+    assert map_like("random", "tiles", "knndm", "regions").name == "knndm-2"
+    assert map_like("random", "regions", "tiles", "tiles").name == "tiles-2"
+    assert map_like("random", "regions").name == "regions-1"
+    assert map_like("random").name == "random-0"
 
 
 def test_the_mapped_model_alone_has_a_spread_and_on_the_map_like_split_alone(predictions):

@@ -4,23 +4,27 @@ import csv
 import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
+from typer.main import get_command
 
 from spatioformer.common.errors import ModelError
 from spatioformer.nn import GPT
 
 pytest.importorskip("tokenizers")
 
+from spatioformer.cli.text import app
 from spatioformer.common.progress import Console
 from spatioformer.text import recipe as text_recipe
 from spatioformer.text import training as text_training
 from spatioformer.text.corpus import CorpusError
 from spatioformer.text.model import TextModel
 from spatioformer.text.recipe import train_text
-from spatioformer.text.training import TextRecipe, curve_csv, fit, validation_loss
+from spatioformer.text.settings import Sizes, TextRecipe
+from spatioformer.text.training import TextTask, fit, validation_loss
+from spatioformer.training.loop import curve_csv
 from tests.helpers.text import CORPUS, RECIPE, SIZES, train
 
 VOCABULARY, CONTEXT = 11, 7
@@ -59,6 +63,15 @@ class Interrupting(Console):
         self.left -= steps
         if self.left <= 0:
             raise KeyboardInterrupt
+
+
+def test_the_command_has_the_defaults_of_the_recipe_and_the_sizes():
+    options = {option.name: option.default for option in get_command(app).commands["train"].params}
+    defaults = asdict(Sizes()) | asdict(TextRecipe())
+    assert set(options) - set(defaults) == {"corpus", "out", "resume", "quiet"}
+    assert set(defaults) - set(options) == {"warmup", "weight_decay", "check_every", "device"}
+    for name in set(options) & set(defaults):
+        assert options[name] == defaults[name], name
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine():
@@ -171,8 +184,7 @@ class TestFit:
         torch.nn.init.ones_(network.transformer.norm.weight)
         before = network.embedding.weight.detach().clone()
         recipe = replace(SHORT, steps=1, warmup=0, learning_rate=0.5, weight_decay=0.2)
-        state = text_training._State(network, recipe, "")
-        text_training._step(network, some_ids(), recipe, state)
+        TextTask(network, some_ids(), some_ids(40), recipe).step(0)
         assert torch.allclose(network.embedding.weight, before * (1 - 0.5 * 0.2))
         assert (network.transformer.norm.weight == 1).all()
 
@@ -243,9 +255,9 @@ class TestTrainText:
             train_text([corpus], out, SIZES, RECIPE, console=Interrupting(45))
         assert not out.exists()
         steps = []
-        step = text_training._step
+        take_step = TextTask.step
         monkeypatch.setattr(
-            text_training, "_step", lambda *args: steps.append(args[-1].step) or step(*args)
+            TextTask, "step", lambda task, step: steps.append(step) or take_step(task, step)
         )
         again = train_text([corpus], out, SIZES, RECIPE)
         assert steps == list(range(40, 60))

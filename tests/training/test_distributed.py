@@ -31,8 +31,8 @@ def free_port() -> int:
 COMMAND = """
 import sys
 from spatioformer import cli
-from spatioformer.training import loop as train
-train.PIECE = {piece}
+from spatioformer.training import richness
+richness.PIECE = {piece}
 sys.argv = ["spatioformer", "train", {config!r}, "--quiet"]
 cli.main()
 """

@@ -1,22 +1,27 @@
 """Training on images: it learns, it stops, and an interrupted one ends with the same bits."""
 
 import csv
-from dataclasses import replace
+import inspect
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 
+from spatioformer.cli.vision import app
 from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.nn import ViT
+from spatioformer.training.loop import History
 from spatioformer.vision import training as loop
-from spatioformer.vision.experiment import Sizes, build, choose_patch, train
+from spatioformer.vision.experiment import build, choose_patch, train
 from spatioformer.vision.images import Images
 from spatioformer.vision.model import VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores
 from spatioformer.vision.preparation import Preparation
-from spatioformer.vision.training import History, Recipe, fit, hold_out, jitter
+from spatioformer.vision.settings import Recipe, Sizes
+from spatioformer.vision.training import fit, hold_out, jitter
 
 SIZES = Sizes(patch=2, width=8, heads=2, layers=1, dropout=0.1)
 RECIPE = Recipe(epochs=6, batch=16, patience=6, shift=0.5, rotation=20, seed=7)
@@ -75,6 +80,17 @@ def interrupted(path, after: int) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         trained(fresh(), checkpoint=path, on_epoch=interrupt)
+
+
+def test_the_command_has_the_defaults_of_the_recipe_and_the_sizes():
+    options = {option.name: option.default for option in get_command(app).commands["train"].params}
+    defaults = asdict(Sizes()) | asdict(Recipe())
+    of_the_command = {"source", "out", "size", "channels", "held_out", "resume", "quiet"}
+    assert set(options) - set(defaults) == of_the_command
+    assert set(defaults) <= set(options)
+    for name in defaults:
+        assert options[name] == defaults[name], name
+    assert options["held_out"] == inspect.signature(train).parameters["held_out"].default
 
 
 class TestHoldOut:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from spatioformer.common.earth import KM_PER_DEGREE
@@ -28,11 +27,9 @@ from spatioformer.common.streams import Stream, generator
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.models.registry import Model, make
-from spatioformer.models.store import OutsideExtent, TrainedModel, load
-from spatioformer.nn.rollout import attention_rollout
-from spatioformer.nn.transformer import Transformer
-from spatioformer.run.evaluate import map_like
+from spatioformer.models.base import Model, OutsideExtent
+from spatioformer.models.registry import make
+from spatioformer.models.store import load
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +75,7 @@ def drivers(
     config = load_config(run / "config.resolved.yaml")
     store, bundle = open_chips(run / "chips"), load(run / "model")
     model = model or config.map.model
-    split = map_like(config.evaluate.splits).name
+    split = config.evaluate.map_like.name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
     rmse, importance = permutation_importance(model, config, store, folds, console=console)
     some = generator(config.seed, Stream.DRIVERS_PLOTS).permutation(len(store))[:PLOTS]
@@ -109,7 +106,7 @@ def _take(store: ChipStore, rows: NDArray) -> ChipStore:
 
 
 def _squared_error(model: Model, store: ChipStore) -> float:
-    predicted = np.asarray(model.predict(store, np.arange(len(store))), np.float64)
+    predicted = np.asarray(model.predict_rows(store, np.arange(len(store))), np.float64)
     return float(np.mean((predicted - store.richness) ** 2))
 
 
@@ -139,8 +136,8 @@ def permutation_importance(
     rng = generator(config.seed, Stream.IMPORTANCE_SHUFFLES)
     plain, rises = [], {name: [] for name in names}
     for fold in console.track(list(np.unique(folds)), "drivers"):
-        fitted = make(model, config, config.seed)
-        fitted.fit(store, np.flatnonzero(folds != fold))
+        estimator = make(model, config.model, config.train, config.seed)
+        fitted = estimator.fit(store, np.flatnonzero(folds != fold))
         test = _take(store, np.flatnonzero(folds == fold))
         squared = _squared_error(fitted, test)
         plain.append((len(test), squared))
@@ -171,7 +168,7 @@ def _shuffled(store: ChipStore, bands: list[str] | None, rng: np.random.Generato
     return replace(store, chips=chips)
 
 
-def partial_dependence(bundle: TrainedModel, store: ChipStore, band: str) -> dict[str, list[float]]:
+def partial_dependence(bundle: Model, store: ChipStore, band: str) -> dict[str, list[float]]:
     """Mean prediction, species, with a band at each of `STEPS` values: value, prediction."""
     column = store.bands.index(band)
     values = np.quantile(store.chips[..., column], np.linspace(0.05, 0.95, STEPS))
@@ -184,7 +181,7 @@ def partial_dependence(bundle: TrainedModel, store: ChipStore, band: str) -> dic
 
 
 def location_sensitivity(
-    bundle: TrainedModel, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
+    bundle: Model, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
 ) -> dict[str, list[float]]:
     """Mean absolute change of the prediction when the place alone moves: km, change (species).
 
@@ -204,34 +201,12 @@ def location_sensitivity(
     return {"km": list(distances), "change": changes}
 
 
-def attention_map(bundle: TrainedModel, store: ChipStore) -> list[list[float]] | None:
+def attention_map(model: Model, store: ChipStore) -> list[list[float]] | None:
     """Share of attention that falls on each pixel of the chip, mean over plots: [y][x], sum 1.
 
     None for chips of one pixel, and for models that are no network with a token a pixel.
     """
-    patch = bundle.patch
-    maps = [_rollout(bundle, member, store) for member in bundle.members]
-    if patch == 1 or not maps or any(found is None for found in maps):
+    if model.attends is None:
         return None
-    pixels = np.mean(maps, axis=0)[1 : 1 + patch**2]  # token 0 is the class token
-    return (pixels / pixels.sum()).reshape(patch, patch).tolist()
-
-
-def _rollout(bundle: TrainedModel, member: torch.nn.Module, store: ChipStore) -> Floats | None:
-    """How much of each input token is in the output tokens, (T,), mean over those and plots."""
-    transformer = next((m for m in member.modules() if isinstance(m, Transformer)), None)
-    if transformer is None:
-        return None
-    patterns: list = []
-    hook = transformer.register_forward_pre_hook(
-        lambda module, args, kwargs: (args, kwargs | {"record": patterns}), with_kwargs=True
-    )
-    try:
-        alone = replace(bundle, network=member)
-        alone.predict(store.chips, store.lon, store.lat, batch=len(store))
-    finally:
-        hook.remove()
-    if not patterns or patterns[0].weights.shape[-1] <= bundle.patch**2:
-        return None
-    with torch.inference_mode():
-        return attention_rollout(patterns).mean(dim=(0, 1)).double().numpy()
+    shares = model.attends.attention(store.chips, store.lon, store.lat)
+    return None if shares is None else shares.tolist()

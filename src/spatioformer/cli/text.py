@@ -7,6 +7,7 @@ import typer
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
+from spatioformer.text.settings import Sizes, TextRecipe
 
 app = typer.Typer(
     name="text",
@@ -58,24 +59,27 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model.")],
     tokenizer: Annotated[
         Literal["bpe", "words"], typer.Option(help="Byte-level BPE, or whole words.")
-    ] = "bpe",
-    vocabulary: Annotated[int, typer.Option(min=2, help="Tokens at most.")] = 4096,
-    context: Annotated[int, typer.Option(min=1, help="Tokens it sees at once.")] = 128,
-    width: Annotated[int, typer.Option(min=1, help="Width of the vectors.")] = 192,
-    heads: Annotated[int, typer.Option(min=1, help="Attention heads a layer.")] = 6,
-    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 6,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Rate of dropout.")] = 0.0,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1500,
-    batch: Annotated[int, typer.Option(min=1, help="Windows of text a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = 0,
+    ] = Sizes.tokenizer,
+    vocabulary: Annotated[int, typer.Option(min=2, help="Tokens at most.")] = Sizes.vocabulary,
+    context: Annotated[int, typer.Option(min=1, help="Tokens it sees at once.")] = Sizes.context,
+    width: Annotated[int, typer.Option(min=1, help="Width of the vectors.")] = Sizes.width,
+    heads: Annotated[int, typer.Option(min=1, help="Attention heads a layer.")] = Sizes.heads,
+    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Rate of dropout.")
+    ] = Sizes.dropout,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = TextRecipe.steps,
+    batch: Annotated[int, typer.Option(min=1, help="Windows of text a step.")] = TextRecipe.batch,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Its peak.")
+    ] = TextRecipe.learning_rate,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = TextRecipe.seed,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train a tokenizer and a GPT on any text."""
     from spatioformer.common.progress import Console
-    from spatioformer.text.recipe import Sizes, train_text
-    from spatioformer.text.training import TextRecipe
+    from spatioformer.text.recipe import train_text
 
     console = Console(quiet)
     sizes = Sizes(tokenizer, vocabulary, context, width, heads, layers, dropout)

@@ -8,6 +8,7 @@ import typer
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
+from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 
 app = typer.Typer(
     name="vision",
@@ -73,40 +74,42 @@ def train(
             help="Side of a patch, in pixels; it divides the image. Default: the largest up to 16 "
             "that leaves 4 x 4 patches.",
         ),
-    ] = None,
-    width: Annotated[int, typer.Option(min=1, help="Numbers a token.")] = 64,
-    heads: Annotated[int, typer.Option(min=1, help="Attention heads; they divide the width.")] = 4,
-    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = 4,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = 0.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images, at most.")] = 60,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 2e-3,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 0.05,
+    ] = Sizes.patch,
+    width: Annotated[int, typer.Option(min=1, help="Numbers a token.")] = Sizes.width,
+    heads: Annotated[
+        int, typer.Option(min=1, help="Attention heads; they divide the width.")
+    ] = Sizes.heads,
+    layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = Sizes.dropout,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the images, at most.")
+    ] = Recipe.epochs,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = Recipe.batch,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = Recipe.learning_rate,
+    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = Recipe.weight_decay,
     patience: Annotated[
         int, typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.")
-    ] = 30,
+    ] = Recipe.patience,
     label_smoothing: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of the target spread over all classes.")
-    ] = 0.0,
+    ] = Recipe.label_smoothing,
     shift: Annotated[
         float, typer.Option(min=0, help="Move training images up to so many pixels.")
-    ] = 0.0,
+    ] = Recipe.shift,
     rotation: Annotated[
         float, typer.Option(min=0, max=180, help="Turn training images up to so many degrees.")
-    ] = 0.0,
+    ] = Recipe.rotation,
     held_out: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the images kept for the final score.")
-    ] = 0.25,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    ] = HELD_OUT,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = Recipe.seed,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Train on images with known classes or values: model, training.csv, held_out.csv."""
     from spatioformer.common.progress import Console
-    from spatioformer.vision.experiment import Sizes
     from spatioformer.vision.experiment import train as train_model
     from spatioformer.vision.images import Form, read_images
-    from spatioformer.vision.training import Recipe
 
     form = Form(size=size, channels=channels)
     recipe = Recipe(

@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from spatioformer.config.catalogue import CATALOGUE
+
 
 def _not_empty(values: tuple) -> tuple:
     if not values:
@@ -45,33 +47,10 @@ Positive = Annotated[float, Field(gt=0)]
 TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
-SMALLEST_CNN_PATCH = 7  # three unpadded 3 x 3 convolutions must leave a pixel
-REGRESSORS = (
-    "extra-trees",
-    "gradient-boosting",
-    "lightgbm",
-    "forest-kriging",
-    "gaussian-process",
-    "random-forest",
-)
-"""Models on chip statistics."""
-
-MODELS = (
-    "spatioformer",
-    "spatioformer-dense",
-    "spatioformer-distilled",
-    "spatioformer-no-location",
-    "spatioformer-stacked",
-    "spatioformer-published",
-    "spatioformer-published-no-location",
-    "cnn-published",
-    "factoformer",
-    *REGRESSORS,
-    "location-knn",
-)
+MODELS = tuple(CATALOGUE)
 ModelName = Literal[MODELS]
-QUANTILE_MODELS = ("spatioformer", "spatioformer-dense", "spatioformer-no-location")
-TEACHERS = ("spatioformer-stacked", *REGRESSORS)
+QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
+TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]
@@ -294,6 +273,11 @@ class EvaluateSection(Section):
     interval: IntervalKind = "auto"
     workers: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def map_like(self) -> SplitSection:
+        """The split that holds plots out most as the map is used; of several, the first."""
+        return min(self.splits, key=lambda split: MAP_LIKE.index(split.kind))
+
     @model_validator(mode="after")
     def _names_once(self) -> "EvaluateSection":
         names = [s.name for s in self.splits]
@@ -305,6 +289,11 @@ class EvaluateSection(Section):
                 f"the split name {reserved[0]!r} is kept for the curve; choose another"
             )
         return self
+
+
+MAP_LIKE = ("knndm", "tiles", "regions", "random")
+"""Kinds of splits in the order of preference for judging the map: the first holds plots out most
+as the map is used."""
 
 
 class MapSection(Section):
@@ -373,14 +362,15 @@ class RunConfig(Section):
     @property
     def distils(self) -> bool:
         """Whether a model of the run learns from land without plots."""
-        return "spatioformer-distilled" in self.models
+        return any(CATALOGUE[name].kind == "distilled" for name in self.models)
 
     @model_validator(mode="after")
-    def _cnn_fits(self) -> "RunConfig":
-        if "cnn-published" in self.models and self.model.patch < SMALLEST_CNN_PATCH:
-            raise ValueError(
-                f"`model.patch` is {self.model.patch}, and cnn-published needs "
-                f"{SMALLEST_CNN_PATCH} or more; raise it, or leave the CNN out of "
-                "`evaluate.models` and `map.model`"
-            )
+    def _chips_are_large_enough(self) -> "RunConfig":
+        for name in sorted(self.models):
+            smallest = CATALOGUE[name].smallest_patch
+            if self.model.patch < smallest:
+                raise ValueError(
+                    f"`model.patch` is {self.model.patch}, and {name} needs {smallest} or more; "
+                    "raise it, or leave that model out of `evaluate.models` and `map.model`"
+                )
         return self

@@ -29,13 +29,13 @@ from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
 from spatioformer.mapping.zarr_copy import check_zarr, write_zarr
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 __all__ = ["Output", "Resources", "map_raster"]
 
 
 def map_raster(
-    model: TrainedModel | str | Path,
+    model: Model | str | Path,
     imagery: str | Path,
     out: str | Path,
     *,
@@ -111,7 +111,7 @@ def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) ->
 def task_of(
     predictor: Predictor,
     source: Source,
-    model: TrainedModel | str | Path,
+    model: Model | str | Path,
     outline: str | Path | None,
 ) -> dict[str, Any]:
     """All that decides a map's values, as JSON."""
@@ -136,7 +136,7 @@ class _Job:
     predictor: Predictor
     output: Output
     resources: Resources
-    model: TrainedModel | str | Path
+    model: Model | str | Path
     outline: str | Path | None
     template: str | Path | None
 
@@ -204,7 +204,7 @@ class _Job:
     def _compute_there(self, windows):
         from spatioformer.mapping.cluster import Remote, compute_there
 
-        if isinstance(self.model, TrainedModel):
+        if not isinstance(self.model, str | Path):
             raise ModelError(
                 "a cluster opens the model itself; give map_raster its folder, not the opened model"
             )
@@ -218,7 +218,7 @@ class _Job:
 
     def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
         facts = dict(tags)
-        if not isinstance(self.model, TrainedModel):
+        if isinstance(self.model, str | Path):
             facts["MODEL_ID"] = weights_hash(self.model)[:16]
         predictor = self.predictor
         totals = raster.assemble(

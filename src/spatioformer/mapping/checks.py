@@ -4,13 +4,13 @@ import numpy as np
 
 from spatioformer.common.progress import Console
 from spatioformer.geo.extent import FAR_KM
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 FAR = 6.0  # training standard deviations between two means
 APART = 8.0  # ratio of two standard deviations
 
 
-def compare_scale(bundle: TrainedModel, pixels: np.ndarray, console: Console) -> list[str]:
+def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[str]:
     """Say so when imagery is on another scale than the training plots' was.
 
     Args:
@@ -37,7 +37,7 @@ def compare_scale(bundle: TrainedModel, pixels: np.ndarray, console: Console) ->
 
 
 def compare_extent(
-    bundle: TrainedModel, region: tuple[float, float, float, float], console: Console
+    bundle: Model, region: tuple[float, float, float, float], console: Console
 ) -> str | None:
     """Say how far the corners of a region (W, E, S, N) lie outside the extent of the plots."""
     west, east, south, north = region

@@ -14,7 +14,8 @@ from spatioformer.common.streams import family_seed
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
-from spatioformer.models.store import TrainedModel, load
+from spatioformer.models.base import Model
+from spatioformer.models.store import load
 from spatioformer.models.uncertainty import Uncertainty
 
 
@@ -64,7 +65,7 @@ class Predictor:
         uncertainty: gives the layers of INTERVAL; None where none of them is asked for.
     """
 
-    bundle: TrainedModel
+    bundle: Model
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -73,7 +74,7 @@ class Predictor:
     # Dropout draws from torch's one generator, so one tile at a time; and in a network of its own,
     # so that the means computed meanwhile stay free of it.
     _dropout: Lock = field(default_factory=Lock, repr=False)
-    _sampler: TrainedModel | None = field(default=None, repr=False)
+    _sampler: Model | None = field(default=None, repr=False)
 
     def __post_init__(self):
         self.bundle.ready()
@@ -115,7 +116,8 @@ class Predictor:
         if self.uncertainty is not None:
             if self.uncertainty.kind("sd" in found) == "quantiles":
                 inputs = tile.data, valid, lon, lat
-                found["quantiles"] = self.bundle.quantiles_tile(*inputs, wanted=tile.wanted)[at]
+                quantiles = self.bundle.quantile_pair
+                found["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[at]
             found |= self._interval(tile, found, lon, lat, at)
         totals = _totals(found)
         np.maximum(found["mean"], 0, out=found["mean"])
@@ -171,7 +173,7 @@ class Predictor:
         outer = tuple(slice(edge, edge + self.unit + 2 * h) for edge in corner)
         wanted = np.zeros_like(tile.wanted[inner])
         wanted[y[chosen], x[chosen]] = True
-        found = self._sampler.spread_tile(
+        found = self._sampler.draws.spread_tile(
             tile.data[:, *outer], valid[outer], lon[outer], lat[outer], wanted,
             samples=self.samples, seed=seed,
         )  # fmt: skip
@@ -181,7 +183,7 @@ class Predictor:
 
 
 def open_predictor(
-    model: TrainedModel | str | Path,
+    model: Model | str | Path,
     layers: tuple[str, ...] | None,
     samples: int,
     step: int,
@@ -195,10 +197,11 @@ def open_predictor(
     Raises:
         ModelError: the folder is no bundle, or the model cannot give one of the layers.
     """
-    bundle = model if isinstance(model, TrainedModel) else load(model)
-    if not bundle.has_spread:
+    is_folder = isinstance(model, str | Path)
+    bundle = load(model) if is_folder else model
+    if bundle.draws is None:
         samples = 0
-    measured = not isinstance(model, TrainedModel) and Uncertainty.is_in(model)
+    measured = is_folder and Uncertainty.is_in(model)
     if layers is None:
         layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
     asked = any(name in INTERVAL for name in layers)
@@ -209,9 +212,9 @@ def open_predictor(
     return Predictor(bundle, layers, needed, step, seed, uncertainty)
 
 
-def identity(model: TrainedModel | str | Path) -> str:
+def identity(model: Model | str | Path) -> str:
     """Hash of a model's weights, settings and measured uncertainty."""
-    if isinstance(model, TrainedModel):
+    if not isinstance(model, str | Path):
         return model.identity()
     return hash_value(_hashes(Path(model), ("*.json", "*.safetensors", "*.skops", "*.npz")))
 

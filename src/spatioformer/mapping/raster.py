@@ -21,7 +21,7 @@ from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown
 from spatioformer.mapping.predictor import Totals
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 BLOCK = 256
 SCALE = 0.01  # of uint16: hundredths, 0 to 655.34
@@ -59,7 +59,7 @@ def check_space(out: Path, layers: int, pixels: float, held: int) -> None:
 
 
 def assemble(
-    out: Path, plan: Plan, journal: Journal, bundle: TrainedModel, layers: Sequence[str],
+    out: Path, plan: Plan, journal: Journal, bundle: Model, layers: Sequence[str],
     output: Output, facts: dict[str, str], method: str, console: Console,
 ) -> Totals:  # fmt: skip
     """Write the map's files from the journal's tiles; all appear at the end, or none.
@@ -122,7 +122,7 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     }
 
 
-def _describe(raw, names, bundle: TrainedModel, output: Output, facts: dict, method: str) -> None:
+def _describe(raw, names, bundle: Model, output: Output, facts: dict, method: str) -> None:
     target = bundle.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
         raw.set_band_description(band, f"{target}, {TITLES[name]}")

@@ -16,7 +16,7 @@ from rasterio.warp import transform_geom
 from spatioformer import __version__
 from spatioformer.common.files import write_json
 from spatioformer.geo.grid import LONLAT
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 STAC = "1.0.0"
 EXTENSIONS = [
@@ -31,7 +31,7 @@ BEGIN, END = "start_datetime", "end_datetime"
 
 
 def write_catalogue(
-    out: Path, files: dict[Path, Sequence[str]], bundle: TrainedModel, model_id: str, year: int
+    out: Path, files: dict[Path, Sequence[str]], bundle: Model, model_id: str, year: int
 ) -> tuple[Path, Path]:
     """Write NAME.item.json and NAME.collection.json beside a map.
 
@@ -54,7 +54,7 @@ def write_catalogue(
 
 
 def write_series(
-    folder: Path, maps: dict[int, Path], trend: Path, bundle: TrainedModel, model_id: str
+    folder: Path, maps: dict[int, Path], trend: Path, bundle: Model, model_id: str
 ) -> Path:
     """Write an item beside each year's map and beside their trend, and FOLDER/collection.json.
 
@@ -88,12 +88,12 @@ def _item_path(raster: Path) -> Path:
     return raster.with_name(f"{raster.stem}.item.json")
 
 
-def _target(bundle: TrainedModel) -> str:
+def _target(bundle: Model) -> str:
     return bundle.facts.get("target", "plant species richness")
 
 
 def _map_item(
-    out: Path, files: dict[Path, Sequence[str]], bundle: TrainedModel, model_id: str, year: int
+    out: Path, files: dict[Path, Sequence[str]], bundle: Model, model_id: str, year: int
 ) -> dict[str, Any]:
     """The item of a map, without links; the arguments are those of `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
@@ -188,7 +188,7 @@ def _bands(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _model(bundle: TrainedModel, model_id: str) -> dict[str, Any]:
+def _model(bundle: Model, model_id: str) -> dict[str, Any]:
     """What the machine learning model extension asks for."""
     side, bands = bundle.patch, list(bundle.bands)
     return {

@@ -1,26 +1,36 @@
-"""The page that goes with a model: what a reader must know before using it, in words."""
+"""The model card: what a reader must know before using a model, in words."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from spatioformer.models.store import TrainedModel
+from collections.abc import Sequence
+from typing import Any
 
 
-def model_card(bundle: "TrainedModel") -> str:
-    """What a reader must know before using the model, in words."""
-    facts = bundle.facts
+def model_card(
+    facts: dict[str, Any],
+    patch: int,
+    bands: Sequence[str],
+    about: Sequence[tuple[str, str]],
+    caution: str,
+) -> str:
+    """The Markdown text of a model's README.md.
+
+    Args:
+        facts: target, grain, training data and figures of the model.
+        patch: side of a chip, pixels.
+        about: what the model consists of, terms and text.
+        caution: a warning that ends in "; ", or nothing.
+    """
     lines = [
         f"# {facts.get('name', 'Spatioformer model')}",
         "",
         f"Predicts {facts.get('target', 'plant species richness')} (species) from chips of "
-        f"{bundle.patch} x {bundle.patch} pixels and their longitude and latitude.",
+        f"{patch} x {patch} pixels and their longitude and latitude.",
         "",
-        *(f"- {term}: {text}" for term, text in bundle.about),
-        f"- Bands, in order: {', '.join(bundle.bands)}",
+        *(f"- {term}: {text}" for term, text in about),
+        f"- Bands, in order: {', '.join(bands)}",
         *(f"- {label}: {facts[key]}" for key, label in _CARD if facts.get(key) is not None),
         "",
         "Limits: predictions hold for the plot size, region and years of the training plots; "
-        f"{bundle.caution}judge the model by its scores on held-out tiles (scores.csv beside this "
+        f"{caution}judge the model by its scores on held-out tiles (scores.csv beside this "
         "folder).",
         "",
         "Use: `spatioformer.load(folder).predict(chips, lon, lat)` or `spatioformer map FOLDER "

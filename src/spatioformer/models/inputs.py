@@ -1,4 +1,4 @@
-"""How chips and plots become what a network sees, and trained networks a bundle."""
+"""Build a network's input tensors from chips and plot covariates, and a model from networks."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from spatioformer.common.earth import KM_PER_DEGREE
-from spatioformer.config.schema import ModelSection, RunConfig
+from spatioformer.config.schema import ModelSection
 from spatioformer.geo.chips import ChipStore
+from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling, raw_covariates
-from spatioformer.models.store import Bundle
 from spatioformer.nn import Ensemble
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
-from spatioformer.nn.losses import Link, Loss
+from spatioformer.nn.losses import Link, Loss, LossName
 from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.training.samples import Samples
 
@@ -40,18 +40,24 @@ class Inputs:
     edges: list[list[float]] | None = None
 
     @classmethod
-    def of(cls, config: RunConfig, store: ChipStore, rows: np.ndarray, raw: bool) -> "Inputs":
-        """With `raw`, bands and richness stay as they are."""
+    def of(
+        cls, model: ModelSection, loss: LossName, store: ChipStore, rows: np.ndarray, raw: bool
+    ) -> "Inputs":
+        """Measure the inputs of a network on the plots `rows`.
+
+        Args:
+            raw: leave bands and richness as they are.
+        """
         extent = extent_of(*torch.from_numpy(store.coordinates[rows]).T)
         if raw:
             return cls(len(store.bands), Link(), extent)
-        scaling = Scaling.of(store.chips[rows], store.richness[rows], config.train.loss)
-        wanted = config.model.covariates
-        covariates = Covariates.of(store.table.iloc[rows], wanted) if wanted else None
+        scaling = Scaling.of(store.chips[rows], store.richness[rows], loss)
+        usual = model.covariates
+        covariates = Covariates.of(store.table.iloc[rows], usual) if usual else None
         edges = None
-        if config.model.intervals:
+        if model.intervals:
             pixels = scaling.bands(torch.from_numpy(np.array(store.chips[rows], np.float32)))
-            edges = quantile_edges(pixels.flatten(0, -2), config.model.intervals).tolist()
+            edges = quantile_edges(pixels.flatten(0, -2), model.intervals).tolist()
         return cls(len(store.bands), scaling.to_link, extent, scaling, covariates, edges)
 
     def location(self, model: ModelSection) -> dict[str, Any]:
@@ -81,22 +87,22 @@ class Inputs:
             covariates,
         )
 
-    def bundle(
+    def model(
         self, members: list[torch.nn.Module], losses: list[Loss], store: ChipStore, rows: np.ndarray
-    ) -> Bundle:
+    ) -> NetworkModel:
         """The trained members as one model; `rows` are the plots they learned from."""
         network = members[0]
         if len(members) > 1:
             network = Ensemble(len(members), type(network).__name__, **network.config)
-            for own, trained in zip(network.members, members, strict=True):
-                own.load_state_dict(trained.state_dict())
+            for member, trained in zip(network.members, members, strict=True):
+                member.load_state_dict(trained.state_dict())
         scaling = self.scaling
         if losses[0].dispersion is not None:
             dispersion = float(np.mean([loss.dispersion for loss in losses]))
             scaling = replace(scaling, dispersion=dispersion)
-        bundle = Bundle(network, list(store.bands), scaling, covariates=self.covariates)
+        model = NetworkModel(network, list(store.bands), scaling, covariates=self.covariates)
         if self.link.kind == "log1p":
-            found = bundle.predict(store.chips[rows], store.lon[rows], store.lat[rows])
-            smear = float(np.mean((store.richness[rows] + 1) / (found + 1.0)))
-            bundle.scaling = replace(scaling, smear=smear)
-        return bundle
+            predictions = model.predict(store.chips[rows], store.lon[rows], store.lat[rows])
+            smear = float(np.mean((store.richness[rows] + 1) / (predictions + 1.0)))
+            model.scaling = replace(scaling, smear=smear)
+        return model

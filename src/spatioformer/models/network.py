@@ -1,8 +1,8 @@
-"""Networks as bundles: weights in safetensors, arguments in config.json."""
+"""A trained network as a model: weights in safetensors, arguments in config.json."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,7 +15,9 @@ from torch import nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
-from spatioformer.models.base import Chips, TrainedModel, covariates_of, scaling_of
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models.attention import attention_shares
+from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.prediction import BATCH, Members
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile, checked_chips
@@ -28,6 +30,7 @@ from spatioformer.nn import (
     Spatioformer,
 )
 from spatioformer.nn.weights import load_weights
+from spatioformer.training.loop import History
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "PaperSpatioformer": PaperSpatioformer,
@@ -40,7 +43,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 @dataclass
-class Bundle(TrainedModel):
+class NetworkModel(Model):
     """A trained network, or the members of an ensemble, with all that is needed to use it.
 
     Attributes:
@@ -58,6 +61,7 @@ class Bundle(TrainedModel):
     scaling: Scaling | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     covariates: Covariates | None = None
+    histories: tuple[History, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def architecture(self) -> str:
@@ -80,7 +84,7 @@ class Bundle(TrainedModel):
 
     @property
     def caution(self) -> str:
-        if not self.has_spread:
+        if self.draws is None:
             return ""
         return "the Monte Carlo spread is the network's own doubt and understates the true error; "
 
@@ -102,12 +106,19 @@ class Bundle(TrainedModel):
         return self._members.are_dense
 
     @property
-    def has_dropout(self) -> bool:
-        return self.network.config["dropout"] > 0
+    def draws(self) -> Self | None:
+        """The model itself, if it has dropout or is an ensemble."""
+        has_dropout = self.network.config["dropout"] > 0
+        return self if has_dropout or len(self.members) > 1 else None
 
     @property
-    def has_quantiles(self) -> bool:
-        return self.scaling is not None and self.scaling.quantiles is not None
+    def quantile_pair(self) -> Self | None:
+        """The model itself, if it was trained with `train.loss: quantile`."""
+        return self if self.scaling is not None and self.scaling.quantiles is not None else None
+
+    @property
+    def attends(self) -> Self:
+        return self
 
     def ready(self) -> None:
         self.network.eval()
@@ -118,6 +129,11 @@ class Bundle(TrainedModel):
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         return self._running().over_tile(tile)
+
+    def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        """float32 (n,), species."""
+        chips = self.plot_chips(store, rows)
+        return self.over_chips(chips, self.plot_covariates(store, rows), BATCH)
 
     def quantiles(
         self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
@@ -161,7 +177,7 @@ class Bundle(TrainedModel):
         return self._running().features(inputs, batch, self.network.config["width"])
 
     def _check_quantiles(self) -> None:
-        if not self.has_quantiles:
+        if self.quantile_pair is None:
             raise ModelError(
                 "the network tells no quantiles; train it with `train.loss: quantile`, or take "
                 "another kind of interval"
@@ -225,6 +241,22 @@ class Bundle(TrainedModel):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)
         return out
 
+    def attention(self, chips, lon, lat) -> np.ndarray | None:
+        """Share of attention that falls on each pixel of the chip, by attention rollout.
+
+        Args:
+            chips, lon, lat: as of `predict`.
+
+        Returns:
+            float64 (P, P), sum 1, mean over the chips and the members; None for chips of one
+            pixel, and for networks without a token a pixel.
+        """
+        return attention_shares(
+            self.members,
+            self.patch,
+            lambda member: replace(self, network=member).predict(chips, lon, lat, batch=len(chips)),
+        )
+
     def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
         standardised covariates; keeps gradients."""
@@ -241,7 +273,7 @@ class Bundle(TrainedModel):
 
     def _checked(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:
         checked = checked_chips(chips, lon, lat, self.bands, self.patch)
-        return self._inputs(checked, self._covariate_rows(len(checked[0]), covariates))
+        return self._inputs(checked, self.covariate_rows(len(checked[0]), covariates))
 
     def _inputs(self, chips: Chips, covariates: np.ndarray | None) -> list[np.ndarray]:
         if self.covariates is None:
@@ -271,7 +303,7 @@ class Bundle(TrainedModel):
             raise OSError(ENOSPC, str(error)) from error
 
     @classmethod
-    def read(cls, config: dict[str, Any], members: dict[str, TrainedModel]) -> Self:
+    def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:
         network = NETWORKS[config["network"]](**config["arguments"])
         bands, facts = list(config["bands"]), config["facts"]
         return cls(network, bands, scaling_of(config), facts, covariates_of(config))

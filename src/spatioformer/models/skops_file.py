@@ -38,6 +38,9 @@ TRUSTED = (
 """Types that skops does not know: the regressors that `baselines` names, and what those and
 scikit-learn's consist of."""
 
+HERE, IN_FILES = "spatioformer.models.baselines", "spatioformer.baselines"
+"""Package of our regressors, and its name in files, which stays when the code moves."""
+
 
 def open_regressor(path: Path, width: int) -> RegressorMixin:
     """The regressor in a file, for tables of `width` columns.
@@ -50,9 +53,9 @@ def open_regressor(path: Path, width: int) -> RegressorMixin:
 
     try:
         with warnings.catch_warnings():
-            # The bundle has judged the version of scikit-learn.
+            # TabularModel.read_weights has checked the version of scikit-learn.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            regressor = skops.load(path, trusted=list(TRUSTED))
+            regressor = skops.loads(_with_our_names(path), trusted=list(TRUSTED))
         if not isinstance(regressor, RegressorMixin):
             raise ValueError(f"a {type(regressor).__name__} is no regressor")
         _mend(regressor, width)
@@ -67,6 +70,19 @@ def open_regressor(path: Path, width: int) -> RegressorMixin:
             f"{path} is damaged or of another version ({words}); copy or train the model again"
         ) from error
     return regressor
+
+
+def _with_our_names(path: Path) -> bytes:
+    """The content of a skops file, our types under the names that they have in this version."""
+    with ZipFile(path) as source:
+        files = {name: source.read(name) for name in source.namelist()}
+    files["schema.json"] = _renamed(files["schema.json"], IN_FILES, HERE)
+    return _zipped(files)
+
+
+def _renamed(schema: bytes, old: str, new: str) -> bytes:
+    """skops' schema with the modules of one package named as those of another."""
+    return schema.replace(f'"__module__": "{old}.'.encode(), f'"__module__": "{new}.'.encode())
 
 
 def _mend(model: BaseEstimator, width: int) -> None:
@@ -113,14 +129,19 @@ def canonical(regressor: RegressorMixin) -> bytes:
     with ZipFile(io.BytesIO(skops.dumps(regressor))) as source:
         numbers: dict[str, str] = {}
         schema = _numbered(json.loads(source.read("schema.json")), numbers)
-        files = {"schema.json": json.dumps(schema).encode()}
+        files = {"schema.json": _renamed(json.dumps(schema).encode(), HERE, IN_FILES)}
         for name in source.namelist():
             if name != "schema.json":
                 files[numbers[name]] = _without_padding(source.read(name))
+    return _zipped(files)
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    """A ZIP file, the same bytes for the same content: sorted by name and dated 1980."""
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as target:
         for name in sorted(files):
-            entry = ZipInfo(name)  # dated 1980
+            entry = ZipInfo(name)
             entry.compress_type = ZIP_DEFLATED
             target.writestr(entry, files[name])
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""A stack as a bundle: a folder a member, and how they are weighted near plots and far."""
+"""A stack: a folder a member, and the weights of the members near plots and far from them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -11,15 +11,16 @@ from safetensors.numpy import load_file, save_file
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
-from spatioformer.models.base import Chips, TrainedModel
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models.base import Chips, Model
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.stacking import Reach, combine, to_nearest
 from spatioformer.models.tiles import PixelTile
 
 
 @dataclass
-class StackBundle(TrainedModel):
-    """Several models as one; `stacking` has the formula.
+class StackModel(Model):
+    """A weighted mean of models; `stacking` has the formula.
 
     Attributes:
         parts: name -> a member trained on all plots; all of one chip size and the same bands.
@@ -32,7 +33,7 @@ class StackBundle(TrainedModel):
     weights: ClassVar[str] = "model.safetensors"
     framework: ClassVar[str] = "pytorch and scikit-learn"
 
-    parts: dict[str, TrainedModel]
+    parts: dict[str, Model]
     shares: np.ndarray
     reach: Reach
     known: np.ndarray
@@ -63,6 +64,14 @@ class StackBundle(TrainedModel):
         return f"stack of {', '.join(self.parts)}"
 
     @property
+    def caution(self) -> str:
+        return ""
+
+    @property
+    def parameters(self) -> None:
+        return None
+
+    @property
     def bands(self) -> list[str]:
         return self._first.bands
 
@@ -71,7 +80,7 @@ class StackBundle(TrainedModel):
         return self._first.patch
 
     @property
-    def _first(self) -> TrainedModel:
+    def _first(self) -> Model:
         return next(iter(self.parts.values()))
 
     @property
@@ -89,18 +98,26 @@ class StackBundle(TrainedModel):
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
         """float64."""
 
-        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+        def of(part: Model, asked: np.ndarray) -> np.ndarray:
             # All of them: a network's last digits depend on the batch a chip is in.
             return part.over_chips(chips, covariates if part.covariates else None, batch)[asked]
 
         return self._weighted(*(place[:, self.halo, self.halo] for place in chips[1:]), of)
+
+    def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        """float64 (n,), species."""
+
+        def of(part: Model, asked: np.ndarray) -> np.ndarray:
+            return np.asarray(part.predict_rows(store, rows), np.float64)[asked]
+
+        return self._weighted(*store.coordinates[rows].T, of)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """float64; a pixel is predicted where every member that counts there predicts it."""
         rows, cols = np.nonzero(tile.predictable)
         place = rows + self.halo, cols + self.halo
 
-        def of(part: TrainedModel, asked: np.ndarray) -> np.ndarray:
+        def of(part: Model, asked: np.ndarray) -> np.ndarray:
             at = rows[asked], cols[asked]
             wanted = np.zeros_like(tile.wanted)
             wanted[at] = True
@@ -111,7 +128,7 @@ class StackBundle(TrainedModel):
         return out
 
     def _weighted(
-        self, lon: np.ndarray, lat: np.ndarray, of: Callable[[TrainedModel, np.ndarray], np.ndarray]
+        self, lon: np.ndarray, lat: np.ndarray, of: Callable[[Model, np.ndarray], np.ndarray]
     ) -> np.ndarray:
         """Species (n,) at places (n,), degrees.
 
@@ -146,7 +163,7 @@ class StackBundle(TrainedModel):
             replace(part, facts=facts).write(place)
 
     @classmethod
-    def read(cls, config: dict[str, Any], members: dict[str, TrainedModel]) -> Self:
+    def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:
         if len({(part.patch, tuple(part.bands)) for part in members.values()}) != 1:
             raise ValueError("members that do not see the same chips")
         nothing = np.empty((0, 2))

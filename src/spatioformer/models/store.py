@@ -1,7 +1,7 @@
-"""A model as a folder: weights, configuration (JSON), model card (Markdown).
+"""From a folder to a model: weights, configuration (JSON), model card (Markdown).
 
-Weights of networks lie in safetensors, those of scikit-learn's models in skops. Nothing in a bundle
-is pickled, so loading one runs no code of its maker.
+Weights of networks lie in safetensors, those of scikit-learn's models in skops. Nothing in a folder
+is pickled, so loading a model runs no code of its maker.
 """
 
 from pathlib import Path
@@ -9,30 +9,28 @@ from pathlib import Path
 from spatioformer import __version__
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json
-from spatioformer.models.base import OutsideExtent, TrainedModel
-from spatioformer.models.network import Bundle
-from spatioformer.models.stack import StackBundle
-from spatioformer.models.tabular import TabularBundle
+from spatioformer.models.base import Model
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.stack import StackModel
+from spatioformer.models.tabular import TabularModel
 
-__all__ = ["Bundle", "OutsideExtent", "StackBundle", "TabularBundle", "TrainedModel", "load"]
-
-KINDS: dict[str, type[TrainedModel]] = {
-    one.kind: one for one in (Bundle, TabularBundle, StackBundle)
+KINDS: dict[str, type[Model]] = {
+    kind.kind: kind for kind in (NetworkModel, TabularModel, StackModel)
 }
 
 
-def load(folder: str | Path) -> TrainedModel:
-    """Open a bundle folder; `load(folder).predict(chips, lon, lat)` is the door to a model.
+def load(folder: str | Path) -> Model:
+    """Open the folder of a model; `load(folder).predict(chips, lon, lat)` predicts with it.
 
     Raises:
-        ModelError: the folder is no bundle, incomplete, of another architecture, or holds what a
-            bundle does not.
+        ModelError: the folder is no model's, incomplete, of another architecture, or holds what a
+            model's folder does not.
     """
     folder = Path(folder)
     _need(folder, "config.json")
     try:
         config = read_json(folder / "config.json")
-        kind = KINDS[config.get("kind", Bundle.kind)]  # absent in bundles of before other kinds
+        kind = KINDS[config.get("kind", NetworkModel.kind)]  # absent in the first models of 0.1
         _need(folder, kind.weights)
         members = {name: load(folder / "members" / name) for name in config.get("members", ())}
         model = kind.read(config, members)

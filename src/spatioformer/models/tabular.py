@@ -1,6 +1,6 @@
-"""Models on chip statistics as bundles: the fitted scikit-learn regressor, kept by skops."""
+"""Models on chip statistics: a scikit-learn regressor, fitted to plots and kept by skops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,8 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
-from spatioformer.models.base import Chips, TrainedModel, covariates_of, scaling_of
-from spatioformer.models.baselines import chip_statistics, with_covariates
+from spatioformer.config.schema import ModelSection
+from spatioformer.geo.chips import ChipStore
+from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
+from spatioformer.models.baselines import TABULAR, chip_statistics, with_covariates
+from spatioformer.models.capabilities import FitContext
 from spatioformer.models.scaling import Covariates, Scaling, seen_by_models
 from spatioformer.models.skops_file import canonical, open_regressor
 from spatioformer.models.tiles import PixelTile, Place
@@ -21,8 +24,46 @@ from spatioformer.models.tiles import PixelTile, Place
 ROWS = 4096  # predicted at once: bounds memory, and many enough that calls cost nothing
 
 
+@dataclass(frozen=True)
+class TabularEstimator:
+    """A regressor of `baselines` before it is fitted.
+
+    Attributes:
+        name: a key of `baselines.TABULAR`.
+        model: its covariates are used; the sizes are a network's.
+        seed: of the regressor.
+        parameters: of the regressor, where they differ from the usual ones.
+    """
+
+    name: str
+    model: ModelSection
+    seed: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def fit(
+        self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
+    ) -> "TabularModel":
+        """Fit in one thread; a regressor keeps no checkpoint.
+
+        Raises:
+            ModelError: a covariate that the plot table lacks, or that no plot knows.
+        """
+        usual = self.model.covariates
+        model = TabularModel(
+            TABULAR[self.name](self.seed).set_params(**self.parameters),
+            list(store.bands),
+            store.patch,
+            Scaling.of(store.chips[rows], store.richness[rows]),
+            covariates=Covariates.of(store.table.iloc[rows], usual) if usual else None,
+        )
+        chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
+        with threadpool_limits(1):
+            model.regressor.fit(model.features(chips, covariates), store.richness[rows])
+        return model
+
+
 @dataclass
-class TabularBundle(TrainedModel):
+class TabularModel(Model):
     """A fitted regressor of `baselines`, and how a row of its table is made.
 
     Attributes:
@@ -60,29 +101,55 @@ class TabularBundle(TrainedModel):
     def in_short(self) -> str:
         return " ".join(repr(self.regressor).split())
 
+    @property
+    def caution(self) -> str:
+        return ""
+
+    @property
+    def parameters(self) -> None:
+        return None
+
+    def ready(self) -> None:
+        """Nothing to prepare."""
+
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
-        """float64; `batch` is of networks, and these take ROWS."""
-        found = [np.empty(0)]
+        """float64; `batch` is of networks, a regressor takes ROWS at once."""
+        predictions = [np.empty(0)]
         with one_thread():
-            for i in range(0, len(chips[0]), ROWS):
-                part = slice(i, i + ROWS)
-                table = chip_statistics(*(array[part] for array in chips))
-                found.append(self._predict(table, None if covariates is None else covariates[part]))
-        return np.concatenate(found)
+            for start in range(0, len(chips[0]), ROWS):
+                part = slice(start, start + ROWS)
+                table = self.features(
+                    tuple(array[part] for array in chips),
+                    None if covariates is None else covariates[part],
+                )
+                predictions.append(self._predict(table))
+        return np.concatenate(predictions)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """float64."""
         out = tile.empty().astype(np.float64)
         with one_thread():
-            for at, table in tile_statistics(tile):
-                told = None if self.covariates is None else self.covariates.rows(len(table), None)
-                out[at] = self._predict(table, told)
+            for place, table in tile_statistics(tile):
+                usual = None if self.covariates is None else self.covariates.rows(len(table), None)
+                out[place] = self._predict(self._with_covariates(usual, table))
         return out
 
-    def _predict(self, table: np.ndarray, covariates: np.ndarray | None) -> np.ndarray:
+    def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
+        """float64 (n,), species; in one thread, so that products of matrices repeat to the bit."""
+        chips, covariates = self.plot_chips(store, rows), self.plot_covariates(store, rows)
+        with threadpool_limits(1):
+            return self._predict(self.features(chips, covariates))
+
+    def features(self, chips: Chips, covariates: np.ndarray | None) -> np.ndarray:
+        """The regressor's table, float64 (n, features): covariates, then chip statistics."""
+        return self._with_covariates(covariates, chip_statistics(*chips))
+
+    def _with_covariates(self, covariates: np.ndarray | None, table: np.ndarray) -> np.ndarray:
         if covariates is not None:
             covariates = seen_by_models(self.covariates.names, covariates)
-        table = with_covariates(covariates, table)
+        return with_covariates(covariates, table)
+
+    def _predict(self, table: np.ndarray) -> np.ndarray:
         return np.asarray(self.regressor.predict(table), np.float64)
 
     def identity(self) -> str:
@@ -103,7 +170,7 @@ class TabularBundle(TrainedModel):
         (folder / self.weights).write_bytes(canonical(self.regressor))
 
     @classmethod
-    def read(cls, config: dict[str, Any], members: dict[str, TrainedModel]) -> Self:
+    def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:
         return cls(
             None, list(config["bands"]), int(config["patch"]), scaling_of(config),
             config["facts"], covariates_of(config), str(config["scikit-learn"]),

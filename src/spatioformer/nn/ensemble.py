@@ -30,5 +30,5 @@ class Ensemble(nn.Module):
         self.config = {"members": members, "kind": kind, **self.members[0].config}
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Mean of the members' outputs; `Bundle` averages their species instead."""
+        """Mean of the members' outputs; `models.network` averages their species instead."""
         return torch.stack([member(*inputs) for member in self.members]).mean(dim=0)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from spatioformer.models.registry import PUBLISHED
+from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.models.architectures import PUBLISHED
 from spatioformer.report.findings import called, decimal, sides
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
@@ -138,7 +139,7 @@ def model(results: Results) -> Facts:
             f"layers {section.layers}, width {section.width}, heads {section.heads}, MLP "
             f"{section.mlp_hidden}, head {section.head_hidden}, dropout {section.dropout:g}"
         )
-    if "published" in results.mapped:
+    if CATALOGUE[results.mapped].published:
         recipe = (
             f"Adam, learning rate {PUBLISHED['learning_rate']:g}, L2 penalty "
             f"{PUBLISHED['weight_decay']:g}"

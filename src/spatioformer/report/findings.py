@@ -10,47 +10,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 
 LEVEL = 0.005
 """Two r2 closer than this print alike to two decimals, and neither model is called ahead."""
 
-MODELS = {
-    "spatioformer": ("Spatioformer", "the configured network"),
-    "spatioformer-no-location": (
-        "Spatioformer without location",
-        "the same network, imagery alone",
-    ),
-    "spatioformer-dense": ("the dense Spatioformer", "maps whole tiles at once"),
-    "spatioformer-distilled": (
-        "the distilled Spatioformer",
-        "taught by another model",
-    ),
-    "spatioformer-stacked": (
-        "the stacked Spatioformer",
-        "with trees, kriging and neighbours, weighted near plots and far",
-    ),
-    "spatioformer-published": ("the published Spatioformer", "sizes and recipe of the paper"),
-    "spatioformer-published-no-location": (
-        "the published network without location",
-        "the paper's “ViT”",
-    ),
-    "cnn-published": ("the published CNN", "the paper's rival, imagery alone"),
-    "factoformer": ("FactoFormer", "spectral and spatial transformer, imagery alone"),
-    "extra-trees": ("the extremely randomised trees", "chip statistics and coordinates"),
-    "gradient-boosting": ("gradient boosting", "chip statistics and coordinates"),
-    "lightgbm": ("LightGBM", "chip statistics and coordinates"),
-    "forest-kriging": ("the forest with kriging", "a forest, its residuals kriged"),
-    "gaussian-process": ("the Gaussian process", "imagery, place, and imagery place by place"),
-    "random-forest": ("the random forest", "chip statistics and coordinates"),
-    "location-knn": ("the mean of the nearest plots", "10 neighbours, imagery unseen"),
-}
-"""Name -> what a sentence calls it, and a note for a table."""
-
-TWINS = (
-    ("spatioformer", "spatioformer-no-location"),
-    ("spatioformer-published", "spatioformer-published-no-location"),
+TWINS = tuple(
+    (name, entry.without_location)
+    for name, entry in CATALOGUE.items()
+    if entry.without_location is not None
 )
 """Networks that differ in the geolocation encoding alone."""
 
@@ -79,7 +49,7 @@ def sides(size: tuple[float, float]) -> str:
 
 def called(model: str) -> str:
     """What a sentence calls a model; unknown ones keep their name."""
-    return MODELS.get(model, (model, ""))[0]
+    return CATALOGUE[model].title if model in CATALOGUE else model
 
 
 def start(sentence: str) -> str:
@@ -144,7 +114,7 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
 
 def note(model: str, mapped: str) -> str:
     """What a table says under a model's name; `mapped` made the map."""
-    said = MODELS.get(model, ("", ""))[1]
+    said = CATALOGUE[model].note if model in CATALOGUE else ""
     return "; ".join(filter(None, (said, "it makes the map" if model == mapped else "")))
 
 

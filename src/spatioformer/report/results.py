@@ -20,7 +20,7 @@ from spatioformer.evaluation.distances import NeighbourDistances, neighbour_dist
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.virtual.truth import noise_ceiling
-from spatioformer.models import distillation
+from spatioformer.models import distilled
 from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # pixels of a drawn raster's longer side at most: big maps are read decimated
@@ -119,7 +119,7 @@ class Results:
         """How the network that made the map was trained."""
         if not self.is_taught:
             return self.config.train
-        return distillation.training_on(self.model["facts"]["pixels"], self.config.train)
+        return distilled.training_on(self.model["facts"]["pixels"], self.config.train)
 
     @cached_property
     def training(self) -> pd.DataFrame:

@@ -4,7 +4,6 @@ Every model sees the same folds. Scores are pooled over all held-out predictions
 folds.
 """
 
-from collections.abc import Sequence
 from contextlib import closing
 from os import cpu_count
 from pathlib import Path
@@ -14,15 +13,13 @@ import pandas as pd
 
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.catalogue import CATALOGUE, Entry
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
 from spatioformer.run.jobs import DRAWN, Job, distinct, keep_folds, run_jobs
-
-MAP_LIKE = ("knndm", "tiles", "regions", "random")
-"""Kinds of splits, the one first that holds plots out most as the map is used."""
 
 IMPORTANCE_PLOTS = 5000
 """Plots that tell which predictors matter; more would cost time and say the same."""
@@ -50,7 +47,7 @@ def held_out_predictions(
         EvaluationError: too few plots or tiles for the folds, or a process was killed.
     """
     store = open_chips(chips)
-    section, likest = config.evaluate, map_like(config.evaluate.splits)
+    section, likest = config.evaluate, config.evaluate.map_like
     folds, jobs = {}, []
     for split in all_splits(config):  # fails here, before any training, when folds cannot be made
         folds[split.name] = assign(split, config, store.coordinates, imagery, console)
@@ -61,7 +58,7 @@ def held_out_predictions(
     different = distinct(jobs)
     todo = [job for job in different if not job.done]
     # The slowest first, so that no core waits for one long job at the end.
-    todo.sort(key=lambda job: ("published" not in job.model, "spatioformer" not in job.model))
+    todo.sort(key=lambda job: _haste(CATALOGUE[job.model]))
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(different)) as advance:
         advance(len(different) - len(todo))
@@ -82,9 +79,9 @@ def _told(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     return told
 
 
-def map_like(splits: Sequence[SplitSection]) -> SplitSection:
-    """The split that holds plots out most as the map is used; of several, the first."""
-    return min(splits, key=lambda split: MAP_LIKE.index(split.kind))
+def _haste(entry: Entry) -> tuple[bool, bool]:
+    """Sorts the models that take longest to train before the others."""
+    return not entry.published, entry.kind == "tabular"
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +109,7 @@ def calibrate(
     Raises:
         EvaluationError: too few plots for `evaluate.level`, or all alike.
     """
-    split, store = map_like(config.evaluate.splits), open_chips(chips)
+    split, store = config.evaluate.map_like, open_chips(chips)
     rows = predictions.query("model == @config.map.model and split == @split.name")
     if rows.empty:
         return None

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value, save_array, writing
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
+
+if TYPE_CHECKING:
+    from spatioformer.models.base import Model
 
 DRAWS = 20
 """Monte Carlo dropout passes at a held-out plot."""
@@ -141,28 +145,28 @@ def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
 
 def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
     """Fit one model without one fold, predict that fold, keep the predictions."""
-    from spatioformer.models.registry import make
+    from spatioformer.models.registry import make  # torch, which the parent process need not load
 
     store: ChipStore = open_chips(chips)
     folds = np.load(job.folds)
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
-    model = make(job.model, config, config.seed)
-    model.fit(store, training)
+    model = make(job.model, config.model, config.train, config.seed).fit(store, training)
     if job.drawn:
         with writing(job.draws) as part:
-            save_array(part, _drawn(model, store, test))
+            save_array(part, _drawn(model, store, test, config.seed))
     with writing(job.predictions) as part:
-        save_array(part, np.asarray(model.predict(store, test), np.float64))
+        save_array(part, np.asarray(model.predict_rows(store, test), np.float64))
     return job
 
 
-def _drawn(model: object, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-    from spatioformer.models.registry import NetworkModel
-
+def _drawn(model: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> np.ndarray:
+    """DRAWN of some plots, (n, 3); NaN where the model has no draws, or no quantiles."""
     out = np.full((len(rows), len(DRAWN)), np.nan)
-    if isinstance(model, NetworkModel):  # of others there is a mean alone
-        if (spread := model.spread(store, rows, DRAWS)) is not None:
-            out[:, 0] = spread
-        if (quantiles := model.quantiles(store, rows)) is not None:
-            out[:, 1:] = quantiles
+    if model.draws is None and model.quantile_pair is None:
+        return out
+    inputs = (*model.plot_chips(store, rows), model.named_covariates(store, rows))
+    if model.draws is not None:
+        out[:, 0] = model.draws.spread(*inputs, samples=DRAWS, seed=seed)
+    if model.quantile_pair is not None:
+        out[:, 1:] = model.quantile_pair.quantiles(*inputs)
     return out

@@ -1,4 +1,4 @@
-"""The model that makes the map, trained on all plots, and what is told of it."""
+"""Training of the model that makes the map, on all plots."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,31 +7,23 @@ import numpy as np
 
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.models.registry import Model, NetworkModel, Stack, make
-from spatioformer.training.loop import History
+from spatioformer.models.base import Model
+from spatioformer.models.capabilities import FitContext
+from spatioformer.models.registry import make
 
 if TYPE_CHECKING:
     from spatioformer.run.runner import Run
 
 
-def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore, History | None]:
-    """Train on all plots; of the processes that do so together the first one writes files.
-
-    Returns:
-        The trained model, the chips, and of a network the first member's history, else None.
-    """
+def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore]:
+    """Train on all plots; of the processes that do so together the first one writes files."""
     config, store = run.config, open_chips(run.folder / "chips")
-    model, rows = make(config.map.model, config, config.seed), np.arange(len(store))
-    how = {"checkpoint": checkpoint, "resume": run.resume, "console": run.console}
-    if isinstance(model, NetworkModel):
-        return model, store, model.fit(store, rows, log=run.folder / "training.csv", **how)
-    model.fit(store, rows, **(how if isinstance(model, Stack) else {}))
-    return model, store, None
+    estimator = make(config.map.model, config.model, config.train, config.seed)
+    context = FitContext(checkpoint, run.resume, run.folder / "training.csv", run.console)
+    return estimator.fit(store, np.arange(len(store)), context=context), store
 
 
-def facts_of(
-    config: RunConfig, model: Model, store: ChipStore, history: History | None
-) -> dict[str, Any]:
+def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any]:
     """What the model card and the map's tags say."""
     area = store.table["area_m2"]
     known = area[np.isfinite(area)]
@@ -50,8 +42,7 @@ def facts_of(
         "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
         "seed": config.seed,
     }
-    if history is not None:
-        facts |= model.facts(len(store), history)
+    facts |= model.facts
     if config.truth is not None:
         facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
     return facts

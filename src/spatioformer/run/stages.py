@@ -178,24 +178,22 @@ def chips(run: "Run") -> str:
 
 def train(run: "Run") -> str:
     """chips/ -> model/, and of a network training.csv."""
-    import numpy as np
-
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
     checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
     distributed.call_to_train(str(checkpoint))
-    model, store, history = join_training(run, checkpoint)
-    bundle = model.as_bundle(store, np.arange(len(store)))
-    bundle.facts = facts_of(run.config, model, store, history)
-    bundle.save(run.folder / "model")
+    model, store = join_training(run, checkpoint)
+    model.facts = facts_of(run.config, model, store)
+    model.save(run.folder / "model")
     for old in checkpoint.parent.glob("train-*.checkpoint"):
         remove(old)
-    if history is None:
+    if not model.histories:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
-    against = " against its teacher" if "teacher" in bundle.facts else ""
+    history = model.histories[0]
+    against = " against its teacher" if "teacher" in model.facts else ""
     return (
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species{against}"

@@ -18,7 +18,7 @@ from spatioformer.nn.sampling import distribution
 from spatioformer.nn.text_encoder import TextEncoder
 from spatioformer.text.packages import locate
 from spatioformer.text.tokenizer import FILE, Tokenizer
-from spatioformer.text.training import curve_csv
+from spatioformer.training.loop import curve_csv
 
 MINILM = "minilm"
 

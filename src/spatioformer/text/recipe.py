@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -15,30 +14,11 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import read_corpus, split
 from spatioformer.text.model import TextModel
+from spatioformer.text.settings import Sizes, TextRecipe
 from spatioformer.text.tokenizer import Tokenizer
-from spatioformer.text.training import TextRecipe, check_length, fit
+from spatioformer.text.training import check_length, fit
 
 VALIDATION = 0.05  # share of the text that is held out
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The tokenizer and the network to train.
-
-    Attributes:
-        tokenizer: "bpe", byte-level, or "words".
-        vocabulary: V, tokens at most.
-        context: C, tokens the network sees at once.
-        width, heads, layers, dropout: as in `GPT`.
-    """
-
-    tokenizer: Literal["bpe", "words"] = "bpe"
-    vocabulary: int = 4096
-    context: int = 128
-    width: int = 192
-    heads: int = 6
-    layers: int = 6
-    dropout: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,74 +1,32 @@
-"""Training a GPT on a text: one readable loop.
+"""Train a GPT on a text.
 
 Shapes: N tokens of text, B batch, C context.
 
-Seeded and checkpointed at every validation. On a CPU an interrupted and resumed training ends with
-the same weights, bit for bit, as an uninterrupted one with the same number of threads: each step's
-batch depends on (seed, step) alone, and the checkpoint holds all else that changes.
+Each step's batch depends on (seed, step) alone.
 """
 
-import copy
-import csv
-import hashlib
-import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
-from spatioformer.common.errors import ModelError
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import family_generator
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import CorpusError
-from spatioformer.training.checkpoint import (
-    random_state,
-    restore_random_state,
-    restoring,
-    save_checkpoint,
-)
+from spatioformer.text.settings import TextRecipe
+from spatioformer.training.checkpoint import identity
+from spatioformer.training.loop import Advance, Row, Task, choose_device, train
 
 BETAS = (0.9, 0.95)
 CLIP = 1.0  # largest norm of the gradient
-FLOOR = 0.1  # the learning rate ends at this share of its peak
-
-
-@dataclass(frozen=True)
-class TextRecipe:
-    """How a GPT is trained.
-
-    Attributes:
-        steps: optimiser steps (AdamW).
-        batch: B, windows of C tokens a step.
-        learning_rate: its peak, after `warmup` steps; a cosine takes it down from there.
-        weight_decay: of matrices; vectors (biases, norms) are left alone.
-        check_every: steps between validations, each of which writes the checkpoint.
-        seed: of the batches and of dropout.
-        device: "auto" takes CUDA where there is one.
-    """
-
-    steps: int = 1500
-    batch: int = 16
-    learning_rate: float = 2e-3
-    warmup: int = 100
-    weight_decay: float = 0.1
-    check_every: int = 150
-    seed: int = 0
-    device: str = "auto"
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step counted from 0: linear warm-up, then a cosine."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        cosine = (1 + math.cos(math.pi * done)) / 2
-        return self.learning_rate * (FLOOR + (1 - FLOOR) * cosine)
+LARGEST_LOSS = 700.0  # nats a token; the perplexity of a larger one is no finite number
 
 
 def fit(
@@ -80,7 +38,7 @@ def fit(
     checkpoint: Path | None = None,
     resume: bool = True,
     console: Console = SILENT,
-) -> list[dict[str, float]]:
+) -> list[Row]:
     """Train `network` in place; it ends with the best validation weights, in evaluation mode.
 
     Args:
@@ -96,31 +54,12 @@ def fit(
         ModelError: the loss is not finite, or the checkpoint belongs to another training.
     """
     check_length(training, validation, network.config["context"])
-    device = _device(recipe.device)
-    network.to(device)
-    training, validation = training.to(device), validation.to(device)
-    state = _State(network, recipe, _fingerprint(network, training, validation))
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), console.task("train", recipe.steps) as advance:
-        torch.manual_seed(recipe.seed)
-        if checkpoint is not None and resume and checkpoint.exists():
-            state.restore(checkpoint)
-            console.say(f"  continuing after step {state.step} of {recipe.steps}")
-            advance(state.step)
-        while state.step < recipe.steps:
-            loss = _step(network, training, recipe, state)
-            if state.step % recipe.check_every == 0 or state.step == recipe.steps:
-                state.finish_stretch(validation_loss(network, validation))
-                if checkpoint is not None:
-                    state.save(checkpoint)
-            advance(1, state.note(loss))
-    network.load_state_dict(state.best)
-    network.eval()
-    return state.rows
+    task = TextTask(network, training, validation, recipe)
+    return train(task, checkpoint=checkpoint, resume=resume, console=console).rows
 
 
 def check_length(training: Tensor, validation: Tensor, context: int) -> None:
-    """Raises CorpusError where either text is shorter than one window."""
+    """Raise CorpusError if either text is shorter than one window of `context` + 1 tokens."""
     for name, ids in (("training", training), ("validation", validation)):
         if len(ids) <= context:
             raise CorpusError(
@@ -129,31 +68,76 @@ def check_length(training: Tensor, validation: Tensor, context: int) -> None:
             )
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+@final
+class TextTask(Task):
+    """A GPT and its text; a round is the steps between two validations."""
+
+    unit = "step"
+    figure = "validation_loss"
+    patience = None
+    data = "text"
+
+    def __init__(
+        self,
+        network: GPT,
+        training: Int[Tensor, "N"],
+        validation: Int[Tensor, "M"],
+        recipe: TextRecipe,
+    ):
+        self.device = choose_device(recipe.device)
+        self.network, self.recipe = network.to(self.device), recipe
+        self.training, self.validation = training.to(self.device), validation.to(self.device)
+        self.length, self.seed = recipe.steps, recipe.seed
+        self.remedy = f"choose a --learning-rate below {recipe.learning_rate:g}"
+        self.modules = self.best = {"network": network}
+        matrices = [p for p in network.parameters() if p.dim() > 1]
+        vectors = [p for p in network.parameters() if p.dim() <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": recipe.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            betas=BETAS,
+        )
+
+    def identity(self) -> str:
+        settings = [self.network.config, asdict(self.recipe)]
+        return identity(settings, (self.training, self.validation))
+
+    def round(self, rows: Sequence[Row], advance: Advance) -> Row:
+        start = int(rows[-1]["step"]) if rows else 0
+        end = min(start + self.recipe.check_every, self.recipe.steps)
+        perplexity = f", perplexity {rows[-1]['perplexity']:.1f}" if rows else ""
+        losses = []
+        for step in range(start, end):
+            losses.append(self.step(step))
+            advance(1, f"loss {losses[-1]:.2f}{perplexity}")
+        loss = validation_loss(self.network, self.validation)
+        return {
+            "step": end,
+            "training_loss": sum(losses) / len(losses),
+            "validation_loss": loss,
+            "perplexity": math.exp(loss) if loss < LARGEST_LOSS else math.inf,
+            "learning_rate": self.recipe.rate(end - 1),
+        }
+
+    def step(self, step: int) -> float:
+        """Take one optimiser step, counted from 0; return the batch's loss, nats a token."""
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate(step)
+        windows = _windows(self.training, self.network.config["context"], self.recipe, step)
+        loss = _loss(self.network, windows)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self.optimiser.step()
+        return float(loss.detach())
 
 
-def _step(network: GPT, training: Tensor, recipe: TextRecipe, state: "_State") -> float:
-    """One optimiser step; returns the batch's loss, nats a token."""
-    network.train()
-    for group in state.optimiser.param_groups:
-        group["lr"] = recipe.rate(state.step)
-    windows = _windows(training, network.config["context"], recipe, state.step)
-    loss = _loss(network, windows)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-    state.optimiser.step()
-    state.step += 1
-    value = float(loss.detach())
-    state.losses.append(value)
-    return value
-
-
-def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Tensor:
-    """(B, C + 1) stretches of text that depend on (seed, step) alone."""
+def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Int[Tensor, "B C+1"]:
+    """Draw windows of text that depend on (seed, step) alone."""
     draw = family_generator(recipe.seed, step)
     starts = torch.from_numpy(draw.integers(0, len(ids) - context, recipe.batch)).to(ids.device)
     return ids[starts[:, None] + torch.arange(context + 1, device=ids.device)]
@@ -167,7 +151,7 @@ def _loss(network: GPT, windows: Tensor, reduction: str = "mean") -> Tensor:
 
 @torch.inference_mode()
 def validation_loss(network: GPT, ids: Int[Tensor, "M"], batch: int = 32) -> float:
-    """Mean cross-entropy, nats a token, over windows side by side; an incomplete one is left out.
+    """Mean cross-entropy, nats a token, over windows side by side without an incomplete last one.
 
     A window's first tokens have little before them, so the figure is an upper bound of what a
     sliding window would give.
@@ -177,88 +161,3 @@ def validation_loss(network: GPT, ids: Int[Tensor, "M"], batch: int = 32) -> flo
     windows = ids[: (len(ids) - 1) // context * context + 1].unfold(0, context + 1, context)
     total = sum(float(_loss(network, part, "sum")) for part in windows.split(batch))
     return total / (len(windows) * context)
-
-
-def curve_csv(rows: Sequence[Mapping[str, float]]) -> str:
-    """The rows of `fit` as CSV text."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _fingerprint(network: GPT, training: Tensor, validation: Tensor) -> str:
-    """Network and texts in a few letters: a checkpoint belongs to one of these."""
-    digest = hashlib.sha256(repr(network.config).encode())
-    for ids in (training, validation):
-        digest.update(ids.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-class _State:
-    """All that changes while training runs, so that it can be written down and taken up again."""
-
-    def __init__(self, network: GPT, recipe: TextRecipe, fingerprint: str):
-        matrices = [p for p in network.parameters() if p.dim() > 1]
-        vectors = [p for p in network.parameters() if p.dim() <= 1]
-        self.network = network
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": recipe.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-            betas=BETAS,
-        )
-        self.identity = {"recipe": asdict(recipe), "fingerprint": fingerprint}
-        self.recipe = recipe
-        self.step = 0
-        self.losses: list[float] = []
-        self.rows: list[dict[str, float]] = []
-        self.best = copy.deepcopy(network.state_dict())
-
-    def note(self, loss: float) -> str:
-        said = f"loss {loss:.2f}"
-        return said + (f", perplexity {self.rows[-1]['perplexity']:.1f}" if self.rows else "")
-
-    def finish_stretch(self, validation: float) -> None:
-        training = sum(self.losses) / len(self.losses)
-        if not (math.isfinite(validation) and math.isfinite(training)):
-            raise ModelError(
-                f"training diverged by step {self.step}: the loss is no longer finite; choose a "
-                f"--learning-rate below {self.recipe.learning_rate:g}"
-            )
-        if all(validation < row["validation_loss"] for row in self.rows):
-            self.best = copy.deepcopy(self.network.state_dict())
-        self.rows.append(
-            {
-                "step": self.step,
-                "training_loss": training,
-                "validation_loss": validation,
-                "perplexity": math.exp(validation),
-                "learning_rate": self.recipe.rate(self.step - 1),
-            }
-        )
-        self.losses = []
-
-    def save(self, path: Path) -> None:
-        state: dict[str, Any] = {
-            **self.identity,
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": random_state(),
-            "best": self.best,
-            "rows": self.rows,
-            "step": self.step,
-        }
-        save_checkpoint(path, state)
-
-    def restore(self, path: Path) -> None:
-        with restoring(path, "train with --no-resume") as state:
-            if any(state[key] != mine for key, mine in self.identity.items()):
-                raise ValueError("its text or settings differ")
-            self.network.load_state_dict(state["network"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.rows, self.best, self.step = state["rows"], state["best"], state["step"]
-            restore_random_state(state["random"])

@@ -1,15 +1,41 @@
-"""The file that a training in progress leaves behind, to be taken up again."""
+"""Checkpoints: files from which an interrupted training continues."""
 
+import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spatioformer.common.errors import ModelError
-from spatioformer.common.files import writing
+from spatioformer.common.files import hash_value, writing
+
+RandomState = dict[str, torch.Tensor | None]
+
+
+def identity(settings: Sequence[Any], data: Iterable[torch.Tensor | NDArray | None]) -> str:
+    """Hash all that decides what a training ends with; a checkpoint belongs to one identity.
+
+    Args:
+        settings: of the network, the loss and the recipe, ready for JSON.
+        data: every tensor or array of the training and the validation set. None, an absent one,
+            counts too.
+
+    Returns:
+        SHA-256, hexadecimal.
+    """
+    return hash_value([*settings, [None if part is None else _hash(part) for part in data]])
+
+
+def _hash(data: torch.Tensor | NDArray) -> list[Any]:
+    """Type, shape and SHA-256 of the values."""
+    array = data.cpu().numpy() if isinstance(data, torch.Tensor) else data
+    array = np.ascontiguousarray(array)
+    return [str(array.dtype), array.shape, hashlib.sha256(array).hexdigest()]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -26,32 +52,32 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def restoring(path: Path, remedy: str) -> Iterator[dict[str, Any]]:
-    """The state in a file, for a block that takes it up.
-
-    Args:
-        remedy: what to do besides deleting the file, ends the sentence.
+def restoring(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a checkpoint and hand its state to the block, which restores a training from it.
 
     Raises:
-        ModelError: reading it, or the block, fails in any way.
+        ModelError: the file cannot be read, or the block raises any exception.
     """
     try:
         yield torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # what is no pickle, or another network's, can fail in any way
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # a damaged file, or one of another network, can fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"checkpoint {path} belongs to another training or is damaged ({said}); delete it, "
-            f"or {remedy}"
+            f"checkpoint {path} belongs to another training or is damaged ({reason}); delete it, "
+            "or train with --no-resume"
         ) from error
 
 
-def random_state() -> dict[str, torch.Tensor | None]:
-    """Of torch's generators, CPU and (where there is one) CUDA."""
-    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+def random_state(device: torch.device) -> RandomState:
+    """State of torch's generators: the CPU's, and the one of `device` if it is a GPU."""
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, torch.Tensor | None]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+def restore_random_state(state: RandomState, device: torch.device) -> None:
+    """Set the generators to a `random_state`; a GPU's part is used on a GPU only."""
+    cpu, cuda = state["cpu"], state["cuda"]
+    assert cpu is not None, "every state has the CPU's part"
+    torch.set_rng_state(cpu)
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)

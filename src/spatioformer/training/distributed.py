@@ -1,7 +1,7 @@
-"""Training shared by the processes that `torchrun` started; alone, everything here does nothing.
+"""Train in several processes that `torchrun` started; in one process, everything here does nothing.
 
-Each process holds all plots and computes its share of every batch. The first one leads: it alone
-writes files.
+Each process holds all plots and computes its share of every batch. The first process is the leader:
+it alone writes files.
 """
 
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PATIENCE = timedelta(hours=12)  # the others wait while the leader prepares imagery
+TIMEOUT = timedelta(hours=12)  # the other processes wait while the leader prepares imagery
 
 
 def launched() -> bool:
@@ -30,9 +30,9 @@ def leads() -> bool:
 
 @contextmanager
 def group() -> Iterator[None]:
-    """Processes meet at the start of the block; the leader dismisses the others at its end.
+    """Connect the processes during the block; at its end the leader dismisses the others.
 
-    When the block fails, torchrun ends the processes that still wait.
+    If the block fails, torchrun ends the processes that still wait.
     """
     if not launched():
         yield
@@ -41,18 +41,18 @@ def group() -> Iterator[None]:
     import torch.distributed as dist
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=TIMEOUT)
     yield
     if leads():
-        _tell(None)
+        _broadcast(None)
     dist.destroy_process_group()
 
 
 def leave(code: str | int | None) -> None:
-    """End this process, if it is one of several and all went well.
+    """End this process at once if it is one of several and `code` reports no error.
 
-    Gloo's threads outlive `destroy_process_group`, and once aborted a process that had done all its
-    work ("terminate called without an active exception") while Python was taking itself down.
+    Gloo's threads outlive `destroy_process_group`. While Python shut down, they once aborted a
+    process that had done all its work ("terminate called without an active exception").
     """
     if launched() and not code:
         sys.stdout.flush()
@@ -61,28 +61,29 @@ def leave(code: str | int | None) -> None:
 
 
 def call_to_train(checkpoint: str) -> None:
-    """The leader starts a training, in which the others join."""
-    if _together():
-        _tell(checkpoint)
+    """As the leader, tell the other processes to join the training of this checkpoint."""
+    if _connected():
+        _broadcast(checkpoint)
 
 
 def called() -> Iterator[str]:
-    """The checkpoint of each training that the leader starts, until it dismisses this process."""
-    while (checkpoint := _tell(None)) is not None:
+    """Yield the checkpoint of each training of the leader, until it dismisses this process."""
+    while (checkpoint := _broadcast(None)) is not None:
         yield checkpoint
 
 
-def _tell(word: str | None) -> str | None:
-    """What the leader says, heard by all; the others' own `word` does not matter."""
+def _broadcast(message: str | None) -> str | None:
+    """Return the leader's message in every process; the messages of the others are ignored."""
     import torch
     import torch.distributed as dist
 
-    words = [word]
-    dist.broadcast_object_list(words, src=0, device=torch.device("cpu"))
-    return words[0]
+    messages = [message]
+    dist.broadcast_object_list(messages, src=0, device=torch.device("cpu"))
+    return messages[0]
 
 
-def _together() -> bool:
+def _connected() -> bool:
+    """Whether this process is inside `group` together with others."""
     if not launched():
         return False
     import torch.distributed as dist
@@ -91,34 +92,36 @@ def _together() -> bool:
 
 
 def rank() -> int:
+    """Number of this process, counted from 0; the leader's is 0."""
     import torch.distributed as dist
 
-    return dist.get_rank() if _together() else 0
+    return dist.get_rank() if _connected() else 0
 
 
 def processes() -> int:
+    """Number of processes that train together."""
     import torch.distributed as dist
 
-    return dist.get_world_size() if _together() else 1
+    return dist.get_world_size() if _connected() else 1
 
 
-def own_device(name: str) -> "torch.device":
-    """The device called `name`; of several GPUs in a machine the one that is this process's."""
+def process_device(name: str) -> "torch.device":
+    """Return the device called `name`; "cuda" is the GPU with this process's number."""
     import torch
 
-    if name == "cuda" and _together():
+    if name == "cuda" and _connected():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 
 def share(rows: "torch.Tensor") -> "torch.Tensor":
-    """This process's rows of a batch, none where there are fewer rows than processes."""
+    """Return this process's rows of a batch: none if there are fewer rows than processes."""
     return rows.tensor_split(processes())[rank()]
 
 
-def wrapped(network: "nn.Module") -> "nn.Module":
-    """The network, its gradients averaged over the processes as they are computed."""
-    if not _together():
+def data_parallel(network: "nn.Module") -> "nn.Module":
+    """Wrap a network so that each backward pass averages its gradients over the processes."""
+    if not _connected():
         return network
     from torch.nn.parallel import DistributedDataParallel
 
@@ -126,15 +129,18 @@ def wrapped(network: "nn.Module") -> "nn.Module":
 
 
 @contextmanager
-def apart(network: "nn.Module", yes: bool) -> Iterator[None]:
-    """With `yes`, gradients of a `wrapped` network stay this process's, until others follow."""
-    with network.no_sync() if yes and _together() else nullcontext():
+def without_sync(network: "nn.Module", active: bool) -> Iterator[None]:
+    """If `active`, do not average the gradients of a `data_parallel` network in the block.
+
+    They add up, and the next backward pass outside averages their sum.
+    """
+    with network.no_sync() if active and _connected() else nullcontext():
         yield
 
 
 def average_gradients(module: "nn.Module") -> None:
-    """The same for the few parameters of a module that is not `wrapped`."""
-    if not _together():
+    """Average the gradients of a module that is not `data_parallel` over the processes."""
+    if not _connected():
         return
     import torch.distributed as dist
 
@@ -144,8 +150,8 @@ def average_gradients(module: "nn.Module") -> None:
 
 
 def summed(value: "torch.Tensor") -> float:
-    """The sum of the processes' values, the same in each of them."""
-    if _together():
+    """Return the sum of the values of all processes."""
+    if _connected():
         import torch.distributed as dist
 
         value = value.clone()

@@ -1,4 +1,4 @@
-"""What a network learns from: chips, where they lie, and what was counted there."""
+"""Training samples: chips, their coordinates, and the richness of their plots."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,9 +8,13 @@ import torch
 
 @dataclass(frozen=True)
 class Samples:
-    """Chips as the network takes them (B, P, P, band), lon, lat (B, P, P), target (B,) in species.
+    """Tensors of B plots, as a network takes them.
 
-    Networks with covariates get them too, (B, C), standardised.
+    Attributes:
+        chips: (B, P, P, bands), normalised.
+        lon, lat: of each pixel (B, P, P), degrees.
+        target: (B,), species.
+        covariates: (B, C), standardised; None for a network without covariates.
     """
 
     chips: torch.Tensor
@@ -22,10 +26,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.target)
 
-    def __getitem__(self, rows) -> "Samples":
+    def __getitem__(self, rows: slice | torch.Tensor) -> "Samples":
         return self._each(lambda t: t[rows])
 
     def to(self, device: torch.device) -> "Samples":
+        """Return the samples on a device."""
         return self._each(lambda t: t.to(device))
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
@@ -34,15 +39,16 @@ class Samples:
 
     @property
     def inputs(self) -> tuple[torch.Tensor, ...]:
-        """What the network is called with."""
-        more = () if self.covariates is None else (self.covariates,)
-        return (self.chips, self.lon, self.lat, *more)
+        """The network's arguments: chips, lon, lat, and covariates if there are any."""
+        covariates = () if self.covariates is None else (self.covariates,)
+        return (self.chips, self.lon, self.lat, *covariates)
 
 
 def turned(samples: Samples, turns: torch.Tensor) -> Samples:
-    """Each chip and its coordinates under one of the eight symmetries of the square, 0 .. 7.
+    """Apply one of the eight symmetries of the square to each chip and its coordinates.
 
-    Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
+    Args:
+        turns: (B,), in 0 .. 7. Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
     """
     fields = {name: getattr(samples, name) for name in ("chips", "lon", "lat")}
     changed = {name: tensor.clone() for name, tensor in fields.items()}

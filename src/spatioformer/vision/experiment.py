@@ -12,27 +12,18 @@ from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.nn import ViT
+from spatioformer.training.loop import History
 from spatioformer.vision.images import Form, Images
 from spatioformer.vision.model import Task, VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores, write_rows
 from spatioformer.vision.preparation import Preparation
-from spatioformer.vision.training import History, Recipe, fit, hold_out
+from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
+from spatioformer.vision.training import fit, hold_out
 
 VALIDATION = 0.15
 """Share of the training images that decides when to stop."""
 LARGEST_PATCH, FEWEST_PATCHES = 16, 4
 CHECKPOINT = "checkpoint"
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The network; patch None lets `choose_patch` decide."""
-
-    patch: int | None = None
-    width: int = 64
-    heads: int = 4
-    layers: int = 4
-    dropout: float = 0.0
 
 
 @dataclass
@@ -57,7 +48,7 @@ def train(
     sizes: Sizes = Sizes(),
     *,
     form: Form = Form(),
-    held_out: float = 0.25,
+    held_out: float = HELD_OUT,
     resume: bool = True,
     console: Console = SILENT,
     on_epoch: Callable[[int], None] | None = None,

@@ -21,7 +21,7 @@ from spatioformer.mapping.journal import locked
 from spatioformer.mapping.predictor import identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.stac import write_series
-from spatioformer.models.store import TrainedModel
+from spatioformer.models.base import Model
 
 __all__ = ["map_trend", "map_years", "parse_years"]
 
@@ -30,7 +30,7 @@ RECORD = "years.json"
 
 
 def map_years(
-    model: TrainedModel | str | Path,
+    model: Model | str | Path,
     imagery: Mapping[int, str | Path],
     folder: str | Path,
     *,

@@ -1,0 +1,134 @@
+"""The models that a run knows by name: one row a model.
+
+The configuration, the command line, the report and the documents take names and titles from here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["network", "tabular", "stack", "distilled"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a model before it is fitted.
+
+    Attributes:
+        name: what a configuration calls it.
+        title: what a sentence calls it.
+        note: what distinguishes it, for a table.
+        kind: "network" is trained on chips; "tabular" is a scikit-learn regressor on chip
+            statistics; "stack" is a weighted mean of other models; "distilled" is a network that
+            learns the predictions of another model.
+        uses_location: whether longitude and latitude are among its inputs.
+        published: whether sizes and recipe are those of a paper, whatever the configuration says.
+        needs_imagery: whether it needs pixels around or beyond the plots, not in a plain table.
+        can_teach: whether a distilled network can learn from it (`train.teacher`).
+        learns_quantiles: whether it can be trained with `train.loss: quantile`.
+        smallest_patch: smallest side of a chip that it takes, pixels.
+        without_location: name of the same model without location, if there is one.
+    """
+
+    name: str
+    title: str
+    note: str
+    kind: Kind
+    uses_location: bool = True
+    published: bool = False
+    needs_imagery: bool = False
+    can_teach: bool = False
+    learns_quantiles: bool = False
+    smallest_patch: int = 1
+    without_location: str | None = None
+
+
+def _tabular(name: str, title: str, note: str = "chip statistics and coordinates") -> Entry:
+    return Entry(name, title, note, "tabular", can_teach=True)
+
+
+_ENTRIES = (
+    Entry(
+        "spatioformer",
+        "Spatioformer",
+        "the configured network",
+        "network",
+        learns_quantiles=True,
+        without_location="spatioformer-no-location",
+    ),
+    Entry(
+        "spatioformer-dense",
+        "the dense Spatioformer",
+        "maps whole tiles at once",
+        "network",
+        learns_quantiles=True,
+    ),
+    Entry(
+        "spatioformer-distilled",
+        "the distilled Spatioformer",
+        "taught by another model",
+        "distilled",
+        needs_imagery=True,
+    ),
+    Entry(
+        "spatioformer-no-location",
+        "Spatioformer without location",
+        "the same network, imagery alone",
+        "network",
+        uses_location=False,
+        learns_quantiles=True,
+    ),
+    Entry(
+        "spatioformer-stacked",
+        "the stacked Spatioformer",
+        "with trees, kriging and neighbours, weighted near plots and far",
+        "stack",
+        can_teach=True,
+    ),
+    Entry(
+        "spatioformer-published",
+        "the published Spatioformer",
+        "sizes and recipe of the paper",
+        "network",
+        published=True,
+        without_location="spatioformer-published-no-location",
+    ),
+    Entry(
+        "spatioformer-published-no-location",
+        "the published network without location",
+        "the paper's “ViT”",
+        "network",
+        uses_location=False,
+        published=True,
+    ),
+    Entry(
+        "cnn-published",
+        "the published CNN",
+        "the paper's rival, imagery alone",
+        "network",
+        uses_location=False,
+        published=True,
+        needs_imagery=True,
+        smallest_patch=7,  # three unpadded 3 x 3 convolutions must leave a pixel
+    ),
+    Entry(
+        "factoformer",
+        "FactoFormer",
+        "spectral and spatial transformer, imagery alone",
+        "network",
+        uses_location=False,
+    ),
+    _tabular("extra-trees", "the extremely randomised trees"),
+    _tabular("gradient-boosting", "gradient boosting"),
+    _tabular("lightgbm", "LightGBM"),
+    _tabular("forest-kriging", "the forest with kriging", "a forest, its residuals kriged"),
+    _tabular(
+        "gaussian-process", "the Gaussian process", "imagery, place, and imagery place by place"
+    ),
+    _tabular("random-forest", "the random forest"),
+    Entry(
+        "location-knn", "the mean of the nearest plots", "10 neighbours, imagery unseen", "tabular"
+    ),
+)
+
+CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""Name -> entry, in the order in which names are listed to a user."""

@@ -1,0 +1,53 @@
+"""Run folders that version 0.1 finished open in this version; `run` makes them anew, once."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.helpers.maps import read
+from tests.helpers.tiny_run import spatioformer
+
+FOLDER = Path(__file__).parents[1] / "data" / "run-0.1"
+
+
+@pytest.fixture
+def old_run(tmp_path) -> Path:
+    """A copy of the old run, its absolute paths pointing to where it lies now."""
+    copy = shutil.copytree(FOLDER, tmp_path / "old")
+    for path in copy.rglob("*"):
+        if path.suffix in (".yaml", ".json") and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace("/RUN_FOLDER", str(copy)), encoding="utf-8")
+    return copy
+
+
+def test_commands_on_a_finished_run(old_run, tmp_path):
+    run = old_run / "run"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for arguments in (
+        ["survey", run, "-o", tmp_path / "sites.csv", "-n", 2, "--quiet"],
+        ["map", run / "model", run / "imagery.tif", "-o", tmp_path / "map.tif", "--quiet"],
+    ):
+        ended = spatioformer(*arguments)
+        assert (ended.code, ended.err) == (0, ""), arguments
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    ended = spatioformer("drivers", run, "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_run_computes_anew_and_gives_the_same_results(old_run):
+    """The code moved into folders and nothing else: scores and map are those of version 0.1.
+
+    Tolerances allow for another processor; on the one that made the data the bytes are equal.
+    """
+    run = old_run / "run"
+    scores, richness = pd.read_csv(run / "scores.csv"), read(run / "map.tif")
+    ended = spatioformer("run", old_run / "tiny.yaml")
+    assert ended.code == 0, ended.err
+    pd.testing.assert_frame_equal(pd.read_csv(run / "scores.csv"), scores, rtol=1e-5)
+    np.testing.assert_allclose(read(run / "map.tif"), richness, rtol=1e-4)
+    again = spatioformer("run", old_run / "tiny.yaml")
+    assert again.err.count("unchanged, kept") == 7
