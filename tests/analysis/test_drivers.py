@@ -154,7 +154,8 @@ def test_the_command_and_the_report(tmp_path):
 def test_what_it_refuses(tmp_path, run):
     assert_refused(
         spatioformer("drivers", tmp_path),
-        f"{tmp_path} is no finished run: config.resolved.yaml is missing; give the folder of one",
+        f"{tmp_path} is not a finished run: config.resolved.yaml is missing; give the folder of a "
+        "finished run",
     )
     ended = spatioformer("drivers", run, "--model", "oracle")
     assert ended.code == 2

@@ -1,8 +1,8 @@
-"""Results on disk under the key of everything they depend on, and records of what files are made of.
+"""Results on disk under the key of all they depend on, and records of what files are made of.
 
-`Cache` keeps intermediate results: evaluation jobs, the held-out predictions of a stack's members, a
-training's checkpoint. `Record` is a JSON file beside finished outputs, which states for each output
-what it was made of.
+`Cache` keeps intermediate results: evaluation jobs, the held-out predictions of a stack's members,
+a training's checkpoint. `Record` is a JSON file beside finished outputs, which states for each
+output what it was made of.
 """
 
 import contextlib
