@@ -1,6 +1,6 @@
 """Speed of the transformer core against torch's and transformers' builds of the same networks.
 
-    python benchmarks/core_speed.py [--threads 2] [--only NAME ...]
+    python -m benchmarks.core_speed [--threads 2] [--only NAME ...]
 
 Ratios of times measured in one run, in turn: above 1 means ours is faster. Each figure is the
 median over rounds of the ratio within a round, so a change in the machine's load between rounds

@@ -142,7 +142,7 @@ def test_the_command_and_the_report(tmp_path):
     folder = finished(tmp_path).parent / "run"
     ended = spatioformer("drivers", folder, "--model", "random-forest")
     assert ended.code == 0, ended.err
-    assert "matters most; without it the held-out RMSE rises by" in ended.err
+    assert "matters most; when it is shuffled, the held-out RMSE rises by" in ended.err
     html = (folder / "report.html").read_text("utf-8")
     assert '<section id="drivers">' in html
     assert "The random forest errs by" in html
@@ -154,7 +154,8 @@ def test_the_command_and_the_report(tmp_path):
 def test_what_it_refuses(tmp_path, run):
     assert_refused(
         spatioformer("drivers", tmp_path),
-        f"{tmp_path} is no finished run: config.resolved.yaml is missing; give the folder of one",
+        f"{tmp_path} is not a finished run: config.resolved.yaml is missing; give the folder of a "
+        "finished run",
     )
     ended = spatioformer("drivers", run, "--model", "oracle")
     assert ended.code == 2

@@ -145,11 +145,12 @@ def test_what_it_refuses(run, tmp_path):
     out, gone = tmp_path / "sites.csv", tmp_path / "gone"
     assert_refused(
         ask(gone, "-o", out),
-        f"{gone} is no run with a map: map.tif is missing; give the folder of a finished run",
+        f"{gone} is not a run with a map: map.tif is missing; give the folder of a finished run",
     )
     assert_refused(
         ask(run, "-o", tmp_path / "sites.txt"),
-        f"cannot write {tmp_path / 'sites.txt'}: .txt is not known; name a file that ends with "
+        f"cannot write {tmp_path / 'sites.txt'}: .txt is not supported; name a file that ends "
+        "with "
         ".gpkg, .csv, .gpx",
     )
     town = layer(tmp_path / "town.geojson", Point(143, -23))

@@ -264,7 +264,7 @@ def test_variables_and_names_of_packages(tmp_path, monkeypatch):
         "set it to the folder that holds the data",
     )
     with pytest.raises(
-        ImageryError, match=r"^no pip-borne raster is called 'moon'; choose one of "
+        ImageryError, match=r"^no raster of a pip package is called 'moon'; choose one of "
     ):
         load_config(write_config(tmp_path, (f"{LAYER}.path", "pip:moon")))
     assert expand("a$b{c}") == "a$b{c}"

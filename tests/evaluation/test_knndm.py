@@ -215,7 +215,7 @@ def test_many_sites_are_clustered_by_kmeans(monkeypatch):
             {"space": "projected"},
             1e7 + 1e4 * square(),
             1e5 + 1e4 * square(),
-            "start 13,.* km from the plots, as if in another CRS",
+            "start 13,.* km from the plots, so their CRS probably differs; reproject",
         ),
         ({"space": "feature"}, np.ones((3, 4)), clustered_plots(0), "4 columns where .* have 2"),
         (

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
+from spatioformer.common.pip_files import locate
 from spatioformer.config.messages import sentence
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
 
@@ -135,8 +136,6 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
 
 def _path(value: str, folder: Path) -> str:
     if value.startswith("pip:"):
-        from spatioformer.geo.virtual.pip_rasters import locate
-
         return str(locate(value.removeprefix("pip:")))
     return str((folder / expand(value)).absolute())
 

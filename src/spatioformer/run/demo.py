@@ -16,7 +16,8 @@ from rasterio.windows import Window
 from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.file import build_config
-from spatioformer.run.runner import Run, code_hash
+from spatioformer.run.fingerprint import code_hash
+from spatioformer.run.runner import Run
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 PLOTS = 3000

@@ -155,7 +155,7 @@ class TextModel:
         Raises:
             OutputError: the folder cannot be written.
         """
-        from spatioformer.text.pictures import curve_picture, write_picture
+        from spatioformer.text.curve import curve_picture, write_picture
 
         with writing_folder(folder) as part:
             self.network.save_pretrained(part)

