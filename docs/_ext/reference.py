@@ -52,9 +52,13 @@ def modules(package: ModuleType) -> list[ModuleType]:
 
 
 def escape(text: str) -> str:
-    """Docstrings say |x| and 2 * 3; between backticks nothing means anything but itself."""
-    pieces = re.split(r"(``.+?``|`[^`]+`|\*\*[^*]+\*\*)", text)
-    pieces[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", piece) for piece in pieces[::2]]
+    """Docstrings say |x| and 2 * 3, and `x`s; between backticks everything means itself."""
+    pieces = re.split(r"(``.+?``|(?<!:)`[^`]+`|\*\*[^*]+\*\*)", text)
+    for i, piece in enumerate(pieces):
+        if i % 2 == 0:
+            pieces[i] = re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", piece)
+        elif piece.startswith("`"):
+            pieces[i] = f"``{piece.strip('`')}``" + "\\ " * bool(re.match(r"\w", pieces[i + 1]))
     return "".join(pieces)
 
 
