@@ -22,7 +22,8 @@ from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer
 
 INTERRUPTED = (
-    "spatioformer: interrupted; what was finished is kept and the same command continues\n"
+    "spatioformer: interrupted; finished results are kept, and the same command continues "
+    "from them\n"
 )
 RESULTS = (
     "plots.parquet",

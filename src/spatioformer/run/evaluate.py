@@ -13,6 +13,7 @@ import pandas as pd
 
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE, Entry
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
@@ -146,6 +147,6 @@ def importance(held_out: HeldOut, seed: int) -> np.ndarray:
     from spatioformer.models.baselines import random_forest
 
     predictors = np.column_stack([held_out.pixels, held_out.lon, held_out.lat])
-    some = np.random.default_rng([seed, 4]).permutation(len(predictors))[:IMPORTANCE_PLOTS]
+    some = generator(seed, Stream.IMPORTANCE_PLOTS).permutation(len(predictors))[:IMPORTANCE_PLOTS]
     forest = random_forest(seed).set_params(n_estimators=100)
     return forest.fit(predictors[some], held_out.observed[some]).feature_importances_
