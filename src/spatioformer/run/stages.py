@@ -69,7 +69,7 @@ def imagery(run: RunContext) -> str:
     from spatioformer.geo.raster.stack import Mask, build_stack
 
     section = run.config.imagery
-    grid = _grid(section.grid, section.region) if section.grid else None
+    grid = _grid(section.grid, section.region) if section.grid and section.region else None
     summary = build_stack(
         [_layer(layer) for layer in section.layers],
         run.folder / "imagery.tif",
