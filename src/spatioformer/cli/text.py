@@ -180,7 +180,8 @@ def attend(
         )
     reading = reader.read(text)
     if out is not None:
-        from spatioformer.text.pictures import attention_picture, write_picture
+        from spatioformer.text.curve import write_picture
+        from spatioformer.text.pictures import attention_picture
 
         write_picture(out, attention_picture(reading, layer - 1, head - 1))
     print_reading(reading, layer - 1, head - 1)
@@ -233,7 +234,8 @@ def senses(
 
     comparison = compare(_reader(model, encoder), word, read_senses(file, word))
     if out is not None:
-        from spatioformer.text.pictures import senses_picture, write_picture
+        from spatioformer.text.curve import write_picture
+        from spatioformer.text.pictures import senses_picture
 
         write_picture(out, senses_picture(comparison))
     print_senses(comparison)

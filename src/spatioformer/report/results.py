@@ -12,6 +12,7 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
 from spatioformer.config.catalogue import CATALOGUE
@@ -25,7 +26,6 @@ from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
-DEGREE = 111_195.0  # metres of a degree of latitude on a sphere of 6,371 km
 NEEDED = (
     "config.resolved.yaml",
     "plots.json",
@@ -281,7 +281,7 @@ class Results:
         rows, cols = row + np.array([0, 0, -0.5, 0.5]), col + np.array([-0.5, 0.5, 0, 0])
         lon, lat = self.grid.lonlat(rows, cols)
         east = ((np.diff(lon) + 180) % 360 - 180) * np.cos(np.radians(lat.mean()))
-        sizes = DEGREE * np.hypot(east, np.diff(lat))
+        sizes = 1000 * KM_PER_DEGREE * np.hypot(east, np.diff(lat))
         return float(sizes[0]), float(sizes[2])
 
     @cached_property
