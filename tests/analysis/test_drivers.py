@@ -118,7 +118,7 @@ def test_attention_of_the_default_width():
     """Compiled kernels, if installed, must not hide the transformer from its hooks."""
     torch.manual_seed(0)
     network = PaperSpatioformer(patch=3, bands=2)
-    shares = np.array(attention_map(Bundle(network, ["a", "b"]), store(20)))
+    shares = np.array(attention_map(NetworkModel(network, ["a", "b"]), store(20)))
     assert shares.shape == (3, 3)
     assert shares.sum() == pytest.approx(1)
 

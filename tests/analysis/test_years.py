@@ -218,6 +218,26 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     assert (out / "map_2019.tif").exists()
 
 
+def test_maps_of_an_older_version_stay(tmp_path):
+    """Version 0.1 wrote years.json with other names; the version in it makes no map old."""
+    imagery, out, model = scenes(tmp_path), tmp_path / "out", mirror()
+    whole = map_years(model, imagery, out)
+    record = json.loads((out / "years.json").read_text())
+    old = {}
+    for name, entry in record.items():
+        old[name] = {"asked": entry["made_of"], "found": entry["facts"]}
+        if name != "trend.tif":
+            old[name]["asked"]["version"] = "0.0.9"
+    (out / "years.json").write_text(json.dumps(old))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tif")}
+    assert len(before) == 4
+    assert map_years(model, imagery, out) == whole
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.tif")} == before
+    noise(imagery[2020], (40, 30))
+    with pytest.raises(OutputError, match=r"map_2020.tif stands and is of other rasters"):
+        map_years(model, imagery, out)
+
+
 def test_years_on_different_grids_are_brought_to_one(tmp_path):
     imagery = scenes(tmp_path)
     larger = scenes(tmp_path / "larger", (2021,), (50, 60))[2021]

@@ -480,7 +480,7 @@ def test_what_is_refused(run, parks, tmp_path):
         ),
         (
             (map_, points, "-o", out),
-            f"{points} holds a Point (row 1) where polygons are wanted; give a layer of polygons",
+            f"{points} holds a Point (row 1) instead of a polygon; give a layer of polygons",
         ),
         (
             (map_, lines, "-o", out),
@@ -523,7 +523,7 @@ def test_tables_and_maps_that_cannot_be_used(tmp_path):
     placeless = write_raster(tmp_path / "placeless.tif", np.ones(SHAPE, np.float32), crs=None)
     with pytest.raises(ImageryError, match="no coordinate reference system"):
         summarise(placeless, cells)
-    with pytest.raises(PlotError, match="the table does not say its CRS"):
+    with pytest.raises(PlotError, match="the table has no coordinate reference system"):
         summarise(alone, table(box(0, 0, 1, 1), crs=None))
     with pytest.raises(PlotError, match="the table holds no polygon"):
         summarise(alone, table(None))

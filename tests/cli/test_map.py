@@ -81,9 +81,8 @@ def half(run: Path, folder: Path) -> tuple[Path, Path]:
 
 
 PLACELESS = (
-    "in.tif does not say where it lies (no coordinate reference system, or no corner and pixel "
-    "size); write that into the file, for example with gdal_edit.py -a_srs EPSG:4326 -a_ullr WEST "
-    "NORTH EAST SOUTH"
+    "in.tif has no georeference (coordinate reference system, corner and pixel size); write it "
+    "into the file, for example with gdal_edit.py -a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
 )
 CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
     "no model": (
@@ -108,7 +107,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
         lambda run, folder: (run / "model", folder / "none.tif"),
         "none.tif does not exist; give the path of a raster",
     ),
-    "text": (text, "in.tif is no raster that can be opened ("),
+    "text": (text, "in.tif cannot be opened as a raster ("),
     "cut short": (half, "the file is damaged or cut short; fetch it again"),
     "fewer bands": (
         raster(imagery()[:2], names=NAMES[:2]),

@@ -1,6 +1,7 @@
 """Random streams: distinct numbers, one registry, and the draws of earlier versions."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ PACKAGE = Path(spatioformer.__file__).parent
 NAMED, MEMBERS = {"generator"}, {"family_generator", "family_seed"}
 
 
+@cache
 def calls() -> list[tuple[str, str, ast.Call]]:
     """Module, called name and node of every call in the package outside the registry."""
     nodes = []

@@ -37,9 +37,9 @@ class Stream(IntEnum):
 
 
 FAMILIES = {
-    "training.richness": "(epoch): order and turns of the plots; (epoch, rank): dropout",
+    "training.richness": "(epoch): order and turns of plots; (epoch, rank): torch's dropout",
     "text.training": "(step): windows of text in a batch",
-    "vision.training": "(epoch): jitter and dropout, torch's draws",
+    "vision.training": "(epoch): torch's order, jitter and dropout",
     "mapping.predictor": "(row, column) of a unit of pixels: dropout samples of its spread",
     "evaluation.clusters": "(clusters, start): beginning of k-means",
 }

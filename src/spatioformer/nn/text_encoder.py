@@ -1,4 +1,4 @@
-"""A bidirectional text encoder of the BERT kind: every token sees every other.
+"""A bidirectional text encoder of the BERT kind: every token attends to every other.
 
 Shapes: B batch, T tokens, V vocabulary, C context (longest sequence), D width.
 
@@ -45,7 +45,7 @@ ACTIVATIONS = {"gelu": "gelu"}
 
 
 class TextEncoder(nn.Module):
-    """Token vectors that know their context.
+    """Token vectors in their context.
 
     Post-norm blocks with exact GELU on LayerNorm(word + position + segment).
 
@@ -56,7 +56,7 @@ class TextEncoder(nn.Module):
         heads: attention heads.
         layers: blocks.
         mlp_hidden: hidden width of each MLP; 4 D unless given.
-        segments: kinds of segments (BERT's first and second sentence).
+        segments: number of segment kinds (BERT has two: first and second sentence).
         eps: of the LayerNorms.
         dropout: rate after the embedding and in the blocks.
         pooler: have the linear layer that `pool` needs; many sentence encoders have none.

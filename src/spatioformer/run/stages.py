@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.files import read_json, remove, write_json, writing
+from spatioformer.common.cache import Cache
+from spatioformer.common.files import read_json, write_json, writing
 from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
@@ -177,13 +178,13 @@ def train(run: RunContext) -> str:
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
-    checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
+    checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
+    checkpoint = checkpoints.path(run.fingerprint("train"))
     distributed.call_to_train(str(checkpoint))
     model, store = join_training(run, checkpoint)
     model.facts = facts_of(run.config, model, store)
     model.save(run.folder / "model")
-    for old in checkpoint.parent.glob("train-*.checkpoint"):
-        remove(old)
+    checkpoints.clear()
     if not model.histories:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
@@ -205,9 +206,13 @@ def evaluate(run: RunContext) -> str:
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
     folder = run.folder / "evaluation"
-    jobs = folder / f"jobs-{run.fingerprint('evaluate', FITTING)[:16]}"
+    cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     predictions = held_out_predictions(
-        run.folder / "chips", run.folder / "imagery.tif", run.config, jobs, console=run.console
+        run.folder / "chips",
+        run.folder / "imagery.tif",
+        run.config,
+        cache.arrays(key),
+        console=run.console,
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
@@ -215,8 +220,7 @@ def evaluate(run: RunContext) -> str:
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, predictions)
-    for old in set(folder.glob("jobs-*")) - {jobs}:
-        remove(old)
+    cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 

@@ -15,7 +15,7 @@ LEGIBLE = 16  # tokens up to which the numbers are written into the cells
 
 @styled
 def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
-    """Scores and pattern of one head, and below them the patterns of all layers and heads.
+    """Figure of one head's scores and pattern, above the patterns of all layers and heads.
 
     Args:
         layer, head: counted from 0.
@@ -65,7 +65,7 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
 
 @styled
 def senses_picture(senses: Senses) -> Figure:
-    """The word's vectors on their first two principal axes, a colour and marker a label."""
+    """Figure of a word's vectors on their first two principal axes, a marker a label."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(sense.label for sense in senses.senses))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import numpy as np
 import torch
@@ -189,7 +189,7 @@ class RichnessTask(Task):
             self.modules |= {"average": self.average}
         self.running = distributed.data_parallel(network)
         if recipe.compile:
-            self.running = torch.compile(self.running)
+            self.running = cast(nn.Module, torch.compile(self.running))
 
     def identity(self) -> str:
         settings = [
@@ -241,7 +241,8 @@ class RichnessTask(Task):
         if self.average is not None:
             # A young average forgets its random beginning sooner.
             decay = min(self.recipe.averaging, (2 + step) / (11 + step))
-            averaged, current = (list(m.parameters()) for m in (self.average, self.network))
+            averaged: list[torch.Tensor] = list(self.average.parameters())
+            current: list[torch.Tensor] = list(self.network.parameters())
             with torch.no_grad():
                 torch._foreach_lerp_(averaged, current, 1 - decay)
 

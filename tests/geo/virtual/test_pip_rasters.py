@@ -48,7 +48,7 @@ def test_blue_marble_pixels_lie_where_the_globe_says():
         ((154, 112, -44, -10), "is not W < E"),
         ((112, 154, -10, -44), "is not W < E"),
         ((112, 190, -44, -10), "inside -180..180"),
-        ((112, 112.01, -44, -43), "holds no Blue Marble pixel centre"),
+        ((112, 112.01, -44, -43), "holds no pixel centre of Blue Marble"),
     ],
 )
 def test_an_impossible_region_is_refused(region, message):

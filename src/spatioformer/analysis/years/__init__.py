@@ -4,7 +4,6 @@
 window. `years.json` in the folder records the inputs of each map and of `trend.tif`.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 from spatioformer.analysis.trends import FEWEST_YEARS, exact_p
 from spatioformer.analysis.years.series import Series, check_one_grid, ordered, parse_years
 from spatioformer.analysis.years.trend import Rule, TrendTotals, write_trend
+from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError
-from spatioformer.common.files import read_json, write_json
+from spatioformer.common.files import hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping import Output, Resources, map_raster, task_of
 from spatioformer.mapping.journal import locked
@@ -91,7 +91,7 @@ def map_years(
     maps = {year: folder / f"map_{year}.tif" for year in imagery}
     _check_apart((*maps.values(), folder / TREND), imagery)
     with locked(folder / TREND):
-        record = _Record(folder)
+        record = _Record(folder / RECORD)
         for year, out in maps.items():
             if record.stands(out, tasks[year], overwrite):
                 continue
@@ -151,7 +151,7 @@ def map_trend(
     rule = _checked(fdr, least, rho, len(maps))
     _check_apart([folder / TREND], maps)
     with locked(folder / TREND):
-        return _trend(maps, folder, _Record(folder), rule, overwrite, console)
+        return _trend(maps, folder, _Record(folder / RECORD), rule, overwrite, console)
 
 
 def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Rule:
@@ -189,7 +189,7 @@ def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console
             "maps": {str(year): _identity(path) for year, path in series.paths.items()},
             "test": asdict(rule),
         }
-        if record.stands(out, inputs, overwrite) and (summary := record.found(out)):
+        if record.stands(out, inputs, overwrite) and (summary := record.facts(out)):
             return summary
         smallest = exact_p(len(maps))[-1]
         if smallest > rule.fdr:
@@ -225,24 +225,20 @@ def _summary(totals: TrendTotals, series: Series, rule: Rule) -> dict:
     return summary | ({"changed": totals.changed} if "lower" in series.layers else {})
 
 
-class _Record:
-    """`years.json` of a folder: of what each file is, written before the file is there."""
+class _Record(Record):
+    """`years.json` of a folder: what each map and the trend were made of."""
 
-    def __init__(self, folder: Path):
-        self._path = folder / RECORD
-        self._known: dict[str, dict] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            self._known = dict(read_json(self._path))
-
-    def stands(self, out: Path, asked: dict, overwrite: bool) -> bool:
-        """Whether `out` is finished and is what is asked for.
+    def stands(self, out: Path, made_of: dict, overwrite: bool) -> bool:
+        """Whether `out` exists and was made of `made_of`, by this version or an older one.
 
         Raises:
-            OutputError: it is something else, and not to be replaced.
+            OutputError: it was made of something else, and must not be replaced.
         """
         if not out.exists():
             return False
-        if self._known.get(out.name, {}).get("asked") == asked:
+        known = self.made_of(out)
+        # A map of an older version stays: to compute all years anew takes hours.
+        if isinstance(known, dict) and hash_value(_lasting(known)) == hash_value(_lasting(made_of)):
             return True
         if not overwrite:
             raise OutputError(
@@ -251,16 +247,6 @@ class _Record:
             )
         return False
 
-    def begin(self, out: Path, asked: dict) -> None:
-        """Say of what `out` will be; what stood there goes."""
-        out.unlink(missing_ok=True)
-        self._known[out.name] = {"asked": asked}
-        write_json(self._path, self._known)
 
-    def finish(self, out: Path, found: dict) -> None:
-        self._known[out.name]["found"] = found
-        write_json(self._path, self._known)
-
-    def found(self, out: Path) -> dict | None:
-        """The summary of a file; None where a kill came before it."""
-        return self._known[out.name].get("found")
+def _lasting(made_of: dict) -> dict:
+    return {name: value for name, value in made_of.items() if name != "version"}

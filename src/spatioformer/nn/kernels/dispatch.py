@@ -32,7 +32,7 @@ from torch.nn.modules import module as torch_module
 from spatioformer.nn.dropout import LEVELS, Dropout
 from spatioformer.nn.transformer import MLP, Attention, Block, Transformer
 
-PART = 8  # packs that one thread takes at a time
+PART = 8  # packs that a thread computes in one call of a kernel
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = tuple(getattr(torch_module, f"_global{name}") for name in _HOOKS)
@@ -43,7 +43,7 @@ _REPLACEABLE = {
 
 
 class _Kernels(NamedTuple):
-    """The modules of `spatioformer.nn.kernels` and their sizes."""
+    """The modules that need numba, and their sizes."""
 
     attention: ModuleType
     mlp: ModuleType
@@ -53,7 +53,7 @@ class _Kernels(NamedTuple):
 
 @cache
 def _kernels() -> _Kernels | None:
-    """None where numba is not installed."""
+    """Import the modules that need numba; None where numba is not installed."""
     if importlib.util.find_spec("numba") is None:
         return None
     from spatioformer.nn.kernels import attention, mlp, parts, simd
@@ -123,7 +123,7 @@ def head_of_transformer(
 
 
 def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
-    """Chips in the lanes of packs; the last pack is filled with zeros."""
+    """Lay chips into the lanes of packs; fill the last pack with zeros."""
     lanes = _kernels().lanes
     missing = -len(tokens) % lanes
     if missing:
@@ -132,7 +132,7 @@ def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
 
 
 def _head(head: nn.Sequential, x: Float[Tensor, "G T D L"]) -> Float[Tensor, "G*L"]:
-    """u . (A x + a) + s as (u A) . x + (u . a + s)."""
+    """Compute u . (A x + a) + s as (u A) . x + (u . a + s)."""
     first, last = head
     weight, bias = last.weight @ first.weight, last.weight @ first.bias + last.bias
     return (weight @ x.flatten(1, 2)).flatten() + bias  # (1, T*D) @ (G, T*D, L)
@@ -156,7 +156,9 @@ def _attention_half(block: Block, x: Tensor) -> Tensor:
 
 def _mlp_half(block: Block, x: Tensor) -> Tensor:
     up, down, norm = block.mlp.up, block.mlp.down, block.mlp_norm
-    extra = -len(up.bias) % _kernels().units  # units that stay silent
+    extra = (
+        -len(up.bias) % _kernels().units
+    )  # hidden units added with zero weights, so that UNITS divides F
     return _MLPHalf.apply(
         x,
         F.pad(up.weight, (0, 0, 0, extra)),
@@ -171,7 +173,7 @@ def _mlp_half(block: Block, x: Tensor) -> Tensor:
 
 
 def _dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
-    """How many of 65536 are dropped, and a key a part that says which, from torch's generator."""
+    """Dropout rate as a number of 65536, and one key for each part, from torch's generator."""
     parts = -(-packs // PART)
     if not block.dropout.active:
         return 0, torch.zeros(parts, 2, dtype=torch.int32)
@@ -287,12 +289,12 @@ class _MLPHalf(torch.autograd.Function):
 
 
 def _flat(tensor: Tensor):
-    """Its numbers as a flat numpy array; a contiguous tensor's own memory."""
+    """View a tensor as a flat numpy array; copy it only if it is not contiguous."""
     return tensor.detach().contiguous().view(-1).numpy()
 
 
 def _share(run: Callable[[int, slice], object], packs: int) -> list:
-    """run(i, part) for parts of PART packs, on as many threads as torch may use; in order."""
+    """Call run(i, part) for parts of PART packs, on torch's number of threads; results in order."""
     parts = [slice(start, start + PART) for start in range(0, packs, PART)]
     threads = min(torch.get_num_threads(), len(parts))
     if threads == 1:
@@ -302,5 +304,5 @@ def _share(run: Callable[[int, slice], object], packs: int) -> list:
 
 
 def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
-    """Sums over the parts, in their order."""
-    return [sum(those[1:], start=those[0]) for those in zip(*parts, strict=True)]
+    """Sum over the parts, in their order."""
+    return [sum(tensors[1:], start=tensors[0]) for tensors in zip(*parts, strict=True)]
