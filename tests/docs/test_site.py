@@ -76,8 +76,21 @@ def test_the_reference_lists_what_a_package_offers():
     import spatioformer.models
 
     (page,) = reference.pages(spatioformer).values()
-    for name in spatioformer.__all__:
-        assert (f" spatioformer.{name}\n" in page) == (name != "__version__"), name
+    for name in set(spatioformer.__all__) - {"__version__"}:
+        assert f":py:obj:`{name} <" in page, name
+    assert ".. autofunction:: spatioformer.load\n" in page
     names = set(reference.pages(spatioformer.models))
     assert {"spatioformer.models", "spatioformer.models.network"} <= names
     assert not any("._" in name for name in names)
+
+
+def test_a_class_is_described_on_one_page(monkeypatch):
+    import spatioformer
+    from spatioformer.evaluation import KNNDM
+
+    monkeypatch.setattr(spatioformer, "__all__", ["KNNDM"])
+    monkeypatch.setattr(spatioformer, "KNNDM", KNNDM, raising=False)
+    monkeypatch.setattr(reference, "PACKAGES", ["spatioformer", "spatioformer.evaluation"])
+    assert "autoclass" not in reference.pages(spatioformer)["spatioformer"]
+    (page,) = reference.pages(spatioformer.evaluation).values()
+    assert ".. autoclass:: spatioformer.evaluation.KNNDM\n" in page
