@@ -94,11 +94,16 @@ class Source:
 
 
 def open_source(
-    path: str | Path, *, separator: str | None = None, layer: str | None = None, key: str = ""
+    path: str | Path | pd.DataFrame,
+    *,
+    separator: str | None = None,
+    layer: str | None = None,
+    key: str = "",
 ) -> Source:
     """Open a CSV, TSV or TXT file (also gzip), a (Geo)Parquet file or a GeoPackage layer.
 
     Args:
+        path: of the file; or a table in memory, which messages call "the table".
         separator: one character between the columns of a text file; by default a comma for .csv,
             a tab for .tsv and .txt. A file of another name is read as text when it is given.
         layer: layer of a GeoPackage; may be left out when there is only one.
@@ -107,6 +112,9 @@ def open_source(
     Raises:
         PlotError: missing, empty, damaged or unknown kind of file, wrong separator or layer.
     """
+    if isinstance(path, pd.DataFrame):
+        named = path.reset_index() if path.index.name else path
+        return _FrameSource(Path("the table"), named)
     path = Path(path)
     if path.is_dir():
         raise PlotError(f"{path} is a folder; name a file in it")

@@ -74,7 +74,7 @@ class TooManyRejected(PlotError):
 
 
 def read_plots(
-    path: str | Path,
+    path: str | Path | pd.DataFrame,
     *,
     columns: Mapping[str, str | None],
     crs: object = "EPSG:4326",
@@ -87,7 +87,7 @@ def read_plots(
     """Read, check and unify a plot table.
 
     Args:
-        path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg.
+        path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg; or a table in memory.
         columns: any of FIELDS to column names of the file. lon and lat are needed unless the file
             has point geometries, which then count instead; richness unless `species` is given.
         crs: of lon and lat, anything pyproj reads; files with geometries bring their own.
