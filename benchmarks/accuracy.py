@@ -4,9 +4,9 @@
     SPATIOFORMER_DATA=... python -m benchmarks.accuracy --data mongon --models random-forest
     SPATIOFORMER_DATA=... python -m benchmarks.accuracy --table      # the two files, no training
 
-A cell is a model on one fold of one split of one data set with one seed; its predictions stay in
-runs/accuracy, so that a run goes on where the last one ended. A cell is made anew when the model's
-code or settings change (`--keep` takes what there is).
+A cell is a model on one fold of one split of one data set with one seed. Its predictions are cached
+in runs/accuracy, so that a run resumes where the last one ended. A cell is computed anew when the
+model's code or settings change (`--keep` uses the cached predictions nevertheless).
 
 Each model is tuned once a data set, with at most 8 settings, on plots in a fifth of the large
 blocks (`DataSet.dev`): the settings with the best mean of r2 on random and on small-block folds of
@@ -20,11 +20,24 @@ import os
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.accuracy_plan import (
+    BUILT_OF_TUNED,
+    DISTILLED,
+    FOLDER,
+    GRIDS,
+    MODELS,
+    NETWORK_CODE,
+    NETWORK_SEEDS,
+    SPLITS,
+    TABULAR_CODE,
+    TREE_COUNT,
+    Cell,
+    why_not,
+)
 from benchmarks.datasets import DATASETS, WIDE, DataSet
 from sklearn.exceptions import ConvergenceWarning
 
@@ -40,96 +53,14 @@ from spatioformer.models.registry import STACKED
 from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.tabular import TabularEstimator
 
-FOLDER = Path("runs/accuracy")
-SPLITS = ("random", "small-blocks", "large-blocks", "regions")
-DISTILLED = "spatioformer-distilled"
-NETWORKS = ("spatioformer", "spatioformer-no-location")
-OURS = ("spatioformer-stacked", DISTILLED, "gaussian-process", *NETWORKS)
-NETWORK_SEEDS = 3
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
 EPOCHS, EPOCHS_OF_MANY = 40, 12
 TREES, TREES_OF_MANY, TREES_TRIED = 300, 100, 60  # of forests; the last in tuning
-TREE_COUNT = {
-    "random-forest": "n_estimators",
-    "extra-trees": "n_estimators",
-    "forest-kriging": "forest__n_estimators",
-}
-"""Forests by name, and what they call the number of their trees."""
-
-TABULAR_CODE = ("baselines/*.py",)
-NETWORK_CODE = (
-    *("nn/chip_spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
-    *("nn/spatioformer.py", "nn/transformer.py", "scaling.py", "stacking.py", "train.py"),
-    *("nn/dense.py", "nn/neighbourhood.py", "distillation.py"),
-    *("config.py", "inputs.py", "models.py"),  # defaults of the network and its training
-)
-"""Files whose change makes a cell anew."""
-
-
-def combinations(**values: tuple) -> list[dict[str, Any]]:
-    """Every choice of one value a name; "__" in a name stands for "." where it is a config key."""
-    return [dict(zip(values, v, strict=True)) for v in itertools.product(*values.values())]
-
-
-BOOSTED = {"learning_rate": (0.03, 0.1)}
-PUBLISHED = combinations(train__batch=(32, 128))
-TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
-TOLD = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
-"""Every plot's exact place, as the demo tells it; the default hides or moves it in training."""
-OUR_NETWORK = [*TRAINING, *(settings | TOLD for settings in TRAINING)]
-GRIDS: dict[str, list[dict[str, Any]]] = {
-    "random-forest": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(1 / 3, 0.67)),
-    "extra-trees": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(0.5, 1.0)),
-    "gradient-boosting": combinations(
-        **BOOSTED, max_leaf_nodes=(7, 31), l2_regularization=(1.0, 10.0)
-    ),
-    "lightgbm": combinations(**BOOSTED, num_leaves=(7, 31), reg_lambda=(1.0, 10.0)),
-    "forest-kriging": combinations(
-        forest__min_samples_leaf=(2, 5, 10), forest__max_features=(1 / 3, 0.67)
-    ),
-    "gaussian-process": combinations(prior=(0.3, 1.0, 3.0)),
-    "location-knn": combinations(k=(3, 5, 10, 20, 40)),
-    "spatioformer": OUR_NETWORK,
-    "spatioformer-no-location": TRAINING,
-    "spatioformer-published": PUBLISHED,
-    "spatioformer-published-no-location": PUBLISHED,
-    "cnn-published": PUBLISHED,
-    "factoformer": TRAINING[:2],
-}
-BUILT_OF_TUNED = {"spatioformer-stacked": tuple(STACKED), DISTILLED: ("gaussian-process",)}
-"""Models without settings of their own, and the tuned ones they are made of."""
-MODELS = (*TABULAR, *(name for name in GRIDS if name not in TABULAR), *BUILT_OF_TUNED)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model on one fold."""
-
-    data: str
-    split: str
-    model: str
-    seed: int
-    fold: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.data}_{self.split}_{self.model}_{self.seed}_{self.fold}"
-
-
-def why_not(data: DataSet, split: str, model: str) -> str | None:
-    """Why a cell does not apply, or None."""
-    if data.splits[split] is None:
-        return "no regions"
-    if model == "cnn-published" and data.wide.patch < WIDE:
-        return "tabular data: P = 1"
-    if model == DISTILLED and data.wide.unlabelled is None:
-        return "tabular data: no pixels without plots"
-    return None
 
 
 def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, TrainSection]:
-    """A network's configuration."""
+    """Settings of a network and of its training."""
     few = len(data.wide) <= FEW
     sections: dict[str, dict[str, Any]] = {
         "model": {"patch": data.store.patch},
@@ -146,7 +77,7 @@ def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, Tr
 
 
 def build(name: str, data: DataSet, settings: dict[str, Any], seed: int) -> Estimator:
-    """An estimator. Of BUILT_OF_TUNED, `settings` maps its parts to theirs."""
+    """Make an estimator; for BUILT_OF_TUNED, `settings` maps its parts to their settings."""
     if name == "spatioformer-stacked":
         members = {member: build(member, data, settings[member], seed) for member in STACKED}
         return StackEstimator(members, STACKED, data.tile, seed)
@@ -173,7 +104,7 @@ def predicted(
     training: np.ndarray,
     test: np.ndarray,
 ) -> np.ndarray:
-    """What a model trained on some rows says of others, float64."""
+    """Predictions, float64, for rows `test` of a model trained on rows `training`."""
     store = data.wide if name == "cnn-published" else data.store
     estimator = build(name, data, settings, seed)
     with warnings.catch_warnings():
@@ -183,20 +114,20 @@ def predicted(
 
 
 def tuned(name: str, data_name: str, data: DataSet, folder: Path, keep: bool) -> dict[str, Any]:
-    """The settings of a model on a data set, from its file or by trying them all."""
+    """Best settings of a model on a data set, from its cache file or by trying all."""
     if name in BUILT_OF_TUNED:
         return {m: tuned(m, data_name, data, folder, keep) for m in BUILT_OF_TUNED[name]}
-    path = found(folder, f"tuned_{data_name}_{name}", key_of(name, GRIDS[name]), ".json", keep)
-    known = read_json(path) if path.exists() else {"tried": []}
-    for settings in GRIDS[name][len(known["tried"]) :]:
+    path = cache_file(folder, f"tuned_{data_name}_{name}", key_of(name, GRIDS[name]), ".json", keep)
+    record = read_json(path) if path.exists() else {"tried": []}
+    for settings in GRIDS[name][len(record["tried"]) :]:
         start = time.perf_counter()
         few = {TREE_COUNT[name]: TREES_TRIED} if name in TREE_COUNT else {}
         r2 = dev_scores(name, data, settings | few)
-        known["tried"].append(
+        record["tried"].append(
             {"settings": settings, "r2": r2, "seconds": round(time.perf_counter() - start, 1)}
         )
-        write_json(path, known)
-    return max(known["tried"], key=lambda tried: np.mean(list(tried["r2"].values())))["settings"]
+        write_json(path, record)
+    return max(record["tried"], key=lambda tried: np.mean(list(tried["r2"].values())))["settings"]
 
 
 def dev_scores(name: str, data: DataSet, settings: dict[str, Any]) -> dict[str, float]:
@@ -219,17 +150,35 @@ def dev_scores(name: str, data: DataSet, settings: dict[str, Any]) -> dict[str, 
 
 
 def key_of(name: str, settings: Any) -> str:
-    """Short hash of a model's code and settings."""
-    source = Path(spatioformer.__file__).parent
+    """Cache key of a model: a short hash of its code and settings.
+
+    Raises:
+        FileNotFoundError: a pattern of the code matches no file.
+    """
     patterns = TABULAR_CODE if name in TABULAR else NETWORK_CODE
     if name in BUILT_OF_TUNED:
         patterns += TABULAR_CODE
-    files = [path for pattern in patterns for path in sorted(source.glob(pattern))]
-    return hash_value([[hash_file(path) for path in files], settings])[:10]
+    hashes = [hash_file(path) for pattern in patterns for path in code_files(pattern)]
+    return hash_value([hashes, settings])[:10]
 
 
-def found(folder: Path, stem: str, key: str, suffix: str, keep: bool) -> Path:
-    """The file of this key, or with `keep` the newest of any key."""
+def code_files(pattern: str) -> list[Path]:
+    """The package's files that match a pattern of `accuracy_plan`, sorted.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    package = Path(spatioformer.__file__).parent
+    files = sorted(package.glob(pattern))
+    if not files:
+        raise FileNotFoundError(
+            f"no file of {package} matches {pattern!r}; correct it in benchmarks/accuracy_plan.py"
+        )
+    return files
+
+
+def cache_file(folder: Path, stem: str, key: str, suffix: str, keep: bool) -> Path:
+    """The file with this key; with `keep` and no such file, the newest with any other key."""
     path = folder / f"{stem}_{key}{suffix}"
     if keep and not path.exists():
         others = sorted(folder.glob(f"{stem}_*{suffix}"), key=lambda p: p.stat().st_mtime)
@@ -244,7 +193,7 @@ def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None
     if not len(test):
         return None
     settings = tuned(cell.model, cell.data, data, folder, keep)
-    path = found(folder, cell.name, key_of(cell.model, settings), ".npz", keep)
+    path = cache_file(folder, cell.name, key_of(cell.model, settings), ".npz", keep)
     if not path.exists():
         start = time.process_time()
         out = predicted(

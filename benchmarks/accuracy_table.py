@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarks.accuracy import (
+from benchmarks.accuracy_plan import (
     BUILT_OF_TUNED,
     MODELS,
     NETWORK_SEEDS,

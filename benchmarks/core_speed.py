@@ -1,6 +1,6 @@
 """Speed of the transformer core against torch's and transformers' builds of the same networks.
 
-    python benchmarks/core_speed.py [--threads 2] [--only NAME ...]
+    python -m benchmarks.core_speed [--threads 2] [--only NAME ...]
 
 Ratios of times measured in one run, in turn: above 1 means ours is faster. Each figure is the
 median over rounds of the ratio within a round, so a change in the machine's load between rounds
@@ -106,15 +106,19 @@ def published() -> None:
             ours = PaperSpatioformer(patch, width=width, dropout=dropout)
             name = f"Spatioformer P={patch} D={width} B={batch}"
 
-            def run(model, inputs=(chips, lon, lat)):
-                return model(*inputs)
+            def run(call, inputs=(chips, lon, lat)):
+                return call(*inputs)
 
             compare(
                 f"{name} dropout {dropout}, training",
                 training(theirs, lambda model: run(model).square().mean()),
-                training(ours, lambda model: run(model).square().mean()),
+                training(ours, lambda model: run(model.reference).square().mean()),
             )
-        compare(f"{name}, forward", inference(theirs, run), inference(ours, run))
+        compare(
+            f"{name}, forward",
+            inference(theirs, run),
+            inference(ours, lambda model: run(model.reference)),
+        )
 
 
 def gpt() -> None:

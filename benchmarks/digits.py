@@ -1,6 +1,6 @@
 """Accuracy of `spatioformer vision train digits` on a held-out quarter, over several seeds.
 
-    python benchmarks/digits.py [--seeds 0 1 2] [--threads 2] [--out FOLDER]
+    python -m benchmarks.digits [--seeds 0 1 2] [--threads 2] [--out FOLDER]
 
 A seed decides the split (stratified), the initial weights and the draws of training. The recipe was
 chosen on a validation part of the other three quarters; the held-out quarter is scored once.

@@ -1,6 +1,6 @@
 """Do 90 % intervals hold on plots held out as far from training as the map is?
 
-    SPATIOFORMER_DATA=... python benchmarks/evaluation_coverage.py [--draws 10]
+    SPATIOFORMER_DATA=... python -m benchmarks.evaluation_coverage [--draws 10]
 
 For each draw: kNNDM folds (k-means, another seed and other prediction points each time). Each fold
 in turn is the test set; the other folds, each predicted from the rest of them, calibrate; a forest
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.evaluation_scale import land_points
 from sklearn.ensemble import RandomForestRegressor
 
-from evaluation_scale import land_points
 from spatioformer.evaluation import KNNDM, Conformal, LocalConformal, RandomKFold, interval_scores
 
 DATA = Path(os.environ.get("SPATIOFORMER_DATA", "data"))

@@ -1,6 +1,6 @@
 """Figures of docs/evaluation.md, from real data.
 
-    SPATIOFORMER_DATA=... python benchmarks/evaluation_figures.py [FIGURE ...]
+    SPATIOFORMER_DATA=... python -m benchmarks.evaluation_figures [FIGURE ...]
 
 Writes docs/images/evaluation_*.png; without names, all of them.
 """
@@ -14,12 +14,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import rasterio
+from benchmarks.evaluation_coverage import ausplots, held_out
+from benchmarks.evaluation_scale import DATA, land_points, south_america
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import cross_val_predict
 
-from evaluation_coverage import ausplots, held_out
-from evaluation_scale import DATA, land_points, south_america
 from spatioformer.evaluation import (
     KNNDM,
     AreaOfApplicability,

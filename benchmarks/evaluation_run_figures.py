@@ -1,6 +1,6 @@
 """Pictures of docs/survey.md and docs/evaluation.md from a finished run.
 
-    python benchmarks/evaluation_run_figures.py RUN docs/images
+    python -m benchmarks.evaluation_run_figures RUN docs/images
 
 Wants `spatioformer run` and `spatioformer drivers` done in RUN.
 """

@@ -1,6 +1,6 @@
 """Speed, memory and agreement of `spatioformer.evaluation` at scale; figures in docs/evaluation.md.
 
-    SPATIOFORMER_DATA=... python benchmarks/evaluation_scale.py [CASE ...]
+    SPATIOFORMER_DATA=... python -m benchmarks.evaluation_scale [CASE ...]
 
 Each case runs in a process of its own and prints seconds, the process's processor time and peak
 memory (reading and rivals included), and the ratio to a rival in the same run, or to CAST's

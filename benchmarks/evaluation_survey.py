@@ -1,6 +1,6 @@
 """Do proposed sites help more than random ones, and do 90 % intervals hold? On a virtual flora.
 
-    python benchmarks/evaluation_survey.py [--seeds 20]
+    python -m benchmarks.evaluation_survey [--seeds 20]
 
 A seed is a flora over a synthetic land of 60 x 60 pixels and an uneven survey of 400 plots; the
 model is a forest on climate, greenness and place. 100 further sites, proposed or drawn at random,

@@ -30,7 +30,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.ablation import config_of
-from benchmarks.accuracy import FOLDER, found
+from benchmarks.accuracy import cache_file
+from benchmarks.accuracy_plan import FOLDER
 from benchmarks.datasets import DATASETS, DataSet
 from benchmarks.evaluation_scale import land_points
 from benchmarks.evaluation_survey import PLOTS, SIDE, calibrate, features, forest, make_land
@@ -157,7 +158,7 @@ def saved_rows(data: DataSet, name: str, model: str) -> Iterator[Row]:
     """The same for predictions that are on disk."""
     parts = []
     for fold in range(FOLDS):
-        path = found(FOLDER, f"{name}_large-blocks_{model}_0_{fold}", "", ".npz", keep=True)
+        path = cache_file(FOLDER, f"{name}_large-blocks_{model}_0_{fold}", "", ".npz", keep=True)
         if path.exists():
             with np.load(path) as arrays:
                 rows, predicted = arrays["rows"], arrays["predicted"]

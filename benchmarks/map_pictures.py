@@ -1,6 +1,6 @@
 """Pictures of docs/mapping.md and docs/zonal.md from a finished run.
 
-python benchmarks/map_pictures.py RUN docs/images [--centre 133 -24]
+python -m benchmarks.map_pictures RUN docs/images [--centre 133 -24]
 """
 
 import argparse

@@ -30,7 +30,6 @@ from spatioformer.nn import (
     PaperCNN,
     PaperSpatioformer,
     Spatioformer,
-    fast,
 )
 
 PATCH, BANDS, BATCH, MICRO, SIDE = 9, 6, 2048, 128, 256
@@ -63,8 +62,8 @@ def rows() -> dict[str, Row]:
     published = PaperSpatioformer(PATCH, BANDS)
     return {
         "plain build": Row(PlainSpatioformer(PATCH), plainly, BATCH),
-        "published, torch, micro-batches": Row(published, plainly, MICRO),
-        "published, kernels": Row(published, fast.forward, BATCH),
+        "published, torch, micro-batches": Row(published, PaperSpatioformer.reference, MICRO),
+        "published, kernels": Row(published, plainly, BATCH),
         "published, bf16, micro-batches": Row(published, in_bf16, MICRO),
         "CNN": Row(PaperCNN(PATCH, BANDS), plainly, MICRO),
         "FactoFormer": Row(FactoFormer(PATCH, BANDS), plainly, MICRO),
@@ -240,15 +239,15 @@ def accuracy(steps: int = 150) -> None:
     """Species by the plain build, the kernels and bf16, from a network trained a little."""
     torch.manual_seed(0)
     network = PaperSpatioformer(PATCH, BANDS)
-    losses = trained(network, fast.forward, steps, 128, seed=0)
+    losses = trained(network, plainly, steps, 128, seed=0)
     network.eval()
     data = inputs(512)
     with torch.inference_mode():
         exact = copy.deepcopy(network).double()(data[0].double(), *data[1:])
         ways = {
             "plain build": plain_of(network).eval()(*data),
-            "kernels": fast.forward(network, *data),
-            "torch, ours": network(*data),
+            "kernels": network(*data),
+            "torch, ours": network.reference(*data),
             "bf16": in_bf16(network, *data),
         }
     print(
@@ -280,7 +279,7 @@ def curves(steps: int = 20) -> None:
             return trained(network, scaled, steps, 64, seed=0)
 
         double = losses(copy.deepcopy(plain).double(), plainly)
-        base, kernels = losses(plain, plainly), losses(ours, fast.forward)
+        base, kernels = losses(plain, plainly), losses(ours, plainly)
         for name, curve in (("kernels", kernels), ("plain build in float64", double)):
             worst = max(abs(a - b) / a for a, b in zip(base, curve, strict=True))
             print(f"{bands} bands, {name}: at most {worst:.1e} of the plain build's loss")
@@ -289,16 +288,16 @@ def curves(steps: int = 20) -> None:
 def seeds(count: int = 3, steps: int = 60) -> None:
     """RMSE on chips not trained on, with dropout 0.1 and P = 3, over seeds."""
     held = inputs(1000, 3)
-    for name, call in {"plain build": plainly, "kernels": fast.forward}.items():
+    for name in ("plain build", "kernels"):
         errors = []
         for seed in range(count):
             torch.manual_seed(seed)
             ours = PaperSpatioformer(3, BANDS)
             network = plain_of(ours) if name == "plain build" else ours
-            trained(network, call, steps, 128, seed)
+            trained(network, plainly, steps, 128, seed)
             network.eval()
             with torch.inference_mode():
-                error = call(network, *held) - target(held[0])
+                error = network(*held) - target(held[0])
             errors.append(error.square().mean().sqrt().item())
         print(f"{name:<14} RMSE " + ", ".join(f"{error:.2f}" for error in errors), flush=True)
 
@@ -306,14 +305,14 @@ def seeds(count: int = 3, steps: int = 60) -> None:
 def compiled() -> None:
     """torch.compile on the same micro-batches; it needs a C++ compiler."""
     network = PaperSpatioformer(PATCH, BANDS).eval()
-    row = Row(network, plainly, MICRO)
+    row = Row(network, PaperSpatioformer.reference, MICRO)
     start = time.perf_counter()
     torch_compiled = Row(torch.compile(network), plainly, MICRO)
     step_of(torch_compiled, "inference", inputs(MICRO))()
     print(f"torch.compile: {time.perf_counter() - start:.0f} s to compile")
     data = inputs(4 * MICRO)
-    for name, way in {"torch": row, "compiled": torch_compiled, "kernels": Row(
-        network, fast.forward, MICRO)}.items():  # fmt: skip
+    kernels = Row(network, plainly, MICRO)
+    for name, way in {"torch": row, "compiled": torch_compiled, "kernels": kernels}.items():
         seconds = min(measured(step_of(way, "inference", data))[0] for _ in range(2))
         print(f"{name:<14} {4 * MICRO / seconds:,.0f} chips/s")
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks.accuracy import TREE_COUNT, config_of
+from benchmarks.accuracy import config_of
+from benchmarks.accuracy_plan import TREE_COUNT
 from benchmarks.datasets import DATASETS, DataSet, flora
 
 from spatioformer.common.files import writing

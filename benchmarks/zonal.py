@@ -31,7 +31,8 @@ from scipy.stats import norm
 from shapely.geometry import Point, box
 
 from spatioformer.analysis.zonal import summarise
-from spatioformer.evaluation.correlation import ErrorCorrelation, apart, on_sphere
+from spatioformer.common.earth import on_sphere
+from spatioformer.evaluation.correlation import ErrorCorrelation, apart
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.map_layers import TITLES
 from spatioformer.geo.vector import zones

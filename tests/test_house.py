@@ -183,6 +183,7 @@ def test_evaluation_knows_nothing_of_files():
     assert {name for name in known if name.startswith("common")} <= {
         "common.errors",
         "common.earth",
+        "common.streams",
     }
 
 

@@ -114,6 +114,15 @@ def test_attention_is_a_share_of_each_pixel():
     assert attention_map(NetworkModel(Known(), ["a", "b"]), plots) is None
 
 
+def test_attention_of_the_default_width():
+    """Compiled kernels, if installed, must not hide the transformer from its hooks."""
+    torch.manual_seed(0)
+    network = PaperSpatioformer(patch=3, bands=2)
+    shares = np.array(attention_map(NetworkModel(network, ["a", "b"]), store(20)))
+    assert shares.shape == (3, 3)
+    assert shares.sum() == pytest.approx(1)
+
+
 def test_drivers_of_a_run(run):
     found = drivers(run, model="location-knn")
     assert read_json(run / "drivers.json") == found
@@ -133,7 +142,7 @@ def test_the_command_and_the_report(tmp_path):
     folder = finished(tmp_path).parent / "run"
     ended = spatioformer("drivers", folder, "--model", "random-forest")
     assert ended.code == 0, ended.err
-    assert "matters most; without it the held-out RMSE rises by" in ended.err
+    assert "matters most; when it is shuffled, the held-out RMSE rises by" in ended.err
     html = (folder / "report.html").read_text("utf-8")
     assert '<section id="drivers">' in html
     assert "The random forest errs by" in html
@@ -145,7 +154,8 @@ def test_the_command_and_the_report(tmp_path):
 def test_what_it_refuses(tmp_path, run):
     assert_refused(
         spatioformer("drivers", tmp_path),
-        f"{tmp_path} is no finished run: config.resolved.yaml is missing; give the folder of one",
+        f"{tmp_path} is not a finished run: config.resolved.yaml is missing; give the folder of a "
+        "finished run",
     )
     ended = spatioformer("drivers", run, "--model", "oracle")
     assert ended.code == 2

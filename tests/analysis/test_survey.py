@@ -145,16 +145,17 @@ def test_what_it_refuses(run, tmp_path):
     out, gone = tmp_path / "sites.csv", tmp_path / "gone"
     assert_refused(
         ask(gone, "-o", out),
-        f"{gone} is no run with a map: map.tif is missing; give the folder of a finished run",
+        f"{gone} is not a run with a map: map.tif is missing; give the folder of a finished run",
     )
     assert_refused(
         ask(run, "-o", tmp_path / "sites.txt"),
-        f"cannot write {tmp_path / 'sites.txt'}: .txt is not known; name a file that ends with "
+        f"cannot write {tmp_path / 'sites.txt'}: .txt is not supported; name a file that ends "
+        "with "
         ".gpkg, .csv, .gpx",
     )
     town = layer(tmp_path / "town.geojson", Point(143, -23))
     for arguments, sentence in (
-        (("--near", town), "belong together"),
+        (("--near", town), "--within None must be given together; give a layer of roads or places"),
         (("--near", town, "--within", 0), "--within 0 must be above 0; give kilometres"),
         (("--near", gone, "--within", 5), "cannot be read"),
         (("-n", 5000), "only 3,844 of 3,844 mapped pixels can be reached, fewer than the 5000"),
@@ -169,7 +170,7 @@ def test_what_it_refuses(run, tmp_path):
         propose(run, 3, read_access(far, 100))
     with pytest.warns(UserWarning, match="'crs' was not provided"):
         gpd.GeoDataFrame(geometry=[Point(1, 1)]).to_file(tmp_path / "no_crs.gpkg")
-    with pytest.raises(PlotError, match="does not say its CRS"):
+    with pytest.raises(PlotError, match="has no coordinate reference system"):
         read_access(tmp_path / "no_crs.gpkg", 5)
 
 

@@ -218,6 +218,26 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     assert (out / "map_2019.tif").exists()
 
 
+def test_maps_of_an_older_version_stay(tmp_path):
+    """Version 0.1 wrote years.json with other names; the version in it makes no map old."""
+    imagery, out, model = scenes(tmp_path), tmp_path / "out", mirror()
+    whole = map_years(model, imagery, out)
+    record = json.loads((out / "years.json").read_text())
+    old = {}
+    for name, entry in record.items():
+        old[name] = {"asked": entry["made_of"], "found": entry["facts"]}
+        if name != "trend.tif":
+            old[name]["asked"]["version"] = "0.0.9"
+    (out / "years.json").write_text(json.dumps(old))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tif")}
+    assert len(before) == 4
+    assert map_years(model, imagery, out) == whole
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.tif")} == before
+    noise(imagery[2020], (40, 30))
+    with pytest.raises(OutputError, match=r"map_2020.tif stands and is of other rasters"):
+        map_years(model, imagery, out)
+
+
 def test_years_on_different_grids_are_brought_to_one(tmp_path):
     imagery = scenes(tmp_path)
     larger = scenes(tmp_path / "larger", (2021,), (50, 60))[2021]
@@ -286,20 +306,20 @@ def test_a_model_by_the_command(tmp_path):
 MISTAKES = {
     "two years": (
         ["2001=a.tif", "2002=b.tif"],
-        "a trend needs 3 to 50 years and there are 2; give others",
+        "a trend needs 3 to 50 years and there are 2; give that many rasters, one a year",
     ),
     "a year twice": (
         ["2001=a.tif", "2002=b.tif", "2001=c.tif"],
-        "the year 2001 comes twice, with a.tif and c.tif; give one raster a year",
+        "the year 2001 has two rasters, a.tif and c.tif; give one raster a year",
     ),
     "no year": (
         ["now=a.tif", "2002=b.tif", "2001=c.tif"],
-        "'now' is no year for a.tif; give one such as 2015",
+        "'now' is not a year for a.tif; give one such as 2015",
     ),
     "no raster": (
         ["a.tif", "2002=b.tif", "2001=c.tif"],
-        "'a.tif' is no year and raster; give some such as 2015=a.tif, or one CSV with the columns "
-        "year and path",
+        "'a.tif' is not a year and a raster; give words such as 2015=a.tif, or one CSV with the "
+        "columns year and path",
     ),
     "no such map": (
         ["2001=a.tif", "2002=b.tif", "2003=c.tif"],
@@ -332,16 +352,18 @@ def test_mistakes_in_the_rasters(tmp_path):
     with pytest.raises(ImageryError, match=r"none of the 2 bands of .* \(a, b\) is described as"):
         map_trend(maps | {4: nameless}, out)
     placeless = write_raster(tmp_path / "p.tif", np.ones((5, 5), np.float32), crs=None)
-    with pytest.raises(ImageryError, match=r"p.tif does not say where it lies"):
+    with pytest.raises(ImageryError, match=r"p.tif has no coordinate reference system; write one"):
         map_trend(maps | {4: placeless}, out)
     (tmp_path / "t.tif").write_text("no raster")
-    with pytest.raises(ImageryError, match=r"t.tif is no raster that can be opened"):
+    with pytest.raises(ImageryError, match=r"t.tif cannot be opened as a raster"):
         map_trend(maps | {4: tmp_path / "t.tif"}, out)
     with pytest.raises(ConfigError, match=r"--least 2 is impossible with 3 years; .* from 3 to 3"):
         map_trend(maps, out, least=2)
-    with pytest.raises(ConfigError, match=r"--fdr 5 is no share"):
+    with pytest.raises(
+        ConfigError, match=r"--fdr 5 is not a share of false discoveries; give one between 0 and 1"
+    ):
         map_trend(maps, out, fdr=5)
-    with pytest.raises(ConfigError, match=r"--rho 1 is no autocorrelation"):
+    with pytest.raises(ConfigError, match=r"--rho 1 is not an autocorrelation; give 0 or more"):
         map_trend(maps, out, rho=1)
     assert not list(out.glob("*"))
 
@@ -385,7 +407,9 @@ def test_all_imagery_is_looked_at_before_a_year_is_mapped(tmp_path):
         map_years(model, imagery | {2022: narrow}, out)
     with pytest.raises(ImageryError, match=r"nowhere.tif does not exist"):
         map_years(model, imagery | {2022: tmp_path / "nowhere.tif"}, out)
-    with pytest.raises(ConfigError, match=r"years are compared by the band of their mean"):
+    with pytest.raises(
+        ConfigError, match=r"years are compared by their mean layer; include the layer mean"
+    ):
         map_years(model, imagery, out, output=Output(("valid",)))
     assert model.network.seen.sum() == 0
     assert not out.exists()

@@ -15,6 +15,7 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from spatioformer.analysis import zonal
 from spatioformer.analysis.zonal import correlation_of, summarise, weighted_quantiles, write_zones
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError, ImageryError, ModelError, PlotError
 from spatioformer.common.files import read_json, write_json
 from spatioformer.evaluation.correlation import (
@@ -22,7 +23,6 @@ from spatioformer.evaluation.correlation import (
     apart,
     correlation,
     mean_correlation,
-    on_sphere,
 )
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.vector import zones
@@ -432,8 +432,8 @@ def test_a_map_away_from_its_run(run, parks, tmp_path):
     out = tmp_path / "zones.csv"
     assert_refused(
         ask(moved, parks, "-o", out),
-        f"{moved.parent} holds no evaluated model that tells how errors are correlated; give --run "
-        "RUN, --range KM, or --no-interval for means and quantiles only",
+        f"{moved.parent} holds no evaluated model with a correlation of errors; give --run RUN, "
+        "--range KM, or --no-interval for means and quantiles only",
     )
     assert not out.exists()
     for folder in (run, run / "model"):
@@ -442,8 +442,8 @@ def test_a_map_away_from_its_run(run, parks, tmp_path):
     assert ask(moved, parks, "-o", out, "--range", 80, "--nugget", 0.2).code == 0
     assert_refused(
         ask(moved, parks, "-o", out, "--range", 0),
-        "a range of 0 km with a nugget share of 0 is no correlation; give a range above 0 and a "
-        "share of 0 to 1",
+        "an error correlation cannot have a range of 0 km, a nugget share of 0 and a scale of 1; "
+        "give a range and a scale above 0 and a share of 0 to 1",
     )
 
 
@@ -456,7 +456,7 @@ def test_a_run_that_is_not_the_map_s(run, tmp_path):
     said = read_json(other / "uncertainty.json")
     said["facts"].pop("correlation")
     write_json(other / "uncertainty.json", said)
-    with pytest.raises(ModelError, match="did not look at the correlation of errors; evaluate it"):
+    with pytest.raises(ModelError, match="did not estimate the correlation of errors; evaluate it"):
         correlation_of(run / "map.tif", other)
     (other / "model.safetensors").write_bytes(b"another")
     with pytest.raises(ModelError, match=r"was made by model [0-9a-f]{16}, which is not the one"):
@@ -480,7 +480,7 @@ def test_what_is_refused(run, parks, tmp_path):
         ),
         (
             (map_, points, "-o", out),
-            f"{points} holds a Point (row 1) where polygons are wanted; give a layer of polygons",
+            f"{points} holds a Point (row 1) instead of a polygon; give a layer of polygons",
         ),
         (
             (map_, lines, "-o", out),
@@ -488,7 +488,7 @@ def test_what_is_refused(run, parks, tmp_path):
         ),
         (
             (map_, parks, "-o", text),
-            f"cannot write {text}: .txt is not known; name a file that ends with .csv or .gpkg",
+            f"cannot write {text}: .txt is not supported; name a file that ends with .csv or .gpkg",
         ),
         (
             (map_, copied, "-o", copied),
@@ -523,7 +523,7 @@ def test_tables_and_maps_that_cannot_be_used(tmp_path):
     placeless = write_raster(tmp_path / "placeless.tif", np.ones(SHAPE, np.float32), crs=None)
     with pytest.raises(ImageryError, match="no coordinate reference system"):
         summarise(placeless, cells)
-    with pytest.raises(PlotError, match="the table does not say its CRS"):
+    with pytest.raises(PlotError, match="the table has no coordinate reference system"):
         summarise(alone, table(box(0, 0, 1, 1), crs=None))
     with pytest.raises(PlotError, match="the table holds no polygon"):
         summarise(alone, table(None))
@@ -531,7 +531,7 @@ def test_tables_and_maps_that_cannot_be_used(tmp_path):
     cells.to_file(path, layer="cells")
     with pytest.raises(PlotError, match="has the layers 'cells'; choose one with --layer"):
         summarise(alone, path, layer="other")
-    with pytest.raises(EvaluationError, match="half-width of 0 tells no correlation"):
+    with pytest.raises(EvaluationError, match="smallest half-width is 0; give intervals that"):
         ErrorCorrelation.estimate([1, 2], [1, 2], [1, 2], [1, 0], 0.9)
 
 

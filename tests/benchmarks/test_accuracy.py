@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.accuracy import GRIDS, MODELS, OURS, Cell, cells, config_of, run_cell, why_not
+from benchmarks.accuracy import cells, config_of, key_of, run_cell
+from benchmarks.accuracy_plan import (
+    GRIDS,
+    MODELS,
+    NETWORK_CODE,
+    OURS,
+    TABULAR_CODE,
+    Cell,
+    why_not,
+)
 from benchmarks.accuracy_table import Bootstrap, collect, interval, markdown, rows_of
 from benchmarks.datasets import DataSet, cropped
 
@@ -134,6 +143,26 @@ def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypat
     monkeypatch.setitem(GRIDS, "location-knn", [{"k": 2}])
     assert run_cell(cell, data, tmp_path, keep=True) == path
     assert run_cell(cell, data, tmp_path, keep=False) != path
+
+
+def test_every_pattern_of_code_matches_a_file():
+    for pattern in (*TABULAR_CODE, *NETWORK_CODE):
+        assert accuracy.code_files(pattern)
+
+
+@pytest.mark.parametrize(
+    ("name", "patterns"),
+    [
+        ("location-knn", "TABULAR_CODE"),
+        ("spatioformer", "NETWORK_CODE"),
+        ("spatioformer-stacked", "TABULAR_CODE"),
+    ],
+)
+def test_a_pattern_without_a_file_is_an_error(name, patterns, monkeypatch):
+    assert key_of(name, {}) == key_of(name, {}) != key_of(name, {"k": 1})
+    monkeypatch.setattr(accuracy, patterns, ("nn/gone*.py",))
+    with pytest.raises(FileNotFoundError, match=r"no file of .* matches 'nn/gone\*\.py'; correct"):
+        key_of(name, {})
 
 
 # --- the table ------------------------------------------------------------------------------------

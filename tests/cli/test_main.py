@@ -1,19 +1,33 @@
 """The command line: exit codes, what it prints where, and real processes."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from spatioformer import __version__
-from spatioformer.cli import main
+from spatioformer.cli import app, main
 from spatioformer.common.progress import Console
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
 
 COMMANDS = ["run", *STAGES, "demo"]
+ALL = [
+    *("run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),
+    *("survey", "zonal", "drivers", "demo", "years", "text", "vision"),
+]
+"""Every command, in the order of the help text."""
+LEAVES = [
+    *((name,) for name in ALL if name not in ("text", "vision")),
+    *(("text", name) for name in ("train", "next", "generate", "attend")),
+    *(("text", name) for name in ("neighbours", "analogy", "senses")),
+    *(("vision", name) for name in ("train", "predict", "attend")),
+]
 
 
 def process(*arguments) -> subprocess.CompletedProcess:
@@ -22,14 +36,25 @@ def process(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-# --- what there is --------------------------------------------------------------------------------
+# --- commands and help ----------------------------------------------------------------------------
 
 
 def test_help_names_every_command():
     ended = spatioformer("--help")
     assert ended.code == 0
-    for name in COMMANDS:
-        assert f" {name} " in ended.out
+    assert re.findall(r"^│ (\w+) ", ended.out.split("Commands")[1], re.MULTILINE) == ALL
+
+
+@pytest.mark.parametrize("command", LEAVES, ids=" ".join)
+def test_every_command_has_an_example_that_is_understood(command):
+    """The example's options exist and its arguments are complete; nothing is run."""
+    text = " ".join(spatioformer(*command, "-h").out.split())
+    example = shlex.split(text.split("Example: ")[1])
+    assert example[: 1 + len(command)] == ["spatioformer", *command]
+    node, rest = typer.main.get_command(app), example[1:]
+    while rest and rest[0] in getattr(node, "commands", ()):
+        node = node.commands[rest.pop(0)]
+    node.make_context(command[-1], rest)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -63,7 +88,7 @@ def test_what_it_does_not_understand(arguments, words):
     assert ended.out == ""
 
 
-# --- what it says ---------------------------------------------------------------------------------
+# --- output and log -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +145,14 @@ def test_uneven_folds_are_said_once_and_in_words(tmp_path):
     models = ("--set", "evaluate.models=[location-knn]", "--set", "evaluate.curve_sizes=[]")
     ended = spatioformer("evaluate", config, *models)
     assert ended.code == 0
-    said = [line for line in ended.err.splitlines() if "uneven" in line]
-    assert len(said) == 1
-    assert said[0].startswith("  tiles: folds of ")
-    assert said[0].endswith(" plots are uneven; use fewer folds")
+    warnings = [line for line in ended.err.splitlines() if "uneven" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("  tiles: folds of ")
+    assert warnings[0].endswith(" plots are uneven; use fewer folds")
 
 
 class Clock:
-    """Seconds that pass as told."""
+    """A clock that the test sets."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
@@ -154,7 +179,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     assert "RMSE 7.40" in err
 
 
-# --- how it ends ----------------------------------------------------------------------------------
+# --- exit codes -----------------------------------------------------------------------------------
 
 
 def test_a_defect_keeps_its_traceback(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """`spatioformer map MODEL RASTER -o OUT.tif`: a model of a finished run, and what may be wrong."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 
+from spatioformer import mapping
 from tests.helpers.landscape import imagery, write_raster
 from tests.helpers.tiny_run import Ended, assert_refused, finished, half_written, spatioformer
 
@@ -79,9 +81,8 @@ def half(run: Path, folder: Path) -> tuple[Path, Path]:
 
 
 PLACELESS = (
-    "in.tif does not say where it lies (no coordinate reference system, or no corner and pixel "
-    "size); write that into the file, for example with gdal_edit.py -a_srs EPSG:4326 -a_ullr WEST "
-    "NORTH EAST SOUTH"
+    "in.tif has no georeference (coordinate reference system, corner and pixel size); write it "
+    "into the file, for example with gdal_edit.py -a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
 )
 CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
     "no model": (
@@ -106,7 +107,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
         lambda run, folder: (run / "model", folder / "none.tif"),
         "none.tif does not exist; give the path of a raster",
     ),
-    "text": (text, "in.tif is no raster that can be opened ("),
+    "text": (text, "in.tif cannot be opened as a raster ("),
     "cut short": (half, "the file is damaged or cut short; fetch it again"),
     "fewer bands": (
         raster(imagery()[:2], names=NAMES[:2]),
@@ -160,6 +161,71 @@ def test_what_is_missing_or_too_much(run, tmp_path):
             f"{name!r} (--set map.KEY=VALUE changes a value), or give a model's folder with a "
             "raster and -o",
         )
+
+
+@pytest.mark.parametrize(
+    ("more", "option"), [(["--set", "seed=1"], "--set"), (["--force"], "--force")]
+)
+def test_options_of_a_configuration_need_one(run, tmp_path, more, option):
+    model, stack = run / "model", run / "imagery.tif"
+    assert_refused(
+        spatioformer("map", model, stack, "-o", tmp_path / "map.tif", *more),
+        f"{option} belongs to a run's configuration, and {stack} is none; leave it out, or give a "
+        "CONFIG.yaml for the raster",
+    )
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_every_option_reaches_the_map(tmp_path, monkeypatch):
+    calls = []
+
+    def record(*arguments, console, **options):
+        calls.append((arguments, options))
+        return {"tiles": 3, "pixels": 5}
+
+    monkeypatch.setattr(mapping, "map_raster", record)
+    words = (
+        "--samples 3 --sd-step 2 --layers mean,sd --outline park.gpkg --grid grid.tif --memory 1GB "
+        "--workers 4 --scheduler tcp://host:1 --dtype uint16 --compress zstd --separate --year "
+        "2021 --stac --zarr --shards 2/3 --overwrite"
+    )
+    out = tmp_path / "map.tif"
+    ended = spatioformer("map", "model", "scene.tif", "-o", out, *words.split())
+    assert ended == Ended(0, "", f"{out}: 3 tiles of part 2/3 computed\n")
+    assert calls == [
+        (
+            (Path("model"), Path("scene.tif"), out),
+            {
+                "samples": 3, "sd_step": 2, "outline": Path("park.gpkg"), "grid": Path("grid.tif"),
+                "output": mapping.Output(
+                    ("mean", "sd"), "uint16", "zstd", separate=True, year=2021, stac=True, zarr=True
+                ),
+                "resources": mapping.Resources(10**9, 4, "tcp://host:1", (2, 3)),
+                "overwrite": True,
+            },
+        )
+    ]  # fmt: skip
+    spatioformer("map", "model", "scene.tif", "-o", out, "--samples", 0)
+    (_, options) = calls[1]
+    assert options["output"] == mapping.Output()
+    assert options["resources"] == mapping.Resources()
+    assert not options["overwrite"]
+
+
+def test_help_groups_the_options_by_what_is_mapped():
+    text = spatioformer("map", "--help").out
+    panels = re.split(r"╭─ ([\w ]+) ─+╮", text)
+    options = {
+        title: set(re.findall(r"│ +(--[\w-]+)", panel))
+        for title, panel in zip(panels[1::2], panels[2::2], strict=True)
+    }
+    assert options["Options"] == {"--quiet", "--help"}
+    assert options["With a configuration"] == {"--set", "--force"}
+    assert options["With a model"] == {
+        "--out", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr", "--shards",
+        "--overwrite", "--samples", "--sd-step", "--layers", "--outline", "--grid", "--memory",
+        "--workers", "--scheduler",
+    }  # fmt: skip
 
 
 def test_a_run_can_stand_for_its_imagery(run, tmp_path):

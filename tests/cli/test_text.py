@@ -66,9 +66,11 @@ class TestCommands:
     def test_attend(self, model, tmp_path):
         out = tmp_path / "attend.png"
         text = "El niño sueña luna ."
-        said = run("attend", text, "--model", model, "--layer", 2, "--head", 4, "--out", out).stdout
-        assert "softmax of each row, layer 2, head 4" in said
-        assert "\x1b" not in said
+        output = run(
+            "attend", text, "--model", model, "--layer", 2, "--head", 4, "--out", out
+        ).stdout
+        assert "softmax of each row, layer 2, head 4" in output
+        assert "\x1b" not in output
         assert out.read_bytes().startswith(b"\x89PNG")
         run("attend", text, "--encoder", write_encoder(tmp_path / "bert"))
 
@@ -77,8 +79,8 @@ class TestCommands:
         assert len(run("analogy", "rey", "pan", "luna", "--model", model).stdout.splitlines()) == 5
         vectors = tmp_path / "vectors.txt"
         vectors.write_text("rey 1 1\nhombre 1 0\nmujer -1 0\nreina -1 1\n")
-        said = run("analogy", "rey", "hombre", "mujer", "--vectors", vectors).stdout
-        assert said.split()[0] == "reina"
+        output = run("analogy", "rey", "hombre", "mujer", "--vectors", vectors).stdout
+        assert output.split()[0] == "reina"
 
     def test_senses(self, model, tmp_path):
         file, out = tmp_path / "senses.tsv", tmp_path / "senses.png"
@@ -90,9 +92,9 @@ class TestCommands:
         assert out.read_bytes().startswith(b"\x89PNG")
 
     def test_help_shows_every_command(self):
-        said = run("--help").stdout
+        output = run("--help").stdout
         for name in ("train", "next", "generate", "attend", "neighbours", "analogy", "senses"):
-            assert name in said
+            assert name in output
             run(name, "--help")
 
 
@@ -145,5 +147,5 @@ class TestMistakes:
     def test_which_network_and_which_head(self, model):
         for command in (("attend", "El"), ("neighbours", "rey"), ("senses", "rey", "f")):
             assert "either --model" in run(*command, exit_code=2).stderr
-        said = run("attend", "El", "--model", model, "--layer", 3, exit_code=2).stderr
-        assert "2 layers of 4" in said
+        output = run("attend", "El", "--model", model, "--layer", 3, exit_code=2).stderr
+        assert "2 layers of 4" in output

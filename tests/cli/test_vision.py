@@ -26,10 +26,10 @@ def run(*arguments, code=0):
 
 def refused(*arguments) -> str:
     """The one sentence of a command that cannot be done."""
-    *progress, said = run(*arguments, code=2).stderr.splitlines()
+    *progress, message = run(*arguments, code=2).stderr.splitlines()
     assert all(line.startswith("  ") for line in progress)
-    assert said.startswith("spatioformer: ")
-    return said
+    assert message.startswith("spatioformer: ")
+    return message
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def model(tmp_path):
 
 
 def test_help_names_the_commands():
-    said = run("--help").output
-    assert all(name in said for name in ("train", "predict", "attend"))
+    message = run("--help").output
+    assert all(name in message for name in ("train", "predict", "attend"))
 
 
 def test_train(folder, tmp_path):
@@ -139,21 +139,21 @@ class TestRefused:
     def test_size_and_mode(self, folder, model, tmp_path):
         Image.new("L", (9, 8)).save(folder / "bee" / "9.png")
         assert "9.png is 8 x 9 pixels" in refused("train", folder)
-        said = refused("predict", folder / "bee" / "9.png", "-m", model)
-        assert "is 1 x 8 x 9 (channels, rows, columns), but the model takes 1 x 8 x 8" in said
+        message = refused("predict", folder / "bee" / "9.png", "-m", model)
+        assert "is 1 x 8 x 9 (channels, rows, columns), but the model takes 1 x 8 x 8" in message
         Image.new("RGBA", (8, 8)).save(folder / "bee" / "9.png")
         assert "9.png has mode RGBA" in refused("train", folder)
 
     def test_patch(self, folder, tmp_path):
-        said = refused("train", folder, "-o", tmp_path / "m", "--patch", 3)
-        assert "8 x 8 pixels is no whole number of patches of 3" in said
+        message = refused("train", folder, "-o", tmp_path / "m", "--patch", 3)
+        assert "8 x 8 pixels is no whole number of patches of 3" in message
         assert not (tmp_path / "m").exists()
 
     def test_another_architecture(self, folder, tmp_path):
         GPT(5, 4, 8, 2, 1).save_pretrained(tmp_path / "gpt")
         for command in ("predict", "attend"):
-            said = refused(command, folder, "-m", tmp_path / "gpt")
-            assert "holds a model of type 'gpt2'; give one of type 'vit'" in said
+            message = refused(command, folder, "-m", tmp_path / "gpt")
+            assert "holds a model of type 'gpt2'; give one of type 'vit'" in message
 
     def test_truncated_tensor(self, folder, model):
         weights = model / "model.safetensors"
@@ -163,14 +163,14 @@ class TestRefused:
     def test_damaged_checkpoint(self, folder, tmp_path):
         (tmp_path / "m").mkdir()
         (tmp_path / "m" / "checkpoint").write_bytes(b"junk")
-        said = refused("train", folder, "-o", tmp_path / "m", *TINY)
-        assert "delete it, or train with --no-resume" in said
+        message = refused("train", folder, "-o", tmp_path / "m", *TINY)
+        assert "delete it, or train with --no-resume" in message
 
     def test_unwritable(self, folder, tmp_path, model):
         (tmp_path / "file").write_text("")
         assert "cannot write" in refused("train", folder, "-o", tmp_path / "file", *TINY)
-        said = refused("predict", folder, "-m", model, "-o", tmp_path / "file" / "t.csv")
-        assert "cannot write" in said
+        message = refused("predict", folder, "-m", model, "-o", tmp_path / "file" / "t.csv")
+        assert "cannot write" in message
 
     @pytest.mark.parametrize("size", ["0", "8x", "8x8x8", "-3", "big"])
     def test_no_size(self, folder, size):

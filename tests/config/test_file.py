@@ -112,7 +112,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "evaluate.splits.0.name", "curve-1",
-        "`evaluate`: the split name 'curve-1' is kept for the curve; choose another",
+        "`evaluate`: the split name 'curve-1' is reserved for the curve; choose another",
     ),
     (
         "evaluate.splits.0.name", "My tiles",
@@ -149,7 +149,7 @@ def test_several_mistakes_are_counted(tmp_path):
     config = write_config(tmp_path, ("train.epochs", 0), ("model.patch", 4), ("seed", "x"))
     assert_refused(
         spatioformer("run", config),
-        f"{config}: `seed` is 'x': it must be a whole number (and 2 more to mend after it)",
+        f"{config}: `seed` is 'x': it must be a whole number (and 2 more to correct after it)",
     )
 
 
@@ -168,22 +168,22 @@ def test_a_missing_key_is_named(key, tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "holds no settings; start from a file in examples/"),
-        ("# only a comment\n", "holds no settings; start from a file in examples/"),
-        ("- a\n- b\n", "holds no settings; start from a file in examples/"),
+        ("", "contains no settings; start from a file in examples/"),
+        ("# only a comment\n", "contains no settings; start from a file in examples/"),
+        ("- a\n- b\n", "contains no settings; start from a file in examples/"),
         (
             "name: x\nout: [1,\n",
-            "is no valid YAML at line 3: expected the node content, but found '<stream end>'; "
+            "is not valid YAML at line 3: expected the node content, but found '<stream end>'; "
             "correct it there",
         ),
         (
             "name: x\n\ttrain: 1\n",
-            "is no valid YAML at line 2: found character '\\t' that cannot start any token; "
+            "is not valid YAML at line 2: found character '\\t' that cannot start any token; "
             "correct it there",
         ),
         (
             "name: x\ntrain:\n  epochs: 3\nseed: 1\ntrain: {}\n",
-            "is no valid YAML at line 5: the key 'train' occurs twice; correct it there",
+            "is not valid YAML at line 5: the key 'train' occurs twice; correct it there",
         ),
     ],
 )
@@ -210,12 +210,12 @@ def test_no_file_a_folder_and_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("train.epochs", "is no assignment; write it as --set train.epochs=10"),
-        ("=3", "is no assignment; write it as --set train.epochs=10"),
+        ("train.epochs", "is not an assignment; write it as --set train.epochs=10"),
+        ("=3", "is not an assignment; write it as --set train.epochs=10"),
         ("name.x=3", "`name` is a value, not a section; shorten the key"),
-        ("imagery.layers.5.path=x", "'5' is no position in a list of 1; count from 0"),
-        ("imagery.layers.first.path=x", "'first' is no position in a list of 1; count from 0"),
-        ("train.epochs=[1", "the value is no YAML; quote it"),
+        ("imagery.layers.5.path=x", "'5' is not an index of a list of 1; count from 0"),
+        ("imagery.layers.first.path=x", "'first' is not an index of a list of 1; count from 0"),
+        ("train.epochs=[1", "the value is not YAML; quote it"),
     ],
 )
 def test_a_wrong_assignment_is_one_sentence(tmp_path, change, sentence):
@@ -264,7 +264,7 @@ def test_variables_and_names_of_packages(tmp_path, monkeypatch):
         "set it to the folder that holds the data",
     )
     with pytest.raises(
-        ImageryError, match=r"^no pip-borne raster is called 'moon'; choose one of "
+        ImageryError, match=r"^no raster of a pip package is called 'moon'; choose one of "
     ):
         load_config(write_config(tmp_path, (f"{LAYER}.path", "pip:moon")))
     assert expand("a$b{c}") == "a$b{c}"

@@ -61,7 +61,7 @@ def test_the_dispersion_is_found():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (([1.0], -0.1, 0.9), r"dispersion -0.1 must be at least 0 \(0 is Poisson\)"),
+        (([1.0], -0.1, 0.9), r"dispersion -0.1 must be at least 0 \(0 means Poisson counts\)"),
         (([1.0], np.nan, 0.9), "dispersion nan must be at least 0"),
         (([1.0], 0.1, 1.0), "coverage 1.0 must lie between 0 and 1"),
         (([np.nan], 0.1, 0.9), "means hold 1 NaN"),
@@ -98,5 +98,5 @@ def test_small_regions_are_dissolved():
     assert np.bincount(found.at(lonlat)).min() >= 50
     assert len(Regions.of(lonlat, 5, least=200).centres) == 1
     assert len(Regions.of(np.ones((9, 2)), 5).centres) == 1, "one place, one region"
-    with pytest.raises(EvaluationError, match="302 plots make no region of 400; lower"):
+    with pytest.raises(EvaluationError, match="302 plots are too few for a region of 400; lower"):
         Regions.of(lonlat, 5, least=400)

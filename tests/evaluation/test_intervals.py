@@ -111,7 +111,10 @@ def test_quantile_bins_hold_equal_counts():
     ("arguments", "sentence"),
     [
         ((OBSERVED, BOUNDS, 1), "coverage 1 must lie between 0 and 1"),
-        ((OBSERVED, BOUNDS[:, ::-1], 0.9), r"interval row 0 \(2, 0\) is upside down"),
+        (
+            (OBSERVED, BOUNDS[:, ::-1], 0.9),
+            r"interval row 0 \(2, 0\) has its lower bound above its upper bound; give lower first",
+        ),
         ((OBSERVED, BOUNDS[:, :1], 0.9), "2 columns"),
         ((OBSERVED[:2], BOUNDS, 0.9), "interval bounds have 4 rows where 2 are expected"),
         ((OBSERVED, BOUNDS * np.nan, 0.9), "interval bounds hold 8 NaN"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatioformer.common.earth import S2_RADIUS_M
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import distances, knndm
 from spatioformer.evaluation.clusters import WardTree, kmeans
@@ -53,7 +54,7 @@ def test_known_distances_on_a_line():
 def test_great_circles_have_known_lengths():
     X = [[0.0, 0.0], [179.9, 0.0], [0.0, 60.0]]
     folds = [(np.array([1]), np.array([0]))]
-    quarter = np.pi / 2 * distances.EARTH_RADIUS
+    quarter = np.pi / 2 * S2_RADIUS_M
     found = neighbour_distances(X, [[-180, 0], [10, 90], [90, 0]], folds)
     assert found.prediction == pytest.approx(
         [np.radians(0.1) * 6371010, quarter / 3, quarter * 89.9 / 90]
@@ -68,7 +69,7 @@ def test_straight_and_ground_distances_are_inverse(lon, lat, metres):
     through = distances.through_earth(metres, "geographic")
     back = distances.along_surface(np.array(through), "geographic")
     assert back == pytest.approx(metres, rel=1e-9)
-    north = [lon, lat + np.degrees(metres / distances.EARTH_RADIUS)]
+    north = [lon, lat + np.degrees(metres / S2_RADIUS_M)]
     place = distances.placing(np.zeros((1, 2)), "geographic")
     a, b = place(np.array([[lon, lat], north]))
     assert np.linalg.norm(a - b) == pytest.approx(through, abs=1e-6)
@@ -214,7 +215,7 @@ def test_many_sites_are_clustered_by_kmeans(monkeypatch):
             {"space": "projected"},
             1e7 + 1e4 * square(),
             1e5 + 1e4 * square(),
-            "start 13,.* km from the plots, as if in another CRS",
+            "start 13,.* km from the plots, so their CRS probably differs; reproject",
         ),
         ({"space": "feature"}, np.ones((3, 4)), clustered_plots(0), "4 columns where .* have 2"),
         (

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import cross_val_predict
 
+from spatioformer.common.earth import S2_KM_PER_DEGREE
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import splits
 from spatioformer.evaluation.splits import (
-    KM_PER_DEGREE,
     BufferedKFold,
     DegenerateFolds,
     LeaveRegionOut,
@@ -136,12 +136,12 @@ def test_kilometre_tiles_are_square_at_every_latitude(lat):
     splitter = SpatialBlockKFold(2, size=size, unit="km")
     lon = np.linspace(-180, 180, 20001)[:-1]
     around = splitter.tiles(np.column_stack([lon, np.full(len(lon), lat)]))
-    width = 360 * KM_PER_DEGREE * np.cos(np.radians(lat)) / (around.max() + 1)
+    width = 360 * S2_KM_PER_DEGREE * np.cos(np.radians(lat)) / (around.max() + 1)
     assert width == pytest.approx(size, rel=0.035)  # cos(lat) against cos(middle of the row)
     north = lat + np.linspace(0, 10, 2001)
     rows = splitter.tiles(np.column_stack([np.full(len(north), 1e-9), north]))
     edges = north[np.flatnonzero(np.diff(rows)) + 1]
-    assert np.diff(edges) * KM_PER_DEGREE == pytest.approx(size, abs=1.2)
+    assert np.diff(edges) * S2_KM_PER_DEGREE == pytest.approx(size, abs=1.2)
 
 
 def test_kilometre_tiles_keep_their_area():

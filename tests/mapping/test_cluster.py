@@ -104,7 +104,10 @@ def test_a_worker_that_sees_another_model(tmp_path, case, workers, monkeypatch):
 
 
 def test_the_cluster_needs_a_path(tmp_path, case, workers):
-    with pytest.raises(ModelError, match="a cluster opens the model itself; give map_raster its"):
+    with pytest.raises(
+        ModelError,
+        match="the workers of a cluster load the model from a folder; give map_raster that folder",
+    ):
         mapped((load(case[0]), case[1]), tmp_path / "map.tif", workers)
 
 

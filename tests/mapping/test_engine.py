@@ -115,7 +115,7 @@ def test_tile_size_does_not_matter(tmp_path, monkeypatch):
     scene = noise(tmp_path / "a.tif", (75, 83))
     maps = []
     for units in (1, 2, 5):
-        monkeypatch.setattr("spatioformer.mapping.plan._useful", lambda *_, n=units: n)
+        monkeypatch.setattr("spatioformer.mapping.plan._useful_units", lambda *_, n=units: n)
         out = tmp_path / f"{units}.tif"
         map_raster(small(), scene, out, samples=3, sd_step=3)
         maps.append(read(out))
@@ -264,14 +264,14 @@ def test_amounts_of_memory(text, value):
     if value is not None:
         assert parse_memory(text) == value
     else:
-        with pytest.raises(OutputError, match="is no amount of memory; give one such as 2GB"):
+        with pytest.raises(OutputError, match="is not an amount of memory; give one such as 2GB"):
             parse_memory(text)
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4"])
 def test_parts_of_a_run(text):
     assert parse_shard("2/4") == (2, 4)
-    with pytest.raises(OutputError, match="is no part of a run; give one such as 1/4"):
+    with pytest.raises(OutputError, match="is not a part of a run; give one such as 1/4"):
         parse_shard(text)
 
 
@@ -335,10 +335,10 @@ def test_a_file_a_layer(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"layers": ("mean", "mode")}, "there is no layer 'mode'; choose from mean, sd, lower, "),
+    [({"layers": ("mean", "mode")}, "layer 'mode' is unknown; choose from mean, sd, lower, "),
      ({"layers": ("sd", "sd")}, "the layers sd, sd repeat; name each once"),
-     ({"dtype": "int8"}, "there is no dtype 'int8'; choose from float32, uint16"),
-     ({"compress": "lzw"}, "there is no compression 'lzw'; choose from deflate, zstd"),
+     ({"dtype": "int8"}, "dtype 'int8' is unknown; choose from float32, uint16"),
+     ({"compress": "lzw"}, "compression 'lzw' is unknown; choose from deflate, zstd"),
      ({"stac": True}, "a STAC item needs a date; give the imagery's year with --year")],
 )  # fmt: skip
 def test_outputs_that_do_not_exist(options, sentence):
@@ -380,14 +380,16 @@ def test_a_disk_that_is_too_small_is_noticed_before(tmp_path, monkeypatch):
 
 def test_a_raster_smaller_than_a_chip(tmp_path):
     scene = noise(tmp_path / "a.tif", (2, 50))
-    with pytest.raises(ImageryError, match=r"a.tif has 2 x 50 pixels and the model looks at 3 x 3"):
+    with pytest.raises(
+        ImageryError, match=r"a.tif has 2 x 50 pixels and the model needs 3 x 3 around a pixel"
+    ):
         map_raster(small(), scene, tmp_path / "map.tif")
 
 
 def test_a_crs_that_leads_nowhere(tmp_path):
     local = 'LOCAL_CS["site grid",UNIT["metre",1]]'
     scene = noise(tmp_path / "a.tif", (9, 9), crs=local)
-    with pytest.raises(ImageryError, match=r"site grid.*cannot be turned into longitude and lat"):
+    with pytest.raises(ImageryError, match=r"site grid.*cannot be converted to longitude and lat"):
         map_raster(small(), scene, tmp_path / "map.tif")
 
 
@@ -398,5 +400,5 @@ def test_imagery_on_another_scale_is_remarked(tmp_path, capsys):
     map_raster(bundle, scene, out, samples=0, console=Console(interactive=False))
     said = capsys.readouterr().err
     assert "band b has mean" in said
-    assert "3000 and 400 at the training plots; is it on the same scale?" in said
+    assert "3000 and 400 at the training plots; check its scale" in said
     assert "band a" not in said

@@ -328,7 +328,7 @@ def test_another_memory_continues_the_same_tiles(tmp_path, scene, expected, comp
     done = map_raster(
         small(), scene, out, samples=2, sd_step=4, resources=Resources(shard=(1, 3))
     )["tiles"]  # fmt: skip
-    monkeypatch.setattr("spatioformer.mapping.plan._useful", lambda *_: 3)
+    monkeypatch.setattr("spatioformer.mapping.plan._useful_units", lambda *_: 3)
     computed.clear()
     resources = Resources(memory=4 * 10**9, workers=3)
     assert mapped(scene, out, resources=resources) == expected

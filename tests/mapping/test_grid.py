@@ -145,8 +145,8 @@ def test_without_a_template_the_grid_is_the_imagerys(tmp_path):
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (lambda path: path, "does not exist; --grid takes a raster"),
-        (lambda path: path.write_text("no") and path, "no raster that can be opened"),
+        (lambda path: path, "does not exist; give --grid a raster whose grid to use"),
+        (lambda path: path.write_text("no") and path, "cannot be opened as a raster"),
         (lambda path: template(path, (5, 5), crs=None), "has no coordinate reference system"),
         (
             lambda path: template(path, (5, 5), transform=Affine(0.1, 0, 10, 0, -0.1, 50)),

@@ -80,6 +80,18 @@ class TestAgainstTransformers:
         assert torch.equal(model(ids, mask.long(), segments), got)
         assert difference(model(ids), hugging_face(ids).last_hidden_state) <= TOLERANCE
 
+    def test_a_folder_without_a_pooler(self, hugging_face, tmp_path):
+        theirs = type(hugging_face)(hugging_face.config, add_pooling_layer=False).double().eval()
+        randomise(theirs).save_pretrained(tmp_path / "theirs")
+        model = TextEncoder.from_pretrained(tmp_path / "theirs").eval()
+        ids, mask, segments = some_text()
+        want = theirs(ids, attention_mask=mask.long(), token_type_ids=segments).last_hidden_state
+        assert difference(model(ids, mask, segments), want) <= TOLERANCE
+        model.save_pretrained(tmp_path / "ours")
+        back = type(theirs).from_pretrained(tmp_path / "ours", add_pooling_layer=False).eval()
+        for name, tensor in back.state_dict().items():
+            assert torch.equal(tensor, theirs.state_dict()[name])
+
     @pytest.mark.parametrize(
         "change",
         [
@@ -155,6 +167,31 @@ class TestTextEncoder:
         again = TextEncoder.from_pretrained(tmp_path).eval()
         assert again.config == model.config
         assert torch.equal(again(*some_text()), model(*some_text()))
+
+    def test_without_a_pooler(self, tmp_path):
+        model = small().eval()
+        model.save_pretrained(tmp_path)
+        weights = tmp_path / "model.safetensors"
+        state = read_weights(weights)
+        write_weights(weights, {k: v for k, v in state.items() if not k.startswith("pooler.")})
+        again = TextEncoder.from_pretrained(tmp_path).eval()
+        assert again.config == model.config | {"pooler": False}
+        ids, mask, segments = some_text()
+        assert torch.equal(again(ids, mask, segments), model(ids, mask, segments))
+        assert torch.equal(again.sentences(ids, mask), model.sentences(ids, mask))
+        with pytest.raises(ModelError, match=r"has no pooler, so .* use the sentence vectors"):
+            again.pool(again(ids))
+        again.save_pretrained(tmp_path)
+        assert not any(name.startswith("pooler.") for name in read_weights(weights))
+        assert TextEncoder.from_pretrained(tmp_path).config == again.config
+
+    def test_half_a_pooler(self, tmp_path):
+        small().save_pretrained(tmp_path)
+        state = read_weights(tmp_path / "model.safetensors")
+        del state["pooler.dense.bias"]
+        write_weights(tmp_path / "model.safetensors", state)
+        with pytest.raises(ModelError, match=r"missing: pooler.dense.bias"):
+            TextEncoder.from_pretrained(tmp_path)
 
     def test_names_of_older_checkpoints_with_task_heads(self, tmp_path):
         model = small().eval()

@@ -1,9 +1,10 @@
-"""Sentences made from concocted numbers: they must say what the numbers say, and nothing else."""
+"""Sentences made from known numbers: they must state these numbers, and nothing else."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 from spatioformer.report import findings
@@ -48,74 +49,81 @@ def test_decimal(value, digits, text):
     assert findings.decimal(value, digits) == text
 
 
-def test_forest_ahead_is_said_with_its_lead_and_its_folds():
+def test_a_better_model_is_named_with_its_gain_and_its_folds():
     table = scores(spatioformer=0.40, random_forest=0.43)
-    said = findings.who_is_ahead(
+    sentences = findings.ranking(
         table,
         predictions(spatioformer=[3, 3, 1, 3, 3], random_forest=[2, 2, 2, 2, 2]),
         TILES,
         "spatioformer",
     )
-    assert said == [
-        "On held-out tiles of 1°, the random forest is ahead of Spatioformer by 0.03 r2 (smaller "
-        "error in 4 of 5 folds)."
+    assert sentences == [
+        "On held-out tiles of 1°, the random forest predicts better than Spatioformer (r2 higher "
+        "by 0.03, smaller error in 4 of 5 folds)."
     ]
 
 
-def test_forest_behind_and_what_location_brings():
+def test_a_worse_forest_and_the_effect_of_location():
     table = scores(spatioformer=0.5, spatioformer_no_location=0.3, random_forest=0.46)
     errors = predictions(
         spatioformer=[1, 1], spatioformer_no_location=[2, 0.5], random_forest=[2, 2]
     )
-    assert findings.who_is_ahead(table, errors, TILES, "spatioformer") == [
-        "On held-out tiles of 1°, Spatioformer is ahead of the random forest by 0.04 r2 (smaller "
-        "error in 2 of 2 folds).",
-        "What location brings: Spatioformer is ahead of Spatioformer without location by 0.20 r2 "
-        "(smaller error in 1 of 2 folds).",
+    assert findings.ranking(table, errors, TILES, "spatioformer") == [
+        "On held-out tiles of 1°, Spatioformer predicts better than the random forest (r2 higher "
+        "by 0.04, smaller error in 2 of 2 folds).",
+        "Effect of location: Spatioformer predicts better than Spatioformer without location (r2 "
+        "higher by 0.20, smaller error in 1 of 2 folds).",
     ]
 
 
-def test_location_that_harms_is_said_to_harm():
+def test_location_that_makes_predictions_worse():
     table = scores(spatioformer=0.2, spatioformer_no_location=0.3, random_forest=0.4)
     errors = predictions(spatioformer=[2], spatioformer_no_location=[1.5], random_forest=[1])
-    assert findings.who_is_ahead(table, errors, TILES, "spatioformer")[1] == (
-        "What location brings: Spatioformer is behind Spatioformer without location by 0.10 r2 "
-        "(smaller error in 0 of 1 folds)."
+    assert findings.ranking(table, errors, TILES, "spatioformer")[1] == (
+        "Effect of location: Spatioformer predicts worse than Spatioformer without location (r2 "
+        "lower by 0.10, smaller error in 0 of 1 folds)."
     )
 
 
 @pytest.mark.parametrize("lead", [0.0049, -0.0049, 0.0])
 def test_a_tie_has_no_winner(lead):
     table = scores(spatioformer=0.43 + lead, random_forest=0.43)
-    said = findings.who_is_ahead(
+    sentences = findings.ranking(
         table, predictions(spatioformer=[1, 2], random_forest=[2, 1]), TILES, "spatioformer"
     )
-    assert len(said) == 1
-    assert "are level" in said[0]
-    assert "ahead" not in said[0]
-    assert "behind" not in said[0]
+    names = ["Spatioformer", "the random forest"]
+    r2 = [f"{0.43 + lead:.2f}", "0.43"]
+    if lead < 0:
+        names.reverse(), r2.reverse()
+    assert sentences == [
+        f"On held-out tiles of 1°, {names[0]} and {names[1]} predict equally well (r2 {r2[0]} and "
+        f"{r2[1]}; {names[0]} has the smaller error in 1 of 2 folds)."
+    ]
 
 
-def test_a_lead_of_half_a_hundredth_is_a_lead():
+def test_a_gain_of_half_a_hundredth_is_a_gain():
     table = scores(spatioformer=0.436, random_forest=0.43)
     errors = predictions(spatioformer=[1], random_forest=[2])
-    assert "is ahead of" in findings.who_is_ahead(table, errors, TILES, "spatioformer")[0]
+    assert findings.ranking(table, errors, TILES, "spatioformer") == [
+        "On held-out tiles of 1°, Spatioformer predicts better than the random forest (r2 higher "
+        "by 0.01, smaller error in 1 of 1 folds)."
+    ]
 
 
-def test_models_worse_than_the_mean_are_said_to_be():
+def test_models_worse_than_the_mean():
     table = scores(spatioformer=-0.1, random_forest=-0.3)
-    said = findings.who_is_ahead(
+    sentences = findings.ranking(
         table, predictions(spatioformer=[1], random_forest=[2]), TILES, "spatioformer"
     )
-    assert said[1] == "No model predicts better there than the mean of all plots would."
+    assert sentences[1] == "There, no model predicts better than the mean of all plots."
 
 
 def test_one_model_and_no_number():
-    assert findings.who_is_ahead(
-        scores(spatioformer=0.4), pd.DataFrame(), TILES, "spatioformer"
-    ) == ["On held-out tiles of 1°, Spatioformer reaches r2 0.40; no rival was scored."]
+    assert findings.ranking(scores(spatioformer=0.4), pd.DataFrame(), TILES, "spatioformer") == [
+        "On held-out tiles of 1°, Spatioformer reaches r2 0.40; no other model was scored."
+    ]
     nothing = scores(spatioformer=np.nan, random_forest=np.nan)
-    assert findings.who_is_ahead(nothing, pd.DataFrame(), TILES, "spatioformer") == [
+    assert findings.ranking(nothing, pd.DataFrame(), TILES, "spatioformer") == [
         "On held-out tiles of 1°, no model has an r2: the observed richness does not vary."
     ]
 
@@ -133,13 +141,13 @@ def headline(spatial=None, random=None, **more) -> str:
     )  # fmt: skip
 
 
-def test_headline_names_the_best_the_mapped_and_the_flattery():
+def test_headline_names_the_best_and_the_mapped_model_and_random_folds():
     spatial = scores(spatioformer=0.40, random_forest=0.43)
     random = scores(spatioformer=0.47, random_forest=0.55)
     assert headline(spatial, random) == (
-        "From 3,000 plots, plant species richness was mapped over 7.69 million km²; on held-out "
-        "tiles of 1°, the random forest predicts best (r2 0.43, RMSE 9.0 species), and "
-        "Spatioformer, which made the map, reaches r2 0.40; random folds would have promised r2 "
+        "From 3,000 plots, plant species richness was mapped over 7.69 million km². On held-out "
+        "tiles of 1°, the random forest predicts best: r2 0.43, RMSE 9.0 species. Spatioformer, "
+        "which made the map, reaches r2 0.40. On random folds, the random forest has a higher r2, "
         "0.55."
     )
 
@@ -147,52 +155,73 @@ def test_headline_names_the_best_the_mapped_and_the_flattery():
 @pytest.mark.parametrize(
     ("random", "end"),
     [
-        (0.55, "; random folds would have promised r2 0.55."),
-        (0.502, "; random folds give the same r2."),
-        (0.41, "; random folds give less, r2 0.41."),
+        (0.55, " On random folds, Spatioformer has a higher r2, 0.55."),
+        (0.502, " On random folds, Spatioformer has the same r2."),
+        (0.41, " On random folds, Spatioformer has a lower r2, 0.41."),
     ],
 )
 def test_headline_compares_the_same_model_on_random_folds(random, end):
     spatial = scores(spatioformer=0.50, random_forest=0.43)
-    said = headline(spatial, scores(spatioformer=random, random_forest=0.9))
-    assert "Spatioformer, the best of 2 models, reaches r2 0.50, RMSE 9.0 species" in said
-    assert said.endswith(end)
+    sentences = headline(spatial, scores(spatioformer=random, random_forest=0.9))
+    assert sentences == (
+        "From 3,000 plots, plant species richness was mapped over 7.69 million km². On held-out "
+        "tiles of 1°, Spatioformer, which made the map, predicts best of 2 models: r2 0.50, RMSE "
+        f"9.0 species.{end}"
+    )
 
 
 def test_headline_without_spatial_folds_warns():
-    said = headline(random=scores(spatioformer=0.5), virtual=True)
-    assert said.startswith("From 3,000 virtual plots, ")
-    assert said.endswith(
-        "on plots held out at random, Spatioformer, the model that made it, reaches r2 0.50, RMSE "
-        "9.0 species, a score that may flatter, for no plots were held out in space."
+    sentences = headline(random=scores(spatioformer=0.5), virtual=True)
+    assert sentences == (
+        "From 3,000 virtual plots, plant species richness was mapped over 7.69 million km². On "
+        "plots held out at random, Spatioformer, which made the map, reaches r2 0.50, RMSE 9.0 "
+        "species. This score may be too optimistic: no plots were held out in space."
     )
 
 
 def test_headline_of_failures():
     bad = scores(spatioformer=-0.2, random_forest=-0.1)
-    assert (
-        "no model beats the plain mean of the plots (the best is the random forest: r2 −0.10"
-        in (headline(bad))
+    opening = "From 3,000 plots, plant species richness was mapped over 7.69 million km². On held-"
+    assert headline(bad) == (
+        f"{opening}out tiles of 1°, no model predicts better than the mean of the plots (the best "
+        "is the random forest: r2 −0.10, RMSE 9.0 species)."
     )
-    assert "Spatioformer, which made the map, was not scored" in headline(scores(random_forest=0.3))
+    assert headline(scores(random_forest=0.3)) == (
+        f"{opening}out tiles of 1°, the random forest reaches r2 0.30, RMSE 9.0 species. "
+        "Spatioformer, which made the map, was not scored."
+    )
     nothing = headline(scores(spatioformer=np.nan), extent="")
     assert nothing == (
-        "From 3,000 plots, plant species richness could be mapped nowhere; no model could be "
-        "scored on held-out plots."
+        "From 3,000 plots, plant species richness could not be mapped at any pixel. No model could "
+        "be scored on held-out plots."
     )
 
 
 @pytest.mark.parametrize(
     ("last", "verdict"),
-    [(0.1, "Random folds flatter"), (0.4, "hardly flatter"), (0.5, "do not flatter")],
+    [
+        (
+            0.1,
+            "Random folds are too optimistic here: a plot held out at random has close neighbours "
+            "in the training set, and a pixel far from all plots has none.",
+        ),
+        (
+            0.4,
+            "Random folds are hardly too optimistic here: r2 falls by at most 0.05 as the tiles "
+            "grow.",
+        ),
+        (
+            0.5,
+            "Random folds are not too optimistic here: r2 does not fall as the tiles grow.",
+        ),
+    ],
 )
 def test_block_curve(last, verdict):
-    said = findings.block_curve({"random-forest": (0.42, [0.31, last])}, [0.5, 8])
-    assert said.startswith(
+    sentences = findings.block_curve({"random-forest": (0.42, [0.31, last])}, [0.5, 8])
+    assert sentences == (
         "The random forest scores r2 0.42 on random folds, 0.31 on tiles of 0.5° and "
-        f"{last:.2f} on tiles of 8°. "
+        f"{last:.2f} on tiles of 8°. {verdict}"
     )
-    assert verdict in said
 
 
 def test_block_curve_without_numbers_says_nothing():
@@ -206,14 +235,14 @@ def distances(held_out: float) -> NeighbourDistances:
 
 
 def test_the_split_that_resembles_the_map_has_the_smallest_w():
-    said = findings.resembles({"random": distances(5_000), "tiles": distances(52_000)})
-    assert said == (
-        "Half of the mapped pixels lie more than 60.0 km from the nearest plot; half of the "
-        "held-out plots lie more than 5.0 km (split random) or 52.0 km (split tiles) from the "
-        "nearest plot learned from. Of these splits, tiles is the most like using the map "
-        "(smallest Wasserstein distance between the two, W = 8.0 km)."
+    sentences = findings.resembles({"random": distances(5_000), "tiles": distances(52_000)})
+    assert sentences == (
+        "The median distance from a mapped pixel to the nearest plot is 60.0 km. The median "
+        "distance from a held-out plot to the nearest training plot is 5.0 km (split random) or "
+        "52.0 km (split tiles). The split tiles resembles the use of the map most: its distances "
+        "differ least from the map's (Wasserstein distance W = 8.0 km)."
     )
-    assert "most like" not in findings.resembles({"random": distances(5_000)})
+    assert "resembles" not in findings.resembles({"random": distances(5_000)})
 
 
 def test_where():
@@ -221,3 +250,31 @@ def test_where():
     assert findings.where(km) == "on held-out tiles of 50 km"
     random = SplitSection(name="b", kind="random")
     assert findings.where(random) == "on plots held out at random"
+
+
+def test_every_model_that_lacks_location_alone_is_compared():
+    """The pairs come from the catalogue."""
+    pairs = [entry for entry in CATALOGUE.values() if entry.without_location]
+    assert len(pairs) == 2
+    for entry in pairs:
+        table = pd.DataFrame(
+            {"r2": [0.5, 0.4, 0.3], "rmse": 9.0},
+            index=["random-forest", entry.name, entry.without_location],
+        )
+        errors = pd.DataFrame(
+            [(model, 0, 20.0, 21.0) for model in table.index],
+            columns=["model", "fold", "observed", "predicted"],
+        )
+        other = CATALOGUE[entry.without_location]
+        assert findings.ranking(table, errors, TILES, "random-forest")[-1] == (
+            f"Effect of location: {entry.title} predicts better than {other.title} (r2 higher by "
+            "0.10, smaller error in 0 of 1 folds)."
+        )
+
+
+def test_titles_and_notes_of_the_catalogue():
+    assert findings.title("random-forest") == "the random forest"
+    assert findings.title("of-a-later-version") == "of-a-later-version"
+    assert findings.note("of-a-later-version", "spatioformer") == ""
+    for name, entry in CATALOGUE.items():
+        assert findings.note(name, name) == f"{entry.note}; it makes the map"

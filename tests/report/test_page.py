@@ -121,24 +121,29 @@ def test_counts_facts_and_sentences(real):
     text = real[0].text
     for part in (
         "From 60 plots, richness",
-        "random folds would have promised r2",
-        "On held-out tiles of 2°, the random forest is ahead of Spatioformer by",
-        "What location brings: Spatioformer is ahead of Spatioformer without location by",
+        "km². On held-out tiles of 2°, the random forest predicts best: r2",
+        "On random folds, the random forest has a higher r2,",
+        "On held-out tiles of 2°, the random forest predicts better than Spatioformer (r2 higher",
+        "Effect of location: Spatioformer predicts better than Spatioformer without location (r2",
         "Rows read 65",
         "Used 60 (imagery is missing for 3 more)",
         "Rejected 5",
         "Plot area 400 m²",
         "Dates not stated",
-        "55; 9 plots share one with another plot and stay with it in one fold",
+        "55; 9 plots share a location with another plot and stay in the same fold",
         "north (40), south (23)",
         "64 × 64 pixels, EPSG:4326",
         "140°E to 146.4°E, 26.4°S to 20°S",
         "3,456 pixels, 84% of the grid",
         "red 87.5 % 0 101.2 255 33.5",
-        "Grain: plots of 400 m². Richness grows with plot area",
+        "Grain: plots of 400 m². Richness increases with plot area: the map does not hold for "
+        "other plot sizes.",
         "17 pixels (0.49%) were predicted below 0 species and set to 0",
-        "Monte Carlo dropout shows the network's own doubt, 1.50 species on average",
-        "3, weights kept of epoch 2",
+        "The standard deviation of the predictions with dropout on measures the network's own "
+        "uncertainty: 1.50 species on average over the map.",
+        "3; the weights of epoch 2 are kept",
+        "Inputs chips of 3 × 3 pixels; location is an input",
+        "location is a predictor; see the scores by size of the held-out tiles",
         "Validation RMSE 7.25 species",
         "Seed 11",
         "train 3.2 s",
@@ -210,8 +215,11 @@ def test_virtual_runs_show_ceiling_and_true_error(virtual):
     made, folder, _ = virtual
     plots = report_run.plots().rename(columns={"observed": "richness"})
     ceiling = decimal(noise_ceiling(plots, folder / "noise.tif"), 3)
-    assert f"noise ceiling a perfect map, counts being noisy {ceiling} {ceiling}" in made.text
-    assert f"Even a perfect map would score about r2 {ceiling} on these plots" in made.text
+    assert (
+        f"noise ceiling r2 of a perfect map, because counts are noisy {ceiling} {ceiling}"
+        in made.text
+    )
+    assert f"A perfect map would reach about r2 {ceiling} on these plots" in made.text
     assert (
         "Over 3,456 pixels the map has r2 0.77, r 0.91, RMSE 2.50, MAE 2.00 and bias −2.00"
     ) in made.text
@@ -239,8 +247,9 @@ def test_one_random_split_no_spread_one_pixel_chips_no_curve_nothing_rejected(tm
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
     assert "no plots were held out in space" in made.text
     assert "No row was rejected." in made.text
-    assert "Spread" not in made.text
-    assert "larger tiles are held out" not in made.text
+    assert "Standard deviation" not in made.text
+    assert "standard deviation is not" not in made.text
+    assert "Scores by size of the held-out tiles" not in made.text
     assert "the random forest reaches r2" in made.text
     assert " best" not in made.html.split("<tbody>")[1].split("</tbody>")[0]
     assert "r2 of Spatioformer on plots held out at random" not in made.text
@@ -251,7 +260,7 @@ def test_scores_that_are_no_numbers(tmp_path):
     scores = pd.read_csv(tmp_path / "scores.csv").assign(r=np.nan, r2=np.nan)
     scores.to_csv(tmp_path / "scores.csv", index=False)
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
-    assert "no model could be scored on held-out plots" in made.text
+    assert "No model could be scored on held-out plots." in made.text
     assert "no model has an r2: the observed richness does not vary" in made.text
     assert "spatioformer the configured network; it makes the map n/a n/a" in made.text
 
@@ -264,7 +273,10 @@ def test_nothing_mapped(tmp_path):
     (tmp_path / "map.json").write_text(json.dumps(summary))
     (tmp_path / "map.png").write_bytes(b"of a former run")
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
-    assert "could be mapped nowhere" in made.text
+    assert (
+        "From 60 virtual plots, plant species richness could not be mapped at any pixel."
+        in made.text
+    )
     assert "No pixel could be predicted" in made.text
     assert "true error" not in made.text
     assert "plot size not stated" in made.text
@@ -274,7 +286,9 @@ def test_nothing_mapped(tmp_path):
 def test_a_missing_result_is_named(tmp_path):
     config = report_run.write(tmp_path)
     (tmp_path / "scores.csv").unlink()
-    with pytest.raises(OutputError, match=r"without its scores\.csv; make it with `spatioformer"):
+    with pytest.raises(
+        OutputError, match=r"needs scores\.csv, which is missing; run `spatioformer run` to make it"
+    ):
         write_report(tmp_path, config)
     assert not (tmp_path / "report.html").exists()
 

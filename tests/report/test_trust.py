@@ -31,9 +31,9 @@ def run(tmp_path_factory):
     known.facts["split"] = "tiles"
     known.save(folder / "evaluation")
     rows = rows.assign(di=di, inside=di <= known.area.threshold_)
-    for kind, found in tried.items():
-        rows[[f"lower-{kind}", f"upper-{kind}"]] = found.bounds
-        rows[f"crps-{kind}"] = found.crps
+    for kind, intervals in tried.items():
+        rows[[f"lower-{kind}", f"upper-{kind}"]] = intervals.bounds
+        rows[f"crps-{kind}"] = intervals.crps
     rows.to_parquet(folder / "evaluation" / "intervals.parquet")
     with rasterio.open(folder / "map.tif") as source:
         mean, sd = source.read()
@@ -46,22 +46,25 @@ def run(tmp_path_factory):
 
 
 def test_the_panel_says_what_was_measured(run):
-    said = trust(run)
+    panel = trust(run)
     kind = run.uncertainty.kind(True)
     plots = run.intervals
     bounds = plots[f"lower-{kind}"], plots[f"upper-{kind}"]
     coverage = ((bounds[0] <= plots["observed"]) & (plots["observed"] <= bounds[1])).mean()
-    assert f"held {coverage:.1%} of 60 held-out plots (split tiles)" in said["sentence"]
-    assert "61% of the mapped pixels lie inside the area of applicability" in said["sentence"]
-    rows = {name: cells for name, *cells in said["groups"]}
+    assert f"held {coverage:.1%} of 60 held-out plots (split tiles)" in panel["sentence"]
+    assert panel["sentence"].endswith(
+        " 61% of the mapped pixels lie inside the area of applicability. For the other pixels, no "
+        "held-out plot shows how large the error is."
+    )
+    rows = {name: cells for name, *cells in panel["groups"]}
     inside = plots["inside"]
     if inside.sum() >= 20:
-        assert rows["inside the area"][0] == str(inside.sum())
+        assert rows["inside the area of applicability"][0] == str(inside.sum())
     assert sum(int(n) for name, (n, *_) in rows.items() if "dissimilarity" in name) <= 60
     assert any(name.startswith("region around 1") for name in rows)
-    used = [name for name, used, *_ in said["kinds"] if used]
+    used = [name for name, used, *_ in panel["kinds"] if used]
     assert len(used) == 1
-    assert said["map"].caption.endswith("61% of the mapped pixels lie inside.")
+    assert panel["map"].caption.endswith("61% of the mapped pixels lie inside.")
 
 
 def test_outside_is_hatched():

@@ -26,15 +26,15 @@ IMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda p: p.unlink(), "layer image: {} does not exist; correct its `path`"),
     "text": (
         lambda p: p.write_text("lon,lat\n" * 99),
-        "layer image: {} is no raster that can be opened (...); give a GeoTIFF, NetCDF or JPEG",
+        "layer image: {} cannot be opened as a raster (...); give a GeoTIFF, NetCDF or JPEG",
     ),
     "empty": (
         lambda p: p.write_bytes(b""),
-        "layer image: {} is no raster that can be opened (...); give a GeoTIFF, NetCDF or JPEG",
+        "layer image: {} cannot be opened as a raster (...); give a GeoTIFF, NetCDF or JPEG",
     ),
     "cut in its header": (
         lambda p: p.write_bytes(p.read_bytes()[:200]),
-        "layer image: {} is no raster that can be opened (...); give a GeoTIFF, NetCDF or JPEG",
+        "layer image: {} cannot be opened as a raster (...); give a GeoTIFF, NetCDF or JPEG",
     ),
     "cut in its data": (
         lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
@@ -42,12 +42,12 @@ IMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no crs": (
         lambda p: write_raster(p, imagery(), crs=None),
-        "layer image: {} has no coordinate reference system; name it with `crs: EPSG:...` in the "
+        "layer image: {} has no coordinate reference system; set `crs: EPSG:...` in the "
         "layer's configuration",
     ),
     "all nodata": (
         lambda p: write_raster(p, imagery() * 0, nodata=0),
-        "band red holds no data at all on the chosen grid and region (all nodata, or the rasters "
+        "band red has no data at all on the chosen grid and region (all nodata, or the rasters "
         "do not overlap); check the files, `nodata` and `region`",
     ),
     "two bands": (
@@ -72,7 +72,7 @@ def test_an_image_without_a_place(project):
     refuses(
         project,
         "imagery",
-        f"layer image: {path} does not say where it lies; add `bounds: [W, E, S, N]` to the "
+        f"layer image: {path} has no corner and pixel size; add `bounds: [W, E, S, N]` to the "
         "layer's configuration",
     )
 
@@ -88,7 +88,7 @@ SECOND: dict[str, tuple[Callable[[Path], object], dict, str]] = {
     "elsewhere": (
         lambda p: write_raster(p, imagery()[0], transform=from_origin(0, 0, STEP, STEP)),
         {},
-        "band other holds no data at all on the chosen grid and region (all nodata, or the rasters "
+        "band other has no data at all on the chosen grid and region (all nodata, or the rasters "
         "do not overlap); check the files, `nodata` and `region`",
     ),
     "band 9": (
@@ -116,7 +116,7 @@ SECOND: dict[str, tuple[Callable[[Path], object], dict, str]] = {
     "classes in three bands": (
         lambda p: write_raster(p, imagery()),
         {"categorical": True},
-        "layer other: a categorical raster needs one band, {} gives 3; choose one with `bands`",
+        "layer other: a categorical raster needs one band, but {} has 3; choose one with `bands`",
     ),
     "unknown crs": (
         lambda p: write_raster(p, imagery()),
@@ -183,8 +183,8 @@ def test_a_region_elsewhere_and_masks_that_leave_nothing(project):
     refuses(
         project,
         "imagery",
-        "no pixel has data in every band and is left by the masks; check that the rasters overlap "
-        "(image) and what `exclude` names",
+        "no pixel with data in every band remains after the masks; check that the rasters overlap "
+        "(image), and which classes `exclude` names",
         ("imagery.masks", [{"path": "sea.tif", "name": "sea", "exclude": [0]}]),
     )
 

@@ -31,7 +31,7 @@ AT = f"lon '{FIRST['lon']}', lat '{FIRST['lat']}'"
 SWAPPED = f"lon '{FIRST['lat']}', lat '{FIRST['lon']}'"
 TABLES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "nothing": (lambda t: pd.DataFrame(), "plots.csv is empty; give it a header and rows"),
-    "a header": (lambda t: t[:0], "plots.csv has a header and no rows; give it plots"),
+    "a header": (lambda t: t[:0], "plots.csv has a header but no rows; add plots"),
     "words for counts": (
         lambda t: t.assign(richness="many"),
         "column 'richness' (richness) holds text such as 'many' and no number; set "
@@ -67,7 +67,7 @@ TABLES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "negative": (
         lambda t: t.assign(richness=-1),
         f"plots.csv loses {N} of {N} rows (100%), all it has, most often to negative richness "
-        f"({N}), first on line 2 (richness '-1' is negative); mend the counts",
+        f"({N}), first on line 2 (richness '-1' is negative); correct the counts",
     ),
     "fractions": (
         lambda t: t.assign(richness=2.5),
@@ -112,7 +112,7 @@ def test_plot_files_that_are_none(project):
     refuses(
         project,
         "plots",
-        "plots.csv.gz is a damaged or cut-off gzip file (...); fetch it again",
+        "plots.csv.gz is a damaged or incomplete gzip file (...); fetch it again",
         ("plots.path", "plots.csv.gz"),
     )
     (project / "plots.csv").unlink()

@@ -22,7 +22,8 @@ from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer
 
 INTERRUPTED = (
-    "spatioformer: interrupted; what was finished is kept and the same command continues\n"
+    "spatioformer: interrupted; finished results are kept, and the same command continues "
+    "from them\n"
 )
 RESULTS = (
     "plots.parquet",
@@ -64,11 +65,12 @@ def interrupt_at_rename(monkeypatch, name: str, count: int = 1) -> None:
 
 MOMENTS = [
     # (the file that does not get its name any more, the stage at work)
+    ("plots.rejected.csv", 1, "plots"),
     ("rejected.csv", 1, "plots"),
     ("plots.parquet", 1, "plots"),
     ("imagery.tif", 1, "imagery"),
     ("chips", 1, "chips"),
-    ("rejected.csv", 2, "chips"),
+    ("chips.rejected.csv", 1, "chips"),
     ("training.csv", 1, "train"),
     ("config.json", 1, "train"),
     ("predictions.parquet", 1, "evaluate"),
@@ -94,6 +96,22 @@ def test_a_run_goes_on_where_it_was_interrupted(
     assert kept == before
     for result, content in expected.items():
         assert (tmp_path / "run" / result).read_bytes() == content, result
+
+
+def test_interrupted_while_the_rows_of_two_stages_are_joined(tmp_path, monkeypatch):
+    config = landscape.write(tmp_path)
+    table = landscape.plots()
+    table.loc[:1, "lon"] = 140.05  # the first column of pixels has no neighbour to the west
+    table.to_csv(tmp_path / "plots.csv", index=False)
+    with monkeypatch.context() as patched:
+        interrupt_at_rename(patched, "rejected.csv", 2)
+        ended = spatioformer("run", config, "--until", "map", "--quiet")
+    assert ended == Ended(130, "", INTERRUPTED)
+    assert not half_written(tmp_path)
+    assert current(config) == ["plots", "imagery"]
+    assert (tmp_path / "run" / "rejected.csv").read_text().count("\n") == 1
+    assert spatioformer("chips", config, "-q").code == 0
+    assert (tmp_path / "run" / "rejected.csv").read_text().count("\n") == 3
 
 
 def test_imagery_interrupted_between_its_blocks(tmp_path, monkeypatch, expected):

@@ -13,7 +13,8 @@ import pytest
 from spatioformer import __version__
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig, Section
-from spatioformer.run.runner import LIBRARIES, Run, _file, code_hash
+from spatioformer.run.fingerprint import code_hash, dependencies, source_file
+from spatioformer.run.runner import LIBRARIES, Run
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
@@ -124,7 +125,7 @@ def test_an_input_is_known_by_its_content(tmp_path, name, expected):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_result_that_is_lost_or_cut_is_made_again(tmp_path, stage):
     config = finished(tmp_path)
-    for name in (*STAGES[stage].outputs, *STAGES[stage].begun):
+    for name in STAGES[stage].outputs:
         path = tmp_path / "run" / name
         if not path.exists():  # of another kind of model
             continue
@@ -132,16 +133,15 @@ def test_a_result_that_is_lost_or_cut_is_made_again(tmp_path, stage):
         assert stale(config) == {stage}, f"{name} is gone"
         (tmp_path / "aside").rename(path)
         assert stale(config) == set()
-        if name not in STAGES[stage].begun:
-            some = next(path.iterdir()) if path.is_dir() else path
-            whole = some.read_bytes()
-            some.write_bytes(whole[:-1])
-            assert stale(config) == {stage}, f"{name} is cut short"
-            some.write_bytes(whole)
+        some = next(path.iterdir()) if path.is_dir() else path
+        whole = some.read_bytes()
+        some.write_bytes(whole[:-1])
+        assert stale(config) == {stage}, f"{name} is cut short"
+        some.write_bytes(whole)
 
 
 def test_plots_without_a_chip_make_nothing_old(tmp_path):
-    """The chips stage adds rows to rejected.csv, which the plots stage began."""
+    """The plots and the chips stage reject plots; rejected.csv lists those of both."""
     config = landscape.write(tmp_path)
     table = landscape.plots()
     table.loc[:4, "lon"] = 140.05  # the first column of pixels has no neighbour to the west
@@ -152,8 +152,18 @@ def test_plots_without_a_chip_make_nothing_old(tmp_path):
     assert rejected["stage"].tolist() == ["plots"] + ["chips"] * 5
     assert rejected["source_line"].tolist() == [7, 2, 3, 4, 5, 6]
     assert spatioformer("chips", config).err.count("unchanged, kept") == 3
-    assert spatioformer("chips", config, "--force", "-q").code == 0
+    for stage in ("chips", "plots"):
+        assert spatioformer(stage, config, "--force", "-q").code == 0
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "rejected.csv"), rejected)
+    (tmp_path / "run" / "rejected.csv").unlink()
+    assert spatioformer("imagery", config, "-q").code == 0
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "rejected.csv"), rejected)
+    table.loc[5, "richness"] = 20
+    table.to_csv(tmp_path / "plots.csv", index=False)
+    assert spatioformer("plots", config, "-q").code == 0
+    assert (tmp_path / "run" / "rejected.csv").read_text().count("\n") == 1, "chips are out of date"
+    assert spatioformer("chips", config, "-q").code == 0
+    assert pd.read_csv(tmp_path / "run" / "rejected.csv")["stage"].tolist() == ["chips"] * 5
 
 
 # --- the code version -----------------------------------------------------------------------------
@@ -180,17 +190,18 @@ def edited(monkeypatch):
     """Makes the runner see another source file for a module."""
     copies: dict[str, Path] = {}
     monkeypatch.setattr(
-        "spatioformer.run.runner._file", lambda module: copies.get(module, _file(module))
+        "spatioformer.run.fingerprint.source_file",
+        lambda module: copies.get(module, source_file(module)),
     )
-    code_hash.cache_clear()
+    dependencies.cache_clear()
     yield copies
-    code_hash.cache_clear()
+    dependencies.cache_clear()
 
 
 @pytest.mark.parametrize("module", CODE)
 def test_new_code_reruns_the_stages_that_use_it(config, tmp_path, edited, module):
     edited[module] = tmp_path / "edited.py"
-    edited[module].write_text(_file(module).read_text() + "\n# edited\n")
+    edited[module].write_text(source_file(module).read_text() + "\n# edited\n")
     expected = CODE[module]
     if module == "spatioformer.geo.plots.table":
         expected = ALL - {"imagery"}
@@ -198,10 +209,10 @@ def test_new_code_reruns_the_stages_that_use_it(config, tmp_path, edited, module
 
 
 def test_a_new_template_reruns_the_report(config, tmp_path, edited):
-    folder = shutil.copytree(_file("spatioformer.report").parent, tmp_path / "report")
+    folder = shutil.copytree(source_file("spatioformer.report").parent, tmp_path / "report")
     edited["spatioformer.report"] = folder / "__init__.py"
     assert stale(config) == set()
-    code_hash.cache_clear()
+    dependencies.cache_clear()
     (folder / "report.html.j2").write_text("{{ title }}")
     assert stale(config) == {"report"}
 
@@ -216,6 +227,7 @@ def test_helpers_beside_a_stage_are_its_code(tmp_path):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         importlib.import_module("linecache").clearcache()
+        dependencies.cache_clear()
         return code_hash(module.stage)
 
     assert version(source.replace("return 1", "return 10")) != version(source)

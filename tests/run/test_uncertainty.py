@@ -14,6 +14,7 @@ from spatioformer.evaluation import interval_scores
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.evaluate import importance
+from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, spatioformer
 
@@ -71,6 +72,28 @@ def test_the_uncertainty_goes_with_the_model(folder):
     for name in ("uncertainty.json", "uncertainty.npz"):
         assert (folder / "model" / name).read_bytes() == (folder / "evaluation" / name).read_bytes()
     assert not (folder / "model" / "intervals.parquet").exists()
+
+
+def test_a_model_trained_again_keeps_its_uncertainty_without_a_map(tmp_path):
+    config = finished(tmp_path)
+    names = [tmp_path / "run" / "model" / f"uncertainty.{suffix}" for suffix in ("json", "npz")]
+    before = [path.read_bytes() for path in names]
+    assert spatioformer("train", config, "--force", "-q") == Ended(0, "", "")
+    assert [path.read_bytes() for path in names] == before
+    for path in names:
+        path.unlink()
+    assert spatioformer("plots", config, "-q") == Ended(0, "", "")
+    assert [path.read_bytes() for path in names] == before
+    # The evaluation is of another seed: what it measured is not this model's uncertainty.
+    assert spatioformer("train", config, "--set", "seed=1", "-q") == Ended(0, "", "")
+    assert not any(path.exists() for path in names)
+
+
+def test_no_stage_writes_what_another_writes():
+    outputs = [name for stage in STAGES.values() for name in stage.outputs]
+    assert len(outputs) == len(set(outputs))
+    assert "rejected.csv" not in outputs
+    assert not [name for name in STAGES["map"].outputs if name.startswith("model")]
 
 
 def test_the_map_holds_what_the_uncertainty_says(folder):

@@ -11,8 +11,9 @@ pytest.importorskip("tokenizers")
 from spatioformer.nn import GPT
 from spatioformer.text import packages
 from spatioformer.text.corpus import CorpusError
+from spatioformer.text.curve import curve_picture
 from spatioformer.text.model import TextModel
-from spatioformer.text.pictures import attention_picture, curve_picture, senses_picture
+from spatioformer.text.pictures import attention_picture, senses_picture
 from spatioformer.text.senses import Sense, Senses, compare, read_senses, word_vector
 from spatioformer.text.terminal import print_matrix, print_ranking, print_reading, print_senses
 from spatioformer.text.tokenizer import FILE, Tokenizer

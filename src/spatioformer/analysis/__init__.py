@@ -1,1 +1,1 @@
-"""What is asked of finished maps and models: drivers, survey sites, zones, years and trends."""
+"""Analyses of finished maps and models: drivers, survey sites, zones, years and trends."""

@@ -1,12 +1,12 @@
-"""What drives the predictions of a run: bands, place, pixels of the chip. docs/evaluation.md.
+"""Drivers of a run's predictions: bands, location, pixels of the chip. See docs/evaluation.md.
 
 - Permutation importance (Breiman 2001; Fisher et al. 2019, JMLR 20:177): how much larger the error
   of held-out plots becomes when a group of inputs is shuffled among them. Models are fitted anew on
-  the map-like folds, so what is measured is what helps far from the plots.
+  the folds of the map-like split, so the importance is that for predictions far from the plots.
 - Partial dependence (Friedman 2001, Ann. Stat. 29:1189): the mean prediction with one band set to
-  a value in every pixel of every chip. Where bands go together it shows chips that do not exist.
+  a value in every pixel of every chip. For correlated bands it uses chips that do not exist.
 - Location sensitivity: how much predictions change when only the coordinates are moved.
-- Attention: where in its chip the network looks, by rollout (Abnar & Zuidema 2020).
+- Attention: pixels of the chip that the network attends to, by rollout (Abnar & Zuidema 2020).
 """
 
 import warnings
@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import Stream, generator
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.models.base import Model, OutsideExtent
 from spatioformer.models.registry import make
 from spatioformer.models.store import load
@@ -33,13 +34,13 @@ from spatioformer.models.store import load
 Floats = NDArray[np.float64]
 
 REPEATS = 5
-"""Shufflings of a group in a fold, whose errors are averaged."""
+"""Number of shuffles of a group in a fold, over which the error is averaged."""
 
 PLOTS = 400
-"""Plots over which dependence, sensitivity and attention are averaged at most."""
+"""Largest number of plots over which dependence, sensitivity and attention are averaged."""
 
 STEPS = 11
-"""Values of a band, from its 5th to its 95th percentile."""
+"""Number of values of a band, from its 5th to its 95th percentile."""
 
 DISTANCES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Kilometres by which coordinates are moved."""
@@ -50,26 +51,27 @@ LOCATION = "location"
 def drivers(
     run: str | Path, *, model: str | None = None, console: Console = SILENT
 ) -> dict[str, Any]:
-    """All of it for a finished run; also written to drivers.json in its folder.
+    """Compute all drivers of a finished run, and write them to drivers.json in its folder.
 
     Args:
         run: the run's folder.
-        model: whose permutation importance, None being the model that made the map; the rest is
-            of that one.
+        model: name of the model for permutation importance; None: the model that made the map. All
+            other results are of the model that made the map.
 
     Returns:
-        model, split; `importance`: rows of group, rise (of the RMSE, species) and sd over folds;
-        `rmse` of the unshuffled; `dependence`: band -> value, prediction; `sensitivity`: km,
-        change (mean absolute, species); `attention`: [y][x] shares, or None.
+        A dict of `model`, `split`; `rmse` of unshuffled held-out predictions, species;
+        `importance`: rows of group, rise (of the RMSE, species) and sd over folds; `dependence`:
+        band -> value, prediction (species); `sensitivity`: km, change (mean absolute, species);
+        `attention`: [y][x] shares, or None.
 
     Raises:
-        OutputError: the folder is no finished run.
+        OutputError: the folder is not a finished run.
     """
     run = Path(run)
     for name in ("config.resolved.yaml", "chips", "model", "evaluation/predictions.parquet"):
         if not (run / name).exists():
             raise OutputError(
-                f"{run} is no finished run: {name} is missing; give the folder of one"
+                f"{run} is not a finished run: {name} is missing; give the folder of a finished run"
             )
     config = load_config(run / "config.resolved.yaml")
     store, bundle = open_chips(run / "chips"), load(run / "model")
@@ -77,9 +79,9 @@ def drivers(
     split = config.evaluate.map_like.name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
     rmse, importance = permutation_importance(model, config, store, folds, console=console)
-    some = np.random.default_rng([config.seed, 6]).permutation(len(store))[:PLOTS]
+    some = generator(config.seed, Stream.DRIVERS_PLOTS).permutation(len(store))[:PLOTS]
     few = _take(store, np.sort(some))
-    found = {
+    results = {
         "model": model,
         "split": split,
         "rmse": rmse,
@@ -88,18 +90,18 @@ def drivers(
         "sensitivity": location_sensitivity(bundle, few, seed=config.seed),
         "attention": attention_map(bundle, few),
     }
-    write_json(run / "drivers.json", found)
-    return found
+    write_json(run / "drivers.json", results)
+    return results
 
 
 def _folds(predictions: pd.DataFrame, split: str, store: ChipStore) -> NDArray[np.int64]:
-    """The evaluation's fold of each plot of the store, (n,)."""
+    """Fold of each plot of the store in the evaluation, (n,)."""
     once = predictions[predictions["split"] == split].drop_duplicates("plot_id")
     return once.set_index("plot_id")["fold"].loc[store.table["plot_id"]].to_numpy()
 
 
 def _take(store: ChipStore, rows: NDArray) -> ChipStore:
-    """Some plots of a store, in memory."""
+    """Copy some plots of a store into memory."""
     arrays = (np.array(a[rows]) for a in (store.chips, store.lon, store.lat))
     return ChipStore(*arrays, store.table.iloc[rows].reset_index(drop=True), store.bands)
 
@@ -118,21 +120,21 @@ def permutation_importance(
     *,
     console: Console = SILENT,
 ) -> tuple[float, list[dict[str, Any]]]:
-    """Rise of the held-out RMSE when a group of inputs is shuffled among the plots of a fold.
+    """Permutation importance: rise of the held-out RMSE when inputs are shuffled within a fold.
 
     Args:
-        folds: (n,) fold of each plot; a model is fitted without each.
-        groups: name -> bands shuffled together; None: each band alone, and all of them as
-            "imagery". Longitude and latitude are always a group, "location".
+        folds: (n,) fold of each plot; a model is fitted without each fold.
+        groups: name -> bands that are shuffled together; None: each band alone, and all of them as
+            "imagery". Longitude and latitude are always one group, "location".
 
     Returns:
-        RMSE of the unshuffled, species; and rows of group, rise and sd (over folds, species), the
-        largest rise first.
+        RMSE of the unshuffled predictions, species; and rows of group, rise and sd (over folds,
+        species), the largest rise first.
     """
     if groups is None:
         groups = {band: [band] for band in store.bands} | {"imagery": list(store.bands)}
     names = [*groups, LOCATION]
-    rng = np.random.default_rng([config.seed, 7])
+    rng = generator(config.seed, Stream.IMPORTANCE_SHUFFLES)
     plain, rises = [], {name: [] for name in names}
     for fold in console.track(list(np.unique(folds)), "drivers"):
         estimator = make(model, config.model, config.train, config.seed)
@@ -158,7 +160,7 @@ def permutation_importance(
 
 
 def _shuffled(store: ChipStore, bands: list[str] | None, rng: np.random.Generator) -> ChipStore:
-    """The store with those bands dealt anew to its plots, or the places where bands is None."""
+    """Copy of the store with these bands permuted among its plots (None: the coordinates)."""
     order = rng.permutation(len(store))
     if bands is None:
         return replace(store, lon=store.lon[order], lat=store.lat[order])
@@ -168,7 +170,7 @@ def _shuffled(store: ChipStore, bands: list[str] | None, rng: np.random.Generato
 
 
 def partial_dependence(bundle: Model, store: ChipStore, band: str) -> dict[str, list[float]]:
-    """Mean prediction, species, with a band at each of `STEPS` values: value, prediction."""
+    """Partial dependence on a band: mean prediction (species) at each of `STEPS` values."""
     column = store.bands.index(band)
     values = np.quantile(store.chips[..., column], np.linspace(0.05, 0.95, STEPS))
     means = []
@@ -182,18 +184,18 @@ def partial_dependence(bundle: Model, store: ChipStore, band: str) -> dict[str, 
 def location_sensitivity(
     bundle: Model, store: ChipStore, seed: int = 0, distances: tuple[float, ...] = DISTANCES
 ) -> dict[str, list[float]]:
-    """Mean absolute change of the prediction when the place alone moves: km, change (species).
+    """Mean absolute change of the prediction, species, when coordinates move by each distance, km.
 
-    Each plot moves in a direction of its own, the same for all distances; its pixels stay.
+    Each plot moves in a random direction, the same for all distances; its chip stays the same.
     """
-    angle = np.random.default_rng([seed, 8]).uniform(0, 2 * np.pi, (len(store), 1, 1))
+    angle = generator(seed, Stream.SENSITIVITY_DIRECTIONS).uniform(0, 2 * np.pi, (len(store), 1, 1))
     here = bundle.predict(store.chips, store.lon, store.lat)
     changes = []
     for km in distances:
         north = km / KM_PER_DEGREE * np.cos(angle)
         east = km / KM_PER_DEGREE * np.sin(angle) / np.cos(np.radians(store.lat))
         lat = np.clip(store.lat + north, -90, 90)
-        with warnings.catch_warnings():  # places are moved out of the extent on purpose
+        with warnings.catch_warnings():  # places outside the extent are intended here
             warnings.simplefilter("ignore", OutsideExtent)
             there = bundle.predict(store.chips, store.lon + east, lat)
         changes.append(float(np.abs(there - here).mean()))
@@ -201,9 +203,9 @@ def location_sensitivity(
 
 
 def attention_map(model: Model, store: ChipStore) -> list[list[float]] | None:
-    """Share of attention that falls on each pixel of the chip, mean over plots: [y][x], sum 1.
+    """Share of attention on each pixel of the chip, mean over plots: [y][x], sum 1.
 
-    None for chips of one pixel, and for models that are no network with a token a pixel.
+    None for chips of one pixel, and for models without one token a pixel.
     """
     if model.attends is None:
         return None

@@ -1,14 +1,14 @@
-"""Where to survey next: the sites that would leave least of the map unlike every plot.
+"""Where to survey next: sites that most reduce the dissimilarity of the map to all plots.
 
-Let D(p) be the dissimilarity of pixel p to the nearest plot and w(p) the width of its interval. A
-site s is worth
+Let D(p) be the dissimilarity of pixel p to the nearest plot and w(p) the width of its interval. The
+gain of a site s is
 
     gain(s) = sum_p w(p) max(0, D(p)^2 - d(p, s)^2) / sum_p w(p) D(p)^2
 
-the share of the width-weighted squared dissimilarity that it removes. Sites are taken one by one,
-each the best when those before it are surveyed: that spreads them out, and for such a sum the
-greedy choice keeps at least 63 % of what the best set of sites would remove (Nemhauser, Wolsey &
-Fisher 1978, Math. Program. 14:265, facility location).
+the share of the width-weighted squared dissimilarity that it removes. Sites are chosen one after
+the other: each is the best given those before it, which spreads them out. For such a sum the greedy
+choice removes at least 63 % of what the best set of sites would remove (Nemhauser, Wolsey & Fisher
+1978, Math. Program. 14:265, facility location).
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing
+from spatioformer.common.streams import Stream, generator
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
 from spatioformer.models.uncertainty import Uncertainty
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 PIXELS = 5000
-"""Pixels that stand for the map, drawn evenly, and as many that may become sites."""
+"""Size of the random sample of pixels that represents the map, and of the sample of candidates."""
 
 FORMATS = (".gpkg", ".csv", ".gpx")
 
@@ -41,34 +42,37 @@ FORMATS = (".gpkg", ".csv", ".gpx")
 def choose(
     points: Floats, weights: Floats, nearest: Floats, candidates: Floats, count: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """The greedy choice.
+    """Choose `count` sites greedily.
 
     Args:
         points: (m, q) pixels, in units of the dissimilarity index.
-        weights: (m,) at least 0; `nearest`: (m,) dissimilarity of the pixels before any site.
-        candidates: (c, q) places that can be surveyed; `count` of them are taken.
+        weights: (m,) interval widths, at least 0.
+        nearest: (m,) dissimilarity of the pixels to the nearest plot.
+        candidates: (c, q) places that can be surveyed.
+        count: number of sites to choose.
 
     Returns:
-        Indices of candidates (count,), in order of choice, and the gain of each, a share.
+        Indices of candidates (count,), in order of choice, and the gain of each, 0 to 1.
     """
     squares = (points**2).sum(1) - 2 * candidates @ points.T + (candidates**2).sum(1)[:, None]
     apart = np.maximum(squares, 0).astype(np.float32)  # (c, m)
     left = (nearest**2).astype(np.float32)
     weights = (weights / max(float(weights @ nearest**2), 1e-300)).astype(np.float32)
-    # A candidate's gain only falls as sites are taken, so an old gain is a bound: few are renewed.
+    # A candidate's gain only falls as sites are chosen, so an old gain is an upper bound: only a
+    # few gains are recomputed.
     bound = np.array([_gain(row, left, weights) for row in apart])
     chosen, gains = [], []
     for _ in range(count):
         while True:
             best = int(bound.argmax())
             gain = _gain(apart[best], left, weights)
-            renewed, bound[best] = gain < bound[best], gain
-            if not renewed or gain >= bound.max():
+            lower, bound[best] = gain < bound[best], gain
+            if not lower or gain >= bound.max():
                 break
         chosen.append(best)
         gains.append(gain)
         left = np.minimum(left, apart[best])
-        bound[best] = -1  # a place is proposed once
+        bound[best] = -1  # a place is chosen once
     return np.array(chosen), np.array(gains)
 
 
@@ -78,7 +82,7 @@ def _gain(apart: NDArray, left: NDArray, weights: NDArray) -> float:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """Some mapped pixels: predictors of the area, width, dissimilarity, place; (n, ...) each."""
+    """A sample of mapped pixels: points of the area of applicability, widths, places; (n, ...)."""
 
     points: Floats
     width: Floats
@@ -97,38 +101,40 @@ def propose(
     """Sites to survey next, the best first.
 
     Args:
-        run: folder of a run whose map is made and whose model was evaluated.
-        count: how many sites.
-        access: where people can go; None is everywhere on the map.
-        seed: of the pixels that stand for the map.
+        run: folder of a run that has evaluated its model and made its map.
+        count: number of sites.
+        access: where people can go; None: everywhere on the map.
+        seed: random seed for the sample of pixels.
 
     Returns:
-        Columns site (1, 2, ...), lon, lat (degrees), gain (a share, see above), total_gain, width
-        (of the interval now, species), di (now), inside (the area of applicability now).
+        Columns site (1, 2, ...), lon, lat (degrees), gain (a share, see above), total_gain, and the
+        present values of width (of the interval, species), di, and inside (the area of
+        applicability).
 
     Raises:
         OutputError: the folder is no such run, or fewer than `count` pixels can be reached.
-        ModelError: the model was never calibrated.
+        ModelError: the model has no calibrated uncertainty.
     """
     run = Path(run)
     for name in ("map.tif", "imagery.tif", "model/config.json"):
         if not (run / name).exists():
             raise OutputError(
-                f"{run} is no run with a map: {name} is missing; give the folder of a finished run"
+                f"{run} is not a run with a map: {name} is missing; give the folder of a finished "
+                "run"
             )
     pixels = _read(run, Uncertainty.load(run / "model"))
-    rng = np.random.default_rng([seed, 5])
+    rng = generator(seed, Stream.SURVEY)
     targets = pixels[rng.permutation(len(pixels.di))[:PIXELS]]
-    reach = np.ones(len(pixels.di), bool)
+    allowed = np.ones(len(pixels.di), bool)
     if access is not None:
-        reach = access.allows(pixels.lon, pixels.lat)
-    open_to = np.flatnonzero(reach)
-    if len(open_to) < count:
+        allowed = access.allows(pixels.lon, pixels.lat)
+    reachable = np.flatnonzero(allowed)
+    if len(reachable) < count:
         raise OutputError(
-            f"only {len(open_to):,} of {len(reach):,} mapped pixels can be reached, fewer than the "
-            f"{count} sites asked for; widen --within, exclude less, or ask for fewer sites"
+            f"only {len(reachable):,} of {len(allowed):,} mapped pixels can be reached, fewer than "
+            f"the {count} requested sites; widen --within, exclude less, or request fewer sites"
         )
-    candidates = pixels[rng.permutation(open_to)[: max(PIXELS, count)]]
+    candidates = pixels[rng.permutation(reachable)[: max(PIXELS, count)]]
     chosen, gain = choose(targets.points, targets.width, targets.di, candidates.points, count)
     sites = candidates[chosen]
     return pd.DataFrame(
@@ -145,12 +151,13 @@ def propose(
     )
 
 
-def _read(run: Path, known: Uncertainty) -> _Pixels:
-    """Every mapped pixel, window by window; of a large map an even share."""
+def _read(run: Path, uncertainty: Uncertainty) -> _Pixels:
+    """Read all mapped pixels, window by window; from a large map a regular subsample."""
     from spatioformer.models.uncertainty import predictors
 
     parts = []
-    with Stack(run / "imagery.tif", known.bands) as stack, rasterio.open(run / "map.tif") as mapped:
+    imagery = Stack(run / "imagery.tif", uncertainty.bands)
+    with imagery as stack, rasterio.open(run / "map.tif") as mapped:
         mean_sd = [i for i, title in enumerate(mapped.descriptions, 1) if _is_input(title)]
         step = max(1, int((mapped.height * mapped.width / 4_000_000) ** 0.5))
         for window in stack.grid.windows(1024):
@@ -159,11 +166,12 @@ def _read(run: Path, known: Uncertainty) -> _Pixels:
             data = stack.read(window)[0][:, ::step, ::step][:, rows, cols].T
             lon, lat = stack.grid.lonlat(window.row_off + step * rows, window.col_off + step * cols)
             mean, *sd = layers[:, rows, cols]
-            found = known.layers(mean, sd[0] if sd else None, data, lon, lat)
-            points = known.area.points(predictors(data, lon, lat, known.lon_origin))
-            width = (found["upper"] - found["lower"]).astype(np.float64)
-            di = found["di"].astype(np.float64)
-            parts.append((points, width, di, found["inside"], lon, lat))
+            intervals = uncertainty.layers(mean, sd[0] if sd else None, data, lon, lat)
+            predictor_rows = predictors(data, lon, lat, uncertainty.lon_origin)
+            points = uncertainty.area.points(predictor_rows)
+            width = (intervals["upper"] - intervals["lower"]).astype(np.float64)
+            di = intervals["di"].astype(np.float64)
+            parts.append((points, width, di, intervals["inside"], lon, lat))
     return _Pixels(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -172,10 +180,10 @@ def _is_input(title: str | None) -> bool:
 
 
 def write_sites(sites: pd.DataFrame, out: str | Path) -> None:
-    """Write what `propose` gives as GeoPackage, CSV or GPX, by the suffix of `out`.
+    """Write the sites of `propose` as GeoPackage, CSV or GPX, by the suffix of `out`.
 
     Raises:
-        OutputError: another suffix, or the file cannot be written.
+        OutputError: the suffix is not in FORMATS, or the file cannot be written.
     """
     out = Path(out)
     check_format(out)
@@ -190,25 +198,27 @@ def write_sites(sites: pd.DataFrame, out: str | Path) -> None:
 
 
 def check_format(out: str | Path) -> None:
-    """Raises:
-    OutputError: the suffix is none of FORMATS.
+    """Check the suffix of `out`.
+
+    Raises:
+        OutputError: the suffix is not in FORMATS.
     """
     if Path(out).suffix not in FORMATS:
         raise OutputError(
-            f"cannot write {out}: {Path(out).suffix or 'no suffix'} is not known; name a file that "
-            f"ends with {', '.join(FORMATS)}"
+            f"cannot write {out}: {Path(out).suffix or 'no suffix'} is not supported; name a file "
+            f"that ends with {', '.join(FORMATS)}"
         )
 
 
 def _points(sites: pd.DataFrame) -> "gpd.GeoDataFrame":
     import geopandas as gpd
 
-    where = gpd.points_from_xy(sites["lon"], sites["lat"])
-    return gpd.GeoDataFrame(sites, geometry=where, crs="EPSG:4326")
+    points = gpd.points_from_xy(sites["lon"], sites["lat"])
+    return gpd.GeoDataFrame(sites, geometry=points, crs="EPSG:4326")
 
 
 def _gpx(sites: pd.DataFrame) -> str:
-    """Waypoints for a hand-held receiver (GPX 1.1)."""
+    """Waypoints for a GPS receiver (GPX 1.1)."""
     lines = [
         f'  <wpt lat="{site.lat:.6f}" lon="{site.lon:.6f}"><name>{escape(str(site.site))}</name>'
         f"<desc>gain {site.gain:.3%}, interval {site.width:.1f} species wide</desc></wpt>"

@@ -1,6 +1,6 @@
-"""Trends over years, pixel by pixel: Theil-Sen slopes, Mann-Kendall tests, false discoveries.
+"""Trends over years for each pixel: Theil-Sen slopes, Mann-Kendall tests, false discovery rate.
 
-numpy in, numpy out. Arrays are (year, pixel), years ascending, NaN where a year is missing.
+Input and output are numpy arrays (year, pixel), years ascending, NaN where a year is missing.
 """
 
 from collections import Counter
@@ -10,16 +10,16 @@ from functools import cache
 import numpy as np
 from scipy.special import erfc
 
-FEWEST_YEARS = 3
+FEWEST_YEARS = 3  # fewest years for a slope and a test
 MOST_YEARS = 50
-FEWEST_FOR_RHO = 5
-SIMULATED = 2**20
-BATCH = 2**16
-CHUNK = 2**21  # pairs of years, over pixels, worked on at once
+FEWEST_FOR_RHO = 5  # fewest years for an estimate of the autocorrelation
+SIMULATED = 2**20  # simulated series for the null distribution with autocorrelation
+BATCH = 2**16  # series simulated at once
+CHUNK = 2**21  # pairs of years times pixels computed at once
 
 
 def theil_sen(values: np.ndarray, years: np.ndarray) -> np.ndarray:
-    """The median slope between two years, of all pairs.
+    """Theil-Sen slope: the median of the slopes between all pairs of years.
 
     Source: Theil (1950), Proc. K. Ned. Akad. Wet. 53; Sen (1968), JASA 63, 1379-1389.
 
@@ -28,7 +28,7 @@ def theil_sen(values: np.ndarray, years: np.ndarray) -> np.ndarray:
         years: (year,), strictly ascending.
 
     Returns:
-        float64 (pixel,), units of `values` a year; NaN where fewer than two years have a value.
+        float64 (pixel,), unit of `values` a year; NaN if fewer than two years have a value.
     """
     first, second = np.triu_indices(len(values), 1)
     span = np.asarray(years, np.float64)[second] - np.asarray(years, np.float64)[first]
@@ -42,24 +42,24 @@ def theil_sen(values: np.ndarray, years: np.ndarray) -> np.ndarray:
 
 
 def mann_kendall(values: np.ndarray, rho: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Is there a monotonic trend? Two-sided.
+    """Mann-Kendall test for a monotonic trend, two-sided.
 
-    S counts the pairs of years that rise, less those that fall. For independent years (`rho` 0) its
-    distribution under no trend is exact, for every number of years. With ties it is then taken as
-    normal, with the variance (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 over groups of t equal values,
-    and S is moved by 1 towards 0 (continuity). For other `rho` the distribution is that of
-    simulated noise (`null_p`).
+    S is the number of pairs of years that rise, minus the number that fall. For independent years
+    (`rho` 0) its null distribution is exact for every number of years. With ties it is approximated
+    by a normal distribution with the variance (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 over groups of
+    t equal values; S is then moved by 1 towards 0 (continuity correction). For other `rho` the null
+    distribution is simulated (`null_p`).
 
     Source: Mann (1945), Econometrica 13, 245-259; Kendall (1975), Rank Correlation Methods.
 
     Args:
         values: float (year, pixel), NaN where missing.
-        rho: autocorrelation of the noise from one year to the next, 0 <= rho < 1; a missing year
-            counts as none.
+        rho: autocorrelation of the noise from one year to the next, 0 <= rho < 1. The time between
+            two years with a value is counted as one year, even if years between are missing.
 
     Returns:
         S: int64 (pixel,).
-        p: float64 (pixel,), NaN where fewer than two years have a value.
+        p: float64 (pixel,), NaN if fewer than two years have a value.
     """
     s, n, ties = _by_chunks(values, _signs)
     size, n = np.abs(s).astype(np.int64), n.astype(np.int64)
@@ -67,9 +67,9 @@ def mann_kendall(values: np.ndarray, rho: float = 0.0) -> tuple[np.ndarray, np.n
 
 
 def _signs(values: np.ndarray) -> np.ndarray:
-    """S, the years with a value, and the sum of t(t-1)(2t+5) over ties: (3, pixel)."""
+    """S, the number of years with a value, and the sum of t(t-1)(2t+5) over ties: (3, pixel)."""
     s = np.zeros(values.shape[1])
-    tied = np.zeros(values.shape, np.int64)  # how many other years are equal to this one
+    tied = np.zeros(values.shape, np.int64)  # number of other years with the same value
     for first, second in zip(*np.triu_indices(len(values), 1), strict=True):
         older, newer = values[first], values[second]
         s += newer > older
@@ -82,7 +82,7 @@ def _signs(values: np.ndarray) -> np.ndarray:
 
 
 def _by_chunks(values: np.ndarray, compute: Callable) -> np.ndarray:
-    """`compute` of (year, pixel) float64, a bounded number of pairs of years at a time."""
+    """Apply `compute` to chunks of (year, pixel) float64 with a bounded number of year pairs."""
     pairs = max(1, len(values) * (len(values) - 1) // 2)
     step = max(1, CHUNK // pairs)
     parts = [
@@ -93,7 +93,7 @@ def _by_chunks(values: np.ndarray, compute: Callable) -> np.ndarray:
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """Median of each column without its NaN (numpy's own goes column by column); sorts in place."""
+    """Median of each column, ignoring NaN; sorts in place (np.nanmedian loops over columns)."""
     values.sort(axis=0)  # NaN last
     count = len(values) - np.isnan(values).sum(0)
     columns, last = np.arange(values.shape[1]), len(values) - 1
@@ -103,24 +103,24 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 
 def _p_values(s: np.ndarray, n: np.ndarray, ties: np.ndarray, rho: float) -> np.ndarray:
-    """Two-sided p of |S|; `ties` is the sum of t(t-1)(2t+5), 0 without ties."""
+    """Two-sided p values of |S| `s`; `ties` is the sum of t(t-1)(2t+5), 0 without ties."""
     p = np.full(s.shape, np.nan)
     for count in np.unique(n[n >= 2]):
-        here = (n == count) & (ties == 0)
-        p[here] = null_p(int(count), rho)[s[here]]
-    here = (n >= 2) & (ties > 0)
-    variance = (n[here] * (n[here] - 1) * (2 * n[here] + 5) - ties[here]) / 18
-    shifted = np.maximum(s[here] - 1, 0)
-    spread = np.sqrt(np.where(variance > 0, variance, 1.0))  # all equal: S is 0, and p 1
-    p[here] = erfc(shifted / spread / np.sqrt(2))
+        rows = (n == count) & (ties == 0)
+        p[rows] = null_p(int(count), rho)[s[rows]]
+    rows = (n >= 2) & (ties > 0)
+    variance = (n[rows] * (n[rows] - 1) * (2 * n[rows] + 5) - ties[rows]) / 18
+    shifted = np.maximum(s[rows] - 1, 0)
+    sd = np.sqrt(np.where(variance > 0, variance, 1.0))  # if all values are equal, S is 0 and p 1
+    p[rows] = erfc(shifted / sd / np.sqrt(2))
     return p
 
 
 @cache
 def exact_p(n: int) -> np.ndarray:
-    """P(|S| >= s) for s = 0, 1, ..., n(n-1)/2 when all orders of n years are equally likely.
+    """P(|S| >= s) for s = 0, 1, ..., n(n-1)/2 if all orders of n years are equally likely.
 
-    S is the number of pairs less twice the inversions, whose generating function is the product of
+    S is the number of pairs minus twice the inversions. Their generating function is the product of
     (1 + x + ... + x^(k-1)) / k over k = 1..n (Kendall 1975; Knuth, vol. 3, 5.1.1).
     """
     inversions = np.ones(1)
@@ -136,9 +136,9 @@ def exact_p(n: int) -> np.ndarray:
 def null_p(n: int, rho: float) -> np.ndarray:
     """P(|S| >= s) for s = 0, 1, ..., n(n-1)/2 without a trend.
 
-    With `rho` the years are Gaussian noise of first order, x_t = rho x_(t-1) + e_t, and the
-    distribution is that of SIMULATED series (a fixed seed), each p counting the case at hand:
-    (b + 1) / (m + 1), Davison and Hinkley (1997), 4.2. Ties make S smaller and the test careful.
+    With `rho` > 0 the years are first-order Gaussian noise, x_t = rho x_(t-1) + e_t. The
+    distribution is that of SIMULATED series (fixed seed), with p = (b + 1) / (m + 1), Davison and
+    Hinkley (1997), 4.2. Ties make S smaller and the test conservative.
     """
     if rho == 0:
         return exact_p(n)
@@ -151,7 +151,7 @@ def null_p(n: int, rho: float) -> np.ndarray:
 
 
 def red_noise(n: int, count: int, rho: float, rng: np.random.Generator) -> np.ndarray:
-    """Stationary Gaussian noise of first order and variance 1, (n, count)."""
+    """Stationary first-order Gaussian noise of variance 1, (n, count)."""
     noise = rng.standard_normal((n, count))
     noise[1:] *= np.sqrt(1 - rho**2)
     for year in range(1, n):
@@ -160,16 +160,17 @@ def red_noise(n: int, count: int, rho: float, rng: np.random.Generator) -> np.nd
 
 
 class Autocorrelation:
-    """How far the noise of a year goes on into the next: one number for all pixels.
+    """Estimate of the noise's autocorrelation from one year to the next, one number for all pixels.
 
-    A single pixel's few years say little of it, which is why tests that estimate it pixel by pixel
-    fail (docs/years.md); all pixels together say it well. Of the residuals e of each pixel's least
-    squares line, sum e_t e_(t+1) / sum e_t^2 over pixels and years is compared with what noise of
-    the first order gives: tr(M R M L) / tr(M R M), M the residual projection, R the noise's
-    correlation, L the shift by a year. So the bias of short series is accounted for.
+    A few years of a single pixel are too few for an estimate, which is why tests that estimate it
+    pixel by pixel fail (docs/years.md); all pixels together are enough. e is the residual of a
+    pixel's least-squares line. The sum of e_t e_(t+1) over the sum of e_t^2, over pixels and years,
+    is compared with its expectation for first-order noise: tr(M R M L) / tr(M R M), with M the
+    residual projection, R the noise's correlation, L the shift by a year. This corrects the bias of
+    short series.
 
     Args:
-        years: at least FEWEST_FOR_RHO for an estimate; with fewer it is 0.
+        years: number of years; below FEWEST_FOR_RHO the estimate is 0.
     """
 
     def __init__(self, years: int):
@@ -179,15 +180,15 @@ class Autocorrelation:
         self._products = self._squares = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Add the pixels of (year, pixel) that have all years."""
-        whole = np.isfinite(values).all(0)
-        residual = self._residual @ values[:, whole].astype(np.float64)
+        """Add those pixels of (year, pixel) that have a value in all years."""
+        complete = np.isfinite(values).all(0)
+        residual = self._residual @ values[:, complete].astype(np.float64)
         self._products += float((residual[1:] * residual[:-1]).sum())
         self._squares += float((residual**2).sum())
 
     @property
     def rho(self) -> float:
-        """In hundredths, 0 to 0.95; what is below 0 is 0, which keeps the test careful."""
+        """Estimate in steps of 0.01, 0 to 0.95; negative ones become 0, a conservative choice."""
         if self._years < FEWEST_FOR_RHO or self._squares == 0:
             return 0.0
         choices = np.arange(96) / 100
@@ -198,57 +199,57 @@ class Autocorrelation:
 
 
 class PValues:
-    """How often each p occurs: few differ, since S is whole, so that a map's count fits memory.
+    """Counts of each p value; few values differ, since S is an integer, so the counts fit memory.
 
-    They are counted as float32, as maps keep them.
+    p values are counted as float32, the type of the map's bands.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[float] = Counter()
 
     def add(self, p: np.ndarray) -> None:
-        """Count p-values of any shape; NaN are no tests."""
+        """Count p values of any shape, ignoring NaN."""
         p = np.asarray(p, np.float32)
         values, counts = np.unique(p[np.isfinite(p)], return_counts=True)
         self._counts.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
     @property
     def total(self) -> int:
-        """Tests counted."""
+        """Number of tests counted."""
         return self._counts.total()
 
     def threshold(self, level: float) -> float:
-        """The largest p that is significant when a share `level` of discoveries may be false.
+        """Largest p that is significant if a share `level` of discoveries may be false.
 
-        The step-up of Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57, 289-300: the largest
-        p with p <= level * (tests with a p as small) / (all tests). It holds for independent tests
-        and for positively dependent ones (Benjamini and Yekutieli 2001), as neighbouring pixels
-        are. Below 0 when no test is significant.
+        Step-up procedure of Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57, 289-300: the
+        largest p with p <= level * (tests with a p as small) / (all tests). It holds for
+        independent tests and for positively dependent ones (Benjamini and Yekutieli 2001), such as
+        neighbouring pixels. Returns -1 if no test is significant.
         """
-        found, seen = -1.0, 0
+        threshold, counted = -1.0, 0
         for p, count in sorted(self._counts.items()):
-            seen += count
-            if p <= level * seen / self.total:
-                found = p
-        return found
+            counted += count
+            if p <= level * counted / self.total:
+                threshold = p
+        return threshold
 
 
 def real_changes(mean: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Changes from one year to the next that are larger than their interval.
+    """Find changes from one year to the next that are larger than their interval.
 
     The interval of the change from a to b, with [l, u] around each, is
 
         b - a - sqrt((b - l_b)^2 + (u_a - a)^2)   to   b - a + sqrt((u_b - b)^2 + (a - l_a)^2)
 
     at the level of the two intervals, for independent errors (Zou and Donner 2008, Statistics in
-    Medicine 27, 1693-1702); where errors of the years go together it is too wide, so that too few
-    changes are named.
+    Medicine 27, 1693-1702). If errors of the years are correlated, the interval is too wide and too
+    few changes are found.
 
     Args:
-        mean, lower, upper: (year, pixel).
+        mean, lower, upper: (year, pixel), in the unit of the map.
 
     Returns:
-        int8 (year - 1, pixel): 1 where the interval lies above 0, -1 below, 0 else or where a
+        int8 (year - 1, pixel): 1 if the interval lies above 0, -1 if below, 0 otherwise or if a
         value is missing.
     """
     change = np.diff(mean, axis=0)

@@ -1,7 +1,7 @@
-"""The commands `spatioformer text ...`: one short function a command, heavy imports inside."""
+"""The commands `spatioformer text ...`: train a text transformer, and read with it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,9 +9,13 @@ from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
 from spatioformer.text.settings import Sizes, TextRecipe
 
+if TYPE_CHECKING:
+    from spatioformer.text.model import TextModel
+    from spatioformer.text.vectors import WordVectors
+
 app = typer.Typer(
     name="text",
-    help="Text transformers: train one, continue a text, and look at attention, words and senses.",
+    help="Text transformers: train one, continue a text, show attention, compare words and senses.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,62 +26,81 @@ Text = Annotated[str, typer.Argument(metavar="TEXT", help="The text, in quotes."
 Model = Annotated[
     Path,
     typer.Option(
-        "--model", "-m", metavar="FOLDER", help="What `text train` wrote, or a GPT-2 folder."
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        help="A folder written by `text train`, or a GPT-2 folder.",
     ),
 ]
 MaybeModel = Annotated[
     Path | None,
     typer.Option(
-        "--model", "-m", metavar="FOLDER", help="What `text train` wrote, or a GPT-2 folder."
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        help="A folder written by `text train`, or a GPT-2 folder.",
     ),
 ]
 Encoder = Annotated[
     str | None,
     typer.Option(
         metavar="FOLDER|minilm",
-        help="A BERT folder, read in both directions, or MiniLM from its pip package.",
+        help="A BERT folder, or minilm: MiniLM from its pip package.",
     ),
 ]
 Vectors = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|wordllama", help="Word vectors (word2vec or GloVe text), or wordllama's."
+        metavar="FILE|wordllama",
+        help="Word vectors as word2vec or GloVe text, or wordllama: those of its pip package.",
     ),
 ]
-Top = Annotated[int, typer.Option(min=1, help="How many to show.")]
+Top = Annotated[int, typer.Option(min=1, help="Number of rows to print.")]
 Picture = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Draw a picture, too.")
+    Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
 ]
 
 
-@command(app)
+@command(app, example="spatioformer text train corpus.txt -o runs/gpt --steps 500")
 def train(
     corpus: Annotated[
         list[Path],
         typer.Argument(metavar="CORPUS", help="Text files, or .conf files of SWORD modules."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model folder to write.")
+    ],
     tokenizer: Annotated[
-        Literal["bpe", "words"], typer.Option(help="Byte-level BPE, or whole words.")
+        Literal["bpe", "words"], typer.Option(help="bpe: byte-level BPE; words: whole words.")
     ] = Sizes.tokenizer,
-    vocabulary: Annotated[int, typer.Option(min=2, help="Tokens at most.")] = Sizes.vocabulary,
-    context: Annotated[int, typer.Option(min=1, help="Tokens it sees at once.")] = Sizes.context,
-    width: Annotated[int, typer.Option(min=1, help="Width of the vectors.")] = Sizes.width,
-    heads: Annotated[int, typer.Option(min=1, help="Attention heads a layer.")] = Sizes.heads,
+    vocabulary: Annotated[
+        int, typer.Option(min=2, help="Largest number of tokens in the vocabulary.")
+    ] = Sizes.vocabulary,
+    context: Annotated[
+        int, typer.Option(min=1, help="Length of the context, tokens.")
+    ] = Sizes.context,
+    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = Sizes.width,
+    heads: Annotated[
+        int, typer.Option(min=1, help="Attention heads of each layer; they divide the width.")
+    ] = Sizes.heads,
     layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
-    dropout: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Rate of dropout.")
-    ] = Sizes.dropout,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = Sizes.dropout,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = TextRecipe.steps,
-    batch: Annotated[int, typer.Option(min=1, help="Windows of text a step.")] = TextRecipe.batch,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Windows of text in each step.")
+    ] = TextRecipe.batch,
     learning_rate: Annotated[
-        float, typer.Option(min=0, help="Its peak.")
+        float, typer.Option(min=0, help="Highest learning rate of the schedule.")
     ] = TextRecipe.learning_rate,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and batches.")] = TextRecipe.seed,
-    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for weights and batches.")
+    ] = TextRecipe.seed,
+    resume: Annotated[
+        bool, typer.Option(help="Continue an interrupted training from its checkpoint.")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train a tokenizer and a GPT on any text."""
+    """Train a tokenizer and a GPT on text files."""
     from spatioformer.common.progress import Console
     from spatioformer.text.recipe import train_text
 
@@ -88,83 +111,96 @@ def train(
     console.say(f"{out}: {trained}")
 
 
-@command(app, "next")
+@command(app, "next", example='spatioformer text next "El perro" -m runs/gpt')
 def next_(
     text: Text,
     model: Model,
     top: Top = 10,
-    temperature: Annotated[float, typer.Option(help="Below 1 sharpens.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(help="Softmax temperature; below 1 favours likely tokens.")
+    ] = 1.0,
 ) -> None:
-    """What comes next: the likeliest tokens and their probabilities."""
+    """Print the most likely next tokens and their probabilities."""
     from spatioformer.text.model import TextModel
     from spatioformer.text.terminal import print_ranking
 
     print_ranking(TextModel.open(model).next(text, top, temperature), percent=True)
 
 
-@command(app)
+@command(app, example='spatioformer text generate "El perro" -m runs/gpt --count 40')
 def generate(
     text: Text,
     model: Model,
     count: Annotated[
-        int | None, typer.Option(min=1, help="New tokens; default: until the context is full.")
+        int | None,
+        typer.Option(min=1, help="Number of new tokens; default: until the context is full."),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
-    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw among the likeliest up to p.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(help="Softmax temperature; 0 takes the most likely token.")
+    ] = 0.8,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="K", help="Draw from the K most likely tokens.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help="Draw from the most likely tokens with total probability P."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the draws.")] = 0,
 ) -> None:
-    """Continue a text."""
+    """Continue a text, token by token."""
     from spatioformer.text.model import TextModel
 
     pieces = TextModel.open(model).generate(text, count, temperature, top_k, top_p, seed)
-    first = next(pieces)  # a prompt that does not fit is said before anything is printed
+    first = next(pieces)  # refuses a prompt that does not fit before anything is printed
     print(text + first, end="", flush=True)
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
 
 
-@command(app)
+@command(app, example='spatioformer text attend "El perro come pan" -m runs/gpt -o attention.png')
 def attend(
     text: Text,
     model: MaybeModel = None,
     encoder: Encoder = None,
-    layer: Annotated[int, typer.Option(min=1, help="Counted from 1.")] = 1,
-    head: Annotated[int, typer.Option(min=1, help="Counted from 1.")] = 1,
+    layer: Annotated[int, typer.Option(min=1, help="Layer to show, from 1.")] = 1,
+    head: Annotated[int, typer.Option(min=1, help="Head to show, from 1.")] = 1,
     out: Picture = None,
 ) -> None:
-    """Which token looks at which: query-key scores and their softmax, per layer and head."""
+    """Print the attention between tokens: query-key scores and their softmax, of one head."""
     from spatioformer.text.terminal import print_reading
 
     reader = _reader(model, encoder)
-    layers, heads = (reader.network.config[key] for key in ("layers", "heads"))
+    layers, heads = (int(reader.network.config[key]) for key in ("layers", "heads"))
     if layer > layers or head > heads:
         raise typer.BadParameter(
             f"layer {layer}, head {head} do not exist; the model has {layers} layers of {heads}"
         )
     reading = reader.read(text)
     if out is not None:
-        from spatioformer.text.pictures import attention_picture, write_picture
+        from spatioformer.text.curve import write_picture
+        from spatioformer.text.pictures import attention_picture
 
         write_picture(out, attention_picture(reading, layer - 1, head - 1))
     print_reading(reading, layer - 1, head - 1)
 
 
-@command(app)
+@command(app, example="spatioformer text neighbours rey --vectors wordllama")
 def neighbours(
     word: Annotated[str, typer.Argument(metavar="WORD")],
     model: MaybeModel = None,
     vectors: Vectors = None,
     top: Top = 10,
 ) -> None:
-    """The words whose vectors point the same way (cosine)."""
+    """Print the words with the most similar vectors (cosine similarity)."""
     from spatioformer.text.terminal import print_ranking
 
     print_ranking(_words(model, vectors).neighbours(word, top), percent=False)
 
 
-@command(app)
+@command(app, example="spatioformer text analogy rey hombre mujer --vectors wordllama")
 def analogy(
     word: Annotated[str, typer.Argument(metavar="REY")],
     minus: Annotated[str, typer.Argument(metavar="HOMBRE")],
@@ -173,51 +209,57 @@ def analogy(
     vectors: Vectors = None,
     top: Top = 5,
 ) -> None:
-    """Vector arithmetic: the words nearest to rey - hombre + mujer."""
+    """Print the words nearest to a sum of vectors: rey - hombre + mujer."""
     from spatioformer.text.terminal import print_ranking
 
     print_ranking(_words(model, vectors).analogy(word, minus, plus, top), percent=False)
 
 
-@command(app)
+@command(app, example="spatioformer text senses banco sentences.tsv --encoder minilm -o senses.png")
 def senses(
     word: Annotated[str, typer.Argument(metavar="WORD")],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A sentence a line; `label<TAB>` may precede it.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="One sentence in each line; `label<TAB>` may precede it."
+        ),
     ],
     model: MaybeModel = None,
     encoder: Encoder = None,
     out: Picture = None,
 ) -> None:
-    """How the vector of one word moves with its context."""
+    """Compare the vectors of one word in different sentences."""
     from spatioformer.text.senses import compare, read_senses
     from spatioformer.text.terminal import print_senses
 
-    found = compare(_reader(model, encoder), word, read_senses(file, word))
+    comparison = compare(_reader(model, encoder), word, read_senses(file, word))
     if out is not None:
-        from spatioformer.text.pictures import senses_picture, write_picture
+        from spatioformer.text.curve import write_picture
+        from spatioformer.text.pictures import senses_picture
 
-        write_picture(out, senses_picture(found))
-    print_senses(found)
+        write_picture(out, senses_picture(comparison))
+    print_senses(comparison)
 
 
-def _reader(model: Path | None, encoder: str | None):
-    """The network to read with: a GPT or a bidirectional encoder."""
+def _reader(model: Path | None, encoder: str | None) -> "TextModel":
+    """The network that reads a text: a GPT or a bidirectional encoder."""
     from spatioformer.text.model import TextModel
 
-    if (model is None) == (encoder is None):
-        raise typer.BadParameter("give either --model FOLDER or --encoder FOLDER")
-    return TextModel.open_encoder(encoder) if encoder is not None else TextModel.open(model)
+    if model is not None and encoder is None:
+        return TextModel.open(model)
+    if encoder is not None and model is None:
+        return TextModel.open_encoder(encoder)
+    raise typer.BadParameter("give either --model FOLDER or --encoder FOLDER")
 
 
-def _words(model: Path | None, vectors: str | None):
-    """The word vectors to ask: a model's embedding, or a table."""
+def _words(model: Path | None, vectors: str | None) -> "WordVectors":
+    """The word vectors: a model's embedding, or a table."""
     from spatioformer.text.vectors import model_vectors, open_vectors
 
-    if (model is None) == (vectors is None):
-        raise typer.BadParameter("give either --model FOLDER or --vectors FILE")
-    if vectors is not None:
+    if vectors is not None and model is None:
         return open_vectors(vectors)
+    if model is None or vectors is not None:
+        raise typer.BadParameter("give either --model FOLDER or --vectors FILE")
     from spatioformer.text.model import TextModel
 
     return model_vectors(TextModel.open(model), str(model))

@@ -1,8 +1,8 @@
-"""`spatioformer vision`: train a Vision Transformer, predict with it, look at its attention."""
+"""The commands `spatioformer vision ...`: train a Vision Transformer, predict, show attention."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,9 +10,13 @@ from spatioformer.cli.guard import command
 from spatioformer.cli.options import Quiet
 from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 
+if TYPE_CHECKING:
+    from spatioformer.vision.images import Images
+    from spatioformer.vision.model import VisionModel
+
 app = typer.Typer(
     name="vision",
-    help="Images to classes or values with a Vision Transformer.",
+    help="Vision Transformers: train one, predict classes or values of images, show attention.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,8 +27,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A folder with one folder of images a class, an .npz file (images with labels or "
-        "values), or the word digits.",
+        help="A folder with one subfolder of images for each class; an .npz file with images and "
+        "labels or values; or the word digits, for scikit-learn's handwritten digits.",
     ),
 ]
 Sources = Annotated[
@@ -33,7 +37,12 @@ Sources = Annotated[
 ]
 Model = Annotated[
     Path,
-    typer.Option("--model", "-m", metavar="FOLDER", help="A model of `train`, Hugging Face, timm."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        help="A folder written by `vision train`, Hugging Face or timm.",
+    ),
 ]
 TABLE = typer.Option("--out", "-o", metavar="FILE.csv", help="Write the table here.")
 
@@ -51,12 +60,12 @@ Size = Annotated[
     typer.Option(
         parser=_parse_size,
         metavar="N|YxX",
-        help="Resize every image; without it all must have one size.",
+        help="Resize every image; without it, all images must have the same size.",
     ),
 ]
 
 
-@command(app)
+@command(app, example="spatioformer vision train digits -o runs/vision")
 def train(
     source: Source,
     out: Annotated[
@@ -65,48 +74,62 @@ def train(
     size: Size = None,
     channels: Annotated[
         int | None,
-        typer.Option(min=1, max=3, help="Convert every image: 1 for grey, 3 for RGB."),
+        typer.Option(min=1, max=3, help="Convert every image: 1 to grey, 3 to RGB."),
     ] = None,
     patch: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Side of a patch, in pixels; it divides the image. Default: the largest up to 16 "
-            "that leaves 4 x 4 patches.",
+            help="Side of a patch, pixels; it divides the image. Default: the largest up to 16 "
+            "that gives at least 4 x 4 patches.",
         ),
     ] = Sizes.patch,
-    width: Annotated[int, typer.Option(min=1, help="Numbers a token.")] = Sizes.width,
+    width: Annotated[int, typer.Option(min=1, help="Width of the token vectors.")] = Sizes.width,
     heads: Annotated[
         int, typer.Option(min=1, help="Attention heads; they divide the width.")
     ] = Sizes.heads,
     layers: Annotated[int, typer.Option(min=1, help="Transformer blocks.")] = Sizes.layers,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout rate.")] = Sizes.dropout,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Passes over the images, at most.")
+        int, typer.Option(min=1, help="Largest number of passes over the images.")
     ] = Recipe.epochs,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step.")] = Recipe.batch,
-    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = Recipe.learning_rate,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = Recipe.weight_decay,
+    batch: Annotated[int, typer.Option(min=1, help="Images in each step.")] = Recipe.batch,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate of the schedule.")
+    ] = Recipe.learning_rate,
+    weight_decay: Annotated[
+        float, typer.Option(min=0, help="Weight decay of AdamW.")
+    ] = Recipe.weight_decay,
     patience: Annotated[
-        int, typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.")
+        int,
+        typer.Option(min=1, help="Stop after this many epochs without a lower validation loss."),
     ] = Recipe.patience,
     label_smoothing: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of the target spread over all classes.")
+        float,
+        typer.Option(
+            min=0, max=0.5, help="Share of the target probability that is spread over all classes."
+        ),
     ] = Recipe.label_smoothing,
     shift: Annotated[
-        float, typer.Option(min=0, help="Move training images up to so many pixels.")
+        float, typer.Option(min=0, help="Largest random shift of training images, pixels.")
     ] = Recipe.shift,
     rotation: Annotated[
-        float, typer.Option(min=0, max=180, help="Turn training images up to so many degrees.")
+        float,
+        typer.Option(min=0, max=180, help="Largest random rotation of training images, degrees."),
     ] = Recipe.rotation,
     held_out: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the images kept for the final score.")
+        float,
+        typer.Option(min=0, max=0.9, help="Share of the images held out for the final score."),
     ] = HELD_OUT,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = Recipe.seed,
-    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for splits, weights and batches.")
+    ] = Recipe.seed,
+    resume: Annotated[
+        bool, typer.Option(help="Continue an interrupted training from its checkpoint.")
+    ] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train on images with known classes or values: model, training.csv, held_out.csv."""
+    """Train on images with known classes or values; write model, training.csv and held_out.csv."""
     from spatioformer.common.progress import Console
     from spatioformer.vision.experiment import train as train_model
     from spatioformer.vision.images import Form, read_images
@@ -140,43 +163,51 @@ def train(
         print(f"model  {out}")
 
 
-@command(app)
+@command(app, example="spatioformer vision predict photo.png -m runs/vision --top 3")
 def predict(
     source: Sources,
     model: Model,
     out: Annotated[Path | None, TABLE] = None,
-    top: Annotated[int, typer.Option(min=1, help="Classes to name, the likeliest first.")] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, help="Number of classes to print, the most likely first.")
+    ] = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Classes with their probabilities, or values, as a CSV table on stdout."""
+    """Print classes with their probabilities, or values, as a CSV table."""
     from spatioformer.vision.model import VisionModel
     from spatioformer.vision.predictions import prediction_rows, scores
 
     opened = VisionModel.open(model)
     images = _read(opened, source)
     predicted = opened.predict(images)
-    _hand_over(prediction_rows(opened, images, predicted, top), out)
+    _write_table(prediction_rows(opened, images, predicted, top), out)
     if images.targets is not None and images.labels == opened.labels and not quiet:
         figures = ", ".join(f"{k} {v:.4g}" for k, v in scores(images, predicted).items())
         print(f"{figures} on these {len(images)} images", file=sys.stderr)
 
 
-@command(app)
+@command(app, example="spatioformer vision attend digits -m runs/vision -p attention.png")
 def attend(
     source: Sources,
     model: Model,
     picture: Annotated[
         Path,
-        typer.Option("--picture", "-p", metavar="FILE.png", help="Attention rollout, drawn here."),
+        typer.Option(
+            "--picture", "-p", metavar="FILE.png", help="Picture of the attention rollout to write."
+        ),
     ] = Path("attention.png"),
     positions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Also draw how alike the position embeddings are."),
+        typer.Option(
+            metavar="FILE.png", help="Also draw the cosine similarity of the position embeddings."
+        ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Images to draw, the first ones.")] = 10,
+    count: Annotated[
+        int, typer.Option(min=1, help="Number of images to draw, from the first.")
+    ] = 10,
     out: Annotated[Path | None, TABLE] = None,
 ) -> None:
-    """Where the network looks: attention rollout as a picture, the patch most looked at a row."""
+    """Draw the attention rollout; print the patch with the most attention of each image."""
     from spatioformer.vision import pictures
     from spatioformer.vision.model import VisionModel
     from spatioformer.vision.predictions import attention_rows, captions
@@ -189,17 +220,17 @@ def attend(
     if positions is not None:
         similarity = opened.network.position_similarity().numpy()
         pictures.save(pictures.draw_position_similarity(similarity), positions)
-    _hand_over(attention_rows(opened, images, predicted, shares), out)
+    _write_table(attention_rows(opened, images, predicted, shares), out)
 
 
-def _read(model, sources: list[str]):
+def _read(model: "VisionModel", sources: list[str]) -> "Images":
     from spatioformer.vision.images import join
 
     parts = [model.read(source) for source in sources]
     return parts[0] if len(parts) == 1 else join(parts)
 
 
-def _hand_over(rows: list[dict], out: Path | None) -> None:
+def _write_table(rows: list[dict[str, Any]], out: Path | None) -> None:
     from spatioformer.vision.predictions import as_csv, write_rows
 
     if out is None:

@@ -1,124 +1,154 @@
-"""The command `spatioformer years`."""
+"""The command `years`: maps of several years that a model folder makes, and their trend."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spatioformer.cli.guard import command
 from spatioformer.cli.options import (
-    Memory,
-    Outline,
+    WITH_MODEL,
+    ModelOptions,
     Quiet,
-    Scheduler,
-    Workers,
-    check_samples,
-    split_layers,
+    given,
+    grouped,
+    names_of,
 )
 from spatioformer.common.errors import ConfigError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    command(app)(years)
+@dataclass(frozen=True)
+class TrendOptions:
+    """How the trend over the maps is computed."""
 
-
-def years(
-    given: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[BUNDLE] YEAR=RASTER...|YEARS.csv",
-            help="A model and its imagery of each year; with --maps, maps of each year alone. "
-            "A CSV has the columns year and path.",
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the maps and trend.tif.")
-    ],
-    maps: Annotated[
-        bool, typer.Option("--maps", help="The rasters are maps already; there is no BUNDLE.")
-    ] = False,
     fdr: Annotated[
-        float, typer.Option(help="Share of the significant pixels that may be false.")
-    ] = 0.05,
+        float,
+        typer.Option(
+            help="False discovery rate: expected share of false among significant pixels."
+        ),
+    ] = 0.05
     least: Annotated[
         int | None,
-        typer.Option(help="Years a pixel needs for a trend; default: half, and at least 3."),
-    ] = None,
+        typer.Option(
+            metavar="YEARS",
+            help="Years with a value that a pixel needs; default: half of them, at least 3.",
+        ),
+    ] = None
     rho: Annotated[
         float | None,
         typer.Option(
-            help="Autocorrelation of the years' noise; default: estimated; 0: independent years."
+            help="Lag-1 autocorrelation of the noise; 0: independent years; default: estimated."
         ),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(min=0, help="Monte Carlo dropout passes; 0 for none.")
-    ] = 20,
-    sd_step: Annotated[int, typer.Option(min=1, help="One spread for each K x K block.")] = 1,
-    layers: Annotated[
-        str | None,
-        typer.Option(help="Of each map: of mean,sd,lower,upper,di,inside,valid; default: all."),
-    ] = None,
-    stac: Annotated[
-        bool, typer.Option("--stac", help="A STAC collection of the maps and their trend too.")
-    ] = False,
-    outline: Outline = None,
-    grid: Annotated[
-        Path | None, typer.Option(help="A raster on whose grid to map all years.")
-    ] = None,
-    memory: Memory = "2GB",
-    workers: Workers = None,
-    scheduler: Scheduler = None,
+    ] = None
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace maps of another model or imagery.")
+        bool, typer.Option("--overwrite", help="Replace results of another model or imagery.")
+    ] = False
+
+
+@grouped
+def years(
+    context: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] YEAR=RASTER...|YEARS.csv",
+            help="A model's folder and its imagery of each year; with --maps, the maps of each "
+            "year alone. A CSV has the columns year and path.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the maps and trend.tif."),
+    ],
+    maps: Annotated[
+        bool, typer.Option("--maps", help="The rasters are maps already; give no MODEL.")
+    ] = False,
+    trend: TrendOptions = TrendOptions(),
+    options: ModelOptions = ModelOptions(),
+    stac: Annotated[
+        bool,
+        typer.Option(
+            "--stac",
+            help="Also write a STAC collection of the maps and their trend.",
+            rich_help_panel=WITH_MODEL,
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """A map a year; their mean, variability and trend, with false discoveries controlled."""
-    check_samples(samples)
-    from spatioformer.analysis.years import map_trend, map_years, parse_years
+    """Map 3 to 50 years; compute mean, variability and trend, false discovery rate controlled."""
+    from spatioformer.common.progress import Console
+
+    if maps:
+        surplus = given(context, {"stac"} | names_of(ModelOptions))
+        if surplus:
+            raise ConfigError(
+                f"--{surplus[0].replace('_', '-')} says how a model maps, and with --maps no model "
+                "does; leave it out, or give a model's folder and imagery instead of --maps"
+            )
+        summary = trend_of_maps(sources, out, trend, quiet)
+    else:
+        summary = map_with_model(sources, out, options, stac, trend, quiet)
+    Console(quiet).say(
+        f"{out / 'trend.tif'}: {summary['tested']:,} pixels tested over "
+        f"{len(summary['years'])} years, {summary['rising']:,} rise and "
+        f"{summary['falling']:,} fall significantly "
+        f"(autocorrelation {summary['autocorrelation']:.2f} allowed for)"
+    )
+
+
+def trend_of_maps(
+    sources: list[str], out: Path, trend: TrendOptions, quiet: bool
+) -> dict[str, Any]:
+    """Compute the trend of existing maps; returns its summary."""
+    from spatioformer.analysis.years import map_trend, parse_years
+    from spatioformer.common.progress import Console
+
+    return map_trend(
+        parse_years(sources),
+        out,
+        fdr=trend.fdr,
+        least=trend.least,
+        rho=trend.rho,
+        overwrite=trend.overwrite,
+        console=Console(quiet),
+    )
+
+
+def map_with_model(
+    sources: list[str],
+    out: Path,
+    options: ModelOptions,
+    stac: bool,
+    trend: TrendOptions,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Map each year with a model's folder, then compute the trend; returns its summary."""
+    options.check_samples()
+    from spatioformer.analysis.years import map_years, parse_years
     from spatioformer.common.progress import Console
     from spatioformer.mapping import Output, Resources
     from spatioformer.mapping.options import parse_memory
 
-    console = Console(quiet)
-    if maps:
-        found = map_trend(
-            parse_years(given),
-            out,
-            fdr=fdr,
-            least=least,
-            rho=rho,
-            overwrite=overwrite,
-            console=console,
+    model, *rasters = sources
+    if "=" in model or not rasters:
+        raise ConfigError(
+            f"{model!r} should be a model's folder, with rasters by year behind it; for maps "
+            "that stand already, give --maps"
         )
-    else:
-        bundle, *rasters = given
-        if "=" in bundle or not rasters:
-            raise ConfigError(
-                f"{bundle!r} should be a model's folder, with rasters by year behind it; for maps "
-                "that stand already, give --maps"
-            )
-        chosen = split_layers(layers)
-        found = map_years(
-            bundle,
-            parse_years(rasters),
-            out,
-            samples=samples,
-            sd_step=sd_step,
-            outline=outline,
-            grid=grid,
-            output=Output(chosen),
-            stac=stac,
-            resources=Resources(parse_memory(memory), workers, scheduler),
-            fdr=fdr,
-            least=least,
-            rho=rho,
-            overwrite=overwrite,
-            console=console,
-        )
-    console.say(
-        f"{out / 'trend.tif'}: {found['tested']:,} pixels tested over {len(found['years'])} years, "
-        f"{found['rising']:,} rise and {found['falling']:,} fall significantly "
-        f"(autocorrelation {found['autocorrelation']:.2f} allowed for)"
+    return map_years(
+        model,
+        parse_years(rasters),
+        out,
+        samples=options.samples,
+        sd_step=options.sd_step,
+        outline=options.outline,
+        grid=options.grid,
+        output=Output(options.layer_names),
+        stac=stac,
+        resources=Resources(parse_memory(options.memory), options.workers, options.scheduler),
+        fdr=trend.fdr,
+        least=trend.least,
+        rho=trend.rho,
+        overwrite=trend.overwrite,
+        console=Console(quiet),
     )

@@ -1,1 +1,1 @@
-"""What every folder may use: errors, files, progress, colours, constants, the cache."""
+"""Shared by all folders: errors, files, progress, colours, constants, the cache."""

@@ -1,8 +1,7 @@
 """Errors that a user can cause.
 
-Each message is one sentence that quotes the offending value and names the remedy. The command
-line prints it on stderr and leaves with exit code 2; anything else is a defect and keeps its
-traceback (exit code 1).
+Each message is one sentence with the invalid value and the remedy. The command line prints it on
+stderr and exits with code 2. Any other exception is a defect and keeps its traceback (exit code 1).
 """
 
 
@@ -11,7 +10,7 @@ class SpatioformerError(Exception):
 
 
 class ConfigError(SpatioformerError):
-    """A run configuration that cannot be used: unknown key, wrong type, impossible value."""
+    """A run configuration that cannot be used: unknown key, wrong type, invalid value."""
 
 
 class PlotError(SpatioformerError):
@@ -19,7 +18,7 @@ class PlotError(SpatioformerError):
 
 
 class ImageryError(SpatioformerError):
-    """A raster that cannot be read, placed on the grid, or matched with the plots or the model."""
+    """A raster that cannot be read, placed on the grid, or matched with plots or model."""
 
 
 class ModelError(SpatioformerError):
@@ -27,7 +26,7 @@ class ModelError(SpatioformerError):
 
 
 class EvaluationError(SpatioformerError):
-    """Folds, scores, intervals or applicability that cannot be computed from what was given."""
+    """Folds, scores, intervals or applicability that cannot be computed from the input."""
 
 
 class ArgumentError(SpatioformerError, ValueError):
@@ -38,4 +37,4 @@ class ArgumentError(SpatioformerError, ValueError):
 
 
 class OutputError(SpatioformerError):
-    """An output that cannot be written: exists already, unwritable folder, full disk."""
+    """An output that cannot be written: it exists, the folder is read-only, the disk is full."""

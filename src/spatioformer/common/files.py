@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside, then rename."""
+"""Atomic writing of files and folders (write beside, then rename), JSON and hashes."""
 
 import contextlib
 import errno
@@ -27,9 +27,9 @@ UNWRITABLE = (
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
+    """Yield a temporary path beside `path`; on success it replaces `path`, else it is deleted.
 
-    The temporary name keeps the suffix (`map.tif` -> `map.part.tif`), since drivers choose by it.
+    The temporary name keeps the suffix (`map.tif` -> `map.part.tif`), because drivers depend on it.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
@@ -38,15 +38,15 @@ def writing(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f"{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():  # said before the work, not after it
+        if path.is_dir():  # fail before the work, not after it
             raise OutputError(f"cannot write {path}: it is a folder; remove it or name a file")
-        part.unlink(missing_ok=True)  # of a run that was killed; GDAL stumbles over it
+        part.unlink(missing_ok=True)  # left by a killed run; GDAL cannot overwrite it
         yield part
         os.replace(part, path)
     except OSError as error:
         raise as_output_error(error, path) from error
     finally:
-        with contextlib.suppress(OSError):  # there may be no folder to tidy
+        with contextlib.suppress(OSError):  # the folder may not exist
             part.unlink()
 
 
@@ -72,7 +72,7 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """A file, or a folder with all that is in it."""
+    """Delete a file, or a folder with its content."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -80,7 +80,7 @@ def remove(path: Path) -> None:
 
 
 def as_output_error(error: OSError, path: Path) -> Exception:
-    """The sentence a user needs when `path` cannot be written; other errors pass unchanged."""
+    """Convert an OSError to an OutputError if the user can fix it; other errors stay the same."""
     if error.errno in FULL:
         return OutputError(f"cannot write {path}: no space left; free some space and run again")
     if error.errno in UNWRITABLE:
@@ -91,7 +91,7 @@ def as_output_error(error: OSError, path: Path) -> Exception:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a small text file whole or not at all."""
+    """Write a text file; no partial file remains if it fails."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -99,10 +99,10 @@ def write_text(path: str | Path, text: str) -> None:
 def save_array(path: str | Path, array: "np.ndarray") -> None:
     """Write an array as .npy.
 
-    Python's own writer, for numpy's overlooks a disk that fills up with the last bytes.
+    Uses Python's writer, because numpy's ignores a disk that is full at the last bytes.
 
     Raises:
-        OSError: what `writing` makes a sentence of.
+        OSError: the array cannot be written; `writing` converts the error.
     """
     from numpy import ascontiguousarray
     from numpy.lib import format

@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: a bar in a terminal, plain lines in a log, or nothing."""
+"""Progress and messages: bars in a terminal, plain lines in a log, or nothing."""
 
 import sys
 import time
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class Console:
-    """Where a run speaks: progress and messages on stderr, results on stdout.
+    """Prints progress and messages on stderr; results go to stdout.
 
     Args:
-        quiet: only errors are shown.
-        interactive: draw bars; default: whether stderr is a terminal.
+        quiet: print nothing.
+        interactive: draw bars; None: if stderr is a terminal.
     """
 
     def __init__(self, quiet: bool = False, interactive: bool | None = None):
@@ -22,12 +22,12 @@ class Console:
         self.interactive = sys.stderr.isatty() if interactive is None else interactive
 
     def say(self, message: str) -> None:
-        """One line about what happens."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             print(message, file=sys.stderr, flush=True)
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Iterate with a bar; in a log, a line at most every ten seconds."""
+        """Iterate with a progress bar; in a log, with a line at most every ten seconds."""
         total = len(items) if total is None else total  # type: ignore[arg-type]
         with self.task(label, total) as advance:
             for item in items:
@@ -36,7 +36,7 @@ class Console:
 
     @contextmanager
     def task(self, label: str, total: int):
-        """Context that yields `advance(steps, note="")`."""
+        """Context manager that yields `advance(steps, note="")`."""
         if self.quiet:
             yield lambda steps, note="": None
         elif self.interactive:
@@ -60,13 +60,13 @@ class Console:
             yield lambda steps, note="": bar.update(task, advance=steps, note=note)
 
     def _log(self, label: str, total: int):
-        done, spoke = 0, time.monotonic()
+        done, last_time = 0, time.monotonic()
 
         def advance(steps: int, note: str = "") -> None:
-            nonlocal done, spoke
+            nonlocal done, last_time
             done += steps
-            if time.monotonic() - spoke > 10:
-                spoke = time.monotonic()
+            if time.monotonic() - last_time > 10:
+                last_time = time.monotonic()
                 self.say(f"  {label}: {done:,} of {total:,} {note}".rstrip())
 
         yield advance

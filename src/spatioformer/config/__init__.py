@@ -1,1 +1,1 @@
-"""The configuration of a run: what it may say, how it is read, and which models there are."""
+"""The configuration of a run: its schema, reading it from YAML, and the catalogue of models."""

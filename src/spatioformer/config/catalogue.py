@@ -1,6 +1,6 @@
-"""The models that a run knows by name: one row a model.
+"""Catalogue of models: one row a model.
 
-The configuration, the command line, the report and the documents take names and titles from here.
+The configuration, the command line, the report and the docs take names and titles from here.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ Kind = Literal["network", "tabular", "stack", "distilled"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a model before it is fitted.
+    """Properties of a model that are known before it is fitted.
 
     Attributes:
-        name: what a configuration calls it.
-        title: what a sentence calls it.
-        note: what distinguishes it, for a table.
+        name: name in a configuration.
+        title: name in a sentence.
+        note: short description for a table.
         kind: "network" is trained on chips; "tabular" is a scikit-learn regressor on chip
             statistics; "stack" is a weighted mean of other models; "distilled" is a network that
             learns the predictions of another model.
         uses_location: whether longitude and latitude are among its inputs.
-        published: whether sizes and recipe are those of a paper, whatever the configuration says.
-        needs_imagery: whether it needs pixels around or beyond the plots, not in a plain table.
+        published: whether sizes and training recipe are those of a paper, not the configured ones.
+        needs_imagery: whether it needs pixels around or between the plots, beyond a plain table.
         can_teach: whether a distilled network can learn from it (`train.teacher`).
         learns_quantiles: whether it can be trained with `train.loss: quantile`.
-        smallest_patch: smallest side of a chip that it takes, pixels.
+        smallest_patch: smallest side of a chip that it accepts, pixels.
         without_location: name of the same model without location, if there is one.
     """
 

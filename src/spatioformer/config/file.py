@@ -1,6 +1,6 @@
-"""From a YAML file to a checked configuration, and back.
+"""Read a YAML file as a checked configuration, and write a configuration as YAML.
 
-A wrong configuration ends in one sentence that names the key, the value and the fix.
+An invalid configuration raises one sentence with the key, the value and the remedy.
 """
 
 import os
@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
+from spatioformer.common.pip_files import locate
 from spatioformer.config.messages import sentence
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
 
@@ -19,7 +20,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain loader, but a key given twice is an error: one of them would be lost."""
+    """YAML's safe loader that rejects repeated keys, of which one value would be lost."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key) for key, _ in node.value]
@@ -33,13 +34,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> RunConfig:
-    """Read a YAML configuration; paths in it are relative to the file's own folder.
+    """Read a YAML configuration; relative paths in it start at the folder of the file.
 
     Args:
-        changes: `a.b=c` assignments laid over the file, the value read as YAML.
+        path: the YAML file.
+        changes: `a.b=c` assignments that override the file; the value is read as YAML.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown, a value impossible.
+        ConfigError: the file is missing or not YAML, a key is unknown, or a value is invalid.
     """
     path = Path(path)
     try:
@@ -51,22 +53,22 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
     try:
         raw = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{path} is no valid YAML{line}: {problem}; correct it there") from error
+        raise ConfigError(f"{path} is not valid YAML{line}: {problem}; correct it there") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no settings; start from a file in examples/")
+        raise ConfigError(f"{path} contains no settings; start from a file in examples/")
     return build_config(raw, str(path), path.parent, changes)
 
 
 def build_config(
     raw: dict[str, Any], source: str, folder: Path, changes: list[str] | tuple[str, ...] = ()
 ) -> RunConfig:
-    """A checked configuration from plain values; relative paths in it start at `folder`.
+    """Check a configuration given as plain values; relative paths in it start at `folder`.
 
     Raises:
-        ConfigError: one sentence with the key, the value and the fix.
+        ConfigError: one sentence with the key, the value and the remedy.
     """
     for change in changes:
         _apply(raw, change)
@@ -80,7 +82,9 @@ def build_config(
 def _apply(raw: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {change!r} is no assignment; write it as --set train.epochs=10")
+        raise ConfigError(
+            f"--set {change!r} is not an assignment; write it as --set train.epochs=10"
+        )
     *parents, last = key.strip().split(".")
     node: Any = raw
     for parent in parents:
@@ -88,7 +92,7 @@ def _apply(raw: dict[str, Any], change: str) -> None:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {change!r}: the value is no YAML; quote it") from None
+        raise ConfigError(f"--set {change!r}: the value is not YAML; quote it") from None
     if isinstance(node, list):
         node[_index(node, last, change)] = parsed
     else:
@@ -108,17 +112,17 @@ def _child(node: Any, key: str, change: str) -> Any:
 def _index(node: list, key: str, change: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
         raise ConfigError(
-            f"--set {change!r}: {key!r} is no position in a list of {len(node)}; count from 0"
+            f"--set {change!r}: {key!r} is not an index of a list of {len(node)}; count from 0"
         )
     return int(key)
 
 
 def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """The same configuration with every path absolute, variables and `pip:` names resolved.
+    """The same configuration with absolute paths; variables and `pip:` names are resolved.
 
-    `${NAME}` is an environment variable; `pip:NAME` a raster inside an installed package (see
+    `${NAME}` is an environment variable; `pip:NAME` is a raster inside an installed package (see
     docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
-    folder, as a command's output does.
+    directory, as a command's output does.
     """
     out = str(Path(expand(config.out)).absolute())
     return absolute_paths(config, folder).model_copy(update={"out": out})
@@ -143,8 +147,6 @@ def absolute_paths(section: AnySection, folder: Path) -> AnySection:
 
 def _path(value: str, folder: Path) -> str:
     if value.startswith("pip:"):
-        from spatioformer.geo.virtual.pip_rasters import locate
-
         return str(locate(value.removeprefix("pip:")))
     return str((folder / expand(value)).absolute())
 
@@ -169,5 +171,5 @@ def expand(value: str) -> str:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The configuration as YAML text that `load_config` reads back to the same value."""
+    """The configuration as YAML text; `load_config` reads it back to the same value."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in one sentence: the key, the value, the fix."""
+"""Error messages for a configuration: one sentence with the key, the value and the remedy."""
 
 import difflib
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-# pydantic's types of errors whose own words speak of Python.
+# Replacements for pydantic's messages that use terms of Python.
 _PHRASES = {
     "int_parsing": "it must be a whole number",
     "int_from_float": "it must be a whole number",
@@ -25,7 +25,7 @@ _PHRASES = {
 
 
 def sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a failed validation of `model`, and how many follow it."""
+    """Describe the first problem of a failed validation of `model`, and count the others."""
     problems = error.errors(include_url=False)
     first = problems[0]
     if first["type"] == "extra_forbidden":
@@ -37,7 +37,7 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     else:
         text = _wrong_value(first)
     more = len(problems) - 1
-    return f"{text} (and {more} more to mend after it)" if more else text
+    return f"{text} (and {more} more to correct after it)" if more else text
 
 
 def _wrong_value(problem: Any) -> str:
@@ -48,7 +48,7 @@ def _wrong_value(problem: Any) -> str:
         return message
     shown = " is empty" if value is None else f" is {_short(value)}"
     if isinstance(value, dict) and problem["type"] == "value_error":
-        shown = ""  # the keys of a section do not fit together: the message names them
+        shown = ""  # the message names the keys that do not fit together
     return f"`{_dotted(problem['loc'])}`{shown}: {message}"
 
 
@@ -57,9 +57,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unknown_key(loc: tuple, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(known)}"
+def _unknown_key(loc: tuple, keys: list[str]) -> str:
+    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(keys)}"
     return f"unknown key `{_dotted(loc)}`; {hint}"
 
 
@@ -67,7 +67,7 @@ def _keys_beside(loc: tuple, model: type[BaseModel]) -> list[str]:
     """Keys of the section in which `loc` lies."""
     section = model
     for part in loc[:-1]:
-        if isinstance(part, str):  # a number is a place in a list of sections
+        if isinstance(part, str):  # a number is an index in a list of sections
             section = _section_in(section.model_fields[part].annotation)
     return list(section.model_fields)
 
@@ -77,9 +77,9 @@ def _section_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _section_in(inner)
-        if found is not None:
-            return found
+        section = _section_in(inner)
+        if section is not None:
+            return section
     return None
 
 

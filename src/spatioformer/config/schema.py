@@ -1,4 +1,4 @@
-"""The run's configuration: what its sections may say; `config_file` reads them from YAML."""
+"""Sections and keys of a run's configuration; `config.file` reads them from YAML."""
 
 import re
 from operator import attrgetter
@@ -30,7 +30,7 @@ def _all_different(values: tuple) -> tuple:
 
 
 def _name(pattern: str, words: str) -> Any:
-    """Text of certain characters only, since it becomes part of file or band names."""
+    """Type of text that matches a pattern, because it becomes part of file or band names."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -57,7 +57,7 @@ IntervalKind = Literal[
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change."""
+    """Base of all sections: unknown keys are errors, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -91,16 +91,16 @@ class PlotsSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _usual_columns(cls, raw: Any) -> Any:
-        """Without `columns`, the columns are called what we call them."""
+        """Without `columns`, the columns of the file have our names."""
         if isinstance(raw, dict) and "columns" not in raw:
             counted = raw.get("species") is not None
-            usual = ("lon", "lat") if counted else ("lon", "lat", "richness")
-            return raw | {"columns": {name: name for name in usual}}
+            names = ("lon", "lat") if counted else ("lon", "lat", "richness")
+            return raw | {"columns": {name: name for name in names}}
         return raw
 
 
 class RasterSection(Section):
-    """A raster file and how its numbers are to be understood; see `geo.layers.Layer`."""
+    """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`."""
 
     path: str
     name: _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
@@ -128,20 +128,20 @@ class RasterSection(Section):
 
 
 class MaskSection(RasterSection):
-    """A class raster; pixels of the excluded classes get no prediction."""
+    """A class raster; pixels of the excluded classes are not predicted."""
 
     exclude: tuple[int, ...]
 
 
 class GridSection(Section):
-    """A grid of one's own; without it the first layer's pixel lattice is used."""
+    """The grid of the imagery; without it, the grid of the first layer."""
 
     crs: str
     resolution: Positive
 
 
 class ImagerySection(Section):
-    """Rasters that cover the land, and where to predict."""
+    """Rasters of the imagery, and where to predict."""
 
     layers: Annotated[tuple[RasterSection, ...], NotEmpty]
     region: Region | None = None
@@ -168,7 +168,7 @@ class ImagerySection(Section):
 
 
 class ModelSection(Section):
-    """The network `spatioformer`, and the chips that all models see; see docs/models.md."""
+    """The network `spatioformer`, and the chips of all models; see docs/models.md."""
 
     network: Literal["chip", "dense"] = "chip"
     patch: Annotated[int, Field(ge=1)] = 3
@@ -221,7 +221,7 @@ class ModelSection(Section):
 
 
 class TrainSection(Section):
-    """How networks are trained; the published recipe differs where docs/models.md says so."""
+    """Training of networks; docs/models.md lists differences from the published recipe."""
 
     epochs: Annotated[int, Field(ge=1)] = 40
     batch: Annotated[int, Field(ge=1)] = 64
@@ -241,8 +241,8 @@ class TrainSection(Section):
 
 
 class SplitSection(Section):
-    """A way to hold plots out: at random, by whole tiles, as far from training as the map is from
-    the plots (kNNDM), or by whole regions of neighbouring plots."""
+    """A way to hold plots out: at random, by whole tiles, by kNNDM (as far from training as the map
+    is from the plots), or by whole regions of neighbouring plots."""
 
     name: _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")
     kind: Literal["random", "tiles", "knndm", "regions"]
@@ -252,7 +252,7 @@ class SplitSection(Section):
 
 
 class EvaluateSection(Section):
-    """Models side by side on held-out plots."""
+    """Evaluation of several models on held-out plots."""
 
     models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
         "spatioformer-distilled",
@@ -269,13 +269,13 @@ class EvaluateSection(Section):
     )
     curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] = (0.5, 1, 2, 4, 8)
     curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # share the map's intervals are to hold
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # nominal coverage of the map's intervals
     interval: IntervalKind = "auto"
     workers: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def map_like(self) -> SplitSection:
-        """The split that holds plots out most as the map is used; of several, the first."""
+        """The split most like the use of the map, by `MAP_LIKE`; the first of several."""
         return min(self.splits, key=lambda split: MAP_LIKE.index(split.kind))
 
     @model_validator(mode="after")
@@ -286,23 +286,22 @@ class EvaluateSection(Section):
         reserved = [n for n in names if n.startswith("curve-")]
         if reserved:
             raise ValueError(
-                f"the split name {reserved[0]!r} is kept for the curve; choose another"
+                f"the split name {reserved[0]!r} is reserved for the curve; choose another"
             )
         return self
 
 
 MAP_LIKE = ("knndm", "tiles", "regions", "random")
-"""Kinds of splits in the order of preference for judging the map: the first holds plots out most
-as the map is used."""
+"""Kinds of splits by preference for judging the map: the first is most like its use."""
 
 
 class MapSection(Section):
-    """The wall-to-wall map, and the model that makes it."""
+    """The wall-to-wall map and its model."""
 
     model: ModelName = "spatioformer-distilled"
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Annotated[int, Field(ge=1)] = 1
-    memory: Positive = 2.0  # GB of resident memory to stay below
+    memory: Positive = 2.0  # limit of resident memory, GB
     workers: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("samples")
@@ -314,7 +313,7 @@ class MapSection(Section):
 
 
 class TruthSection(Section):
-    """A raster with the true expected richness; only a virtual flora has one."""
+    """Rasters of the true expected richness and its noise; only a virtual flora has them."""
 
     path: str
     noise_path: str
@@ -351,7 +350,7 @@ class RunConfig(Section):
         return self
 
     def plain(self, dotted: str) -> Any:
-        """What a key or property, such as "map.model", says, ready for JSON."""
+        """Value of a key or property, such as "map.model", ready for JSON."""
         return TypeAdapter(Any).dump_python(attrgetter(dotted)(self), mode="json")
 
     @property

@@ -1,12 +1,13 @@
 """Scores, folds, applicability and intervals: numpy in, numpy out; no torch, no files.
 
-For any scikit-learn user: `from spatioformer.evaluation import KNNDM, AreaOfApplicability`. Names
-are imported when first used, so that the package stays quick to import. See docs/evaluation.md.
+Usable with any scikit-learn model: `from spatioformer.evaluation import KNNDM,
+AreaOfApplicability`. Names are imported at first use, so that the package imports quickly. See
+docs/evaluation.md.
 """
 
 from typing import Any
 
-_DOORS = {
+_EXPORTS = {
     "applicability": ("AreaOfApplicability", "ExpectedError"),
     "conformal": (
         "Conformal",
@@ -38,7 +39,7 @@ _DOORS = {
         "Splitter",
     ),
 }
-_MODULES = {name: module for module, names in _DOORS.items() for name in names}
+_MODULES = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = sorted(_MODULES)
 
 

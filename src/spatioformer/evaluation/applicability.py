@@ -22,30 +22,31 @@ from spatioformer.evaluation.checks import Floats, Integers
 from spatioformer.evaluation.distances import moments
 
 BLOCK = 350_000
-"""Distances a thread holds at once when it looks for nearest plots: 2.8 MB, made for its cache."""
+"""Distances a thread computes at once when it searches the nearest plots: 2.8 MB, fits its
+cache."""
 
 _STATE = ("_used", "_center", "_factor", "_plots")
 _LEARNED = ("mean_distance", "threshold", "training_di", "training_lpd")
 
 WINDOW = 50
-"""Plots in the moving window over which `ExpectedError` takes the error."""
+"""Plots in the moving window over which `ExpectedError` averages the squared error."""
 
 
 class AreaOfApplicability(BaseEstimator):
-    """Is a place like the plots that a model was trained on, as the model sees places?
+    """Tests whether places are like the training plots, in the predictors that the model uses.
 
     Predictors are standardised by the mean and standard deviation (n - 1) of the training plots and
-    multiplied by `weights` (p,), the model's variable importance; None weighs all alike. Distances
-    are Euclidean. The rows may as well be a network's embeddings.
+    multiplied by `weights` (p,), the model's variable importance (None: equal weights). Distances
+    are Euclidean. A network's embeddings can be used as predictors.
 
     - Dissimilarity index: DI(x) = distance to the nearest training plot / `mean_distance_`.
-    - A training plot's own DI looks to plots of **other folds** only (no folds: to all others).
+    - The DI of a training plot looks to plots of **other folds** only (no folds: to all others).
     - Threshold: largest training DI within Q75 + 1.5 IQR, as min(Q75 + 1.5 IQR, max DI).
     - Inside the area: DI <= threshold. There the cross-validated error holds; outside it does not.
     - Local point density: LPD(x) = number of training plots with a DI to x below the threshold.
 
-    `workers` threads share the work (None: one a core). Memory beyond input and output is some MB a
-    thread, except in `fit`, where it is 32 MB a thread and time grows as n^2.
+    `workers` threads share the work (None: one a core). Memory beyond input and output is a few MB
+    a thread, except in `fit`, where it is 32 MB a thread and time grows as n^2.
 
     Attributes after `fit`: `mean_distance_`, mean distance between two training plots;
     `threshold_`; `training_di_` (n,); `training_lpd_` (n,), integers.
@@ -71,14 +72,14 @@ class AreaOfApplicability(BaseEstimator):
         fold = np.arange(len(X)) if folds is None else _fold_numbers(folds, X)
         if fold.max() == 0:
             raise EvaluationError(
-                f"{len(X)} training plot(s) in one fold have no other to compare with; give at "
-                "least two folds"
+                f"{len(X)} training plot(s) in one fold cannot be compared with another fold; give "
+                "at least two folds"
             )
         self._fit_distances(fold)
         return self
 
     def state(self) -> dict[str, NDArray]:
-        """What `fit` learned, as arrays that `from_state` takes back."""
+        """Fitted state as arrays, for `from_state`."""
         names = (*_STATE, *(f"{name}_" for name in _LEARNED))
         return {name.strip("_"): np.asarray(getattr(self, name)) for name in names}
 
@@ -86,19 +87,19 @@ class AreaOfApplicability(BaseEstimator):
     def from_state(
         cls, state: dict[str, NDArray], workers: int | None = None
     ) -> "AreaOfApplicability":
-        """An area fitted before, from the arrays of `state`."""
+        """Restore a fitted area from the arrays of `state`."""
         area = cls(workers=workers)
         for name in _STATE:
             setattr(area, name, state[name.strip("_")])
         for name in _LEARNED:
-            setattr(area, f"{name}_", state[name][()])  # [()]: numbers come back as numbers
+            setattr(area, f"{name}_", state[name][()])  # [()] turns 0-d arrays back into numbers
         area.n_features_in_ = len(area._used)
         return area
 
     def di(self, X: ArrayLike, among: ArrayLike | None = None) -> Floats:
-        """Dissimilarity index of each row of `X` (m, p), (m,): 0 on a training plot, no upper end.
+        """Dissimilarity index of each row of `X` (m, p): (m,), 0 on a training plot, unbounded.
 
-        `among` (n,), bool, are the training plots that count; None: all.
+        `among` (n,), bool, selects the training plots to compare with (None: all).
 
         Raises:
             EvaluationError: NaN predictors (leave nodata cells out), or another number of columns.
@@ -107,15 +108,16 @@ class AreaOfApplicability(BaseEstimator):
         transposed, squares = -2 * plots.T, (plots**2).sum(axis=1)
 
         def nearest(points: Floats) -> Floats:
-            # |x - t|^2 = |x|^2 - 2 x.t + |t|^2 picks the plot; its distance is then taken directly,
-            # because the difference of large squares loses the digits of a short one.
+            # |x - t|^2 = |x|^2 - 2 x.t + |t|^2 finds the nearest plot. Its distance is then
+            # computed directly, because the difference of large squares loses the digits of a short
+            # one.
             closest = np.argmin(points @ transposed + squares, axis=1)
             return np.linalg.norm(points - plots[closest], axis=1) / self.mean_distance_
 
         return self._by_blocks(X, nearest, max(1, BLOCK // len(plots)), np.float64)
 
     def points(self, X: ArrayLike) -> Floats:
-        """Rows of `X` (m, p) as points (m, q) whose Euclidean distances are those of the index.
+        """Transform rows of `X` (m, p) to points (m, q) whose Euclidean distances are the index.
 
         Raises:
             EvaluationError: NaN predictors.
@@ -158,7 +160,7 @@ class AreaOfApplicability(BaseEstimator):
         return weights > 0, weights[weights > 0]
 
     def _place(self, X: ArrayLike, first_row: int) -> Floats:
-        """Rows of predictors as points whose Euclidean distances count."""
+        """Standardise, weight and select predictors; Euclidean distances then enter the index."""
         X = np.asarray(X, dtype=np.float64)
         if not np.isfinite(X).all():
             row = first_row + int(np.argmin(np.isfinite(X).all(axis=1)))
@@ -207,10 +209,10 @@ class AreaOfApplicability(BaseEstimator):
         return out
 
     def _map(self, work: Callable, n: int, rows: int) -> list:
-        """Results of `work` on slices of `rows` of n rows, in order; threads share them."""
+        """Results of `work` on slices of `rows` of n rows, in order, by a pool of threads."""
         blocks = [slice(start, start + rows) for start in range(0, n, rows)]
         workers = self.workers or cpu_count()
-        # The threads are here: the matrix products inside them need none of their own.
+        # This pool uses all cores, so the matrix products inside must not start threads as well.
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             return list(pool.map(work, blocks))
 
@@ -218,10 +220,10 @@ class AreaOfApplicability(BaseEstimator):
 class ExpectedError(BaseEstimator):
     """Error of a prediction as a function of its dissimilarity, from held-out predictions.
 
-    Plots are sorted by DI; a window of 50 moves over them and takes the root mean square error,
-    placed at the DI of its middle plot; an increasing function (isotonic regression) is fitted, as
-    nothing gets better by being unlike the training plots. Beyond the ends it stays constant, so it
-    understates the error outside the area of applicability.
+    Plots are sorted by DI. A window of 50 plots moves over them and takes the root mean square
+    error, placed at the DI of its middle plot. An increasing function (isotonic regression) is
+    fitted, because predictions do not improve with dissimilarity. Beyond both ends the function is
+    constant, so it underestimates the error outside the area of applicability.
 
     Attributes after `fit`: `window_di_` and `window_rmse_` (n - 49,), the moving error.
     """

@@ -1,4 +1,5 @@
-"""Input checks shared by the evaluation tools: float64 arrays out, or one clear sentence."""
+"""Input checks shared by the evaluation tools: return float64 arrays or raise one clear
+sentence."""
 
 from typing import Literal
 
@@ -8,17 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 from spatioformer.common.errors import EvaluationError
 
 Space = Literal["geographic", "projected", "feature"]
-"""Lon/lat in degrees (great-circle metres), projected metres, or predictors (in their sd)."""
+"""Meaning of coordinates: lon/lat in degrees (distances are great-circle metres), projected metres,
+or predictors (distances are in standard deviations)."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 FAR = 10
-"""Prediction points this many times the larger map's diagonal away are in another CRS."""
+"""Prediction points farther from the plots than this many times the larger extent's diagonal are
+taken to be in another CRS."""
 
 
 def numbers(values: ArrayLike, name: str) -> Floats:
-    """`values` as a float64 array of finite numbers; `name` is what messages call it."""
+    """Return `values` as a float64 array of finite numbers; error messages call it `name`."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -37,7 +40,7 @@ def numbers(values: ArrayLike, name: str) -> Floats:
 
 
 def vector(values: ArrayLike, name: str, like: NDArray | None = None) -> Floats:
-    """One number a row, (n,); the length must match `like` where that is given."""
+    """Return one number a row, (n,), with as many rows as `like` if that is given."""
     array = numbers(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # (n, 1) -> (n,)
@@ -48,7 +51,7 @@ def vector(values: ArrayLike, name: str, like: NDArray | None = None) -> Floats:
 
 
 def matrix(values: ArrayLike, name: str) -> Floats:
-    """Rows and columns, (n, p)."""
+    """Return a table of numbers, (n, p)."""
     array = numbers(values, name)
     if array.ndim != 2:
         raise EvaluationError(f"{name} must be a table (n, p), not of shape {array.shape}")
@@ -56,7 +59,7 @@ def matrix(values: ArrayLike, name: str) -> Floats:
 
 
 def labels(values: ArrayLike, name: str, like: NDArray | None = None) -> NDArray:
-    """One label of any kind a row, (n,)."""
+    """Return one label of any type a row, (n,), with as many rows as `like` if that is given."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise EvaluationError(f"{name} must be one column, not an array of shape {array.shape}")
@@ -65,12 +68,13 @@ def labels(values: ArrayLike, name: str, like: NDArray | None = None) -> NDArray
 
 
 def same_rows(array: NDArray, name: str, like: NDArray | None) -> None:
+    """Raise unless `array` has as many rows as `like` (None: any number)."""
     if like is not None and len(array) != len(like):
         raise EvaluationError(f"{name} have {len(array)} rows where {len(like)} are expected")
 
 
 def coordinates(values: ArrayLike, space: Space, name: str = "coordinates") -> Floats:
-    """(n, 2) longitude and latitude in degrees, (n, 2) projected metres, or (n, p) predictors.
+    """Return (n, 2) longitude, latitude in degrees, (n, 2) projected metres, or (n, p) predictors.
 
     Longitudes may run from -180 to 360.
     """
@@ -85,14 +89,15 @@ def coordinates(values: ArrayLike, space: Space, name: str = "coordinates") -> F
         if outside.any():
             row = int(np.argmax(outside))
             raise EvaluationError(
-                f"{name} row {row} ({lon[row]:g}, {lat[row]:g}) is no longitude and latitude in "
+                f"{name} row {row} ({lon[row]:g}, {lat[row]:g}) is not a longitude and latitude in "
+                "degrees; swap the columns, reproject to EPSG:4326, or set space='projected'"
                 "degrees; swap the columns, reproject to EPSG:4326, or say space='projected'"
             )
     return array
 
 
 def prediction_points(values: ArrayLike, space: Space, X: Floats) -> Floats:
-    """Coordinates of the mapped area, in the columns and the reference system of the plots `X`."""
+    """Return the mapped area's coordinates (m, p), in columns and CRS of the plots `X` (n, p)."""
     array = coordinates(values, space, "prediction points")
     if array.shape[1] != X.shape[1]:
         raise EvaluationError(
@@ -104,7 +109,7 @@ def prediction_points(values: ArrayLike, space: Space, X: Floats) -> Floats:
 
 
 def _same_projection(points: Floats, X: Floats) -> None:
-    """Refuse what cannot be one reference system: degrees beside metres, or two worlds apart."""
+    """Raise if the two cannot share a CRS: degrees beside metres, or extents very far apart."""
     like_degrees = [(np.abs(places) <= [360, 90]).all() for places in (points, X)]
     if like_degrees[0] != like_degrees[1]:
         raise EvaluationError(
@@ -115,8 +120,8 @@ def _same_projection(points: Floats, X: Floats) -> None:
     gap = np.linalg.norm(np.maximum(0, beyond))
     if gap > FAR * max(np.linalg.norm(np.ptp(places, axis=0)) for places in (points, X)):
         raise EvaluationError(
-            f"prediction points start {gap / 1000:,.0f} km from the plots, as if in another CRS; "
-            "reproject them to the plots' CRS"
+            f"prediction points start {gap / 1000:,.0f} km from the plots, so their CRS probably "
+            "differs; reproject them to the plots' CRS"
         )
 
 
@@ -125,7 +130,7 @@ def _middle(places: Floats) -> str:
 
 
 def level(value: float) -> float:
-    """The wanted coverage of an interval, a share strictly between 0 and 1."""
+    """Return the nominal coverage of an interval, a share strictly between 0 and 1."""
     if not 0 < value < 1:
         raise EvaluationError(f"coverage {value} must lie between 0 and 1, such as 0.9")
     return float(value)

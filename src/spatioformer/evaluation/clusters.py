@@ -7,22 +7,25 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 from sklearn.cluster import KMeans
 
+from spatioformer.common.streams import family_seed
 from spatioformer.evaluation import distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.units import in_order
 
 KMEANS_SAMPLE = 20_000
-"""Points that k-means looks for centres among; a spread-out start passes over them per centre."""
+"""Largest number of points in which k-means searches for centres; k-means++ scans them per
+centre."""
 
 
 def kmeans(points: Floats, n_clusters: int, seed: int, start: int = 0) -> Integers:
-    """Cluster of each of the distinct `points`, (n,), 0 to n_clusters - 1, from one seeded start.
+    """Cluster of each of the distinct `points` (n, p): (n,), 0 to n_clusters - 1; one seeded start.
 
-    Even starts spread the first centres (k-means++), odd ones draw them from the points, which
-    gives dense areas more clusters: together they cover more ground than either. Of very many
-    points, a sample finds the centres and all join the nearest.
+    An even `start` spreads the first centres (k-means++). An odd one draws them from the points,
+    which gives dense areas more clusters. Together the two kinds try more different partitions than
+    either alone. If there are more than `KMEANS_SAMPLE` points, the centres are fitted to a random
+    sample and every point joins the nearest centre.
     """
-    state = np.random.SeedSequence([seed, n_clusters, start]).generate_state(1)[0]
+    state = family_seed(seed, n_clusters, start)
     init = "random" if start % 2 else "k-means++"
     sample = points
     if len(points) > KMEANS_SAMPLE:
@@ -32,15 +35,15 @@ def kmeans(points: Floats, n_clusters: int, seed: int, start: int = 0) -> Intege
 
 
 class WardTree:
-    """Ward's hierarchy (ward.D2: on distances, squared inside) of the n points of `placing`.
+    """Ward's hierarchy (ward.D2: on distances, squared inside) of n points (n, p) from `placing`.
 
-    Needs n (n - 1) / 2 distances of 8 bytes twice over: 0.8 GB at n = 10,000.
+    Memory: two arrays of n (n - 1) / 2 distances of 8 bytes, 0.8 GB at n = 10,000.
     """
 
     def __init__(self, points: Floats, space: Space) -> None:
         self.n = len(points)
-        apart = pdist(points)
-        self.merges = linkage(distances.along_surface(apart, space), method="ward")
+        straight = pdist(points)
+        self.merges = linkage(distances.along_surface(straight, space), method="ward")
 
     def cut(self, n_clusters: int) -> Integers:
         """Cluster of each point, (n,), after the first n - n_clusters merges."""

@@ -1,4 +1,4 @@
-"""Conformal intervals: as wide as held-out errors say they must be, for any model.
+"""Conformal prediction intervals, calibrated on held-out errors, for any model.
 
 Let s_i be how far observation i of a calibration set falls outside its base interval [l_i, u_i], in
 units of a scale sigma_i:
@@ -8,9 +8,9 @@ units of a scale sigma_i:
 and q the ceil((n + 1) level)-th smallest s. With l = u = the prediction and sigma = 1 this is split
 conformal prediction (Lei et al. 2018, JASA 113:1094); with sigma = a model's spread (Monte Carlo
 dropout, ensembles) its normalised form; with l, u = two predicted quantiles it is conformalised
-quantile regression, CQR (Romano et al. 2019, NeurIPS). Coverage is at least `level` where
-calibration plots and new observations are exchangeable. Plots and map are not, so calibrate on
-**spatially held-out** predictions, as far from training as the map is (`knndm`), and look at
+quantile regression, CQR (Romano et al. 2019, NeurIPS). Coverage is at least `level` if calibration
+plots and new observations are exchangeable. Plots and map pixels are not. Therefore calibrate on
+**spatially held-out** predictions, as far from training as the map is (`knndm`), and check the
 coverage by region and by DI.
 """
 
@@ -28,14 +28,14 @@ from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Space
 
 ROUNDING = 1e-9
-"""Keeps (n + 1) level from rising to the next rank by rounding alone: 0.9 / 0.1 is above 9."""
+"""Tolerance for (n + 1) level, so that rounding does not raise the rank: 0.9 / 0.1 exceeds 9."""
 
 DECAY = 2.0
 """Weights in `LocalConformal` fall as exp(-DECAY (d / reach)^2): to 0.135 at the farthest plot."""
 
 
 class _Conformal(BaseEstimator, ABC):
-    """What the kinds share: scores, and intervals from a margin for each new place."""
+    """Base class of conformal intervals: subclasses give a margin for each new place."""
 
     level: float
 
@@ -46,14 +46,15 @@ class _Conformal(BaseEstimator, ABC):
         where: ArrayLike | None = None,
         scale: ArrayLike | None = None,
     ) -> Self:
-        """Learn margins from held-out predictions.
+        """Fit margins to held-out predictions.
 
-        `observed` (n,); `predicted` (n,), or (n, 2) lower and upper quantiles (CQR); `where`: what
-        the kind of interval distinguishes places by; `scale` (n,), spread of the predictions, > 0.
+        `observed` (n,); `predicted` (n,), or (n, 2) lower and upper quantiles (CQR); `where` (n,
+        ...), the regions or coordinates that the kind of interval needs; `scale` (n,), spread of
+        the predictions, > 0.
 
         Raises:
             EvaluationError: NaN, different lengths, a level outside (0, 1), or fewer plots than the
-                level needs (the message says how many do).
+                level needs (the message gives the number needed).
         """
         checks.level(self.level)
         observed = checks.vector(observed, "observed values")
@@ -68,7 +69,7 @@ class _Conformal(BaseEstimator, ABC):
         where: ArrayLike | None = None,
         scale: ArrayLike | None = None,
     ) -> Floats:
-        """Lower and upper bound, (m, 2), of new observations at these predictions.
+        """Prediction intervals, (m, 2) lower and upper bound, of new observations.
 
         Arguments as in `calibrate`, without observations. Quantiles that cross after a negative
         correction both become their mean.
@@ -103,9 +104,9 @@ class Conformal(_Conformal):
 class RegionConformal(_Conformal):
     """A margin for each region, so that coverage holds in every one (Mondrian conformal).
 
-    `where` (n,) names the region of each row. Every region needs enough calibration plots, and
-    there is no interval in a region without. Vovk et al. 2005, Algorithmic Learning in a Random
-    World, section 4.5.
+    `where` (n,) names the region of each row. Every region needs enough calibration plots; a region
+    without calibration plots has no interval. Source: Vovk et al. 2005, Algorithmic Learning in a
+    Random World, section 4.5.
     """
 
     def __init__(self, level: float = 0.9) -> None:
@@ -132,12 +133,13 @@ class RegionConformal(_Conformal):
 class LocalConformal(_Conformal):
     """A margin from the nearest calibration plots, weighted by distance, for covariate shift.
 
-    `where` is coordinates (n, 2), or in feature space anything that tells places apart, (n, p):
+    `where` is coordinates (n, 2), or in feature space any description of places, (n, p):
     predictors, embeddings, or the dissimilarity index alone, (n, 1). The `neighbours` nearest
     calibration plots have weights w = exp(-2 (d / d_max)^2) with d_max the distance of the farthest
-    of them, the new place itself has weight 1, and q is the smallest s whose plots up to it hold
-    `level` of the total weight. For weighted scores see Tibshirani et al. 2019 (NeurIPS); for the
-    coverage lost when weights only follow distance, Barber et al. 2023 (Ann. Stat. 51:816).
+    of them; the new place has weight 1. q is the smallest score such that the plots with scores up
+    to it hold a share `level` of the total weight. For weighted scores see Tibshirani et al. 2019
+    (NeurIPS); for the coverage lost when weights only depend on distance, Barber et al. 2023 (Ann.
+    Stat. 51:816).
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class LocalConformal(_Conformal):
 
     def _learn(self, scores: Floats, where: ArrayLike | None) -> None:
         places = self._coordinates(where, scores)
-        # Even if all neighbours are as far as the farthest, their weights must reach the level.
+        # The weights must reach the level even if all neighbours are as far as the farthest.
         needed = int(np.ceil(self.level / (1 - self.level) * np.exp(DECAY) - ROUNDING))
         if min(self.neighbours, len(scores)) < needed:
             raise EvaluationError(
@@ -190,14 +192,14 @@ class LocalConformal(_Conformal):
 class ConformalRegressor(RegressorMixin, BaseEstimator):
     """A regressor with conformal intervals around it, in scikit-learn's interface.
 
-    `estimator`: any regressor; one whose `predict` gives (n, 2) is read as lower and upper quantile
-    (CQR, see `QuantilePair`). `cv`: the folds to calibrate on, (train, test) pairs such as
-    `[*KNNDM(...).split(lonlat)]`, or whatever scikit-learn takes for them. `conformal`: the kind of
-    interval, `Conformal(0.9)` if None.
+    `estimator`: any regressor; a prediction of shape (n, 2) is read as lower and upper quantile
+    (CQR, see `QuantilePair`). `cv`: the folds for calibration, (train, test) pairs such as
+    `[*KNNDM(...).split(lonlat)]`, or any `cv` of scikit-learn. `conformal`: the kind of interval,
+    `Conformal(0.9)` if None.
 
     `fit` predicts each fold from the others, calibrates on those predictions, and then trains on
-    everything: no plot is lost to calibration. The price is that the guarantee of split conformal
-    prediction becomes approximate (Barber et al. 2021, Ann. Stat. 49:486, "CV").
+    all plots: no plot is lost to calibration. In return, the guarantee of split conformal
+    prediction is only approximate (Barber et al. 2021, Ann. Stat. 49:486, "CV").
 
     Attributes after `fit`: `estimator_`, `conformal_`, `held_out_` (n,) or (n, 2).
     """
@@ -208,7 +210,7 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):
         self.conformal = conformal
 
     def fit(self, X: ArrayLike, y: ArrayLike, where: ArrayLike | None = None) -> Self:
-        """`X` (n, p), `y` (n,), and `where` (n, ...) if the kind of interval asks for it."""
+        """Fit to `X` (n, p), `y` (n,), and `where` (n, ...) if the kind of interval needs it."""
         kind = Conformal() if self.conformal is None else self.conformal
         self.held_out_ = cross_val_predict(clone(self.estimator), X, y, cv=self.cv)
         self.conformal_ = clone(kind).calibrate(y, self.held_out_, where)
@@ -216,17 +218,17 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Point prediction, (m,): of quantiles, their mean."""
+        """Point prediction, (m,); with a quantile pair, the mean of the two."""
         predicted = np.asarray(self.estimator_.predict(X))
         return predicted if predicted.ndim == 1 else predicted.mean(axis=1)
 
     def predict_interval(self, X: ArrayLike, where: ArrayLike | None = None) -> Floats:
-        """Lower and upper bound of a new observation, (m, 2)."""
+        """Prediction intervals, (m, 2) lower and upper bound, of new observations."""
         return self.conformal_.interval(self.estimator_.predict(X), where)
 
 
 class QuantilePair(RegressorMixin, BaseEstimator):
-    """Two quantile regressors as one whose `predict` gives (n, 2): lower, upper."""
+    """Pair of quantile regressors whose `predict` gives (n, 2): lower, upper."""
 
     def __init__(self, lower: Any, upper: Any) -> None:
         self.lower = lower
@@ -241,8 +243,8 @@ class QuantilePair(RegressorMixin, BaseEstimator):
         return np.stack([self.lower_.predict(X), self.upper_.predict(X)], axis=1)
 
 
-def conformal_quantile(scores: Floats, level: float, whose: str = "") -> float:
-    """The ceil((n + 1) level)-th smallest score.
+def conformal_quantile(scores: Floats, level: float, prefix: str = "") -> float:
+    """The ceil((n + 1) level)-th smallest score; `prefix` starts the error message.
 
     Raises:
         EvaluationError: fewer scores than level / (1 - level).
@@ -252,14 +254,14 @@ def conformal_quantile(scores: Floats, level: float, whose: str = "") -> float:
     if rank > n:
         needed = int(np.ceil(level / (1 - level) - ROUNDING))
         raise EvaluationError(
-            f"{whose}{n} calibration plot(s), too few for coverage {level:g}; "
+            f"{prefix}{n} calibration plot(s), too few for coverage {level:g}; "
             f"use at least {needed}, or a lower coverage"
         )
     return float(np.partition(scores, rank - 1)[rank - 1])
 
 
 def _bounds(predicted: ArrayLike, like: Floats | None = None) -> tuple[Floats, Floats]:
-    """Base interval: the prediction twice, or its two columns."""
+    """Base interval: the prediction as both bounds, or its two columns."""
     predicted = checks.numbers(predicted, "predicted values")
     if predicted.ndim == 2 and predicted.shape[1] == 2:
         checks.same_rows(predicted, "predicted values", like)

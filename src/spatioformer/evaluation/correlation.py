@@ -1,9 +1,9 @@
-"""How alike errors are at nearby places, and how little a mean over an area therefore gains.
+"""Spatial correlation of map errors, and how much averaging over an area reduces the error.
 
-A field e(place) has mean 0 and covariance sill * exp(-d / range), d the straight line between two
-places on the sphere, which keeps the covariance positive definite. A plot shows the field plus
-noise of variance `nugget`, its own and nobody else's. Only the share nugget / (sill + nugget) and
-the range matter for correlations (Rasmussen & Williams 2006, eq. 2.25).
+An error field e(place) has mean 0 and covariance sill * exp(-d / range). d is the straight line
+between two places through the sphere, which keeps the covariance positive definite. The error at a
+plot is the field plus independent noise of variance `nugget`. Correlations depend only on the range
+and the share nugget / (sill + nugget) (Rasmussen & Williams 2006, eq. 2.25).
 """
 
 from collections.abc import Iterable
@@ -16,26 +16,27 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.stats import norm
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError
+from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
-EARTH_RADIUS = 6371.0088  # km
-NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # no map is without error
-RANGES = 12
-GROUP = 96  # plots that are compared with each other, at most
-GROUPS = 12  # of them, about; two a fold at least
-CHUNK = 256  # rows of distances at once
+NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # candidates of the grid search
+RANGES = 12  # candidate ranges of the grid search
+GROUP = 96  # largest number of plots in a group, within which all pairs are compared
+GROUPS = 12  # approximate number of groups; at least two a fold
+CHUNK = 256  # rows of the distance matrix computed at once
 
 
 @dataclass(frozen=True)
 class ErrorCorrelation:
-    """What becomes of a map's intervals when pixels are averaged.
+    """Correlation of a map's errors, from which the interval of a mean over pixels follows.
 
     The error of one plot's count in a pixel is `scale` * half-width of the pixel's interval *
-    standard normal / z, z the normal quantile of the interval's level. Of its variance
-    `nugget_share` is the plot's own (counting, and what changes from plot to plot), the rest the
-    map's, with correlation exp(-d / range_km).
+    standard normal / z, z the normal quantile of the interval's level. A share `nugget_share` of
+    its variance is independent from plot to plot (counting, local differences). The rest is the
+    error of the map, with correlation exp(-d / range_km).
 
     Attributes:
         range_km: e-folding distance, km, above 0.
@@ -50,8 +51,9 @@ class ErrorCorrelation:
     def __post_init__(self):
         if not self.range_km > 0 or not 0 <= self.nugget_share <= 1 or not self.scale > 0:
             raise EvaluationError(
-                f"a range of {self.range_km:g} km with a nugget share of {self.nugget_share:g} is "
-                "no correlation; give a range above 0 and a share of 0 to 1"
+                f"an error correlation cannot have a range of {self.range_km:g} km, a nugget share "
+                f"of {self.nugget_share:g} and a scale of {self.scale:g}; give a range and a scale "
+                "above 0 and a share of 0 to 1"
             )
 
     @classmethod
@@ -66,39 +68,39 @@ class ErrorCorrelation:
         *,
         fold: ArrayLike | None = None,
     ) -> Self:
-        """From held-out errors, by maximum likelihood.
+        """Estimate range, nugget share and scale from held-out errors, by maximum likelihood.
 
-        Plots of one fold only are compared with each other: those of different folds helped to
-        predict each other, which two pixels without plots never do. And plots of thinly surveyed
-        land count for the land around them, as on the map, where crowded ones are the exception.
+        Only plots of the same fold are compared: plots of different folds helped to predict each
+        other, whereas two pixels without plots never do. Plots are drawn with probability
+        proportional to the empty land around them, because most of a map is far from plots.
 
         Args:
             lon, lat: (n,) degrees.
             errors: (n,) observed - predicted of plots the model did not see.
             half_widths: (n,) of their intervals of coverage `level`, above 0.
-            seed: of the plots that are looked at.
-            fold: (n,), the plots held out together; None, all of them.
+            seed: random seed for the sample of plots.
+            fold: (n,) label of the fold in which a plot was held out; None: one fold for all.
 
         Raises:
-            EvaluationError: NaN, unlike lengths, a half-width of 0.
+            EvaluationError: NaN, different lengths, a half-width of 0 or less.
         """
         errors = checks.vector(errors, "errors")
         half_widths = checks.vector(half_widths, "half-widths", errors)
         if not (half_widths > 0).all():
             raise EvaluationError(
-                f"a half-width of {half_widths.min():g} tells no correlation; give intervals that "
-                "are wider than 0"
+                f"the smallest half-width is {half_widths.min():g}; give intervals that are all "
+                "wider than 0"
             )
         points = on_sphere(np.column_stack([lon, lat]).astype(np.float64))
         fold = np.zeros(len(errors)) if fold is None else checks.labels(fold, "folds", errors)
-        groups, values = _together(points, fold, seed), errors / half_widths
+        groups, values = _draw_groups(points, fold, seed), errors / half_widths
         reach, share = likeliest(points, values, groups, ranges_of(points), NUGGET_SHARES)
         variance, _ = _whitened(apart(points[groups]), values[groups], reach, share)
         z = norm.ppf((1 + checks.level(level)) / 2)
         return cls(reach, share, float(z * np.sqrt(variance)))
 
     def to_json(self) -> dict[str, float]:
-        """Arguments of an equal one."""
+        """Constructor arguments as a JSON object."""
         return asdict(self)
 
 
@@ -106,8 +108,11 @@ def mean_correlation(points: Floats, weights: Floats, range_km: float) -> float:
     """Mean of exp(-d / range) over all pairs of different places, weighted by both weights.
 
     Args:
-        points: (n, 3) km, as `on_sphere` gives them; weights: (n,) at least 0. One place has no
-            pair, and 1.
+        points: (n, 3) km, from `common.earth.on_sphere`.
+        weights: (n,), at least 0.
+
+    Returns:
+        The mean correlation, 0 to 1; 1 if there is only one place.
     """
     pairs = float(weights.sum() ** 2 - weights @ weights)
     if len(weights) < 2 or pairs <= 0:
@@ -130,10 +135,12 @@ def likeliest(
     ranges: Iterable[float],
     shares: Iterable[float],
 ) -> tuple[float, float]:
-    """The likeliest range (km) and nugget share of `values` (n,), of mean 0, at `points` (n, 3).
+    """Maximum-likelihood range (km) and nugget share of `values` (n,), mean 0, at `points` (n, 3).
 
     Args:
-        groups: (g, k) rows of plots; groups are taken as independent of each other.
+        groups: (g, k) row numbers of plots; groups are treated as independent.
+        ranges: candidates, km.
+        shares: candidates, 0 to 1.
     """
     choices = list(product(ranges, shares))
     if len(choices) == 1:
@@ -142,12 +149,13 @@ def likeliest(
     return max(choices, key=lambda choice: log_likelihood(distance, values, *choice))
 
 
-def _together(points: Floats, fold: NDArray, seed: int) -> Integers:
-    """Rows of plots, (groups, k), each group of one fold, drawn in proportion to the land around.
+def _draw_groups(points: Floats, fold: NDArray, seed: int) -> Integers:
+    """Draw groups of plots, (groups, k) row numbers, each group from one fold.
 
-    Half of the groups are near a plot so drawn, half are scattered.
+    Plots are drawn with probability proportional to the area of land around them. Half of the
+    groups are the neighbours of a drawn plot, half are scattered draws.
     """
-    rng = np.random.default_rng([seed, 6])
+    rng = generator(seed, Stream.ERROR_GROUPS)
     land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
     land = np.log(np.maximum(land, 1e-9))
     members = [np.flatnonzero(fold == label) for label in np.unique(fold)]
@@ -161,19 +169,12 @@ def _together(points: Floats, fold: NDArray, seed: int) -> Integers:
 
 
 def ranges_of(points: Floats) -> list[float]:
-    """From the spacing of the plots to the extent of the survey, km."""
+    """Candidate ranges, km, from the median spacing of the plots to the extent of the survey."""
     spacing = KDTree(points).query(points, k=2)[0][:, 1]
     apart = spacing[(spacing > 0) & np.isfinite(spacing)]
     shortest = np.median(apart) if len(apart) else 1.0
     extent = np.linalg.norm(np.ptp(points, axis=0))
     return np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
-
-
-def on_sphere(degrees: Floats) -> Floats:
-    """Lon, lat (n, 2) in degrees -> points (n, 3), km."""
-    lon, lat = np.radians(degrees).T
-    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-    return EARTH_RADIUS * np.stack(xyz, axis=1)
 
 
 def apart(points: Floats) -> Floats:
@@ -192,11 +193,10 @@ def correlation(distance: Floats, range_km: float, nugget_share: float) -> Float
 
 
 def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_share: float) -> float:
-    """Log-likelihood of `values` (p, k) that lie `distance` (p, k, k) km apart.
+    """Profile log-likelihood of `values` (p, k) at places `distance` (p, k, k) km apart.
 
-    The p groups are taken as independent of each other.
-
-    The variance is at its own maximum, mean(r' R^-1 r) / k, and constants are left out
+    The p groups are treated as independent. The variance is at its maximum-likelihood value,
+    mean(r' R^-1 r) / k, and constants are left out
     (Rasmussen & Williams 2006, eq. 2.30).
     """
     variance, half_logdet = _whitened(distance, values, range_km, nugget_share)
@@ -206,7 +206,7 @@ def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_sha
 def _whitened(
     distance: Floats, values: Floats, range_km: float, nugget_share: float
 ) -> tuple[float, float]:
-    """Variance of the values, and half the logarithm of their correlation's determinant."""
+    """Maximum-likelihood variance, and half the log-determinant of the correlation matrix."""
     factor = np.linalg.cholesky(correlation(distance, range_km, nugget_share))  # (p, k, k)
     white = np.linalg.solve(factor, values[..., None])[..., 0]
     variance = max(float(np.mean(white**2)), np.finfo(float).tiny)

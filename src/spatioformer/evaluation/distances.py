@@ -1,16 +1,17 @@
-"""Nearest-neighbour distances: how far a fold's test plots are from training, and the map's pixels.
+"""Nearest-neighbour distances of cross-validation folds and of the mapped area.
 
 Distances are metres: great-circle on lon/lat, Euclidean on projected coordinates. In feature space
 they are Euclidean on predictors divided by their standard deviation over the plots.
 
-A cross-validation resembles the use of the map when the distances from held-out plots to their
-training plots (Gj*) are distributed as those from prediction points to all plots (Gij). The
-difference is the Wasserstein statistic W = integral |ECDF_Gj*(d) - ECDF_Gij(d)| dd, in the unit of
-the distances (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
+A cross-validation is like the use of the map when two distributions agree: the distances from
+held-out plots to their training plots (Gj*), and those from prediction points to all plots (Gij).
+The difference is the Wasserstein statistic W = integral |ECDF_Gj*(d) - ECDF_Gij(d)| dd, in the unit
+of the distances (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,15 @@ from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from scipy.stats import wasserstein_distance
 
+from spatioformer.common.earth import S2_RADIUS_M, arc, chord, on_sphere
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers, Space
 
-EARTH_RADIUS = 6_371_010.0
-"""Radius in metres of the sphere that great-circle distances are measured on (that of S2)."""
-
 
 @dataclass(frozen=True)
 class NeighbourDistances:
-    """The three distributions, in metres (feature space: standard deviations).
+    """Three samples of nearest-neighbour distances, in metres (feature space: standard deviations).
 
     `sample` (n,) from each plot to the nearest other plot, Gj; `held_out` (n,) from each plot to
     the nearest plot it was predicted from, Gj*, NaN for plots never held out; `prediction` (m,)
@@ -47,7 +46,7 @@ class NeighbourDistances:
 
     @property
     def W_sample(self) -> float:
-        """The same for `sample`: what leave-one-out cross-validation would have."""
+        """Wasserstein distance of `sample` and `prediction`: that of leave-one-out validation."""
         return wasserstein(self.sample, self.prediction)
 
     def plot(self, ax: Any) -> None:
@@ -73,13 +72,13 @@ def neighbour_distances(
     folds: Iterable[tuple[Integers, Integers]],
     space: Space = "geographic",
 ) -> NeighbourDistances:
-    """The three distributions for plots `X` (n, 2), the mapped area (m, 2), and fold pairs.
+    """Nearest-neighbour distances of plots `X` (n, 2), a mapped area (m, 2) and fold pairs.
 
     `folds` are (train, test) row numbers as `split` yields them; each plot is tested at most once.
     In feature space `X` and `prediction_points` are predictors, (n, p) and (m, p).
 
     Raises:
-        EvaluationError: coordinates that are not such, another CRS, NaN, constant predictors.
+        EvaluationError: invalid coordinates, different CRSs, NaN, constant predictors.
     """
     X = checks.coordinates(X, space)
     target = checks.prediction_points(prediction_points, space, X)
@@ -97,52 +96,46 @@ def neighbour_distances(
 
 
 def placing(X: Floats, space: Space) -> Callable[[Floats], Floats]:
-    """A map from coordinates like `X` to points with the same nearest neighbours, straight-line.
+    """Function from coordinates (n, 2) to points whose straight-line neighbours are the nearest.
 
-    Lon/lat goes onto the sphere, (n, 3) metres; projected metres stay as they are; predictors are
+    Lon/lat becomes (n, 3) metres on the sphere; projected metres stay as they are; predictors are
     standardised by the mean and standard deviation of `X`.
     """
     if space == "geographic":
-        return _on_sphere
+        return partial(on_sphere, radius=S2_RADIUS_M)
     if space == "projected":
         return lambda places: places
     center, scale = moments(X)
     return lambda predictors: (predictors - center) / scale
 
 
-def _on_sphere(lonlat: Floats) -> Floats:
-    lon, lat = np.radians(lonlat).T
-    xyz = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-    return EARTH_RADIUS * np.stack(xyz, axis=1)
-
-
 def along_surface(straight: Floats, space: Space) -> Floats:
-    """Distances on the ground from straight-line distances between points of `placing`."""
+    """Great-circle distances from straight-line distances between points of `placing`."""
     if space != "geographic":
         return straight
-    return 2 * EARTH_RADIUS * np.arcsin(np.minimum(1, straight / (2 * EARTH_RADIUS)))
+    return arc(straight, S2_RADIUS_M)
 
 
 def through_earth(ground: float, space: Space) -> float:
-    """The inverse of `along_surface`: the straight line under a way of `ground` metres."""
+    """Straight-line distance for a distance of `ground` metres: the inverse of `along_surface`."""
     if space != "geographic":
         return ground
-    return 2 * EARTH_RADIUS * float(np.sin(min(ground / EARTH_RADIUS, np.pi) / 2))
+    return chord(ground, S2_RADIUS_M)
 
 
 def nearest(points: Floats, targets: Floats, space: Space) -> Floats:
-    """Distance on the ground from each point to its nearest target (both from `placing`)."""
+    """Distance in `space` from each point (n, q) to its nearest target (m, q): (n,)."""
     return along_surface(_query(targets, points, 1), space)
 
 
 def nearest_other(points: Floats, space: Space) -> Floats:
-    """Distance on the ground from each point to the nearest other one: 0 where two coincide."""
-    # The nearest of the two is the point itself, or its twin at the same distance 0.
+    """Distance in `space` from each point to the nearest other one, (n,): 0 where two coincide."""
+    # The nearest of the two is the point itself, or a point at the same place: both at distance 0.
     return along_surface(_query(points, points, 2)[:, 1], space)
 
 
 def _query(targets: Floats, points: Floats, k: int) -> Floats:
-    # Threads cost more than they bring for a few points.
+    # For a few points, starting threads takes longer than the query.
     workers = -1 if len(points) > 20_000 else 1
     return KDTree(targets).query(points, k=k, workers=workers)[0]
 
@@ -153,7 +146,7 @@ def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def moments(X: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (n - 1) of each column, (p,) each; refuses constant columns."""
+    """Mean and standard deviation (n - 1) of each column, (p,) each; raises for constant ones."""
     flat = np.flatnonzero(np.ptp(X, axis=0) == 0)
     if len(flat):
         raise EvaluationError(

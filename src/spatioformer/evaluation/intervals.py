@@ -1,4 +1,4 @@
-"""How good are prediction intervals and ensembles: coverage, width, interval score, CRPS.
+"""Scores of prediction intervals and ensembles: coverage, width, interval score, CRPS.
 
 `bounds` is (n, 2), lower and upper, in the unit of the target.
 """
@@ -14,7 +14,7 @@ from spatioformer.evaluation.checks import Floats, Integers
 
 
 def interval_scores(observed: ArrayLike, bounds: ArrayLike, level: float) -> dict[str, float]:
-    """Quality of the `bounds` (n, 2), meant to cover `level` of the observations (n,).
+    """Score `bounds` (n, 2) that should cover a share `level` of the observations (n,).
 
     Returns a dict of
 
@@ -22,26 +22,26 @@ def interval_scores(observed: ArrayLike, bounds: ArrayLike, level: float) -> dic
     - `coverage`: share of observations within their bounds, ends included;
     - `width`: mean of upper - lower;
     - `interval_score`: mean of (u - l) + 2/a (l - y)+ + 2/a (y - u)+ with a = 1 - level; smaller is
-      better, and no one gains by misstating bounds (Gneiting & Raftery 2007, JASA 102:359, eq. 43).
+      better, and true quantiles score best (Gneiting & Raftery 2007, JASA 102:359, eq. 43).
 
     Raises:
         EvaluationError: a level outside (0, 1), NaN, different lengths, or lower above upper.
     """
     alpha = 1 - checks.level(level)
     observed, lower, upper = _checked(observed, bounds)
-    missed = np.maximum(0, lower - observed) + np.maximum(0, observed - upper)
+    shortfall = np.maximum(0, lower - observed) + np.maximum(0, observed - upper)
     return {
         "n": len(observed),
         "coverage": float(np.mean((lower <= observed) & (observed <= upper))),
         "width": float(np.mean(upper - lower)),
-        "interval_score": float(np.mean(upper - lower + 2 / alpha * missed)),
+        "interval_score": float(np.mean(upper - lower + 2 / alpha * shortfall)),
     }
 
 
 def interval_scores_by(
     by: ArrayLike, observed: ArrayLike, bounds: ArrayLike, level: float
 ) -> dict[str | int | float, dict[str, float]]:
-    """`interval_scores` of each label in `by` (n,): regions, inside or outside, `quantile_bins`."""
+    """`interval_scores` of each label in `by` (n,), such as regions or `quantile_bins`."""
     observed, lower, upper = _checked(observed, bounds)
     by = checks.labels(by, "labels", like=observed)
     bounds = np.stack([lower, upper], axis=1)
@@ -52,7 +52,7 @@ def interval_scores_by(
 
 
 def quantile_bins(values: ArrayLike, count: int) -> tuple[Integers, Floats]:
-    """Bin of each value, (n,), 0 to at most count - 1, and the bins' edges.
+    """Quantile bin of each value, (n,), 0 to at most count - 1, and the bins' edges.
 
     Bins hold about equally many values; they are fewer than `count` where values repeat.
     """
@@ -62,7 +62,7 @@ def quantile_bins(values: ArrayLike, count: int) -> tuple[Integers, Floats]:
 
 
 def calibration_curve(observed: ArrayLike, bounds: Mapping[float, ArrayLike]) -> dict[str, Floats]:
-    """Coverage reached at each coverage meant: equal when calibrated, below when overconfident.
+    """Observed coverage at each nominal coverage: equal when calibrated, lower when overconfident.
 
     `bounds` maps a level to its bounds (n, 2). Returns `level`, `coverage` and `width`, each
     (levels,), ascending by level.
@@ -88,7 +88,7 @@ def ensemble_bounds(members: ArrayLike, level: float) -> Floats:
 
 
 def crps(observed: ArrayLike, members: ArrayLike) -> Floats:
-    """Continuous ranked probability score of an ensemble, (n,): one an observation, less is better.
+    """Continuous ranked probability score of each observation, (n,); smaller is better.
 
     `members` (n, M) or, the same for all rows, (1, M), taken as equally likely values:
     mean|x_i - y| - sum_ij |x_i - x_j| / (2 M^2) (Gneiting & Raftery 2007, eq. 21). In the unit of
@@ -117,6 +117,7 @@ def _checked(observed: ArrayLike, bounds: ArrayLike) -> tuple[Floats, Floats, Fl
     if (lower > upper).any():
         row = int(np.argmax(lower > upper))
         raise EvaluationError(
-            f"interval row {row} ({lower[row]:g}, {upper[row]:g}) is upside down; give lower first"
+            f"interval row {row} ({lower[row]:g}, {upper[row]:g}) has its lower bound above its "
+            "upper bound; give lower first"
         )
     return observed, lower, upper

@@ -1,6 +1,7 @@
-"""kNNDM: folds whose held-out plots are as far from training as the map is from the plots.
+"""kNNDM: folds whose held-out plots are as far from training as mapped pixels are from plots.
 
-Linnenbrink, Milà, Ludwig, Meyer 2024, Geosci. Model Dev. 17:5897; agrees with the R package CAST.
+Linnenbrink, Milà, Ludwig, Meyer 2024, Geosci. Model Dev. 17:5897; results agree with the R package
+CAST.
 """
 
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -19,34 +20,34 @@ from spatioformer.evaluation.splits import SeededFolds
 from spatioformer.evaluation.units import deal, sites
 
 HIERARCHICAL_LIMIT = 10_000
-"""Above this many sites a full distance matrix costs too much: k-means takes over."""
+"""Largest number of sites for Ward's clustering (a full distance matrix); k-means beyond."""
 
 CANDIDATES = 100
-"""Numbers of clusters tried up to that limit, spaced evenly in the logarithm up to n - 2."""
+"""Numbers of clusters tried up to `HIERARCHICAL_LIMIT`, evenly spaced in the logarithm to n - 2."""
 
 CANDIDATES_LARGE, LARGEST_COUNT_LARGE = 24, 1000
-"""The shorter grid beyond the limit: as many counts, up to this many clusters."""
+"""Beyond the limit: numbers of clusters tried, and the largest of them."""
 
 REFINED = 10, 16
-"""K-means is run once per number of clusters; the best so many numbers then get so many starts."""
+"""K-means runs once per number of clusters; then the best 10 numbers get 16 starts each."""
 
 REFINED_LARGE = 6, 6
-"""The same beyond the limit."""
+"""Beyond the limit: the best numbers of clusters, and the starts of each."""
 
 SAME_DISTRIBUTION = 0.05
-"""From this p value of the Kolmogorov-Smirnov test on, random folds match the map already."""
+"""At this p value of the Kolmogorov-Smirnov test or above, random folds already match the map."""
 
 LARGEST_SHARE = 0.5
-"""Folds with more than this share of the plots are no candidates."""
+"""A candidate is rejected if one fold holds more than this share of the plots."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What `KNNDM.search` found: `folds` (n,), their W, and how they came about.
+    """Result of `KNNDM.search`: the fold of each plot, `folds` (n,), and their statistic `W`.
 
-    `method` is "random", "hierarchical" or "kmeans"; `n_clusters` the number of clusters that were
-    dealt to folds (None if random); `grid` maps each number tried to its least W (infinite when a
-    fold is too large).
+    `method` is "random", "hierarchical" or "kmeans". `n_clusters` is the number of clusters that
+    were dealt to folds (None if random). `grid` maps each number tried to its smallest W (infinite
+    when a fold is too large).
     """
 
     folds: Integers
@@ -64,17 +65,17 @@ class KNNDM(SeededFolds):
     lets `spatioformer.cross_validate` draw them from the imagery. In
     feature space they are the predictors there, (m, p), and `X` those of the plots, (n, p).
 
-    1. Gj: distances from each plot to the nearest other; Gij: from each prediction point to the
-       nearest plot. If plots are no more clustered than the map's distances ask (one-sided
-       Kolmogorov-Smirnov test, p >= 0.05), folds are random.
+    1. Gj: distances from each plot to the nearest other plot; Gij: from each prediction point to
+       the nearest plot. If Gj is not significantly shorter than Gij (one-sided Kolmogorov-Smirnov
+       test, p >= 0.05), folds are random.
     2. Otherwise the sites are clustered, at 100 numbers of clusters q from k to n - 2. Clusters of
        at least n/k plots become folds; the others, ordered along the first principal component of
        the coordinates, are dealt to the remaining folds in turn.
-    3. Of all q whose folds hold at most half of the plots, the one with the least W between the
-       held-out distances Gj* and Gij wins; on a tie the smallest q.
+    3. Among the q whose folds hold at most half of the plots each, the one with the smallest W
+       between the held-out distances Gj* and Gij is chosen; on a tie, the smallest q.
 
-    `clustering="hierarchical"` is Ward's, deterministic; `"kmeans"` depends on `seed` and is what
-    more than 10,000 sites get in any case, with 24 numbers of clusters up to 1,000.
+    `clustering="hierarchical"` is Ward's method and deterministic. `"kmeans"` depends on `seed`.
+    More than 10,000 sites are always clustered by k-means, with 24 numbers of clusters up to 1,000.
     """
 
     _: KW_ONLY
@@ -95,8 +96,8 @@ class KNNDM(SeededFolds):
         """Choose the folds of the plots `X` (n, 2), keeping sites and `groups` whole.
 
         Raises:
-            EvaluationError: prediction points in another CRS, too few sites, or no candidate
-                without a fold of more than half of the plots; or there are no prediction points.
+            EvaluationError: no prediction points, or points in another CRS, fewer sites than
+                folds, or every candidate has a fold of more than half of the plots.
         """
         if self.prediction_points is None:
             raise EvaluationError(
@@ -121,7 +122,7 @@ class KNNDM(SeededFolds):
     def _best_clusters(
         self, points: Floats, unit: Integers, axis: Floats, to_map: Floats
     ) -> Search:
-        """The candidate with the least W; `axis` (n,) orders the clusters."""
+        """Choose the candidate with the smallest W; `axis` (n,) orders the clusters."""
         places = points[np.unique(unit, return_index=True)[1]]
         large = len(places) > HIERARCHICAL_LIMIT
         method = "kmeans" if large else self.clustering
@@ -134,20 +135,22 @@ class KNNDM(SeededFolds):
             W = np.inf if too_large else self._w(folds, points, to_map)
             return Search(folds, W, method, count)
 
-        found = [attempt(count) for count in candidates(self.n_splits, len(places), large)]
+        searches = [attempt(count) for count in candidates(self.n_splits, len(places), large)]
         if method == "kmeans":
             counts, starts = REFINED_LARGE if large else REFINED
-            promising = sorted(found, key=attrgetter("W"))[:counts]
-            found += [attempt(one.n_clusters, i) for one in promising for i in range(1, starts)]
-        best = min(found, key=attrgetter("W"))
+            promising = sorted(searches, key=attrgetter("W"))[:counts]
+            searches += [
+                attempt(search.n_clusters, i) for search in promising for i in range(1, starts)
+            ]
+        best = min(searches, key=attrgetter("W"))
         if np.isinf(best.W):
             raise EvaluationError(
                 f"every clustering of {len(unit)} plots leaves a fold with more than half of them; "
                 f"use more than {self.n_splits} folds, or SpatialBlockKFold"
             )
         grid: dict[int, float] = {}
-        for one in found:
-            grid[one.n_clusters] = min(one.W, grid.get(one.n_clusters, np.inf))
+        for search in searches:
+            grid[search.n_clusters] = min(search.W, grid.get(search.n_clusters, np.inf))
         return replace(best, grid=grid)
 
     def _w(self, folds: Integers, points: Floats, to_map: Floats) -> float:
@@ -171,15 +174,15 @@ def candidates(n_splits: int, n_sites: int, large: bool) -> list[int]:
 def deal_clusters(cluster: Integers, axis: Floats, n_splits: int) -> Integers:
     """Fold of each plot, (n,), from its `cluster` (n,) and its position along `axis` (n,).
 
-    Clusters of at least n/k plots are folds of their own; the rest take turns along the axis.
+    Clusters of at least n/k plots are folds by themselves; the rest take turns along the axis.
     """
     sizes = np.bincount(cluster)
     order = np.argsort(np.bincount(cluster, axis) / sizes, kind="stable")
-    own = sizes[order] >= len(cluster) / n_splits
+    is_fold = sizes[order] >= len(cluster) / n_splits
     fold = np.empty(len(sizes), dtype=np.int64)
-    fold[order[own]] = np.arange(own.sum())
-    shared = n_splits - own.sum()
-    fold[order[~own]] = own.sum() + np.arange((~own).sum()) % max(1, shared)
+    fold[order[is_fold]] = np.arange(is_fold.sum())
+    remaining = n_splits - is_fold.sum()
+    fold[order[~is_fold]] = is_fold.sum() + np.arange((~is_fold).sum()) % max(1, remaining)
     return fold[cluster]
 
 
@@ -190,9 +193,9 @@ def first_component(X: Floats) -> Floats:
 
 
 def p_clustered(to_other: Floats, to_map: Floats) -> float:
-    """Chance of the plots' nearest-neighbour distances being this much shorter than the map's.
+    """P value of the test that plot-to-plot distances are shorter than map-to-plot distances.
 
-    One-sided two-sample Kolmogorov-Smirnov test; exact below 10,000 pairs, beyond it the limit
+    One-sided two-sample Kolmogorov-Smirnov test; exact below 10,000 pairs, otherwise the asymptotic
     p = exp(-2 n m / (n + m) D^2).
     """
     n, m = len(to_other), len(to_map)

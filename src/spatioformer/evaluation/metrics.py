@@ -1,7 +1,8 @@
 """Scores of pooled held-out predictions.
 
-Scores are computed once over all held-out predictions, not averaged over folds: a fold's mean
-is no baseline a map user has (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
+Scores are computed once over all held-out predictions, not averaged over folds. R2 within a fold
+would compare with the fold's own mean, which a user of the map does not know
+(Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ def scores(observed: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     - `r2`: 1 - SSE/SST, at most 1, negative when the mean predicts better; NaN when `observed` is
       constant. It is **not** the square of `r`, which other tools print under the same name;
     - `rmse`: root mean squared error; `mae`: mean absolute error;
-    - `bias`: mean(predicted - observed), positive where the model says too much.
+    - `bias`: mean(predicted - observed), positive where the model overestimates.
 
     Raises:
         EvaluationError: NaN or infinite values, no rows, or different lengths.
@@ -50,7 +51,7 @@ def pearson(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def _explained(observed: np.ndarray, error: np.ndarray) -> float:
-    """1 - SSE/SST; NaN when nothing varies, tested by range because a sum of squares rounds."""
+    """1 - SSE/SST; NaN for constant `observed`, tested by range because a sum of squares rounds."""
     if np.ptp(observed) == 0:
         return float("nan")
     return float(1 - np.sum(error**2) / np.sum((observed - observed.mean()) ** 2))

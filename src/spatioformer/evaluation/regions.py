@@ -1,4 +1,4 @@
-"""Compact regions of the land: which one a plot, or a pixel far from all plots, belongs to."""
+"""Compact regions by k-means: the region of each plot, and of pixels far from all plots."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,7 +15,7 @@ from spatioformer.evaluation.clusters import kmeans
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions by their centres: every place belongs to the nearest one, on the sphere.
+    """Regions given by their centres: every place belongs to the centre nearest on the sphere.
 
     Attributes:
         centres: (r, 2) lon, lat in degrees, r >= 1.
@@ -25,40 +25,43 @@ class Regions:
 
     @classmethod
     def of(cls, lonlat: ArrayLike, count: int, *, least: int = 1, seed: int = 0) -> Self:
-        """At most `count` regions around plots (n, 2) by k-means, each of `least` plots or more.
+        """Make at most `count` regions from plots (n, 2) by k-means, each of `least` plots or more.
 
-        The smallest region is dissolved, its plots going to the next nearest centre, until all are
-        large enough.
+        The smallest region is removed, and its plots join the next nearest centre, until every
+        region has `least` plots.
 
         Raises:
-            EvaluationError: places that are no longitude and latitude, or fewer than `least`.
+            EvaluationError: coordinates outside longitude and latitude, or fewer than `least`
+                plots.
         """
         lonlat = checks.coordinates(lonlat, "geographic")
         if len(lonlat) < least:
             raise EvaluationError(
-                f"{len(lonlat)} plots make no region of {least}; lower the number or add plots"
+                f"{len(lonlat)} plots are too few for a region of {least}; lower the number or add "
+                "plots"
             )
-        place = distances.placing(lonlat, "geographic")
-        points = place(lonlat)
-        # In the plots' order: k-means starts from some of them, wherever the meridian is.
+        to_points = distances.placing(lonlat, "geographic")
+        points = to_points(lonlat)
+        # Sites stay in the order of the plots, so that a shifted meridian does not change the
+        # start.
         sites = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
         label = kmeans(sites, min(count, len(sites)), seed)
         centres = _degrees(np.stack([sites[label == k].mean(axis=0) for k in np.unique(label)]))
         while True:
-            made = cls(centres)
-            sizes = np.bincount(made.at(lonlat), minlength=len(centres))
+            regions = cls(centres)
+            sizes = np.bincount(regions.at(lonlat), minlength=len(centres))
             if sizes.min() >= least:
-                return made
+                return regions
             centres = np.delete(centres, sizes.argmin(), axis=0)
 
     def at(self, lonlat: ArrayLike) -> Integers:
-        """Number (m,) of the region of each place (m, 2)."""
+        """Number of the region, (m,), of each place `lonlat` (m, 2)."""
         lonlat = checks.coordinates(lonlat, "geographic")
-        place = distances.placing(lonlat, "geographic")
-        return KDTree(place(self.centres)).query(place(lonlat))[1]
+        to_points = distances.placing(lonlat, "geographic")
+        return KDTree(to_points(self.centres)).query(to_points(lonlat))[1]
 
 
 def _degrees(points: Floats) -> Floats:
-    """Lon, lat (r, 2) of directions (r, 3) from the middle of the Earth."""
+    """Lon, lat (r, 2) in degrees of vectors (r, 3) from the centre of the Earth."""
     x, y, z = points.T
     return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1))

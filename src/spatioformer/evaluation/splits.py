@@ -1,12 +1,12 @@
 """Cross-validation folds for plots in space, in scikit-learn's protocol.
 
 `X` is the plots' **coordinates**, (n, 2): longitude and latitude in degrees, or projected metres
-with `space="projected"`. With scikit-learn's own tools pass the pairs, not the splitter, because
-those hand their predictors to `split`: `cross_val_predict(model, X, y, cv=[*folds.split(lonlat)])`.
+with `space="projected"`. To scikit-learn's own tools pass the pairs, not the splitter, because
+those tools pass predictors to `split`: `cross_val_predict(model, X, y, cv=[*folds.split(lonlat)])`.
 
-Plots at one location are one *site* and stay in one fold: a plot surveyed twice is not held out
-while its twin is trained on. `groups` names further units that must not straddle, such as plots
-with overlapping chips (`units.overlapping`). kNNDM folds are in `knndm`.
+Plots at one location are one *site* and stay in one fold: otherwise a plot surveyed twice would be
+held out and trained on at once. `groups` names further units that must stay in one fold, such as
+plots with overlapping chips (`units.overlapping`). kNNDM folds are in `knndm`.
 """
 
 import warnings
@@ -20,31 +20,32 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
+from spatioformer.common.earth import S2_KM_PER_DEGREE
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks, distances
 from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.clusters import kmeans
 from spatioformer.evaluation.units import deal, in_order, joined, sites
 
-KM_PER_DEGREE = distances.EARTH_RADIUS / 1000 * np.pi / 180
 """Length of one degree of latitude on the sphere, kilometres."""
 
 SMALLEST_SHARE = 0.1
-"""A fold with fewer plots than this share of an even one scores next to nothing: degenerate."""
+"""A fold with less than this share of the mean fold size is degenerate: its scores say little."""
 
 LARGEST_SHARE = 0.5
-"""A fold with more of all plots than this (two folds: 0.75) leaves few to train on: degenerate."""
+"""A fold with more than this share of all plots is degenerate (two folds: 0.75): few are left to
+train on."""
 
 
 class DegenerateFolds(UserWarning):
-    """Folds that can be used but hardly say what one expects of them."""
+    """Warning about folds that run but are too uneven to give reliable scores."""
 
 
 class Splitter(ABC):
-    """Folds from coordinates; a kind of fold says only how plots are assigned.
+    """Base class: folds from coordinates; a subclass assigns plots to folds.
 
-    Fields all kinds have: `n_splits`; `space`, what `X` is; `strict`, whether degenerate folds are
-    refused instead of warned about.
+    Fields of all kinds: `n_splits`; `space`, the meaning of `X`; `strict`, whether degenerate folds
+    raise an error instead of a warning.
     """
 
     n_splits: int
@@ -60,8 +61,8 @@ class Splitter(ABC):
         Warns with `DegenerateFolds` when folds are very uneven.
 
         Raises:
-            EvaluationError: coordinates that are not such, too few units for the folds, or with
-                `strict` degenerate folds.
+            EvaluationError: invalid coordinates, too few units for the folds, or, with `strict`,
+                degenerate folds.
         """
         fold = self._assign(checks.coordinates(X, self.space), groups)
         counts = np.bincount(fold)
@@ -87,7 +88,7 @@ class Splitter(ABC):
     def distances(
         self, X: ArrayLike, prediction_points: ArrayLike, groups: ArrayLike | None = None
     ) -> distances.NeighbourDistances:
-        """Nearest-neighbour distances of these folds beside those of the mapped area, and W."""
+        """Nearest-neighbour distances of these folds and of the mapped area, with their W."""
         pairs = self.split(X, groups=groups)
         return distances.neighbour_distances(X, prediction_points, pairs, self.space)
 
@@ -99,7 +100,7 @@ class Splitter(ABC):
 
 @dataclass
 class SeededFolds(Splitter):
-    """The fields of a splitter that makes its folds itself."""
+    """Base class of splitters that make their folds from a seed."""
 
     n_splits: int = 5
     _: KW_ONLY
@@ -110,7 +111,8 @@ class SeededFolds(Splitter):
     def __post_init__(self) -> None:
         if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
             raise EvaluationError(
-                f"n_splits = {self.n_splits!r} is no number of folds; use a whole number from 2 up"
+                f"n_splits = {self.n_splits!r} is not a number of folds; use a whole number from "
+                "2 up"
             )
         if self.space not in ("geographic", "projected", "feature"):
             raise EvaluationError(
@@ -118,7 +120,7 @@ class SeededFolds(Splitter):
             )
 
     def _deal_units(self, unit: Integers, what: str, remedy: str) -> Integers:
-        """Fold of each row when the rows of one `unit` stay together."""
+        """Fold of each row, (n,); rows of one `unit` (n,) stay together."""
         sizes = np.bincount(unit)
         self._require_units(len(sizes), len(unit), what, remedy)
         return deal(sizes, self.n_splits, self.seed)[unit]
@@ -134,9 +136,9 @@ class SeededFolds(Splitter):
 class RandomKFold(SeededFolds):
     """Random folds of whole sites, balanced in plots.
 
-    The familiar k-fold: right for a probability sample of the mapped area, flattering for the
-    clustered plots that surveys have (Wadoux et al. 2021, Ecol. Model. 457:109692).
-    `keep_sites=False` lets repeated coordinates straddle train and test, to show what that does.
+    Scores are right if the plots are a probability sample of the mapped area, and too optimistic if
+    they are clustered, as in most surveys (Wadoux et al. 2021, Ecol. Model. 457:109692).
+    `keep_sites=False` lets rows with equal coordinates fall into different folds, for comparison.
     """
 
     keep_sites: bool = field(default=True, kw_only=True)
@@ -160,7 +162,7 @@ class SpatialBlockKFold(SeededFolds):
       degrees, edges counted from longitude -180 and latitude -90.
     - `unit="km"` on lon/lat: rows `size` km tall counted from the equator, each cut from longitude
       -180 into the whole number of tiles whose width along the row's middle parallel is nearest
-      `size` km. So tiles keep their area (to within 1/(2 x tiles in the row)) up to near the poles.
+      `size` km. So tiles have equal area (to within 1/(2 x tiles in the row)) up to near the poles.
     - `unit="km"` with `space="projected"`: squares counted from the origin of the projection.
 
     Tiles are half-open (west and south edges belong to a tile). A unit of `groups` that lies in
@@ -205,11 +207,11 @@ class SpatialBlockKFold(SeededFolds):
 
 @dataclass
 class LeaveRegionOut(SeededFolds):
-    """Each region is held out in turn: the hardest question, how the model does in a new country.
+    """Leave-one-region-out folds: the error of the model in a region without plots.
 
     `groups` names the region of each plot (biome, state, island, survey programme) and then decides
-    the number of folds. Without it, plots fall into `n_splits` compact regions by k-means of their
-    sites: on the sphere for lon/lat, seeded.
+    the number of folds. Without `groups`, k-means divides the sites into `n_splits` compact
+    regions: on the sphere for lon/lat, seeded.
     """
 
     def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
@@ -227,9 +229,9 @@ class LeaveRegionOut(SeededFolds):
             raise EvaluationError(
                 f"all {len(X)} plots lie in region {np.asarray(groups)[0]}; name at least 2 regions"
             )
-        torn = np.flatnonzero(joined(region, site) != region)
-        if len(torn):
-            row = int(torn[0])
+        split_sites = np.flatnonzero(joined(region, site) != region)
+        if len(split_sites):
+            row = int(split_sites[0])
             raise EvaluationError(
                 f"plots at {tuple(X[row].tolist())} lie in more than one region; give every "
                 "location one region"
@@ -242,11 +244,12 @@ class LeaveRegionOut(SeededFolds):
 
 @dataclass
 class BufferedKFold(Splitter):
-    """The folds of another splitter, trained without the plots near each test set.
+    """Buffered folds: those of another splitter, without training plots near the test plots.
 
     No training plot lies within `distance` km of a test plot (feature space: standard deviations);
-    `folds` says which plots are tested together, a number standing for `RandomKFold`.
-    The buffer takes training plots away, many where test plots are scattered: prefer compact folds.
+    `folds` decides which plots are tested together; a number means `RandomKFold`. The buffer
+    removes
+    training plots, many if test plots are scattered: prefer compact folds.
     """
 
     folds: Splitter | int = 5
@@ -292,10 +295,10 @@ class BufferedKFold(Splitter):
 
 def _kilometre_tiles(lonlat: Floats, size: float) -> tuple[Floats, Floats]:
     """Column and row of the near-square, near-equal-area tiles of `size` km, each (n,)."""
-    height = size / KM_PER_DEGREE  # degrees of latitude
+    height = size / S2_KM_PER_DEGREE  # degrees of latitude
     row = np.floor(lonlat[:, 1] / height)
     middle = np.clip((row + 0.5) * height, -90, 90)
-    parallel = 360 * KM_PER_DEGREE * np.cos(np.radians(middle))  # km around
+    parallel = 360 * S2_KM_PER_DEGREE * np.cos(np.radians(middle))  # km around
     columns = np.maximum(1, np.rint(parallel / size))
     # The product can round up to `columns` itself just west of the antimeridian.
     column = np.minimum(np.floor(_eastward(lonlat[:, 0]) / 360 * columns), columns - 1)

@@ -1,4 +1,4 @@
-"""What must stay together: plots at one place, plots with overlapping chips, named groups."""
+"""Units of plots that no fold may split: sites, plots with overlapping chips, named groups."""
 
 import heapq
 
@@ -14,10 +14,10 @@ from spatioformer.evaluation.checks import Integers
 
 
 def sites(X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
-    """Number of the site of each row of `X`, (n,), from 0 in order of first appearance.
+    """Number of the site of each row of coordinates `X` (n, 2): (n,), from 0 by first appearance.
 
-    Rows with equal coordinates share a site, rows with an equal entry in `groups` share a site,
-    and so does whatever these two rules chain together.
+    Rows with equal coordinates share a site. Rows with an equal entry in `groups` (n,) share a
+    site. Both rules chain: if A and B share a site, and B and C do, all three share one.
     """
     X = checks.matrix(X, "coordinates")
     places = np.unique(X, axis=0, return_inverse=True)[1].reshape(-1)
@@ -25,10 +25,10 @@ def sites(X: ArrayLike, groups: ArrayLike | None = None) -> Integers:
 
 
 def overlapping(X: ArrayLike, side: float) -> Integers:
-    """Number of the heap of overlapping chips each row belongs to, (n,), to pass as `groups`.
+    """Number of the cluster of overlapping chips of each row, (n,), to pass as `groups`.
 
-    Chips are squares of `side`, in the unit of the coordinates `X` (n, 2), as pixels times pixel
-    size: two plots less than `side` apart along both axes can share a pixel. Heaps chain.
+    Chips are squares of `side`, in the unit of the coordinates `X` (n, 2): pixels times pixel size.
+    Two plots less than `side` apart along both axes can share a pixel. Overlaps chain.
     """
     X = checks.matrix(X, "coordinates")
     if not side > 0:
@@ -43,13 +43,13 @@ def joined(unit: Integers, groups: ArrayLike) -> Integers:
     """The finest labels, (n,), that keep rows equal in `unit` or in `groups` together."""
     groups = checks.labels(groups, "groups", like=unit)
     group = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    # Rows are edges between units and groups: what hangs together is one label.
+    # Rows are edges between units and groups; a connected component is one label.
     count = int(unit.max()) + 1
     return in_order(_components(unit, count + group, count + int(group.max()) + 1)[unit])
 
 
 def deal(sizes: ArrayLike, n_folds: int, seed: int) -> Integers:
-    """Fold of each unit, (units,), balancing the folds' totals of `sizes`.
+    """Fold of each unit, (units,), such that the folds have similar totals of `sizes` (units,).
 
     Units are shuffled, ordered from large to small, and each goes to the fold that is smallest so
     far (longest-processing-time rule): totals differ by at most the largest unit.
@@ -67,7 +67,7 @@ def deal(sizes: ArrayLike, n_folds: int, seed: int) -> Integers:
 
 
 def in_order(labels: Integers) -> Integers:
-    """The same partition numbered 0, 1, 2... by first appearance."""
+    """Renumber `labels` (n,) as 0, 1, 2... in order of first appearance."""
     first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -75,6 +75,6 @@ def in_order(labels: Integers) -> Integers:
 
 
 def _components(a: Integers, b: Integers, count: int) -> Integers:
-    """Connected component of each of `count` nodes with edges a-b."""
+    """Connected component of each of `count` nodes, (count,); edges join `a` and `b`, (e,) each."""
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(count, count))
     return connected_components(graph, directed=False)[1]

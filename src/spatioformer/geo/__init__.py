@@ -1,1 +1,1 @@
-"""Grids, rasters, plot tables and chips: numpy, rasterio, geopandas; no torch."""
+"""Grids, rasters, plot tables and chips, with numpy, rasterio and geopandas; no torch."""

@@ -1,8 +1,8 @@
-"""Plots x imagery -> chips: read once, memory-mapped afterwards.
+"""Chips of imagery around plots, cut once and memory-mapped afterwards.
 
 A store is a folder: `chips.npy` (n, P, P, band) float32, `lon.npy` and `lat.npy` (n, P, P) float64,
-`index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`. In it
-may lie another one, `unlabelled`, of chips without plots.
+`index.parquet` (the plots, with the row and column of each chip's centre) and `store.json`. A
+subfolder `unlabelled` may hold a store of chips without plots.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ class ChipStore:
     Attributes:
         chips: float32 (n, P, P, band), rows north first.
         lon, lat: float64 (n, P, P), degrees, of every pixel centre.
-        table: the plots, one row a chip, in the same order.
+        table: the plots, one row a chip, in the order of the chips.
         bands: band names.
-        unlabelled: chips of the same kind around pixels without plots, or None.
+        unlabelled: chips of the same size around pixels without plots, or None.
     """
 
     chips: np.ndarray
@@ -59,7 +59,11 @@ class ChipStore:
 
 
 def check_patch(patch: int) -> int:
-    """A chip needs a centre pixel: P odd and positive."""
+    """Check that a chip of side `patch` has a centre pixel, and return `patch`.
+
+    Raises:
+        ModelError: it is even or below 1.
+    """
     if patch < 1 or patch % 2 == 0:
         raise ModelError(
             f"a chip side of {patch} pixels has no centre pixel; choose an odd number such as "
@@ -77,17 +81,20 @@ def cut_chips(
     bands: Sequence[str] | None = None,
     console: Console = SILENT,
 ) -> pd.DataFrame:
-    """Cut the P x P chip around each plot and write the store to `folder`.
+    """Cut the P x P chip around each plot and write a chip store.
 
     Args:
-        plots: table with columns lon and lat (degrees), and whatever else belongs to a plot.
-        patch: P, odd.
+        stack_path: imagery stack.
+        plots: table with columns lon and lat (degrees), and any others.
+        patch: P, pixels, odd.
+        folder: folder of the store.
+        bands: names of the bands to read; None: all.
 
     Returns:
-        The plots that got no chip, with a column `reason`.
+        The plots without a chip, with a column `reason`.
 
     Raises:
-        ImageryError: no plot lies in the imagery, or none has a whole chip.
+        ImageryError: no plot lies in the imagery, or none has a complete chip.
         ModelError: P is even.
         OutputError: the store cannot be written.
     """
@@ -103,10 +110,10 @@ def cut_chips(
         )
         with console.task("chips", int(inside.sum())) as advance:
             for (tile_row, tile_col), members in tiles:
-                r0, c0 = tile_row * TILE, tile_col * TILE
-                data, valid, _ = stack.read(Window(c0, r0, TILE, TILE), halo=half)
+                top, left = tile_row * TILE, tile_col * TILE
+                data, valid, _ = stack.read(Window(left, top, TILE, TILE), halo=half)
                 for i in members:
-                    r, c = rows[i] - r0, cols[i] - c0
+                    r, c = rows[i] - top, cols[i] - left
                     window = (slice(r, r + patch), slice(c, c + patch))
                     if valid[window].all():
                         chips[i] = np.moveaxis(data[:, *window], 0, -1)
@@ -138,7 +145,7 @@ def cut_chips(
 
 
 def _outside(stack: Stack, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Why a plot outside the imagery is refused; says so where swapping would bring it inside."""
+    """Reason why a plot outside the imagery is rejected; a hint if swapped coordinates fit."""
     with np.errstate(invalid="ignore"):
         swapped = (np.abs(lon) <= 90) & stack.grid.holds(*stack.grid.pixel(lat, lon))
     return np.where(
@@ -159,7 +166,7 @@ def _write(folder: Path, chips, lon, lat, table: pd.DataFrame, bands: list[str])
 
 
 def open_chips(folder: str | Path) -> ChipStore:
-    """Open a chip store; the arrays stay on disk until they are used.
+    """Open a chip store; the arrays are read from disk when they are used.
 
     Raises:
         ImageryError: the folder holds no chip store.
@@ -170,6 +177,6 @@ def open_chips(folder: str | Path) -> ChipStore:
     arrays = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("chips", "lon", "lat")}
     table = pd.read_parquet(folder / "index.parquet")
     bands = read_json(folder / "store.json")["bands"]
-    within = folder / UNLABELLED
-    unlabelled = open_chips(within) if within.is_dir() else None
+    subfolder = folder / UNLABELLED
+    unlabelled = open_chips(subfolder) if subfolder.is_dir() else None
     return ChipStore(**arrays, table=table, bands=bands, unlabelled=unlabelled)

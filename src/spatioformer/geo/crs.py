@@ -1,4 +1,4 @@
-"""Coordinate reference systems as users and files state them."""
+"""Parsing of coordinate reference systems given by users and files."""
 
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -7,13 +7,13 @@ from spatioformer.common.errors import ImageryError
 
 
 def known_crs(crs: object, owner: str) -> CRS:
-    """A geographic or projected CRS from anything pyproj reads, such as "EPSG:4326".
+    """Parse a geographic or projected CRS from anything pyproj reads, such as "EPSG:4326".
 
     Args:
-        owner: what states it, as the message calls it: "layer rain".
+        owner: subject of the error message, such as "layer rain".
 
     Raises:
-        ImageryError: pyproj does not know it, or it has no two horizontal axes.
+        ImageryError: pyproj cannot parse it, or it is neither geographic nor projected.
     """
     shown = repr(str(crs)) if len(str(crs)) < 60 else "of the file"
     try:

@@ -1,4 +1,4 @@
-"""One immutable value for where a raster lies, instead of loose (transform, crs, shape) triples."""
+"""Grid of a raster: coordinate reference system, transform and shape in one immutable object."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ LONLAT = CRS.from_epsg(4326)
 
 @dataclass(frozen=True)
 class Grid:
-    """A raster's place on Earth: coordinate reference system, affine transform, shape.
+    """Pixel grid of a raster on Earth.
 
     Args:
         crs: coordinate reference system, anything `pyproj.CRS` accepts.
-        transform: affine from (column, row) edges to (x, y), as rasterio's.
+        transform: affine from (column, row) of pixel edges to (x, y), as in rasterio.
         height, width: number of rows and columns, both at least 1.
     """
 
@@ -33,14 +33,14 @@ class Grid:
 
     @classmethod
     def of(cls, dataset) -> "Grid":
-        """The grid of an open rasterio dataset.
+        """Grid of an open rasterio dataset.
 
         Raises:
-            ImageryError: the dataset states no coordinate reference system.
+            ImageryError: the dataset has no coordinate reference system.
         """
         if dataset.crs is None:
             raise ImageryError(
-                f"{dataset.name} has no coordinate reference system; name it with `crs:` (for "
+                f"{dataset.name} has no coordinate reference system; set `crs:` (for "
                 "example EPSG:4326) in the layer's configuration"
             )
         return cls(CRS.from_user_input(dataset.crs), dataset.transform, *dataset.shape)
@@ -62,7 +62,7 @@ class Grid:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """(left, bottom, right, top) of the outer edges, in units of the grid's own CRS."""
+        """(left, bottom, right, top) of the outer edges, in units of the grid's CRS."""
         corners = [self.transform @ c for c in self._corners]
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
@@ -81,7 +81,7 @@ class Grid:
 
     @cached_property
     def is_lonlat(self) -> bool:
-        """Whether x and y are WGS84 degrees already, so that no transformation is needed."""
+        """Whether x and y are WGS84 degrees, so that no transformation is needed."""
         return self.crs.equals(LONLAT, ignore_axis_order=True)
 
     @cached_property
@@ -93,9 +93,9 @@ class Grid:
         return Transformer.from_crs(LONLAT, self.crs, always_xy=True)
 
     def lonlat(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Longitude and latitude (float64 degrees, longitude in [-180, 180)) of pixel centres.
+        """Longitude and latitude of pixel centres: float64, degrees, longitude in [-180, 180).
 
-        Rows and columns may lie outside the grid; the shapes broadcast.
+        Rows and columns may lie outside the grid; their shapes broadcast.
         """
         rows, cols = np.broadcast_arrays(
             np.asarray(rows, np.float64) + 0.5, np.asarray(cols, np.float64) + 0.5
@@ -107,9 +107,9 @@ class Grid:
         return np.where((x >= -180) & (x < 180), x, (x + 180) % 360 - 180), y
 
     def pixel(self, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column (int64) of the pixel that holds each point; may lie outside the grid.
+        """Row and column (int64) of the pixel at each point, in degrees; may lie outside the grid.
 
-        Points that the CRS cannot place get row = column = -1.
+        Points outside the domain of the projection get row = column = -1.
         """
         x, y = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         if self.is_lonlat:
@@ -117,33 +117,33 @@ class Grid:
             x = np.where((x >= left) & (x < left + 360), x, (x - left) % 360 + left)
         else:
             x, y = self._from_lonlat.transform(x, y)
-        placed = np.isfinite(x) & np.isfinite(y)
-        x, y = np.where(placed, x, 0), np.where(placed, y, 0)
+        projected = np.isfinite(x) & np.isfinite(y)
+        x, y = np.where(projected, x, 0), np.where(projected, y, 0)
         a, b, c, d, e, f = (~self.transform)[:6]
         cols, rows = np.floor(a * x + b * y + c), np.floor(d * x + e * y + f)
         return (
-            np.where(placed, rows, -1).astype(np.int64),
-            np.where(placed, cols, -1).astype(np.int64),
+            np.where(projected, rows, -1).astype(np.int64),
+            np.where(projected, cols, -1).astype(np.int64),
         )
 
     def holds(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Which (row, column) pairs lie inside the grid, boolean."""
+        """Test which (row, column) pairs lie inside the grid: bool, same shape."""
         return (rows >= 0) & (rows < self.height) & (cols >= 0) & (cols < self.width)
 
     def windows(self, size: int) -> Iterator[Window]:
-        """Square windows of `size` pixels, row by row; edge windows are smaller, none is lost."""
+        """Yield square windows of `size` pixels, row by row; windows at the edges are smaller."""
         for row in range(0, self.height, size):
             for col in range(0, self.width, size):
                 yield Window(col, row, min(size, self.width - col), min(size, self.height - row))
 
     def clip(self, region: tuple[float, float, float, float]) -> "Grid":
-        """The part of this grid that `region` = (W, E, S, N) touches, on the same pixel lattice.
+        """The part of this grid that `region` = (W, E, S, N), degrees, touches, with its pixels.
 
         Raises:
             ImageryError: the region lies outside the grid.
         """
         west, east, south, north = region
-        # An edge walked in 21 steps, since a straight edge in degrees may be a curve in the CRS.
+        # 21 points an edge, because a straight edge in degrees may be a curve in the CRS.
         lon = np.concatenate([np.linspace(west, east, 21)] * 2 + [[west] * 21, [east] * 21])
         lat = np.concatenate([[south] * 21, [north] * 21] + [np.linspace(south, north, 21)] * 2)
         x, y = (lon, lat) if self.is_lonlat else self._from_lonlat.transform(lon, lat)

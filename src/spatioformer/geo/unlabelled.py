@@ -1,4 +1,4 @@
-"""Chips of land without plots, on which a network can be taught what a better model says."""
+"""Chips around pixels without plots, on which a student network learns a teacher's predictions."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from spatioformer.geo.chips import TILE, cut_chips
 from spatioformer.geo.raster.stack import Stack
 
 PIXELS = 20_000
-MOST_TILES = 400  # of a raster that has more: reading all of it would take as long as its map
+MOST_TILES = 400  # tiles read of a larger raster; reading all would take as long as mapping it
 
 
 def cut_unlabelled(
@@ -23,17 +23,20 @@ def cut_unlabelled(
     seed: int = 0,
     console: Console = SILENT,
 ) -> int:
-    """Cut chips around pixels drawn at random among those to predict; a chip store of their own.
+    """Cut chips around random pixels among those to predict, into a chip store.
 
     Args:
-        patch: P, odd.
-        count: chips at most; where a chip would hold nodata there is none.
+        stack_path: imagery stack.
+        patch: P, side of a chip in pixels, odd.
+        folder: folder of the chip store.
+        count: largest number of chips; pixels whose chip holds nodata are skipped.
+        seed: random seed for the sample of pixels.
 
     Returns:
-        How many chips there are.
+        The number of chips.
 
     Raises:
-        ImageryError: no pixel of the imagery is to be predicted, or none has a whole chip.
+        ImageryError: the sampled tiles have no pixel to predict, or no pixel has a complete chip.
         ModelError: P is even.
         OutputError: the store cannot be written.
     """
@@ -41,7 +44,7 @@ def cut_unlabelled(
         rows, cols = draw_pixels(stack, count, seed)
         if not len(rows):
             raise ImageryError(
-                f"{stack_path} has no pixel to predict among those looked at; give imagery with "
+                f"{stack_path} has no pixel to predict in the sampled tiles; give imagery with "
                 "fewer gaps, or exclude fewer classes in `imagery.masks`"
             )
         lon, lat = stack.grid.lonlat(rows, cols)
@@ -52,21 +55,21 @@ def cut_unlabelled(
 
 
 def draw_pixels(stack: Stack, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns (n,) of at most `count` pixels to predict, each as likely as any other.
+    """Rows and columns, (n,), of at most `count` random pixels to predict, all equally likely.
 
-    Of a raster of more than MOST_TILES tiles, so many tiles drawn at random are looked at.
+    If the raster has more than MOST_TILES tiles, only a random sample of MOST_TILES is read.
     """
     rng = np.random.default_rng(seed)
     windows = list(stack.grid.windows(TILE))
     tiles = rng.permutation(len(windows))[:MOST_TILES]
-    # Each pixel draws a lot; the lowest win, whichever tile they come from.
-    lots, places = np.empty(0), np.empty((2, 0), np.int64)
+    # Each pixel gets a random number, and the smallest numbers of all tiles are kept.
+    numbers, places = np.empty(0), np.empty((2, 0), np.int64)
     for tile in np.sort(tiles):
         window = windows[tile]
-        found = np.stack(np.nonzero(stack.read(window)[2]))
-        found += np.array([[window.row_off], [window.col_off]])
-        lots = np.concatenate([lots, rng.random(found.shape[1])])
-        places = np.concatenate([places, found], axis=1)
-        lowest = np.sort(np.argsort(lots)[:count])
-        lots, places = lots[lowest], places[:, lowest]
+        in_tile = np.stack(np.nonzero(stack.read(window)[2]))
+        in_tile += np.array([[window.row_off], [window.col_off]])
+        numbers = np.concatenate([numbers, rng.random(in_tile.shape[1])])
+        places = np.concatenate([places, in_tile], axis=1)
+        lowest = np.sort(np.argsort(numbers)[:count])
+        numbers, places = numbers[lowest], places[:, lowest]
     return places[0], places[1]

@@ -1,8 +1,8 @@
-"""Wall-to-wall prediction: imagery of any size, tile by tile -> Cloud Optimized GeoTIFFs.
+"""Wall-to-wall prediction: imagery of any size, tile by tile, to Cloud Optimized GeoTIFFs.
 
-`plan.py` cuts the raster into tiles that fit the memory; `engine.py` (here) or `cluster.py`
-(dask.distributed) sends them through `predictor.py`; `journal.py` keeps each finished tile, so
-that a killed run goes on where it was; `raster.py` assembles the map.
+`plan.py` cuts the raster into tiles that fit the memory. `engine.py` (this machine) or `cluster.py`
+(dask.distributed) sends them through `predictor.py`. `journal.py` stores each finished tile, so
+that a killed run can resume. `raster.py` assembles the map.
 """
 
 import contextlib
@@ -52,31 +52,36 @@ def map_raster(
 ) -> dict:
     """Predict every pixel of a raster and write the map.
 
-    Layers are float32 in species, NaN where there is no prediction: outside the imagery's mask and
-    the outline, or where nodata forbids one. Negative means are set to 0 and counted. A run that
-    was killed leaves its finished tiles in OUT.tiles; the same call goes on from them, and ends
-    with the same bytes.
+    Layers are float32 in species. They are NaN where there is no prediction: outside the imagery's
+    mask, outside the outline, or at pixels whose chip holds nodata that the model cannot handle.
+    Negative means are set to 0 and counted. A killed run leaves its finished tiles in OUT.tiles;
+    the same call resumes from them and writes the same bytes as an uninterrupted run.
 
     Args:
         model: a bundle or its folder.
         imagery: raster whose band descriptions name the model's bands.
+        out: path of the map (GeoTIFF).
         samples: Monte Carlo dropout passes; 0, or at least 2.
-        sd_step: k: the spread is computed at one pixel of each k x k block (the one nearest the
-            block's centre that has a prediction) and holds for the block.
-        outline: polygons; nothing is predicted outside.
-        grid: a raster on whose grid the map is made, the imagery resampled to it; None keeps the
-            imagery's own.
-        overwrite: replace a map that stands, and throw away tiles of another model or imagery.
-        tags: further tags for the file.
+        sd_step: block side k, pixels: the spread is computed at one pixel of each k x k block and
+            used for the whole block. It is the predicted pixel nearest the block's centre.
+        seed: random seed of the dropout passes.
+        outline: vector file of polygons; pixels outside them are not predicted.
+        grid: raster whose grid the map has; the imagery is resampled to it. None keeps the grid of
+            the imagery.
+        output: layers and file format.
+        resources: memory, workers, cluster and shard.
+        overwrite: replace an existing map, and delete tiles of another model or imagery.
+        tags: additional GeoTIFF tags.
 
     Returns:
-        Summary: pixels predicted, mean, range, mean spread, negative predictions set to 0. Of a
-        shard: {"tiles": computed by this call}.
+        Summary for map.json: pixels predicted, mean, minimum, maximum, mean spread, number of
+        negative predictions set to 0. For a shard: {"tiles": number of tiles computed by this
+        call}.
 
     Raises:
-        ImageryError: the raster cannot be read, lacks a band of the model, or has no place.
-        ModelError: the folder is no bundle, or cannot give a layer that is asked for.
-        OutputError: the map stands already, cannot be written, or does not fit memory or disk.
+        ImageryError: the raster cannot be read, lacks a band of the model, or has no valid CRS.
+        ModelError: the folder is no bundle, or the model cannot produce a requested layer.
+        OutputError: the map exists already, cannot be written, or does not fit memory or disk.
     """
     out = Path(out)
     if output.zarr:
@@ -85,7 +90,7 @@ def map_raster(
     _check_place(out, imagery, predictor.layers, output, overwrite)
     bands = predictor.bundle.bands
     with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
-        if not predictor.bundle.is_dense:  # which makes do with what there is
+        if not predictor.bundle.is_dense:  # a dense network accepts any size
             source.check_size(predictor.bundle.patch)
         source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline, grid)
@@ -114,12 +119,12 @@ def task_of(
     model: Model | str | Path,
     outline: str | Path | None,
 ) -> dict[str, Any]:
-    """All that decides a map's values, as JSON."""
-    grid, stat = source.grid, source.path.stat()
+    """Everything that determines a map's values, as a JSON object."""
+    grid, file_stat = source.grid, source.path.stat()
     return {
         "version": __version__,
         "model": identity(model),
-        "imagery": [source.path.name, stat.st_size, stat.st_mtime_ns],
+        "imagery": [source.path.name, file_stat.st_size, file_stat.st_mtime_ns],
         "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
         "layers": list(predictor.layers),
         "samples": [predictor.samples, predictor.step, predictor.seed],
@@ -129,7 +134,7 @@ def task_of(
 
 @dataclass
 class _Job:
-    """One map: what is asked, and where the work on it stands."""
+    """State of one map run: its inputs, options, plan and journal."""
 
     out: Path
     source: Source
@@ -141,7 +146,7 @@ class _Job:
     template: str | Path | None
 
     def prepare(self, overwrite: bool, console: Console) -> None:
-        """Plan the tiles, take up an unfinished run's, and look at scale and space."""
+        """Plan the tiles, resume an unfinished run, and compare the imagery with training."""
         resources, layers = self.resources, self.predictor.layers
         task = task_of(self.predictor, self.source, self.model, self.outline)
         old = unfinished(self.out)
@@ -176,8 +181,8 @@ class _Job:
                 return {"tiles": computed}
             totals = self._assemble(journal, tags, console)
             journal.remove()
-        of = self.predictor
-        return raster.summary(totals, of.layers, of.samples, of.step)
+        predictor = self.predictor
+        return raster.summary(totals, predictor.layers, predictor.samples, predictor.step)
 
     def _check_space(self, journal: Journal, todo: int) -> None:
         height, width = self.plan.rows, self.plan.cols
@@ -206,7 +211,8 @@ class _Job:
 
         if not isinstance(self.model, str | Path):
             raise ModelError(
-                "a cluster opens the model itself; give map_raster its folder, not the opened model"
+                "the workers of a cluster load the model from a folder; give map_raster that "
+                "folder instead of the loaded model"
             )
         predictor, source = self.predictor, self.source
         remote = Remote(
@@ -217,13 +223,13 @@ class _Job:
         return compute_there(self.resources.scheduler, remote, windows)
 
     def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
-        facts = dict(tags)
+        all_tags = dict(tags)
         if isinstance(self.model, str | Path):
-            facts["MODEL_ID"] = weights_hash(self.model)[:16]
+            all_tags["MODEL_ID"] = weights_hash(self.model)[:16]
         predictor = self.predictor
         totals = raster.assemble(
             self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,
-            facts, _method(predictor), console,
+            all_tags, _method(predictor), console,
         )  # fmt: skip
         files = raster.files_of(self.out, predictor.layers, self.output)
         if self.output.stac:
@@ -235,7 +241,7 @@ class _Job:
         return totals
 
     def tidy(self) -> None:
-        """A run that failed before its first tile leaves nothing behind."""
+        """Delete the tiles folder if the run failed before its first tile."""
         folder = tiles_folder(self.out)
         with contextlib.suppress(OSError):
             if not any(log.stat().st_size for log in folder.glob("*.log")):

@@ -1,4 +1,4 @@
-"""What is said about imagery before it is mapped."""
+"""Compare imagery with the training plots before mapping, and print warnings."""
 
 import numpy as np
 
@@ -6,47 +6,47 @@ from spatioformer.common.progress import Console
 from spatioformer.geo.extent import FAR_KM
 from spatioformer.models.base import Model
 
-FAR = 6.0  # training standard deviations between two means
-APART = 8.0  # ratio of two standard deviations
+FAR = 6.0  # training standard deviations between the two means
+APART = 8.0  # ratio of the two standard deviations
 
 
 def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[str]:
-    """Say so when imagery is on another scale than the training plots' was.
+    """Warn if the imagery's scale differs from the scale at the training plots.
 
     Args:
-        pixels: float32 (n, band), a sample of the imagery's wanted pixels.
+        pixels: float32 (n, band), a sample of the imagery's valid pixels.
 
     Returns:
-        A sentence for each band that is far off; said on the console too.
+        A sentence for each band that differs strongly; the sentences are printed too.
     """
     scaling = bundle.scaling
     if scaling is None or len(pixels) < 2:
         return []
-    found = []
+    warnings = []
     for i, name in enumerate(bundle.bands):
         mean, sd = float(pixels[:, i].mean(dtype=np.float64)), float(pixels[:, i].std())
         old_mean, old_sd = scaling.band_mean[i], scaling.band_sd[i]
         if abs(mean - old_mean) > FAR * old_sd or not 1 / APART <= sd / old_sd <= APART:
-            found.append(
+            warnings.append(
                 f"warning: band {name} has mean {mean:.4g} and standard deviation {sd:.4g} here, "
-                f"{old_mean:.4g} and {old_sd:.4g} at the training plots; is it on the same scale?"
+                f"and {old_mean:.4g} and {old_sd:.4g} at the training plots; check its scale"
             )
-    for sentence in found:
+    for sentence in warnings:
         console.say(f"  {sentence}")
-    return found
+    return warnings
 
 
 def compare_extent(
     bundle: Model, region: tuple[float, float, float, float], console: Console
 ) -> str | None:
-    """Say how far the corners of a region (W, E, S, N) lie outside the extent of the plots."""
+    """Print a note if corners of `region` (W, E, S, N, degrees) lie far outside the extent."""
     west, east, south, north = region
     corners = np.array([(x, y) for x in (west, east) for y in (south, north)])
     outside = bundle.km_outside(*corners.T)
     if outside < FAR_KM:
         return None
     sentence = (
-        f"note: the map reaches up to {outside:,.0f} km outside the extent of the training plots, "
+        f"note: the map extends up to {outside:,.0f} km beyond the extent of the training plots, "
         f"W, E, S, N = {bundle.facts['region']}; predictions there are extrapolation"
     )
     console.say(f"  {sentence}")

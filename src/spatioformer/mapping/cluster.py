@@ -1,7 +1,8 @@
-"""The same tiles on a dask.distributed cluster: paths travel, models and rasters do not.
+"""Compute tiles on a dask.distributed cluster.
 
-Each worker opens the model and the raster once, by paths that all machines must see. A tile whose
-worker dies is computed by another; its record is the one that `engine.py` would have made.
+Each worker opens the model and the raster once, by paths that all machines can read; only paths and
+results are sent. If a worker dies, another worker computes its tile. The records are the same as
+those of `engine.py`.
 """
 
 import math
@@ -21,20 +22,20 @@ from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 
-AHEAD = 2  # tiles a worker thread has or waits for
-REFRESH = 10  # seconds between two looks at how many there are
-ANSWER = 20  # seconds for a finished tile to come over
-PATIENCE = 20  # seconds for the scheduler to answer
+AHEAD = 2  # tiles submitted for each worker thread
+REFRESH = 10  # seconds between two counts of the workers
+ANSWER = 20  # seconds to wait for a finished tile to be transferred
+PATIENCE = 20  # seconds to wait for the scheduler
 NO_DASK = "--scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What a worker needs to compute tiles: paths and plain values.
+    """Arguments with which a worker computes tiles: paths and plain values.
 
     Attributes:
-        model: identity of the model behind `folder`, for a worker may see another folder there.
-        cache: bytes of GDAL's block cache.
+        model: hash of the model in `folder`; a worker may see another folder under that path.
+        cache: size of GDAL's block cache, bytes.
     """
 
     folder: str
@@ -56,8 +57,8 @@ _opening, _reading = Lock(), Lock()
 def _opened(remote: Remote) -> tuple[Predictor, Source]:
     if identity(remote.folder) != remote.model:
         raise ModelError(
-            f"a worker sees another model in {remote.folder} than the one to be mapped; give a "
-            "folder that all machines share"
+            f"a worker sees another model in {remote.folder} than this process; give a folder that "
+            "all machines share"
         )
     predictor = open_predictor(
         remote.folder, remote.layers, remote.samples, remote.step, remote.seed
@@ -68,27 +69,27 @@ def _opened(remote: Remote) -> tuple[Predictor, Source]:
 
 
 def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int]) -> bytes:
-    """A tile's record; what a worker runs.
+    """Compute a tile's record; runs on a worker.
 
     Args:
-        window: column, row, width, height.
+        window: column, row, width, height, pixels.
     """
     with _opening:
         predictor, source = _opened(remote)
-    with _reading, rasterio.Env(GDAL_CACHEMAX=remote.cache):  # a dataset is for one thread
+    with _reading, rasterio.Env(GDAL_CACHEMAX=remote.cache):  # datasets are not thread-safe
         tile = read_tile(source, Window(*window), predictor.bundle.halo)
     with threads_off():
         return record(predictor, source.grid, number, tile)
 
 
 def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[tuple[int, bytes]]:
-    """Records of tiles as the cluster finishes them, a bounded number on their way.
+    """Yield (number, record) of tiles as the cluster finishes them; few are in flight at once.
 
     Args:
         windows: (number, window) of each tile.
 
     Raises:
-        OutputError: the scheduler does not answer, or a tile ends worker after worker.
+        OutputError: the scheduler does not answer, or several workers die on the same tile.
     """
     try:
         from distributed import Client, KilledWorker
@@ -117,20 +118,20 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
                 yield from _finished(jobs)
         except KilledWorker as error:
             raise OutputError(
-                "several workers died over the same tile, probably for want of memory; give the "
-                "workers more, or make the tiles smaller with --memory"
+                "several workers died on the same tile, probably for lack of memory; give the "
+                "workers more memory, or make the tiles smaller with --memory"
             ) from error
 
 
 def _finished(jobs: dict) -> Iterator[tuple[int, bytes]]:
-    """Records of the finished jobs, of which there is at least one, taken out of `jobs`.
+    """Wait for at least one job, and yield and remove the finished ones.
 
-    Now and then distributed loses the answer to a question for a finished result, and
-    `as_completed` waits for it for ever. A job that does not answer stays, and is asked again.
+    distributed sometimes loses the reply with a finished result, and `as_completed` then waits for
+    it forever. A job that does not reply in time stays in `jobs` and is requested again.
     """
     from distributed import wait
 
-    # `wait` asks the current client, which may be the caller's own, in another thread's loop.
+    # `wait` uses the current client, which could be the caller's client in another thread's loop.
     with next(iter(jobs)).client.as_current():
         done = wait(list(jobs), return_when="FIRST_COMPLETED").done
     for job in sorted(done, key=jobs.__getitem__):

@@ -1,4 +1,4 @@
-"""Tiles through the model: read, computed and kept at the same time, a bounded number at once."""
+"""Compute tiles on this machine: reading, prediction and writing overlap, with bounded memory."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,17 +14,18 @@ from spatioformer.training.loop import one_thread
 
 
 def read_tile(source: Source, window, halo: int) -> Tile:
+    """Read a window of imagery with a margin of `halo` pixels."""
     return Tile(window, *source.read(window, halo=halo))
 
 
 def record(predictor: Predictor, grid: Grid, number: int, tile: Tile) -> bytes:
-    """A tile's record for the journal; compressing it is work for the pool too."""
+    """Compute a tile and encode it for the journal; compression runs in the worker thread too."""
     return encode(number, *predictor.compute(grid, tile))
 
 
 @contextmanager
 def threads_off() -> Iterator[None]:
-    """Torch's own threads and those of linear algebra: a thread a tile is enough."""
+    """Turn off the threads of torch and of linear algebra: one thread a tile is enough."""
     with one_thread(), threadpool_limits(1, "blas"):
         yield
 
@@ -32,14 +33,16 @@ def threads_off() -> Iterator[None]:
 def compute_here(
     predictor: Predictor, source: Source, windows: Iterable, workers: int, waiting: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Records of tiles as they are finished, each tile in one thread of a pool.
+    """Yield (number, record) of tiles as they are finished; each tile is computed by one thread.
 
-    This thread reads ahead while the pool computes, and hands records on while it does. A thread a
-    core, the libraries' own threads off, keeps every core busy with batches that fit its cache.
+    The calling thread reads ahead while the pool computes, and yields records meanwhile. One thread
+    a core, without the libraries' threads, keeps every core busy with batches that fit its cache.
 
     Args:
         windows: (number, window) of each tile.
-        waiting: tiles read and not yet begun, at most: memory does not grow with the map.
+        workers: threads of the pool.
+        waiting: largest number of tiles read but not begun, so that memory does not grow with the
+            map.
     """
     grid, halo = source.grid, predictor.bundle.halo
     jobs: dict[Future, int] = {}
@@ -50,7 +53,7 @@ def compute_here(
                     yield from _finished(jobs)
                 tile = read_tile(source, window, halo)
                 jobs[pool.submit(record, predictor, grid, number, tile)] = number
-                del tile  # the job's alone: it goes when the job is done
+                del tile  # the job holds the only reference, so memory is freed when it ends
             while jobs:
                 yield from _finished(jobs)
         finally:
@@ -58,7 +61,7 @@ def compute_here(
 
 
 def _finished(jobs: dict[Future, int]) -> Iterator[tuple[int, bytes]]:
-    """At least one finished job's record, taken out of `jobs`."""
+    """Wait for at least one job, and yield and remove the finished ones."""
     done, _ = wait(jobs, return_when=FIRST_COMPLETED)
     for job in sorted(done, key=jobs.__getitem__):
         yield jobs.pop(job), job.result()

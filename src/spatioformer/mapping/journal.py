@@ -1,8 +1,8 @@
-"""The finished tiles of a map, kept until it is assembled: what a killed run goes on from.
+"""Journal of a map's finished tiles, from which a killed run resumes.
 
-A folder beside the map, NAME.tif.tiles, holds `plan.json` (what was asked of whom) and logs of
-finished tiles, one a writer. A log only grows; a record ends with a checksum of itself, so a record
-that a kill, a full disk or a bad sector has hurt is found, and its tile computed again.
+A folder beside the map, NAME.tif.tiles, holds `plan.json` (everything that determines the map) and
+one log of finished tiles a writer. A log only grows. Each record ends with its checksum, so a
+record damaged by a kill, a full disk or a bad sector is detected, and its tile is computed again.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ SCAN = 1 << 20
 
 
 def encode(tile: int, totals: Totals, layers: np.ndarray | None) -> bytes:
-    """A record: header, totals as JSON, layers compressed, checksum of all of it."""
+    """Encode a record: header, totals as JSON, compressed layers, checksum of all of it."""
     numbers = json.dumps(asdict(totals)).encode()
     packed = b"" if layers is None else zlib.compress(_shuffled(layers), 1)
     body = HEADER.pack(MAGIC, tile, len(numbers), len(packed)) + numbers + packed
@@ -40,7 +40,7 @@ def encode(tile: int, totals: Totals, layers: np.ndarray | None) -> bytes:
 
 
 def decode(record: bytes) -> tuple[int, Totals, np.ndarray | None] | None:
-    """Tile, totals and layers, float32 flat; None when the record is damaged."""
+    """Decode a record: tile, totals and layers (float32, flat); None if the record is damaged."""
     body, digest = record[:-DIGEST], record[-DIGEST:]
     if len(record) < HEADER.size + DIGEST or _digest(body) != digest:
         return None
@@ -53,7 +53,7 @@ def decode(record: bytes) -> tuple[int, Totals, np.ndarray | None] | None:
 
 
 def _shuffled(layers: np.ndarray) -> bytes:
-    """First bytes of all values, then second bytes, ...: neighbours alike, smaller and faster."""
+    """Group the bytes of float32 values by position, which compresses better and faster."""
     return np.ascontiguousarray(layers.astype("<f4").view(np.uint8).reshape(-1, 4).T).tobytes()
 
 
@@ -62,12 +62,12 @@ def _digest(body: bytes) -> bytes:
 
 
 class Journal:
-    """Finished tiles on disk, by number; a context manager that holds the output's lock.
+    """Finished tiles on disk, by number; a context manager that opens and closes the log.
 
     Args:
-        out: the map to be.
-        task: JSON value of all that decides the map's values; tiles of another are not mixed in.
-        count: tiles in the plan.
+        out: path of the map.
+        task: JSON object of everything that determines the map's values.
+        count: number of tiles in the plan.
         writer: name of this writer's log.
     """
 
@@ -82,18 +82,18 @@ class Journal:
     def __enter__(self) -> "Journal":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            own = self.folder / f"{self._writer}.json"
-            write_json(own, self._task)  # its own name first: parts may start at the same time
-            os.replace(own, self.folder / PLAN)
-            mine = self.folder / f"{self._writer}.log"
-            mine.touch()
+            plan = self.folder / f"{self._writer}.json"
+            write_json(plan, self._task)  # a separate name first: shards may start at the same time
+            os.replace(plan, self.folder / PLAN)
+            log = self.folder / f"{self._writer}.log"
+            log.touch()
             self._logs = sorted(self.folder.glob("*.log"))
             for number, path in enumerate(self._logs):
                 end = self._read_index(number, path)
-                if path == mine:
-                    os.truncate(path, end)  # what a kill left half written
-            self._mine = self._logs.index(mine)
-            self._stream = open(mine, "ab", buffering=0)
+                if path == log:
+                    os.truncate(path, end)  # remove an incomplete record
+            self._own_log = self._logs.index(log)
+            self._stream = open(log, "ab", buffering=0)
         except OSError as error:
             raise as_output_error(error, self.out) from error
         return self
@@ -107,7 +107,7 @@ class Journal:
 
     @property
     def done(self) -> np.ndarray:
-        """bool (count,): tiles with a whole record."""
+        """bool (count,): True for tiles with an intact record."""
         return self._log >= 0
 
     def _read_index(self, number: int, path: Path) -> int:
@@ -125,49 +125,49 @@ class Journal:
         """Add a finished tile.
 
         Raises:
-            OutputError: the disk is full; the tiles before it are safe.
+            OutputError: the disk is full; the tiles written before are safe.
         """
         offset = self._stream.seek(0, os.SEEK_END)
         try:
             view = memoryview(record)
-            while view:  # unbuffered: a full disk may take a part and say so only at the next
+            while view:  # an unbuffered write to a full disk may be partial without an error
                 view = view[self._stream.write(view) :]
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._stream.truncate(offset)
             raise as_output_error(error, self.out) from error
-        self._log[tile] = self._mine
+        self._log[tile] = self._own_log
         self._place[tile] = offset, len(record)
 
     def read(self, tile: int) -> tuple[Totals, np.ndarray | None]:
         """Totals and layers (flat) of a finished tile.
 
         Raises:
-            OutputError: its record was damaged since it was written.
+            OutputError: the record was damaged after it was written.
         """
         offset, length = self._place[tile]
         with open(self._logs[self._log[tile]], "rb") as stream:
             stream.seek(offset)
-            found = decode(stream.read(length))
-        if found is None or found[0] != tile:
+            record = decode(stream.read(length))
+        if record is None or record[0] != tile:
             raise OutputError(
                 f"tile {tile} in {self.folder} was damaged while the map was assembled; run the "
-                "same command again, which computes it anew"
+                "same command again, which computes the tile anew"
             )
-        return found[1:]
+        return record[1:]
 
     def bytes(self) -> int:
         """Size of the finished tiles on disk."""
         return int(self._place[self._log >= 0, 1].sum())
 
     def remove(self) -> None:
-        """Throw the tiles away: the map stands."""
+        """Delete the tiles, when the map is complete."""
         self._stream.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Whole records with their offsets; what lies between them is skipped."""
+    """Yield (offset, record) of intact records; damaged bytes between them are skipped."""
     offset, size = 0, stream.seek(0, os.SEEK_END)
     while True:
         stream.seek(offset)
@@ -181,19 +181,19 @@ def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
                 yield offset, header + rest
                 offset += HEADER.size + len(rest)
                 continue
-        found = _next_magic(stream, offset + 1)
-        if found is None:
+        next_offset = _next_magic(stream, offset + 1)
+        if next_offset is None:
             return
-        offset = found
+        offset = next_offset
 
 
 def _next_magic(stream: BinaryIO, offset: int) -> int | None:
-    """Where the next record may begin after a damaged one."""
+    """Offset at which the next record may begin after a damaged one; None: no further record."""
     stream.seek(offset)
     while piece := stream.read(SCAN):
-        found = piece.find(MAGIC)
-        if found >= 0:
-            return offset + found
+        position = piece.find(MAGIC)
+        if position >= 0:
+            return offset + position
         offset += max(1, len(piece) - len(MAGIC) + 1)
         stream.seek(offset)
         if len(piece) < len(MAGIC):
@@ -206,7 +206,7 @@ def tiles_folder(out: Path) -> Path:
 
 
 def unfinished(out: Path) -> dict[str, Any] | None:
-    """What an unfinished run of `out` was about; None where there is none."""
+    """Plan of an unfinished run of `out`; None if there is none."""
     with contextlib.suppress(OSError, ValueError):
         return read_json(tiles_folder(out) / PLAN)
     return None
@@ -214,12 +214,12 @@ def unfinished(out: Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def locked(out: Path, shard: tuple[int, int] | None = None) -> Iterator[None]:
-    """Hold an output for this process; the lock dies with it, however it ends.
+    """Lock an output for this process; the lock is released when the process ends in any way.
 
-    Parts of one map share the output and hold their own part each.
+    Shards of one map share the output, and each locks its shard.
 
     Raises:
-        OutputError: another process has it, or the folder cannot be written.
+        OutputError: another process holds the lock, or the folder cannot be written.
     """
     folder = out.parent
     with contextlib.ExitStack() as stack:
@@ -249,7 +249,8 @@ def _lock(path: Path, shared: bool, out: Path) -> Iterator[None]:
             ) from None
         if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(stream.fileno()).st_ino:
             raise OutputError(
-                f"cannot write {out}: another run has just finished it; look at it, then run again"
+                f"cannot write {out}: another run has just finished it; check the map, then run "
+                "again"
             )
         stream.truncate(0)
         stream.write(str(os.getpid()))

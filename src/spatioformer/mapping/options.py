@@ -1,4 +1,4 @@
-"""What a map run may be told: what to write, and what it may use."""
+"""Options of a map run: output format and computing resources."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from spatioformer.common.errors import OutputError
 
 LAYERS = ("mean", "sd", "lower", "upper", "di", "inside", "valid")
 INTERVAL = ("lower", "upper", "di", "inside")
-"""Layers that need the intervals and the area of applicability that a run measures."""
+"""Layers that need a model with calibrated intervals and an area of applicability."""
 COMPRESSIONS = ("deflate", "zstd")
 DTYPES = ("float32", "uint16")
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -16,19 +16,19 @@ _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**
 
 @dataclass(frozen=True)
 class Output:
-    """What the map's files hold and how.
+    """Content and format of the map's files.
 
     Args:
-        layers: of LAYERS, in the order of the bands; None takes all that the model can give.
-        dtype: "float32", NaN for nodata; or "uint16", hundredths with 65535 for nodata.
-        compress: "deflate", which everything reads, or "zstd", smaller and faster.
-        separate: a file a layer, NAME_LAYER.tif, instead of a band a layer.
-        year: the imagery's year, for the tags and the catalogue.
+        layers: names from LAYERS, in the order of the bands; None: all that the model can produce.
+        dtype: "float32" with NaN as nodata, or "uint16" with hundredths and 65535 as nodata.
+        compress: "deflate", which all readers support, or "zstd", which is smaller and faster.
+        separate: write one file a layer, NAME_LAYER.tif, instead of one file with a band a layer.
+        year: year of the imagery, for the tags and the STAC item.
         stac: also write a STAC item and its collection beside the map.
         zarr: also write the layers as NAME.zarr; needs the extra `zarr`.
 
     Raises:
-        OutputError: a name is unknown, or a catalogue is wanted without a year.
+        OutputError: a name is unknown or repeated, or `stac` is set without `year`.
     """
 
     layers: tuple[str, ...] | None = None
@@ -41,28 +41,29 @@ class Output:
 
     def __post_init__(self):
         for name in self.layers or ():
-            _known("layer", name, LAYERS)
+            _check_choice("layer", name, LAYERS)
         if self.layers is not None and len(set(self.layers)) < len(self.layers):
             raise OutputError(f"the layers {', '.join(self.layers)} repeat; name each once")
-        _known("dtype", self.dtype, DTYPES)
-        _known("compression", self.compress, COMPRESSIONS)
+        _check_choice("dtype", self.dtype, DTYPES)
+        _check_choice("compression", self.compress, COMPRESSIONS)
         if self.stac and self.year is None:
             raise OutputError("a STAC item needs a date; give the imagery's year with --year")
 
 
-def _known(what: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise OutputError(f"there is no {what} {value!r}; choose from {', '.join(known)}")
+def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    if value not in choices:
+        raise OutputError(f"{what} {value!r} is unknown; choose from {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use; none of it changes a result.
+    """Computing resources of a run; they do not change the results.
 
     Args:
-        memory: bytes of resident memory a process keeps below, whatever the raster's size.
-        workers: tiles computed at once; None means one a core.
-        scheduler: address of a dask.distributed scheduler; None computes here.
+        memory: limit of a process's resident memory, bytes, whatever the raster's size.
+        workers: number of tiles computed at once; None: one a core.
+        scheduler: address of a dask.distributed scheduler; None computes on this machine.
         shard: (i, n), 1 <= i <= n: this run computes the i-th part of n and assembles nothing.
     """
 
@@ -73,31 +74,31 @@ class Resources:
 
     @property
     def threads(self) -> int:
-        """Tiles that one process computes at once; of a cluster's, one unless told."""
+        """Tiles that one process computes at once; with a scheduler, 1 unless `workers` is set."""
         if self.scheduler is not None:
             return self.workers or 1
         return self.workers or cpu_count() or 1
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of "2GB", "512MiB" or "800000000".
+    """Convert text such as "2GB", "512MiB" or "800000000" to bytes.
 
     Raises:
-        OutputError: it is no amount of memory.
+        OutputError: the text is not an amount of memory above 0.
     """
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", text.lower())
     if not match or match[2] not in _UNITS or not float(match[1]):
-        raise OutputError(f"--memory {text!r} is no amount of memory; give one such as 2GB")
+        raise OutputError(f"--memory {text!r} is not an amount of memory; give one such as 2GB")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """(i, n) of "i/n".
+    """Convert text "i/n" to (i, n).
 
     Raises:
-        OutputError: it is no such pair, or i is not among 1..n.
+        OutputError: the text is not such a pair, or i is not among 1..n.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise OutputError(f"--shards {text!r} is no part of a run; give one such as 1/4")
+        raise OutputError(f"--shards {text!r} is not a part of a run; give one such as 1/4")
     return int(match[1]), int(match[2])

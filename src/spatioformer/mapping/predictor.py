@@ -1,4 +1,4 @@
-"""A tile's pixels -> the layers of the map there."""
+"""Predict the layers of the map for one tile of imagery."""
 
 import copy
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from rasterio.windows import Window
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
+from spatioformer.common.streams import family_seed
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
@@ -20,13 +21,13 @@ from spatioformer.models.uncertainty import Uncertainty
 
 @dataclass
 class Tile:
-    """A window of the imagery with the model's halo around it.
+    """A window of imagery with a margin of h pixels, the model's halo.
 
     Attributes:
-        window: pixels to predict, without halo.
+        window: pixels to predict, without the margin.
         data: float32 (band, y + 2h, x + 2h).
-        valid: bool (y + 2h, x + 2h), where data holds values.
-        wanted: bool (y, x), where a prediction is wanted.
+        valid: bool (y + 2h, x + 2h), True where data holds values.
+        wanted: bool (y, x), True where a prediction is wanted.
     """
 
     window: Window
@@ -37,7 +38,7 @@ class Tile:
 
 @dataclass
 class Totals:
-    """What the summary needs of a tile; sums over tiles taken in the tiles' order."""
+    """Sums over predicted pixels for the summary; tiles are added in the order of their numbers."""
 
     pixels: int = 0
     negative: int = 0
@@ -55,13 +56,13 @@ class Totals:
 
 @dataclass
 class Predictor:
-    """Computes tiles; one a process, shared by its threads.
+    """Computes the layers of tiles; threads of a process share one predictor.
 
     Attributes:
         layers: names of the layers, in the order of the result.
         samples: Monte Carlo dropout passes; 0 for none.
-        step: k: one spread for each k x k block.
-        uncertainty: gives the layers of INTERVAL; None where none of them is asked for.
+        step: k, pixels: one spread is computed for each k x k block.
+        uncertainty: source of the layers in INTERVAL; None if none of them is requested.
     """
 
     bundle: Model
@@ -70,8 +71,8 @@ class Predictor:
     step: int
     seed: int
     uncertainty: Uncertainty | None = None
-    # Dropout draws from torch's one generator, so one tile at a time; and in a network of its own,
-    # so that the means computed meanwhile stay free of it.
+    # Dropout draws from torch's global generator, so only one tile at a time may use it. It uses a
+    # copy of the network, so that dropout stays off in the network that computes the means.
     _dropout: Lock = field(default_factory=Lock, repr=False)
     _sampler: Model | None = field(default=None, repr=False)
 
@@ -79,10 +80,10 @@ class Predictor:
         self.bundle.ready()
         if self.samples:
             self._sampler = copy.deepcopy(self.bundle)
-        lacking = [name for name in self.layers if name in INTERVAL]
-        if lacking and self.uncertainty is None:
+        missing = [name for name in self.layers if name in INTERVAL]
+        if missing and self.uncertainty is None:
             raise ModelError(
-                f"the model has no measured uncertainty, which the layer {lacking[0]!r} needs; "
+                f"the model has no measured uncertainty, which the layer {missing[0]!r} needs; "
                 "evaluate it with `spatioformer run`, or leave the layer out"
             )
         if "sd" in self.layers and not self.samples:
@@ -93,66 +94,67 @@ class Predictor:
 
     @property
     def unit(self) -> int:
-        """Side of the smallest tile: whole blocks of the spread, so that none spans two tiles."""
+        """Side of the smallest tile, pixels: whole blocks of the spread, so that none spans two."""
         return spread_unit(self.step)
 
     def compute(self, grid: Grid, tile: Tile) -> tuple[Totals, np.ndarray | None]:
-        """Totals and layers, float32 (layer, y, x) with NaN where nothing is predicted.
+        """Predict one tile.
 
-        None for the layers of a tile without any prediction.
+        Returns:
+            Totals; layers, float32 (layer, y, x), NaN where nothing is predicted. The layers are
+            None for a tile without any prediction.
         """
         if not tile.wanted.any():
             return Totals(), None
-        lon, lat = _places(grid, tile.window, self.bundle.halo)
+        lon, lat = _pixel_coordinates(grid, tile.window, self.bundle.halo)
         valid = tile.valid & np.isfinite(lon) & np.isfinite(lat)
         mean = self.bundle.predict_tile(tile.data, valid, lon, lat, wanted=tile.wanted)
-        at = np.nonzero(np.isfinite(mean) & tile.wanted)
-        if not at[0].size:
+        pixels = np.nonzero(np.isfinite(mean) & tile.wanted)
+        if not pixels[0].size:
             return Totals(), None
-        found = {"mean": mean[at], "valid": np.ones(len(at[0]), np.float32)}
+        layers = {"mean": mean[pixels], "valid": np.ones(len(pixels[0]), np.float32)}
         if self.samples:
-            found["sd"] = self._spread(tile, valid, lon, lat, *at)
+            layers["sd"] = self._spread(tile, valid, lon, lat, *pixels)
         if self.uncertainty is not None:
-            if self.uncertainty.kind("sd" in found) == "quantiles":
+            if self.uncertainty.kind("sd" in layers) == "quantiles":
                 inputs = tile.data, valid, lon, lat
                 quantiles = self.bundle.quantile_pair
-                found["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[at]
-            found |= self._interval(tile, found, lon, lat, at)
-        totals = _totals(found)
-        np.maximum(found["mean"], 0, out=found["mean"])
+                layers["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[pixels]
+            layers |= self._interval(tile, layers, lon, lat, pixels)
+        totals = _totals(layers)
+        np.maximum(layers["mean"], 0, out=layers["mean"])
         out = np.full((len(self.layers), *mean.shape), np.nan, np.float32)
         for layer, name in zip(out, self.layers, strict=True):
-            layer[at] = found[name]
+            layer[pixels] = layers[name]
         return totals, out
 
-    def _interval(self, tile: Tile, found, lon, lat, at) -> dict[str, np.ndarray]:
-        """The layers of INTERVAL at the predicted pixels (n,)."""
+    def _interval(self, tile: Tile, layers, lon, lat, pixels) -> dict[str, np.ndarray]:
+        """The layers of INTERVAL at the predicted pixels, (n,) each."""
         h = self.bundle.halo
-        centre = at[0] + h, at[1] + h
+        centre = pixels[0] + h, pixels[1] + h
         return self.uncertainty.layers(
-            found["mean"],
-            found.get("sd"),
+            layers["mean"],
+            layers.get("sd"),
             tile.data[:, *centre].T,
             lon[centre],
             lat[centre],
-            found.get("quantiles"),
+            layers.get("quantiles"),
         )
 
     def _spread(self, tile: Tile, valid, lon, lat, rows, cols) -> np.ndarray:
         """Standard deviation (n,) at pixels of a tile, unit by unit.
 
-        A seed a unit, so that the spread depends neither on the tile nor on the tiles before it.
+        Each unit has its own seed, so that the spread does not depend on tiles or their order.
         """
         out = np.empty(len(rows), np.float32)
         unit, across = self.unit, tile.window.width // self.unit + 1
         number = rows // unit * across + cols // unit
         with self._dropout:
-            for one in np.unique(number):
-                member = np.nonzero(number == one)[0]
-                row, col = np.multiply(divmod(int(one), across), unit)
+            for index in np.unique(number):
+                member = np.nonzero(number == index)[0]
+                row, col = np.multiply(divmod(int(index), across), unit)
                 origin = tile.window.row_off + int(row), tile.window.col_off + int(col)
-                entropy = [self.seed, *origin]
-                seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+                seed = family_seed(self.seed, *origin)
                 out[member] = self._unit_spread(
                     tile, valid, lon, lat, rows[member], cols[member], (row, col), seed
                 )
@@ -161,7 +163,7 @@ class Predictor:
     def _unit_spread(
         self, tile: Tile, valid, lon, lat, rows, cols, corner, seed: int
     ) -> np.ndarray:
-        """Spread (n,) at pixels of one unit: that of one pixel of each block, for all of it."""
+        """Spread (n,) at pixels of one unit: each block has the value of its chosen pixel."""
         k, h = self.step, self.bundle.halo
         y, x = rows - corner[0], cols - corner[1]
         centre_distance = (y % k - (k - 1) / 2) ** 2 + (x % k - (k - 1) / 2) ** 2
@@ -173,12 +175,12 @@ class Predictor:
         outer = tuple(slice(edge, edge + self.unit + 2 * h) for edge in corner)
         wanted = np.zeros_like(tile.wanted[inner])
         wanted[y[chosen], x[chosen]] = True
-        found = self._sampler.draws.spread_tile(
+        sampled = self._sampler.draws.spread_tile(
             tile.data[:, *outer], valid[outer], lon[outer], lat[outer], wanted,
             samples=self.samples, seed=seed,
         )  # fmt: skip
         spread = np.empty(len(rows), np.float32)
-        spread[order] = found[y[chosen], x[chosen]][member]
+        spread[order] = sampled[y[chosen], x[chosen]][member]
         return spread
 
 
@@ -189,13 +191,15 @@ def open_predictor(
     step: int,
     seed: int,
 ) -> Predictor:
-    """A predictor of a bundle or its folder.
+    """Load a model if necessary and make its predictor.
 
     Args:
-        layers: None takes all that the model can give with these samples.
+        model: a bundle or its folder.
+        layers: names of layers; None: all that the model can produce with these samples.
+        samples, step, seed: see `Predictor`.
 
     Raises:
-        ModelError: the folder is no bundle, or the model cannot give one of the layers.
+        ModelError: the folder is no bundle, or the model cannot produce one of the layers.
     """
     is_folder = isinstance(model, str | Path)
     bundle = load(model) if is_folder else model
@@ -204,11 +208,11 @@ def open_predictor(
     measured = is_folder and Uncertainty.is_in(model)
     if layers is None:
         layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
-    asked = any(name in INTERVAL for name in layers)
-    uncertainty = Uncertainty.load(model) if measured and asked else None
-    # An interval that was measured with a spread needs one in the map too.
-    spreads = uncertainty is not None and uncertainty.kind(with_spread=True) == "spread"
-    needed = samples if "sd" in layers or spreads else 0
+    needs_uncertainty = any(name in INTERVAL for name in layers)
+    uncertainty = Uncertainty.load(model) if measured and needs_uncertainty else None
+    # An interval that was calibrated with a spread needs the spread in the map too.
+    needs_spread = uncertainty is not None and uncertainty.kind(with_spread=True) == "spread"
+    needed = samples if "sd" in layers or needs_spread else 0
     return Predictor(bundle, layers, needed, step, seed, uncertainty)
 
 
@@ -220,38 +224,38 @@ def identity(model: Model | str | Path) -> str:
 
 
 def weights_hash(folder: str | Path) -> str:
-    """Hash of the weights in a bundle's folder; of one file, its own."""
-    found = _hashes(Path(folder), ("model.safetensors", "model.skops"))
-    return next(iter(found.values())) if len(found) == 1 else hash_value(found)
+    """Hash of the weights in a bundle's folder; for a single file, the hash of that file."""
+    hashes = _hashes(Path(folder), ("model.safetensors", "model.skops"))
+    return next(iter(hashes.values())) if len(hashes) == 1 else hash_value(hashes)
 
 
 def _hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """File -> hash of its content, of the files of a bundle and of its members."""
+    """Map from file to hash of its content, for a bundle and its members."""
     paths = {path for pattern in patterns for path in folder.rglob(pattern)}
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 
 
 def spread_unit(step: int) -> int:
-    """Side of the smallest tile for a spread of k x k blocks: a multiple of k near UNIT."""
+    """Side of the smallest tile, pixels, for spread blocks of side `step`: a multiple near UNIT."""
     return step * max(1, UNIT // step)
 
 
-def _places(grid: Grid, window: Window, halo: int) -> tuple[np.ndarray, np.ndarray]:
-    """lon, lat (y + 2h, x + 2h) of every pixel centre; infinite where the CRS has no place."""
+def _pixel_coordinates(grid: Grid, window: Window, halo: int) -> tuple[np.ndarray, np.ndarray]:
+    """lon, lat (y + 2h, x + 2h) of the pixel centres, degrees; infinite outside the projection."""
     rows = np.arange(window.row_off - halo, window.row_off + window.height + halo)
     cols = np.arange(window.col_off - halo, window.col_off + window.width + halo)
-    with np.errstate(invalid="ignore"):  # the remainder of an infinite longitude
+    with np.errstate(invalid="ignore"):  # the remainder of an infinite longitude is invalid
         return grid.lonlat(rows[:, None], cols[None, :])
 
 
-def _totals(found: dict[str, np.ndarray]) -> Totals:
-    mean = found["mean"]
+def _totals(layers: dict[str, np.ndarray]) -> Totals:
+    mean = layers["mean"]
     return Totals(
         pixels=len(mean),
         negative=int((mean < 0).sum()),
         mean=float(mean.sum(dtype=np.float64)),
-        sd=float(found["sd"].sum(dtype=np.float64)) if "sd" in found else 0.0,
-        inside=float(np.sum(found["inside"])) if "inside" in found else 0.0,
+        sd=float(layers["sd"].sum(dtype=np.float64)) if "sd" in layers else 0.0,
+        inside=float(np.sum(layers["inside"])) if "inside" in layers else 0.0,
         low=float(mean.min()),
         high=float(mean.max()),
     )

@@ -1,4 +1,4 @@
-"""Finished tiles -> Cloud Optimized GeoTIFFs, in one order, with nothing of the clock in them."""
+"""Assemble finished tiles into Cloud Optimized GeoTIFFs. Reproducible bytes: no timestamps."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,33 +24,34 @@ from spatioformer.mapping.predictor import Totals
 from spatioformer.models.base import Model
 
 BLOCK = 256
-SCALE = 0.01  # of uint16: hundredths, 0 to 655.34
+SCALE = 0.01  # for uint16: values are stored in hundredths, 0 to 655.34
 NODATA = 65535
 UNITLESS = ("inside", "valid", "di")
-# The tiles, the raster they are assembled in, the map with its overviews; deflate keeps most of a
-# float's last bits, so no gain is counted on.
+# Copies on disk at once: tiles, assembled raster, final map with overviews (4/3). Compression
+# hardly reduces float32, so no gain from it is assumed.
 COPIES = 2 + 4 / 3
 
 
 def files_of(out: Path, layers: Sequence[str], output: Output) -> dict[Path, tuple[str, ...]]:
-    """The files of a map and the layers in each."""
+    """Files of a map, and the layers in each."""
     if not output.separate:
         return {out: tuple(layers)}
     return {out.with_name(f"{out.stem}_{name}{out.suffix}"): (name,) for name in layers}
 
 
-def check_space(out: Path, layers: int, pixels: float, held: int) -> None:
-    """Refuse a map that will not fit on the disk.
+def check_space(out: Path, layers: int, pixels: float, used: int) -> None:
+    """Raise if the map will not fit on the disk.
 
     Args:
-        pixels: estimate of the pixels with a prediction.
-        held: bytes that finished tiles take already.
+        layers: number of float32 layers.
+        pixels: estimated number of predicted pixels.
+        held: bytes already used by finished tiles.
 
     Raises:
-        OutputError: too little space, with the estimate.
+        OutputError: too little free space; the message states the estimate.
     """
     folder = next(p for p in (out.parent, *out.parent.absolute().parents) if p.is_dir())
-    needed, free = pixels * layers * 4 * COPIES - held, disk_usage(folder).free
+    needed, free = pixels * layers * 4 * COPIES - used, disk_usage(folder).free
     if needed + MIB > free:
         raise OutputError(
             f"cannot write {out}: about {shown(needed)} are needed while the map is made and "
@@ -60,12 +61,12 @@ def check_space(out: Path, layers: int, pixels: float, held: int) -> None:
 
 def assemble(
     out: Path, plan: Plan, journal: Journal, bundle: Model, layers: Sequence[str],
-    output: Output, facts: dict[str, str], method: str, console: Console,
+    output: Output, tags: dict[str, str], method: str, console: Console,
 ) -> Totals:  # fmt: skip
-    """Write the map's files from the journal's tiles; all appear at the end, or none.
+    """Write the map's files from the journal's tiles; all files appear at the end, or none.
 
     Raises:
-        OutputError: no space, an unwritable place, or a damaged tile.
+        OutputError: no space, a folder that cannot be written, or a damaged tile.
     """
     files = files_of(out, layers, output)
     order = np.nonzero(journal.done)[0]
@@ -74,11 +75,11 @@ def assemble(
             part = stack.enter_context(writing(path))
             chosen = [list(layers).index(name) for name in names]
             with cog(part, path, profile(plan.grid, len(names), output), output) as raw:
-                _describe(raw, names, bundle, output, facts, method)
+                _describe(raw, names, bundle, output, tags, method)
                 totals = Totals()
                 for tile in console.track(order, "write"):
-                    numbers, flat = journal.read(tile)
-                    totals.add(numbers)
+                    tile_totals, flat = journal.read(tile)
+                    totals.add(tile_totals)
                     if flat is not None:
                         window = plan.window(tile)
                         shape = (len(layers), window.height, window.width)
@@ -90,7 +91,7 @@ def assemble(
 
 
 def _encoded(values: np.ndarray, names: Sequence[str], output: Output) -> np.ndarray:
-    """Layers (layer, y, x) as the file keeps them; `valid` is 0, not nodata, where it is False."""
+    """Convert layers (layer, y, x) to the file's data type; `valid` is 0, not nodata, if False."""
     values = values.copy()
     if output.dtype == "float32":
         return values
@@ -102,7 +103,7 @@ def _encoded(values: np.ndarray, names: Sequence[str], output: Output) -> np.nda
 
 
 def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
-    """Of the raster that a map is assembled in."""
+    """rasterio profile of the temporary raster in which a map of `count` bands is assembled."""
     return {
         "driver": "GTiff",
         "dtype": output.dtype,
@@ -122,7 +123,7 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     }
 
 
-def _describe(raw, names, bundle: Model, output: Output, facts: dict, method: str) -> None:
+def _describe(raw, names, bundle: Model, output: Output, tags: dict, method: str) -> None:
     target = bundle.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
         raw.set_band_description(band, f"{target}, {TITLES[name]}")
@@ -141,20 +142,21 @@ def _describe(raw, names, bundle: Model, output: Output, facts: dict, method: st
         MODEL=bundle.name,
         GRAIN=bundle.facts.get("grain", "plot size not stated"),
         TARGET=target,
-        **facts,
+        **tags,
     )
 
 
 @contextmanager
 def cog(part: Path, out: Path, profile: dict, output: Output = Output()) -> Iterator[DatasetWriter]:
-    """Yield a raster to fill; at the end it becomes the Cloud Optimized GeoTIFF `part`.
+    """Yield a raster to fill; on exit it becomes the Cloud Optimized GeoTIFF `part`.
 
     Args:
-        part: the file to write, as `files.writing` gives it; `out` is what messages call it.
-        profile: of the raster to fill, as `profile` makes it.
+        part: path to write, from `files.writing`.
+        out: final path, for error messages.
+        profile: rasterio profile of the raster to fill, from `profile`.
 
     Raises:
-        OutputError: no space, or an unwritable place.
+        OutputError: no space, or a folder that cannot be written.
     """
     base = part.with_name(f"{part.stem}.tiles.tif")
     base.unlink(missing_ok=True)
@@ -168,7 +170,7 @@ def cog(part: Path, out: Path, profile: dict, output: Output = Output()) -> Iter
 
 
 def _to_cog(base: Path, out: Path, output: Output) -> None:
-    """Copy into a Cloud Optimized GeoTIFF; an overview's pixel is the mean of the valid below."""
+    """Copy to a Cloud Optimized GeoTIFF; an overview pixel is the mean of its valid pixels."""
     rasterio.shutil.copy(
         base,
         out,
@@ -184,18 +186,18 @@ def _to_cog(base: Path, out: Path, output: Output) -> None:
 
 
 def summary(totals: Totals, layers: Sequence[str], samples: int, step: int) -> dict:
-    """The map's totals as they go into map.json."""
-    some = totals.pixels > 0
-    found = {
+    """Summary of the map's totals, for map.json; see `map_raster`."""
+    has_pixels = totals.pixels > 0
+    values = {
         "pixels": totals.pixels,
         "negative_set_to_0": totals.negative,
-        "mean": totals.mean / totals.pixels if some else None,
-        "min": max(0.0, totals.low) if some else None,
-        "max": totals.high if some else None,
-        "mean_sd": totals.sd / totals.pixels if samples and some else None,
+        "mean": totals.mean / totals.pixels if has_pixels else None,
+        "min": max(0.0, totals.low) if has_pixels else None,
+        "max": totals.high if has_pixels else None,
+        "mean_sd": totals.sd / totals.pixels if samples and has_pixels else None,
         "samples": samples,
         "sd_step": step,
     }
     if "inside" in layers:
-        found["inside_share"] = totals.inside / totals.pixels if some else None
-    return found
+        values["inside_share"] = totals.inside / totals.pixels if has_pixels else None
+    return values

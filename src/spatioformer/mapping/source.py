@@ -1,4 +1,5 @@
-"""Imagery as the mapping engine reads it: by tile, where it lies on Earth, what a tile costs."""
+"""Imagery as the mapping engine reads it: by tile, with its place on Earth and its cost in
+memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,12 @@ PROBE_SIDE = 64
 
 
 class Source(Stack):
-    """A `Stack` that knows how its file is laid out and where its mask is cheap to read.
+    """A `Stack` with the file's block layout, its mask and an outline.
 
     Args:
-        outline: polygons outside of which no prediction is wanted.
+        path: raster of the imagery.
+        bands: names of the bands to read; None: all.
+        outline: vector file; pixels outside its polygons are not predicted.
 
     Attributes:
         area: the outline's geometry in the raster's CRS, or None.
@@ -39,7 +42,7 @@ class Source(Stack):
         self.area = open_outline(outline, self.grid) if outline is not None else None
 
     def read(self, window: Window, halo: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `Stack.read`; pixels whose centre is outside the outline are not wanted."""
+        """Read as `Stack.read`; pixels whose centre is outside the outline are not wanted."""
         data, valid, wanted = super().read(window, halo)
         return data, valid, self._outlined(window, wanted)
 
@@ -52,47 +55,47 @@ class Source(Stack):
 
     @property
     def value_bytes(self) -> int:
-        """Bytes a pixel of all bands takes in the file's own type."""
+        """Bytes of a pixel of all bands in the file's data type."""
         return sum(np.dtype(self._dataset.dtypes[i - 1]).itemsize for i in self._indexes)
 
     @property
     def block(self) -> tuple[int, int]:
-        """(rows, columns) of the file's blocks: a strip has the raster's whole width."""
+        """(rows, columns) of the file's blocks; a strip has the width of the raster."""
         return self._dataset.block_shapes[0]
 
     @property
     def has_cheap_mask(self) -> bool:
-        """Whether the file has a mask of its own, which says where land is without the bands."""
+        """Whether the file has a mask band, so that land is known without reading the bands."""
         flags = self._dataset.mask_flag_enums
         return all(flags[i - 1] == [MaskFlags.per_dataset] for i in self._indexes)
 
     def mask(self, window: Window) -> np.ndarray:
-        """bool (y, x): where the file's own mask wants a prediction."""
+        """bool (y, x): where the file's mask is valid."""
         try:
             return self._dataset.dataset_mask(window=window) > 0
         except RasterioIOError as error:
             raise unreadable(self.path, error) from error
 
     def probe(self) -> tuple[np.ndarray, float]:
-        """Pixels from 64 small windows spread evenly over the raster.
+        """Sample pixels from 64 small windows spread evenly over the raster.
 
         Returns:
             values: float32 (n, band) of the wanted pixels.
-            share: wanted pixels of all in those windows.
+            share: share of wanted pixels among all pixels of those windows.
         """
-        values, seen = [], 0
+        values, pixels_read = [], 0
         for row in _spread(self.grid.height):
             for col in _spread(self.grid.width):
                 height = min(PROBE_SIDE, self.grid.height - row)
                 width = min(PROBE_SIDE, self.grid.width - col)
                 data, _, wanted = self.read(Window(col, row, width, height))
                 values.append(data[:, wanted].T)
-                seen += wanted.size
+                pixels_read += wanted.size
         pixels = np.concatenate(values)
-        return pixels, len(pixels) / seen
+        return pixels, len(pixels) / pixels_read
 
     def check_size(self, patch: int) -> None:
-        """Refuse a raster smaller than what the model looks at for one pixel.
+        """Raise if the raster is smaller than a chip.
 
         Raises:
             ImageryError: it has fewer than `patch` rows or columns.
@@ -100,14 +103,14 @@ class Source(Stack):
         if min(self.grid.shape) < patch:
             raise ImageryError(
                 f"{self.path} has {self.grid.height} x {self.grid.width} pixels and the model "
-                f"looks at {patch} x {patch} for one; give a larger raster"
+                f"needs {patch} x {patch} around a pixel; give a larger raster"
             )
 
     def check_place(self) -> None:
-        """Refuse a raster whose coordinates cannot be turned into longitude and latitude.
+        """Raise if the raster's coordinates cannot be converted to longitude and latitude.
 
         Raises:
-            ImageryError: no pixel of a lattice over the raster has a place on Earth.
+            ImageryError: none of 9 x 9 pixels spread over the raster has a finite coordinate.
         """
         rows = np.linspace(0, self.grid.height - 1, 9)[:, None]
         cols = np.linspace(0, self.grid.width - 1, 9)[None, :]
@@ -117,27 +120,27 @@ class Source(Stack):
         except Exception as error:  # pyproj raises several unrelated kinds
             raise self._placeless(str(error).splitlines()[0]) from error
         if not (np.isfinite(lon) & np.isfinite(lat)).any():
-            raise self._placeless("no pixel gets a finite coordinate")
+            raise self._placeless("no pixel has a finite coordinate")
 
     def _placeless(self, reason: str) -> ImageryError:
         return ImageryError(
             f"{self.path} is in the coordinate reference system {self.grid.crs.name!r}, which "
-            f"cannot be turned into longitude and latitude ({reason}); warp it to another, for "
-            "example with gdalwarp -t_srs EPSG:4326"
+            f"cannot be converted to longitude and latitude ({reason}); warp the raster to another "
+            "one, for example with gdalwarp -t_srs EPSG:4326"
         )
 
 
 def _spread(length: int) -> list[int]:
-    """Starts of at most PROBES windows along a side, first and last included, none twice."""
+    """Starts of at most PROBES windows along a side: both ends included, without duplicates."""
     last = max(0, length - PROBE_SIDE)
     return sorted(set(np.linspace(0, last, PROBES).astype(int).tolist()))
 
 
 def open_outline(path: str | Path, grid: Grid):
-    """The union of a vector file's polygons, in the grid's CRS.
+    """Read the union of a vector file's polygons, in the grid's CRS.
 
     Raises:
-        ImageryError: the file cannot be read, or none of it lies on the raster.
+        ImageryError: the file cannot be read, is empty, has no CRS, or lies outside the raster.
     """
     import geopandas
     from shapely.geometry import box
@@ -152,7 +155,7 @@ def open_outline(path: str | Path, grid: Grid):
     if frame.crs is None or frame.empty:
         raise ImageryError(
             f"the outline {path} has no {'polygon' if frame.empty else 'coordinate reference'}"
-            f"{'' if frame.empty else ' system'}; give polygons that say where they lie"
+            f"{'' if frame.empty else ' system'}; give polygons with a coordinate reference system"
         )
     outline = frame.to_crs(grid.crs).union_all()
     if not outline.intersects(box(*grid.bounds)):

@@ -1,7 +1,7 @@
-"""A map's entry in a catalogue: a STAC item and the collection it belongs to, as JSON.
+"""STAC metadata of a map: an item and its collection, as JSON.
 
 STAC 1.0.0 with the extensions projection 1.1.0, raster 1.1.0 and machine learning model 1.4.0.
-Nothing in them depends on when they were written.
+Reproducible bytes: no timestamps.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ def write_catalogue(
 
     Args:
         files: the map's files and the layers in each.
-        model_id: identity of the model.
-        year: the imagery's year, which the map holds for.
+        model_id: hash of the model.
+        year: year of the imagery.
 
     Raises:
         OutputError: they cannot be written.
@@ -59,8 +59,8 @@ def write_series(
     """Write an item beside each year's map and beside their trend, and FOLDER/collection.json.
 
     Args:
-        maps: each year's map, one file with all layers.
-        trend: what `years.trend` made of them.
+        maps: year -> map, one file with all layers.
+        trend: raster written by `years.trend`.
 
     Raises:
         OutputError: they cannot be written.
@@ -69,8 +69,8 @@ def write_series(
         _item_path(path): _map_item(path, {path: ()}, bundle, model_id, year)
         for year, path in maps.items()
     }
-    own = _item(trend, {"trend": trend}, (min(maps), max(maps)), _test_of(trend))
-    own["links"] = [
+    trend_item = _item(trend, {"trend": trend}, (min(maps), max(maps)), _trend_test(trend))
+    trend_item["links"] = [
         {"rel": "derived_from", "href": f"./{path.name}", "type": GEOJSON} for path in items
     ]
     description = (
@@ -79,7 +79,7 @@ def write_series(
     )
     collection = folder / "collection.json"
     _write_collection(
-        collection, folder.absolute().name, description, items | {_item_path(trend): own}
+        collection, folder.absolute().name, description, items | {_item_path(trend): trend_item}
     )
     return collection
 
@@ -95,10 +95,10 @@ def _target(bundle: Model) -> str:
 def _map_item(
     out: Path, files: dict[Path, Sequence[str]], bundle: Model, model_id: str, year: int
 ) -> dict[str, Any]:
-    """The item of a map, without links; the arguments are those of `write_catalogue`."""
+    """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
-    said = {"spatioformer:grain": bundle.facts.get("grain", "plot size not stated")}
-    item = _item(out, assets, (year, year), said | _model(bundle, model_id))
+    grain = {"spatioformer:grain": bundle.facts.get("grain", "plot size not stated")}
+    item = _item(out, assets, (year, year), grain | _model(bundle, model_id))
     item["stac_extensions"].append(MODEL_EXTENSION)
     return item | {"id": f"{out.stem}-{year}"}
 
@@ -106,7 +106,7 @@ def _map_item(
 def _item(
     out: Path, assets: dict[str, Path], years: tuple[int, int], properties: dict[str, Any]
 ) -> dict[str, Any]:
-    """An item of rasters on one grid, from the start of the first year to the end of the last."""
+    """STAC item of rasters on one grid, from the start of the first year to the end of the last."""
     with rasterio.open(next(iter(assets.values()))) as source:
         outline = _outline(source)
         lons, lats = zip(*outline["coordinates"][0], strict=True)
@@ -147,16 +147,16 @@ def _item(
     }
 
 
-def _test_of(trend: Path) -> dict[str, Any]:
-    """How the trend was tested, of which maps."""
+def _trend_test(trend: Path) -> dict[str, Any]:
+    """Properties of the trend's test, from the raster's tags."""
     with rasterio.open(trend) as source:
         tags = source.tags()
-    said = ("GRAIN", "FALSE_DISCOVERY_RATE", "P_THRESHOLD", "LEAST_YEARS", "AUTOCORRELATION")
-    return {f"spatioformer:{name.lower()}": tags[name] for name in said if name in tags}
+    names = ("GRAIN", "FALSE_DISCOVERY_RATE", "P_THRESHOLD", "LEAST_YEARS", "AUTOCORRELATION")
+    return {f"spatioformer:{name.lower()}": tags[name] for name in names if name in tags}
 
 
 def _outline(source) -> dict[str, Any]:
-    """The raster's outline in degrees, a GeoJSON polygon; its edges bend with the projection."""
+    """Outline of the raster as a GeoJSON polygon in degrees, with 8 points a side."""
     steps, h, w = 8, source.height, source.width
     along = [i / steps for i in range(steps)]
     corners = [
@@ -189,7 +189,7 @@ def _bands(path: Path) -> list[dict[str, Any]]:
 
 
 def _model(bundle: Model, model_id: str) -> dict[str, Any]:
-    """What the machine learning model extension asks for."""
+    """Properties of the machine learning model extension."""
     side, bands = bundle.patch, list(bundle.bands)
     return {
         "mlm:name": bundle.name,
@@ -222,7 +222,7 @@ def _model(bundle: Model, model_id: str) -> dict[str, Any]:
 def _write_collection(
     path: Path, name: str, description: str, items: dict[Path, dict[str, Any]]
 ) -> None:
-    """Write items, each linked to its collection, and the collection."""
+    """Write the items, each with a link to the collection, and the collection."""
     for file, item in items.items():
         up = [{"rel": rel, "href": f"./{path.name}", "type": JSON} for rel in UP]
         write_json(file, item | {"collection": name, "links": up + item["links"]})

@@ -1,7 +1,7 @@
-"""A map as Zarr (version 3), for those who read cubes by the chunk: xarray, Dask, a browser.
+"""Copy of a map as Zarr (version 3), for tools that read chunks: xarray, Dask, web viewers.
 
-Laid out by the CF conventions: an array (y, x) a layer, the centres of rows and columns in `y` and
-`x`, the coordinate reference system in `spatial_ref`. Nothing in it depends on the clock.
+Follows the CF conventions: one array (y, x) a layer, the centres of rows and columns in `y` and
+`x`, the coordinate reference system in `spatial_ref`. Reproducible bytes: no timestamps.
 """
 
 from collections.abc import Sequence
@@ -22,20 +22,22 @@ NO_ZARR = "--zarr needs the package zarr, which is not installed; pip install 's
 
 
 def zarr_of(out: Path) -> Path:
-    """The Zarr folder beside a map: NAME.zarr."""
+    """Path of the Zarr folder beside a map: NAME.zarr."""
     return out.with_suffix(".zarr")
 
 
 def check_zarr() -> None:
-    """Raises:
-    OutputError: the package zarr is not installed.
+    """Check that the package zarr is installed.
+
+    Raises:
+        OutputError: it is not.
     """
     if find_spec("zarr") is None:
         raise OutputError(NO_ZARR)
 
 
 def write_zarr(out: Path, files: dict[Path, Sequence[str]]) -> Path:
-    """Copy a finished map into NAME.zarr, a row of chunks at a time; whole or absent.
+    """Copy a finished map into NAME.zarr, a row of chunks at a time; nothing remains if it fails.
 
     Chunks without a prediction are not written.
 
@@ -64,11 +66,11 @@ def _write_place(group, source: DatasetReader) -> None:
     group.attrs.update({"Conventions": "CF-1.11", **source.tags()})
     crs = CRS.from_user_input(source.crs)
     reference = group.create_array("spatial_ref", shape=(), dtype="int64", dimension_names=())
-    # GDAL's own order of the six numbers, which readers of CF from GDAL look for.
+    # GDAL's order of the six numbers, which GDAL-based readers of CF files expect.
     reference.attrs.update(
         crs.to_cf() | {"crs_wkt": crs.to_wkt(), "GeoTransform": f"{c} {a} {b} {f} {d} {e}"}
     )
-    if b or d:  # rows and columns of a rotated raster have no coordinate of their own
+    if b or d:  # a rotated raster has no 1-D coordinates of rows and columns
         return
     standard = ("longitude", "latitude") if crs.is_geographic else tuple(
         f"projection_{axis}_coordinate" for axis in "xy"
@@ -87,12 +89,12 @@ def _write_layer(group, source: DatasetReader, band: int, name: str) -> None:
         name, shape=source.shape, chunks=chunk, dtype=source.dtypes[band - 1],
         fill_value=source.nodata, dimension_names=("y", "x"),
     )  # fmt: skip
-    about = {"long_name": source.descriptions[band - 1], "grid_mapping": "spatial_ref"}
+    attributes = {"long_name": source.descriptions[band - 1], "grid_mapping": "spatial_ref"}
     if source.units[band - 1]:
-        about["units"] = source.units[band - 1]
-    if not np.isnan(source.nodata):  # NaN says it by itself
-        about |= {"_FillValue": int(source.nodata), "scale_factor": source.scales[band - 1]}
-    array.attrs.update(about | source.tags(band))
+        attributes["units"] = source.units[band - 1]
+    if not np.isnan(source.nodata):  # readers treat NaN as missing by default
+        attributes |= {"_FillValue": int(source.nodata), "scale_factor": source.scales[band - 1]}
+    array.attrs.update(attributes | source.tags(band))
     for row in range(0, source.height, CHUNK):
         height = min(CHUNK, source.height - row)
         for col in range(0, source.width, CHUNK):

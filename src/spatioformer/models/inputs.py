@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.config.schema import ModelSection
 from spatioformer.geo.chips import ChipStore
-from spatioformer.geo.extent import KM_PER_DEGREE
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling, raw_covariates
 from spatioformer.nn import Ensemble

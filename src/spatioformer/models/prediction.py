@@ -10,7 +10,7 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile
-from spatioformer.nn import DenseSpatioformer, fast
+from spatioformer.nn import DenseSpatioformer
 
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
@@ -42,7 +42,7 @@ class Members:
         chips: torch.Tensor,
         *others: torch.Tensor,
         read: Read | None = None,
-        call: Call = fast.forward,
+        call: Call = nn.Module.__call__,
     ) -> torch.Tensor:
         """Mean over the networks, each called with standardised bands and the others.
 
@@ -63,7 +63,7 @@ class Members:
         batch: int = BATCH,
         read: Read | None = None,
         tail: tuple[int, ...] = (),
-        call: Call = fast.forward,
+        call: Call = nn.Module.__call__,
     ) -> np.ndarray:
         """What `species` gives for checked inputs, float32 (n, *tail)."""
         out = np.empty((len(inputs[0]), *tail), np.float32)

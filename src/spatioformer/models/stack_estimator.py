@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spatioformer.common.cache import Arrays
 from spatioformer.common.errors import EvaluationError
-from spatioformer.common.files import save_array, writing
 from spatioformer.evaluation.units import deal
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator
@@ -131,20 +131,19 @@ class Answers:
     """
 
     def __init__(self, folder: Path | None = None, resume: bool = True):
-        self.folder = folder
+        self._arrays = None if folder is None else Arrays(folder)
         self.names: set[str] = set()
-        if folder is not None and resume:
-            self.names = {p.name for p in folder.glob("*.npy") if ".part" not in p.name}
+        if self._arrays is not None and resume:
+            self.names = self._arrays.names()
         elif folder is not None and distributed.leads():
             shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """The predictions called `name`, float64 (n,); computed and kept where they are absent."""
-        file = f"{name}.npy"
-        if self.folder is not None and file in self.names:
-            return np.load(self.folder / file)
+        known = self._arrays.load(name) if self._arrays and name in self.names else None
+        if known is not None:
+            return known
         predictions = np.asarray(compute(), np.float64)
-        if self.folder is not None and distributed.leads():
-            with writing(self.folder / file) as part:
-                save_array(part, predictions)
+        if self._arrays is not None and distributed.leads():
+            self._arrays.save(name, predictions)
         return predictions

@@ -1,4 +1,4 @@
-"""Networks: torch only; no raster and no table."""
+"""Neural networks in torch, from tensors to tensors; no files of rasters or tables."""
 
 from spatioformer.nn.dense import DenseSpatioformer
 from spatioformer.nn.ensemble import Ensemble

@@ -1,13 +1,12 @@
-"""A Spatioformer that predicts every pixel of a tile at once, each token computed once.
+"""A dense Spatioformer: predicts all pixels of a tile in one pass, each token computed once.
 
 Shapes: B batch, D width, P patch side (odd), h = P // 2 the halo; Y, X rows and columns of a tile
-with its halo, y, x without.
+with the halo, y, x without.
 
-Windows slide: each pixel attends to the pixels around it, wherever it lies in the raster. Windows
-that stand still and are shifted from layer to layer would have to be anchored to the raster, would
-give pixels of one window unlike surroundings, and leave seams. And as nothing is padded, a chip of
-P x P pixels shrinks to its centre: the network is trained on the same chips as any other, and maps
-with the same arithmetic.
+Each pixel attends to the pixels around it, wherever it lies in the raster (a sliding window).
+Shifted fixed windows would depend on the origin of the raster, would give the pixels of one window
+different surroundings, and would leave seams. Nothing is padded, so a chip of P x P pixels shrinks
+to its centre: the network trains on the same chips as the others and maps with the same formula.
 """
 
 from typing import Any
@@ -20,36 +19,36 @@ from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, locatio
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import PiecewiseLinear
-from spatioformer.nn.spatioformer import ScalarTokens, small_head, told_covariates
+from spatioformer.nn.spatioformer import ScalarTokens, checked_covariates, small_head
 from spatioformer.nn.transformer import check_heads
 
 
 class DenseSpatioformer(nn.Module):
-    """Plant species richness of every pixel that has its surroundings in the tile.
+    """Plant species richness of every pixel whose surroundings lie in the tile.
 
-        x = FiLM(W b + c, place)         a token a pixel
+        x = FiLM(W b + c, place)         a token for each pixel
         x = block(x)                     `layers` times: attention to neighbours, then an MLP
         y = MLP(FiLM(norm(x) + covariates, place))
 
-    The halo is shared out to the layers, the first ones taking what does not divide: P = 9 with 3
-    layers looks 2, 1 and 1 pixels around. A layer that gets nothing is an MLP only. Bands and
-    covariates are expected with mean 0 and standard deviation 1 (`scaling.Scaling`).
+    The halo is divided among the layers; the first layers take the remainder. With P = 9 and 3
+    layers, the radii are 2, 1 and 1 pixels. A layer of radius 0 is an MLP only. Bands and
+    covariates are expected with mean 0 and standard deviation 1 (`models.scaling`).
 
     Args:
-        patch: P, odd: a prediction sees P x P pixels.
-        bands: bands a pixel.
-        covariates: C, values a plot.
+        patch: P, odd; a prediction depends on P x P pixels.
+        bands: bands of a pixel.
+        covariates: C, values for each plot.
         width: D, a multiple of `heads`.
         heads: attention heads.
         layers: blocks.
         mlp_hidden: hidden width of each block's MLP.
         head_hidden: hidden width of the head.
-        dropout: rate in the head; and share of the neighbours that attention overlooks.
-        edges: (bands, E) of `PiecewiseLinear` for the bands, or None: they stay as they are.
+        dropout: rate in the head, and share of the neighbours hidden from attention.
+        edges: (bands, E) of `PiecewiseLinear` for the bands, or None to use them unchanged.
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
-        outputs: numbers a prediction has: 1, or 3 with quantiles (`nn.losses`).
+        outputs: numbers in a prediction: 1, or 3 with quantiles (`nn.losses`).
 
     Attributes:
         config: these arguments, ready for JSON; `DenseSpatioformer(**config)` builds the same.
@@ -119,7 +118,7 @@ class DenseSpatioformer(nn.Module):
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
     ) -> Float[Tensor, "B *outputs"]:
-        """One number a chip, that of its centre; see `forward_tile`.
+        """Predict one number for the centre of each chip; see `forward_tile`.
 
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands, or not C covariates.
@@ -135,16 +134,16 @@ class DenseSpatioformer(nn.Module):
         covariates: Float[Tensor, "B C"] | None = None,
         valid: Bool[Tensor, "B Y X"] | None = None,
     ) -> Float[Tensor, "B y x *outputs"]:
-        """One number for every pixel h inside the tile's edge; `Scaling` turns it into species.
+        """Predict one number for every pixel at least h pixels from the tile's edge.
 
-        With `outputs`, so many.
+        `models.scaling` turns it into species. Several numbers if `outputs` > 1.
 
         Args:
             tile: standardised bands, rows north first.
             lon, lat: of each pixel centre, degrees, float64.
-            covariates: standardised; NaN where not known. None: none is known.
-            valid: pixels that may be looked at. What the others hold, NaN even, changes nothing,
-                and what comes out there means nothing.
+            covariates: standardised; NaN where one is missing. None: all are missing.
+            valid: False hides a pixel from the others: its values, even NaN, change nothing. Its
+                own prediction has no meaning.
 
         Raises:
             ModelError: other bands or covariates, or a tile of fewer than P rows or columns.
@@ -158,7 +157,7 @@ class DenseSpatioformer(nn.Module):
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
     ) -> Float[Tensor, "B D"]:
-        """What the head makes its number of, at the centre of each chip."""
+        """The input of the head, at the centre of each chip."""
         check_chips(chips, self.config["patch"], self.config["bands"])
         return self.features_tile(chips.movedim(-1, 1), lon, lat, covariates)[:, 0, 0]
 
@@ -170,9 +169,9 @@ class DenseSpatioformer(nn.Module):
         covariates: Float[Tensor, "B C"] | None = None,
         valid: Bool[Tensor, "B Y X"] | None = None,
     ) -> Float[Tensor, "B y x D"]:
-        """What the head makes its numbers of. Arguments as of `forward_tile`."""
+        """The input of the head. Arguments as for `forward_tile`."""
         self._check(tile)
-        if valid is not None:  # attention gives them no weight, but no weight times NaN is NaN
+        if valid is not None:  # their attention weight is 0, but 0 times NaN is NaN
             tile = tile.where(valid[:, None], 0)
             lon, lat = lon.where(valid, 0), lat.where(valid, 0)
         x = self.embedding(self.encoding(tile.movedim(1, -1)))  # (B, bands, Y, X) -> (B, Y, X, D)
@@ -180,10 +179,10 @@ class DenseSpatioformer(nn.Module):
             place = self._place(lon, lat)
             x = self.token_film(x, place)
         x = x.permute(3, 1, 2, 0).contiguous()  # (B, Y, X, D) -> (D, Y, X, B)
-        seen = None if valid is None else valid.permute(1, 2, 0)
+        visible = None if valid is None else valid.permute(1, 2, 0)
         for block in self.blocks:
-            x = block(x, seen)
-            seen = None if seen is None else inner(seen, block.radius)
+            x = block(x, visible)
+            visible = None if visible is None else inner(visible, block.radius)
         x = self.norm(x.permute(3, 1, 2, 0))  # (D, y, x, B) -> (B, y, x, D)
         if self.covariate_tokens is not None:
             x = x + self._covariates(tile, covariates)[:, None, None]
@@ -197,7 +196,7 @@ class DenseSpatioformer(nn.Module):
         return self.location_dropout(self.location(lon, lat))
 
     def _covariates(self, tile: Tensor, covariates: Tensor | None) -> Float[Tensor, "B D"]:
-        covariates = told_covariates(covariates, tile, self.config["covariates"], "tiles")
+        covariates = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
         return self.covariate_tokens(covariates).sum(dim=1)
 
     def _check(self, tile: Tensor) -> None:
@@ -211,5 +210,5 @@ class DenseSpatioformer(nn.Module):
 
 
 def shares(halo: int, layers: int) -> list[int]:
-    """The halo in whole pixels over the layers, the first ones taking what does not divide."""
+    """Divide the halo, in whole pixels, among the layers; the first ones take the remainder."""
     return [halo // layers + (i < halo % layers) for i in range(layers)]

@@ -1,4 +1,4 @@
-"""Dropout whose mask is cheap to draw on a CPU."""
+"""Dropout with a mask that is cheap to draw on a CPU."""
 
 import torch
 from jaxtyping import Float
@@ -9,12 +9,12 @@ LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout` with a mask drawn sixteen bits an element on a CPU.
+    """`torch.nn.Dropout`, on a CPU with sixteen random bits for each element.
 
-    torch draws one 32-bit number an element, which takes longer than the matrix products around
-    it at the widths used here. A 64-bit draw gives four elements instead. The rate is rounded to
-    a multiple of 1/65536 (0.1 becomes 0.100006) and the survivors are scaled by that rounded
-    rate, so the expectation stays exact. Numbers come from torch's default generator.
+    torch draws one 32-bit number for each element, which takes longer than the matrix products
+    around it at the widths used here. A 64-bit draw serves four elements instead. The rate is
+    rounded to a multiple of 1/65536 (0.1 becomes 0.100006). The scale factor uses the rounded rate,
+    so the expectation stays exact. Numbers come from torch's default generator.
     """
 
     def __init__(self, p: float = 0.0):
@@ -33,6 +33,6 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         draws = torch.empty(-(-x.numel() // LANES), dtype=torch.int64).random_(-(2**63), None)
         lanes = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        # Compared straight into the dtype of x: a boolean mask would cost a slow conversion.
+        # Compare into the dtype of x: a boolean mask would need a slow conversion.
         mask = torch.ge(lanes, dropped - LEVELS // 2, out=torch.empty_like(x, requires_grad=False))
         return x * mask.mul_(LEVELS / (LEVELS - dropped))

@@ -1,4 +1,4 @@
-"""Several networks that learned the same thing from different beginnings, as one.
+"""An ensemble: networks trained on the same data from different initial weights.
 
 Source: Lakshminarayanan et al. 2017 (NeurIPS), deep ensembles.
 """
@@ -15,13 +15,13 @@ KINDS = {kind.__name__: kind for kind in (Spatioformer, DenseSpatioformer)}
 
 
 class Ensemble(nn.Module):
-    """`members` networks of one kind and the same arguments, each with weights of its own.
+    """`members` networks of one kind and the same arguments, each with its own weights.
 
     Args:
         kind: a key of KINDS.
 
     Attributes:
-        config: the members' and their number, ready for JSON.
+        config: the arguments of the members, their kind and number, ready for JSON.
     """
 
     def __init__(self, members: int, kind: str = "Spatioformer", **arguments: Any):

@@ -1,11 +1,10 @@
-"""Encoders of longitude and latitude, and the ways a network takes them in.
+"""Location encoders, and the ways in which a network uses their features.
 
 Shapes: B batch, D width of a token, F features of a location; `*place` any leading shape, one entry
-a location.
+for each location.
 
-An encoder is a `LocationEncoder`: degrees in float64 go in, F features come out in the dtype of the
-module. Coordinates are turned into features before any rounding: one float32 step at 150 degrees is
-1.5 m of longitude.
+A `LocationEncoder` turns degrees in float64 into F features in the dtype of the module. It computes
+them in float64 and rounds at the end: one float32 step at 150 degrees is 1.5 m of longitude.
 
 | name | class | seam at 180 degrees | learned |
 |---|---|---|---|
@@ -23,12 +22,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spatioformer.common.earth import MEAN_RADIUS_KM
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.harmonics import Siren, spherical_harmonics
 
 DEGREES = 180 / math.pi
-EARTH_RADIUS_KM = 6371.0088
-MOST_HARMONIC_DEGREES = 24  # 625 harmonics a location; finer detail wants waves
+MOST_HARMONIC_DEGREES = 24  # 625 harmonics; for finer detail use waves
 
 
 class LocationEncoder(nn.Module):
@@ -42,7 +41,7 @@ class LocationEncoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        # Follows `.double()` and `.to(device)`, so that encoders without weights know both.
+        # Records dtype and device for encoders without weights; `.double()` and `.to()` change it.
         self.register_buffer("_like", torch.zeros(()), persistent=False)
 
     def forward(
@@ -117,7 +116,7 @@ class Harmonics(LocationEncoder):
     Sinusoidal Representation Networks".
 
     Args:
-        degree: of the finest harmonics, L; a wave of 360 / L degrees. (L + 1)^2 of them in all.
+        degree: L, of the finest harmonics, with waves of 360 / L degrees; (L + 1)^2 harmonics.
         width: F.
     """
 
@@ -136,7 +135,7 @@ class Harmonics(LocationEncoder):
 
 
 class RandomFourier(LocationEncoder):
-    """Waves in random directions and around each wavelength.
+    """Waves in random directions, with random lengths around each wavelength.
 
         sin, cos (2 pi <u, b_k> / w),   b_k ~ N(0, I),   u = unit vector in degrees of arc
 
@@ -145,8 +144,8 @@ class RandomFourier(LocationEncoder):
 
     Args:
         wavelengths: w, degrees of arc.
-        width: F, about; rounded up to sines and cosines of as many directions at each wavelength.
-        seed: of the directions, which are saved with the weights.
+        width: F, rounded up so that each wavelength has the same number of sines and cosines.
+        seed: of the directions, which are stored with the weights.
     """
 
     directions: Tensor
@@ -178,12 +177,13 @@ def location_encoder(
 
     Args:
         name: one of ENCODERS.
-        wavelengths: degrees, each above 0; `wavelengths_over` gives those that suit an extent. The
-            paper's encoder has its own and takes none.
-        width: F of the encoders that are free to choose it.
+        wavelengths: degrees, each above 0; `wavelengths_over` chooses them for an extent. None for
+            the paper's encoder, which has fixed ones.
+        width: F, for paper, harmonics and fourier.
 
     Raises:
-        ModelError: an unknown name, or wavelengths missing, not positive or not wanted.
+        ModelError: an unknown name; wavelengths that are missing or not positive; wavelengths for
+            the paper's encoder.
     """
     if name not in ENCODERS:
         raise ModelError(
@@ -211,8 +211,9 @@ def location_encoder(
 def wavelengths_over(extent: float, count: int = 2, finest: float = 1.0) -> tuple[float, ...]:
     """Wavelengths in geometric steps from twice the extent down to `finest` of it, degrees.
 
-    Twice the extent is the longest wave that still tells one end from the other. Finer waves than
-    the extent learn where the plots are, not what the land is: see the ablation in docs/models.md.
+    A wave of twice the extent is the longest that separates one end from the other. Waves finer
+    than the extent learn the locations of the plots instead of the land: see the ablation in
+    docs/models.md.
     """
     ratio = (finest / 2) ** (1 / max(count - 1, 1))
     return tuple(2 * extent * ratio**k for k in range(count))
@@ -231,10 +232,10 @@ def extent_of(lon: Float[Tensor, "n"], lat: Float[Tensor, "n"]) -> float:
 
 
 class FiLM(nn.Module):
-    """Features scale and shift tokens: tokens * (1 + scale) + shift.
+    """Scale and shift tokens by location features: tokens * (1 + scale) + shift.
 
     Source: Perez et al. 2018 (AAAI), "FiLM: Visual Reasoning with a General Conditioning Layer".
-    Both start at zero, so that at first location changes nothing.
+    Scale and shift start at zero, so that an untrained location changes nothing.
     """
 
     def __init__(self, width: int, features: int):
@@ -251,7 +252,7 @@ class FiLM(nn.Module):
 
 
 class AddLocation(nn.Module):
-    """Features are projected and added to tokens; starts at zero, as `FiLM` does."""
+    """Project location features and add them to tokens; starts at zero, like `FiLM`."""
 
     def __init__(self, width: int, features: int):
         super().__init__()
@@ -266,10 +267,10 @@ class AddLocation(nn.Module):
 
 
 class LocationDropout(nn.Module):
-    """In training, a sample's location is now and then unknown.
+    """In training, hide the location of a random share of the samples.
 
-    A network that must also do without learns from imagery what imagery can tell, and has an answer
-    where location would mislead.
+    The network then learns to use imagery without location, and can predict where the location is
+    misleading.
 
     Args:
         features: F.
@@ -327,11 +328,11 @@ def paper_waves(
     Degrees go in as they are. Source: Guo et al. 2025 (IEEE TGRS 63, arXiv 2410.19256).
     """
     lon, lat = lon.double()[..., None], lat.double()[..., None]
-    # Not a buffer: `model.float()` would round it.
+    # Not a buffer, because `model.float()` would round it.
     k = torch.arange(width, dtype=torch.float64, device=lon.device)
     east = lon / base ** (k / width)
     north = lat / base ** ((width - 1 - k) / width)
-    # Sines at even k, cosines at odd k, without computing both everywhere.
+    # Compute sines at even k and cosines at odd k only.
     features = torch.empty_like(east)
     features[..., 0::2] = east[..., 0::2].sin() + north[..., 0::2].sin()
     features[..., 1::2] = east[..., 1::2].cos() + north[..., 1::2].cos()
@@ -349,15 +350,16 @@ def unit_vector(
 def jittered(
     lon: Float[Tensor, "B *place"], lat: Float[Tensor, "B *place"], km: float
 ) -> tuple[Float[Tensor, "B *place"], Float[Tensor, "B *place"]]:
-    """Each sample moved by a normal draw of `km` to the east and to the north, float64 degrees.
+    """Move each sample east and north by normal draws with a standard deviation of `km`.
 
-    All pixels of a sample move along. Draws come from torch's default generator.
+    Returns float64 degrees. All pixels of a sample move together. Draws come from torch's
+    default generator.
     """
     shape = (2, len(lon)) + (1,) * (lon.ndim - 1)
-    step = torch.randn(shape, dtype=torch.float64, device=lon.device) * (km / EARTH_RADIUS_KM)
+    step = torch.randn(shape, dtype=torch.float64, device=lon.device) * (km / MEAN_RADIUS_KM)
     east, north = step * DEGREES
     moved = (lat.double() + north).clamp(-90, 90)
-    # Close to a pole a step east is many degrees; no more than half way round.
+    # Close to a pole a step east is many degrees; the clamp limits it to a factor of 1000.
     return lon.double() + east / torch.cos(lat / DEGREES).clamp_min(1e-3), moved
 
 

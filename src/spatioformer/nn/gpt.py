@@ -23,7 +23,7 @@ from spatioformer.nn.pretrained import activation_of, read_folder, size, write_f
 from spatioformer.nn.sampling import sample
 from spatioformer.nn.transformer import BlockConfig, Past, Pattern, Transformer
 
-WORTH_LAYING_OUT = 32  # new tokens after which a copy of the weights has paid for itself
+WORTH_LAYING_OUT = 32  # new tokens from which a rearranged copy of the weights saves time
 POSITIONS = {"learned": LearnedPositions, "sinusoidal": SinusoidalPositions}
 ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
@@ -119,7 +119,7 @@ class GPT(nn.Module):
         self._draw_weights()
 
     def _draw_weights(self) -> None:
-        """N(0, 0.02), and the layers that write into the residual stream less by sqrt(2 layers)."""
+        """Draw N(0, 0.02), divided by sqrt(2 layers) in layers that add to the residual stream."""
         for name, parameter in self.named_parameters():
             if name.endswith(("out.weight", "down.weight")):
                 nn.init.normal_(parameter, std=0.02 / (2 * self.config["layers"]) ** 0.5)
@@ -138,7 +138,7 @@ class GPT(nn.Module):
 
         Args:
             ids: token ids in 0 .. V-1.
-            past: what `new_past` gave, for tokens seen in earlier calls; `ids` follow them.
+            past: from `new_past`, holding the tokens of earlier calls; `ids` follow them.
             record: a list to which each layer's Pattern is appended.
 
         Raises:
@@ -152,7 +152,7 @@ class GPT(nn.Module):
         past: list[Past] | None = None,
         record: list[Pattern] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """The vectors that `unembed` turns into logits: each token in its context."""
+        """Vectors of the tokens in their context, which `unembed` turns into logits."""
         start = past[0].length if past else 0
         end = start + ids.shape[1]
         if end > self.config["context"]:
@@ -164,11 +164,11 @@ class GPT(nn.Module):
         return self.transformer(self.dropout(x), record=record, past=past)
 
     def unembed(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Logits of vectors in the space of the embedding."""
+        """Logits from the vectors of `hidden`."""
         return nn.functional.linear(hidden, self.embedding.weight)
 
     def new_past(self) -> list[Past]:
-        """An empty memory of keys and values, one Past a layer."""
+        """An empty cache of keys and values, one Past for each layer."""
         return [Past(self.config["context"]) for _ in self.transformer.blocks]
 
     def generate(
@@ -180,7 +180,7 @@ class GPT(nn.Module):
         top_p: float | None = None,
         seed: int = 0,
     ) -> Int[Tensor, "B new"]:
-        """`count` tokens that follow `ids`; the arguments are those of `stream`."""
+        """Generate `count` tokens after `ids`; the arguments are those of `stream`."""
         return torch.stack(list(self.stream(ids, count, temperature, top_k, top_p, seed)), dim=1)
 
     @torch.inference_mode()
@@ -295,10 +295,10 @@ class GPT(nn.Module):
 
 
 def laid_out_for_rows(model: GPT) -> GPT:
-    """A copy whose matrices lie in memory along their longer side; its outputs are the same.
+    """A copy whose matrices are stored along their longer side; its outputs are the same.
 
-    A new token is a single row, and its product with a matrix is one walk through memory, which is
-    about twice as fast along the longer side (docs/core.md).
+    A new token is a single row. Its product with a matrix reads the matrix once, which is about
+    twice as fast along the longer side (docs/core.md).
     """
     twin = copy.deepcopy(model)
     for parameter in twin.parameters():
@@ -311,7 +311,7 @@ def _cleaned(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict as GPT2LMHeadModel writes it today.
 
     Older files lack the prefix `transformer.`, store each layer's causal mask, and repeat the tied
-    embedding; a repetition that is none stays, to be named as unexpected.
+    embedding. A head that differs from the embedding stays and is reported as unexpected.
     """
     if "wte.weight" in state:
         state = {

@@ -1,7 +1,7 @@
-"""Where our tensors stand in checkpoints of other projects.
+"""Names of our tensors in the checkpoints of other projects.
 
-A Layout is a table of names. With it weights come in (strictly: every tensor is asked for, none is
-left over) and go out again.
+A Layout is a table of names for importing and exporting weights. Import is strict: every tensor
+must be there, and no other.
 """
 
 import re
@@ -20,7 +20,7 @@ Names = Mapping[str, str | tuple[str, ...]]
 
 
 class Place(NamedTuple):
-    """One of our tensors in a checkpoint.
+    """Our name and their name of one tensor.
 
     Attributes:
         ours: our name.
@@ -38,7 +38,7 @@ class Layout:
     """The names of a checkpoint.
 
     Attributes:
-        model: how messages call the model.
+        model: name of the model in error messages.
         tensors: our tensor -> theirs.
         modules: our module -> theirs, each with a weight and a bias.
         our_block, their_block: name of a transformer block, with {} for its number.
@@ -73,7 +73,7 @@ class Layout:
     def layers(self, state: Mapping[str, Tensor]) -> int:
         """How many transformer blocks a checkpoint has."""
         block = re.compile(re.escape(self.their_block).replace(r"\{\}", r"(\d+)") + r"\.")
-        return len({found[1] for name in state if (found := block.match(name))})
+        return len({match[1] for name in state if (match := block.match(name))})
 
     def load(self, module: nn.Module, state: Mapping[str, Tensor], layers: int = 0) -> None:
         """Copy a checkpoint into `module`.
@@ -81,41 +81,41 @@ class Layout:
         Raises:
             ModelError: a tensor is missing, unexpected, or of another shape.
         """
-        places, own = self.places(layers), module.state_dict()
+        places, ours = self.places(layers), module.state_dict()
         expected = {}
         for place in places:
-            expected |= _export(own[place.ours], place)
+            expected |= _export(ours[place.ours], place)
         self.check(state, expected)
         module.load_state_dict({place.ours: _import(state, place) for place in places})
 
     def export(self, module: nn.Module, layers: int = 0) -> dict[str, Tensor]:
         """The tensors of `module` under their names, copied."""
-        own, state = module.state_dict(), {}
+        ours, state = module.state_dict(), {}
         for place in self.places(layers):
-            state |= _export(own[place.ours], place)
+            state |= _export(ours[place.ours], place)
         return {name: tensor.clone().contiguous() for name, tensor in state.items()}
 
-    def check(self, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    def check(self, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         """Compare names and shapes.
 
         Raises:
             ModelError: one sentence that names each missing, unexpected and misshapen tensor.
         """
-        troubles = {
-            "missing": [name for name in expected if name not in found],
-            "unexpected": [name for name in found if name not in expected],
+        problems = {
+            "missing": [name for name in expected if name not in state],
+            "unexpected": [name for name in state if name not in expected],
             "misshapen": [
-                f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+                f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
                 for name, tensor in expected.items()
-                if name in found and found[name].shape != tensor.shape
+                if name in state and state[name].shape != tensor.shape
             ],
         }
-        said = "; ".join(f"{what}: {_listed(names)}" for what, names in troubles.items() if names)
-        if said:
-            raise self.misfit(said)
+        listed = [f"{kind}: {_listed(names)}" for kind, names in problems.items() if names]
+        if listed:
+            raise self.misfit("; ".join(listed))
 
     def tensor(self, state: Mapping[str, Tensor], name: str, dims: int) -> Tensor:
-        """The tensor called `name`, from which a size is about to be read.
+        """The tensor called `name`, to read sizes from.
 
         Raises:
             ModelError: it is missing or does not have `dims` dimensions.
@@ -127,9 +127,10 @@ class Layout:
             raise self.misfit(f"misshapen: {name} {shape} instead of {dims} dimensions")
         return state[name]
 
-    def misfit(self, said: str) -> ModelError:
+    def misfit(self, problem: str) -> ModelError:
+        """The error for weights that do not fit, ready to raise."""
         return ModelError(
-            f"the weights do not fit {self.model} ({said}); give a checkpoint made for it"
+            f"the weights do not fit {self.model} ({problem}); give a checkpoint made for it"
         )
 
 

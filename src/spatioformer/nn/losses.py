@@ -1,17 +1,17 @@
-"""Losses for counts of species, and how a network's output becomes species.
+"""Losses for counts of species, and the links from a network's output to species.
 
-Shapes: B batch. A network gives one number a sample, the *output* (for "quantile" three); a `Loss`
-says what it means.
+Shapes: B batch. A network returns one number for each sample, the *output* (for "quantile"
+three); a `Loss` says what it means.
 
 | loss | output | species |
 |---|---|---|
 | mse, rmse | (y - mean) / sd | output * sd + mean |
 | log1p | (log(1 + y) - mean) / sd | smear * (exp(output * sd + mean)) - 1 |
 | poisson, negative-binomial | log(expected y) - mean | exp(output + mean) |
-| quantile | the same, and how far two quantiles lie below and above it | the same |
+| quantile | as poisson, and the distances of two quantiles below and above it | as poisson |
 
-mean and sd are those of the training plots on the scale of the link, so that a network starts at
-their mean and with errors of order one.
+mean and sd are those of the training plots on the scale of the link. A network then starts at their
+mean, with errors of order one.
 """
 
 import math
@@ -33,17 +33,17 @@ LINKS = {
     "quantile": "log",
 }
 OUTPUTS = {"quantile": 3}
-"""Numbers a network gives for a sample, where they are not one."""
+"""Numbers that a network returns for a sample, where it is not one."""
 
 QUANTILES = (0.05, 0.95)
 """Shares of plots with fewer species than the two quantiles that "quantile" learns."""
 
-LARGEST_LOG = 15.0  # 3 million species: a wild output must not overflow
+LARGEST_LOG = 15.0  # 3 million species, so that an extreme output does not overflow
 
 
 @dataclass(frozen=True)
 class Link:
-    """Between a network's output and species.
+    """Link function: converts between a network's output and species.
 
     Attributes:
         kind: "identity", "log1p" or "log".
@@ -59,7 +59,7 @@ class Link:
 
     @classmethod
     def of(cls, loss: LossName, species: Float[Tensor, "n"]) -> "Link":
-        """The link of a loss, measured on the training plots; a constant target gets sd 1."""
+        """Fit the link of a loss to the training plots; sd is 1 for a constant target."""
         kind, species = LINKS[loss], species.double()
         if kind == "log":
             return cls(kind, math.log(max(float(species.mean()), 0.5)), 1.0)
@@ -67,6 +67,7 @@ class Link:
         return cls(kind, float(values.mean()), float(values.std(correction=0)) or 1.0)
 
     def species(self, output: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+        """Expected species for a network's output."""
         scaled = output * self.sd + self.mean
         if self.kind == "identity":
             return scaled
@@ -74,43 +75,43 @@ class Link:
         return grown if self.kind == "log" else self.smear * grown - 1
 
     def output(self, species: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        """What a network would have to give for these species (not for zero under "log")."""
+        """The output that stands for these species (above 0 with "log")."""
         scaled = {"identity": species, "log1p": species.log1p(), "log": species.log()}[self.kind]
         return (scaled - self.mean) / self.sd
 
 
 def mean_output(output: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
-    """Of a network with quantiles, the output that means the expected species."""
+    """The output for the expected species, of a network with quantiles."""
     return output[..., 0]
 
 
 def quantile_outputs(output: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 2"]:
-    """Outputs that mean the lower and the upper quantile.
+    """Outputs for the lower and the upper quantile.
 
-    They lie softplus of two numbers below and above the mean's output, so that they never cross. No
-    gradient goes from them to the mean: it stays what the counts alone make of it.
+    They lie below and above the mean's output by the softplus of two numbers, so that they never
+    cross. No gradient flows from them to the mean, which the counts alone determine.
     """
-    apart = F.softplus(output[..., 1:]) * output.new_tensor([-1.0, 1.0])
-    return output[..., :1].detach() + apart
+    offsets = F.softplus(output[..., 1:]) * output.new_tensor([-1.0, 1.0])
+    return output[..., :1].detach() + offsets
 
 
 def pinball(
     species: Float[Tensor, "*B"], quantile: Float[Tensor, "*B"], share: float
 ) -> Float[Tensor, "*B"]:
-    """Least in the mean where `share` of the species lie below: Koenker & Bassett 1978, eq. 3.1.
+    """Pinball loss; its mean is smallest where `share` of the species lie below the quantile.
 
-    Econometrica 46:33.
+    Source: Koenker & Bassett 1978, Econometrica 46:33, equation 3.1.
     """
     above = species - quantile
     return torch.maximum(share * above, (share - 1) * above)
 
 
 class Loss(nn.Module):
-    """The loss of each sample; training takes their mean, or its root for "rmse" (the paper's).
+    """The loss of each sample; training takes the mean, or its root for "rmse" (as the paper does).
 
     Args:
         name: as in the module's table.
-        link: how outputs mean species.
+        link: between outputs and species.
 
     Attributes:
         log_dispersion: learned, negative binomial only: variance = m + exp(log_dispersion) m^2.
@@ -129,7 +130,7 @@ class Loss(nn.Module):
         return self.name == "rmse"
 
     def species(self, output: Float[Tensor, "B *outputs"]) -> Float[Tensor, "B"]:
-        """What a network's output says is to be expected."""
+        """Expected species for a network's output."""
         return self.link.species(mean_output(output) if self.name == "quantile" else output)
 
     def forward(
@@ -140,9 +141,9 @@ class Loss(nn.Module):
         "quantile" adds the pinball losses of both quantiles, species, to the Poisson likelihood.
         """
         if self.name == "quantile":
-            found = self.link.species(quantile_outputs(output))
-            off = [pinball(species, q, p) for q, p in zip(found.T, QUANTILES, strict=True)]
-            return self._poisson(mean_output(output), species) + sum(off)
+            quantiles = self.link.species(quantile_outputs(output))
+            losses = [pinball(species, q, p) for q, p in zip(quantiles.T, QUANTILES, strict=True)]
+            return self._poisson(mean_output(output), species) + sum(losses)
         if self.name == "poisson":
             return self._poisson(output, species)
         if self.link.kind != "log":

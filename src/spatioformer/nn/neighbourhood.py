@@ -1,12 +1,12 @@
-"""Attention of every pixel to its neighbours, in whole tiles.
+"""Neighbourhood attention: every pixel of a tile attends to the pixels around it.
 
-Shapes: D width, H heads, K = D / H; Y, X rows and columns of a tile, y, x those that are left when
-a margin is taken off; N = n * n neighbours, row by row; B batch, last: (D, Y, X, B). With channels
+Shapes: D width, H heads, K = D / H; Y, X rows and columns of a tile, y, x rows and columns without
+its margin; N = n * n neighbours, row by row; B batch, last: (D, Y, X, B). With channels
 first a neighbour is a shifted view and every operation runs along long rows, of pixels in a map and
 of chips in training.
 
-Nothing is padded: a layer that looks r pixels around returns a tile that is r pixels smaller on
-every side. So no value depends on the tile it was computed in.
+Nothing is padded: a layer of radius r returns a tile that is r pixels smaller on every side. No
+value therefore depends on the tile in which it was computed.
 
 Sources: Ramachandran et al. 2019 (NeurIPS), "Stand-Alone Self-Attention in Vision Models"; Hassani
 et al. 2023 (CVPR), "Neighborhood Attention Transformer"; biases by relative position as in Liu et
@@ -48,10 +48,10 @@ class ChannelNorm(nn.Module):
 
 
 class KeyDropout(nn.Dropout):
-    """Neighbours that attention overlooks, drawn for each head and pixel; never the pixel itself.
+    """Hide random neighbours from attention, drawn for each head and pixel; never the pixel itself.
 
-    What is dropped is dropped before the softmax, as nodata is, so that the weights of the others
-    still sum to 1: training with it prepares for pixels whose surroundings have gaps.
+    Neighbours are hidden before the softmax, like nodata, so that the weights of the others still
+    sum to 1. Training with it prepares a network for pixels with gaps around them.
     """
 
     def forward(self, scores: Float[Tensor, "N H y x B"]) -> Float[Tensor, "N H y x B"]:
@@ -63,14 +63,14 @@ class KeyDropout(nn.Dropout):
 
 
 class NeighbourhoodAttention(nn.Module):
-    """Each pixel looks at the n x n pixels around it, n = 2 radius + 1.
+    """Each pixel attends to the n x n pixels around it, n = 2 radius + 1.
 
         score_o = q . k_o / sqrt(K) + bias_o      o: where the neighbour lies, north-west first
 
     Args:
         width: D, a multiple of `heads`.
-        radius: how far a pixel looks, at least 1.
-        dropout: of neighbours, see `KeyDropout`.
+        radius: how far a pixel attends, pixels, at least 1.
+        dropout: share of hidden neighbours, see `KeyDropout`.
     """
 
     def __init__(self, width: int, heads: int, radius: int, dropout: float):
@@ -86,7 +86,7 @@ class NeighbourhoodAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "D Y X B"], valid: Bool[Tensor, "Y X B"] | None = None
     ) -> Float[Tensor, "D y x B"]:
-        """Mix into each inner pixel its neighbours, those that are `valid`, and itself."""
+        """Mix into each inner pixel its valid neighbours and itself."""
         q = self.query(inner(x, self.radius)) * (len(x) // self.heads) ** -0.5
         q, k, v = (
             t.unflatten(0, (self.heads, -1))  # (D, ., ., B) -> (H, K, ., ., B)
@@ -95,11 +95,11 @@ class NeighbourhoodAttention(nn.Module):
         scores = torch.stack([(q * key).sum(1) for key in self._neighbours(k)])
         scores = scores + self.bias[..., None, None, None]  # (N, H, y, x, B)
         if valid is not None:
-            scores = scores.masked_fill(~self._seen(valid), -torch.inf)
+            scores = scores.masked_fill(~self._visible(valid), -torch.inf)
         weights = self.dropout(scores).softmax(0)
         mixed = torch.zeros_like(q)
         for weight, value in zip(weights, self._neighbours(v), strict=True):
-            # In place: nothing of `mixed` is needed for the gradient.
+            # In place: the gradient does not need `mixed`.
             mixed.addcmul_(weight[:, None], value)
         return self.out(mixed.flatten(0, 1))
 
@@ -111,18 +111,18 @@ class NeighbourhoodAttention(nn.Module):
             for col in range(side):
                 yield t[..., row : row + height, col : col + width, :]
 
-    def _seen(self, valid: Tensor) -> Tensor:
-        """(N, 1, y, x, B): which neighbours count; the pixel itself always, for want of others."""
-        seen = torch.stack(list(self._neighbours(valid)))
-        seen[len(seen) // 2] = True
-        return seen[:, None]
+    def _visible(self, valid: Tensor) -> Tensor:
+        """(N, 1, y, x, B): valid neighbours, and always the pixel itself, so that none has none."""
+        visible = torch.stack(list(self._neighbours(valid)))
+        visible[len(visible) // 2] = True
+        return visible[:, None]
 
 
 class NeighbourhoodBlock(nn.Module):
     """Attention to the neighbours, then an MLP, each added to its input (pre-norm).
 
     Args:
-        radius: how far a pixel looks; 0 leaves the attention out.
+        radius: how far a pixel attends, pixels; 0 leaves the attention out.
     """
 
     def __init__(self, width: int, heads: int, hidden: int, radius: int, dropout: float):
@@ -145,6 +145,6 @@ class NeighbourhoodBlock(nn.Module):
 
 
 def inner(t: Float[Tensor, "*channel Y X B"], margin: int) -> Float[Tensor, "*channel y x B"]:
-    """A tile (*channel, Y, X, .) less `margin` pixels on every side, a view."""
+    """View of a tile (*channel, Y, X, .) without `margin` pixels on every side."""
     height, width = t.shape[-3:-1]
     return t[..., margin : height - margin, margin : width - margin, :]

@@ -1,4 +1,4 @@
-"""The published Spatioformer: every pixel a token, and every token told where on Earth it is.
+"""The published Spatioformer: a token for each pixel, with an encoding of its coordinates.
 
 Shapes: B batch, P patch side (odd), D width, T = P*P + 1 tokens, the learned one first, then the
 pixels row by row, north first.
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.geolocation import PaperGeolocation
+from spatioformer.nn.kernels import dispatch
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.transformer import BlockConfig, Transformer
@@ -45,23 +46,23 @@ PUBLISHED = Layout(
 class PaperSpatioformer(nn.Module):
     """Plant species richness from a chip and the coordinates of its pixels.
 
-        x_i = sqrt(D) (W b_i + c)                 a token a pixel
+        x_i = sqrt(D) (W b_i + c)                 a token for each pixel
         z_i = x_i + lambda g(lon_i, lat_i)        PaperGeolocation
         h   = transformer([q; z_1; ...; z_PP])    q learned; post-norm, ReLU, eps 1e-5
         y   = u . (A flatten(h) + a) + s          no activation between
 
-    Bands are surface reflectance x 10000, not normalised. With `geolocation=False` the term in g
-    is gone (the paper's "ViT"). Each layer draws its own initial weights.
+    Bands are surface reflectance x 10000, not normalised. `geolocation=False` leaves out the term
+    in g (the paper's "ViT"). Each layer draws its own initial weights.
 
     Args:
         patch: P, odd.
-        bands: bands a pixel.
+        bands: bands of a pixel.
         width: D, a multiple of `heads`.
         heads: attention heads.
         layers: encoder layers.
         mlp_hidden: hidden width of each layer's MLP.
         head_hidden: width between the two linear layers of the head.
-        dropout: rate inside the encoder layers, where torch's TransformerEncoderLayer has it.
+        dropout: rate inside the encoder layers, in the places of torch's TransformerEncoderLayer.
         geolocation: add the geolocation encoding to the tokens.
         base: C, the longest wavelength of g in units of 2 pi degrees.
         location_weight: initial lambda.
@@ -119,7 +120,10 @@ class PaperSpatioformer(nn.Module):
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
     ) -> Float[Tensor, "B"]:
-        """Species richness of each chip.
+        """Predict the species richness of each chip.
+
+        With numba installed, compiled kernels replace the transformer and the head where
+        `dispatch.can_replace` allows it. They agree with `reference` up to rounding.
 
         Args:
             chips: reflectance, rows north first.
@@ -129,6 +133,20 @@ class PaperSpatioformer(nn.Module):
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands.
         """
+        check_chips(chips, self.config["patch"], self.config["bands"])
+        replaced = self.transformer, self.head
+        if len(chips) and dispatch.can_replace(self, *replaced, self.config["width"], chips):
+            _, located = self._pixels(chips, lon, lat)
+            return dispatch.head_of_transformer(*replaced, self._tokens(located))
+        return self.reference(chips, lon, lat)
+
+    def reference(
+        self,
+        chips: Float[Tensor, "B P P bands"],
+        lon: Float[Tensor, "B P P"],
+        lat: Float[Tensor, "B P P"],
+    ) -> Float[Tensor, "B"]:
+        """What `forward` returns, always computed by torch's modules and never by the kernels."""
         return self.forward_stages(chips, lon, lat)["output"].squeeze(-1)
 
     def forward_stages(
@@ -137,26 +155,35 @@ class PaperSpatioformer(nn.Module):
         lon: Float[Tensor, "B P P"],
         lat: Float[Tensor, "B P P"],
     ) -> dict[str, Tensor]:
-        """What `forward` computes, stage by stage.
+        """What `reference` computes, stage by stage.
 
         Returns:
             after_embedding (B, P*P, D), after_geolocation (B, P*P, D), after_encoder
             (B, P*P + 1, D) and output (B, 1).
         """
         check_chips(chips, self.config["patch"], self.config["bands"])
-        width = self.config["width"]
-        embedded = self.embedding(chips.flatten(1, 2)) * width**0.5  # (B, P, P, .) -> (B, PP, D)
-        located = embedded
-        if self.geolocation is not None:
-            located = embedded + self.geolocation(lon.flatten(1), lat.flatten(1))
-        first = self.class_token.expand(len(chips), 1, width)
-        encoded = self.transformer(torch.cat([first, located], dim=1))
+        embedded, located = self._pixels(chips, lon, lat)
+        encoded = self.transformer(self._tokens(located))
         return {
             "after_embedding": embedded,
             "after_geolocation": located,
             "after_encoder": encoded,
             "output": self.head(encoded.flatten(1)),  # (B, T, D) -> (B, T*D)
         }
+
+    def _pixels(
+        self, chips: Tensor, lon: Tensor, lat: Tensor
+    ) -> tuple[Float[Tensor, "B PP D"], Float[Tensor, "B PP D"]]:
+        """Tokens of the pixels, before and after the geolocation encoding is added."""
+        embedded = self.embedding(chips.flatten(1, 2)) * self.config["width"] ** 0.5
+        if self.geolocation is None:
+            return embedded, embedded
+        return embedded, embedded + self.geolocation(lon.flatten(1), lat.flatten(1))
+
+    def _tokens(self, located: Float[Tensor, "B PP D"]) -> Float[Tensor, "B T D"]:
+        """The input of the transformer: the learned token, then the pixels."""
+        first = self.class_token.expand(len(located), 1, self.config["width"])
+        return torch.cat([first, located], dim=1)
 
     @classmethod
     def from_published(
@@ -168,13 +195,13 @@ class PaperSpatioformer(nn.Module):
     ) -> "PaperSpatioformer":
         """A network with the weights of a checkpoint that uses the published parameter names.
 
-        Patch, bands, width, layers, hidden widths and dtype are read off the tensors.
+        Patch, bands, width, layers, hidden widths and dtype come from the shapes of the tensors.
 
         Args:
             source: a file written by `torch.save`, or its state dict (tensors or numpy arrays).
             geolocation: False for the network without g; its unused lambda may be absent.
-            heads: attention heads, which the tensors do not tell.
-            base: C of the encoding, which the tensors do not tell.
+            heads: attention heads, which the tensors do not show.
+            base: C of the encoding, which the tensors do not show.
 
         Raises:
             ModelError: the file cannot be read, or a tensor is missing, unexpected or misshapen.
@@ -220,7 +247,7 @@ class PaperSpatioformer(nn.Module):
 
 
 def check_patch(patch: int, smallest: int) -> None:
-    """Chips have a centre pixel, so P is odd.
+    """Check that P is odd, so that chips have a centre pixel, and not too small.
 
     Raises:
         ModelError: `patch` is even or below `smallest`.
@@ -230,8 +257,10 @@ def check_patch(patch: int, smallest: int) -> None:
 
 
 def check_chips(chips: Tensor, patch: int, bands: int) -> None:
-    """Raises:
-    ModelError: the chips are not (B, patch, patch, bands).
+    """Check the shape of chips.
+
+    Raises:
+        ModelError: the chips are not (B, patch, patch, bands).
     """
     if chips.shape[1:] != (patch, patch, bands):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Numbers as the share of each of their intervals that they have passed.
+"""Piecewise linear encoding of numbers: how far a number has passed through each interval.
 
 Shapes: K numbers, E edges, F = K (E - 1) features.
 """
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class PiecewiseLinear(nn.Module):
     """e_i(x) = min(max((x - b_i) / (b_{i+1} - b_i), 0), 1) for each interval of each number.
 
-    A network that sees a number so may bend at every edge, and beyond the outer ones a number means
-    what it means at them: no extrapolation. Source: Gorishniy et al. 2022 (NeurIPS), "On Embeddings
+    A linear layer on this encoding can bend at every edge. Beyond the outer edges the encoding is
+    constant, so there is no extrapolation. Source: Gorishniy et al. 2022 (NeurIPS), "On Embeddings
     for Numerical Features in Tabular Deep Learning", equation 1, there without the outer bounds.
 
     Args:
@@ -34,8 +34,8 @@ class PiecewiseLinear(nn.Module):
 
 
 def quantile_edges(values: Float[Tensor, "n K"], intervals: int) -> Float[Tensor, "K E"]:
-    """Edges that leave about as many of the n values in each interval."""
-    # A million values tell the quantiles well enough, and torch sorts no more than 16 million.
+    """Edges with about the same number of the n values in each interval."""
+    # A million values suffice for the quantiles; torch sorts at most 16 million.
     step = -(-len(values) // 1_000_000)
     levels = torch.linspace(0, 1, intervals + 1, dtype=values.dtype)
     return torch.quantile(values[::step], levels, dim=0).T.contiguous()

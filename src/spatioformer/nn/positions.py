@@ -1,4 +1,4 @@
-"""Where a token stands in its sequence, as a vector to add to it.
+"""Position embeddings: a vector for each place in a sequence, added to the token there.
 
 Shapes: C context (longest sequence), T tokens, D width. Both kinds have a `weight` (C, D).
 """
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Positions(nn.Module):
-    """Rows of the table `weight`; a subclass says where the table comes from."""
+    """Rows of the table `weight`, which a subclass sets."""
 
     weight: Tensor
 
@@ -19,7 +19,7 @@ class Positions(nn.Module):
 
 
 class LearnedPositions(Positions):
-    """A free vector for each position, small at first."""
+    """A learned vector for each position, small at the start."""
 
     def __init__(self, context: int, width: int):
         super().__init__()

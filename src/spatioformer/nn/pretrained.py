@@ -1,6 +1,7 @@
-"""Reading and writing weights on disk: `torch.save` checkpoints and Hugging Face folders.
+"""Read and write weights on disk: `torch.save` checkpoints and Hugging Face folders.
 
-Nothing that is read is run: pickles only with `weights_only=True`, folders only as safetensors.
+Reading never runs code from a file: pickles are read with `weights_only=True`, folders only as
+safetensors.
 """
 
 import json
@@ -44,7 +45,7 @@ def _unpickle(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; give the path of a checkpoint") from error
-    except Exception as error:  # what is no pickle can fail in any way
+    except Exception as error:  # a file that is no pickle can raise any exception
         raise ModelError(
             f"{path} cannot be read as a checkpoint of tensors; save the state dict with torch.save"
         ) from error
@@ -85,7 +86,7 @@ def read_folder(folder: str | Path, model_type: str) -> tuple[dict[str, Any], di
 
     Args:
         folder: holds config.json and model.safetensors.
-        model_type: what the configuration must call itself, such as "gpt2".
+        model_type: expected in the configuration, such as "gpt2".
 
     Raises:
         ModelError: a file is missing or unreadable, or the model is of another type.
@@ -97,10 +98,10 @@ def read_folder(folder: str | Path, model_type: str) -> tuple[dict[str, Any], di
         raise ModelError(
             f"{path} cannot be read ({error}); give a folder with {CONFIG} and {WEIGHTS}"
         ) from error
-    found = config.get("model_type") if isinstance(config, dict) else None
-    if found != model_type:
+    stated = config.get("model_type") if isinstance(config, dict) else None
+    if stated != model_type:
         raise ModelError(
-            f"{folder} holds a model of type {found!r}; give one of type {model_type!r}"
+            f"{folder} holds a model of type {stated!r}; give one of type {model_type!r}"
         )
     return config, read_weights(Path(folder) / WEIGHTS)
 
@@ -118,10 +119,10 @@ def write_folder(
 
 
 def size(config: Mapping[str, Any], key: str, model: str) -> int:
-    """A whole number above 0 that a configuration must have.
+    """Read a whole number above 0 from a configuration.
 
     Raises:
-        ModelError: it does not.
+        ModelError: it is missing or something else.
     """
     value = config.get(key)
     if type(value) is not int or value < 1:
@@ -133,10 +134,10 @@ def size(config: Mapping[str, Any], key: str, model: str) -> int:
 
 
 def activation_of(name: str, known: Mapping[str, str], model: str) -> str:
-    """Our name of an activation.
+    """Our name of an activation, from a table of their names.
 
     Raises:
-        ModelError: `known` does not have it.
+        ModelError: the table does not have it.
     """
     if name not in known:
         raise ModelError(

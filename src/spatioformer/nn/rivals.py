@@ -17,7 +17,7 @@ from spatioformer.nn.pretrained import read_checkpoint
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
 CONVOLUTIONS = 3
-LOST = 2 * CONVOLUTIONS  # rows and columns that unpadded 3 x 3 convolutions take off
+LOST = 2 * CONVOLUTIONS  # rows and columns lost to unpadded 3 x 3 convolutions
 PUBLISHED = Layout(
     model="the published CNN",
     tensors={
@@ -35,15 +35,15 @@ PUBLISHED = Layout(
 
 
 class PaperCNN(nn.Module):
-    """The convolutional rival of Guo et al. 2025 (IEEE TGRS 63, arXiv 2410.19256).
+    """The convolutional network that Guo et al. 2025 compare with (IEEE TGRS 63, arXiv 2410.19256).
 
     Three unpadded 3 x 3 convolutions, each followed by ReLU then BatchNorm; dropout; channels-first
-    flatten; Linear to `head_hidden`, Linear to 1 with no activation between. It does not look at
+    flatten; Linear to `head_hidden`, Linear to 1 with no activation between. It does not use
     the coordinates.
 
     Args:
         patch: P, odd, at least 7.
-        bands: bands a pixel.
+        bands: bands of a pixel.
         filters: channels of each convolution.
         head_hidden: width between the two linear layers of the head.
         dropout: rate before the head.
@@ -87,7 +87,7 @@ class PaperCNN(nn.Module):
         lon: Float[Tensor, "B P P"] | None = None,
         lat: Float[Tensor, "B P P"] | None = None,
     ) -> Float[Tensor, "B"]:
-        """Species richness of each chip; `lon` and `lat` are there for the common signature.
+        """Species richness of each chip; `lon` and `lat` only keep the signature common.
 
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands.
@@ -140,13 +140,13 @@ class FactoFormer(nn.Module):
         p = class token of encoder([q_p; C x_1 + c; ...])   x_i: all bands of pixel i
         y = w . [s; p] + v
 
-    Two encoders side by side, neither of which sees the other's tokens, each with learned positions
-    of its own. It does not look at the coordinates. Built from the paper's description, without its
-    masked pre-training, which needs imagery beyond the plots; bands are expected standardised.
+    Two separate encoders, each with its own tokens and learned positions. It does not use the
+    coordinates. Built from the paper's description, without its masked pre-training, which needs
+    imagery beyond the plots. Bands must be standardised.
 
     Args:
         patch: P, odd.
-        bands: bands a pixel.
+        bands: bands of a pixel.
         width: D of each encoder, a multiple of `heads`.
         heads: attention heads.
         layers: pre-norm blocks of each encoder.
@@ -192,7 +192,7 @@ class FactoFormer(nn.Module):
         lon: Float[Tensor, "B P P"] | None = None,
         lat: Float[Tensor, "B P P"] | None = None,
     ) -> Float[Tensor, "B"]:
-        """One number a chip; `lon` and `lat` are there for the common signature.
+        """Predict one number for each chip; `lon` and `lat` only keep the signature common.
 
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands.
@@ -204,7 +204,7 @@ class FactoFormer(nn.Module):
 
 
 class ClassTokenEncoder(nn.Module):
-    """T vectors, each a token with a learned position -> what a class token gathers of them."""
+    """Encode T vectors, each a token with a learned position; return the class token."""
 
     def __init__(self, tokens: int, values: int, block: BlockConfig, layers: int):
         super().__init__()

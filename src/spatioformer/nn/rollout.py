@@ -1,4 +1,4 @@
-"""Which input tokens an output token stands on, through all layers.
+"""How much each input token contributes to an output token, through all layers.
 
 Shapes: B batch, T tokens, H heads.
 """
@@ -20,7 +20,7 @@ def attention_rollout(patterns: Sequence[Pattern]) -> Float[Tensor, "B T T"]:
     Transformers".
 
     Args:
-        patterns: what a model recorded, first layer first.
+        patterns: recorded by a model, first layer first.
     """
     rolled = torch.eye(patterns[0].weights.shape[-1]).to(patterns[0].weights)
     identity = rolled

@@ -1,4 +1,4 @@
-"""Drawing the next token.
+"""Draw the next token of a text.
 
 Shapes: B batch, V vocabulary.
 """
@@ -17,7 +17,7 @@ def sample(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "B"]:
-    """One token a row, drawn from `distribution`, or the likeliest at temperature 0."""
+    """Draw one token for each row from `distribution`; at temperature 0 take the likeliest."""
     if temperature == 0:
         return logits.argmax(-1)
     probabilities = distribution(logits, temperature, top_k, top_p)
@@ -30,12 +30,12 @@ def distribution(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Probabilities of the next token, softmax(logits / temperature), of the tokens let through.
+    """Probabilities of the next token: softmax(logits / temperature) over the tokens kept.
 
     Args:
         logits: unnormalised log-probabilities.
         temperature: above 0; below 1 sharpens.
-        top_k: let through the k likeliest tokens (and their ties).
+        top_k: keep the k likeliest tokens (and their ties).
         top_p: of those, the fewest whose probabilities reach p together (nucleus sampling,
             Holtzman et al. 2020).
 

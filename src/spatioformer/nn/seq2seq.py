@@ -1,4 +1,4 @@
-"""An encoder-decoder: the third kind of transformer, assembled from the same parts.
+"""An encoder-decoder transformer, from the same parts as the other two kinds.
 
 Shapes: B batch, S source tokens, T target tokens, V vocabulary, C context, D width.
 
@@ -37,8 +37,8 @@ class DecoderBlock(nn.Module):
         source_valid: Bool[Tensor, "B S"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         x = x + self.dropout(self.attention(self.attention_norm(x)))
-        seen = self.source_attention(self.source_norm(x), source_valid, source=source)
-        x = x + self.dropout(seen)
+        mixed = self.source_attention(self.source_norm(x), source_valid, source=source)
+        x = x + self.dropout(mixed)
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
@@ -112,7 +112,7 @@ class Seq2Seq(nn.Module):
     def encode(
         self, source: Int[Tensor, "B S"], source_valid: Bool[Tensor, "B S"] | None = None
     ) -> Float[Tensor, "B S D"]:
-        """The source as vectors, read in both directions."""
+        """Vectors of the source tokens; each token attends to all others."""
         return self.encoder(self._embed(source), source_valid)
 
     def decode(
@@ -135,7 +135,7 @@ class Seq2Seq(nn.Module):
         count: int,
         source_valid: Bool[Tensor, "B S"] | None = None,
     ) -> Int[Tensor, "B count"]:
-        """The likeliest next token, `count` times, after the token `start`."""
+        """Generate `count` tokens after the token `start`, each time the likeliest."""
         encoded = self.encode(source, source_valid)
         target = source.new_full((len(source), 1), start)
         for _ in range(count):

@@ -1,11 +1,11 @@
-"""The default Spatioformer: a chip, a place and what is known of a plot -> its species richness.
+"""The default Spatioformer: predicts species richness from a chip, its location and covariates.
 
 Shapes: B batch, P patch side (odd), C covariates, D width, F location features, T tokens: the
-learned one first, then the chip's, then one a covariate.
+learned one first, then those of the chip, then one for each covariate.
 
-It differs from the published network (`PaperSpatioformer`) where that has weak points: the blocks
-are pre-norm, place scales and shifts the tokens (FiLM) instead of drowning them, the head is small
-and not linear, and location is withheld from some samples in training.
+It differs from the published network (`PaperSpatioformer`) in four points: the blocks are pre-norm;
+location scales and shifts the tokens (FiLM) instead of being added with a large weight; the head is
+small and not linear; and training hides the location of some samples.
 """
 
 from typing import Any, Literal
@@ -29,31 +29,31 @@ class Spatioformer(nn.Module):
         x = x (1 + scale(place)) + shift(place)
         y = MLP(mean over tokens of transformer(x))
 
-    Bands and covariates are expected with mean 0 and standard deviation 1 (`bundle.Scaling`).
+    Bands and covariates are expected with mean 0 and standard deviation 1 (`models.scaling`).
 
     Args:
         patch: P, odd.
-        bands: bands a pixel.
-        covariates: C, values a plot.
+        bands: bands of a pixel.
+        covariates: C, values for each plot.
         width: D, a multiple of `heads`.
         heads: attention heads.
         layers: blocks.
         mlp_hidden: hidden width of each block's MLP.
         head_hidden: hidden width of the head.
         dropout: rate in the blocks and the head.
-        tokens: what a token of the chip is: a pixel, or (at P = 1) a band.
-        edges: (bands, E) of `PiecewiseLinear` for the bands, or None: they stay as they are.
+        tokens: each pixel of the chip is a token, or (at P = 1) each band.
+        edges: (bands, E) of `PiecewiseLinear` for the bands, or None to use them unchanged.
         location: arguments of `location_encoder`, or None: no location.
         location_dropout: share of the training samples whose location is unknown.
         location_jitter: standard deviation of a training location to the east and north, km.
-        outputs: numbers a prediction has: 1, or 3 with quantiles (`nn.losses`).
+        outputs: numbers in a prediction: 1, or 3 with quantiles (`nn.losses`).
 
     Attributes:
         config: these arguments, ready for JSON; `Spatioformer(**config)` builds the same.
 
     Raises:
-        ModelError: `patch` is even, bands are to be tokens of more than one pixel, or `heads` does
-            not divide `width`.
+        ModelError: `patch` is even, `tokens` is "bands" with `patch` above 1, or `heads` does not
+            divide `width`.
     """
 
     def __init__(
@@ -119,12 +119,14 @@ class Spatioformer(nn.Module):
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
     ) -> Float[Tensor, "B *outputs"]:
-        """One number a chip; `bundle.Scaling` turns it into species. With `outputs`, so many.
+        """Predict one number for each chip, or several if `outputs` > 1.
+
+        `models.scaling` turns them into species.
 
         Args:
             chips: standardised bands, rows north first.
             lon, lat: of each pixel centre, degrees, float64; the centre pixel's are used.
-            covariates: standardised; NaN where a plot's is not known. None: none is known.
+            covariates: standardised; NaN where one is missing. None: all are missing.
 
         Raises:
             ModelError: the chips are not P x P pixels of `bands` bands, or not C covariates.
@@ -138,7 +140,7 @@ class Spatioformer(nn.Module):
         lat: Float[Tensor, "B P P"],
         covariates: Float[Tensor, "B C"] | None = None,
     ) -> Float[Tensor, "B D"]:
-        """What the head makes its number of: the mean over tokens. Arguments as of `forward`."""
+        """The input of the head: the mean over tokens. Arguments as for `forward`."""
         check_chips(chips, self.config["patch"], self.config["bands"])
         x = torch.cat(
             [
@@ -153,7 +155,7 @@ class Spatioformer(nn.Module):
         return self.transformer(x).mean(dim=1)
 
     def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
-        covariates = told_covariates(covariates, chips, self.config["covariates"], "chips")
+        covariates = checked_covariates(covariates, chips, self.config["covariates"], "chips")
         return [] if self.covariate_tokens is None else [self.covariate_tokens(covariates)]
 
     def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
@@ -165,20 +167,21 @@ class Spatioformer(nn.Module):
 
 
 def small_head(width: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
-    """From D numbers to those of a prediction, not linear."""
+    """The head: from D features to the numbers of a prediction, with one hidden layer."""
     return nn.Sequential(
         nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, outputs)
     )
 
 
-def told_covariates(
-    covariates: Tensor | None, samples: Tensor, count: int, what: str
+def checked_covariates(
+    covariates: Tensor | None, samples: Tensor, count: int, noun: str
 ) -> Float[Tensor, "B C"]:
-    """Covariates that fit the samples; NaN, not known, where none are told.
+    """Check that covariates fit the samples; None becomes NaN, which means missing.
 
     Args:
-        samples: B of them, which the message calls `what`.
+        samples: B of them.
         count: C, that the model takes.
+        noun: plural for the samples in the message.
 
     Raises:
         ModelError: covariates of another shape.
@@ -188,20 +191,20 @@ def told_covariates(
         return samples.new_full(expected, torch.nan)
     if covariates.shape != expected:
         raise ModelError(
-            f"covariates of shape {tuple(covariates.shape)} do not fit {len(samples)} {what} and "
+            f"covariates of shape {tuple(covariates.shape)} do not fit {len(samples)} {noun} and "
             f"a model of {count}; give an array of shape {expected}"
         )
     return covariates
 
 
 class PixelTokens(nn.Module):
-    """A token a pixel: its bands projected, and where it stands in the chip."""
+    """A token for each pixel: a projection of its bands plus a learned position in the chip."""
 
     def __init__(self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None):
         super().__init__()
         self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
         self.projection = nn.Linear(bands if edges is None else self.encoding.features, width)
-        # In a single pixel there is nowhere else to stand.
+        # A chip of one pixel needs no position.
         self.position = nn.Parameter(torch.randn(patch**2, width) * 0.02) if patch > 1 else None
 
     def forward(self, pixels: Float[Tensor, "B PP bands"]) -> Float[Tensor, "B PP D"]:
@@ -210,7 +213,7 @@ class PixelTokens(nn.Module):
 
 
 class ScalarTokens(nn.Module):
-    """A token a number: value * weight + bias, or a vector of its own where it is missing.
+    """A token for each number: value * weight + bias, or a learned vector where it is missing.
 
     Source: the feature tokenizer of Gorishniy et al. 2021 (FT-Transformer, NeurIPS).
     """
@@ -225,5 +228,5 @@ class ScalarTokens(nn.Module):
     def forward(self, values: Float[Tensor, "*B count"]) -> Float[Tensor, "B count D"]:
         values = values.flatten(1)[..., None]  # (B, count, 1)
         known = torch.isfinite(values)
-        # nan_to_num, since a NaN that `where` leaves out still spoils the gradient.
+        # nan_to_num, because a NaN spoils the gradient even where `where` does not choose it.
         return torch.where(known, values.nan_to_num() * self.weight + self.bias, self.missing)

@@ -1,10 +1,11 @@
-"""A bidirectional text encoder of the BERT kind: every token sees every other.
+"""A bidirectional text encoder of the BERT kind: every token attends to every other.
 
 Shapes: B batch, T tokens, V vocabulary, C context (longest sequence), D width.
 
 Source: Devlin et al. 2019, "BERT"; weights and names as in Hugging Face transformers' BertModel.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ BERT = Layout(
         "positions.weight": "embeddings.position_embeddings.weight",
         "segments.weight": "embeddings.token_type_embeddings.weight",
     },
-    modules={"embedding_norm": "embeddings.LayerNorm", "pooler": "pooler.dense"},
+    modules={"embedding_norm": "embeddings.LayerNorm"},
     their_block="encoder.layer.{}",
     block_modules={
         "attention.qkv": (
@@ -39,11 +40,12 @@ BERT = Layout(
         "mlp_norm": "output.LayerNorm",
     },
 )
+BERT_WITH_POOLER = replace(BERT, modules={**BERT.modules, "pooler": "pooler.dense"})
 ACTIVATIONS = {"gelu": "gelu"}
 
 
 class TextEncoder(nn.Module):
-    """Token vectors that know their context.
+    """Token vectors in their context.
 
     Post-norm blocks with exact GELU on LayerNorm(word + position + segment).
 
@@ -54,9 +56,10 @@ class TextEncoder(nn.Module):
         heads: attention heads.
         layers: blocks.
         mlp_hidden: hidden width of each MLP; 4 D unless given.
-        segments: kinds of segments (BERT's first and second sentence).
+        segments: number of segment kinds (BERT has two: first and second sentence).
         eps: of the LayerNorms.
         dropout: rate after the embedding and in the blocks.
+        pooler: have the linear layer that `pool` needs; many sentence encoders have none.
 
     Attributes:
         config: these arguments, ready for JSON; `TextEncoder(**config)` builds the same.
@@ -76,6 +79,7 @@ class TextEncoder(nn.Module):
         segments: int = 2,
         eps: float = 1e-12,
         dropout: float = 0.0,
+        pooler: bool = True,
     ):
         super().__init__()
         mlp_hidden = mlp_hidden or 4 * width
@@ -89,6 +93,7 @@ class TextEncoder(nn.Module):
             "segments": segments,
             "eps": eps,
             "dropout": dropout,
+            "pooler": pooler,
         }
         block = BlockConfig(
             width, heads, mlp_hidden, norm="post", activation="gelu", eps=eps, dropout=dropout
@@ -99,7 +104,7 @@ class TextEncoder(nn.Module):
         self.embedding_norm = block.norm_layer()
         self.dropout = Dropout(dropout)
         self.transformer = Transformer(block, layers)
-        self.pooler = nn.Linear(width, width)
+        self.pooler = nn.Linear(width, width) if pooler else None
         for module in (self.embedding, self.positions, self.segments):
             nn.init.normal_(module.weight, std=0.02)
 
@@ -132,7 +137,16 @@ class TextEncoder(nn.Module):
         return self.transformer(x, None if mask is None else mask.bool(), record)
 
     def pool(self, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
-        """BERT's summary of a sequence: tanh of a linear layer on the first token's vector."""
+        """BERT's summary of a sequence: tanh of a linear layer on the first token's vector.
+
+        Raises:
+            ModelError: the encoder has no pooler.
+        """
+        if self.pooler is None:
+            raise ModelError(
+                "this BERT encoder has no pooler, so there is no pooled vector; use the sentence "
+                "vectors (`sentences`) or load a folder that holds pooler.dense"
+            )
         return self.pooler(tokens[:, 0]).tanh()
 
     def sentences(
@@ -155,7 +169,8 @@ class TextEncoder(nn.Module):
     def from_pretrained(cls, folder: str | Path) -> "TextEncoder":
         """The model in a Hugging Face BERT folder (config.json and model.safetensors).
 
-        Task heads that some checkpoints carry beside the encoder (`cls.*`) are not read.
+        Task heads that some checkpoints carry beside the encoder (`cls.*`) are not read. A folder
+        without a pooler gives an encoder without one.
 
         Raises:
             ModelError: a file is missing or damaged, the model is no BERT encoder, or a tensor is
@@ -181,9 +196,10 @@ class TextEncoder(nn.Module):
             segments=size(config, "type_vocab_size", BERT.model),
             eps=config.get("layer_norm_eps", 1e-12),
             dropout=config.get("hidden_dropout_prob", 0.1),
+            pooler=any(name.startswith("pooler.") for name in state),
         )
         model = model.to(BERT.tensor(state, "embeddings.word_embeddings.weight", dims=2).dtype)
-        BERT.load(model, state, layers)
+        model._layout().load(model, state, layers)
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -209,7 +225,10 @@ class TextEncoder(nn.Module):
             "position_embedding_type": "absolute",
             "dtype": str(self.embedding.weight.dtype).removeprefix("torch."),
         }
-        write_folder(folder, config, BERT.export(self, self.config["layers"]))
+        write_folder(folder, config, self._layout().export(self, self.config["layers"]))
+
+    def _layout(self) -> Layout:
+        return BERT if self.pooler is None else BERT_WITH_POOLER
 
 
 def _cleaned(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The transformer core that every model of the project stands on.
+"""The transformer core of all models in the project.
 
 Shapes: B batch, T tokens, S source tokens (T unless stated), D width, H heads, K = D / H head
 width, F hidden width of the MLP.
@@ -22,13 +22,13 @@ from spatioformer.nn.dropout import Dropout
 
 @dataclass(frozen=True)
 class BlockConfig:
-    """The switches in which GPT-2, ViT, BERT and the published Spatioformer differ.
+    """Settings of a block, in which GPT-2, ViT, BERT and the published Spatioformer differ.
 
     Attributes:
         width: D, a multiple of `heads`.
         heads: H.
         hidden: F.
-        causal: a token sees itself and what stands before it, nothing after.
+        causal: a token attends to itself and to the tokens before it, not to those after it.
         norm: "pre" normalises the input of each half-block, "post" its sum with the input.
         activation: "gelu" is the exact form, "gelu_tanh" GPT-2's approximation.
         eps: added to the variance in every LayerNorm.
@@ -58,8 +58,10 @@ class BlockConfig:
 
 
 def check_heads(width: int, heads: int) -> None:
-    """Raises:
-    ModelError: `width` is no multiple of `heads`.
+    """Check that heads divide the width.
+
+    Raises:
+        ModelError: `width` is no multiple of `heads`.
     """
     if heads < 1 or width % heads:
         raise ModelError(
@@ -69,16 +71,16 @@ def check_heads(width: int, heads: int) -> None:
 
 
 class Pattern(NamedTuple):
-    """What one attention layer looked at."""
+    """Attention scores and weights of one layer."""
 
     scores: Float[Tensor, "B H T S"]  # q . k / sqrt(K), before the mask
     weights: Float[Tensor, "B H T S"]  # softmax over S of the masked scores; rows sum to 1
 
 
 class Past:
-    """Keys and values that one causal layer computed for the tokens it has seen.
+    """Cache of the keys and values that one causal layer computed for earlier tokens.
 
-    It serves generation: no gradient flows through it.
+    It is for generation: no gradient flows through it.
 
     Args:
         capacity: C, how many tokens it can hold.
@@ -91,7 +93,7 @@ class Past:
     def append(
         self, k: Float[Tensor, "B H T K"], v: Float[Tensor, "B H T K"]
     ) -> tuple[Float[Tensor, "B H S K"], Float[Tensor, "B H S K"]]:
-        """Add the newest tokens; returns all S tokens up to now, as views."""
+        """Append the newest tokens; return views of the keys and values of all S tokens so far."""
         if self.length == 0:
             B, H, _, K = k.shape
             self._keys = k.new_empty(B, H, self.capacity, K)
@@ -105,9 +107,8 @@ class Past:
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(K)) V.
 
-    The usual path is torch's fused `scaled_dot_product_attention`. Asked for its patterns, or
-    with dropout on a CPU (where the fused kernel falls back to something slower), the same
-    product is written out.
+    The usual path is torch's fused `scaled_dot_product_attention`. To record patterns, and with
+    dropout on a CPU (where the fused function is slower), the product is computed step by step.
     """
 
     def __init__(self, config: BlockConfig):
@@ -130,22 +131,21 @@ class Attention(nn.Module):
         past: Past | None = None,
         source: Float[Tensor, "B S D"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Mix the tokens of `x`, or of `source` into `x`.
+        """Attend from the tokens of `x` to those of `source`, or to those of `x` itself.
 
         Args:
-            x: the tokens that look.
-            valid: False marks padding among the tokens looked at; every token must be left with
-                at least one that it may see.
+            x: tokens that make the queries.
+            valid: False marks padding among the keys; at least one key must remain for each query.
             record: a list to which this layer's Pattern is appended.
-            past: tokens that stand before `x`, which it joins.
-            source: the tokens looked at (cross-attention), when they are not `x`.
+            past: cache of the tokens before `x`; `x` is appended to it.
+            source: tokens that make the keys and values (cross-attention); `x` unless given.
         """
         q, k, v = self._project(x, source)
         if past is not None:
             k, v = past.append(k, v)
         mask = None if valid is None else valid[:, None, None, :]  # (B, 1, 1, S)
         if record is not None or (self.dropout.active and x.device.type == "cpu"):
-            mixed = self._attend_written_out(q, k, v, mask, record)
+            mixed = self._attend_step_by_step(q, k, v, mask, record)
         else:
             mixed = self._attend_fused(q, k, v, mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # (B, H, T, K) -> (B, T, D)
@@ -163,13 +163,13 @@ class Attention(nn.Module):
 
     def _split(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         """(B, T, parts * H * K) -> parts x (B, H, T, K)."""
-        # Chunks, not one permutation: their gradients come back in a single copy.
+        # Chunks, not one permutation: their gradients then need a single copy.
         chunks = projected.chunk(parts, -1)
         return tuple(chunk.unflatten(-1, (self.heads, -1)).transpose(1, 2) for chunk in chunks)
 
     def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        # A single query is the newest token and sees all; torch's own causal mask would align the
-        # first query with the first key, so it serves square patterns only.
+        # A single query is the newest token and attends to all. torch's own causal mask aligns the
+        # first query with the first key, so it is right for square patterns only.
         causal = self.causal and q.shape[-2] > 1
         is_causal = causal and mask is None and q.shape[-2] == k.shape[-2]
         if causal and not is_causal:
@@ -177,15 +177,15 @@ class Attention(nn.Module):
         p = self.dropout.p if self.dropout.active else 0.0
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, is_causal=is_causal)
 
-    def _attend_written_out(
+    def _attend_step_by_step(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, record: list[Pattern] | None
     ) -> Tensor:
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B, H, T, S)
         if self.causal:
             causal = _causal_mask(q, k)
             mask = causal if mask is None else mask & causal
-        seen = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-        weights = seen.softmax(-1)
+        masked = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+        weights = masked.softmax(-1)
         if record is not None:
             record.append(Pattern(scores, weights))
         return self.dropout(weights) @ v
@@ -208,14 +208,17 @@ class MLP(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        # On (B*T, D) the linear layer returns a tensor of its own, which ReLU may overwrite.
+        # On (B*T, D) the linear layer returns a new tensor, which ReLU may overwrite.
         hidden = self.up(x.flatten(0, -2))
         return self.down(self.dropout(_activate(hidden, self.activation))).view(x.shape)
 
 
 def _activate(x: Tensor, activation: str) -> Tensor:
     if activation == "relu":
-        return x.relu_()
+        # A backward hook on the linear layer makes x a view, which must not be overwritten;
+        # a compiler cannot ask for that and needs no in-place operation.
+        in_place = not (torch.compiler.is_compiling() or x._is_view())
+        return F.relu(x, inplace=in_place)
     return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 
@@ -238,7 +241,7 @@ class Block(nn.Module):
         record: list[Pattern] | None = None,
         past: Past | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """One layer; the arguments are those of `Attention.forward`."""
+        """Apply the block; the arguments are those of `Attention.forward`."""
         if self.pre_norm:
             x = x + self.dropout(self.attention(self.attention_norm(x), valid, record, past))
             return x + self.dropout(self.mlp(self.mlp_norm(x)))
@@ -247,7 +250,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks; pre-norm stacks end with one more LayerNorm, as they must."""
+    """A stack of blocks; pre-norm stacks end with one more LayerNorm."""
 
     def __init__(self, config: BlockConfig, layers: int):
         super().__init__()
@@ -261,7 +264,7 @@ class Transformer(nn.Module):
         record: list[Pattern] | None = None,
         past: list[Past] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """All layers; `record` receives one Pattern a layer, `past` holds one Past a layer."""
+        """Apply all layers; `record` receives one Pattern for each layer, `past` holds one Past."""
         for i, block in enumerate(self.blocks):
             x = block(x, valid, record, None if past is None else past[i])
         return self.norm(x)

@@ -72,7 +72,7 @@ TIMM_HEAD_WIDTH = 64  # of every plain ViT that timm publishes
 
 
 def _image_size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """(Y, X); a configuration gives one number for a square."""
+    """Read (Y, X) from a configuration, which has one number for a square."""
     value = config.get("image_size")
     if isinstance(value, list) and len(value) == 2:
         rows, columns = ({"image_size": side} for side in value)
@@ -83,7 +83,7 @@ def _image_size(config: Mapping[str, Any]) -> tuple[int, int]:
 
 
 class ViT(nn.Module):
-    """Patches, linear projection, position, class token, encoder, prediction from the class token.
+    """Projected patches with positions and a class token, encoded; the class token predicts.
 
     Args:
         image: (Y, X) in pixels, or one number for a square.
@@ -155,8 +155,8 @@ class ViT(nn.Module):
         self.transformer = Transformer(block, layers)
         self.head = nn.Linear(width, outputs)
         nn.init.normal_(self.class_token, std=0.02)
-        # As large as a projected patch of pixels with variance 1. At the usual 0.02 place is
-        # drowned: 20 epochs on scikit-learn's digits ended at 89 % instead of 98 %.
+        # As large as a projected patch of pixels with variance 1. At the usual 0.02 positions have
+        # too little weight: 20 epochs on scikit-learn's digits ended at 89 % instead of 98 %.
         nn.init.normal_(self.positions, std=3**-0.5)
 
     def forward(
@@ -176,7 +176,7 @@ class ViT(nn.Module):
     def tokens(
         self, images: Float[Tensor, "B C Y X"], record: list[Pattern] | None = None
     ) -> Float[Tensor, "B T D"]:
-        """What the encoder made of the class token and the patches, row by row."""
+        """Encoded class token, then encoded patches row by row."""
         expected = (self.config["channels"], *self.config["image"])
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ModelError(
@@ -264,7 +264,7 @@ class ViT(nn.Module):
 
         Args:
             source: a safetensors file, or its state dict.
-            heads: attention heads, which the tensors do not tell; heads 64 wide unless given.
+            heads: attention heads, which the tensors do not show; heads 64 wide unless given.
             image: (Y, X); a square with as many patches as there are positions unless given.
             labels: names of the outputs, in order.
 

@@ -1,4 +1,4 @@
-"""Weights of a network from a safetensors file, all of them or none."""
+"""Load the weights of a network from a safetensors file, all of them or none."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from spatioformer.common.errors import ModelError
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Put them into `network`.
+    """Load a safetensors file into `network`.
 
     Raises:
         ModelError: the file is damaged, or holds other tensors than the network.
@@ -21,14 +21,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(
             f"{path} is damaged or cut short ({error}); copy or train the model again"
         ) from error
-    own = network.state_dict()
+    expected = network.state_dict()
     wrong = (
-        [f"{k} is missing" for k in own.keys() - state.keys()]
-        + [f"{k} is not part of it" for k in state.keys() - own.keys()]
+        [f"{k} is missing" for k in expected.keys() - state.keys()]
+        + [f"{k} is not part of it" for k in state.keys() - expected.keys()]
         + [
-            f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
-            for k in own.keys() & state.keys()
-            if own[k].shape != state[k].shape
+            f"{k} is {tuple(state[k].shape)}, not {tuple(expected[k].shape)}"
+            for k in expected.keys() & state.keys()
+            if expected[k].shape != state[k].shape
         ]
     )
     if wrong:

@@ -1,6 +1,7 @@
 """Charts: arrays in, a matplotlib Figure out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -33,7 +34,7 @@ def draw_agreement(
         cmap=_density_colours(),
         linewidths=0.2,
     )
-    most = max(2.0, float(cells.get_array().max()))
+    most = max(2.0, float(np.asarray(cells.get_array()).max()))
     cells.set_norm(LogNorm(1, most))
     axes.plot([low, high], [low, high], color=INK, linewidth=0.8)
     axes.set(
@@ -60,7 +61,7 @@ def draw_block_curve(
     markers: dict[str, tuple[float, float, float]],
     ceiling: float | None = None,
 ) -> Figure:
-    """r2 against the size of the tiles held out, log scale, random folds leftmost.
+    """r2 against the size of the held-out tiles, log scale; random folds at the left.
 
     Args:
         sizes: degrees, ascending.
@@ -70,10 +71,12 @@ def draw_block_curve(
     """
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    sizes = np.asarray(sizes, np.float64)
-    left = sizes[0] / 2.5
+    left = sizes[0] / 2.5  # degrees; where random folds are drawn
     for i, (label, (random, values)) in enumerate(curves.items()):
-        look = {"color": SERIES[1 + i % (len(SERIES) - 1)], "marker": MARKERS[(1 + i) % 7]}
+        look: dict[str, Any] = {
+            "color": SERIES[1 + i % (len(SERIES) - 1)],
+            "marker": MARKERS[(1 + i) % 7],
+        }
         axes.plot(sizes, values, linewidth=1.6, markersize=5, label=label, **look)
         axes.plot([left, sizes[0]], [random, values[0]], linewidth=1, linestyle=":", **look)
     for label, (random, size, value) in markers.items():
@@ -101,8 +104,8 @@ def draw_block_curve(
         axes.set_xticks(sizes, labels=labels)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", length=0)
-    axes.set(xlabel="side of the tiles held out, degrees", ylabel="r2 = 1 - SSE/SST")
-    # Below -0.5 a model is plainly useless; the table beside the figure holds the number.
+    axes.set(xlabel="side of the held-out tiles, degrees", ylabel="r2 = 1 - SSE/SST")
+    # A model with r2 below -0.5 is useless; the table beside the figure states the number.
     axes.set_ylim(bottom=max(-0.5, axes.get_ylim()[0]))
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -110,7 +113,7 @@ def draw_block_curve(
 
 @styled
 def draw_distances(distances: dict[str, Array]) -> Figure:
-    """Cumulative share of points within a distance (km) of the nearest plot; first entry bold."""
+    """Cumulative distributions of the distance (km) to the nearest plot; the first is bold."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
     floor = 0.01  # km; a log scale has no 0
@@ -121,21 +124,21 @@ def draw_distances(distances: dict[str, Array]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(left=max(floor, min(np.percentile(v, 1) for v in distances.values())))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set(xlabel="distance to the nearest plot learned from, km", ylabel="share within")
+    axes.set(xlabel="distance to the nearest training plot, km", ylabel="cumulative share")
     axes.legend(loc="best")
     return figure
 
 
 @styled
 def draw_histogram(values: Array, *, label: str) -> Figure:
-    """How many plots have how many species."""
+    """Histogram of the number of species in a plot."""
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
     axes = figure.subplots()
     low, high = np.floor(values.min()), np.ceil(values.max())
     step = max(1, int(np.ceil((high - low + 1) / 40)))  # whole species, at most about 40 bars
     axes.hist(
         values,
-        bins=np.arange(low, high + step + 1, step) - 0.5,
+        bins=(np.arange(low, high + step + 1, step) - 0.5).tolist(),
         color=ACCENT,
         edgecolor="white",
         linewidth=0.4,
@@ -150,7 +153,7 @@ def draw_histogram(values: Array, *, label: str) -> Figure:
 
 @styled
 def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
-    """RMSE by epoch of the plots trained on and of those held out; the best epoch is marked."""
+    """RMSE of training and validation plots by epoch; the best epoch is marked."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
     best = int(np.argmin(validation))
@@ -166,14 +169,14 @@ def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
 
 @styled
 def draw_calibration(levels: Sequence[float], coverage: Sequence[float]) -> Figure:
-    """Share of observations inside their intervals against the share meant."""
+    """Share of observations inside their intervals against the nominal share."""
     figure = Figure(figsize=(3.6, 3.7), layout="constrained")
     axes = figure.subplots()
     low = min(0.4, *coverage)
     axes.plot([low, 1], [low, 1], color=INK, linewidth=0.8)
     axes.plot(levels, coverage, "o-", color=ACCENT, linewidth=1.8, markersize=5)
     axes.set(xlim=(low, 1), ylim=(low, 1), aspect="equal")
-    axes.set(xlabel="coverage meant", ylabel="coverage of held-out plots")
+    axes.set(xlabel="nominal coverage", ylabel="coverage of held-out plots")
     return figure
 
 
@@ -182,11 +185,13 @@ def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold
     """Absolute error (n,) against dissimilarity (n,), the expected RMSE (2, k), the threshold."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(di, error, s=7, color=SERIES[2], alpha=0.45, linewidths=0, label="a plot")
+    axes.scatter(di, error, s=7, color=SERIES[2], alpha=0.45, linewidths=0, label="one plot")
     places = np.array([di.min(), *curve[0], di.max()])
     expected = np.interp(places, *curve)
     axes.plot(places, expected, color=SERIES[1], linewidth=2.2, label="expected error (RMSE)")
-    axes.axvline(threshold, color=INK, linewidth=1, linestyle="--", label="end of the area")
+    axes.axvline(
+        threshold, color=INK, linewidth=1, linestyle="--", label="area of applicability ends"
+    )
     axes.set(xlabel="dissimilarity index", ylabel="|predicted − observed|, species")
     axes.set_ylim(bottom=0)
     axes.legend(loc="best")
@@ -195,26 +200,26 @@ def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold
 
 @styled
 def draw_importance(groups: Sequence[str], rise: Sequence[float], sd: Sequence[float]) -> Figure:
-    """Rise of the RMSE when a group is shuffled, with its spread over folds; the first on top."""
+    """Increase of the RMSE when a group is shuffled, and its standard deviation over folds."""
     figure = Figure(figsize=(5.2, 1.0 + 0.28 * len(groups)), layout="constrained")
     axes = figure.subplots()
     axes.barh(groups, rise, xerr=sd, color=ACCENT, height=0.6, error_kw={"ecolor": MUTED})
     axes.axvline(0, color=INK, linewidth=0.7)
     axes.invert_yaxis()
-    axes.set(xlabel="rise of the held-out RMSE, species")
+    axes.set(xlabel="increase of the held-out RMSE, species")
     return figure
 
 
 @styled
 def draw_sensitivity(km: Sequence[float], change: Sequence[float]) -> Figure:
-    """Mean absolute change of the prediction against the distance its place is moved."""
+    """Mean absolute change of the prediction against the shift of the coordinates."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
     axes.plot(km, change, "o-", color=ACCENT, linewidth=1.8, markersize=5)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="place moved by, km", ylabel="change, species")
+    axes.set(xlabel="coordinates moved by, km", ylabel="change, species")
     return figure
 
 
@@ -247,5 +252,5 @@ def draw_attention(shares: Array) -> Figure:
 
 
 def _density_colours() -> ListedColormap:
-    """Pale for one plot, dark for many; the palest end would vanish on white."""
+    """Pale for one plot, dark for many; the palest end is left out, since it vanishes on white."""
     return ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.22, 1, 200)))

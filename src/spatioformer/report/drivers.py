@@ -1,66 +1,72 @@
-"""What `spatioformer drivers` found -> the page's panel."""
+"""Panel of the page that shows the results of `spatioformer drivers`."""
 
 from typing import Any
 
 import numpy as np
 
 from spatioformer.report import charts
-from spatioformer.report.findings import called, decimal, start
+from spatioformer.report.findings import decimal, title
 from spatioformer.report.pictures import Picture, picture
 from spatioformer.report.results import Results
 
 
 def drivers(results: Results) -> dict[str, Any] | None:
-    """Sentence and pictures; None where the drivers were not asked for."""
-    if results.drivers is None:
+    """Sentence and pictures; None where `spatioformer drivers` has not run."""
+    measured = results.drivers
+    if measured is None:
         return None
-    return {"sentence": _sentence(results.drivers), "pictures": _pictures(results, results.drivers)}
+    return {"sentence": _sentence(measured), "pictures": _pictures(results, measured)}
 
 
-def _sentence(found: dict[str, Any]) -> str:
-    rises = {row["group"]: row["rise"] for row in found["importance"]}
+def _sentence(measured: dict[str, Any]) -> str:
+    rises = {row["group"]: row["rise"] for row in measured["importance"]}
     return (
-        f"{start(called(found['model']))} errs by {decimal(found['rmse'])} species (RMSE, split "
-        f"{found['split']}). With the imagery shuffled among held-out plots the error changes by "
-        f"{decimal(rises['imagery'])} species, with their places shuffled by "
-        f"{decimal(rises['location'])}. A change below 0 means that the input misleads there."
+        f"The RMSE of {title(measured['model'])} on held-out plots is "
+        f"{decimal(measured['rmse'])} species (split {measured['split']}). Shuffling the imagery "
+        f"among the held-out plots changes the RMSE by {decimal(rises['imagery'])} species; "
+        f"shuffling the location changes it by {decimal(rises['location'])} species. A negative "
+        "change means that the input misleads the model."
     )
 
 
-def _pictures(results: Results, found: dict[str, Any]) -> list[Picture]:
-    rows = found["importance"]
-    columns = ([row[name] for row in rows] for name in ("group", "rise", "sd"))
-    curves = {b: (c["value"], c["prediction"]) for b, c in found["dependence"].items()}
-    made = [
+def _pictures(results: Results, measured: dict[str, Any]) -> list[Picture]:
+    rows = measured["importance"]
+    groups, rises, deviations = ([row[name] for row in rows] for name in ("group", "rise", "sd"))
+    curves = {b: (c["value"], c["prediction"]) for b, c in measured["dependence"].items()}
+    sensitivity = measured["sensitivity"]
+    panels = [
         picture(
             results,
-            charts.draw_importance(*columns),
+            charts.draw_importance(groups, rises, deviations),
             "Permutation importance of bands and location.",
-            "Rise of the held-out RMSE when an input is shuffled among the plots of a fold; lines: "
-            "standard deviation over folds. Inputs that go together share their importance.",
+            "Permutation importance: increase of the held-out RMSE when one input is shuffled "
+            "among the plots of a fold. Lines: standard deviation over folds. Correlated inputs "
+            "share their importance.",
         ),
         picture(
             results,
-            charts.draw_sensitivity(found["sensitivity"]["km"], found["sensitivity"]["change"]),
-            "Change of the prediction against the distance by which its place is moved.",
-            "Location sensitivity of the mapped model: mean absolute change of the prediction when "
-            "the coordinates alone are moved.",
+            charts.draw_sensitivity(sensitivity["km"], sensitivity["change"]),
+            "Change of the prediction against the distance by which the coordinates are moved.",
+            "Location sensitivity of the model that made the map: mean absolute change of the "
+            "prediction when only the coordinates are moved.",
         ),
         picture(
             results,
             charts.draw_dependence(curves),
             "Partial dependence of the prediction on each band.",
-            "Partial dependence of the mapped model: mean prediction with one band set to a value "
-            "everywhere, from its 5th to its 95th percentile.",
+            "Partial dependence of the model that made the map: mean prediction when one band has "
+            "the same value at all plots. The values run from the band's 5th to its 95th "
+            "percentile.",
         ),
     ]
-    if found["attention"] is not None:
-        made.append(
+    if measured["attention"] is not None:
+        panels.append(
             picture(
                 results,
-                charts.draw_attention(np.array(found["attention"])),
+                charts.draw_attention(np.array(measured["attention"])),
                 "Attention on each pixel of the chip.",
-                "Where in its chip the network looks (attention rollout, mean over plots).",
+                "Share of the network's attention on each pixel of the chip (attention rollout, "
+                "mean over plots).",
             )
         )
-    return made
+    return panels

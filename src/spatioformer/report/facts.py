@@ -1,4 +1,4 @@
-"""What a reader wants to know of plots, imagery and training: terms with their values as text."""
+"""Facts about plots, imagery and training: terms with their values as text."""
 
 import re
 from typing import Any
@@ -7,19 +7,20 @@ import pandas as pd
 
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.models.architectures import PUBLISHED
-from spatioformer.report.findings import called, decimal, sides
+from spatioformer.report.findings import decimal, sides, title
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
 
 Facts = list[tuple[str, str]]
 
-REASONS = 12  # kinds of rejection shown at most
+REASONS = 12  # most kinds of rejection that are shown
+SHOWN = ("stage", "source_line", "plot_id", "reason")  # columns of a rejected row
 _VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
-"""A value that a reason quotes, or a number in it."""
+"""A quoted value or a number in the reason of a rejection."""
 
 
 def plots(results: Results) -> Facts:
-    """Where the plots come from, how many were used, and what is known of them."""
+    """Source of the plots, how many were used, and their area, dates and locations."""
     plots, used = results.plots, len(results.observed)
     without = plots["kept"] - used
     facts = [
@@ -43,22 +44,22 @@ def _range(spread: dict[str, Any], unit: str) -> str:
         return f"{spread['min']:,.10g} {unit}"
     return (
         f"{spread['min']:,.10g} to {spread['max']:,.10g} {unit}, median "
-        f"{spread['median']:,.10g}, known of {spread['known']:,} plots"
+        f"{spread['median']:,.10g}, known for {spread['known']:,} plots"
     )
 
 
 def _dates(dates: dict[str, Any]) -> str:
     if not dates["known"]:
         return "not stated"
-    return f"{dates['first']} to {dates['last']}, known of {dates['known']:,} plots"
+    return f"{dates['first']} to {dates['last']}, known for {dates['known']:,} plots"
 
 
 def _locations(plots: dict[str, Any]) -> str:
     if not plots["plots_sharing_a_location"]:
         return f"{plots['locations']:,}, none repeated"
     return (
-        f"{plots['locations']:,}; {plots['plots_sharing_a_location']:,} plots share one with "
-        "another plot and stay with it in one fold"
+        f"{plots['locations']:,}; {plots['plots_sharing_a_location']:,} plots share a location "
+        "with another plot and stay in the same fold"
     )
 
 
@@ -69,21 +70,21 @@ def _programmes(programmes: dict[str, int]) -> str:
 
 
 def rejected(rejected: pd.DataFrame) -> dict[str, Any]:
-    """Rejected rows counted by reason, the commonest first, each with its first row.
+    """Rejected rows counted by reason, the most frequent first, each with its first row.
 
-    A reason quotes the row's own values; reasons that differ in nothing else are one.
+    Reasons that differ only in the values that they quote are counted as one.
     """
     kind = rejected["reason"].str.replace(_VALUE, "…", regex=True)
     rows = [
-        {"count": len(part), **part.iloc[0][["stage", "source_line", "plot_id", "reason"]]}
+        {"count": len(part), **{name: part[name].iloc[0] for name in SHOWN}}
         for _, part in rejected.groupby(kind, sort=False)
     ]
-    rows.sort(key=lambda row: -row["count"])
+    rows.sort(key=lambda row: row["count"], reverse=True)
     return {"rows": rows[:REASONS], "more": max(0, len(rows) - REASONS)}
 
 
 def imagery(results: Results) -> Facts:
-    """The stack of rasters: bands, grid, region, and how much of it was predicted."""
+    """Bands, grid and region of the imagery, and how much of it was predicted."""
     imagery = results.imagery
     west, east, south, north = imagery["region"]
     share = imagery["pixels_to_predict"] / imagery["pixels"]
@@ -99,42 +100,47 @@ def imagery(results: Results) -> Facts:
             f"{degrees(south, 'N', 'S')} to {degrees(north, 'N', 'S')}",
         ),
         ("To predict", f"{imagery['pixels_to_predict']:,} pixels, {share:.0%} of the grid"),
-        ("Predicted", f"{results.map['pixels']:,} pixels, whose whole chip holds data"),
+        (
+            "Predicted",
+            f"{results.map['pixels']:,} pixels, those with data in every pixel of the chip",
+        ),
     ]
 
 
 def training(results: Results) -> Facts:
     """The model that made the map, and how it was trained."""
     patch = results.config.model.patch
-    seen = ("Chips", f"{patch} × {patch} pixels, with the coordinates of each")
+    location = "is" if results.uses_location else "is not"
+    inputs = ("Inputs", f"chips of {patch} × {patch} pixels; location {location} an input")
     if not results.is_network:
-        return [seen, *model(results)]
+        return [inputs, *model(results)]
     train, log = results.recipe, results.training
-    best = log.loc[log["validation_rmse"].idxmin()]
+    best = results.best_epoch
     return [
-        seen,
+        inputs,
         *model(results),
         (
             "Stopping",
-            f"at most {train.epochs} epochs, or {train.patience} without a better validation RMSE",
+            f"after {train.epochs} epochs, or after {train.patience} epochs without a lower "
+            "validation RMSE",
         ),
-        ("Epochs", f"{len(log)}, weights kept of epoch {best['epoch']:.0f}"),
+        ("Epochs", f"{len(log)}; the weights of epoch {best['epoch']:.0f} are kept"),
         (
             "Validation",
             f"RMSE {decimal(best['validation_rmse'])} species"
-            + " against the teacher" * results.is_taught,
+            + " against the teacher's predictions" * results.is_taught,
         ),
     ]
 
 
 def model(results: Results) -> Facts:
-    """What made the map: a network and its recipe, or what the bundle says of itself."""
+    """The model that made the map: a network and its recipe, or what the model folder states."""
     section, train = results.config.model, results.recipe
     if not results.is_network:
-        return [("Made by", called(results.mapped)), *map(tuple, results.model["about"])]
-    if results.mapped != "spatioformer":
-        network = results.model["about"][0][1]
-    else:
+        return [("Model", title(results.mapped)), *results.about]
+    if results.about:
+        network = results.about[0][1]
+    else:  # a folder written before models described themselves
         network = (
             f"layers {section.layers}, width {section.width}, heads {section.heads}, MLP "
             f"{section.mlp_hidden}, head {section.head_hidden}, dropout {section.dropout:g}"
@@ -151,5 +157,5 @@ def model(results: Results) -> Facts:
     facts = [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]
     if results.is_taught:
         pixels = results.model["facts"]["pixels"]
-        facts.append(("Taught by", f"{called(train.teacher)}, on {pixels:,} pixels without plots"))
+        facts.append(("Teacher", f"{title(train.teacher)}, on {pixels:,} pixels without plots"))
     return facts

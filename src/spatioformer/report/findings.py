@@ -1,6 +1,6 @@
-"""Sentences that a report draws from numbers: who is ahead, where, and by how much.
+"""Sentences that a report makes from numbers: which model predicts best, where, and by how much.
 
-Every sentence is made from the scores it speaks of, so that it cannot claim what they do not say.
+Every sentence is made from the scores that it states, so that it cannot claim anything else.
 r2 is 1 - SSE/SST of pooled held-out predictions.
 """
 
@@ -15,14 +15,18 @@ from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 
 LEVEL = 0.005
-"""Two r2 closer than this print alike to two decimals, and neither model is called ahead."""
+"""Smallest difference of r2 that a sentence calls a difference: smaller ones are equal to two
+decimals."""
 
-TWINS = tuple(
-    (name, entry.without_location)
-    for name, entry in CATALOGUE.items()
+PAIRS = tuple(
+    (entry.name, entry.without_location)
+    for entry in CATALOGUE.values()
     if entry.without_location is not None
 )
-"""Networks that differ in the geolocation encoding alone."""
+"""Models and the same models without location."""
+
+FALL = 0.05
+"""Smallest change of r2 from random folds to large tiles that a sentence calls a change."""
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -36,7 +40,7 @@ def decimal(value: float | None, digits: int = 2) -> str:
 
 
 def length(metres: float) -> str:
-    """A distance in the unit that suits it, such as '31 m', '7.4 km' or '130 km'."""
+    """A distance in a suitable unit, such as '31 m', '7.4 km' or '130 km'."""
     if metres < 1000:
         return f"{metres:.0f} m"
     return f"{metres / 1000:,.{1 if metres < 100_000 else 0}f} km"
@@ -47,19 +51,19 @@ def sides(size: tuple[float, float]) -> str:
     return " × ".join(length(side) for side in size)
 
 
-def called(model: str) -> str:
-    """What a sentence calls a model; unknown ones keep their name."""
+def title(model: str) -> str:
+    """What a sentence calls a model; a model that the catalogue lacks keeps its name."""
     return CATALOGUE[model].title if model in CATALOGUE else model
 
 
 def start(sentence: str) -> str:
-    """The sentence with a capital letter; str.capitalize would lower the rest."""
+    """The sentence with a capital letter; str.capitalize would change the other letters."""
     return sentence[:1].upper() + sentence[1:]
 
 
 HELD_OUT = {
     "random": "on plots held out at random",
-    "knndm": "on plots held out as far away as the map reaches (kNNDM)",
+    "knndm": "on plots held out at the map's distances to the plots (kNNDM)",
     "regions": "on held-out regions",
 }
 
@@ -76,14 +80,19 @@ def side(split: SplitSection) -> str:
     return f"{split.size:g}{'°' if split.unit == 'degrees' else ' km'}"
 
 
-def leader(scores: pd.DataFrame) -> str | None:
-    """Model with the highest r2 among rows indexed by model; None where none is a number."""
+def score(scores: pd.DataFrame, model: str, metric: str) -> float:
+    """One number of a table of scores that is indexed by model."""
+    return float(scores[metric].to_numpy(np.float64)[scores.index.get_loc(model)])
+
+
+def best_model(scores: pd.DataFrame) -> str | None:
+    """Model with the highest r2 among rows indexed by model; None where no r2 is a number."""
     known = scores["r2"].dropna()
     return None if known.empty else str(known.idxmax())
 
 
 def folds_won(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
-    """In how many folds `one` has the smaller squared error than `other`, and of how many.
+    """Number of folds in which `one` has a smaller squared error than `other`, and of all folds.
 
     Args:
         predictions: one split; columns model, fold, observed, predicted.
@@ -94,58 +103,66 @@ def folds_won(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int
 
 
 def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: str) -> str:
-    """'A is ahead of B by 0.03 r2 (smaller error in 4 of 5 folds)', or level, or behind.
+    """Whether one model predicts better than another, worse, or equally well, with the figures.
 
     Args:
         scores: one split, indexed by model, column r2.
         predictions: the same split, see `folds_won`.
     """
-    gain = scores.loc[one, "r2"] - scores.loc[other, "r2"]
+    r2, other_r2 = score(scores, one, "r2"), score(scores, other, "r2")
+    gain = r2 - other_r2
     if not math.isfinite(gain):
-        return f"{called(one)} and {called(other)} cannot be compared: an r2 is not a number"
+        return f"{title(one)} and {title(other)} cannot be compared: an r2 is not a number"
     won, folds = folds_won(predictions, one, other)
     in_folds = f"smaller error in {won} of {folds} folds"
     if abs(gain) < LEVEL:
-        values = f"r2 {decimal(scores.loc[one, 'r2'])} and {decimal(scores.loc[other, 'r2'])}"
-        return f"{called(one)} and {called(other)} are level ({values}; {in_folds} for the former)"
-    side = "ahead of" if gain > 0 else "behind"
-    return f"{called(one)} is {side} {called(other)} by {decimal(abs(gain))} r2 ({in_folds})"
+        return (
+            f"{title(one)} and {title(other)} predict equally well (r2 {decimal(r2)} and "
+            f"{decimal(other_r2)}; {title(one)} has the {in_folds})"
+        )
+    better, higher = ("better", "higher") if gain > 0 else ("worse", "lower")
+    return (
+        f"{title(one)} predicts {better} than {title(other)} (r2 {higher} by "
+        f"{decimal(abs(gain))}, {in_folds})"
+    )
 
 
 def note(model: str, mapped: str) -> str:
     """What a table says under a model's name; `mapped` made the map."""
-    said = CATALOGUE[model].note if model in CATALOGUE else ""
-    return "; ".join(filter(None, (said, "it makes the map" if model == mapped else "")))
+    about = CATALOGUE[model].note if model in CATALOGUE else ""
+    return "; ".join(filter(None, (about, "it makes the map" if model == mapped else "")))
 
 
-def who_is_ahead(
-    scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped: str
-) -> list[str]:
-    """Sentences on one split: the leader, the mapped model's place, and what location brings.
+def ranking(scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped: str) -> list[str]:
+    """Sentences on one split: the best model, the mapped model's rank, and the effect of location.
 
     Args:
         scores, predictions: as in `compare`.
         place: how plots were held out, see `where`.
         mapped: the model that made the map.
     """
-    best = leader(scores)
+    best = best_model(scores)
     if best is None:
         return [f"{start(place)}, no model has an r2: the observed richness does not vary."]
     sentences, rival = [], None
     rivals = scores.drop(index=best)["r2"].dropna()
     if rivals.empty:
-        r2 = decimal(scores.loc[best, "r2"])
-        sentences.append(f"{start(place)}, {called(best)} reaches r2 {r2}; no rival was scored.")
+        r2 = decimal(score(scores, best, "r2"))
+        sentences.append(
+            f"{start(place)}, {title(best)} reaches r2 {r2}; no other model was scored."
+        )
     else:
-        # Where the mapped model is not the leader, the reader wants to know how far it is behind.
+        # Where the mapped model is not the best one, the reader wants to know the difference.
         rival = mapped if mapped in rivals.index else str(rivals.idxmax())
         sentences.append(f"{start(place)}, {compare(scores, predictions, best, rival)}.")
-    if scores.loc[best, "r2"] <= 0:
-        sentences.append("No model predicts better there than the mean of all plots would.")
-    for located, blind in TWINS:
-        if located in scores.index and blind in scores.index and {located, blind} != {best, rival}:
-            comparison = compare(scores, predictions, located, blind)
-            sentences.append(f"What location brings: {comparison}.")
+    if score(scores, best, "r2") <= 0:
+        sentences.append("There, no model predicts better than the mean of all plots.")
+    for model, unlocated in PAIRS:
+        compared = {model, unlocated} == {best, rival}
+        if model in scores.index and unlocated in scores.index and not compared:
+            sentences.append(
+                f"Effect of location: {compare(scores, predictions, model, unlocated)}."
+            )
     return sentences
 
 
@@ -160,7 +177,7 @@ def headline(
     random: pd.DataFrame | None,
     virtual: bool = False,
 ) -> str:
-    """The report in one sentence.
+    """The main result of the report in a few short sentences.
 
     Args:
         target: what was mapped.
@@ -170,101 +187,108 @@ def headline(
         spatial, random: scores on that split and on random folds, indexed by model; or None.
         virtual: whether the plots are simulated.
     """
-    done = f"was mapped over {extent}" if extent else "could be mapped nowhere"
-    opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {done}"
+    area = f"was mapped over {extent}" if extent else "could not be mapped at any pixel"
+    opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {area}."
     scores = random if spatial is None else spatial
-    best = None if scores is None else leader(scores)
-    if best is None:
-        return f"{opening}; no model could be scored on held-out plots."
-    place = "on plots held out at random" if spatial is None else held_out
-    return (
-        f"{opening}; {place}, {_verdict(scores, best, mapped)}{_flattery(spatial, random, best)}."
-    )
+    best = None if scores is None else best_model(scores)
+    if scores is None or best is None:
+        return f"{opening} No model could be scored on held-out plots."
+    place = held_out if spatial is not None and held_out else HELD_OUT["random"]
+    verdict = _verdict(scores, best, mapped) + _random(spatial, random, best)
+    return f"{opening} {start(place)}, {verdict}"
 
 
 def _verdict(scores: pd.DataFrame, best: str, mapped: str) -> str:
-    r2, rmse = scores.loc[best, "r2"], scores.loc[best, "rmse"]
+    r2, rmse = score(scores, best, "r2"), score(scores, best, "rmse")
     figures = f"r2 {decimal(r2)}, RMSE {decimal(rmse, 1)} species"
     if r2 <= 0:
-        return f"no model beats the plain mean of the plots (the best is {called(best)}: {figures})"
+        return (
+            "no model predicts better than the mean of the plots (the best is "
+            f"{title(best)}: {figures})."
+        )
+    alone = len(scores) == 1
     if best == mapped:
-        role = "the model that made it" if len(scores) == 1 else f"the best of {len(scores)} models"
-        return f"{called(best)}, {role}, reaches {figures}"
-    verdict = f"{called(best)} predicts best ({figures})"
-    if len(scores) == 1:
-        verdict = f"{called(best)} reaches {figures}"
+        role = "reaches" if alone else f"predicts best of {len(scores)} models:"
+        return f"{title(best)}, which made the map, {role} {figures}."
+    verdict = f"{title(best)} {'reaches' if alone else 'predicts best:'} {figures}."
     if mapped not in scores.index:
-        return f"{verdict}, while {called(mapped)}, which made the map, was not scored"
-    own = decimal(scores.loc[mapped, "r2"])
-    return f"{verdict}, and {called(mapped)}, which made the map, reaches r2 {own}"
+        return f"{verdict} {start(title(mapped))}, which made the map, was not scored."
+    mapped_r2 = decimal(score(scores, mapped, "r2"))
+    return f"{verdict} {start(title(mapped))}, which made the map, reaches r2 {mapped_r2}."
 
 
-def _flattery(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str) -> str:
+def _random(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str) -> str:
+    """How random folds score the best model, against the split in space."""
     if spatial is None:
-        return ", a score that may flatter, for no plots were held out in space"
-    if random is None or best not in random.index or not math.isfinite(random.loc[best, "r2"]):
+        return " This score may be too optimistic: no plots were held out in space."
+    if random is None or best not in random.index:
         return ""
-    r2, difference = random.loc[best, "r2"], random.loc[best, "r2"] - spatial.loc[best, "r2"]
+    r2 = score(random, best, "r2")
+    difference = r2 - score(spatial, best, "r2")
+    if not math.isfinite(r2):
+        return ""
+    opening = f" On random folds, {title(best)} has"
     if abs(difference) < LEVEL:
-        return "; random folds give the same r2"
-    if difference > 0:
-        return f"; random folds would have promised r2 {decimal(r2)}"
-    return f"; random folds give less, r2 {decimal(r2)}"
+        return f"{opening} the same r2."
+    return f"{opening} a {'higher' if difference > 0 else 'lower'} r2, {decimal(r2)}."
 
 
 def block_curve(curves: Mapping[str, tuple[float, Sequence[float]]], sizes: Sequence[float]) -> str:
-    """What the curve of r2 against tile size says of random folds.
+    """What the curve of r2 against tile size says about random folds.
 
     Args:
         curves: model -> (r2 on random folds, r2 at each size).
         sizes: degrees, ascending.
     """
-    parts, drops = [], []
+    parts, falls = [], []
     for model, (random, values) in curves.items():
         known = [(s, v) for s, v in zip(sizes, values, strict=True) if math.isfinite(v)]
         if not known or not math.isfinite(random):
             continue
         steps = [known[0], known[-1]] if len(known) > 1 else known
         path = " and ".join(f"{decimal(v)} on tiles of {s:g}°" for s, v in steps)
-        parts.append(f"{called(model)} scores r2 {decimal(random)} on random folds, {path}")
-        drops.append(random - steps[-1][1])
+        parts.append(f"{title(model)} scores r2 {decimal(random)} on random folds, {path}")
+        falls.append(random - steps[-1][1])
     if not parts:
         return ""
-    return f"{start('; '.join(parts))}. {_curve_verdict(max(drops))}"
+    return f"{start('; '.join(parts))}. {_curve_verdict(max(falls))}"
 
 
-def _curve_verdict(drop: float) -> str:
-    if drop > 0.05:
+def _curve_verdict(fall: float) -> str:
+    if fall > FALL:
         return (
-            "Random folds flatter: a plot held out at random keeps neighbours in training, which "
-            "a pixel far from all plots does not have."
+            "Random folds are too optimistic here: a plot held out at random has close neighbours "
+            "in the training set, and a pixel far from all plots has none."
         )
-    if drop < -0.05:
-        return "Here random folds do not flatter: scores do not fall as the tiles grow."
-    return "Here random folds hardly flatter: scores change little as the tiles grow."
+    if fall < -FALL:
+        return "Random folds are not too optimistic here: r2 does not fall as the tiles grow."
+    return (
+        f"Random folds are hardly too optimistic here: r2 falls by at most {FALL:g} as the tiles "
+        "grow."
+    )
 
 
 def resembles(distances: Mapping[str, NeighbourDistances]) -> str:
-    """Which way of holding plots out resembles the use of the map: the smallest W.
+    """Which split resembles the use of the map: the one with the smallest W.
 
-    W is the Wasserstein distance between how far held-out plots are from the plots learned from,
-    and how far mapped pixels are from the plots (Linnenbrink et al. 2024, GMD 17:5897).
+    W is the Wasserstein distance between the distances from held-out plots to their training plots
+    and those from mapped pixels to the plots (Linnenbrink et al. 2024, GMD 17:5897).
 
     Args:
         distances: split -> the distances, in metres.
     """
     pixels = np.median(next(iter(distances.values())).prediction)
-    ways = " or ".join(
-        f"{length(np.nanmedian(d.held_out))} (split {name})" for name, d in distances.items()
+    medians = " or ".join(
+        f"{length(float(np.nanmedian(d.held_out)))} (split {name})" for name, d in distances.items()
     )
     text = (
-        f"Half of the mapped pixels lie more than {length(pixels)} from the nearest "
-        f"plot; half of the held-out plots lie more than {ways} from the nearest plot learned from."
+        f"The median distance from a mapped pixel to the nearest plot is {length(float(pixels))}. "
+        f"The median distance from a held-out plot to the nearest training plot is {medians}."
     )
     if len(distances) == 1:
         return text
     nearest = min(distances, key=lambda name: distances[name].W)
     return (
-        f"{text} Of these splits, {nearest} is the most like using the map (smallest Wasserstein "
-        f"distance between the two, W = {length(distances[nearest].W)})."
+        f"{text} The split {nearest} resembles the use of the map most: its distances differ least "
+        f"from the map's (Wasserstein distance W = {length(distances[nearest].W)})."
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -60,8 +61,8 @@ def draw_map(
     """A raster [y, x] with its colour bar; NaN is grey.
 
     Args:
-        limits: values at the ends of the colour bar, which gets a point where values go beyond.
-        width: inches at most; a tall region gets a narrower figure.
+        limits: values at the ends of the colour bar; an end is pointed where values exceed it.
+        width: largest width, inches; a tall region gets a narrower figure.
     """
     figure, axes = _map_axes(frame, width)
     cmap = matplotlib.colormaps[colours].with_extremes(bad=NOTHING)
@@ -120,9 +121,9 @@ def draw_residuals(
     label: str,
     width: float = 5.2,
 ) -> Figure:
-    """Mean residual (predicted - observed) in hexagonal cells, CELLS along the longer side.
+    """Mean residual (predicted - observed) in hexagonal cells; CELLS along the longer side.
 
-    The colours are symmetric about 0 and end at the 98th percentile of the cells' size.
+    The colours are symmetric about 0 and end at the 98th percentile of the absolute means.
     """
     figure, axes = _map_axes(frame, width)
     _ground(axes, mapped)
@@ -157,7 +158,7 @@ def robust_limits(*arrays: Array) -> tuple[float, float]:
 
 
 def symmetric_limits(values: Array) -> tuple[float, float]:
-    """(-v, v) with v the 98th percentile of the finite values' size."""
+    """(-v, v) with v the 98th percentile of the absolute finite values."""
     sizes = np.abs(values[np.isfinite(values)])
     limit = float(np.percentile(sizes, 98)) if sizes.size else 0.0
     limit = limit or 1.0
@@ -165,7 +166,7 @@ def symmetric_limits(values: Array) -> tuple[float, float]:
 
 
 def degrees(value: float, positive: str, negative: str) -> str:
-    """An angle with its side, such as 120°E; longitudes beyond 180 come round."""
+    """An angle with its side, such as 120°E; longitudes beyond 180 are wrapped."""
     value = round((value + 180) % 360 - 180, 4)
     side = positive if value > 0 else negative if value < 0 else ""
     return f"{abs(value):g}°{side}"
@@ -208,7 +209,7 @@ def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
 
 
 def _levels(edge: Array, inches: float) -> Array:
-    """Round degrees within an edge of that length, one to five of them."""
+    """One to five round degrees within an edge of that length."""
     most = int(np.clip(inches / 0.6, 1, 5))
     levels = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(edge.min(), edge.max())
     return levels[(levels >= edge.min()) & (levels <= edge.max())]
@@ -224,7 +225,13 @@ def _ground(axes: Axes, mapped: NDArray[np.bool_]) -> None:
     axes.imshow(mapped, cmap=ListedColormap([NOTHING, PALE]), vmin=0, vmax=1, aspect="auto")
 
 
-def _colour_bar(figure: Figure, drawn, values: Array, limits: tuple[float, float], label: str):
+def _colour_bar(
+    figure: Figure,
+    drawn: ScalarMappable,
+    values: Array,
+    limits: tuple[float, float],
+    label: str,
+) -> None:
     finite = values[np.isfinite(values)]
     below = finite.size > 0 and finite.min() < limits[0]
     above = finite.size > 0 and finite.max() > limits[1]
@@ -246,5 +253,5 @@ def _colour_bar(figure: Figure, drawn, values: Array, limits: tuple[float, float
 
 
 def _dot_size(n: int) -> float:
-    """Marker area in points squared that keeps thousands of dots apart and a hundred visible."""
+    """Marker area in points squared: thousands of dots stay apart, a hundred stay visible."""
     return float(np.clip(3000 / max(n, 1), 2.5, 14))

@@ -1,18 +1,19 @@
-"""The reporting protocol ODMAP, filled with what a run knows.
+"""The reporting protocol ODMAP, filled in from the results of a run.
 
 Zurell et al. 2020, "A standard protocol for reporting species distribution models" (Ecography
-43:1261): Overview, Data, Model, Assessment, Prediction. What only a person can say stays empty.
+43:1261): Overview, Data, Model, Assessment, Prediction. Elements that only the author knows stay
+empty.
 """
 
 from spatioformer.report import facts
-from spatioformer.report.findings import called, start, where
+from spatioformer.report.findings import start, title, where
 from spatioformer.report.results import Results
 
 Row = tuple[str, str | None]
 
 
 def odmap(results: Results) -> list[Row]:
-    """Element of the protocol, and its text or None for the author to fill in."""
+    """Elements of the protocol with their texts; None where the author has to fill in the text."""
     return [
         *_overview(results),
         *_data(results),
@@ -30,7 +31,7 @@ def _overview(results: Results) -> list[Row]:
         ("Overview: focal taxon", results.config.target),
         ("Overview: location and extent", imagery["Region"]),
         ("Overview: grain", f"{results.grain}; map pixels {imagery['Pixel']}"),
-        ("Overview: boundary", "rectangle of the region, less what the masks exclude"),
+        ("Overview: boundary", "rectangle of the region, without the masked pixels"),
         ("Overview: assumptions on the system", None),
         ("Overview: software", _software(results)),
         ("Overview: code and data availability", None),
@@ -55,41 +56,45 @@ def _data(results: Results) -> list[Row]:
         ("Data: cleaning", f"{plots['Rejected']} rows rejected, each with its reason"),
         ("Data: predictors", ", ".join(results.imagery["bands"])),
         ("Data: predictors' sources and dates", None),
-        ("Data: partitioning", "; ".join(_ways(results))),
+        ("Data: partitioning", "; ".join(_splits(results))),
     ]
 
 
-def _ways(results: Results) -> list[str]:
+def _splits(results: Results) -> list[str]:
     return [f"{s.name}: {s.folds} folds {where(s)}" for s in results.config.evaluate.splits]
 
 
 def _model(results: Results) -> list[Row]:
-    names = ", ".join(start(called(name)) for name in results.models)
+    names = ", ".join(start(title(name)) for name in results.models)
     return [
         ("Model: algorithms", names),
         ("Model: settings", _settings(results)),
-        ("Model: why these variables", None),
-        ("Model: spatial dependence", "location is a predictor; see the block-size curve"),
+        ("Model: reasons for the predictors", None),
+        ("Model: spatial dependence", _location(results)),
         ("Model: seed", str(results.provenance["seed"])),
     ]
 
 
+def _location(results: Results) -> str:
+    role = "is" if results.uses_location else "is not"
+    return f"location {role} a predictor; see the scores by size of the held-out tiles"
+
+
 def _settings(results: Results) -> str:
-    """Of the model that made the map."""
-    known = dict(facts.training(results))
+    """Settings of the model that made the map."""
+    training = dict(facts.training(results))
     if not results.is_network:
         return ". ".join(f"{term}: {text}" for term, text in facts.model(results))
-    return f"{known['Network']}. {known['Recipe']}. {known['Stopping']}"
+    return f"{training['Network']}. {training['Recipe']}. Stopping {training['Stopping']}"
 
 
 def _assessment(results: Results) -> list[Row]:
-    known = results.uncertainty
-    intervals = None
-    if known is not None:
-        intervals = f"coverage of {known.level:.0%} intervals, by region and by dissimilarity"
+    uncertainty, intervals = results.uncertainty, "none calibrated"
+    if uncertainty is not None:
+        intervals = f"coverage of {uncertainty.level:.0%} intervals, by region and dissimilarity"
     return [
         ("Assessment: statistics", "r, r2 = 1 − SSE/SST, RMSE, MAE, bias of pooled predictions"),
-        ("Assessment: intervals", intervals or "none calibrated"),
+        ("Assessment: intervals", intervals),
         ("Assessment: plausibility checked by experts", None),
     ]
 
@@ -100,6 +105,6 @@ def _prediction(results: Results) -> list[Row]:
     return [
         ("Prediction: output", f"expected species in one plot, {results.map['pixels']:,} pixels"),
         ("Prediction: novel environments", f"area of applicability: {novel}"),
-        ("Prediction: scenarios", "none; imagery as of one time"),
+        ("Prediction: scenarios", "none; the imagery is of one time"),
         ("Prediction: intended and unsuitable uses", None),
     ]

@@ -1,4 +1,4 @@
-"""The report's words and tables, and the page they go into."""
+"""The HTML page: its sentences, tables and pictures, and the template that holds them."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.drivers import drivers
-from spatioformer.report.findings import called, decimal, length
+from spatioformer.report.findings import decimal, length, title
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
 from spatioformer.report.trust import trust
@@ -23,17 +23,17 @@ METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 """Columns of a split in the table of scores, and their decimals."""
 
 ABREAST = 2
-"""Splits side by side in one table: as many as the page is wide."""
+"""Largest number of splits side by side in one table."""
 
 STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
-"""Stages whose time is told; that of the report itself is not known yet."""
+"""Stages whose time the page states; the time of the report itself is not known yet."""
 
 
 def write_report(folder: str | Path, config: RunConfig, console: Console = SILENT) -> Path:
     """Write report.html and map.png into a run folder whose other stages are finished.
 
-    map.png is the report's first picture, for a slide or a README; without a predicted pixel
-    there is none.
+    map.png is the report's first picture, for a slide or a README. It is not written where no pixel
+    was predicted.
 
     Args:
         folder: the run folder.
@@ -60,7 +60,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "odmap": odmap,
         "provenance": _provenance,
     }
-    made = {name: parts[name](results) for name in console.track(parts, "report")}
+    content = {name: parts[name](results) for name in console.track(parts, "report")}
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -69,16 +69,16 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             name=config.name,
             version=results.provenance["spatioformer"],
             virtual=results.virtual,
-            **made,
+            **content,
         )
     )
     out = results.folder / "report.html"
     write_text(out, page)
     picture = results.folder / "map.png"
-    picture.unlink(missing_ok=True)  # one of a former run would show another map
-    if made["maps"] is not None:
+    picture.unlink(missing_ok=True)  # that of an earlier run would show another map
+    if content["maps"] is not None:
         with writing(picture) as part:
-            part.write_bytes(made["maps"]["mean"].png)
+            part.write_bytes(content["maps"]["mean"].png)
     return out
 
 
@@ -95,7 +95,7 @@ def _environment() -> Environment:
 
 
 def _opening(results: Results) -> dict[str, Any]:
-    """The finding in one sentence, and the few numbers worth knowing first."""
+    """The main result in a few sentences, and the most important numbers."""
     spatial, random, pixels = results.spatial, results.random, results.map["pixels"]
     finding = findings.headline(
         target=results.config.target,
@@ -109,16 +109,16 @@ def _opening(results: Results) -> dict[str, Any]:
     )
     key = [(f"{len(results.observed):,}", "plots"), (f"{pixels:,}", "pixels mapped")]
     if pixels:
-        key.append((decimal(results.map["mean"], 1), "species in a plot, mean of the map"))
+        key.append((decimal(results.map["mean"], 1), "species in a plot, mean over the map"))
     for split in filter(None, (spatial, random)):
         if results.mapped in results.scores(split).index:
             r2 = decimal(results.r2(results.mapped, split))
-            key.append((r2, f"r2 of {called(results.mapped)} {findings.where(split)}"))
+            key.append((r2, f"r2 of {title(results.mapped)} {findings.where(split)}"))
     return {"finding": finding, "key": key}
 
 
 def _area(square_km: float) -> str:
-    """Three digits of an area."""
+    """An area with three significant digits."""
     if square_km >= 1e6:
         return f"{square_km / 1e6:.3g} million km²"
     digits = 2 - math.floor(math.log10(max(square_km, 0.01)))
@@ -136,7 +136,7 @@ def _maps(results: Results) -> dict[str, Any] | None:
 
 
 def _scores(results: Results) -> dict[str, Any]:
-    """Tables of scores, a row a model, and who is ahead on each split."""
+    """Tables of scores, one row for each model, and the best model on each split."""
     splits = results.config.evaluate.splits
     tables = [results.scores(split) for split in splits]
     pairs = list(zip(splits, tables, strict=True))
@@ -145,10 +145,8 @@ def _scores(results: Results) -> dict[str, Any]:
             _score_table(results, pairs[start : start + ABREAST])
             for start in range(0, len(pairs), ABREAST)
         ],
-        "ahead": [
-            findings.who_is_ahead(
-                table, results.predicted(split), findings.where(split), results.mapped
-            )
+        "rankings": [
+            findings.ranking(table, results.predicted(split), findings.where(split), results.mapped)
             for split, table in zip(splits, tables, strict=True)
         ],
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
@@ -158,7 +156,7 @@ def _scores(results: Results) -> dict[str, Any]:
 def _score_table(
     results: Results, splits: Sequence[tuple[SplitSection, pd.DataFrame]]
 ) -> dict[str, Any]:
-    """Some splits side by side, as the template lays them out."""
+    """One table with some splits side by side."""
     return {
         "heads": [
             {"name": split.name, "about": f"{_about(split)}, n = {table['n'].max():,}"}
@@ -179,28 +177,28 @@ def _about(split: SplitSection) -> str:
     kinds = {
         "random": "at random",
         "tiles": f"of whole tiles of {findings.side(split)}",
-        "knndm": "that match the map's distances",
+        "knndm": "with the map's distances to the plots",
         "regions": "of whole regions",
     }
     return f"{split.folds} folds {kinds[split.kind]}"
 
 
 def _cells(table: pd.DataFrame, model: str) -> list[tuple[str, bool]]:
-    """A model's numbers on one split as text, and whether each is the best of its column."""
+    """A model's numbers on one split as text, and whether each is the best in its column."""
     cells = []
     for metric, digits in METRICS.items():
         column = table[metric]
-        # Highest r and r2, lowest errors, bias nearest to 0; alone, nobody is best.
+        # Highest r and r2, lowest errors, bias nearest to 0; a single model is not called best.
         merit = column if metric in ("r", "r2") else -column.abs()
         best = len(merit) > 1 and bool(merit[model] == merit.max())
-        cells.append((decimal(column[model], digits), best))
+        cells.append((decimal(findings.score(table, model, metric), digits), best))
     return cells
 
 
 def _agreement(results: Results) -> dict[str, Any]:
-    """Predicted against observed, residuals, and what larger blocks do to the scores."""
+    """Predicted against observed, residuals, and the scores by size of the held-out tiles."""
     sizes, curves = results.curve_sizes, results.curves
-    content = {
+    content: dict[str, Any] = {
         "where": findings.where(results.judged),
         "panels": pictures.agreement(results),
         "residuals": pictures.residual_map(results),
@@ -223,7 +221,7 @@ def _agreement(results: Results) -> dict[str, Any]:
 def _curve_rows(
     sizes: list[float], curves: dict[str, tuple[float, list[float]]]
 ) -> list[tuple[str, list[str]]]:
-    """r2 of each model on random folds, where there are any, and at each size."""
+    """r2 of each model on random folds, if the run has them, and at each size."""
     random = [r2 for r2, _ in curves.values()]
     rows = [("random", [decimal(r2) for r2 in random])] if np.isfinite(random).any() else []
     return rows + [
@@ -233,7 +231,7 @@ def _curve_rows(
 
 
 def _truth(results: Results) -> dict[str, Any] | None:
-    """The map against the known truth; None on real plots and where nothing was mapped."""
+    """The map against the known truth; None for real plots and where nothing was mapped."""
     if not (results.virtual and results.map["pixels"]):
         return None
     return {"pictures": pictures.truth_maps(results), "scores": results.map["truth"]}
@@ -257,37 +255,37 @@ def _training(results: Results) -> dict[str, Any]:
 
 
 def _limits(results: Results) -> Iterator[tuple[str, str]]:
-    """What the map does not say: a heading and a text each."""
+    """Limits of the map: a heading and a text each."""
     summary, area = results.map, results.plots["area_m2"]
     if results.virtual:
         yield (
             "A virtual flora.",
-            "The plants are simulated over real imagery. The map shows what the method can do "
-            "where the truth is known, and nothing about real plants.",
+            "The plants are simulated over real imagery. The map tests the method where the truth "
+            "is known; it says nothing about real plants.",
         )
-    grain = "Richness grows with plot area: in larger or smaller plots other numbers hold."
+    grain = "Richness increases with plot area: the map does not hold for other plot sizes."
     if not area["known"]:
-        grain += " The plots do not state their area, so the map cannot state its own."
-    elif area["min"] < area["max"]:
-        grain += " The plots differ in area and are learned from as if they did not."
+        grain += " The plots do not state their area, so the plot size of the map is unknown."
+    elif area["min"] < area["max"] and "area_m2" not in results.config.model.covariates:
+        grain += " The plots differ in area, and the model does not know their area."
     yield f"Grain: {results.grain}.", grain
     yield "Extent.", _extent(results)
     yield (
         "Time.",
         (
-            "Plots and imagery are taken as of one time; what changed between survey and image is "
-            "part of the error."
+            "The model treats plots and imagery as if they were of one time. Changes between "
+            "survey and image are part of the error."
         ),
     )
     yield (
         "Scores.",
-        "Random folds flatter where plots cluster (Ploton et al. 2020). Whole tiles held out can "
-        "be pessimistic where the map only has to fill gaps between plots, and their size is a "
-        "choice (Wadoux et al. 2021). Only a probability sample of the mapped area gives an "
-        "unbiased error of the map.",
+        "Random folds are too optimistic where plots are clustered (Ploton et al. 2020). Held-out "
+        "tiles can be too pessimistic where the map only fills gaps between plots, and their size "
+        "is a choice (Wadoux et al. 2021). Only a probability sample of the mapped area gives an "
+        "unbiased estimate of the map's error.",
     )
     if results.has_spread and summary["mean_sd"] is not None:
-        yield "Spread is not error.", _spread(results)
+        yield "The standard deviation is not the error.", _spread(results)
     if summary["negative_set_to_0"]:
         share = summary["negative_set_to_0"] / summary["pixels"]
         yield (
@@ -301,29 +299,29 @@ def _limits(results: Results) -> Iterator[tuple[str, str]]:
 
 def _extent(results: Results) -> str:
     text = (
-        "The map holds for conditions like those of its plots; elsewhere it extrapolates, and "
-        "location as a predictor can then mislead (Meyer et al. 2019)."
+        "The map holds for conditions like those of its plots. Elsewhere it extrapolates, and "
+        "location as a predictor can mislead the model there (Meyer et al. 2019)."
     )
     if not results.map["pixels"]:
         return text
-    half, tenth = (length(d) for d in np.percentile(results.map_distance, (50, 90)))
+    half, tenth = (length(float(d)) for d in np.percentile(results.map_distance, (50, 90)))
     return (
-        f"{text} Half of the mapped pixels lie more than {half} from the nearest plot, a tenth "
+        f"{text} Half of the mapped pixels lie more than {half} from the nearest plot, and a tenth "
         f"more than {tenth}."
     )
 
 
 def _spread(results: Results) -> str:
-    spread = decimal(results.map["mean_sd"])
     text = (
-        f"Monte Carlo dropout shows the network's own doubt, {spread} species on average over the "
-        "map"
+        "The standard deviation of the predictions with dropout on measures the network's own "
+        f"uncertainty: {decimal(results.map['mean_sd'])} species on average over the map. It "
+        "leaves out the noise of the counts and the errors that all these predictions share."
     )
     scores = results.scores(results.judged)
     if results.mapped not in scores.index:
-        return f"{text}; it leaves out the noise of the counts and what the network cannot know."
-    rmse = decimal(scores.loc[results.mapped, "rmse"])
-    return f"{text}; the error {findings.where(results.judged)} is {rmse} species (RMSE)."
+        return text
+    rmse = decimal(findings.score(scores, results.mapped, "rmse"))
+    return f"{text} The error {findings.where(results.judged)} is {rmse} species (RMSE)."
 
 
 def _provenance(results: Results) -> dict[str, Any]:

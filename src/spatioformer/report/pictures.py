@@ -1,19 +1,20 @@
-"""Results -> pictures for the page: a drawing, what it shows in words, how it was computed."""
+"""Pictures of the page: a drawing of the results with alternative text and caption."""
 
 import base64
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from spatioformer.common import style
 from spatioformer.report import charts, maps
-from spatioformer.report.findings import called, decimal, sides, start, where
+from spatioformer.report.findings import decimal, score, sides, start, title, where
 from spatioformer.report.results import Band, Results
 
 VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
-HALF, THIRD = 5.2, 3.9  # widths in inches; a hundred CSS pixels each
-WIDE, ZOOM = 6.6, 1.3  # the large map: magnified, so that its letters stay legible on a phone
+HALF, THIRD = 5.2, 3.9  # widths, inches; an inch is 100 CSS pixels
+WIDE, ZOOM = 6.6, 1.3  # the large map, magnified so that its text is legible on a phone
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Picture:
 
 
 def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: float = 1.0) -> Picture:
-    """The figure as it goes into the page, stamped where the plots are virtual."""
+    """The figure with its texts; stamped where the plots are virtual."""
     if results.virtual:
         style.stamp(figure, VIRTUAL)
     width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
@@ -43,7 +44,7 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
 def mean_map(results: Results) -> Picture:
     summary, target = results.map, results.config.target
     low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
-    once = "predicted once, with dropout off" if results.is_network else "predicted once"
+    dropout = " with dropout off" if results.is_network else ""
     drawing = maps.draw_map(
         results.mean.values,
         frame_of(results.mean),
@@ -55,11 +56,10 @@ def mean_map(results: Results) -> Picture:
         results,
         drawing,
         f"Map of predicted {target}, from {low} to {high} species.",
-        f"Mean predicted {target} at {summary['pixels']:,} pixels of "
-        f"{sides(results.pixel_size)}: from "
-        f"{low} to {high} species, {decimal(summary['mean'], 1)} on average. Each pixel is "
-        f"{once}. Grey: no prediction, because imagery is missing or a "
-        "mask excludes the place.",
+        f"Predicted {target} at {summary['pixels']:,} pixels of {sides(results.pixel_size)}: from "
+        f"{low} to {high} species, {decimal(summary['mean'], 1)} species on average. Each pixel is "
+        f"predicted once{dropout}. Grey: no prediction, because imagery is missing or a mask "
+        "excludes the pixel.",
         zoom=ZOOM,
     )
 
@@ -79,10 +79,10 @@ def spread_map(results: Results) -> Picture:
     return picture(
         results,
         drawing,
-        f"Map of the Monte Carlo spread, {decimal(summary['mean_sd'])} species on average.",
-        f"Spread: the standard deviation of {summary['samples']} predictions with dropout on, "
-        f"computed at {grain}; {decimal(summary['mean_sd'])} species on average. It shows where "
-        "the network doubts itself; it is not the error of the map.",
+        f"Map of the standard deviation, {decimal(summary['mean_sd'])} species on average.",
+        f"Standard deviation of {summary['samples']} predictions with dropout on, computed at "
+        f"{grain}: {decimal(summary['mean_sd'])} species on average. It shows where the network is "
+        "uncertain; it is not the error of the map.",
     )
 
 
@@ -101,32 +101,33 @@ def plot_map(results: Results) -> Picture:
         results,
         drawing,
         f"Map of the {len(plots):,} plots, coloured by their observed richness.",
-        f"The {len(plots):,} plots that the map is learned from, in the colours of the map. Far "
-        "from any dot, the map extrapolates.",
+        f"The {len(plots):,} plots that the model was trained on, in the colours of the map. Far "
+        "from all plots, the map extrapolates.",
     )
 
 
 def agreement(results: Results) -> list[Picture]:
-    """Predicted against observed, a picture a model, on the split that speaks for the map."""
+    """Predicted against observed richness on the judged split, one picture for each model."""
     split = results.judged
     scores, predictions = results.scores(split), results.predicted(split)
-    low, high = predictions[["observed", "predicted"]].stack().agg(["min", "max"])
+    richness = predictions[["observed", "predicted"]].to_numpy(np.float64)
+    low, high = float(np.nanmin(richness)), float(np.nanmax(richness))
     pictures = []
     for model in results.models:
         part = predictions[predictions["model"] == model]
-        r2, rmse = decimal(scores.loc[model, "r2"]), decimal(scores.loc[model, "rmse"])
+        r2, rmse = (decimal(score(scores, model, metric)) for metric in ("r2", "rmse"))
         drawing = charts.draw_agreement(
             part["observed"].to_numpy(),
             part["predicted"].to_numpy(),
             limits=(min(0.0, low), high),
-            note=f"{start(called(model))}\nr2 {r2}, RMSE {rmse}",
+            note=f"{start(title(model))}\nr2 {r2}, RMSE {rmse}",
         )
         pictures.append(
             picture(
                 results,
                 drawing,
-                f"Predicted against observed richness of {called(model)}: r2 {r2}, RMSE {rmse}.",
-                f"{start(called(model))}: {len(part):,} plots.",
+                f"Predicted against observed richness of {title(model)}: r2 {r2}, RMSE {rmse}.",
+                f"{start(title(model))}: {len(part):,} plots.",
             )
         )
     return pictures
@@ -135,8 +136,8 @@ def agreement(results: Results) -> list[Picture]:
 def residual_map(results: Results) -> Picture:
     split, mean = results.judged, results.mean
     predictions = results.predicted(split)
-    scored = predictions["model"]
-    model = results.mapped if results.mapped in set(scored) else scored.iloc[0]
+    models = predictions["model"].unique().tolist()
+    model = results.mapped if results.mapped in models else models[0]
     part = predictions[predictions["model"] == model]
     drawing = maps.draw_residuals(
         mean.mapped,
@@ -149,10 +150,10 @@ def residual_map(results: Results) -> Picture:
     return picture(
         results,
         drawing,
-        f"Map of the residuals of {called(model)}.",
-        f"Residuals of {called(model)} {where(split)}: mean of the plots in each cell. Red: too "
-        "many species predicted; blue: too few. Patches of one colour are errors that neighbours "
-        "share.",
+        f"Map of the residuals of {title(model)}.",
+        f"Residuals of {title(model)} {where(split)}: mean over the plots in each cell. Red: too "
+        "many species predicted; blue: too few. Large areas of one colour show spatially "
+        "correlated errors.",
     )
 
 
@@ -160,39 +161,40 @@ def block_curve(results: Results) -> Picture:
     sizes = results.curve_sizes
     drawing = charts.draw_block_curve(
         sizes,
-        {start(called(model)): values for model, values in results.curves.items()},
+        {start(title(model)): values for model, values in results.curves.items()},
         markers=_mapped_marker(results),
         ceiling=results.ceiling if results.virtual else None,
     )
     return picture(
         results,
         drawing,
-        "r2 against the size of the tiles held out; the numbers are in the table below.",
-        "r2 of pooled held-out predictions against the side of the tiles held out (log scale)"
-        + ("; leftmost, single plots held out at random." if results.random else "."),
+        "r2 against the size of the held-out tiles; the table states the numbers.",
+        "r2 of pooled held-out predictions against the side of the held-out tiles (log scale)."
+        + (" Left: plots held out at random." if results.random else ""),
     )
 
 
 def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
-    """The mapped model on random folds and on tiles, where the curve does not have it already."""
+    """The mapped model on random folds and on tiles, where the curve lacks it."""
     mapped, tiles, random = results.mapped, results.spatial, results.random
     if mapped in results.curves or tiles is None or random is None or tiles.unit != "degrees":
         return {}
     r2 = [results.r2(mapped, split) for split in (random, tiles)]
-    return {called(mapped): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
+    return {start(title(mapped)): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
 
 
 def distances(results: Results) -> Picture:
-    found = {"map pixel to plot": results.map_distance / 1000}
-    for name, of in results.distances.items():
-        held_out = of.held_out[np.isfinite(of.held_out)]
-        found[f"held-out plot to training: {name}"] = held_out / 1000
+    distances_km = {"mapped pixel to plot": results.map_distance / 1000}
+    for name, metres in results.distances.items():
+        held_out = metres.held_out[np.isfinite(metres.held_out)]
+        distances_km[f"held-out to training plot: {name}"] = held_out / 1000
     return picture(
         results,
-        charts.draw_distances(found),
+        charts.draw_distances(distances_km),
         "Cumulative distributions of the distance to the nearest plot.",
-        "How far the map reaches from its plots, and how far each way of holding plots out does. "
-        "A split speaks for the map where its dashed line runs along the solid one.",
+        "Distance from mapped pixels to the nearest plot (solid line), and from held-out plots to "
+        "the nearest training plot (dashed lines). The scores of a split describe the map where "
+        "its dashed line is close to the solid line.",
     )
 
 
@@ -204,33 +206,33 @@ def truth_maps(results: Results) -> list[Picture]:
     difference = mean.values - truth.values
     unit = "species"
 
-    def drawn(values: np.ndarray, label: str, **look) -> Figure:
+    def draw(values: np.ndarray, label: str, **look: Any) -> Figure:
         look = {"limits": limits} | look
         return maps.draw_map(values, frame, label=label, width=THIRD, **look)
 
     return [
         picture(
             results,
-            drawn(known, f"true, {unit}"),
+            draw(known, f"true, {unit}"),
             "Map of the true expected richness.",
-            "Truth: the expected number of species in a plot.",
+            "Truth: expected number of species in a plot.",
         ),
         picture(
             results,
-            drawn(mean.values, f"predicted, {unit}"),
+            draw(mean.values, f"predicted, {unit}"),
             "Map of the predicted richness.",
-            "Prediction, in the same colours.",
+            "Prediction, in the colours of the truth.",
         ),
         picture(
             results,
-            drawn(
+            draw(
                 difference,
                 f"predicted − true, {unit}",
                 limits=maps.symmetric_limits(difference),
                 colours=maps.DIFFERENCE,
             ),
             "Map of the difference between prediction and truth.",
-            "Difference. Red: too many species predicted; blue: too few.",
+            "Difference, predicted − true. Red: too many species predicted; blue: too few.",
         ),
     ]
 
@@ -248,10 +250,10 @@ def histogram(results: Results) -> Picture:
 
 def training_curve(results: Results) -> Picture:
     log, section = results.training, results.recipe
-    best = log.loc[log["validation_rmse"].idxmin()]
+    best = results.best_epoch
     against, examples = "", "plots"
     if results.is_taught:
-        against, examples = " against what its teacher says", "pixels it is taught on"
+        against, examples = ", against its teacher's predictions", "training pixels"
     return picture(
         results,
         charts.draw_training(
@@ -261,13 +263,13 @@ def training_curve(results: Results) -> Picture:
         f"RMSE by epoch of the network that makes the map{against}. About "
         f"{section.validation_share:.0%} of the {examples}, in whole tiles of "
         f"{section.validation_tile:g}°, are held out to choose the epoch whose weights are kept "
-        f"({best['epoch']:.0f} of {len(log)}). The training line is taken while the weights still "
-        "change, and with dropout on where there is any, so it may lie above the other.",
+        f"({best['epoch']:.0f} of {len(log)}). The training RMSE is measured during the epoch "
+        "(with dropout, if the network has it), so it can be higher than the validation RMSE.",
     )
 
 
 def frame_of(band: Band) -> maps.Frame:
-    """Where a band's pixels lie, for a map."""
+    """Longitudes and latitudes of a band's pixels, for a map."""
     return maps.Frame(*band.lonlat)
 
 

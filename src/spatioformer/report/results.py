@@ -1,4 +1,4 @@
-"""What lies in a finished run folder, read when asked for: tables, summaries, decimated rasters."""
+"""Contents of a finished run folder, read on demand: tables, summaries, decimated rasters."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,11 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
+from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
-from spatioformer.config.schema import RunConfig, SplitSection, TrainSection
+from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.schema import RunConfig, SplitSection, TrainSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
@@ -22,9 +24,8 @@ from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
 from spatioformer.models.uncertainty import Uncertainty
 
-WIDTH = 1200  # pixels of a drawn raster's longer side at most: big maps are read decimated
+WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
-DEGREE = 111_195.0  # metres of a degree of latitude on a sphere of 6,371 km
 NEEDED = (
     "config.resolved.yaml",
     "plots.json",
@@ -37,12 +38,12 @@ NEEDED = (
     "map.json",
     "provenance.json",
 )
-_FINE = 16  # parts of a pixel to which plots are placed
+_FINE = 16  # plots are placed to 1/16 of a pixel
 
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a raster, perhaps decimated: values [y, x], NaN where there is none."""
+    """One band of a raster, decimated or not: values [y, x], NaN for nodata."""
 
     values: np.ndarray
     grid: Grid
@@ -67,7 +68,7 @@ class Band:
 
 
 def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
-    """Read a band with at most `longest` pixels a side: means of the values under each."""
+    """Read a band with at most `longest` pixels a side; each is the mean of those it covers."""
     with rasterio.open(path) as source:
         step = max(1, math.ceil(max(source.shape) / longest))
         height, width = (math.ceil(n / step) for n in source.shape)
@@ -82,7 +83,7 @@ def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
 class Results:
     """A run folder with its resolved configuration.
 
-    `mapped` is the model that made the map, `model` what its bundle says of it.
+    `mapped` is the name of the model that made the map, `model` the content of its config.json.
 
     Raises:
         OutputError: a stage's result is missing.
@@ -91,15 +92,15 @@ class Results:
     def __init__(self, folder: str | Path, config: RunConfig):
         self.folder, self.config = Path(folder), config
         self.mapped = config.map.model
-        described = self.folder / "model" / "config.json"
-        self.model: dict[str, Any] = read_json(described) if described.exists() else {}
+        model = self.folder / "model" / "config.json"
+        self.model: dict[str, Any] = read_json(model) if model.exists() else {}
         self.is_network = self.model.get("kind", "network") == "network"
         self.is_taught = "teacher" in self.model.get("facts", {})
         for name in (*NEEDED, *["training.csv"] * self.is_network):
             if not (self.folder / name).exists():
                 raise OutputError(
-                    f"no report can be made of {folder} without its {name}; make it with "
-                    "`spatioformer run`"
+                    f"the report of {folder} needs {name}, which is missing; run "
+                    "`spatioformer run` to make it"
                 )
         self.virtual = config.truth is not None
         self.plots: dict[str, Any] = read_json(self.folder / "plots.json")
@@ -121,10 +122,27 @@ class Results:
             return self.config.train
         return distilled.training_on(self.model["facts"]["pixels"], self.config.train)
 
+    @property
+    def about(self) -> list[tuple[str, str]]:
+        """Terms and texts with which the model folder describes its model."""
+        return [(term, text) for term, text in self.model.get("about", ())]
+
+    @property
+    def uses_location(self) -> bool:
+        """Whether longitude and latitude are inputs of the model that made the map."""
+        entry = CATALOGUE[self.mapped]
+        configured = entry.kind == "network" and not entry.published
+        return entry.uses_location and not (configured and self.config.model.location == "none")
+
     @cached_property
     def training(self) -> pd.DataFrame:
-        """RMSE by epoch, of a network."""
+        """Learning rate and RMSE of a network, a row for each epoch."""
         return pd.read_csv(self.folder / "training.csv")
+
+    @property
+    def best_epoch(self) -> pd.Series:
+        """The row of `training` with the lowest validation RMSE."""
+        return self.training.iloc[int(self.training["validation_rmse"].argmin())]
 
     @cached_property
     def rejected(self) -> pd.DataFrame:
@@ -141,19 +159,19 @@ class Results:
 
     @cached_property
     def dissimilarity(self) -> Band | None:
-        """Dissimilarity index of the mapped pixels, where the map has it."""
+        """Dissimilarity index of the mapped pixels; None where the map lacks it."""
         band = self._bands.get("di")
-        return band and read_band(self.folder / "map.tif", band)
+        return None if band is None else read_band(self.folder / "map.tif", band)
 
     @cached_property
     def uncertainty(self) -> Uncertainty | None:
-        """What the evaluation calibrated, if it did."""
+        """Calibrated intervals and area of applicability; None where nothing was calibrated."""
         folder = self.folder / "evaluation"
         return Uncertainty.load(folder) if Uncertainty.is_in(folder) else None
 
     @cached_property
     def drivers(self) -> dict[str, Any] | None:
-        """What `spatioformer drivers` found, if it was asked."""
+        """Results of `spatioformer drivers`; None where it has not run."""
         path = self.folder / "drivers.json"
         return read_json(path) if path.exists() else None
 
@@ -164,13 +182,18 @@ class Results:
 
     @cached_property
     def truth(self) -> Band:
-        return read_band(self.config.truth.path)
+        return read_band(self._truth_section.path)
+
+    @property
+    def _truth_section(self) -> TruthSection:
+        assert self.config.truth is not None, "virtual runs only"
+        return self.config.truth
 
     @cached_property
     def observed(self) -> pd.DataFrame:
-        """The plots that were scored, once each: lon, lat, richness."""
-        once = self.predictions.drop_duplicates("plot_id")
-        return once.rename(columns={"observed": "richness"})[["lon", "lat", "richness"]]
+        """The scored plots, one row each: lon, lat (degrees), richness (species)."""
+        plots = self.predictions.drop_duplicates("plot_id")
+        return plots.rename(columns={"observed": "richness"})[["lon", "lat", "richness"]]
 
     @property
     def random(self) -> SplitSection | None:
@@ -182,7 +205,7 @@ class Results:
 
     @property
     def judged(self) -> SplitSection:
-        """The split that speaks for the map: the first spatial one, or else the random one."""
+        """The split whose scores describe the map: the first spatial one, else the random one."""
         return self.spatial or self.config.evaluate.splits[0]
 
     def scores(self, split: SplitSection) -> pd.DataFrame:
@@ -191,7 +214,7 @@ class Results:
 
     @property
     def models(self) -> list[str]:
-        """Models, every one scored on every split: the highest r2 on the judged one first."""
+        """Names of the models, the highest r2 on the judged split first; each has all splits."""
         return list(
             self.scores(self.judged)["r2"].sort_values(ascending=False, kind="stable").index
         )
@@ -216,33 +239,35 @@ class Results:
             return {}
         # The splits of the curve come in the order of the configured sizes.
         size_of = dict(zip(table["split"].unique(), self.config.evaluate.curve_sizes, strict=True))
-        found = {}
-        for model, part in table.groupby("model", sort=False):
+        curves = {}
+        for name, part in table.groupby("model", sort=False):
+            model = str(name)
             r2 = dict(zip(part["split"].map(size_of), part["r2"], strict=True))
-            random = self.r2(model, self.random) if self.random else np.nan
-            found[model] = random, [r2.get(size, np.nan) for size in self.curve_sizes]
-        return found
+            random = self.r2(model, self.random) if self.random else float("nan")
+            curves[model] = random, [r2.get(size, float("nan")) for size in self.curve_sizes]
+        return curves
 
     @cached_property
     def ceiling(self) -> float:
         """r2 of a perfect map on these noisy counts; virtual runs only."""
-        return noise_ceiling(self.observed, self.config.truth.noise_path)
+        return noise_ceiling(self.observed, self._truth_section.noise_path)
 
     @cached_property
     def distances(self) -> dict[str, NeighbourDistances]:
-        """Split -> metres to the nearest plot learned from, of held-out plots and mapped pixels."""
+        """Split -> metres to the nearest training plot, of held-out plots and mapped pixels."""
         lon, lat = (values[self.mean.mapped] for values in self.mean.lonlat)
-        some = np.unique(np.linspace(0, len(lon) - 1, SAMPLE).round().astype(int))
-        pixels = np.column_stack([lon, lat])[some]
-        found = {}
+        sample = np.unique(np.linspace(0, len(lon) - 1, SAMPLE).round().astype(int))
+        pixels = np.column_stack([lon, lat])[sample]
+        distances = {}
         for split in self.config.evaluate.splits:
-            once = self.predicted(split).drop_duplicates("plot_id")
-            fold = once["fold"].to_numpy()
+            plots = self.predicted(split).drop_duplicates("plot_id")
+            fold = plots["fold"].to_numpy()
             pairs = [
                 (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in np.unique(fold)
             ]
-            found[split.name] = neighbour_distances(once[["lon", "lat"]].to_numpy(), pixels, pairs)
-        return found
+            places = plots[["lon", "lat"]].to_numpy()
+            distances[split.name] = neighbour_distances(places, pixels, pairs)
+        return distances
 
     @property
     def map_distance(self) -> np.ndarray:
@@ -256,15 +281,15 @@ class Results:
         rows, cols = row + np.array([0, 0, -0.5, 0.5]), col + np.array([-0.5, 0.5, 0, 0])
         lon, lat = self.grid.lonlat(rows, cols)
         east = ((np.diff(lon) + 180) % 360 - 180) * np.cos(np.radians(lat.mean()))
-        sizes = DEGREE * np.hypot(east, np.diff(lat))
+        sizes = 1000 * KM_PER_DEGREE * np.hypot(east, np.diff(lat))
         return float(sizes[0]), float(sizes[2])
 
     @cached_property
     def mapped_area(self) -> float:
-        """Square kilometres that the map predicts for, about."""
+        """Approximate area of the mapped pixels, km2."""
         width, height = self.pixel_size
         area = self.map["pixels"] * width * height / 1e6
         if not (self.grid.crs.is_geographic and self.map["pixels"]):
             return area
-        lat = np.radians(self.mean.lonlat[1])  # pixels of a degree's part shrink towards the poles
+        lat = np.radians(self.mean.lonlat[1])  # pixels in degrees shrink towards the poles
         return area * float(np.cos(lat[self.mean.mapped]).mean() / np.cos(np.median(lat)))

@@ -1,34 +1,36 @@
-"""Results -> how far to trust the map, and where: intervals, area of applicability."""
+"""Panel of the page on calibrated intervals and the area of applicability."""
 
 from typing import Any
 
+from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import decimal
 from spatioformer.report.pictures import HALF, Picture, frame_of, picture
 from spatioformer.report.results import Results
 
 KINDS = {
-    "constant": "one margin for all",
-    "dissimilarity": "margin grows with the dissimilarity",
-    "spread": "margin in proportion to the model's spread",
+    "constant": "the same margin everywhere",
+    "dissimilarity": "margin increases with the dissimilarity",
+    "spread": "margin proportional to the model's standard deviation",
     "counts": "quantiles of negative binomial counts",
     "quantiles": "the model's own quantiles",
-    "region": "one margin a region",
+    "region": "one margin for each region",
 }
 
 
 def trust(results: Results) -> dict[str, Any] | None:
-    """What the page says of intervals and applicability; None where nothing was calibrated."""
-    known = results.uncertainty
-    if known is None:
+    """Sentences, tables and pictures; None where no intervals were calibrated."""
+    uncertainty = results.uncertainty
+    if uncertainty is None:
         return None
-    kind = known.kind(results.has_spread)
+    kind = uncertainty.kind(results.has_spread)
+    facts = uncertainty.facts["kinds"]
     return {
-        "sentence": _sentence(results, kind),
-        "level": f"{known.level:.0%}",
+        "sentence": _sentence(results, uncertainty, kind),
+        "level": f"{uncertainty.level:.0%}",
         "kinds": [
-            (KINDS[name], name == kind, *_score_cells(said["scores"]))
-            for name, said in known.facts["kinds"].items()
+            (KINDS[name], name == kind, *_score_cells(calibrated["scores"]))
+            for name, calibrated in facts.items()
         ],
         "groups": [
             (
@@ -37,29 +39,28 @@ def trust(results: Results) -> dict[str, Any] | None:
                 f"{group['coverage']:.3f}",
                 decimal(group["width"], 2),
             )
-            for group in known.facts["kinds"][kind].get("groups", ())
+            for group in facts[kind].get("groups", ())
         ],
-        "calibration": _calibration(results, kind),
-        "error": _error(results),
-        "map": _applicability_map(results),
+        "calibration": _calibration(results, facts[kind]["calibration"]),
+        "error": _error(results, uncertainty),
+        "map": _applicability_map(results, uncertainty),
     }
 
 
-def _sentence(results: Results, kind: str) -> str:
-    known = results.uncertainty
-    scores = known.facts["kinds"][kind]["scores"]
+def _sentence(results: Results, uncertainty: Uncertainty, kind: str) -> str:
+    scores = uncertainty.facts["kinds"][kind]["scores"]
     text = (
-        f"Meant to hold {known.level:.0%} of new plots, the intervals held "
+        f"The intervals should hold {uncertainty.level:.0%} of new plots. They held "
         f"{scores['coverage']:.1%} of {scores['n']:,} held-out plots (split "
-        f"{known.facts['split']}), each calibrated on the other folds; they are "
-        f"{decimal(scores['width'], 1)} species wide on average."
+        f"{uncertainty.facts['split']}); those of each fold were calibrated on the other folds. "
+        f"Their mean width is {decimal(scores['width'], 1)} species."
     )
     share = results.map.get("inside_share")
     if share is None:
         return text
     return (
-        f"{text} {share:.0%} of the mapped pixels lie inside the area of applicability; on the "
-        "rest, no held-out plot tells how wrong the map is."
+        f"{text} {share:.0%} of the mapped pixels lie inside the area of applicability. For the "
+        "other pixels, no held-out plot shows how large the error is."
     )
 
 
@@ -71,50 +72,48 @@ def _score_cells(scores: dict[str, float]) -> list[str]:
 
 
 def _group_label(group: dict[str, Any]) -> str:
-    """What tells a group of plots, in words."""
+    """Name of a group of plots."""
     if group["by"] == "region":
         lon, lat = round(group["lon"]), round(group["lat"])
         return f"region around {maps.degrees(lon, 'E', 'W')}, {maps.degrees(lat, 'N', 'S')}"
     if group["by"] == "dissimilarity":
         return f"dissimilarity {group['low']:.2f} to {group['high']:.2f}"
-    return "inside the area" if group["inside"] else "outside the area"
+    return f"{'inside' if group['inside'] else 'outside'} the area of applicability"
 
 
-def _calibration(results: Results, kind: str) -> Picture | None:
-    curve = results.uncertainty.facts["kinds"][kind]["calibration"]
+def _calibration(results: Results, curve: dict[str, list[float]] | None) -> Picture | None:
     if not curve:
         return None
     return picture(
         results,
         charts.draw_calibration(curve["level"], curve["coverage"]),
-        "Coverage reached against coverage meant.",
-        "Coverage of held-out plots against the coverage meant. Below the line, intervals are too "
-        "narrow; above it, too wide.",
+        "Coverage of held-out plots against nominal coverage.",
+        "Coverage of held-out plots against nominal coverage. Below the line the intervals are too "
+        "narrow; above it they are too wide.",
     )
 
 
-def _error(results: Results) -> Picture:
-    known, plots = results.uncertainty, results.intervals
+def _error(results: Results, uncertainty: Uncertainty) -> Picture:
+    plots = results.intervals
     drawing = charts.draw_error_by_dissimilarity(
         plots["di"].to_numpy(),
         (plots["predicted"] - plots["observed"]).abs().to_numpy(),
-        known.curve,
-        known.area.threshold_,
+        uncertainty.curve,
+        uncertainty.area.threshold_,
     )
     return picture(
         results,
         drawing,
         "Error of held-out plots against their dissimilarity.",
-        "Error of each held-out plot against its dissimilarity to the plots of other folds; the "
-        "line is the error to be expected (RMSE), the dashed line the end of the area of "
-        "applicability.",
+        "Error of each held-out plot against its dissimilarity to the plots of the other folds. "
+        "Line: expected error (RMSE). Dashed line: end of the area of applicability.",
     )
 
 
-def _applicability_map(results: Results) -> Picture | None:
+def _applicability_map(results: Results, uncertainty: Uncertainty) -> Picture | None:
     if results.dissimilarity is None:
         return None
-    di, threshold = results.dissimilarity, results.uncertainty.area.threshold_
+    di, threshold = results.dissimilarity, uncertainty.area.threshold_
     drawing = maps.draw_map(
         di.values,
         frame_of(di),

@@ -13,10 +13,12 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
-from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
+from spatioformer.common.cache import Record
+from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.file import build_config
-from spatioformer.run.runner import Run, code_hash
+from spatioformer.run.fingerprint import code_hash
+from spatioformer.run.runner import Run
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 PLOTS = 3000
@@ -109,26 +111,24 @@ def run_demo(
 def _survey_virtual_flora(run: Run) -> None:
     """Imagery and climate -> plots.csv, truth.tif, noise.tif in virtual/, unless they are there."""
     folder = run.folder / "virtual"
-    record = folder / "made_of.json"
+    record = Record(folder / "made_of.json")
     made_of = {
         "imagery": run.fingerprint("imagery"),
         "seed": run.config.seed,
         "plots": PLOTS,
         "code": code_hash(_simulate),
     }
-    names = ("plots.csv", "truth.tif", "noise.tif")
-    if record.exists() and all((folder / name).exists() for name in names):
-        known = read_json(record)
-        if known["made_of"] == hash_value(made_of):
-            run.console.say("flora     unchanged, kept")
-            return
+    outputs = [folder / name for name in ("plots.csv", "truth.tif", "noise.tif")]
+    if all(record.matches(output, made_of) for output in outputs):
+        run.console.say("flora     unchanged, kept")
+        return
     run.console.say("flora     ...")
+    for output in outputs:
+        record.begin(output, made_of)
     with run.console.task("flora", 3) as advance:
         count, low, high = _simulate(run.folder / "imagery.tif", folder, run.config.seed, advance)
-    write_json(
-        record,
-        {"made_of": hash_value(made_of), "sha256": {n: hash_file(folder / n) for n in names}},
-    )
+    for output in outputs:
+        record.finish(output, {"sha256": hash_file(output)})
     run.console.say(
         f"flora     virtual: {count} species, {low:.0f} to {high:.0f} a plot, {PLOTS} plots"
     )

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE, Entry
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
@@ -27,15 +29,15 @@ SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
 
 def held_out_predictions(
-    chips: Path, imagery: Path, config: RunConfig, folder: Path, *, console: Console = SILENT
+    chips: Path, imagery: Path, config: RunConfig, cache: Arrays, *, console: Console = SILENT
 ) -> pd.DataFrame:
     """Predictions of every plot by every model that did not see it, for every split.
 
     Args:
         chips: folder of a chip store.
         imagery: the stack the chips were cut from.
-        folder: where folds and finished jobs are kept. What lies there is taken for the result of
-            the same chips, `config.model`, `config.train` and seed.
+        cache: keeps folds and finished jobs. What lies there is taken for the result of the same
+            chips, `config.model`, `config.train` and seed.
 
     Returns:
         Columns model, split, fold, plot_id, lon, lat, observed, predicted, and of the mapped model
@@ -50,10 +52,10 @@ def held_out_predictions(
     folds, jobs = {}, []
     for split in all_splits(config):  # fails here, before any training, when folds cannot be made
         folds[split.name] = assign(split, config, store.coordinates, imagery, console)
-        kept = keep_folds(folder, folds[split.name])
+        key = keep_folds(cache, folds[split.name])
         for model in section.models if split in section.splits else section.curve_models:
             drawn = model == config.map.model and split == likest
-            jobs += [Job(model, split.name, fold, kept, drawn) for fold in range(split.folds)]
+            jobs += [Job(model, split.name, fold, key, drawn, cache) for fold in range(split.folds)]
     different = distinct(jobs)
     todo = [job for job in different if not job.done]
     # The slowest first, so that no core waits for one long job at the end.
@@ -71,8 +73,8 @@ def _told(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     """A finished job's rows of `held_out_predictions`."""
     rows = np.flatnonzero(folds == job.fold)
     plots = store.table.iloc[rows][["plot_id", "lon", "lat"]].reset_index(drop=True)
-    told = plots.assign(observed=store.richness[rows], predicted=np.load(job.predictions))
-    told[DRAWN] = np.load(job.draws) if job.drawn else np.nan
+    told = plots.assign(observed=store.richness[rows], predicted=job.cache.load(job.predictions))
+    told[DRAWN] = job.cache.load(job.draws) if job.drawn else np.nan
     for place, name in enumerate(("model", "split", "fold")):
         told.insert(place, name, getattr(job, name))
     return told
@@ -145,6 +147,6 @@ def importance(held_out: HeldOut, seed: int) -> np.ndarray:
     from spatioformer.models.baselines import random_forest
 
     predictors = np.column_stack([held_out.pixels, held_out.lon, held_out.lat])
-    some = np.random.default_rng([seed, 4]).permutation(len(predictors))[:IMPORTANCE_PLOTS]
+    some = generator(seed, Stream.IMPORTANCE_PLOTS).permutation(len(predictors))[:IMPORTANCE_PLOTS]
     forest = random_forest(seed).set_params(n_estimators=100)
     return forest.fit(predictors[some], held_out.observed[some]).feature_importances_

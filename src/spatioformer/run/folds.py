@@ -7,6 +7,7 @@ import numpy as np
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import Stream, generator
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.knndm import KNNDM
 from spatioformer.evaluation.splits import (
@@ -78,7 +79,8 @@ def prediction_points(imagery: Path, seed: int) -> np.ndarray:
         windows = list(stack.grid.windows(1024))
         # Counted first, so that memory does not grow with the raster.
         counts = [int(stack.read(window)[2].sum()) for window in windows]
-        chosen = np.random.default_rng([seed, 2]).permutation(sum(counts))[:PREDICTION_POINTS]
+        order = generator(seed, Stream.PREDICTION_POINTS).permutation(sum(counts))
+        chosen = order[:PREDICTION_POINTS]
         ends = np.cumsum(counts)
         for window, count, end in zip(windows, counts, ends, strict=True):
             here = np.sort(chosen[(chosen >= end - count) & (chosen < end)]) - (end - count)

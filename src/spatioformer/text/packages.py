@@ -1,4 +1,4 @@
-"""Weights that arrive with pip: found inside installed packages and read, never imported."""
+"""Model weights inside installed pip packages: folders, found without importing the package."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,14 +7,14 @@ from spatioformer.common.errors import ModelError
 
 
 def locate(package: str, module: str) -> Path:
-    """The folder of an installed package.
+    """Folder of an installed package.
 
     Args:
-        package: the name pip knows.
-        module: the name of its folder.
+        package: name of the package for pip.
+        module: name of its folder.
 
     Raises:
-        ModelError: it is not installed.
+        ModelError: the package is not installed.
     """
     spec = find_spec(module)  # finds a top-level module without running it
     if spec is None or not spec.submodule_search_locations:

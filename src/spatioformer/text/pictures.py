@@ -1,14 +1,12 @@
-"""Pictures of the text models: attention, senses, the curve of a training."""
+"""Figures of attention and of word senses."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spatioformer.common.files import writing
-from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, SERIES, png, styled
+from spatioformer.common.style import INK, MARKERS, MUTED, SERIES, styled
 from spatioformer.text.model import Reading
 from spatioformer.text.senses import Senses
 
@@ -17,7 +15,7 @@ LEGIBLE = 16  # tokens up to which the numbers are written into the cells
 
 @styled
 def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
-    """Scores and pattern of one head, and below them the patterns of all layers and heads.
+    """Figure of one head's scores and pattern, above the patterns of all layers and heads.
 
     Args:
         layer, head: counted from 0.
@@ -67,7 +65,7 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
 
 @styled
 def senses_picture(senses: Senses) -> Figure:
-    """The word's vectors on their first two principal axes, a colour and marker a label."""
+    """Figure of a word's vectors on their first two principal axes, a marker a label."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(sense.label for sense in senses.senses))
@@ -91,29 +89,3 @@ def senses_picture(senses: Senses) -> Figure:
     if len(labels) > 1:
         axes.legend()
     return figure
-
-
-@styled
-def curve_picture(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """Training and validation loss against steps."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    steps = [row["step"] for row in rows]
-    for key, colour, label in (
-        ("training_loss", MUTED, "training (mean since the point before)"),
-        ("validation_loss", ACCENT, "validation"),
-    ):
-        axes.plot(steps, [row[key] for row in rows], "o-", ms=3.5, color=colour, label=label)
-    axes.set(xlabel="step", ylabel="nats a token")
-    axes.legend()
-    return figure
-
-
-def write_picture(path: str | Path, figure: Figure) -> None:
-    """Write a PNG whole or not at all.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with writing(path) as part:
-        part.write_bytes(png(figure))

@@ -1,4 +1,4 @@
-"""How the vector of one word moves with its context.
+"""Vectors of one word in different contexts, and how similar they are.
 
 Shapes: n sentences, D width.
 """
@@ -16,7 +16,7 @@ from spatioformer.text.model import Reading, TextModel
 
 @dataclass(frozen=True)
 class Sense:
-    """A sentence with the word in it, and what the reader believes the word means there."""
+    """A sentence with the word, and a label of the word's meaning there."""
 
     sentence: str
     label: str = ""
@@ -24,12 +24,12 @@ class Sense:
 
 @dataclass(frozen=True)
 class Senses:
-    """The word in each sentence.
+    """Comparison of a word's vectors in several sentences.
 
     Attributes:
-        cosines: of every two of its vectors.
-        plane: the vectors on their first two principal axes.
-        explained: share of the variance on each of the two axes.
+        cosines: cosine of every pair of vectors.
+        plane: vectors projected on their first two principal axes.
+        explained: share of the variance on each of these axes.
     """
 
     word: str
@@ -41,7 +41,7 @@ class Senses:
     def within_and_between(self) -> tuple[float, float] | None:
         """Mean cosine of two sentences with the same label, and with different ones.
 
-        None where the labels do not make both kinds of pairs.
+        None if the labels do not give both kinds of pairs.
         """
         pairs = np.triu_indices(len(self.senses), 1)
         same = self._same()[pairs]
@@ -51,8 +51,8 @@ class Senses:
         return float(cosines[same].mean()), float(cosines[~same].mean())
 
     def agreeing(self) -> int:
-        """Sentences whose nearest other sentence has the same label."""
-        others = self.cosines - 3 * np.eye(len(self.senses))  # never the sentence itself
+        """Number of sentences whose nearest other sentence has the same label."""
+        others = self.cosines - 3 * np.eye(len(self.senses))  # exclude the sentence itself
         return int(self._same()[range(len(self.senses)), others.argmax(axis=1)].sum())
 
     def _same(self) -> Bool[np.ndarray, "n n"]:
@@ -61,10 +61,10 @@ class Senses:
 
 
 def read_senses(path: str | Path, word: str) -> list[Sense]:
-    """Sentences from a file, one a line, with or without `label<TAB>` before it.
+    """Read sentences from a file, one a line, with or without `label<TAB>` before it.
 
     Raises:
-        CorpusError: the file cannot be read, or fewer than two of its lines have the word.
+        CorpusError: the file cannot be read, or fewer than two of its lines contain the word.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -73,21 +73,21 @@ def read_senses(path: str | Path, word: str) -> list[Sense]:
             f"{path} cannot be read ({error}); give a UTF-8 file with a sentence a line"
         ) from error
     parts = (line.rpartition("\t") for line in lines)
-    found = [
+    senses = [
         Sense(sentence.strip(), label.strip())
         for label, _, sentence in parts
-        if _place(sentence, word) is not None
+        if _find(sentence, word) is not None
     ]
-    if len(found) < 2:
+    if len(senses) < 2:
         raise CorpusError(
-            f"{len(found)} lines of {path} have the word {word!r}; give at least two sentences "
+            f"{len(senses)} lines of {path} have the word {word!r}; give at least two sentences "
             "with it, one a line"
         )
-    return found
+    return senses
 
 
 def compare(model: TextModel, word: str, senses: list[Sense]) -> Senses:
-    """The last layer's vector of `word` in every sentence, compared.
+    """Compare the last layer's vectors of `word` in all sentences.
 
     Raises:
         ModelError: a sentence is longer than the context.
@@ -103,13 +103,13 @@ def compare(model: TextModel, word: str, senses: list[Sense]) -> Senses:
 
 
 def word_vector(reading: Reading, sentence: str, word: str) -> Float[np.ndarray, "D"]:
-    """Mean vector of the tokens that make up the first `word` of the sentence."""
-    start, end = _place(sentence, word)
+    """Mean vector of the tokens of the first `word` in the sentence."""
+    start, end = _find(sentence, word)
     inside = [a < end and b > start and a < b for a, b in reading.spans]
     return reading.vectors[inside].mean(axis=0)
 
 
-def _place(sentence: str, word: str) -> tuple[int, int] | None:
-    """Characters [start, end) of the first whole `word`, in any case."""
-    found = re.search(rf"\b{re.escape(word)}\b", sentence, re.IGNORECASE)
-    return None if found is None else found.span()
+def _find(sentence: str, word: str) -> tuple[int, int] | None:
+    """Characters [start, end) of the first whole `word`, in any case; None if absent."""
+    match = re.search(rf"\b{re.escape(word)}\b", sentence, re.IGNORECASE)
+    return None if match is None else match.span()

@@ -1,4 +1,4 @@
-"""Text of a SWORD module in the zText format, as CrossWire's Bible software and Debian ship it.
+"""Read the text of a SWORD module in the zText format of CrossWire's Bible software.
 
 A module is a `.conf` file that names a folder with three files a testament: `.bzz`, zlib-compressed
 blocks; `.bzs`, where each block lies (offset, compressed size, size: 3 little-endian uint32); and
@@ -16,13 +16,13 @@ from pathlib import Path
 TESTAMENTS = ("ot", "nt")
 TITLE = re.compile(r"<title\b.*?</title>", re.DOTALL)
 CHAPTER = re.compile(r"<chapter\b[^>]*\bsID=[^>]*>")
-# Words that were tagged apart are words apart; text inside or beside one tag is left as it stands.
+# Adjacent tagged words are separate words; text inside or beside one tag stays as it is.
 TOUCHING = re.compile(r"(</(?:w|transChange)>)(?=<(?:w|transChange)\b)")
 TAG = re.compile(r"<[^>]*>")
 
 
 def read_sword(conf: str | Path) -> str:
-    """The module's text: a verse a line, an empty line before each chapter, no titles or notes.
+    """Read a module's text: a verse a line, an empty line before each chapter, no titles or notes.
 
     Args:
         conf: such as `/usr/share/sword/mods.d/spaRV1909eb.conf`.
@@ -37,15 +37,15 @@ def read_sword(conf: str | Path) -> str:
         if settings.get(key, "none").lower() != wanted.lower():
             raise ValueError(f"its {key} is {settings.get(key, 'none')}, only {wanted} is read")
     folder = conf.parent.parent / settings.get("DataPath", "")
-    found = [name for name in TESTAMENTS if (folder / f"{name}.bzz").exists()]
-    if not found:
+    testaments = [name for name in TESTAMENTS if (folder / f"{name}.bzz").exists()]
+    if not testaments:
         raise FileNotFoundError(f"no ot.bzz or nt.bzz in {folder}")
-    verses = [verse for name in found for verse in _verses(folder, name)]
+    verses = [verse for name in testaments for verse in _verses(folder, name)]
     return "\n".join(verses).strip() + "\n"
 
 
 def _settings(conf: Path) -> dict[str, str]:
-    """The KEY=VALUE lines; of repeated keys the first."""
+    """Read KEY=VALUE lines; the first value of a repeated key."""
     settings: dict[str, str] = {}
     for line in conf.read_text(encoding="utf-8", errors="replace").splitlines():
         key, equals, value = line.partition("=")
@@ -55,7 +55,7 @@ def _settings(conf: Path) -> dict[str, str]:
 
 
 def _verses(folder: Path, testament: str) -> list[str]:
-    """Plain text of each verse in the module's order, "" where a chapter begins."""
+    """Plain text of each verse in the module's order, with "" before each chapter."""
     packed, where, index = (
         (folder / f"{testament}.{suffix}").read_bytes() for suffix in ("bzz", "bzs", "bzv")
     )
@@ -81,6 +81,6 @@ def _verses(folder: Path, testament: str) -> list[str]:
 
 
 def _plain(markup: str) -> str:
-    """OSIS markup -> its words, single spaces between them."""
+    """Remove OSIS markup; words are separated by single spaces."""
     markup = TOUCHING.sub(r"\1 ", TITLE.sub(" ", markup))
     return " ".join(html.unescape(TAG.sub("", markup)).split())

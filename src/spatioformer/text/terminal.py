@@ -1,4 +1,4 @@
-"""Results of the text commands as tables in a terminal: plain text, no colours, any width."""
+"""Print results of the text commands as tables: plain text without colours, for any width."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from rich.console import Console
 from spatioformer.text.model import Reading
 from spatioformer.text.senses import Senses
 
-BAR = 40  # cells of a bar that stands for the largest value
-LABEL = 14  # cells of a row's name
-CELL = 6  # cells of a number or of a column's name
+BAR = 40  # width of the bar of the largest value, cells
+LABEL = 14  # width of a row's name, cells
+CELL = 6  # width of a number or of a column's name, cells
 
 
 def print_ranking(rows: Sequence[tuple[str, float]], percent: bool) -> None:
-    """A name, a value and a bar a line; bars are relative to the largest value."""
+    """Print a name, a value and a bar a line; bars are relative to the largest value."""
     if not rows:
         return
     widest = max(cell_len(name) for name, _ in rows)
@@ -28,7 +28,7 @@ def print_ranking(rows: Sequence[tuple[str, float]], percent: bool) -> None:
 
 
 def print_reading(reading: Reading, layer: int, head: int) -> None:
-    """Scores and pattern of one head: a row a token that looks, a column a token looked at.
+    """Print one head's scores and pattern: a row for each query token, a column for each key token.
 
     Args:
         layer, head: counted from 0.
@@ -45,7 +45,7 @@ def print_reading(reading: Reading, layer: int, head: int) -> None:
 
 
 def print_senses(senses: Senses) -> None:
-    """Pairwise cosines, the sentences they belong to, and what they come to."""
+    """Print the sentences, the pairwise cosines and a summary."""
     names = [str(i + 1) for i in range(len(senses.senses))]
     for name, sense in zip(names, senses.senses, strict=True):
         label = f" [{sense.label}]" if sense.label else ""
@@ -68,11 +68,11 @@ def print_matrix(
     form: str,
     hidden: np.ndarray | None = None,
 ) -> None:
-    """A square table; columns that do not fit the terminal follow below.
+    """Print a square table; columns that do not fit the terminal follow below.
 
     Args:
-        rows, columns: their names.
-        form: format of a value.
+        rows, columns: names of rows and columns.
+        form: format string of a value.
         hidden: True where a cell stays empty.
     """
     fitting = max(1, (Console().width - LABEL) // CELL)
@@ -89,7 +89,7 @@ def print_matrix(
 
 
 def _right(text: str) -> str:
-    """At most CELL - 1 cells of a text, at the right edge of a column."""
+    """Right-align a text in a column, cut to CELL - 1 cells."""
     shown = set_cell_size(text, min(cell_len(text), CELL - 1))
     return " " * (CELL - cell_len(shown)) + shown
 

@@ -1,4 +1,4 @@
-"""From text to token ids and back: byte-level BPE, or whole words."""
+"""Tokenizers: convert text to token ids and back, by byte-level BPE or by whole words."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,16 +17,16 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 FILE = "tokenizer.json"
 UNKNOWN = "<unk>"
-MARKS = "Ġ▁ "  # how vocabularies write a leading space: GPT-2, SentencePiece, our word level
-# A word or a sign with the space before it, as GPT-2 cuts text; what is left are single spaces.
+MARKS = "Ġ▁ "  # leading space in the vocabularies of GPT-2, SentencePiece, and our word level
+# A word or a sign with the space before it, as GPT-2 splits text; other spaces are single tokens.
 WORDS = r" ?\w+| ?[^\w\s]|\s"
 
 
 class Tokenizer:
-    """A vocabulary and the way to cut text into it.
+    """A vocabulary and the rules to split text into its tokens.
 
     Args:
-        inner: a tokenizer of the `tokenizers` library; its truncation and padding are switched off.
+        inner: a tokenizer of the `tokenizers` library; truncation and padding are turned off.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer):
@@ -36,12 +36,12 @@ class Tokenizer:
 
     @classmethod
     def train_bpe(cls, text: str, vocabulary: int) -> "Tokenizer":
-        """Byte-level byte-pair encoding: every text can be written, and comes back unchanged.
+        """Train byte-level byte-pair encoding, which encodes every text without loss.
 
         Source: Sennrich et al. 2016; on bytes, Radford et al. 2019.
 
         Args:
-            vocabulary: tokens at most; 256 of them are the bytes.
+            vocabulary: largest number of tokens; 256 of them are the bytes.
 
         Raises:
             ModelError: `vocabulary` is too small for the bytes.
@@ -64,7 +64,10 @@ class Tokenizer:
 
     @classmethod
     def train_words(cls, text: str, vocabulary: int) -> "Tokenizer":
-        """The most frequent words and signs, each with the space before it; the rest is `<unk>`."""
+        """Train a vocabulary of the most frequent words and signs, each with the space before it.
+
+        All other words and signs become `<unk>`.
+        """
         inner = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         inner.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
         inner.decoder = decoders.Fuse()
@@ -90,14 +93,14 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> "Tokenizer":
-        """The tokenizer that `to_json` described.
+        """Restore a tokenizer from the text of `to_json`.
 
         Raises:
-            ModelError: it is no such description.
+            ModelError: the text is not such JSON.
         """
         try:
             return cls(tokenizers.Tokenizer.from_str(text))
-        except Exception as error:  # the library raises nothing more special
+        except Exception as error:  # the library raises no more specific class
             raise ModelError(
                 f"a {FILE} is damaged ({error}); fetch it again, or train the model again"
             ) from error
@@ -117,17 +120,17 @@ class Tokenizer:
         return self._inner.encode(text, add_special_tokens=False).ids
 
     def encode_lines(self, text: str) -> list[int]:
-        """`encode` for a long text, line by line and in parallel."""
+        """Encode a long text line by line, in parallel."""
         encoded = self._inner.encode_batch_fast(list(_lines(text)), add_special_tokens=False)
         return [i for line in encoded for i in line.ids]
 
     def encode_spans(
         self, text: str, special: bool = False
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Token ids, and the characters [start, end) of `text` that each stands for.
+        """Token ids, and the characters [start, end) of `text` of each token.
 
         Args:
-            special: add the tokens that the model was trained with, such as [CLS]; their span is
+            special: add special tokens of the model, such as [CLS]; their span is empty.
                 empty.
         """
         encoded = self._inner.encode(text, add_special_tokens=special)
@@ -137,7 +140,7 @@ class Tokenizer:
         return self._inner.decode(list(ids), skip_special_tokens=False)
 
     def show(self, token: int) -> str:
-        """A token for human eyes: · for a leading space, ⏎ for a line break."""
+        """A token in readable form: · for a leading space, ⏎ for a line break."""
         piece = self._inner.id_to_token(token) or UNKNOWN
         if isinstance(self._inner.decoder, decoders.ByteLevel):
             piece = self.decode([token])
@@ -146,27 +149,27 @@ class Tokenizer:
         return piece.replace(" ", "·").replace("\n", "⏎")
 
     def word(self, word: str) -> int | None:
-        """The token that is this whole word, or None where the word is cut into pieces.
+        """The token of a whole word; None if the word is split into several tokens.
 
-        A word in running text has a space before it; the token without one is second choice.
+        The token with a leading space, as in running text, is preferred.
         """
-        for written in (f" {word}", word):
-            ids = self.encode(written)
+        for candidate in (f" {word}", word):
+            ids = self.encode(candidate)
             if len(ids) == 1 and self._inner.id_to_token(ids[0]) != UNKNOWN:
                 return ids[0]
         return None
 
     def words(self) -> dict[str, int]:
-        """All tokens that are whole words of two letters or more, and their ids."""
-        found = {}
+        """Ids of all tokens that are whole words of two letters or more, by word."""
+        ids = {}
         for piece, token in self._inner.get_vocab().items():
             if piece[0] in MARKS:
                 word = self.decode([token]).strip()
                 if len(word) > 1 and word.isalpha():
-                    found[word] = token
-        return dict(sorted(found.items(), key=lambda item: item[1]))
+                    ids[word] = token
+        return dict(sorted(ids.items(), key=lambda item: item[1]))
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines with their ends, so that nothing is lost."""
+    """Lines with their line ends, so that joining them gives the text."""
     yield from text.splitlines(keepends=True)

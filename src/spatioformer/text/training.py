@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_generator
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import CorpusError
 from spatioformer.text.settings import TextRecipe
@@ -53,7 +53,7 @@ def fit(
         CorpusError: either text is shorter than one window of C + 1 tokens.
         ModelError: the loss is not finite, or the checkpoint belongs to another training.
     """
-    check_length(training, validation, network.config["context"])
+    check_length(training, validation, _context(network))
     task = TextTask(network, training, validation, recipe)
     return train(task, checkpoint=checkpoint, resume=resume, console=console).rows
 
@@ -127,7 +127,7 @@ class TextTask(Task):
         self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(step)
-        windows = _windows(self.training, self.network.config["context"], self.recipe, step)
+        windows = _windows(self.training, _context(self.network), self.recipe, step)
         loss = _loss(self.network, windows)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -136,9 +136,14 @@ class TextTask(Task):
         return float(loss.detach())
 
 
-def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Int[Tensor, "B C+1"]:
-    """Draw windows of text that depend on (seed, step) alone."""
-    draw = np.random.default_rng([recipe.seed, step])
+def _context(network: GPT) -> int:
+    """C, tokens that the network sees at once."""
+    return int(network.config["context"])
+
+
+def _windows(ids: Tensor, context: int, recipe: TextRecipe, step: int) -> Tensor:
+    """Draw windows of text (B, C + 1) that depend on (seed, step) alone."""
+    draw = family_generator(recipe.seed, step)
     starts = torch.from_numpy(draw.integers(0, len(ids) - context, recipe.batch)).to(ids.device)
     return ids[starts[:, None] + torch.arange(context + 1, device=ids.device)]
 
@@ -157,7 +162,7 @@ def validation_loss(network: GPT, ids: Int[Tensor, "M"], batch: int = 32) -> flo
     sliding window would give.
     """
     network.eval()
-    context = network.config["context"]
+    context = _context(network)
     windows = ids[: (len(ids) - 1) // context * context + 1].unfold(0, context + 1, context)
-    total = sum(float(_loss(network, part, "sum")) for part in windows.split(batch))
-    return total / (len(windows) * context)
+    losses = [float(_loss(network, part, "sum")) for part in windows.split(batch)]
+    return sum(losses) / (len(windows) * context)

@@ -1,4 +1,4 @@
-"""Word vectors from anywhere, and arithmetic with them.
+"""Word vectors from files and models: nearest neighbours and analogies.
 
 Shapes: n words, D width.
 
@@ -20,17 +20,17 @@ from spatioformer.text.packages import locate
 from spatioformer.text.tokenizer import Tokenizer
 
 WORDLLAMA = "wordllama"
-GUESSES = 50_000  # words among which a misspelt one is looked for
+GUESSES = 50_000  # most frequent words among which suggestions for a misspelt word are searched
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Words and their directions.
+    """Words and their vectors of length 1.
 
     Attributes:
         rows: word -> row.
         directions: vectors of length 1, so that a dot product is a cosine.
-        source: where they come from, for messages.
+        source: origin of the vectors, for messages.
     """
 
     rows: Mapping[str, int]
@@ -39,7 +39,7 @@ class WordVectors:
 
     @classmethod
     def of(cls, words: list[str], vectors: Float[np.ndarray, "n D"], source: str) -> "WordVectors":
-        """Vectors of any length; those of repeated words and zero vectors are left out."""
+        """Make word vectors from vectors of any length, without repeated words and zero vectors."""
         lengths = np.linalg.norm(vectors, axis=1)
         first = {word: i for i, word in reversed(list(enumerate(words))) if lengths[i] > 0}
         rows = sorted(first.items(), key=lambda item: item[1])
@@ -48,14 +48,14 @@ class WordVectors:
         return cls({word: row for row, (word, _) in enumerate(rows)}, directions, source)
 
     def row(self, word: str) -> int:
-        """The row of a word, or of its lower-case form.
+        """Row of a word or, if absent, of its lower-case form.
 
         Raises:
             ModelError: the word is unknown.
         """
-        for written in (word, word.lower()):
-            if written in self.rows:
-                return self.rows[written]
+        for form in (word, word.lower()):
+            if form in self.rows:
+                return self.rows[form]
         likely = list(self.rows)[:GUESSES]  # files list frequent words first
         close = difflib.get_close_matches(word.lower(), likely, n=3)
         remedy = f"; did you mean {', '.join(close)}?" if close else "; choose another word"
@@ -65,7 +65,7 @@ class WordVectors:
         )
 
     def neighbours(self, word: str, count: int) -> list[tuple[str, float]]:
-        """The `count` words of highest cosine with `word`, best first.
+        """The `count` words with the highest cosine with `word`, best first.
 
         Raises:
             ModelError: the word is unknown.
@@ -75,8 +75,7 @@ class WordVectors:
     def analogy(self, word: str, minus: str, plus: str, count: int) -> list[tuple[str, float]]:
         """The `count` words nearest to word - minus + plus, best first.
 
-        The three words, however capitalised, are no answers: without that rule the answer is
-        nearly always `word` itself.
+        The three words, in any case, are excluded: otherwise the answer is nearly always `word`.
 
         Raises:
             ModelError: a word is unknown.
@@ -84,13 +83,13 @@ class WordVectors:
         return self._arithmetic(word, minus, plus)[:count]
 
     def rank(self, word: str, minus: str, plus: str, answer: str) -> int:
-        """The place of `answer` in `analogy`, from 1.
+        """Rank of `answer` in `analogy`, from 1.
 
         Raises:
             ModelError: a word is unknown, or `answer` is one of the three.
         """
         self.row(answer)
-        answers = [found for found, _ in self._arithmetic(word, minus, plus)]
+        answers = [candidate for candidate, _ in self._arithmetic(word, minus, plus)]
         if answer not in answers:
             raise ModelError(f"{answer!r} is one of the three words; choose another answer")
         return answers.index(answer) + 1
@@ -100,17 +99,17 @@ class WordVectors:
         return self._ranked(a - b + c, {word, minus, plus})
 
     def _ranked(self, target: Float[np.ndarray, "D"], without: set[str]) -> list[tuple[str, float]]:
-        """All other words by their cosine with `target`."""
+        """All words except `without`, by descending cosine with `target`."""
         length = np.linalg.norm(target)
         cosines = self.directions @ (target / length if length > 0 else target)
-        banned = {word.lower() for word in without}
+        excluded = {word.lower() for word in without}
         words = list(self.rows)
         order = np.argsort(-cosines, kind="stable")
-        return [(words[i], float(cosines[i])) for i in order if words[i].lower() not in banned]
+        return [(words[i], float(cosines[i])) for i in order if words[i].lower() not in excluded]
 
 
 def model_vectors(model: TextModel, source: str) -> WordVectors:
-    """The embedding of a model's whole-word tokens, before any context."""
+    """Embedding vectors of a model's whole-word tokens, without context."""
     return _of_tokens(
         model.tokenizer, model.network.embedding.weight.detach().float().cpu().numpy(), source
     )
@@ -122,10 +121,10 @@ def _of_tokens(tokenizer: Tokenizer, table: Float[np.ndarray, "V D"], source: st
 
 
 def open_vectors(source: str) -> WordVectors:
-    """Word vectors from a file in word2vec's or GloVe's text format, or from "wordllama".
+    """Open word vectors from a file in the text format of word2vec or GloVe, or from "wordllama".
 
     wordllama (Dylan Lee Miller, MIT) is a table of 32,000 token vectors of width 256, trained from
-    the embeddings of large language models; it arrives as a pip package.
+    the embeddings of large language models, in a pip package.
 
     Raises:
         ModelError: the file cannot be read, or wordllama is not installed.
@@ -145,7 +144,7 @@ def open_vectors(source: str) -> WordVectors:
 
 
 def _read_text(path: Path) -> WordVectors:
-    """word2vec's text format (a first line with n and D) or GloVe's (without)."""
+    """Read word2vec's text format (a first line with n and D) or GloVe's (without)."""
     words, vectors = [], []
     with path.open(encoding="utf-8", errors="replace") as lines:
         first = next(lines, "").rstrip().split(" ")
@@ -154,7 +153,7 @@ def _read_text(path: Path) -> WordVectors:
         if not header:
             lines.seek(0)
         for number, line in enumerate(lines, start=2 if header else 1):
-            # From the right: a few of GloVe's words hold spaces.
+            # Split from the right, because a few words of GloVe contain spaces.
             word, *values = line.rstrip().rsplit(" ", width)
             if len(values) != width or width < 1:
                 raise ValueError(f"line {number} has {len(values)} numbers, not {width}")

@@ -17,7 +17,7 @@ from spatioformer.common.files import hash_value, writing
 RandomState = dict[str, torch.Tensor | None]
 
 
-def identity(settings: Sequence[Any], data: Iterable[torch.Tensor | NDArray | None]) -> str:
+def identity(settings: Sequence[Any], data: Iterable[torch.Tensor | NDArray[Any] | None]) -> str:
     """Hash all that decides what a training ends with; a checkpoint belongs to one identity.
 
     Args:
@@ -31,11 +31,11 @@ def identity(settings: Sequence[Any], data: Iterable[torch.Tensor | NDArray | No
     return hash_value([*settings, [None if part is None else _hash(part) for part in data]])
 
 
-def _hash(data: torch.Tensor | NDArray) -> list[Any]:
+def _hash(data: torch.Tensor | NDArray[Any]) -> list[Any]:
     """Type, shape and SHA-256 of the values."""
     array = data.cpu().numpy() if isinstance(data, torch.Tensor) else data
     array = np.ascontiguousarray(array)
-    return [str(array.dtype), array.shape, hashlib.sha256(array).hexdigest()]
+    return [str(array.dtype), array.shape, hashlib.sha256(array.data).hexdigest()]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

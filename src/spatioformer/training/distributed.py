@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,8 @@ def without_sync(network: "nn.Module", active: bool) -> Iterator[None]:
 
     They add up, and the next backward pass outside averages their sum.
     """
-    with network.no_sync() if active and _connected() else nullcontext():
+    wrapped: Any = network  # by `data_parallel`, and perhaps by torch.compile
+    with wrapped.no_sync() if active and _connected() else nullcontext():
         yield
 
 
@@ -145,6 +146,7 @@ def average_gradients(module: "nn.Module") -> None:
     import torch.distributed as dist
 
     for parameter in module.parameters():
+        assert parameter.grad is not None, "average after the backward pass"
         dist.all_reduce(parameter.grad)
         parameter.grad /= processes()
 

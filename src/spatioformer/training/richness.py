@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from torch import nn
 
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_generator, family_seed
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.nn import fast
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.training import distributed
 from spatioformer.training.checkpoint import identity
@@ -189,7 +189,7 @@ class RichnessTask(Task):
             self.modules |= {"average": self.average}
         self.running = distributed.data_parallel(network)
         if recipe.compile:
-            self.running = torch.compile(self.running)
+            self.running = cast(nn.Module, torch.compile(self.running))
 
     def identity(self) -> str:
         settings = [
@@ -217,7 +217,7 @@ class RichnessTask(Task):
         """Train on each plot once, in random order; return the RMSE with dropout on, species."""
         recipe, samples = self.recipe, self.training
         self.running.train()
-        rng = np.random.default_rng([recipe.seed, epoch])
+        rng = family_generator(recipe.seed, epoch)
         order = torch.from_numpy(rng.permutation(len(samples)))
         turns = torch.from_numpy(rng.integers(0, 8, len(samples))) if recipe.augment else None
         _seed_torch(recipe.seed, epoch)
@@ -241,7 +241,8 @@ class RichnessTask(Task):
         if self.average is not None:
             # A young average forgets its random beginning sooner.
             decay = min(self.recipe.averaging, (2 + step) / (11 + step))
-            averaged, current = (list(m.parameters()) for m in (self.average, self.network))
+            averaged: list[torch.Tensor] = list(self.average.parameters())
+            current: list[torch.Tensor] = list(self.network.parameters())
             with torch.no_grad():
                 torch._foreach_lerp_(averaged, current, 1 - decay)
 
@@ -263,7 +264,7 @@ def _gradients(
     for number, piece in enumerate(pieces, start=1):
         with distributed.without_sync(network, number < len(pieces)):
             with _autocast(recipe, piece):
-                output = fast.forward(network, *piece.inputs).float()
+                output = network(*piece.inputs).float()
             each = loss(output, piece.target)
             (each.sum() * (distributed.processes() / batch)).backward()
         losses = losses + each.detach().double().sum()
@@ -291,8 +292,7 @@ def _pieces(samples: Samples) -> list[Samples]:
 
 def _seed_torch(seed: int, epoch: int) -> None:
     """Seed torch for an epoch, so that its dropout does not depend on the epochs before."""
-    entropy = [seed, epoch, distributed.rank()]
-    torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+    torch.manual_seed(family_seed(seed, epoch, distributed.rank()))
 
 
 def _autocast(recipe: Recipe, samples: Samples) -> AbstractContextManager[None]:
@@ -309,6 +309,6 @@ def _rmse(network: nn.Module, loss: Loss, samples: Samples, batch: int = 256) ->
     with torch.inference_mode():
         for i in range(0, len(samples), batch):
             part = samples[i : i + batch]
-            error = loss.species(fast.forward(network, *part.inputs)) - part.target
+            error = loss.species(network(*part.inputs)) - part.target
             total += float(error.double().square().sum())
     return math.sqrt(total / len(samples))

@@ -34,8 +34,13 @@ class Samples:
         return self._each(lambda t: t.to(device))
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Samples":
-        values = vars(self).items()
-        return Samples(**{k: None if t is None else change(t) for k, t in values})
+        return Samples(
+            change(self.chips),
+            change(self.lon),
+            change(self.lat),
+            change(self.target),
+            None if self.covariates is None else change(self.covariates),
+        )
 
     @property
     def inputs(self) -> tuple[torch.Tensor, ...]:

@@ -1,5 +1,5 @@
-"""Images to classes or values with a Vision Transformer: read, train, predict, look at attention.
+"""Vision Transformers for image classification and regression: read images, train, predict.
 
 `images` reads, `preparation` scales, `model` is a network with its preparation as a folder,
-`training` the loop, `experiment` the whole of `vision train`; `predictions` and `pictures` show.
+`training` is the loop, `experiment` does `vision train`; `predictions` and `pictures` show results.
 """

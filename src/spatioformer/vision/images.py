@@ -1,4 +1,4 @@
-"""Images as arrays: a folder a class, an .npz file, single files, or the digits of scikit-learn.
+"""Read images as arrays: folders of image files, .npz files, single files, scikit-learn's digits.
 
 Shapes: n images, C channels, Y x X pixels, rows top first; O values an image.
 """
@@ -22,20 +22,20 @@ MODES = {1: "L", 3: "RGB"}
 """Pillow's modes of 8-bit images, by their channels."""
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises at a damaged file; SyntaxError comes from its PNG reader."""
+"""Exceptions that Pillow raises for damaged files; its PNG reader raises SyntaxError."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How image files become arrays; arrays from .npz files are taken as they are.
+    """Conversion of image files to arrays; arrays from .npz files are used unchanged.
 
     Attributes:
-        size: (Y, X) to which every image is resized; None: all must have one size already.
+        size: (Y, X) to which every image is resized; None: all images must have one size.
         channels: 1 or 3, to which every image is converted, transparency over white; None: all
-            must be grey or all RGB already.
+            images must be grey, or all RGB.
         resample: Pillow's number of the interpolation: 2 bilinear, 3 bicubic.
-        crop: share of the shorter side that is kept, around the centre and in the shape of
-            `size`; None squeezes the whole image into `size`.
+        crop: share of the shorter side that is kept, around the centre and in the shape of `size`;
+            None: the whole image is resized to `size`.
     """
 
     size: tuple[int, int] | None = None
@@ -46,11 +46,11 @@ class Form:
 
 @dataclass(frozen=True)
 class Images:
-    """Images and what is known of them.
+    """Images with names, and with classes or values if known.
 
     Attributes:
-        pixels: (n, C, Y, X), uint8 in 0..255, or float32 in the unit of its maker.
-        names: (n,), what messages and tables call them.
+        pixels: (n, C, Y, X), uint8 in 0..255, or float32 in any unit.
+        names: (n,), names for messages and tables.
         targets: class numbers, int64 (n,); or values, float32 (n, O); or None where unknown.
         labels: names of the classes or values.
     """
@@ -74,7 +74,7 @@ class Images:
 
 
 def read_images(source: str | Path, form: Form | None = None) -> Images:
-    """Images from `source`.
+    """Read images from `source`.
 
     Args:
         source: "digits"; an .npz file; an image file; or a folder, either of images or of one
@@ -82,7 +82,7 @@ def read_images(source: str | Path, form: Form | None = None) -> Images:
         form: sizes and channels of image files.
 
     Raises:
-        ImageryError: nothing is there, a file cannot be read, or the images do not fit together.
+        ImageryError: there is no source, a file cannot be read, or images differ in size.
     """
     if str(source) == DIGITS:
         return read_digits()
@@ -99,7 +99,7 @@ def read_images(source: str | Path, form: Form | None = None) -> Images:
 
 
 def join(parts: Sequence[Images]) -> Images:
-    """Several sources as one, without their targets.
+    """Join several sources into one, without their targets.
 
     Raises:
         ImageryError: their sizes, channels or number types differ.
@@ -116,7 +116,7 @@ def join(parts: Sequence[Images]) -> Images:
 
 
 def read_digits() -> Images:
-    """The 1797 handwritten digits of scikit-learn, 8 x 8 pixels, here in [0, 1].
+    """Load the 1797 handwritten digits of scikit-learn, 8 x 8 pixels, scaled to [0, 1].
 
     Source: Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI.
     """
@@ -132,7 +132,7 @@ def read_digits() -> Images:
 
 
 def _read_folder(folder: Path, form: Form) -> Images:
-    """A folder a class, or images without classes."""
+    """Read a folder with one folder a class, or with images without classes."""
     kinds = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     loose = _image_files(folder)
     if not kinds and not loose:
@@ -163,7 +163,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _stack(paths: Sequence[Path], form: Form) -> NDArray[np.uint8]:
-    """(n, C, Y, X) of image files."""
+    """Read image files as one array (n, C, Y, X)."""
     first = _read_file(paths[0], form)
     pixels = np.empty((len(paths), *first.shape), np.uint8)
     for i, path in enumerate(paths):
@@ -183,10 +183,10 @@ def _stack(paths: Sequence[Path], form: Form) -> NDArray[np.uint8]:
 
 
 def _read_file(path: Path, form: Form) -> NDArray[np.uint8]:
-    """(C, Y, X)."""
+    """Read one image file, (C, Y, X)."""
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)  # cameras note which side is up
+            image = ImageOps.exif_transpose(opened)  # orientation noted by the camera
             image.load()
     except UNREADABLE as error:
         raise ImageryError(
@@ -205,10 +205,10 @@ def _read_file(path: Path, form: Form) -> NDArray[np.uint8]:
 
 
 def _converted(image: Image.Image, path: Path, channels: int | None) -> Image.Image:
-    """The image in mode L or RGB.
+    """Convert an image to mode L or RGB.
 
     Raises:
-        ImageryError: it is in another mode and not to be converted, or has more than 8 bits.
+        ImageryError: it has another mode and no conversion is set, or has more than 8 bits.
     """
     if image.mode[0] in "IF":
         raise ImageryError(
@@ -229,9 +229,9 @@ def _converted(image: Image.Image, path: Path, channels: int | None) -> Image.Im
 
 
 def _read_npz(path: Path) -> Images:
-    """`images` (n, Y, X) or (n, Y, X, C) with `labels` (n,) or `values` (n,) or (n, O)."""
+    """Read `images` (n, Y, X[, C]) with `labels` (n,) or `values` (n,) or (n, O)."""
     try:
-        # Opened here, since np.load leaves a file that is no archive open.
+        # Opened here, because np.load leaves a file open if it is not an archive.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -263,7 +263,7 @@ def _read_npz(path: Path) -> Images:
 
 
 def _npz_pixels(path: Path, images: NDArray | None) -> NDArray:
-    """(n, C, Y, X), uint8 or float32."""
+    """Convert `images` of an .npz file to (n, C, Y, X), uint8 or float32."""
     if images is None:
         raise ImageryError(f"{path} has no array called images; save it as np.savez(images=...)")
     if images.ndim not in (3, 4) or not images.size:

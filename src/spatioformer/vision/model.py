@@ -1,4 +1,4 @@
-"""A Vision Transformer with what it needs to see images: sizes, scaling, names.
+"""Vision model: a Vision Transformer with its image preparation and labels.
 
 On disk it is a Hugging Face folder: config.json and model.safetensors as `ViT.save_pretrained`
 writes them, and preprocessor_config.json. Folders of timm's plain ViTs are read as well.
@@ -35,7 +35,7 @@ class VisionModel:
 
     Attributes:
         network: images (n, C, Y, X) -> class logits or values (n, O).
-        preparation: what happens to images before.
+        preparation: scaling and resizing of images before the network.
         task: "classification" or "regression".
     """
 
@@ -51,7 +51,7 @@ class VisionModel:
 
     @classmethod
     def open(cls, folder: str | Path) -> "VisionModel":
-        """A model that `save` wrote, or a Hugging Face or timm folder of a ViT.
+        """Open a model that `save` wrote, or a Hugging Face or timm folder of a ViT.
 
         Raises:
             ModelError: a file is missing or damaged, or the model is of another architecture.
@@ -60,7 +60,7 @@ class VisionModel:
         try:
             config = read_json(folder / CONFIG)
         except (OSError, ValueError):
-            config = {}  # from_pretrained says it better
+            config = {}  # from_pretrained raises a clearer error
         if isinstance(config, dict) and "architecture" in config and "model_type" not in config:
             return cls._from_timm(folder, config)
         network = ViT.from_pretrained(folder).eval()
@@ -100,7 +100,7 @@ class VisionModel:
         write_json(folder / PREPROCESSOR, self.preparation.as_json(self.network.config["image"]))
 
     def read(self, source: str | Path) -> Images:
-        """Images from `source` in the size and with the channels of the network.
+        """Read images from `source` in the size and with the channels of the network.
 
         Raises:
             ImageryError: as `read_images`.
@@ -111,16 +111,16 @@ class VisionModel:
         config = self.network.config
         expected = (config["channels"], *config["image"])
         if images.pixels.shape[1:] != expected:
-            found = " x ".join(map(str, images.pixels.shape[1:]))
+            size = " x ".join(map(str, images.pixels.shape[1:]))
             raise ModelError(
-                f"{images.names[0]} is {found} (channels, rows, columns), but the model takes "
+                f"{images.names[0]} is {size} (channels, rows, columns), but the model takes "
                 f"{' x '.join(map(str, expected))}; resize or convert it first"
             )
         self.preparation.check(images)
         return images
 
     def predict(self, images: Images) -> NDArray[np.float32]:
-        """(n, O): probabilities of the classes, or values.
+        """Predict (n, O): probabilities of the classes, or values.
 
         Raises:
             ModelError: the images do not fit the network.
@@ -132,8 +132,8 @@ class VisionModel:
     def attend(self, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predictions (n, O) as `predict`, and attention rollout (n, y, x) of the class token.
 
-        The rollout is in even shares: 1 where a patch weighs what it would if all weighed the
-        same, so that an image's mean is 1.
+        Shares are relative to uniform attention: 1 means the weight of a patch if all weighed the
+        same, so the mean over an image is 1.
         """
         answers, shares = [], []
         with torch.inference_mode():
@@ -155,9 +155,9 @@ class VisionModel:
         return (output if self.task == "regression" else output.softmax(1)).float()
 
     def rescale_output(self, mean: NDArray, sd: NDArray) -> None:
-        """Make a model of standardised values one of the values themselves, `output * sd + mean`.
+        """Rescale the output from standardised values to values, `output * sd + mean`.
 
-        The scaling goes into the last linear layer, so that no reader of the weights needs it.
+        The last linear layer includes the scaling, so that readers of the weights need no more.
         """
         head = self.network.head
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Pictures of what a Vision Transformer looks at, and of what it knows of place.
+"""Figures of a Vision Transformer's attention and position embeddings.
 
 Shapes: n images, C channels, Y x X pixels, y x x patches.
 """
@@ -19,14 +19,14 @@ from spatioformer.common.files import writing
 
 DPI = 130
 INK, MUTED = "#22282b", "#6b7478"
-AMOUNTS, DIFFERENCES = "cividis", "RdBu_r"  # both safe for the colour-blind
-ACROSS = 10  # images beside each other
+AMOUNTS, DIFFERENCES = "cividis", "RdBu_r"  # both suitable for colour-blind readers
+ACROSS = 10  # largest number of images in a row
 STYLE = {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED}
 
 
 @matplotlib.rc_context(STYLE)
 def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequence[str]) -> Figure:
-    """Each image above its attention rollout.
+    """Figure of each image above its attention rollout.
 
     Args:
         pixels: (n, C, Y, X).
@@ -60,7 +60,7 @@ def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequen
 
 @matplotlib.rc_context(STYLE)
 def draw_position_similarity(similarity: NDArray[np.floating]) -> Figure:
-    """A small map for every patch: the cosine of its position embedding with all patches'.
+    """Figure with a small map for every patch: cosine of its position embedding with all others.
 
     Args:
         similarity: (y, x, y, x), from `ViT.position_similarity`; -1 to 1.
@@ -85,10 +85,10 @@ def draw_position_similarity(similarity: NDArray[np.floating]) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture; its format follows from the suffix.
+    """Write a figure; the suffix gives the format.
 
     Raises:
-        OutputError: the file cannot be written, or matplotlib does not know its suffix.
+        OutputError: the file cannot be written, or the format is not supported.
     """
     kind = Path(path).suffix.removeprefix(".")
     if kind not in figure.canvas.get_supported_filetypes():
@@ -100,9 +100,9 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def as_picture(image: NDArray) -> NDArray:
-    """An image (C, Y, X) to look at: (Y, X, 3) where it has three channels, else their mean (Y, X).
+    """Convert an image (C, Y, X) for display: (Y, X, 3) for three channels, else their mean (Y, X).
 
-    8-bit values stay; floats are stretched so that the least is 0 and the largest 1.
+    8-bit values stay the same; floats are scaled to 0-1 by their minimum and maximum.
     """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())

@@ -1,4 +1,4 @@
-"""Predictions as rows of a table, and their scores."""
+"""Predictions as table rows, and their scores."""
 
 import csv
 import io
@@ -18,11 +18,11 @@ Row = dict[str, Any]
 def prediction_rows(
     model: VisionModel, images: Images, predicted: NDArray[np.float32], top: int = 1
 ) -> list[Row]:
-    """A row an image: its name, what it is where that is known, and what is predicted.
+    """Make one row an image: its name, its true class or values if known, and the prediction.
 
     Args:
-        predicted: (n, O), as `VisionModel.predict` gives them.
-        top: how many classes to name, the likeliest first.
+        predicted: (n, O), from `VisionModel.predict`.
+        top: number of classes to name, the likeliest first.
     """
     rows = []
     for i, (name, answer) in enumerate(zip(images.names, predicted, strict=True)):
@@ -52,22 +52,22 @@ def _truth(images: Images, i: int) -> Row:
 
 
 def scores(images: Images, predicted: NDArray[np.float32]) -> dict[str, float]:
-    """Accuracy; or the RMSE, in its unit, and r2 = 1 - SSE/SST of each value."""
+    """Accuracy of classes; or RMSE (unit of the target) and r2 = 1 - SSE/SST of each value."""
     if images.are_classified:
         return {"accuracy": float((predicted.argmax(1) == images.targets).mean())}
-    found = {}
+    results = {}
     columns = zip(images.labels, predicted.T, images.targets.T, strict=True)
     for label, guess, true in columns:
         name = f" of {label}" if len(images.labels) > 1 else ""
         sse = float(np.square(np.float64(guess) - true).sum())
         sst = float(np.square(np.float64(true) - true.mean(dtype=np.float64)).sum())
-        found[f"rmse{name}"] = (sse / len(true)) ** 0.5
-        found[f"r2{name}"] = 1 - sse / sst if sst > 0 else float("nan")
-    return found
+        results[f"rmse{name}"] = (sse / len(true)) ** 0.5
+        results[f"r2{name}"] = 1 - sse / sst if sst > 0 else float("nan")
+    return results
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
-    """A CSV file; floats with six significant digits."""
+    """Write a CSV file; floats have six significant digits."""
     write_text(path, as_csv(rows))
 
 
@@ -88,7 +88,7 @@ def attention_rows(
     predicted: NDArray[np.float32],
     shares: NDArray[np.float32],
 ) -> list[Row]:
-    """`prediction_rows`, and the patch most looked at: row and column from 1, and its share."""
+    """`prediction_rows` with the patch of most attention: row and column from 1, and its share."""
     rows = prediction_rows(model, images, predicted)
     for row, share in zip(rows, shares, strict=True):
         y, x = np.unravel_index(share.argmax(), share.shape)
@@ -97,7 +97,7 @@ def attention_rows(
 
 
 def captions(model: VisionModel, predicted: NDArray[np.float32]) -> list[str]:
-    """What is predicted, in few words: a class and its probability, or the values."""
+    """Short captions: the class and its probability, or the values."""
     if model.task == "regression":
         return [", ".join(f"{value:.3g}" for value in answer) for answer in predicted]
     return [f"{model.labels[answer.argmax()]} ({answer.max():.0%})" for answer in predicted]

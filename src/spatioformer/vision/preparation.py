@@ -1,4 +1,4 @@
-"""From images to what a network sees: sizes, channels, scaling, and the files that describe them.
+"""Preparation of images for a network: size, channels, scaling, and the files that describe them.
 
 Shapes: n images, C channels, Y x X pixels.
 """
@@ -26,13 +26,13 @@ BILINEAR, BICUBIC = 2, 3
 
 @dataclass(frozen=True)
 class Preparation:
-    """How images become what the network sees, (value - mean) / sd.
+    """Preparation of images, (value - mean) / sd.
 
     Attributes:
-        mean, sd: of each channel.
-        eight_bit: values run from 0 to 1, 8-bit images being divided by 255; otherwise floats
-            come in a unit of their own.
-        form: how image files become arrays.
+        mean, sd: mean and standard deviation of each channel.
+        eight_bit: whether values run from 0 to 1, 8-bit images being divided by 255; otherwise
+            floats have another unit.
+        form: conversion of image files to arrays.
     """
 
     mean: tuple[float, ...]
@@ -42,7 +42,7 @@ class Preparation:
 
     @classmethod
     def of(cls, pixels: NDArray, form: Form) -> "Preparation":
-        """Measured on images (n, C, Y, X); a constant channel gets sd 1."""
+        """Compute mean and sd of images (n, C, Y, X); a constant channel gets sd 1."""
         eight_bit = pixels.dtype == np.uint8 or (pixels.min() >= 0 and pixels.max() <= 1)
         total = np.zeros((2, pixels.shape[1]))
         for i in range(0, len(pixels), BATCH):
@@ -54,7 +54,7 @@ class Preparation:
         return cls(tuple(mean.tolist()), tuple(sd.tolist()), bool(eight_bit), form)
 
     def check(self, images: Images) -> None:
-        """Raise ModelError when the images are not in the unit that the network knows."""
+        """Raise ModelError if the images do not have the unit of the training images."""
         is_eight_bit = images.pixels.dtype == np.uint8
         if is_eight_bit and not self.eight_bit:
             raise ModelError(
@@ -70,16 +70,16 @@ class Preparation:
                 )
 
     def normalised(self, values: Tensor) -> Tensor:
-        """(n, C, Y, X) floats as the network sees them."""
+        """Normalise (n, C, Y, X) floats."""
         mean = values.new_tensor(self.mean)[:, None, None]
         return (values - mean) / values.new_tensor(self.sd)[:, None, None]
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(n, C, Y, X) uint8 or float32 as the network sees them."""
+        """Scale and normalise (n, C, Y, X) uint8 or float32."""
         return self.normalised(as_values(pixels))
 
     def as_json(self, image: tuple[int, int]) -> dict[str, Any]:
-        """In the words of Hugging Face's ViTImageProcessor; do_grayscale and crop are ours.
+        """As JSON in the keys of Hugging Face's ViTImageProcessor; do_grayscale and crop are ours.
 
         Args:
             image: (Y, X) that the network takes.
@@ -102,40 +102,40 @@ class Preparation:
 
     @classmethod
     def from_hugging_face(cls, folder: Path, network: ViT) -> "Preparation":
-        """As a folder's preprocessor_config.json says.
+        """Read a folder's preprocessor_config.json.
 
         Raises:
-            ModelError: the file is missing or says nothing usable.
+            ModelError: the file is missing or cannot be used.
         """
         path = folder / PREPROCESSOR
         try:
-            said = read_json(path)
+            settings = read_json(path)
             channels = network.config["channels"]
-            factor = float(said.get("rescale_factor", 1 / EIGHT_BIT)) * EIGHT_BIT
-            eight_bit = bool(said.get("do_rescale", True))
-            normalises = said.get("do_normalize", True)
-            mean = _numbers(said["image_mean"] if normalises else 0.0, channels)
-            sd = _numbers(said["image_std"] if normalises else 1.0, channels)
+            factor = float(settings.get("rescale_factor", 1 / EIGHT_BIT)) * EIGHT_BIT
+            eight_bit = bool(settings.get("do_rescale", True))
+            normalises = settings.get("do_normalize", True)
+            mean = _numbers(settings["image_mean"] if normalises else 0.0, channels)
+            sd = _numbers(settings["image_std"] if normalises else 1.0, channels)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(
                 f"{path} cannot be used ({error!r}); it must give image_mean and image_std, with "
                 "which the model was trained"
             ) from error
-        if eight_bit:  # v / 255 is our value; theirs is v * factor / 255
+        if eight_bit:  # our values are v / 255, theirs v * factor / 255
             mean, sd = (tuple(x / factor for x in numbers) for numbers in (mean, sd))
-        resizes, grey = said.get("do_resize", True), said.get("do_grayscale", False)
-        converts = said.get("do_convert_rgb") or (resizes and channels == 3)
+        resizes, grey = settings.get("do_resize", True), settings.get("do_grayscale", False)
+        converts = settings.get("do_convert_rgb") or (resizes and channels == 3)
         form = Form(
             size=tuple(network.config["image"]) if resizes else None,
             channels=1 if grey else 3 if converts else None,
-            resample=said.get("resample", BILINEAR),
-            crop=said.get("crop"),
+            resample=settings.get("resample", BILINEAR),
+            crop=settings.get("crop"),
         )
         return cls(mean, sd, eight_bit, form)
 
     @classmethod
     def from_timm(cls, path: Path, pretrained: Mapping[str, Any], network: ViT) -> "Preparation":
-        """As the pretrained_cfg of timm's config.json says.
+        """Read the pretrained_cfg of timm's config.json.
 
         Raises:
             ModelError: it does not give mean and std.
@@ -158,12 +158,12 @@ class Preparation:
 
 
 def as_values(pixels: Tensor) -> Tensor:
-    """Floats as they are; 8-bit images from 0 to 1."""
+    """Convert to float32: 8-bit images to 0-1, floats unchanged."""
     return pixels.float() / EIGHT_BIT if pixels.dtype == torch.uint8 else pixels.float()
 
 
 def _numbers(value: float | list[float], channels: int) -> tuple[float, ...]:
-    """One number a channel; a single one stands for all."""
+    """One number a channel; a single number is repeated."""
     numbers = [float(x) for x in (value if isinstance(value, list) else [value])]
     if len(numbers) == 1:
         numbers *= channels

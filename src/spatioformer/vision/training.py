@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.streams import family_seed
 from spatioformer.nn import ViT
 from spatioformer.training.checkpoint import identity
 from spatioformer.training.loop import Advance, History, Row, Task, choose_device, train
@@ -39,7 +40,9 @@ def hold_out(images: Images, share: float, seed: int) -> NDArray[np.bool_]:
         bool (n,), True for images held out.
     """
     rng = np.random.default_rng(seed)
-    kinds = images.targets if images.are_classified else np.zeros(len(images), np.int64)
+    kinds = np.zeros(len(images), np.int64)
+    if images.targets is not None and images.are_classified:
+        kinds = images.targets
     held = np.zeros(len(images), bool)
     for kind in np.unique(kinds):
         rows = rng.permutation(np.flatnonzero(kinds == kind))
@@ -126,8 +129,7 @@ class VisionTask(Task):
     def _epoch(self, epoch: int) -> float:
         """Train on each image once; return the mean loss with jitter, smoothing and dropout on."""
         recipe, images = self.recipe, self.training
-        draws = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1)
-        torch.manual_seed(int(draws[0]))
+        torch.manual_seed(family_seed(recipe.seed, epoch))
         self.network.train()
         total = 0.0
         batches = torch.randperm(len(images)).split(recipe.batch)
@@ -176,11 +178,12 @@ def jitter(images: Tensor, shift: float, rotation: float) -> Tensor:
     across = torch.stack([cos, -sin * rows / columns, right * shift * 2 / columns], 1)
     along = torch.stack([sin * columns / rows, cos, down * shift * 2 / rows], 1)
     affine = torch.stack([across, along], 1).to(images)  # (B, 2, 3), x before y
-    grid = F.affine_grid(affine, images.shape, align_corners=False)
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _batch(images: Images, rows: NDArray) -> tuple[Tensor, Tensor]:
+def _batch(images: Images, rows: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+    assert images.targets is not None, "training needs classes or values"
     return torch.from_numpy(images.pixels[rows]), torch.from_numpy(images.targets[rows])
 
 

@@ -76,12 +76,12 @@ def judge(tmp_path, row, **options):
         (
             "A,141,-31,5,,03/04/2014,",
             "unreadable dates",
-            "date '03/04/2014' is no year and not written YYYY-MM-DD",
+            "date '03/04/2014' is neither a year nor written YYYY-MM-DD",
         ),
         (
             "A,141,-31,5,,2015-02-29,",
             "unreadable dates",
-            "date '2015-02-29' is no day of the calendar",
+            "date '2015-02-29' is not a day of the calendar",
         ),
         (
             "A,141,-31,5,,2914,",
@@ -186,7 +186,7 @@ def test_projected_coordinates(tmp_path):
     assert intake.table["source_line"].tolist() == [2, 3]
     assert intake.rejected["reason"].tolist() == [
         "lon '8932755', lat '797178' look swapped",
-        "lon '1e12', lat '1e12' is no place on Earth in WGS 84 / UTM zone 17S",
+        "lon '1e12', lat '1e12' is outside the domain of WGS 84 / UTM zone 17S",
         "lon '0', lat '0' is the point (0, 0), a placeholder",
     ]
 

@@ -36,7 +36,7 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.csv",
             "plot,lon,lat,n,area,day,by\n",
-            "plots.csv has a header and no rows; give it plots",
+            "plots.csv has a header but no rows; add plots",
         ),
         (
             "plots.csv",
@@ -113,13 +113,13 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.csv",
             'plot,lon,lat,n,area,day,by\nA,1,2,3,,,\nB,1,2,3,,"open,\nC,1,2,3,,,\n',
-            "plots.csv has a quotation mark out of place between lines 3 and 4 (unexpected end of "
+            "plots.csv has a misplaced quotation mark between lines 3 and 4 (unexpected end of "
             "data); close it, or double it inside quoted text",
         ),
         (
             "plots.csv",
             'plot,lon,lat,n,area,day,by\nA,1,2,3,,"a "word" in quotes",\n',
-            "plots.csv has a quotation mark out of place between lines 2 and 2 (',' expected after "
+            "plots.csv has a misplaced quotation mark between lines 2 and 2 (',' expected after "
             "'\"'); close it, or double it inside quoted text",
         ),
         (
@@ -141,13 +141,13 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.shp",
             NOISE,
-            "plots.shp is no format known here; use .csv, .tsv, .txt (also .gz), .parquet or "
-            ".gpkg, or set separator to read it as text",
+            "the format of plots.shp is not supported; use .csv, .tsv, .txt (also .gz), .parquet "
+            "or .gpkg, or set separator to read it as text",
         ),
         (
             "plots.csv.gz",
             gzip.compress(GOOD.encode(), mtime=0)[:-12],
-            "plots.csv.gz is a damaged or cut-off gzip file (Compressed file ended before the "
+            "plots.csv.gz is a damaged or incomplete gzip file (Compressed file ended before the "
             "end-of-stream marker was reached); fetch it again",
         ),
     ],
@@ -159,11 +159,15 @@ def test_bad_content(tmp_path, name, content, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("plots.csv.gz", b"\x1f\x8b" + NOISE, r"plots\.csv\.gz is a damaged or cut-off gzip file"),
-        ("plots.parquet", NOISE, r"plots\.parquet is no readable Parquet file \(.+\); write it"),
-        ("plots.parquet", b"", r"plots\.parquet is no readable Parquet file \(.+\); write it"),
-        ("plots.gpkg", NOISE, r"plots\.gpkg is no readable GeoPackage \(.+\); write it again"),
-        ("plots.gpkg", b"", r"plots\.gpkg is no readable GeoPackage \(.+\); write it again"),
+        (
+            "plots.csv.gz",
+            b"\x1f\x8b" + NOISE,
+            r"plots\.csv\.gz is a damaged or incomplete gzip file",
+        ),
+        ("plots.parquet", NOISE, r"plots\.parquet is not a readable Parquet file \(.+\); write it"),
+        ("plots.parquet", b"", r"plots\.parquet is not a readable Parquet file \(.+\); write it"),
+        ("plots.gpkg", NOISE, r"plots\.gpkg is not a readable GeoPackage \(.+\); write it again"),
+        ("plots.gpkg", b"", r"plots\.gpkg is not a readable GeoPackage \(.+\); write it again"),
     ],
 )
 def test_damaged_content(tmp_path, name, content, message):
@@ -184,14 +188,14 @@ def test_cut_off_parquet_and_geopackage(tmp_path):
         write(path)
         os.truncate(path, path.stat().st_size // 2)
         message = refusal(path, columns={"richness": "n"})
-        assert re.search("plots.* is (no readable|damaged).*; write it again", message)
+        assert re.search("plots.* is (not a readable|damaged).*; write it again", message)
 
 
 def test_parquet_with_broken_geometry_metadata(tmp_path):
     table = pyarrow.table({"n": [1]}).replace_schema_metadata({b"geo": b"{}"})
     pyarrow.parquet.write_table(table, tmp_path / "plots.parquet")
     message = refusal(tmp_path / "plots.parquet", columns={"richness": "n"})
-    assert message.startswith("plots.parquet is no readable Parquet file (")
+    assert message.startswith("plots.parquet is not a readable Parquet file (")
 
 
 def test_no_file_and_a_folder(tmp_path):
@@ -216,7 +220,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         (
             ALL | {"species": "sp"},
             {},
-            "columns.species is no column known here; use plot_id, lon, lat, richness, area_m2, "
+            "columns.species is not a column name; use plot_id, lon, lat, richness, area_m2, "
             "date, programme",
         ),
         ({"lat": "lat", "richness": "n"}, {}, "columns.lon is not set; set it to a column of "),

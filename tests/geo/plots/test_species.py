@@ -101,9 +101,9 @@ def test_the_plot_table_is_the_matrix_in_a_geopackage(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("JS", "column 'Acacia' is 'JS' on line 3, which is no abundance"),
-        ("-9", "column 'Acacia' is '-9' on line 3, which is no abundance"),
-        ("nan?", "column 'Acacia' is 'nan?' on line 3, which is no abundance"),
+        ("JS", "column 'Acacia' is 'JS' on line 3, which is not an abundance"),
+        ("-9", "column 'Acacia' is '-9' on line 3, which is not an abundance"),
+        ("nan?", "column 'Acacia' is 'nan?' on line 3, which is not an abundance"),
     ],
 )
 def test_unreadable_abundance_in_a_matrix(tmp_path, cell, reason):
@@ -119,8 +119,8 @@ def test_a_text_column_in_a_matrix_says_what_to_do(tmp_path):
         count(tmp_path, plots, layout="matrix")
     assert str(caught.value) == (
         "plots.csv loses 2 of 2 rows (100%), all it has, most often to unreadable abundances (2), "
-        "first on line 2 (column 'observer' is 'JS' on line 2, which is no abundance); mend them, "
-        "or list columns that are no species in species.ignore"
+        "first on line 2 (column 'observer' is 'JS' on line 2, which is not an abundance); "
+        "correct them, or list non-species columns in species.ignore"
     )
 
 
@@ -130,7 +130,7 @@ def test_a_column_above_zero_everywhere_is_noted(tmp_path):
     )
     intake = count(tmp_path, plots, layout="matrix")
     assert intake.summary["notes"] == [
-        "column 'elevation' of plots.csv is above 0 in every plot; if it is no species, list it "
+        "column 'elevation' of plots.csv is above 0 in every plot; if it is not a species, list it "
         "under species.ignore"
     ]
 
@@ -171,7 +171,7 @@ def test_long_list_without_abundance_and_with_codes(tmp_path):
     with_codes = count(tmp_path, PLOTS, records, **LONG)
     assert richness(with_codes) == {"A": 1, "B": 1}
     assert reasons(with_codes)["C"] == (
-        "abundance of 'Acacia' is 'a lot' on line 5, which is no abundance"
+        "abundance of 'Acacia' is 'a lot' on line 5, which is not an abundance"
     )
 
 
@@ -237,8 +237,8 @@ def test_separator_of_the_species_file(tmp_path):
         (
             "id,A\nA,1\n",
             {"genus": "A"},
-            "species.genus is no setting; use path, layout, plot_id, species, abundance, ignore, "
-            "separator, layer",
+            "species.genus is not a setting; use path, layout, plot_id, species, abundance, "
+            "ignore, separator, layer",
         ),
         (
             "id,A\nA,1\n",
@@ -253,7 +253,7 @@ def test_separator_of_the_species_file(tmp_path):
         (
             "id,A\nA,1\n",
             {"layout": "matrix", "plot_id": "id", "ignore": ["A"]},
-            "species.csv has no column left to be a species; check species",
+            "species.csv has no species column; check species.ignore and columns",
         ),
         (
             "id,A\n",
@@ -268,12 +268,14 @@ def test_separator_of_the_species_file(tmp_path):
         (
             "id,A,B\nA,1,0\nB,1\n",
             {"layout": "matrix", "plot_id": "id"},
-            "line 3 of species.csv is broken: the row has 2 fields where the header has 3; mend it",
+            "line 3 of species.csv is broken: the row has 2 fields where the header has "
+            "3; correct it",
         ),
         (
             "id,taxon,cover\nA,Acacia\n",
             LONG,
-            "line 2 of species.csv is broken: the row has 2 fields where the header has 3; mend it",
+            "line 2 of species.csv is broken: the row has 2 fields where the header has "
+            "3; correct it",
         ),
         (
             "id,A\nA-01,1\n",

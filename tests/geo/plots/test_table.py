@@ -312,10 +312,10 @@ def test_read_table_refuses_what_is_none(plots_file, tmp_path, frame):
     with pytest.raises(PlotError, match=r"there is no plot table .*; run the plots stage first"):
         read_table(path)
     path.write_bytes(b"junk")
-    with pytest.raises(PlotError, match=r"is no readable plot table; run the plots stage again"):
+    with pytest.raises(PlotError, match=r"is not a readable plot table; run the plots stage again"):
         read_table(path)
     frame.to_parquet(path)
-    with pytest.raises(PlotError, match=r"is no plot table: its columns are plot, n, area"):
+    with pytest.raises(PlotError, match=r"is not a plot table: its columns are plot, n, area"):
         read_table(path)
     table = read_plots(plots_file(GOOD), columns=ALL).table
     for damaged, problem in [

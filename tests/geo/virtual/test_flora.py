@@ -297,7 +297,7 @@ def test_percentiles_and_shares_add_up(values, total):
         ({"temperature": np.full((60, 80), np.nan)}, "temperature is nan on 4"),
         ({"precipitation": np.zeros((60, 80))}, r"precipitation is 0\.0 on 4"),
         ({"land": np.zeros((60, 80), bool)}, "0 land pixels .* too few for 8 provinces"),
-        ({"species": 0}, "a flora of 0 species is none"),
+        ({"species": 0}, "a flora of 0 species is empty; choose at least one species"),
     ],
 )
 def test_a_landscape_that_cannot_be_used_is_refused(changes, message):

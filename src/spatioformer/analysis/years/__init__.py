@@ -1,10 +1,9 @@
-"""Imagery of several years -> a map a year; and their mean, variability, trend and real changes.
+"""Maps of several years, and their mean, variability, trend and real changes.
 
-`series.py` opens the years on one grid, `trend.py` reads them window by window; `mapping` makes
-the maps. A folder's `years.json` says of what its maps and its `trend.tif` are.
+`series.py` opens the years on one grid. `mapping` makes the maps. `trend.py` reads them window by
+window. `years.json` in the folder records the inputs of each map and of `trend.tif`.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 from spatioformer.analysis.trends import FEWEST_YEARS, exact_p
 from spatioformer.analysis.years.series import Series, check_one_grid, ordered, parse_years
-from spatioformer.analysis.years.trend import Found, Rule, write_trend
+from spatioformer.analysis.years.trend import Rule, TrendTotals, write_trend
+from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError
-from spatioformer.common.files import read_json, write_json
+from spatioformer.common.files import hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping import Output, Resources, map_raster, task_of
 from spatioformer.mapping.journal import locked
@@ -47,34 +47,41 @@ def map_years(
     overwrite: bool = False,
     console: Console = SILENT,
 ) -> dict:
-    """Map every year, FOLDER/map_YEAR.tif, then their trend, FOLDER/trend.tif.
+    """Map every year (FOLDER/map_YEAR.tif), then compute their trend (FOLDER/trend.tif).
 
-    What was finished stays: a run that was killed goes on in the year it was at, and a further year
-    adds its map.
+    Finished maps are kept: a killed run resumes in the year in which it was killed, and an
+    additional year only adds its map.
 
     Args:
         model: a bundle or its folder.
-        imagery: a raster with the model's bands for each year, all on one grid.
-        grid: a raster on whose grid the years are mapped, where theirs differ.
-        output: what the maps hold; its year is set for each.
-        stac: write a STAC item beside each map and the trend, and FOLDER/collection.json of them.
-        overwrite: replace maps of another model, imagery or choice, and their trend.
+        imagery: year -> raster with the model's bands, all on one grid.
+        folder: folder of the maps, the trend and the record.
+        grid: raster whose grid all maps have, for imagery on different grids.
+        output: layers and file format of the maps; the year is set for each map.
+        stac: write a STAC item beside each map and the trend, and FOLDER/collection.json.
+        overwrite: replace maps made with another model, imagery or other options, and their trend.
         others: as `mapping.map_raster` and `map_trend`.
 
     Returns:
         `map_trend`'s summary.
 
     Raises:
-        ConfigError: too few or too many years, or a choice that gives no trend.
-        ImageryError, ModelError, OutputError: as `map_raster`; grids that differ.
+        ConfigError: too few or too many years, or options that do not allow a trend.
+        ImageryError, ModelError, OutputError: as `map_raster`; ImageryError if grids differ.
     """
     folder, imagery = Path(folder), ordered(imagery)
     rule = _checked(fdr, least, rho, len(imagery))
     predictor = open_predictor(model, output.layers, samples, sd_step, 0)
     if resources.shard is not None:
-        raise ConfigError("years are not mapped in shards; map each year so, then give the maps")
+        raise ConfigError(
+            "years cannot be mapped in shards; map each year in shards with `spatioformer map`, "
+            "then give the maps"
+        )
     if "mean" not in predictor.layers or output.separate:
-        raise ConfigError("years are compared by the band of their mean; let it be in each map")
+        raise ConfigError(
+            "years are compared by their mean layer; include the layer mean, in one file with the "
+            "other layers"
+        )
     tasks, grids = {}, {}
     for year, path in imagery.items():
         with open_source(path, predictor.bundle.bands, None, grid) as source:
@@ -84,7 +91,7 @@ def map_years(
     maps = {year: folder / f"map_{year}.tif" for year in imagery}
     _check_apart((*maps.values(), folder / TREND), imagery)
     with locked(folder / TREND):
-        record = _Record(folder)
+        record = _Record(folder / RECORD)
         for year, out in maps.items():
             if record.stands(out, tasks[year], overwrite):
                 continue
@@ -103,10 +110,10 @@ def map_years(
                 overwrite=overwrite,
                 console=console,
             )
-        found = _trend(maps, folder, record, rule, overwrite, console)
+        summary = _trend(maps, folder, record, rule, overwrite, console)
         if stac:
             write_series(folder, maps, folder / TREND, predictor.bundle, identity(model)[:16])
-        return found
+        return summary
 
 
 def map_trend(
@@ -119,15 +126,16 @@ def map_trend(
     overwrite: bool = False,
     console: Console = SILENT,
 ) -> dict:
-    """Mean, variability, trend and real changes of maps that stand: FOLDER/trend.tif.
+    """Compute mean, variability, trend and real changes of existing maps: FOLDER/trend.tif.
 
     Args:
-        maps: a map for each year, all on one grid.
+        maps: year -> map, all on one grid.
+        folder: folder of the trend and the record.
         fdr: share of the significant pixels that may be false discoveries, between 0 and 1.
-        least: years a pixel needs for a slope and a test; None for half of the years, at least 3.
-        rho: autocorrelation of the noise from one year to the next, which the test allows for; 0
-            for the classical test, None to estimate it from the maps.
-        overwrite: replace a trend that stands.
+        least: years that a pixel needs for a slope and a test; None: half of the years, at least 3.
+        rho: autocorrelation of the noise from one year to the next, 0 <= rho < 1; 0 is the
+            classical test, None estimates it from the maps.
+        overwrite: replace an existing trend.
 
     Returns:
         Summary: pixels, those tested, the autocorrelation, mean slope, significant ones by sign,
@@ -137,20 +145,23 @@ def map_trend(
     Raises:
         ConfigError: too few or too many years, `fdr`, `least` or `rho` out of range.
         ImageryError: a map cannot be read, or grids differ.
-        OutputError: the trend stands already, or cannot be written.
+        OutputError: the trend exists already, or cannot be written.
     """
     folder, maps = Path(folder), ordered(maps)
     rule = _checked(fdr, least, rho, len(maps))
     _check_apart([folder / TREND], maps)
     with locked(folder / TREND):
-        return _trend(maps, folder, _Record(folder), rule, overwrite, console)
+        return _trend(maps, folder, _Record(folder / RECORD), rule, overwrite, console)
 
 
 def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Rule:
     if not 0 < fdr < 1:
-        raise ConfigError(f"--fdr {fdr} is no share of false discoveries; give one such as 0.05")
+        raise ConfigError(
+            f"--fdr {fdr} is not a share of false discoveries; give one between 0 and 1, such as "
+            "0.05"
+        )
     if rho is not None and not 0 <= rho < 1:
-        raise ConfigError(f"--rho {rho} is no autocorrelation of noise; give 0 or more, below 1")
+        raise ConfigError(f"--rho {rho} is not an autocorrelation; give 0 or more, below 1")
     if least is None:
         least = max(FEWEST_YEARS, -(-years // 2))
     if not FEWEST_YEARS <= least <= years:
@@ -162,7 +173,7 @@ def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Ru
 
 
 def _check_apart(outs: Iterable[Path], rasters: Mapping[int, Path]) -> None:
-    """Refuse to write over what is read."""
+    """Raise if an output is one of the rasters that are read."""
     for out in outs:
         for path in rasters.values():
             if out.exists() and path.exists() and out.samefile(path):
@@ -174,22 +185,22 @@ def _check_apart(outs: Iterable[Path], rasters: Mapping[int, Path]) -> None:
 def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console) -> dict:
     out = folder / TREND
     with Series(maps) as series:
-        asked = {
+        inputs = {
             "maps": {str(year): _identity(path) for year, path in series.paths.items()},
             "test": asdict(rule),
         }
-        if record.stands(out, asked, overwrite) and (found := record.found(out)):
-            return found
+        if record.stands(out, inputs, overwrite) and (summary := record.facts(out)):
+            return summary
         smallest = exact_p(len(maps))[-1]
         if smallest > rule.fdr:
             console.say(
-                f"  note: with {len(maps)} years p is at least {smallest:.2g}: no trend can be "
-                f"significant at {rule.fdr:g}"
+                f"  note: with {len(maps)} years the smallest possible p is {smallest:.2g}, so no "
+                f"trend can be significant at {rule.fdr:g}"
             )
-        record.begin(out, asked)
-        found = _summary(write_trend(series, out, rule, console), series, rule)
-    record.finish(out, found)
-    return found
+        record.begin(out, inputs)
+        summary = _summary(write_trend(series, out, rule, console), series, rule)
+    record.finish(out, summary)
+    return summary
 
 
 def _identity(path: Path) -> list[Any]:
@@ -197,41 +208,37 @@ def _identity(path: Path) -> list[Any]:
     return [path.name, stat.st_size, stat.st_mtime_ns]
 
 
-def _summary(found: Found, series: Series, rule: Rule) -> dict:
-    tested = found.p.total
+def _summary(totals: TrendTotals, series: Series, rule: Rule) -> dict:
+    tested = totals.p.total
     summary = {
         "years": series.years.tolist(),
-        "pixels": found.pixels,
+        "pixels": totals.pixels,
         "tested": tested,
         "least_years": rule.least,
-        "autocorrelation": found.rho,
+        "autocorrelation": totals.rho,
         "fdr": rule.fdr,
-        "p_threshold": found.p_threshold if found.p_threshold >= 0 else None,
-        "mean_slope": found.slopes / tested if tested else None,
-        "rising": found.rising,
-        "falling": found.falling,
+        "p_threshold": totals.p_threshold if totals.p_threshold >= 0 else None,
+        "mean_slope": totals.slopes / tested if tested else None,
+        "rising": totals.rising,
+        "falling": totals.falling,
     }
-    return summary | ({"changed": found.changed} if "lower" in series.layers else {})
+    return summary | ({"changed": totals.changed} if "lower" in series.layers else {})
 
 
-class _Record:
-    """`years.json` of a folder: of what each file is, written before the file is there."""
+class _Record(Record):
+    """`years.json` of a folder: what each map and the trend were made of."""
 
-    def __init__(self, folder: Path):
-        self._path = folder / RECORD
-        self._known: dict[str, dict] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            self._known = dict(read_json(self._path))
-
-    def stands(self, out: Path, asked: dict, overwrite: bool) -> bool:
-        """Whether `out` is finished and is what is asked for.
+    def stands(self, out: Path, made_of: dict, overwrite: bool) -> bool:
+        """Whether `out` exists and was made of `made_of`, by this version or an older one.
 
         Raises:
-            OutputError: it is something else, and not to be replaced.
+            OutputError: it was made of something else, and must not be replaced.
         """
         if not out.exists():
             return False
-        if self._known.get(out.name, {}).get("asked") == asked:
+        known = self.made_of(out)
+        # A map of an older version stays: to compute all years anew takes hours.
+        if isinstance(known, dict) and hash_value(_lasting(known)) == hash_value(_lasting(made_of)):
             return True
         if not overwrite:
             raise OutputError(
@@ -240,16 +247,6 @@ class _Record:
             )
         return False
 
-    def begin(self, out: Path, asked: dict) -> None:
-        """Say of what `out` will be; what stood there goes."""
-        out.unlink(missing_ok=True)
-        self._known[out.name] = {"asked": asked}
-        write_json(self._path, self._known)
 
-    def finish(self, out: Path, found: dict) -> None:
-        self._known[out.name]["found"] = found
-        write_json(self._path, self._known)
-
-    def found(self, out: Path) -> dict | None:
-        """The summary of a file; None where a kill came before it."""
-        return self._known[out.name].get("found")
+def _lasting(made_of: dict) -> dict:
+    return {name: value for name, value in made_of.items() if name != "version"}

@@ -1,4 +1,4 @@
-"""Rasters by year: named on the command line or in a table, on one grid, read by window."""
+"""Series of yearly rasters on one grid, from the command line or a table; read by window."""
 
 import csv
 import re
@@ -17,16 +17,16 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.layers import open_raster, unreadable
 from spatioformer.geo.raster.map_layers import bands_of
 
-TOLERANCE = 0.01  # of a pixel, between the grids of two years
+TOLERANCE = 0.01  # largest difference between the grids of two years, pixels
 
 
 def parse_years(words: Sequence[str]) -> dict[int, Path]:
-    """Rasters by year, ascending, from `2015=a.tif` words or the path of one CSV.
+    """Parse rasters by year, ascending, from `2015=a.tif` words or the path of one CSV.
 
-    The CSV has the columns year and path; a path is seen from the folder of the CSV.
+    The CSV has the columns year and path; relative paths start at the folder of the CSV.
 
     Raises:
-        ConfigError: a word or row is no year and raster, a year comes twice, or there are fewer
+        ConfigError: a word or row is not a year and a raster, a year repeats, or there are fewer
             than FEWEST_YEARS or more than MOST_YEARS.
     """
     if len(words) == 1 and Path(words[0]).suffix.lower() == ".csv":
@@ -36,8 +36,8 @@ def parse_years(words: Sequence[str]) -> dict[int, Path]:
         year, equals, path = word.partition("=")
         if not equals or not path:
             raise ConfigError(
-                f"{word!r} is no year and raster; give some such as 2015=a.tif, or one CSV with "
-                "the columns year and path"
+                f"{word!r} is not a year and a raster; give words such as 2015=a.tif, or one CSV "
+                "with the columns year and path"
             )
         pairs.append((year, Path(path)))
     return _by_year(pairs)
@@ -58,54 +58,56 @@ def _rows(table: Path) -> list[tuple[str, Path]]:
 
 
 def _by_year(pairs: Sequence[tuple[str, Path]]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
+    rasters: dict[int, Path] = {}
     for text, path in pairs:
         if not re.fullmatch(r"\s*\d{1,4}\s*", text):
-            raise ConfigError(f"{text!r} is no year for {path}; give one such as 2015")
-        if int(text) in found:
+            raise ConfigError(f"{text!r} is not a year for {path}; give one such as 2015")
+        if int(text) in rasters:
             raise ConfigError(
-                f"the year {int(text)} comes twice, with {found[int(text)]} and {path}; give one "
+                f"the year {int(text)} has two rasters, {rasters[int(text)]} and {path}; give one "
                 "raster a year"
             )
-        found[int(text)] = path
-    return ordered(found)
+        rasters[int(text)] = path
+    return ordered(rasters)
 
 
 def ordered(rasters: Mapping[int, str | Path]) -> dict[int, Path]:
-    """The same, ascending.
+    """Sort rasters by year.
 
     Raises:
-        ConfigError: there are fewer than FEWEST_YEARS or more than MOST_YEARS.
+        ConfigError: there are fewer than FEWEST_YEARS or more than MOST_YEARS years.
     """
     if not FEWEST_YEARS <= len(rasters) <= MOST_YEARS:
         raise ConfigError(
             f"a trend needs {FEWEST_YEARS} to {MOST_YEARS} years and there are {len(rasters)}; "
-            "give others"
+            "give that many rasters, one a year"
         )
     return {year: Path(rasters[year]) for year in sorted(rasters)}
 
 
 def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path], remedy: str) -> None:
-    """Refuse rasters of which one year's pixels are not another's.
+    """Raise if the pixels of any year do not coincide with those of the first year.
 
     Args:
-        remedy: what the sentence ends with.
+        grids: grid of each year.
+        paths: raster of each year, for the message.
+        remedy: end of the error message.
 
     Raises:
-        ImageryError: the first one that differs from the first year's.
+        ImageryError: grids differ; the message describes the first one that does.
     """
-    (first, one), *others = grids.items()
+    (first, reference), *others = grids.items()
     for year, other in others:
-        corners = [(0, 0), (one.width, 0), (0, one.height)]
-        there = [~one.transform @ (other.transform @ corner) for corner in corners]
+        corners = [(0, 0), (reference.width, 0), (0, reference.height)]
+        there = [~reference.transform @ (other.transform @ corner) for corner in corners]
         if (
-            one.shape != other.shape
-            or not one.crs.equals(other.crs, ignore_axis_order=True)
+            reference.shape != other.shape
+            or not reference.crs.equals(other.crs, ignore_axis_order=True)
             or np.abs(np.subtract(there, corners)).max() > TOLERANCE
         ):
             raise ImageryError(
                 f"{paths[year]} ({year}) is on another grid than {paths[first]} ({first}): "
-                f"{_shown(other)} against {_shown(one)}; {remedy}"
+                f"{_shown(other)} against {_shown(reference)}; {remedy}"
             )
 
 
@@ -125,11 +127,11 @@ class Series:
 
     Attributes:
         years: int (year,), ascending.
-        layers: those of mean, lower, upper that all maps have.
-        tags: those that all maps share.
+        layers: ("mean", "lower", "upper") if all maps have these layers, otherwise ("mean",).
+        tags: GeoTIFF tags that all maps share.
 
     Raises:
-        ImageryError: a map cannot be read, has no band that is the mean, or another grid.
+        ImageryError: a map cannot be read, has no mean band, or has another grid.
     """
 
     def __init__(self, maps: Mapping[int, str | Path]):
@@ -156,14 +158,14 @@ class Series:
         self._open.close()
 
     def read(self, window: Window) -> np.ndarray:
-        """float32 (layer, year, pixel) of a window, NaN where a year has no value.
+        """Read a window: float32 (layer, year, pixel), NaN where a year has no value.
 
         Raises:
             ImageryError: a map is damaged.
         """
         shape = len(self.layers), len(self.years), int(window.width * window.height)
         out = np.empty(shape, np.float32)
-        for place, year in enumerate(self.years.tolist()):
+        for index, year in enumerate(self.years.tolist()):
             bands = [self._bands[year][name] for name in self.layers]
             source = self._maps[year]
             try:
@@ -173,7 +175,7 @@ class Series:
             scale = np.array([source.scales[band - 1] for band in bands])[:, None, None]
             offset = np.array([source.offsets[band - 1] for band in bands])[:, None, None]
             filled = (values * scale + offset).astype(np.float32).filled(np.nan)
-            out[:, place] = filled.reshape(len(bands), -1)
+            out[:, index] = filled.reshape(len(bands), -1)
         return out
 
 
@@ -184,18 +186,18 @@ def _opened(path: Path) -> DatasetReader:
         dataset = open_raster(path)
     except RasterioIOError as error:
         raise ImageryError(
-            f"{path} is no raster that can be opened ({error}); give a GeoTIFF"
+            f"{path} cannot be opened as a raster ({error}); give a GeoTIFF"
         ) from error
     if dataset.crs is None:
         raise ImageryError(
-            f"{path} does not say where it lies (no coordinate reference system); write that into "
-            "the file, for example with gdal_edit.py -a_srs EPSG:4326"
+            f"{path} has no coordinate reference system; write one into the file, for example with "
+            "gdal_edit.py -a_srs EPSG:4326"
         )
     return dataset
 
 
 def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
-    """Band numbers by layer; the only band of a map without names is its mean."""
+    """Band numbers by layer; a single band without a description is the mean."""
     bands = bands_of(source)
     if "mean" not in bands and source.count == 1:
         return {"mean": 1}
@@ -203,6 +205,6 @@ def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
         described = ", ".join(name or "no name" for name in source.descriptions)
         raise ImageryError(
             f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
-            "give a map of one band, or one that `spatioformer map` wrote"
+            "give a map with one band, or one written by `spatioformer map`"
         )
     return bands

@@ -1,6 +1,6 @@
-"""Maps of several years -> one raster of their mean, variability, trend and real changes.
+"""Compute a raster of mean, variability, trend and real changes from maps of several years.
 
-Read window by window, all years of a window at once: memory grows with the years, not the map.
+Maps are read window by window, all years at once: memory grows with the years, not with the map.
 """
 
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ from spatioformer.common.progress import Console
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.mapping.raster import BLOCK, cog, profile
 
-CACHE = 64 * 2**20  # bytes of GDAL's block cache
-PROBES = 64  # windows from which the autocorrelation is estimated
+CACHE = 64 * 2**20  # size of GDAL's block cache, bytes
+PROBES = 64  # largest number of windows from which the autocorrelation is estimated
 
 BANDS = {
     "mean": ("mean over years", "species"),
@@ -46,12 +46,12 @@ KEPT_TAGS = ("TARGET", "GRAIN", "MODEL", "MODEL_ID", "VIRTUAL")
 
 @dataclass(frozen=True)
 class Rule:
-    """How a trend is tested.
+    """Settings of the test for a trend.
 
     Args:
         fdr: share of the significant pixels that may be false discoveries.
-        least: years a pixel needs for a slope and a test.
-        rho: autocorrelation of the years' noise; None to estimate it from the maps.
+        least: years that a pixel needs for a slope and a test.
+        rho: autocorrelation of the years' noise, 0 <= rho < 1; None estimates it from the maps.
     """
 
     fdr: float
@@ -60,8 +60,8 @@ class Rule:
 
 
 @dataclass
-class Found:
-    """What the windows of a trend add up to; `rho` is what the test allowed for."""
+class TrendTotals:
+    """Totals over all windows of a trend; `rho` is the autocorrelation used in the test."""
 
     rho: float
     p_threshold: float = -1.0
@@ -73,61 +73,61 @@ class Found:
     p: PValues = field(default_factory=PValues)
 
 
-def write_trend(series: Series, out: Path, rule: Rule, console: Console) -> Found:
-    """Write the raster of BANDS, and of CHANGES where the maps have intervals.
+def write_trend(series: Series, out: Path, rule: Rule, console: Console) -> TrendTotals:
+    """Write the raster of BANDS, and of CHANGES if the maps have intervals.
 
     Raises:
         ImageryError: a map is damaged.
-        OutputError: no space, or an unwritable place.
+        OutputError: no space, or a folder that cannot be written.
     """
     bands = BANDS | (CHANGES if "lower" in series.layers else {})
-    # A file of bands apart: `significant` is written when all p are known, and p read back.
+    # Band interleaving, because `significant` is written last, when all p values are known.
     shape = profile(series.grid, len(bands)) | {"interleave": "band"}
     windows = list(series.grid.windows(BLOCK))
     with writing(out) as part, rasterio.Env(GDAL_CACHEMAX=CACHE):
-        found = Found(autocorrelation(series) if rule.rho is None else rule.rho)
+        totals = TrendTotals(autocorrelation(series) if rule.rho is None else rule.rho)
         with cog(part, out, shape) as raw:
             _describe(raw, bands, series)
             for window in console.track(windows, "trend"):
-                layers = window_layers(series.read(window), series.years, rule.least, found.rho)
-                _count(found, layers)
+                layers = window_layers(series.read(window), series.years, rule.least, totals.rho)
+                _count(totals, layers)
                 if (layers["years"] > 0).any():
                     height, width = window.height, window.width
                     for number, name in enumerate(bands, start=1):
                         if name != "significant":
                             raw.write(layers[name].reshape(height, width), number, window=window)
-            found.p_threshold = found.p.threshold(rule.fdr)
+            totals.p_threshold = totals.p.threshold(rule.fdr)
             for window in windows:
-                _mark(raw, list(bands), window, found)
+                _mark(raw, list(bands), window, totals)
             raw.update_tags(
                 FALSE_DISCOVERY_RATE=str(rule.fdr),
-                P_THRESHOLD=f"{found.p_threshold:.6g}",
+                P_THRESHOLD=f"{totals.p_threshold:.6g}",
                 LEAST_YEARS=str(rule.least),
-                AUTOCORRELATION=str(found.rho),
+                AUTOCORRELATION=str(totals.rho),
             )
-        check_written(part, out, [found.pixels])
-    return found
+        check_written(part, out, [totals.pixels])
+    return totals
 
 
 def autocorrelation(series: Series) -> float:
-    """Of the years' noise, from at most PROBES windows spread evenly over the map."""
+    """Autocorrelation of the years' noise, from at most PROBES windows spread over the map."""
     windows = list(series.grid.windows(BLOCK))
-    found = Autocorrelation(len(series.years))
+    estimate = Autocorrelation(len(series.years))
     for window in windows[:: -(-len(windows) // PROBES)]:
-        found.add(series.read(window)[0])
-    return found.rho
+        estimate.add(series.read(window)[0])
+    return estimate.rho
 
 
 def window_layers(
     values: np.ndarray, years: np.ndarray, least: int, rho: float
 ) -> dict[str, np.ndarray]:
-    """The layers of a window, all but `significant`, float32 (pixel,); NaN where not defined.
+    """Compute all layers of a window but `significant`: float32 (pixel,), NaN where not defined.
 
     Args:
-        values: float32 (layer, year, pixel): the mean; or mean, lower, upper.
+        values: float32 (layer, year, pixel): mean, or mean, lower, upper; in species.
         years: (year,), ascending.
         least: years a pixel needs for a slope and a test.
-        rho: autocorrelation of the years' noise, which the test allows for.
+        rho: autocorrelation of the years' noise, for the test.
     """
     mean = values[0].astype(np.float64)
     count = np.isfinite(mean).sum(0)
@@ -139,41 +139,41 @@ def window_layers(
     spread = np.sqrt(
         np.divide(squares, count - 1, out=np.full(count.shape, np.nan), where=count > 1)
     )
-    found = {"mean": average, "sd": spread, "years": count, "slope": slope, "p": p}
+    layers = {"mean": average, "sd": spread, "years": count, "slope": slope, "p": p}
     if len(values) == 3:
-        found |= _changes(values.astype(np.float64), years)
-    for layer in found:
-        found[layer] = np.where(count > 0, found[layer], np.nan).astype(np.float32)
-    return found
+        layers |= _changes(values.astype(np.float64), years)
+    for layer in layers:
+        layers[layer] = np.where(count > 0, layers[layer], np.nan).astype(np.float32)
+    return layers
 
 
 def _changes(values: np.ndarray, years: np.ndarray) -> dict[str, np.ndarray]:
-    """The layers of CHANGES (pixel,): a change from 2015 to 2016 is of the year 2016."""
+    """The layers of CHANGES, (pixel,); a change from 2015 to 2016 is dated 2016."""
     real = real_changes(*values) != 0
-    some, newer = real.any(0), years[1:]
+    changed, newer = real.any(0), years[1:]
     return {
         "changes": real.sum(0),
-        "first_change": np.where(some, newer[real.argmax(0)], np.nan),
-        "last_change": np.where(some, newer[::-1][real[::-1].argmax(0)], np.nan),
+        "first_change": np.where(changed, newer[real.argmax(0)], np.nan),
+        "last_change": np.where(changed, newer[::-1][real[::-1].argmax(0)], np.nan),
     }
 
 
-def _count(found: Found, layers: dict[str, np.ndarray]) -> None:
-    found.pixels += int((layers["years"] > 0).sum())
-    found.slopes += float(np.nansum(layers["slope"], dtype=np.float64))
-    found.p.add(layers["p"])
+def _count(totals: TrendTotals, layers: dict[str, np.ndarray]) -> None:
+    totals.pixels += int((layers["years"] > 0).sum())
+    totals.slopes += float(np.nansum(layers["slope"], dtype=np.float64))
+    totals.p.add(layers["p"])
     if "changes" in layers:
-        found.changed += int((layers["changes"] > 0).sum())
+        totals.changed += int((layers["changes"] > 0).sum())
 
 
-def _mark(raw: DatasetWriter, bands: list[str], window: Window, found: Found) -> None:
-    """Write `significant` in one window."""
+def _mark(raw: DatasetWriter, bands: list[str], window: Window, totals: TrendTotals) -> None:
+    """Write `significant` in one window, and count rising and falling pixels."""
     p, slope = (raw.read(bands.index(name) + 1, window=window) for name in ("p", "slope"))
     tested = np.isfinite(p)
     if tested.any():
-        significant = p <= np.float32(found.p_threshold)
-        found.rising += int((significant & (slope > 0)).sum())
-        found.falling += int((significant & (slope < 0)).sum())
+        significant = p <= np.float32(totals.p_threshold)
+        totals.rising += int((significant & (slope > 0)).sum())
+        totals.falling += int((significant & (slope < 0)).sum())
         marked = np.where(tested, significant, np.nan).astype(np.float32)
         raw.write(marked, bands.index("significant") + 1, window=window)
 

@@ -1,1 +1,1 @@
-"""Plot tables: CSV, GeoPackage, Parquet and species records -> one checked table."""
+"""Plot tables: CSV, GeoPackage, Parquet or species records, checked and read into one table."""

@@ -1,7 +1,7 @@
-"""Row checks of a plot table: text cells in, values and the reasons of rejected rows out.
+"""Row checks of a plot table: parse text cells into values, and give reasons for rejected rows.
 
-Rows are judged, never raised on: each gets at most one verdict, the first that applies. What
-concerns a column as a whole (no number in it at all) is an error of the user's and raised.
+A bad row raises no error: it gets one reason, that of the first check it fails. A fault of a whole
+column (no number in it at all) raises an error.
 """
 
 import datetime
@@ -17,34 +17,36 @@ from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.files import MISSING
 
 REMEDIES = {
-    "broken rows": "mend the rows or the separator",
+    "broken rows": "correct the rows or the separator",
     "missing coordinates": "fill in the coordinates",
     "decimal commas": "write decimals with a point",
-    "text for numbers": "mend the cells",
-    "infinite numbers": "mend the cells",
+    "text for numbers": "correct the cells",
+    "infinite numbers": "correct the cells",
     "coordinates (0, 0)": "replace the placeholder coordinates",
     "swapped coordinates": "exchange columns.lon and columns.lat",
     "coordinates out of range": "check the coordinates and crs",
     "places outside the region": "check the region, crs and coordinates",
     "missing richness": "fill in the richness",
-    "negative richness": "mend the counts",
-    "fractional richness": "map a column of counts",
+    "negative richness": "correct the counts",
+    "fractional richness": "choose a column of counts",
     "areas not above 0": "leave unknown areas blank",
     "unreadable dates": "write dates as YYYY-MM-DD or YYYY",
     "duplicate rows": "drop the duplicates",
     "missing species lists": "check that both files write plot_id the same way",
-    "unreadable abundances": "mend them, or list columns that are no species in species.ignore",
+    "unreadable abundances": "correct them, or list non-species columns in species.ignore",
     "missing plot_id": "fill in plot_id",
-    "rows of one plot that differ": "give each plot and visit a plot_id of its own",
-    "repeated plot_id": "give each plot and visit a plot_id of its own",
+    "rows of one plot that differ": "give each plot and visit its own plot_id",
+    "repeated plot_id": "give each plot and visit its own plot_id",
 }
-"""Kinds of rejection, and what a user can do about each."""
+"""Kinds of rejection, and the remedy for each."""
 
 FIRST_YEAR, LAST_YEAR = 1700, 2100
 
 WORLD = (-180.0, 180.0, -90.0, 90.0)  # W, E, S, N
 
-_SLACK = 10.0  # degrees around a CRS's area of use within which coordinates do not look swapped
+_SLACK = (
+    10.0  # margin around a CRS's area of use within which coordinates count as plausible, degrees
+)
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*(,\d+)+")
@@ -55,7 +57,7 @@ _COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
 
 class Verdicts:
-    """Kind and reason of each row's rejection; both '' while the row is good."""
+    """Kind and reason of each row's rejection; both '' for good rows."""
 
     def __init__(self, kind: Sequence[str], reason: Sequence[str]):
         self.kind = np.array(kind, dtype=object)
@@ -66,7 +68,7 @@ class Verdicts:
         return self.kind == ""
 
     def reject(self, bad: np.ndarray, kind: str, reason: Callable[[int], str]) -> None:
-        """Reject the rows in `bad` that are still good; `reason` writes the text of one row."""
+        """Reject those rows of `bad` that are still good; `reason` writes the text for a row."""
         assert kind in REMEDIES, kind
         for row in np.flatnonzero(bad & self.good):
             self.kind[row] = kind
@@ -80,20 +82,20 @@ def check_rows(
     region: Sequence[float] | None,
     verdicts: Verdicts,
 ) -> pd.DataFrame:
-    """Parse and check the rows that `verdicts` still holds for good.
+    """Parse the cells, and check the rows that are still good.
 
     Args:
         cells: text columns plot_id, lon, lat, richness, area_m2, date and int column line.
-        names: our column names to those of the file, for the columns that it has.
-        crs: of lon and lat, which may be metres despite their name.
-        region: W, E, S, N in degrees or None; W > E crosses the antimeridian.
-        verdicts: grows by the rows rejected here.
+        names: our column names -> those of the file, for the columns that it has.
+        crs: CRS of lon and lat, which are metres if it is projected.
+        region: W, E, S, N in degrees or None; W > E means across the antimeridian.
+        verdicts: updated with the rows rejected here.
 
     Returns:
         Columns lon, lat (degrees, EPSG:4326), richness, area_m2 (float64), date (datetime64).
 
     Raises:
-        PlotError: a numeric column holds no number at all.
+        PlotError: a numeric column has no number at all.
     """
     x, y = (_numbers(cells, name, names, verdicts) for name in ("lon", "lat"))
     lon, lat = _check_places(cells, x, y, crs, region, verdicts)
@@ -110,10 +112,10 @@ def check_rows(
 
 
 def parse_crs(crs: object) -> CRS:
-    """A geographic or projected CRS from anything pyproj reads, such as 'EPSG:4326'.
+    """Parse a geographic or projected CRS from anything pyproj reads, such as 'EPSG:4326'.
 
     Raises:
-        PlotError: pyproj does not know it, or it has no two horizontal axes.
+        PlotError: pyproj cannot parse it, or it is neither geographic nor projected.
     """
     try:
         parsed = CRS.from_user_input(crs)
@@ -125,7 +127,7 @@ def parse_crs(crs: object) -> CRS:
 
 
 def check_region(region: Sequence[float] | None) -> None:
-    """Refuse a region that is not W, E, S, N in degrees; W > E crosses the antimeridian."""
+    """Raise unless a region is W, E, S, N in degrees; W > E means across the antimeridian."""
     if region is None:
         return
     if (
@@ -138,14 +140,14 @@ def check_region(region: Sequence[float] | None) -> None:
 
 
 def is_missing(texts: pd.Series) -> np.ndarray:
-    """Which cells hold nothing, or a word such as NA."""
+    """Mask of cells that are blank or hold a word for missing such as NA."""
     return np.array([text.lower() in MISSING for text in texts.tolist()], dtype=bool)
 
 
 def _numbers(
     cells: pd.DataFrame, name: str, names: dict[str, str], verdicts: Verdicts
 ) -> np.ndarray:
-    """Values of a numeric column, float64; NaN where missing or no number."""
+    """Values of a numeric column, float64; NaN if missing or not a number."""
     texts = cells[name]
     missing = is_missing(texts)
     values = np.array([_number(text) for text in texts.tolist()], dtype=np.float64)
@@ -163,14 +165,14 @@ def _numbers(
 
 
 def _number(text: str) -> float:
-    # float() alone would take '1_000' and 'nan'; the pattern says what a number looks like here.
+    # float() also accepts '1_000' and 'nan', which are not numbers in a table.
     return float(text) if _NUMBER.fullmatch(text) else np.nan
 
 
 def _refuse_column(
     texts: pd.Series, name: str, column: str, unread: np.ndarray, comma: np.ndarray
 ) -> None:
-    """Raise for a column without a single number; a blank area_m2 is merely unknown."""
+    """Raise for a column without any number; a blank area_m2 only means unknown areas."""
     if comma.any():
         raise PlotError(
             f"column {column!r} ({name}) writes decimals with a comma, as in "
@@ -229,7 +231,7 @@ def _check_places(
     verdicts.reject(
         ~_inside(lon, lat, WORLD),
         "coordinates out of range",
-        both(f"is no place on Earth in {crs.name}"),
+        both(f"is outside the domain of {crs.name}"),
     )
     if region is not None:
         bounds = ", ".join(f"{bound:g}" for bound in region)
@@ -242,7 +244,7 @@ def _check_places(
 
 
 def _to_degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
-    """Longitude and latitude, EPSG:4326; infinite where the projection has no answer."""
+    """Longitude and latitude, EPSG:4326; infinite outside the domain of the projection."""
     if crs.equals(CRS(4326), ignore_axis_order=True):
         return x.copy(), y.copy()
     return Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
@@ -257,10 +259,10 @@ def _look_swapped(
     region: Sequence[float] | None,
     good: np.ndarray,
 ) -> np.ndarray:
-    """Rows that lie outside where they should be, and inside it with x and y exchanged.
+    """Rows whose place is implausible, and plausible with x and y exchanged.
 
-    Where they should be: the region; else the CRS's area of use and a margin about it; and, for
-    degrees, the globe itself.
+    Plausible places are inside the region, or, without a region, inside the CRS's area of use plus
+    a margin. For degrees, they are also on the globe.
     """
     homes = [_home(crs) if region is None else region]
     if crs.is_geographic:
@@ -277,7 +279,7 @@ def _look_swapped(
 
 
 def _home(crs: CRS) -> tuple[float, float, float, float]:
-    """The CRS's area of use and a margin about it: W, E, S, N in degrees."""
+    """The CRS's area of use plus a margin: W, E, S, N in degrees."""
     area = crs.area_of_use
     if area is None or area.east < area.west:
         return WORLD
@@ -302,7 +304,7 @@ def _check_richness(texts: pd.Series, richness: np.ndarray, verdicts: Verdicts) 
 
 
 def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
-    """Days as datetime64; NaT where the date is missing or unreadable."""
+    """Dates as datetime64; NaT if missing or unreadable."""
     parsed = {text: parse_date(text) for text in set(texts)}
     days = [parsed[text] for text in texts.tolist()]
     verdicts.reject(
@@ -315,11 +317,11 @@ def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
 
 
 def parse_date(text: str) -> datetime.date | str | None:
-    """The day a text names; None when it is missing; a text saying why it cannot be read.
+    """Parse a date; None if it is missing; a reason (text) if it cannot be read.
 
-    Read are YYYY (its first of January; a spreadsheet's 1990.0 too), YYYY-MM, YYYY-MM-DD with or
-    without a time, the same with slashes, and YYYYMMDD. Year 0 is a placeholder for missing. Dates
-    that begin with a day or a month are not guessed at: 03/04/2014 is two days a month apart.
+    Accepted: YYYY (its first of January; also 1990.0 from a spreadsheet), YYYY-MM, YYYY-MM-DD with
+    or without a time, the same with slashes, and YYYYMMDD. Year 0 means missing. Dates that begin
+    with a day or a month are rejected, because 03/04/2014 is ambiguous.
     """
     if text.lower() in MISSING:
         return None
@@ -332,24 +334,24 @@ def parse_date(text: str) -> datetime.date | str | None:
     elif match := _COMPACT_DAY.fullmatch(text):
         year, month, day = (int(part) for part in match.groups())
     else:
-        return "is no year and not written YYYY-MM-DD"
+        return "is neither a year nor written YYYY-MM-DD"
     if not FIRST_YEAR <= year <= LAST_YEAR:
         return f"is outside the years {FIRST_YEAR} to {LAST_YEAR}"
     try:
         return datetime.date(year, month, day)
     except ValueError:
-        return "is no day of the calendar"
+        return "is not a day of the calendar"
 
 
 def _check_duplicates(cells: pd.DataFrame, values: pd.DataFrame, verdicts: Verdicts) -> None:
-    """Reject what repeats an earlier good row of the same plot_id in every value."""
-    known = np.flatnonzero(verdicts.good & ~is_missing(cells["plot_id"]))
-    keys = values.iloc[known].assign(plot_id=cells["plot_id"].iloc[known])
+    """Reject rows that repeat an earlier good row of the same plot_id in every value."""
+    candidates = np.flatnonzero(verdicts.good & ~is_missing(cells["plot_id"]))
+    keys = values.iloc[candidates].assign(plot_id=cells["plot_id"].iloc[candidates])
     groups = keys.groupby(list(keys.columns), dropna=False, sort=False)
     first = np.zeros(len(cells), dtype=int)
-    first[known] = cells["line"].iloc[known].groupby(groups.ngroup()).transform("first")
+    first[candidates] = cells["line"].iloc[candidates].groupby(groups.ngroup()).transform("first")
     repeat = np.zeros(len(cells), dtype=bool)
-    repeat[known] = groups.cumcount() > 0
+    repeat[candidates] = groups.cumcount() > 0
     verdicts.reject(
         repeat,
         "duplicate rows",

@@ -1,7 +1,7 @@
-"""Plot and species files as rows of text cells, each with the line it came from.
+"""Plot and species files as rows of text cells, with line numbers.
 
-Cells stay text until the checks parse them: a rejected row can be quoted exactly as it was given,
-and one set of parsers serves CSV, TSV, Parquet and GeoPackage alike.
+Cells stay text until the checks parse them. So a rejected row can be quoted exactly as it is in the
+file, and the same parsers serve CSV, TSV, Parquet and GeoPackage.
 """
 
 import csv
@@ -24,19 +24,19 @@ from pyproj import CRS
 from spatioformer.common.errors import PlotError
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
-"""Texts, in lower case, that stand for an absent value in every column."""
+"""Texts, in lower case, that mean a missing value in every column."""
 
 GEOMETRY_X, GEOMETRY_Y = "(geometry x)", "(geometry y)"
-"""Columns that a source with point geometries adds to its own."""
+"""Names of the columns added for the point geometries of a source."""
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
-_CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # in no text file
+_CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # never occur in text files
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 
 
 class Row(NamedTuple):
-    """One row of a source: `line` counts from 1; `fault` says why the row is broken, or is ''."""
+    """One row of a source: `line` counts from 1; `fault` says why the row is broken, else ''."""
 
     line: int
     cells: list[str]
@@ -44,13 +44,13 @@ class Row(NamedTuple):
 
 
 class Source:
-    """A table of text cells; `rows` may be called again and starts anew each time.
+    """Table of text cells; each call of `rows` starts at the first row.
 
     Attributes:
         path: the file.
-        header: column names, stripped; may hold blanks and repeats.
-        crs: CRS of the point geometries, None where the file has no geometry.
-        encoding: of a text file; '' otherwise.
+        header: column names, stripped; may be blank or repeated.
+        crs: CRS of the point geometries; None if the file has no geometry.
+        encoding: encoding of a text file; '' otherwise.
     """
 
     path: Path
@@ -59,14 +59,14 @@ class Source:
     encoding: str = ""
 
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:
-        """Rows with the cells at `positions` of the header, stripped, missing values as given."""
+        """Yield rows with the cells at `positions` of the header, stripped."""
         raise NotImplementedError
 
     def position(self, name: str, key: str) -> int:
-        """Where column `name` stands in the header; `key` is the setting that asked for it.
+        """Position of column `name` in the header; `key` is the setting that names the column.
 
         Raises:
-            PlotError: the column is absent, or there are several of that name.
+            PlotError: the column is absent, or several have that name.
         """
         count = self.header.count(name)
         if count > 1:
@@ -81,7 +81,7 @@ class Source:
         return self.header.index(name)
 
     def _advice(self, name: str) -> str:
-        """What to do about the absent column `name`: a close match, or the columns there are."""
+        """Remedy for the absent column `name`: similar column names, or a list of the columns."""
         folded = {column.casefold(): column for column in self.header if column}
         wanted = name.casefold()
         close = [column for column in folded if wanted in column or column in wanted]
@@ -103,14 +103,15 @@ def open_source(
     """Open a CSV, TSV or TXT file (also gzip), a (Geo)Parquet file or a GeoPackage layer.
 
     Args:
-        path: of the file; or a table in memory, which messages call "the table".
-        separator: one character between the columns of a text file; by default a comma for .csv,
-            a tab for .tsv and .txt. A file of another name is read as text when it is given.
-        layer: layer of a GeoPackage; may be left out when there is only one.
-        key: prefix of the settings that the messages name, such as 'species.'.
+        path: file to open; or a table in memory, which messages call "the table".
+        separator: one character between the columns of a text file; None: a comma for .csv, a tab
+            for .tsv and .txt. With a separator, a file with any suffix is read as text.
+        layer: layer of a GeoPackage; not needed if there is only one.
+        key: prefix of the settings in error messages, such as 'species.'.
 
     Raises:
-        PlotError: missing, empty, damaged or unknown kind of file, wrong separator or layer.
+        PlotError: a missing, empty or damaged file, an unsupported format, a wrong separator or
+            layer.
     """
     if isinstance(path, pd.DataFrame):
         named = path.reset_index() if path.index.name else path
@@ -130,8 +131,8 @@ def open_source(
         return _FrameSource(path, _read_layer(path, layer, key))
     if separator is None and suffix not in _SEPARATORS:
         raise PlotError(
-            f"{path.name} is no format known here; use .csv, .tsv, .txt (also .gz), .parquet "
-            f"or .gpkg, or set {key}separator to read it as text"
+            f"the format of {path.name} is not supported; use .csv, .tsv, .txt (also .gz), "
+            f".parquet or .gpkg, or set {key}separator to read it as text"
         )
     separator = _SEPARATORS[suffix] if separator is None else separator
     if len(separator) != 1:
@@ -140,7 +141,7 @@ def open_source(
 
 
 class _TextSource(Source):
-    """A delimited text file, held as bytes and decoded while it is read."""
+    """Delimited text file, held as bytes and decoded while it is read."""
 
     def __init__(self, path: Path, separator: str, key: str):
         self.path = path
@@ -172,7 +173,7 @@ class _TextSource(Source):
             yield Row(line, [cells[i].strip() for i in positions], fault)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Records with the line each starts on; rows of blank cells only are skipped."""
+        """Yield (line, cells) of each record, with the line where it starts; skip blank rows."""
         stream = io.TextIOWrapper(
             io.BytesIO(self._content), self.encoding, errors="replace", newline=""
         )
@@ -184,20 +185,20 @@ class _TextSource(Source):
             except StopIteration:
                 return
             except csv.Error as error:
-                # Strict, because a stray quotation mark otherwise swallows the rows that follow.
+                # Strict, because a stray quotation mark otherwise includes the rows that follow.
                 raise PlotError(
-                    f"{self.path.name} has a quotation mark out of place between lines {line} "
+                    f"{self.path.name} has a misplaced quotation mark between lines {line} "
                     f"and {reader.line_num} ({error}); close it, or double it inside quoted text"
                 ) from error
             if "".join(record).strip():
                 yield line, record
 
     def _better_separator(self) -> str | None:
-        """The separator that occurs in the column names, if any does."""
+        """The separator that occurs most often in the column names; None if none does."""
         names = "".join(self.header)
-        found = {mark: names.count(mark) for mark in _NAMES if mark != self._separator}
-        best = max(found, key=found.__getitem__)
-        return best if found[best] else None
+        counts = {mark: names.count(mark) for mark in _NAMES if mark != self._separator}
+        best = max(counts, key=counts.__getitem__)
+        return best if counts[best] else None
 
     def _use(self, separator: str) -> str:
         return f"set {self._key}separator to {separator!r} ({_NAMES[separator]})"
@@ -210,7 +211,7 @@ class _TextSource(Source):
 
 
 class _FrameSource(Source):
-    """A Parquet file or a GeoPackage layer; lines are row numbers from 1."""
+    """Parquet file or GeoPackage layer; lines are row numbers from 1."""
 
     def __init__(self, path: Path, frame: pd.DataFrame):
         self.path = path
@@ -241,14 +242,14 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _read_text(path: Path) -> bytes:
-    """Content of a text file, unzipped; what is no text is refused by name."""
+    """Content of a text file, unzipped; raises for files that are not text."""
     content = _read_bytes(path)
     if content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise PlotError(
-                f"{path.name} is a damaged or cut-off gzip file ({error}); fetch it again"
+                f"{path.name} is a damaged or incomplete gzip file ({error}); fetch it again"
             ) from error
     if not content.strip():
         raise PlotError(f"{path.name} is empty; give it a header and rows")
@@ -267,7 +268,7 @@ def _guess_encoding(content: bytes) -> str:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
-        return "cp1252"  # what Windows programs call latin-1
+        return "cp1252"  # Windows-1252, which Windows programs call latin-1
     return "utf-8-sig"
 
 
@@ -278,7 +279,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         frame = read(path)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are among these
         raise PlotError(
-            f"{path.name} is no readable Parquet file ({_first_sentence(error)}); write it again"
+            f"{path.name} is not a readable Parquet file ({_first_sentence(error)}); write it again"
         ) from error
     return frame.reset_index() if frame.index.name else frame
 
@@ -288,7 +289,7 @@ def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     except pyogrio.errors.DataSourceError as error:
         raise PlotError(
-            f"{path.name} is no readable GeoPackage ({_first_sentence(error)}); write it again"
+            f"{path.name} is not a readable GeoPackage ({_first_sentence(error)}); write it again"
         ) from error
     listed = ", ".join(repr(name) for name in layers)
     if layer is None and len(layers) != 1:
@@ -305,13 +306,13 @@ def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
 
 
 def _first_sentence(error: Exception) -> str:
-    """What a library says, cut so that our own message stays one sentence."""
+    """First sentence of a library's error, to quote within one of ours."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].split(". ")[0].rstrip(".")
 
 
 def _texts(column: pd.Series) -> list[str]:
-    """Cells of a typed column as a person would write them: 12.0 as '12', nulls as ''."""
+    """Cells of a typed column as text in the usual form: 12.0 as '12', nulls as ''."""
     absent = column.isna().to_numpy()
     values = column.tolist()
     return ["" if gone else _text(value) for gone, value in zip(absent, values, strict=True)]
@@ -326,7 +327,7 @@ def _text(value: object) -> str:
 
 
 def _point_texts(geometry: geopandas.GeoSeries, path: Path) -> tuple[list[str], list[str]]:
-    """x and y of each point; nothing for absent geometries, its type for anything but a point."""
+    """x and y of each point as text; '' for absent geometries, the type for other geometries."""
     shapes = geometry.to_numpy()
     lone = (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOINT) & (
         shapely.get_num_geometries(shapes) == 1

@@ -1,8 +1,8 @@
 """Species richness counted from a plot x species matrix or from a long list of species.
 
-Richness is the number of distinct species present in a plot. An abundance says present when it is a
-number above 0 or a sign of the Braun-Blanquet scale (r, +, 2m, 2a, 2b; Braun-Blanquet 1964,
-Pflanzensoziologie; Barkman, Doing & Segal 1964 for the divisions of 2) or the x of a check list.
+Richness is the number of distinct species present in a plot. A species is present if its abundance
+is a number above 0, a sign of the Braun-Blanquet scale (r, +, 2m, 2a, 2b; Braun-Blanquet 1964,
+Pflanzensoziologie; Barkman, Doing & Segal 1964 for the divisions of 2), or the x of a check list.
 """
 
 from collections import Counter
@@ -32,19 +32,19 @@ _PRESENT, _ABSENT, _UNREADABLE = 1, 0, -1
 _PRESENT_SIGNS = frozenset({"r", "+", "2m", "2a", "2b", "x"})
 _ABSENT_SIGNS = frozenset({".", "-"})
 
-_ALWAYS_PRESENT_MIN = 10  # plots in which a column above 0 in all of them looks like no species
+_ALWAYS_PRESENT_MIN = 10  # with as many plots, a column above 0 in all is probably no species
 
 
 @dataclass(frozen=True)
 class SpeciesCounts:
-    """Richness of each plot, keyed by plot_id, or by line where a plot table is the matrix.
+    """Richness of each plot by plot_id, or by line if the plot table itself is the matrix.
 
     Attributes:
-        richness: number of distinct species present; 0 is a plot known to be empty.
+        richness: number of distinct species present; 0 means a plot without species.
         rows: number of species rows of each plot.
-        faults: why the species of a plot cannot be counted, for those that cannot.
-        summary: number of distinct species and of rows that were passed over.
-        notes: sentences for the reader of a report.
+        faults: reason why the species of a plot cannot be counted, for such plots.
+        summary: number of distinct species, and of rows read and skipped.
+        notes: sentences for the report.
     """
 
     richness: dict[Any, int]
@@ -57,19 +57,19 @@ class SpeciesCounts:
 def add_species(
     table: Source, cells: pd.DataFrame, columns: Mapping[str, str], species: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
-    """Fill the richness of plots by counting their species.
+    """Count the species of plots and fill in their richness.
 
     Args:
         table: the plot file.
-        cells: its rows: the text columns of plots.FIELDS, line, kind and reason.
-        columns: our column names to those of the plot file, its geometry's among them.
-        species: path (None: the plot file itself), layout 'matrix' or 'long', the columns plot_id,
-            species and abundance, ignore (columns of a matrix that are no species), separator and
-            layer of the file at path.
+        cells: its rows: text columns of `table.FIELDS`, and line, kind and reason.
+        columns: our column names -> those of the plot file, including its geometry's.
+        species: settings: path (None: the plot file), layout 'matrix' or 'long', the columns
+            plot_id, species and abundance, ignore (columns of a matrix that are not species),
+            separator and layer of the file at path.
 
     Returns:
-        The rows, one a plot, with richness as text, and kind and reason where it cannot be
-        counted; a summary; notes.
+        The rows, one a plot, with richness as text, and kind and reason of rejection if it cannot
+        be counted; a summary; notes.
 
     Raises:
         PlotError: settings that do not fit together, or a file that cannot be read or matched.
@@ -125,29 +125,33 @@ def add_species(
 def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> SpeciesCounts:
     """Count the species of a table with a row per plot and a column per species.
 
-    A species in several columns of the same name (vegetation layers) counts once, and so does one
-    in several rows of a plot. Columns without a name (row names) are never species.
+    A species in several columns of the same name (vegetation layers) counts once, also if it is in
+    several rows of a plot. Columns without a name (row names) are never species.
 
     Args:
-        plot: position of the plot_id column; None keys plots by line and leaves broken rows out.
-        ignored: positions of columns that are no species.
+        source: the matrix.
+        plot: position of the plot_id column; None: plots are keyed by line, and broken rows
+            skipped.
+        ignored: positions of columns that are not species.
 
     Raises:
         PlotError: no species column, no row, or a broken row.
     """
     species = [i for i, name in enumerate(source.header) if name and i != plot and i not in ignored]
     if not species:
-        raise PlotError(f"{source.path.name} has no column left to be a species; check species")
+        raise PlotError(
+            f"{source.path.name} has no species column; check species.ignore and columns"
+        )
     names = [source.header[i] for i in species]
     abundance = _Abundances(blank=_ABSENT)
-    keys, states, faults, nameless = [], [], {}, 0
+    keys, states, faults, without_plot = [], [], {}, 0
     for line, cells, fault in source.rows(species if plot is None else [*species, plot]):
         if fault and plot is None:
             continue
         _refuse_fault(source, line, fault)
         key = line if plot is None else cells.pop()
         if plot is not None and key.lower() in MISSING:
-            nameless += 1
+            without_plot += 1
             continue
         state = np.array([abundance[cell] for cell in cells], dtype=np.int8)
         if state.min() == _UNREADABLE:
@@ -169,10 +173,10 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
         summary={
             "species": int(present.any(axis=0).sum()),
             "rows": len(keys),
-            "rows_without_plot": nameless,
+            "rows_without_plot": without_plot,
         },
         notes=[
-            f"column {name!r} of {source.path.name} is above 0 in every plot; if it is no "
+            f"column {name!r} of {source.path.name} is above 0 in every plot; if it is not a "
             f"species, list it under species.ignore"
             for name in everywhere
         ],
@@ -180,47 +184,47 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
 
 
 def count_long(source: Source, plot: int, species: int, abundance: int | None) -> SpeciesCounts:
-    """Count the species of a list with a row per plot and species.
+    """Count the species of a list with a row a plot and species.
 
-    A row with abundance 0 does not count; one with a blank abundance does, for the species was
-    listed. A plot whose rows all have abundance 0, or no species, is a plot known to be empty.
+    A row with abundance 0 does not count; one with a blank abundance does, because the species was
+    listed. If all rows of a plot have abundance 0 or no species, its richness is 0.
 
     Args:
-        plot, species, abundance: positions of the columns; None: every row is a presence.
+        plot, species, abundance: positions of the columns; without abundance every row counts.
 
     Raises:
         PlotError: no row, or a broken row.
     """
     state = _Abundances(blank=_PRESENT)
-    found: dict[str, set[str]] = {}
+    species_by_plot: dict[str, set[str]] = {}
     rows: Counter[str] = Counter()
     faults: dict[str, str] = {}
-    nameless = without_species = 0
+    without_plot = without_species = 0
     wanted = [plot, species] if abundance is None else [plot, species, abundance]
     for line, cells, fault in source.rows(wanted):
         _refuse_fault(source, line, fault)
         key, name = cells[:2]
         if key.lower() in MISSING:
-            nameless += 1
+            without_plot += 1
             continue
         rows[key] += 1
-        listed = found.setdefault(key, set())
+        listed = species_by_plot.setdefault(key, set())
         if name.lower() in MISSING:
             without_species += 1
         elif abundance is None or state[cells[2]] == _PRESENT:
             listed.add(name)
         elif state[cells[2]] == _UNREADABLE:
             faults.setdefault(key, _unreadable(f"abundance of {name!r}", line, cells[2]))
-    if not found:
+    if not species_by_plot:
         raise PlotError(f"{source.path.name} holds no row with a plot; check species.plot_id")
     return SpeciesCounts(
-        richness={key: len(names) for key, names in found.items()},
+        richness={key: len(names) for key, names in species_by_plot.items()},
         rows=dict(rows),
         faults=faults,
         summary={
-            "species": len(set().union(*found.values())),
+            "species": len(set().union(*species_by_plot.values())),
             "rows": rows.total(),
-            "rows_without_plot": nameless,
+            "rows_without_plot": without_plot,
             "rows_without_species": without_species,
         },
         notes=[],
@@ -228,7 +232,7 @@ def count_long(source: Source, plot: int, species: int, abundance: int | None) -
 
 
 class _Abundances(dict[str, int]):
-    """Text of an abundance -> present, absent or unreadable; each text is parsed once."""
+    """Map from text of an abundance to present, absent or unreadable; parses each text once."""
 
     def __init__(self, blank: int):
         super().__init__(dict.fromkeys(_PRESENT_SIGNS, _PRESENT))
@@ -252,10 +256,10 @@ class _Abundances(dict[str, int]):
 
 
 def _check_settings(species: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """All settings, absent ones filled in; refuses combinations that cannot be meant."""
+    """All settings, with defaults for absent ones; raises for contradicting settings."""
     unknown = sorted(set(species) - set(_SETTINGS))
     if unknown:
-        raise PlotError(f"species.{unknown[0]} is no setting; use {', '.join(_SETTINGS)}")
+        raise PlotError(f"species.{unknown[0]} is not a setting; use {', '.join(_SETTINGS)}")
     settings = {**_SETTINGS, **species}
     if settings["layout"] not in ("matrix", "long"):
         raise PlotError(f"species.layout {settings['layout']!r} is unknown; use matrix or long")
@@ -278,7 +282,7 @@ def _check_settings(species: Mapping[str, Any], columns: Mapping[str, str]) -> d
 
 
 def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
-    """First row of each plot; a plot whose rows disagree on place, area or date is rejected."""
+    """Keep the first row of each plot; reject plots whose rows differ in place, area or date."""
     named = cells[~is_missing(cells["plot_id"])]
     groups = named.groupby("plot_id", sort=False)
     shared = ["lon", "lat", "area_m2", "date", "programme"]
@@ -287,35 +291,35 @@ def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
     for plot_id in differ.index[differ.any(axis=1)]:
         field = differ.columns[differ.loc[plot_id].to_numpy().argmax()]
         rows = groups.get_group(plot_id)
-        other = rows[rows[field] != rows[field].iloc[0]].iloc[0]
+        differing = rows[rows[field] != rows[field].iloc[0]].iloc[0]
         first.loc[plot_id, ["kind", "reason"]] = (
             "rows of one plot that differ",
             f"plot_id {plot_id!r} has {field} {rows[field].iloc[0]!r} on line "
-            f"{rows['line'].iloc[0]} but {other[field]!r} on line {other['line']}",
+            f"{rows['line'].iloc[0]} but {differing[field]!r} on line {differing['line']}",
         )
-    nameless = cells[is_missing(cells["plot_id"])]
-    return pd.concat([first, nameless]).sort_values("line").reset_index(drop=True)
+    without_plot = cells[is_missing(cells["plot_id"])]
+    return pd.concat([first, without_plot]).sort_values("line").reset_index(drop=True)
 
 
 def _with_richness(
     cells: pd.DataFrame, keys: str, counts: SpeciesCounts, source: Source, table: Source
 ) -> pd.DataFrame:
-    """Rows with counted richness as text, and the rejection of those that have none."""
+    """Fill in the counted richness as text, and reject plots that have none."""
     cells = cells.copy()
-    known = cells[keys].isin(list(counts.richness))
-    if not known.any():
+    counted = cells[keys].isin(list(counts.richness))
+    if not counted.any():
         raise PlotError(
             f"no plot_id of {table.path.name}, such as {cells['plot_id'].iloc[0]!r}, occurs in "
             f"{source.path.name}, such as {next(iter(counts.richness))!r}; check species.plot_id"
         )
     cells["richness"] = [str(counts.richness.get(key, "")) for key in cells[keys]]
     good = cells["kind"] == ""
-    nameless = good & ~known & is_missing(cells["plot_id"])
-    cells.loc[nameless, ["kind", "reason"]] = (
+    without_plot = good & ~counted & is_missing(cells["plot_id"])
+    cells.loc[without_plot, ["kind", "reason"]] = (
         "missing plot_id",
         "plot_id is missing, so its species are unknown",
     )
-    absent = good & ~known & ~nameless
+    absent = good & ~counted & ~without_plot
     cells.loc[absent, "kind"] = "missing species lists"
     cells.loc[absent, "reason"] = [
         f"plot_id {plot!r} has no row in {source.path.name}" for plot in cells["plot_id"][absent]
@@ -327,17 +331,17 @@ def _with_richness(
 
 
 def _any_by_group(present: np.ndarray, codes: np.ndarray, axis: int) -> np.ndarray:
-    """Logical or over the rows or columns of the same code; results in the order of codes."""
+    """Logical or over rows or columns with the same code; results in the order of codes."""
     order = np.argsort(codes, kind="stable")
     starts = np.unique(codes[order], return_index=True)[1]
     return np.logical_or.reduceat(present.take(order, axis=axis), starts, axis=axis)
 
 
 def _unreadable(what: str, line: int, text: str) -> str:
-    return f"{what} is {text!r} on line {line}, which is no abundance"
+    return f"{what} is {text!r} on line {line}, which is not an abundance"
 
 
 def _refuse_fault(source: Source, line: int, fault: str) -> None:
-    """A broken row of a species file is an error: the count it belongs to would be silently low."""
+    """Raise for a broken row of a species file, because skipping it would lower a count."""
     if fault:
-        raise PlotError(f"line {line} of {source.path.name} is broken: {fault}; mend it")
+        raise PlotError(f"line {line} of {source.path.name} is broken: {fault}; correct it")

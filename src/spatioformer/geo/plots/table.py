@@ -1,7 +1,7 @@
-"""Plot tables in: one validated table of places and counts, and every refused row with its reason.
+"""Read plot tables: one checked table of places and counts, and all rejected rows with reasons.
 
-The road: a file becomes rows of text (`plot_files`), species lists become counts (`species`), every
-row is judged (`plot_checks`), and the good ones become the table that the rest of the program uses.
+A file becomes rows of text (`files`), species lists become counts (`species`), every row is checked
+(`checks`), and the good rows become the table that the rest of the program uses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from spatioformer.geo.plots.files import GEOMETRY_X, GEOMETRY_Y, Source, open_so
 from spatioformer.geo.plots.species import add_species
 
 FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme")
-"""Our column names, which `columns` maps to those of a file."""
+"""Our column names, which the setting `columns` maps to those of a file."""
 
 TABLE_DTYPES = {
     "plot_id": "str",
@@ -40,14 +40,14 @@ TABLE_DTYPES = {
     "location": "int64",
     "source_line": "int64",
 }
-"""Columns of a plot table in their order, without its geometry."""
+"""Columns of a plot table in order, without the geometry."""
 
-_SAME_PLACE = 6  # decimals of a degree, about 0.1 m, to which coordinates are one location
+_SAME_PLACE = 6  # decimals of a degree, about 0.1 m, within which plots share a location
 
 
 @dataclass(frozen=True)
 class PlotIntake:
-    """What came of reading a plot file.
+    """Result of reading a plot file.
 
     Attributes:
         table: GeoDataFrame of points, EPSG:4326, with the columns of TABLE_DTYPES: plot_id
@@ -56,7 +56,7 @@ class PlotIntake:
             coordinates share it), source_line (1 is the header of a text file; the row number
             from 1 in Parquet and GeoPackage).
         rejected: source_file, source_line, plot_id, reason, stage ('plots'), lon, lat, richness;
-            the last three and plot_id as the texts given.
+            plot_id and the last three as text, as in the file.
         summary: counts, ranges and notes, ready for JSON.
     """
 
@@ -66,7 +66,7 @@ class PlotIntake:
 
 
 class TooManyRejected(PlotError):
-    """More rows were rejected than the configuration allows; `rejected` holds them all."""
+    """More rows were rejected than the configuration allows; `rejected` holds all of them."""
 
     def __init__(self, message: str, rejected: pd.DataFrame):
         super().__init__(message)
@@ -84,16 +84,17 @@ def read_plots(
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> PlotIntake:
-    """Read, check and unify a plot table.
+    """Read and check a plot table.
 
     Args:
         path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg; or a table in memory.
-        columns: any of FIELDS to column names of the file. lon and lat are needed unless the file
-            has point geometries, which then count instead; richness unless `species` is given.
-        crs: of lon and lat, anything pyproj reads; files with geometries bring their own.
-        separator: between the columns of a text file; None: by the file's name.
-        layer: of a GeoPackage; None: its only one.
-        species: count richness from species data: see `species.add_species`.
+        columns: names in FIELDS -> column names of the file. lon and lat are required unless the
+            file has point geometries, which then take precedence; richness is required unless
+            `species` is given.
+        crs: CRS of lon and lat, anything pyproj reads; geometries have their own.
+        separator: character between the columns of a text file; None: by the file's suffix.
+        layer: layer of a GeoPackage; None: the only one.
+        species: settings to count richness from species data, see `species.add_species`.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -106,7 +107,7 @@ def read_plots(
     names = _check_columns(columns, source, species)
     cells = _read_cells(source, names)
     if cells.empty:
-        raise PlotError(f"{source.path.name} has a header and no rows; give it plots")
+        raise PlotError(f"{source.path.name} has a header but no rows; add plots")
     counted, notes = None, []
     if species is not None:
         cells, counted, notes = add_species(source, cells, names, species)
@@ -136,16 +137,16 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
 
 
 def write_rejected(rejected: pd.DataFrame, folder: str | Path) -> None:
-    """Write rejected.csv into `folder`: also of the rows that a TooManyRejected carries."""
+    """Write rejected.csv into `folder`, from an intake or from a `TooManyRejected`."""
     with writing(Path(folder) / "rejected.csv") as part:
         rejected.to_csv(part, index=False)
 
 
 def read_table(path: str | Path) -> geopandas.GeoDataFrame:
-    """Read the plots.parquet that `write_plots` wrote.
+    """Read plots.parquet, written by `write_plots`.
 
     Raises:
-        PlotError: absent, unreadable, or no such table.
+        PlotError: the file is absent, unreadable, or not such a table.
     """
     path = Path(path)
     if not path.is_file():
@@ -153,15 +154,17 @@ def read_table(path: str | Path) -> geopandas.GeoDataFrame:
     try:
         table = geopandas.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise PlotError(f"{path} is no readable plot table; run the plots stage again") from error
+        raise PlotError(
+            f"{path} is not a readable plot table; run the plots stage again"
+        ) from error
     problem = _problem_with(table)
     if problem:
-        raise PlotError(f"{path} is no plot table: {problem}; run the plots stage again")
+        raise PlotError(f"{path} is not a plot table: {problem}; run the plots stage again")
     return table
 
 
 def _problem_with(table: geopandas.GeoDataFrame) -> str:
-    """What keeps a table from being one of ours; '' if nothing does."""
+    """Reason why a table is not a plot table; '' if it is one."""
     if list(table.columns) != [*TABLE_DTYPES, "geometry"]:
         return f"its columns are {', '.join(table.columns)}"
     for name, dtype in TABLE_DTYPES.items():
@@ -182,10 +185,10 @@ def _problem_with(table: geopandas.GeoDataFrame) -> str:
 def _check_columns(
     columns: Mapping[str, str | None], source: Source, species: Mapping[str, Any] | None
 ) -> dict[str, str]:
-    """Our column names to those of the file, both known to exist."""
+    """Our column names -> those of the file, checked to exist."""
     unknown = sorted(set(columns) - set(FIELDS))
     if unknown:
-        raise PlotError(f"columns.{unknown[0]} is no column known here; use {', '.join(FIELDS)}")
+        raise PlotError(f"columns.{unknown[0]} is not a column name; use {', '.join(FIELDS)}")
     names = {name: column for name, column in columns.items() if column is not None}
     if source.crs is not None:
         names |= {"lon": GEOMETRY_X, "lat": GEOMETRY_Y}
@@ -203,7 +206,7 @@ def _check_columns(
 
 
 def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
-    """Text columns FIELDS ('' where the file has none), line, and kind and reason of rejection."""
+    """Read text columns FIELDS ('' if absent), line, and kind and reason of rejection."""
     positions = [source.position(column, f"columns.{name}") for name, column in names.items()]
     texts: list[list[str]] = [[] for _ in names]
     lines, faults = [], []
@@ -222,7 +225,7 @@ def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
 
 
 def _reject_ambiguous(cells: pd.DataFrame, verdicts: Verdicts) -> None:
-    """Reject plots of the same plot_id: a species file cannot tell which of them it means."""
+    """Reject plots with the same plot_id, because their species cannot be told apart."""
     ids = cells["plot_id"]
     repeated = ids[verdicts.good].duplicated(keep=False).reindex(cells.index, fill_value=False)
     verdicts.reject(
@@ -269,7 +272,7 @@ def _stop_at_too_many(
 
 
 def _assemble(cells: pd.DataFrame, values: pd.DataFrame) -> tuple[geopandas.GeoDataFrame, int]:
-    """The table, and how many repeated plot_id were given a suffix."""
+    """The table, and the number of repeated plot_id that were given a suffix."""
     plot_ids, renamed = _unique_ids(cells["plot_id"], cells["line"])
     programme = cells["programme"].mask(is_missing(cells["programme"]), "")
     place = values[["lon", "lat"]].round(_SAME_PLACE)
@@ -287,25 +290,27 @@ def _assemble(cells: pd.DataFrame, values: pd.DataFrame) -> tuple[geopandas.GeoD
     return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326"), renamed
 
 
-def _unique_ids(given: pd.Series, lines: pd.Series) -> tuple[list[str], int]:
-    """plot_id of each row: as given, line-N where missing, with -2, -3, ... where repeated."""
-    missing = is_missing(given)
+def _unique_ids(plot_ids: pd.Series, lines: pd.Series) -> tuple[list[str], int]:
+    """Unique plot_id of each row: line-N if missing, with -2, -3, ... if repeated."""
+    missing = is_missing(plot_ids)
     ids = [
-        f"line-{line}" if gone else text
-        for text, line, gone in zip(given.tolist(), lines.tolist(), missing, strict=True)
+        f"line-{line}" if is_missing_id else text
+        for text, line, is_missing_id in zip(
+            plot_ids.tolist(), lines.tolist(), missing, strict=True
+        )
     ]
-    taken, seen, renamed = set(ids), set(), 0
-    turns: dict[str, int] = {}
+    taken, used, renamed = set(ids), set(), 0
+    next_numbers: dict[str, int] = {}
     for row, name in enumerate(ids):
-        if name in seen:
+        if name in used:
             renamed += 1
-            turn = turns.get(name, 2)
-            while f"{name}-{turn}" in taken:
-                turn += 1
-            turns[name] = turn + 1
-            ids[row] = f"{name}-{turn}"
+            number = next_numbers.get(name, 2)
+            while f"{name}-{number}" in taken:
+                number += 1
+            next_numbers[name] = number + 1
+            ids[row] = f"{name}-{number}"
             taken.add(ids[row])
-        seen.add(ids[row])
+        used.add(ids[row])
     return ids, renamed
 
 
@@ -347,7 +352,7 @@ def _spread(values: pd.Series) -> dict[str, float | int | None]:
 
 
 def _notes(source: Source, kept: pd.DataFrame, renamed: int) -> list[str]:
-    """Sentences on what was decided for the user, for the report."""
+    """Sentences for the report on decisions made without the user."""
     notes = []
     if source.encoding == "cp1252":
         notes.append(f"{source.path.name} is not UTF-8 and was read as Windows-1252 (latin-1)")

@@ -1,1 +1,1 @@
-"""Rasters: one file as a layer, layers as a stack on one grid."""
+"""Rasters: one file as a layer, several layers as a stack on one grid."""

@@ -1,7 +1,7 @@
-"""One raster of any kind, read on any grid: float32 values, NaN where there is no data.
+"""Read one raster of any kind on any grid: float32 values, NaN where there is no data.
 
-NaN is the warper's way of leaving pixels out of its weights; it ends in an explicit mask in
-`geo.imagery` and never reaches a model.
+GDAL's warper leaves NaN out of its weights. `geo.raster.stack` turns NaN into an explicit mask, so
+that NaN never reaches a model.
 """
 
 import math
@@ -31,21 +31,21 @@ REDUCTIONS = ("mean", "sum", "min", "max")
 
 @dataclass(frozen=True)
 class Layer:
-    """A raster file and how its numbers are to be understood.
+    """A raster file and the interpretation of its values.
 
     Args:
         path: GeoTIFF, NetCDF (.nc), JPEG or anything else GDAL opens.
         name: stem of the band names.
         bands: 1-based band numbers; None takes all.
-        band_names: a name for each band taken; None makes `name` or `name_1`, `name_2`, ...
-        resampling: one of RESAMPLING; None means bilinear, or mode for class rasters.
-        scale, offset: value = raw * scale + offset; None takes what the file states.
-        nodata: raw value that means no data; None takes what the file states.
-        crs, bounds: georeference for files that state none, or a wrong one;
+        band_names: a name for each band read; None: `name`, or `name_1`, `name_2`, ...
+        resampling: one of RESAMPLING; None: bilinear, or mode for class rasters.
+        scale, offset: value = raw * scale + offset; None: as the file states.
+        nodata: raw value that means no data; None: as the file states.
+        crs, bounds: georeference for files that have none, or a wrong one;
             bounds = (W, E, S, N) in units of `crs`.
         variable: NetCDF variable.
-        reduce: how a NetCDF variable's other dimensions (months) become one band; None keeps
-            each step as a band.
+        reduce: function that combines the other dimensions of a NetCDF variable (months) into one
+            band; None: one band a step.
         classes: class values of a categorical raster, each a 0/1 band; None: not categorical.
     """
 
@@ -66,9 +66,9 @@ class Layer:
 
 
 def valid_mask(data: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Where `data` holds values: finite, and not `nodata`; boolean, same shape, any dtype.
+    """Mask of values that are finite and not `nodata`: bool, same shape, any dtype.
 
-    `nodata` is compared in the data's own dtype, since a float64 -3.4e38 is no float32 one.
+    `nodata` is compared in the data's dtype, because -3.4e38 differs in float32 and float64.
     """
     if np.issubdtype(data.dtype, np.floating):
         valid = np.isfinite(data)
@@ -82,7 +82,7 @@ def valid_mask(data: np.ndarray, nodata: float | None) -> np.ndarray:
 
 
 class OpenLayer:
-    """A layer that is open for reading; made by `open_layer`."""
+    """Layer that is open for reading; made by `open_layer`."""
 
     def __init__(self, layer: Layer, dataset: DatasetReader, grid: Grid):
         self.layer, self.dataset, self.grid = layer, dataset, grid
@@ -103,7 +103,7 @@ class OpenLayer:
             )
         if layer.categorical and len(self.indexes) != 1:
             raise ImageryError(
-                f"layer {layer.name}: a categorical raster needs one band, {layer.path} gives "
+                f"layer {layer.name}: a categorical raster needs one band, but {layer.path} has "
                 f"{len(self.indexes)}; choose one with `bands`"
             )
         self.band_names = names
@@ -117,9 +117,9 @@ class OpenLayer:
         return tuple(f"{self.layer.name}_{i}" for i in self.indexes)
 
     def read(self, window: Window, grid: Grid) -> np.ndarray:
-        """Values on `window` of `grid`: float32 (band, y, x), NaN where there is no data.
+        """Read `window` of `grid`: float32 (band, y, x), NaN where there is no data.
 
-        A categorical layer gives one 0/1 band a class, NaN where the raster has no class.
+        A categorical layer has one 0/1 band a class, NaN where the raster has no class.
         """
         values = self._resampled(window, grid)
         if not self.layer.categorical:
@@ -153,8 +153,8 @@ class OpenLayer:
                 width=window.width,
                 nodata=np.nan,
                 resampling=Resampling[self.layer.resampling or default],
-                # Exact positions and one kernel width for the whole grid, so that a pixel's
-                # value does not depend on the block it is made in.
+                # Exact positions, and one kernel width for the whole grid, so that a pixel's value
+                # does not depend on the window.
                 tolerance=1e-7,
                 XSCALE=str(across),
                 YSCALE=str(down),
@@ -163,13 +163,13 @@ class OpenLayer:
             return warped.read()
 
     def read_all(self) -> np.ndarray:
-        """The whole raster on its own grid, as `read`."""
+        """Read the whole raster on its own grid, as `read`."""
         return self._read_padded(Window(0, 0, self.grid.width, self.grid.height))
 
     def _kernel_scale(self, grid: Grid) -> tuple[float, float]:
-        """Target pixels a source pixel, across and down, at most 1: the kernel of GDAL's XSCALE.
+        """Target pixels a source pixel, across and down, at most 1: GDAL's XSCALE and YSCALE.
 
-        Taken over the whole grid; left to itself, GDAL takes it from each block anew.
+        Computed for the whole grid, because GDAL's default differs between windows.
         """
         window = self._source_pixels(Window(0, 0, grid.width, grid.height), grid)
         if window is None:
@@ -178,7 +178,7 @@ class OpenLayer:
         return min(1.0, grid.width / (c1 - c0)), min(1.0, grid.height / (r1 - r0))
 
     def _aligned_window(self, window: Window, grid: Grid) -> Window | None:
-        """The same window in source pixels when both grids share one lattice, else None."""
+        """The same window in source pixels if both grids share one lattice, else None."""
         if grid.crs != self.grid.crs:
             return None
         step = ~self.grid.transform @ grid.transform
@@ -190,13 +190,13 @@ class OpenLayer:
         return Window(window.col_off + col, window.row_off + row, window.width, window.height)
 
     def source_window(self, window: Window, grid: Grid) -> Window | None:
-        """Source pixels that bear on a window of another grid, or None where they do not meet."""
+        """Source pixels that contribute to a window of another grid; None if there are none."""
         pixels = self._source_pixels(window, grid)
         if pixels is None:
             return None
         c0, r0, c1, r1 = pixels
         ratio = max((c1 - c0) / window.width, (r1 - r0) / window.height, 1)
-        margin = math.ceil(3 * ratio) + 2  # the widest kernel, cubic, reaches two target pixels
+        margin = math.ceil(3 * ratio) + 2  # cubic, the widest kernel, spans two target pixels
         c0, r0 = max(0, math.floor(c0) - margin), max(0, math.floor(r0) - margin)
         c1 = min(self.grid.width, math.ceil(c1) + margin)
         r1 = min(self.grid.height, math.ceil(r1) + margin)
@@ -222,7 +222,7 @@ class OpenLayer:
         return edges if all(map(math.isfinite, edges)) else None
 
     def _read_padded(self, window: Window) -> np.ndarray:
-        """Scaled source values on a window that may reach over the edge (NaN there)."""
+        """Read scaled source values; NaN where the window extends beyond the raster."""
         out = np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
         r0, c0 = max(0, window.row_off), max(0, window.col_off)
         r1 = min(self.grid.height, window.row_off + window.height)
@@ -245,7 +245,7 @@ class OpenLayer:
         for i, band in enumerate(self.indexes):
             nodata = self.layer.nodata
             valid = valid_mask(raw[i], self.dataset.nodatavals[band - 1])
-            # The file's own mask holds unless the user names another nodata value.
+            # The file's mask applies unless the user sets another nodata value.
             valid &= flags[i] if nodata is None else valid_mask(raw[i], nodata)
             scale = self.dataset.scales[band - 1] if self.layer.scale is None else self.layer.scale
             offset = (
@@ -256,12 +256,12 @@ class OpenLayer:
 
 
 def _box(left: float, bottom: float, right: float, top: float) -> list[tuple[float, float]]:
-    """The four corners, all of them, since a rotated raster turns them."""
+    """The four corners of a box; a rotated raster needs all of them."""
     return [(left, bottom), (left, top), (right, bottom), (right, top)]
 
 
 def unreadable(path: Path, error: Exception) -> ImageryError:
-    """The sentence for a file that opens but cannot be read to its end."""
+    """Error for a file that opens but cannot be read to its end."""
     reason = str(error.__cause__ or error).splitlines()[0]
     return ImageryError(
         f"{path} cannot be read ({reason}): the file is damaged or cut short; fetch it again"
@@ -279,7 +279,7 @@ def open_layer(layer: Layer):
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
     if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
         with _netcdf(layer) as dataset:
-            # The values are in their final units already.
+            # The values are already in their final units.
             plain = replace(layer, scale=None, offset=None, nodata=None)
             yield OpenLayer(plain, dataset, Grid.of(dataset))
         return
@@ -287,7 +287,7 @@ def open_layer(layer: Layer):
         dataset = open_raster(layer.path)
     except RasterioIOError as error:
         raise ImageryError(
-            f"layer {layer.name}: {layer.path} is no raster that can be opened ({error}); "
+            f"layer {layer.name}: {layer.path} cannot be opened as a raster ({error}); "
             "give a GeoTIFF, NetCDF or JPEG"
         ) from error
     with dataset:
@@ -295,9 +295,9 @@ def open_layer(layer: Layer):
 
 
 def open_raster(path: Path | str) -> DatasetReader:
-    """`rasterio.open` without its warning that a file does not say where it lies."""
+    """Open a raster without rasterio's warning about a missing georeference."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the layer says where it lies
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
         return rasterio.open(path)
 
 
@@ -305,7 +305,7 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
     crs = layer.crs or dataset.crs
     if crs is None:
         raise ImageryError(
-            f"layer {layer.name}: {layer.path} has no coordinate reference system; name it with "
+            f"layer {layer.name}: {layer.path} has no coordinate reference system; set "
             "`crs: EPSG:...` in the layer's configuration"
         )
     transform = dataset.transform
@@ -314,7 +314,7 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
         transform = from_bounds(west, south, east, north, dataset.width, dataset.height)
     elif transform == Affine.identity():
         raise ImageryError(
-            f"layer {layer.name}: {layer.path} does not say where it lies; add "
+            f"layer {layer.name}: {layer.path} has no corner and pixel size; add "
             "`bounds: [W, E, S, N]` to the layer's configuration"
         )
     return Grid(known_crs(crs, f"layer {layer.name}"), transform, *dataset.shape)
@@ -322,7 +322,7 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
 
 @contextmanager
 def _netcdf(layer: Layer):
-    """A NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
+    """Open a NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
     try:
         with open_raster(layer.path) as container:
             variables = [name.rpartition(":")[2] for name in container.subdatasets]
@@ -352,7 +352,7 @@ def _netcdf(layer: Layer):
 
 @contextmanager
 def _memory_raster(data: np.ndarray, transform: Affine, crs: CRS):
-    """An array (band, y, x) as an open raster with NaN for nodata."""
+    """Open an array (band, y, x) as an in-memory raster with NaN as nodata."""
     profile = {
         "driver": "GTiff",
         "dtype": "float32",
@@ -380,7 +380,7 @@ def _variable(layer: Layer, variables: list[str]) -> str:
 
 
 def _westward(data: np.ndarray, transform: Affine) -> tuple[np.ndarray, Affine]:
-    """Columns east of 180 degrees moved to the west, so that longitudes run from -180 to 180."""
+    """Move columns east of 180 degrees to the west, so that longitudes run from -180 to 180."""
     centres = transform.c + transform.a * (np.arange(data.shape[2]) + 0.5)
     moved = int((centres >= 180).sum())
     if moved in (0, len(centres)):

@@ -1,4 +1,4 @@
-"""What the layers of a map are called in its file: written by `mapping`, read by many."""
+"""Titles of a map's layers, as the band descriptions of its file state them."""
 
 from rasterio.io import DatasetReader
 
@@ -11,10 +11,10 @@ TITLES = {
     "inside": "inside the area of applicability (1) or not (0)",
     "valid": "a prediction was made (1)",
 }
-"""Layer -> how the description of its band ends, behind the target and a comma."""
+"""Layer -> title. A band's description is the target, a comma and the title."""
 
 
 def bands_of(source: DatasetReader) -> dict[str, int]:
-    """The numbers of a map's bands by layer, from their descriptions."""
+    """Band numbers of a map by layer, from the band descriptions."""
     titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
     return {name: titles.index(title) + 1 for name, title in TITLES.items() if title in titles}

@@ -1,8 +1,8 @@
-"""Local rasters -> one stack on one grid, with named bands and an explicit mask.
+"""Combine local rasters into one stack on one grid, with named bands and an explicit mask.
 
-The stack is a tiled GeoTIFF: float32 bands with their names as descriptions, NaN where a band has
-no data, and an internal mask that says where a prediction is wanted (all bands valid, inside the
-region, not excluded by a mask raster). Chips may reach over masked pixels, never over missing ones.
+The stack is a tiled GeoTIFF. Its float32 bands have their names as descriptions, and NaN where
+there is no data. Its internal mask marks the pixels to predict: all bands are valid, inside the
+region, not excluded by a mask raster. Chips may contain masked pixels, but no missing ones.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio._err import CPLE_BaseError  # what rasterio lets through when it copies a file
+from rasterio._err import CPLE_BaseError  # raised by rasterio when it copies a file
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
@@ -36,7 +36,7 @@ __all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask
 
 @dataclass(frozen=True)
 class Mask:
-    """A class raster that says where no prediction is wanted, for example water or cropland."""
+    """Class raster of the pixels that are not predicted, for example water or cropland."""
 
     layer: Layer
     exclude: tuple[int, ...]
@@ -51,11 +51,14 @@ def build_stack(
     masks: Sequence[Mask] = (),
     console: Console = SILENT,
 ) -> dict:
-    """Bring `layers` onto one grid and write the stack to `out`.
+    """Resample `layers` to one grid and write the stack to `out`.
 
     Args:
-        grid: target grid; default: the first layer's own pixel lattice.
-        region: (W, E, S, N) in degrees; the grid is clipped to it.
+        layers: rasters, in the order of the bands.
+        out: path of the stack.
+        grid: target grid; None: the grid of the first layer.
+        region: (W, E, S, N) in degrees, to which the grid is clipped.
+        masks: class rasters that exclude pixels.
 
     Returns:
         Summary: shape, resolution, region, share of pixels to predict, statistics of each band.
@@ -92,7 +95,7 @@ def build_stack(
                     target.write(data, window=window)
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
-            summary = statistics.summary(layers)  # a useless stack replaces no good one
+            summary = statistics.summary(layers)  # before a useless stack replaces a good one
             check_written(part, out, statistics.count)
     return {
         "bands": names,
@@ -106,7 +109,7 @@ def build_stack(
 
 @contextmanager
 def write_errors(out: Path) -> Iterator[None]:
-    """GDAL says little when a disk is full; the sentence names what to check."""
+    """Turn errors of GDAL while writing into a sentence that says what to check."""
     try:
         yield
     except (RasterioError, CPLE_BaseError) as error:
@@ -118,22 +121,23 @@ def write_errors(out: Path) -> Iterator[None]:
 
 
 def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
-    """Read a raster back, for GDAL gives no error when the disk fills up while it closes a file.
+    """Read a raster back, because GDAL gives no error if the disk is full when it closes a file.
 
     Args:
-        part: the raster as it lies on disk; `out` is what the message calls it.
-        counts: finite values that the first bands must hold, one number a band.
+        part: the raster on disk.
+        out: its final path, for the message.
+        counts: number of finite values that each of the first bands must hold.
 
     Raises:
-        OutputError: some of it did not reach the disk.
+        OutputError: some values are missing.
     """
-    found = np.zeros(len(counts), np.int64)
+    written = np.zeros(len(counts), np.int64)
     with suppress(RasterioError), rasterio.open(part) as source:
         for _, window in source.block_windows(1):
             finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
             source.dataset_mask(window=window)
-            found += finite[: len(counts)]
-    if not np.array_equal(found, counts):
+            written += finite[: len(counts)]
+    if not np.array_equal(written, counts):
         raise OutputError(
             f"cannot write {out}: only a part of it reached the disk; free some space and run again"
         )
@@ -159,11 +163,11 @@ def _profile(grid: Grid, count: int) -> dict:
 
 
 def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
-    """A categorical layer with its classes named: those that occur on the grid, unless given."""
+    """A categorical layer with its classes set: the given ones, or those that occur on the grid."""
     layer = opened.layer
     if not layer.categorical or layer.classes is not None:
         return opened
-    found: set[int] = set()
+    classes: set[int] = set()
     for window in console.track(list(grid.windows(1024)), "classes"):
         values = opened._resampled(window, grid)
         values = values[np.isfinite(values)]
@@ -173,13 +177,13 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
                 f"layer {layer.name}: {layer.path} holds values like {broken[0]:g}, not classes; "
                 "remove `categorical: true` or give a class raster"
             )
-        found |= set(np.unique(values).astype(int).tolist())
-    if len(found) > 64:
+        classes |= set(np.unique(values).astype(int).tolist())
+    if len(classes) > 64:
         raise ImageryError(
-            f"layer {layer.name}: {len(found)} classes in {layer.path}, more than 64; list the "
-            "ones that matter under `classes`"
+            f"layer {layer.name}: {len(classes)} classes in {layer.path}, more than 64; list those "
+            "to use under `classes`"
         )
-    return OpenLayer(replace(layer, classes=tuple(sorted(found))), opened.dataset, opened.grid)
+    return OpenLayer(replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid)
 
 
 def _wanted(
@@ -188,7 +192,7 @@ def _wanted(
     wanted = np.isfinite(data).all(axis=0)
     for layer, exclude in masking:
         classes = layer._resampled(window, grid)[0]
-        # A mask raster's nodata means unknown: no prediction is wanted there either.
+        # A mask raster's nodata means unknown: such pixels are not predicted either.
         wanted &= np.isfinite(classes) & ~np.isin(classes, exclude)
     return wanted
 
@@ -219,13 +223,14 @@ class _Statistics:
         empty = [n for n, c in zip(self.names, self.count, strict=True) if c == 0]
         if empty:
             raise ImageryError(
-                f"band {empty[0]} holds no data at all on the chosen grid and region (all "
+                f"band {empty[0]} has no data at all on the chosen grid and region (all "
                 "nodata, or the rasters do not overlap); check the files, `nodata` and `region`"
             )
         if self.wanted == 0:
             raise ImageryError(
-                "no pixel has data in every band and is left by the masks; check that the rasters "
-                f"overlap ({', '.join(layer.name for layer in layers)}) and what `exclude` names"
+                "no pixel with data in every band remains after the masks; check that the rasters "
+                f"overlap ({', '.join(layer.name for layer in layers)}), and which classes "
+                "`exclude` names"
             )
         mean = self.sums[0] / self.count
         sd = np.sqrt(np.maximum(self.sums[1] / self.count - mean**2, 0))
@@ -246,11 +251,11 @@ class _Statistics:
 
 
 class Stack:
-    """A raster open for reading by band name; a context manager.
+    """Raster that is open for reading by band name; a context manager.
 
     Args:
         path: a stack made by `build_stack`, or any raster with band descriptions.
-        bands: the bands to read, in this order; None takes all as they come.
+        bands: names of the bands to read, in this order; None: all.
 
     Raises:
         ImageryError: the file cannot be opened, or lacks one of the bands.
@@ -264,12 +269,12 @@ class Stack:
             self._dataset = open_raster(self.path)
         except RasterioIOError as error:
             raise ImageryError(
-                f"{self.path} is no raster that can be opened ({error}); give a GeoTIFF"
+                f"{self.path} cannot be opened as a raster ({error}); give a GeoTIFF"
             ) from error
         if self._dataset.crs is None or self._dataset.transform == Affine.identity():
             raise ImageryError(
-                f"{self.path} does not say where it lies (no coordinate reference system, or no "
-                "corner and pixel size); write that into the file, for example with gdal_edit.py "
+                f"{self.path} has no georeference (coordinate reference system, corner and pixel "
+                "size); write it into the file, for example with gdal_edit.py "
                 "-a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
             )
         self.grid = Grid.of(self._dataset)
@@ -279,12 +284,12 @@ class Stack:
         if all(b in described for b in self.bands):
             self._indexes = [described.index(b) + 1 for b in self.bands]
         elif not any(self._dataset.descriptions) and len(self.bands) == count:
-            self._indexes = list(range(1, count + 1))  # an undescribed file: order is all there is
+            self._indexes = list(range(1, count + 1))  # bands without names are taken in order
         else:
-            lacking = [b for b in self.bands if b not in described]
+            missing = [b for b in self.bands if b not in described]
             raise ImageryError(
-                f"{self.path} lacks {len(lacking)} of the {len(self.bands)} bands the model needs, "
-                f"among them {lacking[0]!r} (it has {', '.join(described)}); give imagery with "
+                f"{self.path} lacks {len(missing)} of the {len(self.bands)} bands the model needs, "
+                f"among them {missing[0]!r} (it has {', '.join(described)}); give imagery with "
                 f"the bands {', '.join(self.bands)}, named by their descriptions"
             )
 
@@ -295,12 +300,12 @@ class Stack:
         self._dataset.close()
 
     def read(self, window: Window, halo: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pixels of a window grown by `halo` on each side.
+        """Read a window with a margin of `halo` pixels on each side.
 
         Returns:
-            data: float32 (band, y, x) with 0 where invalid.
-            valid: bool (y, x), every band holds a value; False over the edge of the raster.
-            wanted: bool (y, x) of the window WITHOUT halo, where a prediction is wanted.
+            data: float32 (band, y, x) with the margin, 0 where invalid.
+            valid: bool (y, x) with the margin, True if every band has a value; False outside.
+            wanted: bool (y, x) without the margin, True if a prediction is wanted.
         """
         height, width = window.height + 2 * halo, window.width + 2 * halo
         row, col = window.row_off - halo, window.col_off - halo

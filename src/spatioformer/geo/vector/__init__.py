@@ -1,1 +1,1 @@
-"""Points, lines and polygons: outlines, zones, access."""
+"""Vector files: polygons over a raster, and the places that people can reach."""

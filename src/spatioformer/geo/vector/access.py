@@ -1,4 +1,4 @@
-"""Where people can go: within some distance of roads or places, and not in excluded areas."""
+"""Places that people can reach: within a distance of roads or places, outside excluded areas."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,22 +7,21 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from spatioformer.common.earth import MEAN_RADIUS_KM, chord, unit_vectors
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.virtual.niches import unit_vectors
 
-EARTH_KM = 6371.0088
 STEPS = 10
-"""Points along a line for each distance that counts: they miss it by 0.2 % at most."""
+"""Points along a line for each distance `within`; distances to the line err by 0.2 % at most."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """Limits on where a site may lie; see `read_access`.
+    """Limits on the place of a site; see `read_access`.
 
     Attributes:
-        within: kilometres from the nearest of `near`; None sets no limit.
+        within: largest distance to the nearest of `near`, km; None sets no limit.
         near: (k, 2) lon, lat of points along roads or of places, degrees.
-        exclude: areas that are closed, lon/lat, or None.
+        exclude: closed areas, lon/lat degrees, or None.
     """
 
     within: float | None = None
@@ -30,19 +29,20 @@ class Access:
     exclude: shapely.Geometry | None = None
 
     def allows(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each place (n,), in degrees, can be reached."""
+        """Test which places (n,), in degrees, can be reached: bool (n,)."""
         from scipy.spatial import KDTree
 
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-        found = np.ones(lon.shape, bool)
+        reachable = np.ones(lon.shape, bool)
         if self.within is not None:
-            reach = 2 * np.sin(min(self.within / EARTH_KM, np.pi) / 2)  # the chord of the arc
+            reach = chord(self.within / MEAN_RADIUS_KM, radius=1.0)
             roads = KDTree(unit_vectors(*self.near.T))
-            found &= roads.query(unit_vectors(lon, lat), distance_upper_bound=reach)[0] <= reach
+            distance = roads.query(unit_vectors(lon, lat), distance_upper_bound=reach)[0]
+            reachable &= distance <= reach
         if self.exclude is not None:
             shapely.prepare(self.exclude)
-            found &= ~shapely.intersects_xy(self.exclude, lon, lat)
-        return found
+            reachable &= ~shapely.intersects_xy(self.exclude, lon, lat)
+        return reachable
 
 
 def read_access(
@@ -50,23 +50,24 @@ def read_access(
     within: float | None = None,
     exclude: str | Path | None = None,
 ) -> Access | None:
-    """Limits from vector files in any CRS; None where none is given.
+    """Read limits from vector files in any CRS; None if none is given.
 
     Args:
-        near: points or lines (roads), and `within` how many kilometres of them a site may lie.
-        exclude: polygons that are closed.
+        near: file of points or lines (roads).
+        within: largest distance of a site to them, km.
+        exclude: file of closed areas (polygons).
 
     Raises:
-        PlotError: a file that cannot be read, is empty or says no CRS; one of near and within
+        PlotError: a file that cannot be read, is empty or has no CRS; one of near and within
             without the other; a distance that is not above 0.
     """
     if (near is None) != (within is None):
         raise PlotError(
-            f"--near {near} and --within {within} belong together; give a layer of roads or places "
-            "and a distance in kilometres"
+            f"--near {near} and --within {within} must be given together; give a layer of roads or "
+            "places and a distance in kilometres"
         )
     if within is not None and not 0 < within < np.inf:
-        raise PlotError(f"--within {within:g} must be above 0; give kilometres")
+        raise PlotError(f"--within {within:g} must be above 0; give a distance in kilometres")
     if near is None and exclude is None:
         return None
     along = None if near is None else _along(_read(near), within)
@@ -88,11 +89,11 @@ def _read(path: str | Path) -> NDArray:
     if not isinstance(layer, gpd.GeoDataFrame) or layer.geometry.dropna().empty:
         raise PlotError(f"{path} holds no geometry; give points, lines or polygons")
     if layer.crs is None:
-        raise PlotError(f"{path} does not say its CRS; write it into the file")
+        raise PlotError(f"{path} has no coordinate reference system; write one into the file")
     return layer.geometry.dropna().to_crs("EPSG:4326").to_numpy()
 
 
 def _along(shapes: NDArray, within: float) -> NDArray[np.float64]:
     """Points (k, 2) along the shapes, at most `within` / STEPS kilometres apart."""
-    degrees = np.degrees(within / STEPS / EARTH_KM)
+    degrees = np.degrees(within / STEPS / MEAN_RADIUS_KM)
     return shapely.get_coordinates(shapely.segmentize(shapes, degrees))

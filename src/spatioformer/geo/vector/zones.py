@@ -1,8 +1,8 @@
-"""Polygons over a raster: which pixels each holds, what share of them, and how large they are.
+"""Polygons over a raster: the pixels of each polygon, the share of each pixel inside, and areas.
 
-Polygons are brought into pixel coordinates (column, row of pixel edges) once, so that rotated,
-south-up and oblong grids are all alike; they are then cut into windows, of which one at a time is
-in memory.
+Polygons are transformed to pixel coordinates (column, row of pixel edges) first, so that rotated,
+south-up and oblong grids need no special case. Then they are cut into windows, and one window at a
+time is in memory.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
+from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
 
-SIDE = 512  # pixels a side of a window, at most
-POINTS = 4  # a pixel's share is counted on POINTS x POINTS points
-PARTS = 100  # a straight edge as long as its polygon is bent in so many places when reprojected
-LATTICE_KM = 25.0  # pixel areas are computed this far apart: an error of 2e-6 between them
-LATTICE = 64  # pixels apart, at most
-SEMI_MAJOR, ECCENTRICITY2 = 6378.137, 0.00669437999014  # of WGS84, km
+SIDE = 512  # largest side of a window, pixels
+POINTS = 4  # the share of a pixel is counted on POINTS x POINTS points
+PARTS = 100  # segments of an edge as long as its polygon, so that reprojection can bend it
+LATTICE_KM = 25.0  # spacing at which pixel areas are computed; interpolation errs by 2e-6
+LATTICE = 64  # largest spacing, pixels
 
 Floats = NDArray[np.float64]
 
@@ -35,17 +35,18 @@ Floats = NDArray[np.float64]
 def read_polygons(
     path: str | Path, name: str | None = None, layer: str | None = None
 ) -> gpd.GeoDataFrame:
-    """Polygons of a vector file, one row each, in the file's CRS: columns name, geometry.
+    """Read the polygons of a vector file, one row each, in its CRS: columns name, geometry.
 
     Args:
-        name: the field that names them; None numbers them from 1.
-        layer: of a file with several.
+        name: field with the polygons' names; None: numbers from 1.
+        layer: name of the layer, for a file with several.
 
     Raises:
-        PlotError: unreadable, empty, no polygons, no CRS, no such field or layer.
+        PlotError: the file is unreadable or empty, or has no polygon, no CRS, no such field or
+            layer.
     """
     try:
-        layers = [str(found) for found in pyogrio.list_layers(path)[:, 0]]
+        layers = [str(row[0]) for row in pyogrio.list_layers(path)]
         if layer is None and len(layers) == 1:
             layer = layers[0]
         if layer not in layers:
@@ -60,7 +61,7 @@ def read_polygons(
 
 
 def named_polygons(frame, name: str | None = None, source: str = "the table") -> gpd.GeoDataFrame:
-    """The columns name and geometry of a table of polygons; `source` is what messages call it.
+    """Columns name and geometry of a table of polygons; error messages call it `source`.
 
     Raises:
         PlotError: as `read_polygons`.
@@ -71,11 +72,11 @@ def named_polygons(frame, name: str | None = None, source: str = "the table") ->
     wrong = kinds[~kinds.isin(("Polygon", "MultiPolygon"))]
     if len(wrong):
         raise PlotError(
-            f"{source} holds a {wrong.iloc[0]} (row {wrong.index[0] + 1}) where polygons are "
-            "wanted; give a layer of polygons"
+            f"{source} holds a {wrong.iloc[0]} (row {wrong.index[0] + 1}) instead of a polygon; "
+            "give a layer of polygons"
         )
     if frame.crs is None:
-        raise PlotError(f"{source} does not say its CRS; write it into the file")
+        raise PlotError(f"{source} has no coordinate reference system; write one into the file")
     if name is not None and name not in frame.columns:
         fields = ", ".join(repr(c) for c in frame.columns if c != frame.geometry.name)
         raise PlotError(f"{source} has no field {name!r}; its fields are {fields or 'none'}")
@@ -84,29 +85,29 @@ def named_polygons(frame, name: str | None = None, source: str = "the table") ->
 
 
 def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
-    """Polygons (n,) in pixel coordinates of `grid`; empty where there is none, or it lies far off.
+    """Polygons (n,) in pixel coordinates of `grid`; empty if missing or outside the projection.
 
-    Straight edges are those of the polygons' own CRS.
+    Edges are straight in the CRS of the polygons.
 
     Raises:
-        ImageryError: a polygon of which the grid's CRS can place only a part.
+        ImageryError: a polygon lies partly outside the domain of the grid's projection.
     """
-    shapes = _bent(polygons.to_numpy())
+    shapes = _with_vertices(polygons.to_numpy())
     if not polygons.crs.equals(grid.crs, ignore_axis_order=True):
         to_grid = Transformer.from_crs(polygons.crs, grid.crs, always_xy=True)
         shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_grid.transform(*xy.T)))
-        shapes = np.array([_placed(shape, grid) for shape in shapes])
+        shapes = np.array([_within_projection(shape, grid) for shape in shapes])
         if grid.crs.is_geographic and not polygons.crs.is_geographic:
             shapes = np.array([_unwrapped(shape) for shape in shapes])
     if grid.crs.is_geographic:
-        shapes = np.array([_turned(shape, grid) for shape in shapes])
+        shapes = np.array([_shifted_to(shape, grid) for shape in shapes])
     a, b, c, d, e, f = (~grid.transform)[:6]
     matrix = np.array([[a, d], [b, e]])
     return shapely.transform(shapes, lambda xy: xy @ matrix + (c, f))
 
 
-def _bent(shapes: NDArray) -> NDArray[np.object_]:
-    """Valid polygons with vertices along straight edges; empty in place of None."""
+def _with_vertices(shapes: NDArray) -> NDArray[np.object_]:
+    """Valid polygons with extra vertices along their edges; empty polygons in place of None."""
     shapes = np.where(shapely.is_missing(shapes), shapely.Polygon(), shapes)
     shapes = np.array([_polygonal(shape) for shape in shapely.make_valid(shapes)])
     left, bottom, right, top = shapely.bounds(shapes).T
@@ -115,7 +116,7 @@ def _bent(shapes: NDArray) -> NDArray[np.object_]:
 
 
 def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
-    """The polygons among a geometry's parts: lines and points have no area."""
+    """The polygons among a geometry's parts; lines and points have no area."""
     if shape.geom_type in ("Polygon", "MultiPolygon"):
         return shape
     parts = shapely.get_parts(shape)
@@ -123,28 +124,28 @@ def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.MultiPolygon(polygons) if polygons else shapely.Polygon()
 
 
-def _placed(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+def _within_projection(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
     finite = np.isfinite(shapely.get_coordinates(shape))
     if finite.all():
         return shape
     if not finite.any():
         return shapely.Polygon()
     raise ImageryError(
-        f"a polygon reaches beyond what the map's CRS ({grid.crs.name}) can place; cut it to the "
+        f"a polygon extends beyond the domain of the map's CRS ({grid.crs.name}); clip it to the "
         "map's surroundings first"
     )
 
 
 def _unwrapped(shape: shapely.Geometry) -> shapely.Geometry:
-    """A polygon that reprojection tore apart at the antimeridian, in one piece east of it."""
+    """Join a polygon that reprojection split at the antimeridian, using longitudes up to 360."""
     left, _, right, _ = shape.bounds
     if not right - left > 180:
         return shape
     return shapely.transform(shape, lambda xy: xy + np.where(xy[:, :1] < 0, (360, 0), (0, 0)))
 
 
-def _turned(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
-    """A polygon where the grid's longitudes have it: 170 West is 190 East too."""
+def _shifted_to(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    """Shift a polygon by multiples of 360 degrees to the grid's longitudes: 170 W is 190 E."""
     left, _, right, _ = grid.bounds
     copies = [shapely.transform(shape, lambda xy, t=turn: xy + (t, 0)) for turn in (-360, 0, 360)]
     near = [copy for copy in copies if copy.bounds[2] > left and copy.bounds[0] < right]
@@ -154,13 +155,14 @@ def _turned(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
 def pieces(
     shape: shapely.Geometry, height: int, width: int
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Windows of a raster that a polygon touches, and the share (y, x) of each pixel inside it.
+    """Yield the windows that a polygon touches, and the share (y, x) of each pixel inside it.
 
-    Shares are counted on `POINTS` x `POINTS` points a pixel, so polygons that meet share every
-    pixel between them without overlap or gap.
+    Shares are counted on `POINTS` x `POINTS` points a pixel, so adjacent polygons divide every
+    pixel without overlap or gap.
 
     Args:
-        shape: in pixel coordinates.
+        shape: polygon in pixel coordinates.
+        height, width: of the raster, pixels.
     """
     if shape.is_empty:
         return
@@ -174,7 +176,7 @@ def pieces(
 def _split(
     shape: shapely.Geometry, rows: tuple[int, int], cols: tuple[int, int]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """By halves: each cut deals with the vertices of its own half only."""
+    """Split into halves recursively; each half handles only its own vertices."""
     shape = _polygonal(shapely.clip_by_rect(shape, cols[0], rows[0], cols[1], rows[1]))
     if shape.is_empty:
         return
@@ -192,7 +194,7 @@ def _split(
 
 
 def _middle(start: int, end: int) -> int:
-    """A multiple of SIDE strictly between, near the middle: windows follow the file's blocks."""
+    """A multiple of SIDE strictly between both ends, near the middle, to follow file blocks."""
     cut = round((start + end) / 2 / SIDE) * SIDE
     return cut if start < cut < end else (start // SIDE + 1) * SIDE
 
@@ -212,9 +214,9 @@ def _shares(
 def nearest(
     shape: shapely.Geometry, height: int, width: int
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """The one pixel around a polygon so small that it holds no point of any; none off the raster.
+    """Yield the pixel around a polygon too small to hold a point; nothing if it lies outside.
 
-    The share is that of the polygon's area.
+    The share is the area of the polygon, in pixels.
     """
     if shape.is_empty:
         return
@@ -225,10 +227,10 @@ def nearest(
 
 
 def pixel_areas(grid: Grid, window: Window) -> Floats:
-    """Area (y, x) of the pixels of a window on the ellipsoid, km2.
+    """Areas (y, x) of the pixels of a window on the ellipsoid, km2.
 
-    From the position vectors of the middles of a pixel's sides: |across x along|, right to 3e-5
-    for pixels of a degree.
+    |across x along| of the vectors between the midpoints of opposite sides: relative error 3e-5 for
+    pixels of one degree.
     """
     row, col = window.row_off + window.height / 2, window.col_off + window.width / 2
     size = float(np.sqrt(_areas_at(grid, np.array(row), np.array(col))))
@@ -241,7 +243,7 @@ def pixel_areas(grid: Grid, window: Window) -> Floats:
 
 
 def _lattice(first: int, count: int, step: float) -> tuple[Floats, Floats]:
-    """Evenly spaced places (k,) among `count` pixels, and how these follow from them (count, k)."""
+    """Evenly spaced nodes (k,) among `count` pixels, and linear weights (count, k) of the nodes."""
     pixels = np.arange(first, first + count)
     places = np.linspace(pixels[0], pixels[-1], int(np.ceil((count - 1) / step)) + 1)
     if count == 1:
@@ -257,22 +259,24 @@ def _areas_at(grid: Grid, rows: Floats, cols: Floats) -> Floats:
 
 
 def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
-    """Positions (..., 3) on the ellipsoid from the Earth's centre, km."""
+    """Vectors (..., 3) from the Earth's centre to points on the ellipsoid, km."""
     lon, lat = np.radians(grid.lonlat(rows, cols))
-    across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(lat) ** 2)
+    across = WGS84_SEMI_MAJOR_KM / np.sqrt(1 - WGS84_ECCENTRICITY2 * np.sin(lat) ** 2)
     return np.stack(
         [
             across * np.cos(lat) * np.cos(lon),
             across * np.cos(lat) * np.sin(lon),
-            across * (1 - ECCENTRICITY2) * np.sin(lat),
+            across * (1 - WGS84_ECCENTRICITY2) * np.sin(lat),
         ],
         axis=-1,
     )
 
 
 def polygon_areas(polygons: gpd.GeoSeries) -> Floats:
-    """Area (n,) of polygons on the ellipsoid, km2; straight edges are those of their CRS."""
-    shapes = gpd.GeoSeries(_bent(polygons.to_numpy()), crs=polygons.crs).to_crs("EPSG:4326")
+    """Areas (n,) of polygons on the ellipsoid, km2; edges are straight in the polygons' CRS."""
+    shapes = gpd.GeoSeries(_with_vertices(polygons.to_numpy()), crs=polygons.crs).to_crs(
+        "EPSG:4326"
+    )
     geod = Geod(ellps="WGS84")
     oriented = shapely.orient_polygons(shapes.to_numpy())
     return np.array([abs(geod.geometry_area_perimeter(shape)[0]) for shape in oriented]) / 1e6

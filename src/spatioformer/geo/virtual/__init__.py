@@ -1,1 +1,1 @@
-"""Virtual floras, whose truth is known everywhere, and the rasters that they grow on."""
+"""Virtual floras, whose true richness is known everywhere, and the rasters they are made from."""

@@ -1,13 +1,14 @@
-"""A virtual flora: simulated species over a real landscape, so that the truth is known everywhere.
+"""Virtual flora: simulated species in a real landscape, whose true richness is known everywhere.
 
-Species have niches in climate, greenness and a hidden soil, a range and a home province; `niches`
-holds the formula. Richness is what their probabilities add up to, and counting one plot is one coin
-a species. In each province most species prefer the same part of its greenness, and another part in
-the next province: what imagery says about richness depends on where it was taken.
+Species have niches in climate, greenness and a hidden soil gradient, a range and a home province;
+`niches` has the formula. Expected richness is the sum of their probabilities of presence; the count
+of one plot is one Bernoulli draw a species. In each province most species prefer the same part of
+the greenness gradient, and another part in the next province. So the relation of imagery and
+richness depends on the place.
 
-docs/virtual_flora.md tells how the numbers were chosen and what models make of such a flora.
-Practice of virtual species: Zurell et al. 2010 (Oikos 119:622), Leroy et al. 2016 (Ecography
-39:599). Everything drawn here is virtual, and is to be labelled so wherever it shows.
+docs/virtual_flora.md explains how the numbers were chosen, and the scores of models on such a
+flora. Practice of virtual species: Zurell et al. 2010 (Oikos 119:622), Leroy et al. 2016 (Ecography
+39:599). All output is virtual and must be labelled so wherever it is shown.
 """
 
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from spatioformer.common.earth import unit_vectors
 from spatioformer.common.errors import ImageryError, PlotError
-from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence, unit_vectors
+from spatioformer.common.streams import Stream, generator
+from spatioformer.geo.virtual.niches import Environment, Floats, arc, chunks, presence
 
 PROVINCES = 8
 POOL_SPREAD = 0.2  # sd of the log of a province's share of all species
-WATER = 0.5  # species arise in proportion to precipitation to this power
+WATER = 0.5  # the density of species' homes is proportional to precipitation to this power
 PREFERENCE_SPREAD = 0.2  # sd of homes around the province's preferred greenness percentile
 SOIL_WAVES = 200
 SOIL_WAVELENGTHS = (0.3, 3.0)  # degrees
-# Ranges from which a species' traits are drawn, uniformly (its range: log-uniformly).
+# Ranges from which species' traits are drawn uniformly (the range: uniformly in the logarithm).
 TOLERANCES = {
     "temperature": (5.0, 10.0),  # degrees Celsius
     "log_precipitation": (0.8, 1.6),  # natural log of mm a year: a factor of 2.2 to 5
@@ -34,31 +37,31 @@ TOLERANCES = {
 }
 RANGES = (12.0, 30.0)  # degrees of arc
 PREVALENCES = (0.4, 1.0)
-WIDESPREAD = 0.25  # share of species that no border holds back
-LEAK = 0.1  # share of their prevalence that the others keep beyond their own province
+WIDESPREAD = 0.25  # share of species that occur in all provinces
+LEAK = 0.1  # factor on the prevalence of other species outside their province
 
-# A survey: who placed the plots, and with what share of them.
+# A survey: programmes and their shares of the plots.
 PROGRAMMES = {"local": 0.5, "roadside": 0.3, "systematic": 0.2}
 PLOTS_PER_TOWN = 60
-MILD, MILD_SPREAD = 16.0, 4.0  # degrees Celsius where people, and so botanists, settle
-WET = 600.0  # mm a year at which half as many settle as would with more
-OUTBACK = 0.1  # share of the settlement that is spread evenly, whatever the climate
-NEAR_TOWN, NEAR_ROAD = 0.5, 0.1  # degrees over which plots thin out to 1/e
+MILD, MILD_SPREAD = 16.0, 4.0  # temperature of settlements, mean and sd, degrees Celsius
+WET = 600.0  # mm a year at which settlement density is half of its maximum
+OUTBACK = 0.1  # share of settlements spread evenly, independent of climate
+NEAR_TOWN, NEAR_ROAD = 0.5, 0.1  # e-folding distance of the density of plots, degrees
 
 
 @dataclass(frozen=True)
 class VirtualFlora:
-    """A simulated flora and the truth it makes.
+    """A simulated flora and its true richness.
 
     Attributes:
-        environment: fields [y, x]; NaN off land, but for lon and lat.
+        environment: fields [y, x]; NaN off land, except lon and lat.
         land: [y, x] bool.
         truth: [y, x] float32, expected number of species in one plot; NaN off land.
         noise_variance: [y, x] float32, variance of one plot's count; NaN off land.
         species: one row each: lon, lat (home), province, range (degrees), prevalence, leak, and
             <gradient>_optimum and <gradient>_tolerance for each of `Environment.gradients`.
         provinces: one row each: lon, lat (centre), preference (greenness percentile within it).
-        seed: what `simulate` was given.
+        seed: the seed given to `simulate`.
     """
 
     environment: Environment
@@ -70,7 +73,7 @@ class VirtualFlora:
     seed: int
 
     def at(self, rows: ArrayLike, cols: ArrayLike) -> Environment:
-        """The environment of some land pixels.
+        """Environment of land pixels.
 
         Raises:
             ImageryError: a pixel off the grid or off land.
@@ -100,32 +103,32 @@ def simulate(
     species: int = 600,
     seed: int = 0,
 ) -> VirtualFlora:
-    """Draw a flora that suits a landscape, and the richness it makes; equal seeds, equal floras.
+    """Draw a flora for a landscape, and compute its richness; equal seeds give equal floras.
 
     Args:
         lon, lat: [y, x] pixel centres, degrees.
-        land: [y, x] bool, where plants grow; other pixels may hold anything.
+        land: [y, x] bool, True where plants grow; values of other pixels are not used.
         temperature: [y, x] annual mean, degrees Celsius.
         precipitation: [y, x] annual sum, mm, above 0.
-        greenness: [y, x] vegetation index in any unit: only its order counts.
-        species: how many; expected richness is in proportion.
-        seed: of every draw.
+        greenness: [y, x] vegetation index in any unit; only the order of values matters.
+        species: number of species; expected richness is proportional to it.
+        seed: random seed of all draws.
 
     Raises:
-        ImageryError: fields of unlike shapes, too little land, values that cannot be used.
+        ImageryError: fields of different shapes, too little land, or invalid values.
     """
     shape, land = np.shape(land), np.asarray(land, bool)
-    given = {
+    fields = {
         "lon": lon,
         "lat": lat,
         "temperature": temperature,
         "precipitation": precipitation,
         "greenness": greenness,
     }
-    given = {name: np.asarray(field, np.float64) for name, field in given.items()}
-    _check(given, land, species)
-    rng = np.random.default_rng([seed, 0])
-    on_land = {name: field[land] for name, field in given.items()}
+    fields = {name: np.asarray(field, np.float64) for name, field in fields.items()}
+    _check(fields, land, species)
+    rng = generator(seed, Stream.FLORA)
+    on_land = {name: field[land] for name, field in fields.items()}
     on_land["greenness"] = percentile(on_land["greenness"])
     on_land["soil"] = _draw_soil(unit_vectors(on_land["lon"], on_land["lat"]), rng)
     places = Environment(**on_land)
@@ -144,7 +147,7 @@ def simulate(
 
     fields_2d = {name: unmask(values) for name, values in on_land.items()}
     return VirtualFlora(
-        environment=Environment(**fields_2d | {"lon": given["lon"], "lat": given["lat"]}),
+        environment=Environment(**fields_2d | {"lon": fields["lon"], "lat": fields["lat"]}),
         land=land,
         truth=unmask(mean, np.float32),
         noise_variance=unmask(variance, np.float32),
@@ -157,7 +160,7 @@ def simulate(
 def observe(
     flora: VirtualFlora, rows: ArrayLike, cols: ArrayLike, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Count the species of one fresh plot at each pixel [n]: each present by its own coin.
+    """Count the species of one new plot at each pixel, [n]; species are independent.
 
     Raises:
         ImageryError: a pixel off land.
@@ -171,12 +174,12 @@ def observe(
 
 
 def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFrame:
-    """Survey the flora as unevenly as real surveys are: one count each at `plots` distinct pixels.
+    """Survey the flora unevenly, as real surveys do: one count at each of `plots` pixels.
 
-    Three programmes share the plots (`PROGRAMMES`): "local" crowds around towns, "roadside" follows
-    the roads between them, "systematic" is spread evenly over the land. Towns stand where the
-    climate is mild and wet, so in Australia the south-east is dense and the interior sparse. The
-    region must not cross the date line.
+    Three programmes share the plots (`PROGRAMMES`): "local" is dense around towns, "roadside"
+    follows the roads between towns, "systematic" is spread evenly over the land. Towns are where
+    the climate is mild and wet, so in Australia the south-east is dense and the interior sparse.
+    The region must not cross the date line.
 
     Returns:
         One row a plot: plot_id, lon, lat (degrees, somewhere in the pixel), richness (int64), row,
@@ -188,10 +191,10 @@ def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFram
     rows, cols = np.nonzero(flora.land)
     if not 1 <= plots <= rows.size:
         raise PlotError(
-            f"{plots} plots cannot be placed on {rows.size} land pixels, one in each; "
-            f"ask for 1 to {rows.size}"
+            f"{plots} plots cannot be placed on {rows.size} land pixels, one in each; choose 1 to "
+            f"{rows.size}"
         )
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, Stream.FLORA_PLOTS)
     places = flora.environment[rows, cols]
     pixel = np.empty(0, np.intp)
     programme = np.repeat(list(PROGRAMMES), _shares(plots, list(PROGRAMMES.values())))
@@ -202,7 +205,7 @@ def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFram
         pixel = np.concatenate([pixel, _draw_distinct(log_weight, count, rng)])
     rows, cols = rows[pixel], cols[pixel]
     lon, lat = flora.environment.lon, flora.environment.lat
-    # Up to 0.49 pixels from the centre: no rounding moves a plot into the next pixel.
+    # At most 0.49 pixels from the centre, so that rounding moves no plot into the next pixel.
     east, south = rng.uniform(-0.49, 0.49, size=(2, plots))
     return pd.DataFrame(
         {
@@ -218,7 +221,7 @@ def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFram
 
 
 def noise_ceiling(flora: VirtualFlora, rows: ArrayLike, cols: ArrayLike) -> float:
-    """The r2 = 1 - SSE/SST that the true map itself would reach against counts at these pixels.
+    """The r2 = 1 - SSE/SST of the true map against counts at these pixels.
 
         1 - sum(v) / (sum((truth - mean truth)^2) + (1 - 1/n) sum(v)),   v the noise variance
 
@@ -235,13 +238,13 @@ def noise_ceiling(flora: VirtualFlora, rows: ArrayLike, cols: ArrayLike) -> floa
 
 
 def percentile(values: Floats) -> Floats:
-    """Rank of each value among all of them, 0-1; equal values share their mean rank."""
+    """Percentile rank of each value, 0-1; equal values have their mean rank."""
     _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
     return ((np.cumsum(count) - count / 2) / values.size)[inverse]
 
 
-def _check(given: dict[str, Floats], land: NDArray[np.bool_], species: int) -> None:
-    for name, field in given.items():
+def _check(fields: dict[str, Floats], land: NDArray[np.bool_], species: int) -> None:
+    for name, field in fields.items():
         if field.shape != land.shape or field.ndim != 2:
             raise ImageryError(
                 f"{name} has shape {field.shape} and land {land.shape}; give fields [y, x] "
@@ -252,8 +255,8 @@ def _check(given: dict[str, Floats], land: NDArray[np.bool_], species: int) -> N
             bad |= ~(field[land] > 0)
         if bad.any():
             raise ImageryError(
-                f"{name} is {field[land][bad][0]} on {bad.sum()} land pixels; fill it or take them "
-                "off the land mask"
+                f"{name} is {field[land][bad][0]} on {bad.sum()} land pixels; fill it, or remove "
+                "them from the land mask"
             )
     if land.sum() < PROVINCES or min(land.shape) < 2:
         raise ImageryError(
@@ -261,11 +264,11 @@ def _check(given: dict[str, Floats], land: NDArray[np.bool_], species: int) -> N
             f"for {PROVINCES} provinces; widen the region"
         )
     if species < 1:
-        raise ImageryError(f"a flora of {species} species is none; ask for at least one")
+        raise ImageryError(f"a flora of {species} species is empty; choose at least one species")
 
 
 def _draw_soil(position: Floats, rng: np.random.Generator) -> Floats:
-    """A smooth random field at places [n, 3], mean 0 and variance 1 in expectation.
+    """Draw a smooth random field at places [n, 3], mean 0 and variance 1 in expectation.
 
     A sum of cosine waves of random direction, length and phase through space (random Fourier
     features of a stationary Gaussian field), sampled on the sphere.
@@ -282,10 +285,11 @@ def _draw_soil(position: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _draw_provinces(places: Environment, rng: np.random.Generator) -> pd.DataFrame:
-    """Centres spread over the land, and for each the greenness that its species prefer.
+    """Draw province centres spread over the land, and the greenness that their species prefer.
 
-    Each centre is the farthest of 20 candidates from those before (Mitchell's best candidate).
-    Preferences are spread evenly over 0-1 and dealt at random, so that they always differ.
+    Each centre is the candidate farthest from the centres before, of 20 (Mitchell's best
+    candidate). Preferences are spaced evenly over 0-1 and assigned at random, so they always
+    differ.
     """
     area = _area(places)
     position = places.position
@@ -306,10 +310,10 @@ def _draw_provinces(places: Environment, rng: np.random.Generator) -> pd.DataFra
 def _draw_species(
     places: Environment, provinces: pd.DataFrame, count: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Traits of `count` species: at home, a species is at its optimum.
+    """Draw the traits of `count` species; at its home a species is at its optimum.
 
-    A home is a land pixel of the species' province, likely where the province's preferred
-    greenness is found; so every optimum exists, and the flora suits the landscape.
+    A home is a land pixel of the species' province, likely one with the province's preferred
+    greenness. So every optimum occurs in the landscape.
     """
     centre = unit_vectors(provinces["lon"], provinces["lat"])
     nearest = np.concatenate(
@@ -340,8 +344,8 @@ def _draw_species(
 
 
 def _intensities(places: Environment, towns: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Log of the relative density of each programme's plots at each land pixel."""
-    # Degrees of arc on a plane that is true near the region's middle latitude.
+    """Log of the relative density of each programme's plots at each land pixel, (n,)."""
+    # Degrees of arc on a plane that is accurate near the region's middle latitude.
     x, y = places.lon * np.cos(np.radians(places.lat.mean())), places.lat
     mild = np.exp(-(((places.temperature - MILD) / MILD_SPREAD) ** 2) / 2)
     mild *= places.precipitation**2 / (places.precipitation**2 + WET**2)
@@ -351,7 +355,7 @@ def _intensities(places: Environment, towns: int, rng: np.random.Generator) -> d
     to_town, to_road = np.full(x.size, np.inf), np.full(x.size, np.inf)
     for start in town:
         between = np.hypot(x[town] - x[start], y[town] - y[start])
-        for end in town[np.argsort(between)[:3]]:  # itself, and roads to the two nearest
+        for end in town[np.argsort(between)[:3]]:  # the town itself, and roads to the nearest two
             reach = _distance_to_segment(x, y, start, end)
             nearest = to_town if end == start else to_road
             np.minimum(nearest, reach, out=nearest)
@@ -372,17 +376,17 @@ def _distance_to_segment(x: Floats, y: Floats, start: int, end: int) -> Floats:
 
 
 def _draw_distinct(log_weight: Floats, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw `count` distinct indices, each draw in proportion to the weights left (Gumbel top-k)."""
+    """Draw `count` distinct indices with probability proportional to the weights (Gumbel top-k)."""
     return np.argsort(-(log_weight + rng.gumbel(size=log_weight.size)), kind="stable")[:count]
 
 
 def _shares(total: int, shares: list[float]) -> NDArray[np.int64]:
-    """Whole numbers in proportion to `shares` (which sum to 1) that add up to `total`."""
+    """Whole numbers proportional to `shares` (which sum to 1), with the sum `total`."""
     edges = np.rint(total * np.cumsum([0.0, *shares])).astype(np.int64)
     return np.diff(edges)
 
 
 def _area(places: Environment) -> Floats:
-    """Share of each pixel in the area of all; on a lon/lat grid it goes with cos(lat)."""
+    """Share of each pixel in the total area, proportional to cos(lat) on a lon/lat grid."""
     area = np.cos(np.radians(places.lat))
     return area / area.sum()

@@ -1,14 +1,14 @@
-"""Species niches along gradients, in space and behind borders: where a plot holds which species.
+"""Species niches along gradients, in space and within provinces: probabilities of presence.
 
-The formula of the virtual flora (docs/virtual_flora.md). Species s is found in one plot at place x,
+The model of the virtual flora (docs/virtual_flora.md). Species s is present in a plot at place x,
 independently of the other species, with probability
 
     p_s(x) = prevalence_s * exp(-(t^2 + m^2 + g^2 + e^2 + d^2) / 2) * access_s(x)
 
     t, m, g, e   (temperature, log precipitation, greenness, soil at x - the species' optimum) / its
                  tolerance
-    d            distance of x from the species' home / its range
-    access_s(x)  share of the species' own province in the flora of x, plus `leak` times the rest
+    d            distance of x from the centre of the species / its range access_s(x)  share of the
+    species' province in the flora of x, plus `leak` times the other shares
 
 Gaussian niches: Gauch & Whittaker 1972 (Ecology 53:446). Legend: n places, S species, K provinces.
 """
@@ -18,17 +18,19 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from spatioformer.common.earth import unit_vectors
 
 Floats = NDArray[np.float64]
 
-BORDER = 0.6  # degrees over which one province's flora gives way to the next one's
-_CHUNK = 1024
+BORDER = 0.6  # width of the transition between the floras of two provinces, degrees
+_CHUNK = 1024  # places computed at once
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a species meets, at places of any one shape (a map [y, x], a list of plots [n]).
+    """Environment of places of any one shape: a map [y, x] or a list of plots [n].
 
     Attributes:
         lon, lat: degrees.
@@ -55,7 +57,7 @@ class Environment:
 
     @property
     def gradients(self) -> dict[str, Floats]:
-        """The niche axes by name, in the units of the traits."""
+        """Gradients of the niches by name, in the units of the species' traits."""
         return {
             "temperature": self.temperature,
             "log_precipitation": np.log(self.precipitation),
@@ -65,20 +67,21 @@ class Environment:
 
 
 def presence(environment: Environment, species: pd.DataFrame, provinces: pd.DataFrame) -> Floats:
-    """Probability [n, S] that one plot at each of n places holds each species (the formula above).
+    """Probability [n, S] that a plot at each of n places holds each of S species (formula above).
 
-    Distance is the chord through the Earth in degrees of arc: 1 % short of the arc at 28 degrees.
+    Distances are chords through the Earth in degrees of arc: 1 % shorter than the arc at 28
+    degrees.
 
     Args:
-        environment: of n places, 1-D.
-        species, provinces: one row each, columns as in `virtual_flora.VirtualFlora`.
+        environment: of n places, 1-D fields.
+        species, provinces: one row each, columns as in `flora.VirtualFlora`.
     """
     gradients = environment.gradients
     values = np.stack(list(gradients.values()), axis=1)  # [n, 4]
     optimum = species[[f"{name}_optimum" for name in gradients]].to_numpy().T  # [4, S]
     weight = species[[f"{name}_tolerance" for name in gradients]].to_numpy().T ** -2.0
-    # sum_k ((v_k - o_k) / tolerance_k)^2, multiplied out: two products of matrices instead of a
-    # dozen passes over [n, S], and exact to 1e-12 as no value is far from 0 in tolerances.
+    # sum_k ((v_k - o_k) / tolerance_k)^2, expanded into two matrix products, which are faster than
+    # a dozen passes over [n, S]. Exact to 1e-12, because values are within a few tolerances of 0.
     exponent = values**2 @ weight - 2 * values @ (optimum * weight)
     exponent += (optimum**2 * weight).sum(axis=0)
     home = unit_vectors(species["lon"], species["lat"])
@@ -93,8 +96,8 @@ def presence(environment: Environment, species: pd.DataFrame, provinces: pd.Data
 def membership(environment: Environment, provinces: pd.DataFrame) -> Floats:
     """Share [n, K] of each province in the flora of n places; rows sum to 1.
 
-    softmax over provinces of -(distance from their centre) / BORDER: near 1 inside, equal shares
-    on a border half way between two centres.
+    softmax over provinces of -(distance from their centre) / BORDER: near 1 inside a province,
+    equal shares on the border half way between two centres.
     """
     distance = arc(environment.position, unit_vectors(provinces["lon"], provinces["lat"]))
     weight = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / BORDER)
@@ -102,16 +105,11 @@ def membership(environment: Environment, provinces: pd.DataFrame) -> Floats:
 
 
 def chunks(count: int) -> Iterator[slice]:
-    """Consecutive slices of `count` places, so that no [n, S] temporary leaves the cache's size."""
+    """Consecutive slices of `count` places, so that temporaries [n, S] fit the cache."""
     return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
-
-
-def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> Floats:
-    """Points on the unit sphere, [..., 3], from degrees."""
-    lon, lat = np.radians(np.asarray(lon)), np.radians(np.asarray(lat))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def arc(one: Floats, other: Floats) -> Floats:
     """Great-circle distance [n, m] between unit vectors [n, 3] and [m, 3], degrees."""
+    # `common.earth.arc` of the chords rounds differently, which would change published floras.
     return np.degrees(np.arccos(np.clip(one @ other.T, -1, 1)))

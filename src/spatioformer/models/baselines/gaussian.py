@@ -24,7 +24,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from spatioformer.evaluation.correlation import on_sphere
+from spatioformer.common.earth import on_sphere
 from spatioformer.models.baselines.features import lonlat
 
 CHUNK = 2**17  # covariances at once: 1 MB a field, which a cache holds; with 3 MB the allocator

@@ -9,8 +9,9 @@ from scipy.spatial import KDTree
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import RandomForestRegressor
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
-from spatioformer.evaluation.correlation import apart, correlation, likeliest, on_sphere, ranges_of
+from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.trees import random_forest
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.neighbors import KNeighborsRegressor
 
+from spatioformer.common.earth import MEAN_RADIUS_KM
 from spatioformer.models.baselines.features import lonlat
 
 
@@ -32,4 +33,4 @@ def _radians(X: np.ndarray) -> np.ndarray:
 
 def _inverse_distance(radians: np.ndarray) -> np.ndarray:
     # A floor of 1 km keeps one coinciding plot from silencing the others.
-    return 1 / np.maximum(radians * 6371.0088, 1.0)
+    return 1 / np.maximum(radians * MEAN_RADIUS_KM, 1.0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spatioformer.common.errors import EvaluationError, ModelError
 from spatioformer.common.files import hash_file, read_json, write_json, writing
+from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation.applicability import AreaOfApplicability
 from spatioformer.evaluation.correlation import ErrorCorrelation
 from spatioformer.models.uncertainty.crossfit import CrossFit, CrossFitted, groups, ranked
@@ -80,7 +81,7 @@ class Uncertainty:
         origin = _middle_longitude(held_out.lon)
         table = predictors(held_out.pixels, held_out.lon, held_out.lat, origin)
         used = _used(table, weights)
-        few = np.random.default_rng([seed, 3]).permutation(len(table))[:MOST_PLOTS]
+        few = generator(seed, Stream.UNCERTAINTY_PLOTS).permutation(len(table))[:MOST_PLOTS]
         area = AreaOfApplicability(used, workers=1).fit(table[few], held_out.fold[few])
         di = _di_across_folds(area, table, held_out.fold, few)
         at, observed = held_out.predictions(di), held_out.observed

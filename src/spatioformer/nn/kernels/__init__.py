@@ -1,13 +1,13 @@
-"""Kernels for one core, compiled by numba on first use: numpy arrays in, numpy arrays out.
+"""Kernels for one core, compiled by numba at first use: numpy arrays in, numpy arrays out.
 
-`LANES` chips travel together, one in each lane of a vector: such a group is a pack. A kernel sees
-tokens as (packs, tokens, width, LANES), flat, so that every step but the weights' gradients is the
-same instruction on all chips of the pack, and nothing is padded but the last pack.
+A pack is a group of `LANES` chips, one in each lane of a vector. A kernel takes tokens as a flat
+array of (packs, tokens, width, LANES). Every step except the weights' gradients is therefore one
+instruction for all chips of the pack, and only the last pack needs padding.
 
 simd.py has the vectors, parts.py what the kernels share, mlp.py and attention.py the two halves of
-a post-norm transformer block. `spatioformer.nn.fast` is their only user.
+a post-norm transformer block. dispatch.py decides when a network uses them, and calls them.
 
-Compiled code is kept beside the source or, where that cannot be written, in the user's cache
-folder. numba looks at a kernel's own file for changes: after editing simd.py or parts.py, delete
-`__pycache__`.
+numba stores compiled code beside the source, or in the user's cache folder where the source folder
+is read-only. It compiles again only when the file of the kernel itself changes: after editing
+simd.py or parts.py, delete `__pycache__`.
 """

@@ -2,9 +2,9 @@
 
 Shapes: packs x T tokens (T even), D width (a multiple of UNITS and LANES), H heads, K = D / H head
 width, L = LANES. Arrays are flat. Scores and weights exist for one query at a time; the backward
-pass computes them once more.
+pass computes them again.
 
-What lives within a pack is laid out as (rows, T, L): a head's keys are neighbours in memory.
+Arrays within a pack are laid out as (rows, T, L): the keys of a head are neighbours in memory.
 """
 
 from functools import cache
@@ -63,7 +63,7 @@ def _add_outer(gradient, left, rows, x, at, stride, columns, tokens, x_rows, pro
 
 @inlined
 def _query(q, projected, row, t, tokens, components):
-    """One head's query, scaled by 1 / sqrt(K)."""
+    """Load one head's query, scaled by 1 / sqrt(K)."""
     scale = splat(np.float32(1 / np.sqrt(components)))
     for c in range(components):
         q[c] = load(projected, ((row + c) * tokens + t) * LANES) * scale
@@ -89,7 +89,7 @@ def _look(q, keys, at, tokens, components, looks):
 
 @inlined
 def _mix(mean, looks, values, at, tokens, components, dropped, key, counter):
-    """mean[c] = sum_s looks[s] v_s[c] over those that dropout spares."""
+    """mean[c] = sum_s looks[s] v_s[c] over the tokens that dropout keeps."""
     for c in range(components):
         mean[c] = splat(ZERO)
     for s in range(0, tokens, 2):
@@ -106,11 +106,12 @@ def _mix(mean, looks, values, at, tokens, components, dropped, key, counter):
 @inlined
 def _mix_backward(back, q, g, along, looks, norm, projected, keys, values, tokens, components,
                   dropped, key, counter, gradient):  # fmt: skip
-    """From a query's share of the mean's gradient, g, to the gradients of query, keys and values.
+    """Add the gradients of query, keys and values that come from one query.
 
     Args:
-        back: receives that of the query.
-        along: g . mean, which the softmax takes off every score's gradient.
+        back: receives the gradient of the query.
+        g: gradient of the mean of the values.
+        along: g . mean, which the softmax subtracts from the gradient of every score.
         keys, values: where this head's rows start in `projected` and in `gradient`, which is added
             to.
     """
@@ -123,18 +124,18 @@ def _mix_backward(back, q, g, along, looks, norm, projected, keys, values, token
             even = fma(g[c], load(projected, place), even)
             odd = fma(g[c], load(projected, place + LANES), odd)
         look_even, look_odd = load(looks, s * LANES) * norm, load(looks, (s + 1) * LANES) * norm
-        spared_even, spared_odd = look_even, look_odd
+        kept_even, kept_odd = look_even, look_odd
         if dropped:
             bits = random_bits(key, WEIGHTS, counter + s // 2)
             even, odd = kept_low(bits, dropped, even), kept_high(bits, dropped, odd)
-            spared_even = kept_low(bits, dropped, look_even)
-            spared_odd = kept_high(bits, dropped, look_odd)
+            kept_even = kept_low(bits, dropped, look_even)
+            kept_odd = kept_high(bits, dropped, look_odd)
         even, odd = look_even * (even - along), look_odd * (odd - along)
         for c in range(components):
             place = values + (c * tokens + s) * LANES
-            store(gradient, place, fma(spared_even, g[c], load(gradient, place)))
+            store(gradient, place, fma(kept_even, g[c], load(gradient, place)))
             place += LANES
-            store(gradient, place, fma(spared_odd, g[c], load(gradient, place)))
+            store(gradient, place, fma(kept_odd, g[c], load(gradient, place)))
             place = keys + (c * tokens + s) * LANES
             back[c] = fma(even, load(projected, place), back[c])
             store(gradient, place, fma(even, q[c], load(gradient, place)))
@@ -145,27 +146,27 @@ def _mix_backward(back, q, g, along, looks, norm, projected, keys, values, token
 
 @inlined
 def _first_counter(at, row, t, width, tokens, components):
-    """Number of the first pair of weights of this pack, head and query."""
+    """Counter of the first pair of weights of this pack, head and query, for `random_bits`."""
     head = (at // (tokens * LANES) + row) // components
     return (head * tokens + t) * tokens // 2
 
 
 @cache
 def kernels(head_width: int):
-    """(forward, backward) for heads of this width, a constant to the compiler."""
+    """Compile (forward, backward) with the head width as a constant."""
     components = int(head_width)
 
     @kernel
     def forward(x, tokens, qkv, qkv_bias, out_weight, out_bias, gain, shift, eps, dropped, key,
                 mixed, total, out):  # fmt: skip
-        """Write `out`, and what `backward` wants: `total`, its value before LayerNorm, and `mixed`,
+        """Write `out`, and what `backward` needs: `total`, its value before LayerNorm, and `mixed`,
         the mean of the values.
 
         Args:
             x, total, out: float32 (packs, T, D, L).
             qkv: (3 D, D), queries, keys, values; qkv_bias (3 D,).
             out_weight: (D, D); out_bias, gain, shift (D,).
-            dropped: of 65536, how many are dropped.
+            dropped: dropout rate as a number of 65536.
             key: uint32 (2,), which fixes the dropout.
             mixed: (packs, D, T, L).
         """
@@ -199,18 +200,18 @@ def kernels(head_width: int):
                 )  # fmt: skip
 
     @kernel
-    def backward(out_gradient, x, mixed, total, tokens, qkv, qkv_bias, qkv_turned, out_turned, gain,
-                 eps, dropped, key, x_gradient, qkv_gradient, qkv_bias_gradient,
-                 out_weight_gradient, out_bias_gradient, gain_gradient,
+    def backward(out_gradient, x, mixed, total, tokens, qkv, qkv_bias, qkv_transposed,
+                 out_transposed, gain, eps, dropped, key, x_gradient, qkv_gradient,
+                 qkv_bias_gradient, out_weight_gradient, out_bias_gradient, gain_gradient,
                  shift_gradient):  # fmt: skip
-        """Gradients from that of `out`.
+        """Compute all gradients from the gradient of `out`.
 
         Args:
-            qkv_turned, out_turned: the weights transposed, (D, 3 D) and (D, D).
+            qkv_transposed, out_transposed: the weights transposed, (D, 3 D) and (D, D).
             x_gradient: as x, written.
             qkv_gradient, out_weight_gradient: (3 D, D) and (D, D), added to.
             qkv_bias_gradient: (3 D, L); out_bias_gradient, gain_gradient, shift_gradient: (D, L);
-                added to, a sum a lane.
+                added to, one sum for each lane.
         """
         width = gain.size
         size = width * tokens * LANES  # of a pack
@@ -237,7 +238,7 @@ def kernels(head_width: int):
                 rows, products,
             )  # fmt: skip
             _project(
-                mixed_gradient, out_turned, nothing, sums_gradient, 0, by_row, width, tokens, h
+                mixed_gradient, out_transposed, nothing, sums_gradient, 0, by_row, width, tokens, h
             )
             gradient[:] = 0
             for row in range(0, width, components):
@@ -262,8 +263,10 @@ def kernels(head_width: int):
                 qkv_gradient, gradient, 3 * width, x, at, by_token, width, tokens, rows, products
             )
             _add_sums(qkv_bias_gradient, gradient, tokens)
-            _project(mixed_gradient, qkv_turned, nothing, gradient, 0, by_row, 3 * width, tokens, h)
-            _add_turned(x_gradient, at, mixed_gradient, width, tokens)
+            _project(
+                mixed_gradient, qkv_transposed, nothing, gradient, 0, by_row, 3 * width, tokens, h
+            )
+            _add_transposed(x_gradient, at, mixed_gradient, width, tokens)
 
     return forward, backward
 
@@ -279,7 +282,7 @@ def _add_sums(sums, x, tokens):
 
 
 @inlined
-def _add_turned(sums, at, x, width, tokens):
+def _add_transposed(sums, at, x, width, tokens):
     """sums[t, k] += x[k, t], for the pack at `at` of sums."""
     for t in range(tokens):
         for k in range(width):

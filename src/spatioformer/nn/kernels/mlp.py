@@ -1,8 +1,8 @@
 """The MLP half of a post-norm block: LayerNorm(x + dropout(down(dropout(relu(up(x)))))).
 
 Shapes: N token vectors (packs x tokens, even), D width, F hidden width (a multiple of UNITS),
-L = LANES. Arrays are flat. The hidden layer exists only as a tile in registers; the backward pass
-computes it once more.
+L = LANES. Arrays are flat. Only a tile of the hidden layer exists at a time, in registers; the
+backward pass computes it again.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ PAIR = (2 * LANES, LANES)  # strides of (rows, 2, L)
 
 @inlined
 def _hidden(h, x, at, up, up_bias, j, width, dropped, key):
-    """A tile of the hidden layer after ReLU and dropout, survivors not scaled yet."""
+    """Compute a tile of the hidden layer: ReLU, then dropout without its scale factor."""
     for a in range(UNITS):
         h[2 * a] = h[2 * a + 1] = spread(up_bias, j + a)
     tile(h, up, j, width, x, at, (LANES, width * LANES))
@@ -59,12 +59,12 @@ def _hidden(h, x, at, up, up_bias, j, width, dropped, key):
 
 @kernel
 def forward(x, up, up_bias, down, down_bias, gain, shift, eps, dropped, key, total, out):
-    """Write `out`, and `total`, its value before LayerNorm, which `backward` wants.
+    """Write `out`, and `total`, its value before LayerNorm, which `backward` needs.
 
     Args:
         x, total, out: float32 (N, D, L).
         up, down: float32 (F, D), down transposed; up_bias (F,); down_bias, gain, shift (D,).
-        dropped: of 65536, how many are dropped.
+        dropped: dropout rate as a number of 65536.
         key: uint32 (2,), which fixes the dropout.
     """
     width = gain.size
@@ -102,13 +102,13 @@ def backward(
     gain_gradient,
     shift_gradient,
 ):
-    """Gradients from that of `out`.
+    """Compute all gradients from the gradient of `out`.
 
     Args:
         x_gradient: (N, D, L), written.
         up_gradient, down_gradient: (F, D), added to.
         up_bias_gradient: (F, L); down_bias_gradient, gain_gradient, shift_gradient: (D, L);
-            added to, a sum a lane.
+            added to, one sum for each lane.
     """
     width = gain.size
     scale = survivors_scale(dropped)

@@ -1,7 +1,7 @@
-"""What the kernels share: compilation, exponential, dropout bits, tiles of products, LayerNorm.
+"""Parts that the kernels share: compilation, exponential, dropout, tiles of products, LayerNorm.
 
 Shapes: L = LANES; a token vector is one token of every chip of a pack, (width, L). Arrays are flat;
-`at` is the offset of their first number in question. Tokens are worked on in pairs.
+`at` is the offset of the first number to use. Kernels work on pairs of tokens.
 """
 
 import numpy as np
@@ -35,20 +35,20 @@ inlined = njit(forceinline=True, error_model="numpy")
 
 
 def kernel(function):
-    """Compile on first call, release the interpreter while running, keep the compiled code."""
+    """Compile at the first call, release the interpreter while running, cache the compiled code."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder can be written
+    except RuntimeError:  # numba finds no folder to write its cache to
         return njit(**options)(function)
 
 
 @inlined
 def exponential(x):
-    """exp(x) for x <= 0 to 2e-7 relative; below -87, where float32 ends, about 1e-38.
+    """exp(x) for x <= 0, relative error below 2e-7; about 1e-38 below -87, where float32 ends.
 
-    exp(x) = 2^n exp(f) with n whole and |f| <= log(2)/2; adding 1.5 * 2^23 leaves n in the last
-    bits. The polynomial is a least-maximum fit of this project, 2e-9 before rounding.
+    exp(x) = 2^n exp(f) with whole n and |f| <= log(2)/2. Adding 1.5 * 2^23 leaves n in the last
+    bits. The polynomial is a minimax fit of this project, with an error of 2e-9 before rounding.
     """
     x = maximum(x, splat(np.float32(-87.0)))
     shifted = fma(x, splat(np.float32(1.4426950408889634)), splat(np.float32(12582912.0)))
@@ -66,12 +66,12 @@ def exponential(x):
 
 @inlined
 def random_bits(key, site, counter):
-    """32 random bits a lane, a function of (key, site, counter, lane) alone.
+    """32 random bits for each lane, a function of (key, site, counter, lane) alone.
 
     Args:
-        key: uint32 (2,), drawn once a call.
+        key: uint32 (2,), drawn once for each call of a kernel.
         site: a number for each place of dropout.
-        counter: an integer of which the lowest 28 bits tell (2^32 / LANES).
+        counter: an integer; its lowest 28 bits count (2^32 / LANES).
 
     Two multiplications and shifts as in C. Wellons' "hash-prospector" (lowbias32), with the second
     half of the key and the site between them.
@@ -104,7 +104,7 @@ def kept_high(bits, dropped, value):
 
 @inlined
 def survivors_scale(dropped):
-    """What a survivor is multiplied by, so that the expectation stays."""
+    """Factor for the numbers that dropout keeps, so that the expectation stays the same."""
     return np.float32(LEVELS / (LEVELS - dropped))
 
 
@@ -151,9 +151,9 @@ def add_outer(gradient, row, columns, left, at, stride, right, products):
         for a in range(UNITS):
             products[a] = load(gradient, (row + a) * columns + k)
         for i in range(2 * LANES):
-            those = load(right, i * columns + k)
+            row_values = load(right, i * columns + k)
             for a in range(UNITS):
-                products[a] = fma(spread(left, at + a * stride + i), those, products[a])
+                products[a] = fma(spread(left, at + a * stride + i), row_values, products[a])
         for a in range(UNITS):
             store(gradient, (row + a) * columns + k, products[a])
 
@@ -214,12 +214,12 @@ def add_and_normalise_backward(
     out_gradient, place, stride, scale, total, at, gain, eps, dropped, key, site,
     x_gradient, gradient, bias_gradient, gain_gradient, shift_gradient,
 ):  # fmt: skip
-    """Gradients of `add_and_normalise` from that of `out`, for a pair of tokens.
+    """Gradients of `add_and_normalise` from the gradient of `out`, for a pair of tokens.
 
     Args:
         x_gradient: two token vectors at `at`, written.
-        gradient: that of sums, written, where sums stood.
-        bias_gradient, gain_gradient, shift_gradient: (width, L), added to, a sum a lane.
+        gradient: of `sums`, written with the same addresses.
+        bias_gradient, gain_gradient, shift_gradient: (width, L), added to, one sum for each lane.
     """
     width = gain.size
     share = splat(np.float32(1 / width))

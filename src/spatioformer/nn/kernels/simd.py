@@ -1,11 +1,11 @@
-"""Vectors for numba: a value of `LANES` float32 or uint32 numbers that lives in a register.
+"""Vectors for numba: `LANES` float32 or uint32 numbers as one value in a register.
 
 numba vectorises simple loops by itself, but it cannot keep a tile of a matrix product in registers
-while another loop runs. Here a vector is a value like any other, with `+ - *`, and a `stack` is a
-small array of them on the call stack, which LLVM turns into registers where its indices are
-constants after unrolling. LLVM splits a vector into what the processor has (AVX-512, AVX2, NEON).
+while another loop runs. Here a vector is an ordinary value with `+ - *`. A `stack` is a small array
+of vectors on the call stack; LLVM turns it into registers where its indices are constants after
+unrolling. LLVM splits a vector to fit the processor's registers (AVX-512, AVX2, NEON).
 
-Arrays are addressed by one flat offset and are C-contiguous; nothing is checked.
+Arrays are C-contiguous and addressed by one flat offset. Bounds are not checked.
 """
 
 import operator
@@ -68,7 +68,7 @@ def _element(context, builder, array_type, array, offset):
 
 @intrinsic
 def load(typingctx, array, offset):
-    """LANES neighbours of a float32 array, from a flat offset on."""
+    """Load LANES consecutive numbers of a float32 array, from a flat offset on."""
 
     def build(context, builder, signature, arguments):
         pointer = _element(context, builder, signature.args[0], *arguments)
@@ -81,7 +81,7 @@ def load(typingctx, array, offset):
 
 @intrinsic
 def store(typingctx, array, offset, value):
-    """Write a vector to LANES neighbours of a float32 array."""
+    """Store a vector as LANES consecutive numbers of a float32 array."""
 
     def build(context, builder, signature, arguments):
         pointer = _element(context, builder, signature.args[0], *arguments[:2])
@@ -254,7 +254,7 @@ _define(operator.lshift, None, _binary("shl", integers))
 
 
 def _call(name: str, count: int):
-    """An intrinsic of `count` float vectors from LLVM's own function `name`."""
+    """An intrinsic of `count` float vectors from LLVM's function `name`."""
 
     def build(context, builder, signature, arguments):
         kind = ir.FunctionType(FLOATS, [FLOATS] * count)

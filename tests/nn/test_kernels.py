@@ -1,14 +1,17 @@
-"""The compiled kernels against the network's own forward, in float64 where rounding would hide."""
+"""The compiled kernels: against torch's modules, in float64 where rounding hides; and their use."""
 
 import copy
+from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
 from spatioformer.common.errors import ModelError
-from spatioformer.nn import PaperCNN, PaperSpatioformer, fast
+from spatioformer.nn import PaperSpatioformer, attention_rollout
 from spatioformer.nn.dropout import LEVELS
+from spatioformer.nn.kernels import dispatch
 from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers.training import plain_recipe
@@ -46,7 +49,7 @@ def agree(net: PaperSpatioformer, reference: PaperSpatioformer) -> None:
     """Within a few units in float32's last place of the largest value of each tensor."""
     out, gradients = exact(reference, *inputs())
     net.zero_grad()
-    ours = fast.forward(net, *inputs())
+    ours = net(*inputs())
     ours.square().sum().backward()
     close(ours.detach(), out)
     for name, parameter in net.named_parameters():
@@ -60,7 +63,7 @@ def close(a: torch.Tensor, b: torch.Tensor, name: str = "output", tolerance: flo
 
 def test_output_and_gradients_of_a_batch_that_fills_no_pack():
     net = network()
-    assert fast.applies(net, inputs()[0])
+    assert uses_kernels(net)
     agree(net, net)
 
 
@@ -83,14 +86,14 @@ def test_wider_heads_and_raw_bands():
     net = network(width=32, heads=4, location_weight=10000.0).eval()
     chips, lon, lat = inputs()
     with torch.inference_mode():
-        ours = fast.forward(net, 3000 * chips.abs(), lon, lat)
+        ours = net(3000 * chips.abs(), lon, lat)
     close(ours, exact(net, 3000 * chips.abs(), lon, lat)[0])
 
 
 def test_the_same_loss_curve_as_the_network_itself():
     """Square root of the MSE and Adam, as published; issue: to 1e-5."""
     curves = []
-    for call in (fast.forward, lambda net, *rest: net(*rest)):
+    for call in (PaperSpatioformer.__call__, PaperSpatioformer.reference):
         net = network()
         optimiser = torch.optim.Adam(net.parameters(), 1e-3, weight_decay=1e-4)
         curve = []
@@ -109,15 +112,15 @@ def test_the_same_loss_curve_as_the_network_itself():
 def test_a_chip_does_not_feel_the_others():
     net, (chips, lon, lat) = network().eval(), inputs(40)
     with torch.inference_mode():
-        whole = fast.forward(net, chips, lon, lat)
-        part = fast.forward(net, chips[17:22], lon[17:22], lat[17:22])
+        whole = net(chips, lon, lat)
+        part = net(chips[17:22], lon[17:22], lat[17:22])
     torch.testing.assert_close(whole[17:22], part, rtol=1e-6, atol=1e-6)
 
 
 def trained(net: PaperSpatioformer, n: int) -> list[torch.Tensor]:
     torch.manual_seed(3)
     net.zero_grad()
-    out = fast.forward(net.train(), *inputs(n))
+    out = net.train()(*inputs(n))
     out.square().sum().backward()
     return [out.detach(), *(p.grad.clone() for p in net.parameters())]
 
@@ -125,7 +128,7 @@ def trained(net: PaperSpatioformer, n: int) -> list[torch.Tensor]:
 def test_one_seed_one_result_on_any_number_of_threads():
     """Of the kernels; torch's own products around them round as their threads share them."""
     block = network(dropout=0.1).transformer.blocks[0].train()
-    x = fast._pack(torch.randn(300, 10, 16)).requires_grad_()  # three parts
+    x = dispatch._pack(torch.randn(300, 10, 16)).requires_grad_()  # three parts
     results, before = [], torch.get_num_threads()
     for threads in (1, 3):
         torch.manual_seed(3)
@@ -133,7 +136,7 @@ def test_one_seed_one_result_on_any_number_of_threads():
             leaf.grad = None
         try:
             torch.set_num_threads(threads)
-            out = fast._mlp_half(block, fast._attention_half(block, x))
+            out = dispatch._mlp_half(block, dispatch._attention_half(block, x))
             out.square().sum().backward()
         finally:
             torch.set_num_threads(before)
@@ -155,7 +158,7 @@ def test_dropout_hides_the_same_in_the_backward_pass():
             p.data += step * d
         torch.manual_seed(seed)
         with torch.no_grad():
-            return float(fast.forward(other, *inputs(64)).double().square().sum())
+            return float(other(*inputs(64)).double().square().sum())
 
     step = 1e-3
     numeric = (moved(step, 3) - moved(-step, 3)) / (2 * step)
@@ -207,7 +210,7 @@ def test_the_spread_of_dropout_is_that_of_the_network_itself():
     many = [tensor[:1].expand(4800, *tensor.shape[1:]) for tensor in inputs(1)]
     torch.manual_seed(0)
     with torch.inference_mode():
-        ours, theirs = fast.forward(net, *many), net(*many)
+        ours, theirs = net(*many), net.reference(*many)
     assert float(ours.mean()) == pytest.approx(float(theirs.mean()), abs=0.08 * float(theirs.std()))
     assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.06)
 
@@ -229,33 +232,147 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(broken, samples(48, 1), samples(16, 2), recipe, on_epoch=interrupt, **files)
     fit(resumed, samples(48, 1), samples(16, 2), recipe, **files)
-    assert fast.applies(straight, inputs()[0])
+    assert uses_kernels(straight)
     for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_without_numba_the_network_itself(monkeypatch):
     net = network().eval()
-    monkeypatch.setattr(fast, "_kernels", lambda: None)
-    assert not fast.applies(net, inputs()[0])
-    assert torch.equal(fast.forward(net, *inputs()), net(*inputs()))
+    monkeypatch.setattr(dispatch, "_kernels", lambda: None)
+    assert not uses_kernels(net)
+    assert torch.equal(net(*inputs()), net.reference(*inputs()))
 
 
 def test_where_the_kernels_do_not_apply():
     chips, lon, lat = inputs()
-    assert not fast.applies(network(width=8), chips)
-    assert not fast.applies(network().double(), chips.double())
-    assert not fast.applies(PaperCNN(patch=7, bands=4), chips)
+    assert uses_kernels(network())
+    assert not uses_kernels(network(width=8))
+    assert not uses_kernels(network().double(), chips.double())
     half_dropping = network(dropout=0.1).eval()
     half_dropping.transformer.blocks[0].mlp.dropout.train()
-    assert not fast.applies(half_dropping, chips)
+    assert not uses_kernels(half_dropping)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not fast.applies(network(), chips)
-    empty = fast.forward(network(), chips[:0], lon[:0], lat[:0])
+        assert not uses_kernels(network())
+    empty = network()(chips[:0], lon[:0], lat[:0])
     assert empty.shape == (0,)
+
+
+def test_a_replaced_module_is_called():
+    """An adapter in the place of a linear layer must count, so the kernels step aside."""
+
+    class Doubled(torch.nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    for change in (
+        lambda net: setattr(net.transformer.blocks[1].mlp, "up", Doubled(16, 20)),
+        lambda net: net.head.insert(1, torch.nn.GELU()),
+    ):
+        net = network()
+        change(net)
+        assert not uses_kernels(net)
+        assert torch.equal(net(*inputs()), net.reference(*inputs()))
+
+
+def test_torch_transforms_and_compilers_see_the_modules():
+    net, (chips, lon, lat) = network().eval(), inputs(4)
+
+    def total(chips: torch.Tensor) -> torch.Tensor:
+        return net(chips, lon, lat).sum()
+
+    leaf = chips.clone().requires_grad_()
+    total(leaf).backward()  # by the kernels
+    close(torch.func.grad(total)(chips).detach(), leaf.grad.double())
+    assert not uses_kernels_in(lambda: torch.func.grad(total)(chips))
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(chips, lon, lat), net.reference(chips, lon, lat))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns that tracing is deprecated
+def test_a_traced_network_holds_torch_operations():
+    net = network().eval()
+    traced = torch.jit.trace(net, inputs(4), check_trace=False)
+    assert "PythonOp" not in str(traced.inlined_graph)
+    assert torch.equal(traced(*inputs(4, seed=2)), net.reference(*inputs(4, seed=2)))
+
+
+SUBMODULES = ["embedding", "geolocation", "transformer", "transformer.blocks.1", "head.0",
+              "transformer.blocks.0.attention", "transformer.blocks.1.mlp.up"]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # the input has no gradient
+@pytest.mark.parametrize("name", SUBMODULES)
+@pytest.mark.parametrize(
+    "register",
+    ["forward", "forward_pre", "full_backward", "full_backward_pre"],
+)
+def test_hooks_inside_fire(name, register):
+    net, calls = network(), []
+    module = net.get_submodule(name)
+    handle = getattr(module, f"register_{register}_hook")(lambda *values: calls.append(len(values)))
+    watched = net(*inputs())
+    watched.sum().backward()
+    assert len(calls) == 1
+    assert torch.equal(watched, net.reference(*inputs()))
+    assert not uses_kernels(net)
+    handle.remove()
+    assert uses_kernels(net)
+
+
+def test_hooks_on_all_modules_fire():
+    net, names = network(), []
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, *_: names.append(type(module).__name__)
+    )
+    try:
+        assert not uses_kernels(net)
+    finally:
+        handle.remove()
+    assert names.count("Block") == 2
+    assert {"Attention", "MLP", "Transformer"} <= set(names)
+    assert uses_kernels(net)
+
+
+def test_hooks_of_the_network_itself_fire_beside_the_kernels():
+    net, outputs = network(), []
+    net.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    assert uses_kernels(net)
+    assert len(outputs) == 1
+
+
+def test_attention_of_a_network_of_the_default_width():
+    """What `drivers` does: a hook hands the transformer a list to record its patterns in."""
+    net, patterns = PaperSpatioformer(patch=3, bands=4, dropout=0.1).eval(), []
+    assert uses_kernels(net)
+    handle = net.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: (args, kwargs | {"record": patterns}), with_kwargs=True
+    )
+    with torch.inference_mode():
+        net(*inputs())
+    handle.remove()
+    assert [pattern.weights.shape for pattern in patterns] == [(21, 8, 10, 10)] * 3
+    torch.testing.assert_close(attention_rollout(patterns).sum(-1), torch.ones(21, 10))
+
+
+def uses_kernels(net: PaperSpatioformer, chips: torch.Tensor | None = None) -> bool:
+    """Whether a forward pass of the network calls the kernels once a half-block."""
+    chips, lon, lat = inputs()[0] if chips is None else chips, *inputs()[1:]
+    return uses_kernels_in(lambda: net(chips, lon, lat), 2 * len(net.transformer.blocks))
+
+
+def uses_kernels_in(compute: Callable[[], object], expected: int = 4) -> bool:
+    with (
+        patch.object(dispatch, "_attention_half", wraps=dispatch._attention_half) as attention,
+        patch.object(dispatch, "_mlp_half", wraps=dispatch._mlp_half) as mlp,
+    ):
+        compute()
+    calls = attention.call_count + mlp.call_count
+    assert calls in (0, expected)
+    return calls > 0
 
 
 def test_chips_of_another_size():
     chips, lon, lat = inputs()
     with pytest.raises(ModelError, match="do not fit a model of patch 3 and 4 bands"):
-        fast.forward(network(), chips[:, :1, :1], lon[:, :1, :1], lat[:, :1, :1])
+        network()(chips[:, :1, :1], lon[:, :1, :1], lat[:, :1, :1])

@@ -1,18 +1,18 @@
-"""The published network's blocks on compiled kernels (extra `fast`: numba), on a CPU in float32.
+"""Compiled kernels for a post-norm transformer and its head (extra `fast`: numba), CPU, float32.
 
-Shapes: B chips, P patch side, T tokens, D width, F hidden width, L = LANES chips in a pack,
-G = ceil(B / L) packs.
+Shapes: B chips, T tokens, D width, F hidden width, L = LANES chips in a pack, G = ceil(B / L)
+packs.
 
-`forward(network, chips, lon, lat)` gives what `network(chips, lon, lat)` gives, up to rounding and
-to the numbers that dropout draws, with gradients. Where the kernels do not apply (see `applies`) it
-calls the network itself. The network's own forward stays the reference.
+A network asks `can_replace` in its own forward and then calls `head_of_transformer`, which returns
+`head(transformer(tokens).flatten(1))` with gradients, up to rounding and to the numbers that
+dropout draws. Gradients of gradients need the modules themselves.
 
-What makes it fast: the MLP's hidden layer and the attention weights never leave the processor's
+Why it is fast: the MLP's hidden layer and the attention weights never leave the processor's
 registers and first cache; the backward pass computes them again; the head's two linear layers,
-with no activation between, are one vector.
+with no activation between them, become one vector.
 
-The kernels' results depend on the number of threads in no bit: packs are shared out in parts of a
-fixed size, each with a key of its own for dropout, and gradients are summed in the parts' order.
+The results do not depend on the number of threads: threads take parts of a fixed number of packs,
+each part has its own dropout key, and gradients are summed in the order of the parts.
 """
 
 import importlib.util
@@ -27,16 +27,23 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules import module as torch_module
 
-from spatioformer.nn.dropout import LEVELS
-from spatioformer.nn.paper import PaperSpatioformer, check_chips
-from spatioformer.nn.transformer import Block
+from spatioformer.nn.dropout import LEVELS, Dropout
+from spatioformer.nn.transformer import MLP, Attention, Block, Transformer
 
-PART = 8  # packs that one thread takes at a time
+PART = 8  # packs that a thread computes in one call of a kernel
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = tuple(getattr(torch_module, f"_global{name}") for name in _HOOKS)
+_REPLACEABLE = {
+    *(Transformer, Block, Attention, MLP, Dropout),
+    *(nn.Identity, nn.LayerNorm, nn.Linear, nn.ModuleList, nn.Sequential),
+}
 
 
 class _Kernels(NamedTuple):
-    """The modules of `spatioformer.nn.kernels` and their sizes."""
+    """The modules that need numba, and their sizes."""
 
     attention: ModuleType
     mlp: ModuleType
@@ -46,7 +53,7 @@ class _Kernels(NamedTuple):
 
 @cache
 def _kernels() -> _Kernels | None:
-    """None where numba is not installed."""
+    """Import the modules that need numba; None where numba is not installed."""
     if importlib.util.find_spec("numba") is None:
         return None
     from spatioformer.nn.kernels import attention, mlp, parts, simd
@@ -54,61 +61,69 @@ def _kernels() -> _Kernels | None:
     return _Kernels(attention, mlp, simd.LANES, parts.UNITS)
 
 
-def forward(
-    network: nn.Module, chips: Float[Tensor, "B P P bands"], *others: Tensor
-) -> Float[Tensor, "B"]:
-    """`network(chips, *others)`, by the kernels where they apply.
+def can_replace(
+    network: nn.Module, transformer: Transformer, head: nn.Sequential, width: int, chips: Tensor
+) -> bool:
+    """Whether `head_of_transformer` may stand in for two submodules of a network.
 
-    Args:
-        others: what else the network takes: lon and lat (B, P, P), of some networks covariates.
-
-    Raises:
-        ModelError: the chips are not P x P pixels of `bands` bands.
+    True if all of this holds:
+        - numba is installed, and the width D is a multiple of LANES;
+        - the chips and all parameters are float32 on a CPU, without autocast;
+        - no submodule of the network has a forward or backward hook, and no hook is global: the
+          kernels call no modules, so such a hook would see nothing;
+        - nothing traces or transforms the network (torch.compile, torch.jit, torch.func);
+        - `transformer` and `head` are made of this package's modules only, not of replacements;
+        - all dropout has one rate, and is on everywhere or nowhere.
     """
-    if not len(chips) or not applies(network, chips):
-        return network(chips, *others)
-    lon, lat = others
-    check_chips(chips, network.config["patch"], network.config["bands"])
-    x = _pack(_tokens(network, chips, lon, lat))
-    for block in network.transformer.blocks:
-        x = _mlp_half(block, _attention_half(block, x))
-    return _head(network.head, x)[: len(chips)]
-
-
-def applies(network: nn.Module, chips: Tensor) -> bool:
-    """Whether `forward` uses the kernels: a PaperSpatioformer in float32 on a CPU, its width a
-    multiple of LANES, one state of dropout throughout, and numba installed."""
-    if not isinstance(network, PaperSpatioformer) or torch.is_autocast_enabled("cpu"):
+    if (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch.is_autocast_enabled("cpu")
+        or any(hooks for hooks in _GLOBAL_HOOKS)
+        or not _is_plain(chips)
+    ):
         return False
     kernels = _kernels()
-    if kernels is None:
+    if kernels is None or width % kernels.lanes:
         return False
-    places = {
-        (module.p, module.active)
-        for module in network.transformer.modules()
-        if isinstance(module, nn.Dropout)
-    }
+    for module in network.modules():
+        if module is not network and any(getattr(module, name) for name in _HOOKS):
+            return False
+        if not all(p is None or _is_plain(p) for p in module._parameters.values()):
+            return False
+    replaced = [*transformer.modules(), *head.modules()]
+    dropouts = {(module.p, module.active) for module in replaced if isinstance(module, Dropout)}
+    return len(dropouts) == 1 and all(type(module) in _REPLACEABLE for module in replaced)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether its numbers are float32 in this process's memory; subclasses may hold none."""
     return (
-        len(places) == 1
-        and network.config["width"] % kernels.lanes == 0
-        and all(
-            tensor.dtype == torch.float32 and tensor.device.type == "cpu"
-            for tensor in (chips, *network.parameters())
-        )
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.device.type == "cpu"
     )
 
 
-def _tokens(network: PaperSpatioformer, chips: Tensor, lon: Tensor, lat: Tensor) -> Tensor:
-    """What enters the transformer, (B, T, D): the class token, then the located pixels."""
-    width = network.config["width"]
-    x = network.embedding(chips.flatten(1, 2)) * width**0.5
-    if network.geolocation is not None:
-        x = x + network.geolocation(lon.flatten(1), lat.flatten(1))
-    return torch.cat([network.class_token.expand(len(chips), 1, width), x], dim=1)
+def head_of_transformer(
+    transformer: Transformer, head: nn.Sequential, tokens: Float[Tensor, "B T D"]
+) -> Float[Tensor, "B"]:
+    """`head(transformer(tokens).flatten(1)).squeeze(-1)`, computed by the kernels.
+
+    Args:
+        transformer: post-norm blocks with ReLU and biases.
+        head: two linear layers with no activation between them; the second has one output.
+        tokens: B >= 1 chips.
+    """
+    x = _pack(tokens)
+    for block in transformer.blocks:
+        x = _mlp_half(block, _attention_half(block, x))
+    return _head(head, x)[: len(tokens)]
 
 
 def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
-    """Chips in the lanes of packs; the last pack is filled with zeros."""
+    """Lay chips into the lanes of packs; fill the last pack with zeros."""
     lanes = _kernels().lanes
     missing = -len(tokens) % lanes
     if missing:
@@ -117,7 +132,7 @@ def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
 
 
 def _head(head: nn.Sequential, x: Float[Tensor, "G T D L"]) -> Float[Tensor, "G*L"]:
-    """u . (A x + a) + s as (u A) . x + (u . a + s)."""
+    """Compute u . (A x + a) + s as (u A) . x + (u . a + s)."""
     first, last = head
     weight, bias = last.weight @ first.weight, last.weight @ first.bias + last.bias
     return (weight @ x.flatten(1, 2)).flatten() + bias  # (1, T*D) @ (G, T*D, L)
@@ -141,7 +156,9 @@ def _attention_half(block: Block, x: Tensor) -> Tensor:
 
 def _mlp_half(block: Block, x: Tensor) -> Tensor:
     up, down, norm = block.mlp.up, block.mlp.down, block.mlp_norm
-    extra = -len(up.bias) % _kernels().units  # units that stay silent
+    extra = (
+        -len(up.bias) % _kernels().units
+    )  # hidden units added with zero weights, so that UNITS divides F
     return _MLPHalf.apply(
         x,
         F.pad(up.weight, (0, 0, 0, extra)),
@@ -156,7 +173,7 @@ def _mlp_half(block: Block, x: Tensor) -> Tensor:
 
 
 def _dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
-    """How many of 65536 are dropped, and a key a part that says which, from torch's generator."""
+    """Dropout rate as a number of 65536, and one key for each part, from torch's generator."""
     parts = -(-packs // PART)
     if not block.dropout.active:
         return 0, torch.zeros(parts, 2, dtype=torch.int32)
@@ -272,12 +289,12 @@ class _MLPHalf(torch.autograd.Function):
 
 
 def _flat(tensor: Tensor):
-    """Its numbers as a flat numpy array; a contiguous tensor's own memory."""
+    """View a tensor as a flat numpy array; copy it only if it is not contiguous."""
     return tensor.detach().contiguous().view(-1).numpy()
 
 
 def _share(run: Callable[[int, slice], object], packs: int) -> list:
-    """run(i, part) for parts of PART packs, on as many threads as torch may use; in order."""
+    """Call run(i, part) for parts of PART packs, on torch's number of threads; results in order."""
     parts = [slice(start, start + PART) for start in range(0, packs, PART)]
     threads = min(torch.get_num_threads(), len(parts))
     if threads == 1:
@@ -287,5 +304,5 @@ def _share(run: Callable[[int, slice], object], packs: int) -> list:
 
 
 def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
-    """Sums over the parts, in their order."""
-    return [sum(those[1:], start=those[0]) for those in zip(*parts, strict=True)]
+    """Sum over the parts, in their order."""
+    return [sum(tensors[1:], start=tensors[0]) for tensors in zip(*parts, strict=True)]

@@ -1,0 +1,96 @@
+"""Plan of the accuracy benchmark: data splits, models, settings to try, and code they depend on."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.datasets import WIDE, DataSet
+
+from spatioformer.models.baselines import TABULAR
+from spatioformer.models.registry import STACKED
+
+FOLDER = Path("runs/accuracy")
+SPLITS = ("random", "small-blocks", "large-blocks", "regions")
+DISTILLED = "spatioformer-distilled"
+NETWORKS = ("spatioformer", "spatioformer-no-location")
+OURS = ("spatioformer-stacked", DISTILLED, "gaussian-process", *NETWORKS)
+NETWORK_SEEDS = 3
+TREE_COUNT = {
+    "random-forest": "n_estimators",
+    "extra-trees": "n_estimators",
+    "forest-kriging": "forest__n_estimators",
+}
+"""Forests by name, and what they call the number of their trees."""
+
+TABULAR_CODE = ("models/baselines/*.py",)
+NETWORK_CODE = (
+    *("nn/spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
+    *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),
+    *("models/architectures.py", "models/distilled.py", "models/inputs.py", "models/scaling.py"),
+    *("models/network_estimator.py", "models/stack_estimator.py", "models/stacking.py"),
+    *("models/registry.py", "training/loop.py", "training/richness.py", "training/samples.py"),
+    "config/schema.py",  # defaults of the network and its training
+)
+"""Files inside the package; a cell is computed anew when one of those of its model changes."""
+
+
+def combinations(**values: tuple) -> list[dict[str, Any]]:
+    """All combinations of the values; "__" in a name means "." if it is a configuration key."""
+    return [dict(zip(values, v, strict=True)) for v in itertools.product(*values.values())]
+
+
+BOOSTED = {"learning_rate": (0.03, 0.1)}
+PUBLISHED = combinations(train__batch=(32, 128))
+TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
+EXACT_PLACES = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
+"""Train with exact coordinates, as the demo does; by default they are hidden or moved at random."""
+OUR_NETWORK = [*TRAINING, *(settings | EXACT_PLACES for settings in TRAINING)]
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "random-forest": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(1 / 3, 0.67)),
+    "extra-trees": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(0.5, 1.0)),
+    "gradient-boosting": combinations(
+        **BOOSTED, max_leaf_nodes=(7, 31), l2_regularization=(1.0, 10.0)
+    ),
+    "lightgbm": combinations(**BOOSTED, num_leaves=(7, 31), reg_lambda=(1.0, 10.0)),
+    "forest-kriging": combinations(
+        forest__min_samples_leaf=(2, 5, 10), forest__max_features=(1 / 3, 0.67)
+    ),
+    "gaussian-process": combinations(prior=(0.3, 1.0, 3.0)),
+    "location-knn": combinations(k=(3, 5, 10, 20, 40)),
+    "spatioformer": OUR_NETWORK,
+    "spatioformer-no-location": TRAINING,
+    "spatioformer-published": PUBLISHED,
+    "spatioformer-published-no-location": PUBLISHED,
+    "cnn-published": PUBLISHED,
+    "factoformer": TRAINING[:2],
+}
+BUILT_OF_TUNED = {"spatioformer-stacked": tuple(STACKED), DISTILLED: ("gaussian-process",)}
+"""Models without settings of their own, and the tuned ones they are made of."""
+MODELS = (*TABULAR, *(name for name in GRIDS if name not in TABULAR), *BUILT_OF_TUNED)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one fold."""
+
+    data: str
+    split: str
+    model: str
+    seed: int
+    fold: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}_{self.split}_{self.model}_{self.seed}_{self.fold}"
+
+
+def why_not(data: DataSet, split: str, model: str) -> str | None:
+    """Reason why a cell does not apply, or None."""
+    if data.splits[split] is None:
+        return "no regions"
+    if model == "cnn-published" and data.wide.patch < WIDE:
+        return "tabular data: P = 1"
+    if model == DISTILLED and data.wide.unlabelled is None:
+        return "tabular data: no pixels without plots"
+    return None

@@ -1,0 +1,195 @@
+"""The command `map`: a run's map stage, or the map that any model folder makes of any raster."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatioformer.cli.options import (
+    WITH_MODEL,
+    ModelOptions,
+    Quiet,
+    given,
+    grouped,
+    names_of,
+)
+from spatioformer.cli.run import open_run
+from spatioformer.common.errors import ConfigError
+
+WITH_CONFIG = "With a configuration"
+
+
+@dataclass(frozen=True)
+class ConfigOptions:
+    """How a run's configuration is used."""
+
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="A.B=C",
+            help="Change one value of the configuration.",
+            rich_help_panel=WITH_CONFIG,
+        ),
+    ] = None
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Run the stage even when nothing changed.",
+            rich_help_panel=WITH_CONFIG,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What `map MODEL RASTER` writes, and where."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The map to write.", rich_help_panel=WITH_MODEL),
+    ] = None
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="float32 (species), or uint16 (hundredths of a species).",
+            rich_help_panel=WITH_MODEL,
+        ),
+    ] = "float32"
+    compress: Annotated[
+        str, typer.Option(help="deflate, or zstd (smaller).", rich_help_panel=WITH_MODEL)
+    ] = "deflate"
+    separate: Annotated[
+        bool,
+        typer.Option(
+            "--separate", help="Write one file for each layer.", rich_help_panel=WITH_MODEL
+        ),
+    ] = False
+    year: Annotated[
+        int | None,
+        typer.Option(help="Year of the imagery, for the map's tags.", rich_help_panel=WITH_MODEL),
+    ] = None
+    stac: Annotated[
+        bool,
+        typer.Option(
+            "--stac", help="Also write a STAC item and a collection.", rich_help_panel=WITH_MODEL
+        ),
+    ] = False
+    zarr: Annotated[
+        bool,
+        typer.Option("--zarr", help="Also write the layers as Zarr.", rich_help_panel=WITH_MODEL),
+    ] = False
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Compute part I of N; the same command without --shards merges the parts.",
+            rich_help_panel=WITH_MODEL,
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an existing map.", rich_help_panel=WITH_MODEL),
+    ] = False
+
+
+@grouped
+def map_(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG.yaml|MODEL", help="A run's configuration, or a model's folder."
+        ),
+    ],
+    raster: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RASTER|CONFIG.yaml]",
+            help="With a model: imagery with the model's bands, or the configuration of a run "
+            "whose imagery stage makes it.",
+        ),
+    ] = None,
+    config_options: ConfigOptions = ConfigOptions(),
+    output: OutputOptions = OutputOptions(),
+    options: ModelOptions = ModelOptions(),
+    quiet: Quiet = False,
+) -> None:
+    """Predict wall to wall: `map CONFIG.yaml`, a run's stage, or `map MODEL RASTER -o OUT.tif`."""
+    if _is_config(source):
+        surplus = given(context, {"raster"} | names_of(OutputOptions) | names_of(ModelOptions))
+        if surplus:
+            raise ConfigError(
+                f"{source} is a configuration, which says itself what is mapped and how; leave "
+                f"out {surplus[0]!r} (--set map.KEY=VALUE changes a value), or give a model's "
+                "folder with a raster and -o"
+            )
+        map_run(source, config_options, quiet)
+        return
+    if raster is None or output.out is None:
+        raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
+    options.check_samples()
+    if _is_config(raster):
+        run = open_run(raster, config_options.set_, quiet)
+        raster = run.stage("imagery", config_options.force) / "imagery.tif"
+    elif surplus := given(context, names_of(ConfigOptions)):
+        raise ConfigError(
+            f"--{surplus[0].rstrip('_')} belongs to a run's configuration, and {raster} is none; "
+            "leave it out, or give a CONFIG.yaml for the raster"
+        )
+    map_with_model(source, raster, output.out, output, options, quiet)
+
+
+def map_run(config: Path, options: ConfigOptions, quiet: bool) -> None:
+    """Run the map stage of a run, and before it the stages it needs where they are out of date."""
+    open_run(config, options.set_, quiet).stage("map", options.force)
+
+
+def map_with_model(
+    model: Path,
+    raster: Path,
+    out: Path,
+    output: OutputOptions,
+    options: ModelOptions,
+    quiet: bool,
+) -> None:
+    """Map a raster with a model's folder, and print what was computed."""
+    from spatioformer.common.progress import Console
+    from spatioformer.mapping import Output, Resources, map_raster
+    from spatioformer.mapping.options import parse_memory, parse_shard
+
+    console = Console(quiet)
+    shard = parse_shard(output.shards) if output.shards else None
+    summary = map_raster(
+        model,
+        raster,
+        out,
+        samples=options.samples,
+        sd_step=options.sd_step,
+        outline=options.outline,
+        grid=options.grid,
+        output=Output(
+            options.layer_names,
+            output.dtype,
+            output.compress,
+            output.separate,
+            output.year,
+            output.stac,
+            output.zarr,
+        ),
+        resources=Resources(
+            parse_memory(options.memory), options.workers, options.scheduler, shard
+        ),
+        overwrite=output.overwrite,
+        console=console,
+    )
+    if shard is not None:
+        console.say(f"{out}: {summary['tiles']:,} tiles of part {output.shards} computed")
+    else:
+        console.say(f"{out}: {summary['pixels']:,} pixels predicted")
+
+
+def _is_config(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml")

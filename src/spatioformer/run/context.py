@@ -1,0 +1,33 @@
+"""What the runner gives to a stage of a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from spatioformer.common.progress import Console
+from spatioformer.config.schema import RunConfig
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The run that a stage belongs to.
+
+    Attributes:
+        config: the run's configuration.
+        folder: the run folder.
+        console: where the stage reports its progress.
+        resume: whether to continue an interrupted training from its checkpoint.
+        fingerprint: `fingerprint(stage)` is the hash of everything the stage's result depends on;
+            `fingerprint(stage, sections)` counts only these sections of the configuration, and is
+            the cache key of an intermediate result.
+    """
+
+    config: RunConfig
+    folder: Path
+    console: Console
+    resume: bool
+    fingerprint: Callable[..., str]
+
+    def rejected(self, stage: str) -> Path:
+        """File in which a stage lists the plots that it rejects; the runner joins these files."""
+        return self.folder / ".stages" / f"{stage}.rejected.csv"
