@@ -145,7 +145,7 @@ def _check(frame: pd.DataFrame, name: str) -> None:
         row = int(bad.argmax())
         raise PlotError(
             f"{name} of plots has {int(bad.sum())} values that cannot be used, the first "
-            f"{frame[name].iloc[row]!r} in row {row}; read them with spatioformer.read_plots, "
+            f"{frame[name].tolist()[row]!r} in row {row}; read them with spatioformer.read_plots, "
             "which leaves such rows out and says why"
         )
     frame[name] = values
