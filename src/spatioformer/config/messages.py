@@ -2,9 +2,15 @@
 
 import difflib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Location = tuple[int | str, ...]
+"""Keys and list indices from the outermost section down to a value, as pydantic gives them."""
 
 # Replacements for pydantic's messages that use terms of Python.
 _PHRASES = {
@@ -40,7 +46,7 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{text} (and {more} more to correct after it)" if more else text
 
 
-def _wrong_value(problem: Any) -> str:
+def _wrong_value(problem: "ErrorDetails") -> str:
     value = problem["input"]
     message = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     message = message.replace("Input should be", "it must be")
@@ -57,13 +63,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unknown_key(loc: tuple, keys: list[str]) -> str:
+def _unknown_key(loc: Location, keys: list[str]) -> str:
     close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
     hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(keys)}"
     return f"unknown key `{_dotted(loc)}`; {hint}"
 
 
-def _keys_beside(loc: tuple, model: type[BaseModel]) -> list[str]:
+def _keys_beside(loc: Location, model: type[BaseModel]) -> list[str]:
     """Keys of the section in which `loc` lies."""
     section = model
     for part in loc[:-1]:
@@ -83,5 +89,5 @@ def _section_in(annotation: Any) -> Any:
     return None
 
 
-def _dotted(loc: tuple) -> str:
+def _dotted(loc: Location) -> str:
     return ".".join(str(part) for part in loc)

@@ -1,6 +1,7 @@
 """Sections and keys of a run's configuration; `config.file` reads them from YAML."""
 
 import re
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
@@ -9,35 +10,54 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     TypeAdapter,
     field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from spatioformer.config.catalogue import CATALOGUE
 
+Values = tuple[Any, ...]
 
-def _not_empty(values: tuple) -> tuple:
+
+def _not_empty(values: Values) -> Values:
     if not values:
         raise ValueError("it needs at least one entry")
     return values
 
 
-def _all_different(values: tuple) -> tuple:
+def _all_different(values: Values) -> Values:
     if len(set(values)) < len(values):
         raise ValueError("an entry repeats; name each once")
     return values
 
 
-def _name(pattern: str, words: str) -> Any:
-    """Type of text that matches a pattern, because it becomes part of file or band names."""
+def _name(pattern: str, words: str) -> AfterValidator:
+    """Check that text matches a pattern, because it becomes part of file or band names."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"it may hold {words} only")
         return value
 
-    return Annotated[str, AfterValidator(check)]
+    return AfterValidator(check)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Check that text is one of `values`, as pydantic checks a `Literal`.
+
+    For values that a program computes: a `Literal` must list them in the source.
+    """
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.literal_schema([*self.values])
 
 
 NotEmpty = AfterValidator(_not_empty)
@@ -48,7 +68,7 @@ TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
 MODELS = tuple(CATALOGUE)
-ModelName = Literal[MODELS]
+ModelName = Annotated[str, OneOf(MODELS)]
 QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
 TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
 IntervalKind = Literal[
@@ -103,7 +123,9 @@ class RasterSection(Section):
     """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`."""
 
     path: str
-    name: _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
+    name: Annotated[
+        str, _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
+    ]
     bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     band_names: tuple[str, ...] | None = None
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode"] | None = None
@@ -237,14 +259,14 @@ class TrainSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
-    teacher: Literal[TEACHERS] = "gaussian-process"  # of spatioformer-distilled
+    teacher: Annotated[str, OneOf(TEACHERS)] = "gaussian-process"  # of spatioformer-distilled
 
 
 class SplitSection(Section):
     """A way to hold plots out: at random, by whole tiles, by kNNDM (as far from training as the map
     is from the plots), or by whole regions of neighbouring plots."""
 
-    name: _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")
+    name: Annotated[str, _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
     kind: Literal["random", "tiles", "knndm", "regions"]
     folds: Annotated[int, Field(ge=2)] = 5
     size: Positive = 1.0
@@ -322,7 +344,9 @@ class TruthSection(Section):
 class RunConfig(Section):
     """Everything a run needs to know."""
 
-    name: _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
+    name: Annotated[
+        str, _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
+    ]
     out: str
     title: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
