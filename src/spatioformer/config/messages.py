@@ -2,12 +2,10 @@
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 Location = tuple[int | str, ...]
 """Keys and list indices from the outermost section down to a value, as pydantic gives them."""
@@ -46,9 +44,9 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{text} (and {more} more to correct after it)" if more else text
 
 
-def _wrong_value(problem: "ErrorDetails") -> str:
+def _wrong_value(problem: Mapping[str, Any]) -> str:
     value = problem["input"]
-    message = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message: str = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     message = message.replace("Input should be", "it must be")
     if not problem["loc"]:
         return message

@@ -1,21 +1,18 @@
 """Sections and keys of a run's configuration; `config.file` reads them from YAML."""
 
 import re
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
     TypeAdapter,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from spatioformer.config.catalogue import CATALOGUE
 
@@ -45,21 +42,6 @@ def _name(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Check that text is one of `values`, as pydantic checks a `Literal`.
-
-    For values that a program computes: a `Literal` must list them in the source.
-    """
-
-    values: tuple[str, ...]
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.literal_schema([*self.values])
-
-
 NotEmpty = AfterValidator(_not_empty)
 AllDifferent = AfterValidator(_all_different)
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -68,9 +50,13 @@ TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
 MODELS = tuple(CATALOGUE)
-ModelName = Annotated[str, OneOf(MODELS)]
 QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
 TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
+if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
+    ModelName = str
+    TeacherName = str
+else:
+    ModelName, TeacherName = Literal[MODELS], Literal[TEACHERS]
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]
@@ -259,7 +245,7 @@ class TrainSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
-    teacher: Annotated[str, OneOf(TEACHERS)] = "gaussian-process"  # of spatioformer-distilled
+    teacher: TeacherName = "gaussian-process"  # of spatioformer-distilled
 
 
 class SplitSection(Section):
