@@ -1,4 +1,4 @@
-"""Files of the package that five tasks enter: docs/architecture.md, "How far a reader walks".
+"""Count the files of the package that five tasks enter: docs/architecture.md, "How far a reader walks".
 
     python -m benchmarks.walks
 
@@ -79,7 +79,8 @@ def walks(folder: Path) -> dict[str, set[str]]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for task, files in walks(Path(folder)).items():
-            print(f"{task}: {len(files)} files")
+            folders = {name.split("/")[0] for name in files}
+            print(f"{task}: {len(files)} files in {len(folders)} folders")
             for name in sorted(files):
                 print(f"    {name}")
 
