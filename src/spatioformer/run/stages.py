@@ -16,11 +16,9 @@ from spatioformer.run.context import RunContext
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spatioformer.config.schema import GridSection, MaskSection, RasterSection, RunConfig
+    from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-MOST_PIXELS = 1e10
-"""Pixels of the largest grid, 40 GB a band: more is taken for a mistake in the resolution."""
 
 
 @dataclass(frozen=True)
@@ -66,56 +64,13 @@ def plots(run: RunContext) -> str:
 
 def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
-    from spatioformer.geo.raster.stack import Mask, build_stack
+    from spatioformer.run.imagery import build_imagery
 
-    section = run.config.imagery
-    grid = _grid(section.grid, section.region) if section.grid and section.region else None
-    summary = build_stack(
-        [_layer(layer) for layer in section.layers],
-        run.folder / "imagery.tif",
-        grid=grid,
-        region=None if grid else section.region,
-        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
-        console=run.console,
-    )
+    summary = build_imagery(run.config.imagery, run.folder / "imagery.tif", run.console)
     write_json(run.folder / "imagery.json", summary)
     height, width = summary["height"], summary["width"]
     bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
     return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
-
-
-def _grid(section: "GridSection", region: tuple[float, float, float, float]):
-    """The grid that the configuration describes instead of the first layer's."""
-    import numpy as np
-    from rasterio.warp import transform_bounds
-
-    from spatioformer.common.errors import ImageryError
-    from spatioformer.geo.crs import known_crs
-    from spatioformer.geo.grid import LONLAT, Grid
-
-    crs = known_crs(section.crs, "imagery.grid")
-    west, east, south, north = region
-    bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
-    if not np.isfinite(bounds).all():
-        raise ImageryError(
-            f"imagery.grid: the region {list(region)} has no place in crs {section.crs!r}; choose "
-            "a CRS made for that region"
-        )
-    sides = np.subtract(bounds[2:], bounds[:2]) / section.resolution
-    if sides.prod() > MOST_PIXELS:
-        raise ImageryError(
-            f"imagery.grid: resolution {section.resolution:g} makes {sides[1]:.3g} x "
-            f"{sides[0]:.3g} pixels of the region; give it in units of {section.crs} "
-            f"({crs.axis_info[0].unit_name})"
-        )
-    return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
-
-
-def _layer(section: "RasterSection | MaskSection"):
-    from spatioformer.geo.raster.stack import Layer
-
-    values = section.model_dump(exclude={"exclude", "path"})
-    return Layer(path=Path(section.path), **values)
 
 
 def _write_csv(table: "pd.DataFrame", path: Path) -> None:
