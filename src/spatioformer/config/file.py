@@ -5,8 +5,9 @@ An invalid configuration raises one sentence with the key, the value and the rem
 
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -16,11 +17,13 @@ from spatioformer.common.pip_files import locate
 from spatioformer.config.messages import sentence
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
 
+AnySection = TypeVar("AnySection", bound=Section)
+
 
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader that rejects repeated keys, of which one value would be lost."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
@@ -107,7 +110,7 @@ def _child(node: Any, key: str, change: str) -> Any:
     return node[key]
 
 
-def _index(node: list, key: str, change: str) -> int:
+def _index(node: list[Any], key: str, change: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
         raise ConfigError(
             f"--set {change!r}: {key!r} is not an index of a list of {len(node)}; count from 0"
@@ -122,6 +125,12 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
     directory, as a command's output does.
     """
+    out = str(Path(expand(config.out)).absolute())
+    return absolute_paths(config, folder).model_copy(update={"out": out})
+
+
+def absolute_paths(section: AnySection, folder: Path) -> AnySection:
+    """The same section with every path of an input file absolute, as `resolve_paths` says."""
 
     def resolved(value: Any) -> Any:
         if isinstance(value, Section):
@@ -134,7 +143,8 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
             return tuple(resolved(v) for v in value)
         return value
 
-    return resolved(config).model_copy(update={"out": str(Path(expand(config.out)).absolute())})
+    absolute: AnySection = resolved(section)
+    return absolute
 
 
 def _path(value: str, folder: Path) -> str:
@@ -150,7 +160,7 @@ def expand(value: str) -> str:
         ConfigError: the variable is not set.
     """
 
-    def look_up(match: re.Match) -> str:
+    def look_up(match: re.Match[str]) -> str:
         name = match.group(1)
         if not os.environ.get(name):
             raise ConfigError(
