@@ -57,7 +57,8 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
     if len(tokens) > LEGIBLE:
         return
     low, high = image.get_clim()
-    assert low is not None and high is not None, "imshow has set the limits"
+    assert low is not None, "imshow has set the limits"
+    assert high is not None, "imshow has set the limits"
     middle = (low + high) / 2
     for row, column in np.argwhere(np.isfinite(values) & (np.abs(values) >= 0.005)):
         value = values[row, column]
