@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from spatioformer import __version__
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_json, write_text, writing_folder
+from spatioformer.common.version import __version__
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.extent import FAR_KM, km_outside
 from spatioformer.models.capabilities import Attention, Draws, FitContext, QuantilePair
