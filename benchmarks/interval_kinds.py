@@ -50,7 +50,7 @@ from spatioformer.geo.virtual import flora as virtual_flora
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.registry import make
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
-from spatioformer.models.uncertainty.crossfit import FEW, CrossFit
+from spatioformer.models.uncertainty.crossfit import MINIMUM_GROUP, CrossFit
 from spatioformer.models.uncertainty.kinds import REGIONS
 from spatioformer.run.evaluate import importance
 from spatioformer.run.jobs import DRAWS
@@ -74,7 +74,7 @@ Row = dict[str, object]
 
 def scored(observed: np.ndarray, bounds: np.ndarray, lonlat: np.ndarray) -> Row:
     """Scores of intervals (n, 2), and the coverage of the worst region."""
-    region = Regions.of(lonlat, REGIONS, least=FEW).at(lonlat)
+    region = Regions.of(lonlat, REGIONS, least=MINIMUM_GROUP).at(lonlat)
     inside = (bounds[:, 0] <= observed) & (observed <= bounds[:, 1])
     worst = min(inside[region == number].mean() for number in np.unique(region))
     return interval_scores(observed, bounds, LEVEL) | {"worst": worst}

@@ -181,7 +181,7 @@ def test_a_model_without_intervals_has_no_survey(tmp_path):
     folder = finished(tmp_path).parent / "run"
     (folder / "model" / "uncertainty.json").unlink()
     with pytest.raises(
-        ModelError, match=r"holds no uncertainty.json; make it with `spatioformer ev"
+        ModelError, match=r"holds no uncertainty.json; run `spatioformer evaluate` to write"
     ):
         propose(folder, 3)
 

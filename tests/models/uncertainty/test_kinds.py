@@ -46,7 +46,7 @@ def test_counts_have_intervals_that_grow_with_their_mean():
     held = counted(1500)
     made, cross, _ = Uncertainty.calibrate(held, BANDS)
     assert made.kind(with_spread=False) == "counts"
-    assert made.yardsticks.dispersion == pytest.approx(0.1, abs=0.02)
+    assert made.parameters.dispersion == pytest.approx(0.1, abs=0.02)
     score = {kind: found.scores["interval_score"] for kind, found in cross.items()}
     assert score["counts"] < 0.8 * score["constant"]
     assert cross["counts"].scores["crps"] < cross["constant"].scores["crps"]
@@ -65,7 +65,7 @@ def test_intervals_of_counts_are_cqr_on_their_quantiles():
     made, _, _ = Uncertainty.calibrate(held, BANDS, kind="counts")
     new = counted(50, seed=1)
     layers = made.layers(new.predicted, None, **place(new))
-    k = made.yardsticks.dispersion
+    k = made.parameters.dispersion
     base = Conformal(0.9).calibrate(held.observed, count_bounds(held.predicted, k, 0.9))
     expected = np.maximum(base.interval(count_bounds(new.predicted, k, 0.9)), 0)
     # The map interpolates a table of quantiles.
@@ -77,7 +77,7 @@ def test_regions_get_margins_of_their_own():
     held = uneven(1000)
     made, cross, _ = Uncertainty.calibrate(held, BANDS, np.array([1.0, 1, 0, 0]))
     assert made.kind(with_spread=False) == "region"
-    assert len(made.margins["region"]) == len(made.yardsticks.centres)
+    assert len(made.margins["region"]) == len(made.parameters.centres)
     new = uneven(4000, seed=1)
     layers = made.layers(new.predicted, None, **place(new))
     west = new.lon < 140
@@ -110,8 +110,9 @@ def test_a_kind_can_be_asked_for():
     for kind in ("spread", "quantiles"):
         with pytest.raises(
             EvaluationError,
-            match=f"intervals by '{kind}' cannot be had from these plots and this model; set "
-            "`evaluate.interval` to auto or one of constant, dissimilarity, counts, region",
+            match=f"intervals of the kind '{kind}' cannot be calibrated on these plots with this "
+            "model; set `evaluate.interval` to auto or one of constant, dissimilarity, counts, "
+            "region",
         ):
             Uncertainty.calibrate(held, BANDS, kind=kind)
 
@@ -152,8 +153,8 @@ def test_a_kind_restored_gives_the_same_intervals(tmp_path):
     opened = Uncertainty.load(tmp_path)
     at = held.predictions(di)
     for kind in KINDS:
-        fresh = Intervals.calibrate(kind, made.yardsticks, held.observed, at, 0.9)
-        again = Intervals.restored(kind, opened.yardsticks, opened.margins[kind], 0.9)
+        fresh = Intervals.calibrate(kind, made.parameters, held.observed, at, 0.9)
+        again = Intervals.restored(kind, opened.parameters, opened.margins[kind], 0.9)
         assert np.array_equal(fresh(at), again(at)), kind
 
 
@@ -189,7 +190,7 @@ def test_regions_far_from_the_plots_take_the_nearest_margin():
     made, _, _ = Uncertainty.calibrate(uneven(600), BANDS, kind="region")
     lonlat = np.array([[100.0, 10], [170, 10]])
     layers = made.layers(np.full(2, 50.0), None, [[0, 0]] * 2, *lonlat.T)
-    expected = np.array(made.margins["region"])[Regions(made.yardsticks.centres).at(lonlat)]
+    expected = np.array(made.margins["region"])[Regions(made.parameters.centres).at(lonlat)]
     np.testing.assert_allclose(layers["upper"] - 50, expected, rtol=1e-5)
     assert expected[0] > 2 * expected[1]
 

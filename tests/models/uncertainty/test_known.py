@@ -195,7 +195,10 @@ def test_too_few_plots_for_the_level(n, level, sentence):
 
 def test_bad_input():
     held = held_out(100)
-    with pytest.raises(EvaluationError, match="no predictor tells the 100 plots apart"):
+    with pytest.raises(
+        EvaluationError,
+        match="all predictors of the 100 plots are constant or have the weight 0; check the bands",
+    ):
         Uncertainty.calibrate(
             replace(held, pixels=np.ones((100, 2)), lon=np.ones(100), lat=np.ones(100)), BANDS
         )
@@ -205,7 +208,11 @@ def test_bad_input():
     pixels[3, 1] = np.nan
     with pytest.raises(EvaluationError, match=r"predictors hold 1 NaN .* drop or fill"):
         Uncertainty.calibrate(replace(held, pixels=pixels), BANDS)
-    with pytest.raises(EvaluationError, match="one fold have no other to compare with"):
+    with pytest.raises(
+        EvaluationError,
+        match=r"100 training plot\(s\) in one fold cannot be compared with another fold; give "
+        "at least two folds",
+    ):
         Uncertainty.calibrate(replace(held, fold=np.zeros(100, int)), BANDS)
     made, _, _ = Uncertainty.calibrate(held, BANDS)
     with pytest.raises(EvaluationError, match="do not fit the 4 columns"):
@@ -213,7 +220,7 @@ def test_bad_input():
 
 
 def test_a_damaged_folder_is_one_sentence(tmp_path):
-    with pytest.raises(ModelError, match=r"holds no uncertainty.json; make it with"):
+    with pytest.raises(ModelError, match=r"holds no uncertainty.json; run `spatioformer evaluate`"):
         Uncertainty.load(tmp_path)
     made, _, _ = Uncertainty.calibrate(held_out(), BANDS)
     made.save(tmp_path)
@@ -224,5 +231,7 @@ def test_a_damaged_folder_is_one_sentence(tmp_path):
     (tmp_path / "uncertainty.npz").write_bytes(arrays)
     said = read_json(tmp_path / "uncertainty.json")
     write_json(tmp_path / "uncertainty.json", said | {"format": 99})
-    with pytest.raises(ModelError, match=r"another version \(format 99\); make it anew"):
+    with pytest.raises(
+        ModelError, match=r"another version \(format 99\); run `spatioformer evaluate --force`"
+    ):
         Uncertainty.load(tmp_path)

@@ -1,10 +1,11 @@
-"""How far a mapped value may be off, and where nobody knows: intervals and applicability.
+"""Prediction intervals and the area of applicability of a model.
 
-Calibrated on predictions of plots that the model did not learn from, held out as the run's most
-map-like split holds them out; kept beside the model (`uncertainty.json`, `uncertainty.npz`, nothing
-pickled) and laid over a map pixel by pixel. docs/evaluation.md has the methods.
+Both are calibrated on held-out predictions of the run's most map-like split. They are saved in the
+model folder (`uncertainty.json` and `uncertainty.npz`, nothing pickled) and computed for each pixel
+of a map. docs/evaluation.md describes the methods.
 
-`kinds.py`: the intervals there are; `crossfit.py`: how good each is; `known.py`: what is kept.
+`plots.py`: held-out predictions; `kinds.py`: the kinds of interval; `crossfit.py`: their scores on
+held-out folds; `known.py`: the calibrated uncertainty of a model, saved and loaded.
 """
 
 from spatioformer.models.uncertainty.crossfit import CrossFitted

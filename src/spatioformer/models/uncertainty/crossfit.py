@@ -1,4 +1,4 @@
-"""How good the kinds of interval are: each fold's calibrated on the plots of the other folds."""
+"""Scores of the kinds of interval on held-out folds, each calibrated on the other folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,39 +18,39 @@ from spatioformer.evaluation.regions import Regions
 from spatioformer.models.uncertainty.kinds import (
     KINDS,
     REGIONS,
+    CalibrationParameters,
     Intervals,
-    Yardsticks,
     possible,
 )
 from spatioformer.models.uncertainty.plots import Floats, Predictions
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""Coverages of the calibration curve."""
+"""Nominal coverages of the calibration curve."""
 
-WORTH = 0.01
-"""Share of the interval score that a kind must save to be taken in place of the constant one."""
+MINIMUM_GAIN = 0.01
+"""Relative gain in interval score from which a kind is preferred to constant intervals."""
 
-FEW = 20
-"""Plots below which a coverage says next to nothing, and is left out."""
+MINIMUM_GROUP = 20
+"""Smallest number of plots in a group; the coverage of fewer plots is too noisy to report."""
 
-LEAST_UNIT = 1.0
-"""Species; errors in units of a base interval that is narrower, or none, would know no bounds."""
+MINIMUM_UNIT = 1.0
+"""Species; floor on the half-width of a base interval, so that standardised errors stay finite."""
 
 BINS = 5
-"""Groups of plots by dissimilarity."""
-
+"""Number of groups of plots by dissimilarity."""
 
 Group = tuple[dict[str, Any], NDArray[np.bool_]]
+"""Description of a group of plots (JSON values), and its rows, bool (n,)."""
 
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """Intervals of held-out plots, each calibrated on the plots of the other folds.
+    """Intervals of the held-out plots; those of each fold are calibrated on the other folds.
 
     Attributes:
-        bounds: (n, 2), species.
-        crps: (n,), of the error distribution of the other folds laid around the prediction.
-        scores: n, coverage, width, interval_score and crps (means).
+        bounds: (n, 2), lower and upper, species.
+        crps: (n,), species; CRPS of the prediction plus the error distribution of the other folds.
+        scores: n (number of plots) and the means coverage, width, interval_score and crps.
     """
 
     bounds: Floats
@@ -59,66 +59,82 @@ class CrossFitted:
 
 
 class CrossFit:
-    """Held-out plots, and for each fold the yardsticks that the plots of the others tell.
+    """Held-out plots, and for each fold the parameters fitted on the other folds.
 
     Args:
         observed: (n,), species.
-        at: predictions of the same plots; `fold`: (n,) of each.
-        level: share of new observations that the intervals are to hold.
+        predictions: of the same plots.
+        fold: (n,), fold of each plot.
+        level: nominal coverage of the intervals, 0-1.
     """
 
     def __init__(
-        self, observed: Floats, at: Predictions, fold: NDArray[np.int64], level: float
+        self, observed: Floats, predictions: Predictions, fold: NDArray[np.int64], level: float
     ) -> None:
-        self.observed, self.at, self.level = observed, at, level
+        self.observed, self.predictions, self.level = observed, predictions, level
         tests = [fold == number for number in np.unique(fold)]
-        self.parts = [(test, Yardsticks.of(observed[~test], at[~test], level)) for test in tests]
+        self.folds = [
+            (test, CalibrationParameters.of(observed[~test], predictions[~test], level))
+            for test in tests
+        ]
 
     def kinds(self) -> list[str]:
-        """Those that the plots allow for in every fold."""
+        """Kinds of interval that can be calibrated in every fold."""
         return [
             kind
             for kind in KINDS
-            if all(possible(kind, self.at[~test], learned) for test, learned in self.parts)
+            if all(
+                possible(kind, self.predictions[~test], parameters)
+                for test, parameters in self.folds
+            )
         ]
 
     def bounds(self, kind: str, level: float) -> Floats:
-        """Intervals (n, 2) of each fold, calibrated on the others; at least 0 species.
+        """Intervals (n, 2) of each fold, calibrated on the other folds; at least 0 species.
 
         Raises:
-            EvaluationError: too few plots for the level.
+            EvaluationError: there are too few plots for the level.
         """
         bounds = np.empty((len(self.observed), 2))
-        for test, learned in self.parts:
+        for test, parameters in self.folds:
             rest = ~test
-            fitted = Intervals.calibrate(kind, learned, self.observed[rest], self.at[rest], level)
-            bounds[test] = fitted(self.at[test])
+            intervals = Intervals.calibrate(
+                kind, parameters, self.observed[rest], self.predictions[rest], level
+            )
+            bounds[test] = intervals(self.predictions[test])
         return bounds
 
     def fitted(self, kind: str) -> CrossFitted:
+        """Intervals of one kind and their scores.
+
+        Raises:
+            EvaluationError: there are too few plots for the level.
+        """
         bounds = self.bounds(kind, self.level)
         score = np.empty(len(bounds))
-        for test, learned in self.parts:
-            score[test] = self._crps(kind, learned, test)
+        for test, parameters in self.folds:
+            score[test] = self._crps(kind, parameters, test)
         scores = interval_scores(self.observed, bounds, self.level)
         return CrossFitted(bounds, score, scores | {"crps": float(score.mean())})
 
-    def _crps(self, kind: str, learned: Yardsticks, test: NDArray[np.bool_]) -> Floats:
-        """CRPS of the plots of one fold; errors of the others in the units of the kind."""
-        frame = learned.frame(kind, self.at, self.level)
+    def _crps(
+        self, kind: str, parameters: CalibrationParameters, test: NDArray[np.bool_]
+    ) -> Floats:
+        """CRPS of the plots of one fold, from errors of the other folds in units of the kind."""
+        frame = parameters.frame(kind, self.predictions, self.level)
         unit, where = _unit(frame), frame.get("where", np.zeros(len(test), int))
-        errors = (self.observed - self.at.mean) / unit
+        errors = (self.observed - self.predictions.mean) / unit
         score = np.empty(len(test))
         for label in np.unique(where[test]):
             rows = test & (where == label)
             others = errors[~test & (where == label)]
             members = np.quantile(others, (np.arange(99) + 0.5) / 99)
-            ensemble = self.at.mean[rows, None] + unit[rows, None] * members
+            ensemble = self.predictions.mean[rows, None] + unit[rows, None] * members
             score[rows] = crps(self.observed[rows], ensemble)
         return score[test]
 
-    def calibration(self, kind: str) -> dict[str, list[float]]:
-        """Level, coverage and width of the intervals at the `LEVELS` that the plots allow."""
+    def calibration_curve(self, kind: str) -> dict[str, list[float]]:
+        """Level, coverage and width of the intervals at each of `LEVELS` with enough plots."""
         bounds = {}
         for level in LEVELS:
             try:
@@ -130,47 +146,53 @@ class CrossFit:
         curve = calibration_curve(self.observed, bounds)
         return {name: values.tolist() for name, values in curve.items()}
 
-    def by_group(self, bounds: Floats, told: Sequence[Group]) -> list[dict[str, Any]]:
-        """What tells each of the `groups`, and n, coverage, width, interval_score of its intervals.
+    def by_group(self, bounds: Floats, groups: Sequence[Group]) -> list[dict[str, Any]]:
+        """Description of each group with n, coverage, width and interval_score of its intervals.
 
-        Groups of fewer than `FEW` plots are left out.
+        Groups of fewer than `MINIMUM_GROUP` plots are left out.
         """
         return [
-            group | interval_scores(self.observed[rows], bounds[rows], self.level)
-            for group, rows in told
-            if rows.sum() >= FEW
+            description | interval_scores(self.observed[rows], bounds[rows], self.level)
+            for description, rows in groups
+            if rows.sum() >= MINIMUM_GROUP
         ]
 
 
-def ranked(tried: dict[str, CrossFitted], first: str = "auto") -> list[str]:
-    """Kinds by interval score; the constant one is ahead of those that gain less than `WORTH`.
+def ranked(cross_fitted: dict[str, CrossFitted], first: str = "auto") -> list[str]:
+    """Rank the kinds of interval by interval score, the best one first.
+
+    Constant intervals come before kinds whose relative gain is below `MINIMUM_GAIN`.
 
     Args:
-        first: the kind that leads whatever its score, or "auto".
+        first: the kind to put first whatever its score, or "auto".
 
     Raises:
-        EvaluationError: that kind was not tried.
+        EvaluationError: `first` is not among the kinds.
     """
-    score = {kind: found.scores["interval_score"] for kind, found in tried.items()}
-    score["constant"] *= 1 - WORTH
-    if first not in ("auto", *tried):
+    score = {kind: fitted.scores["interval_score"] for kind, fitted in cross_fitted.items()}
+    score["constant"] *= 1 - MINIMUM_GAIN
+    if first not in ("auto", *cross_fitted):
         raise EvaluationError(
-            f"intervals by {first!r} cannot be had from these plots and this model; set "
-            f"`evaluate.interval` to auto or one of {', '.join(tried)}"
+            f"intervals of the kind {first!r} cannot be calibrated on these plots with this model; "
+            f"set `evaluate.interval` to auto or one of {', '.join(cross_fitted)}"
         )
     return sorted(score, key=lambda kind: (kind != first, score[kind]))
 
 
-def groups(at: Predictions, threshold: float) -> list[Group]:
-    """Plots by region, by dissimilarity, and inside or outside the area of applicability.
+def groups(predictions: Predictions, threshold: float) -> list[Group]:
+    """Group plots by region, by dissimilarity, and by the area of applicability.
+
+    Args:
+        threshold: largest dissimilarity index inside the area of applicability.
 
     Returns:
-        What tells each group: `by` ("region", "dissimilarity", "area"), and `lon` and `lat` of the
-        region's centre, `low` and `high` dissimilarity, or `inside`; and its rows, bool (n,).
+        Groups. A description holds `by` ("region", "dissimilarity" or "area") and, in this order,
+        `lon` and `lat` of the region's centre, `low` and `high` dissimilarity, or `inside`.
     """
-    regions = Regions.of(at.lonlat, REGIONS, least=min(FEW, len(at)))
-    region = regions.at(at.lonlat)
-    bin_, edges = quantile_bins(at.di, BINS)
+    least = min(MINIMUM_GROUP, len(predictions))
+    regions = Regions.of(predictions.lonlat, REGIONS, least=least)
+    region = regions.at(predictions.lonlat)
+    bin_, edges = quantile_bins(predictions.di, BINS)
     return [
         *(
             ({"by": "region", "lon": float(lon), "lat": float(lat)}, region == number)
@@ -184,15 +206,15 @@ def groups(at: Predictions, threshold: float) -> list[Group]:
             for k in range(len(edges) - 1)
         ),
         *(
-            ({"by": "area", "inside": inside}, (at.di <= threshold) == inside)
+            ({"by": "area", "inside": inside}, (predictions.di <= threshold) == inside)
             for inside in (True, False)
         ),
     ]
 
 
 def _unit(frame: dict[str, Any]) -> Floats:
-    """What errors are measured in (n,): the scale, or half the width of the base interval."""
+    """Unit of the errors (n,), species: the scale, or half the width of the base interval."""
     predicted = frame["predicted"]
     if predicted.ndim == 2:
-        return np.maximum((predicted[:, 1] - predicted[:, 0]) / 2, LEAST_UNIT)
+        return np.maximum((predicted[:, 1] - predicted[:, 0]) / 2, MINIMUM_UNIT)
     return frame.get("scale", np.ones(len(predicted)))

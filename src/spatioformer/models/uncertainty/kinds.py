@@ -1,16 +1,17 @@
-"""The kinds of interval there are, each a conformal method of `evaluation.conformal`.
+"""The kinds of prediction interval; each is a conformal method of `evaluation.conformal`.
 
 | kind | interval around a prediction m | source |
 |---|---|---|
 | constant | m -+ q | split conformal, Lei et al. 2018, JASA 113:1094 |
-| dissimilarity | m -+ q e, e the error expected at its dissimilarity | normalised |
+| dissimilarity | m -+ q e, e the expected error at this dissimilarity | normalised |
 | spread | m -+ q s, s the standard deviation of the model's draws | normalised |
-| counts | [l - q, u + q], l and u quantiles of counts of mean m | CQR, Romano et al. 2019 |
-| quantiles | [l - q, u + q], l and u the model's own quantiles | CQR |
+| counts | [l - q, u + q], l and u quantiles of counts with mean m | CQR, Romano et al. 2019 |
+| quantiles | [l - q, u + q], l and u quantiles that the model predicts | CQR |
 | region | m -+ q_r, r the region | Mondrian, Vovk et al. 2005, section 4.5 |
 
-q is the conformal quantile of how far plots fall outside. What else a kind measures by (the curve
-of e, the dispersion of the counts, the regions) is learned from the same plots: the `Yardsticks`.
+q is the conformal quantile of the nonconformity scores. The other parameters of a kind (the curve
+of e, the dispersion of the counts, the regions) are fitted on the same plots: the
+`CalibrationParameters`.
 """
 
 import math
@@ -30,29 +31,30 @@ from spatioformer.models.uncertainty.plots import Floats, Predictions
 KINDS = ("constant", "dissimilarity", "spread", "counts", "quantiles", "region")
 
 Margin = float | list[float]
-"""q, or one a region; in units of the kind's scale."""
+"""q, or one q for each region; in units of the kind's scale."""
 
 REGIONS = 5
-"""Regions with margins of their own, at most."""
+"""Largest number of regions; each region has its own margin."""
 
 REGION_PLOTS = 50
-"""Plots a region needs, at least: the margin of fewer is luck."""
+"""Smallest number of plots in a region; the margin of fewer plots is too noisy."""
 
-LEAST_SCALE = 1e-6
+MINIMUM_SCALE = 1e-6
+"""Species; floor on the scale, so that standardised errors stay finite."""
 
-LARGEST_MEAN, MEANS = 10_000.0, 1025
-"""Species up to which quantiles of counts are told, and how many means are tabled."""
+LARGEST_MEAN, TABLE_SIZE = 10_000.0, 1025
+"""Largest mean (species) and number of means in the table of count quantiles."""
 
 
 @dataclass(frozen=True)
-class Yardsticks:
-    """What the kinds measure by.
+class CalibrationParameters:
+    """Parameters that the kinds of interval need besides the margin; fitted on held-out plots.
 
     Attributes:
-        curve: (2, k), dissimilarity index (ascending) and the RMSE expected there, species; k is 1
-            where there are too few plots to know more.
-        dispersion: k of the counts, variance m + k m^2; 0 is Poisson.
-        centres: (r, 2) lon, lat of the regions' centres, degrees.
+        curve: (2, k), dissimilarity index (ascending) and the expected RMSE there, species; k is 1
+            if there are too few plots for a curve.
+        dispersion: k of the counts, variance m + k m^2; 0 means Poisson.
+        centres: (r, 2), lon, lat of the regions' centres, degrees.
     """
 
     curve: Floats
@@ -60,27 +62,37 @@ class Yardsticks:
     centres: Floats
 
     @classmethod
-    def of(cls, observed: Floats, at: Predictions, level: float) -> Self:
-        """Learned from plots held out; regions are large enough for intervals of `level`."""
+    def of(cls, observed: Floats, predictions: Predictions, level: float) -> Self:
+        """Fit on held-out plots; each region has enough plots for intervals of `level`."""
         level = checks.level(level)
         enough = max(REGION_PLOTS, math.ceil(level / (1 - level)))
-        centres = Regions.of(at.lonlat, REGIONS, least=min(enough, len(at))).centres
-        return cls(error_curve(observed, at), dispersion(observed, at.mean), centres)
+        centres = Regions.of(
+            predictions.lonlat, REGIONS, least=min(enough, len(predictions))
+        ).centres
+        return cls(
+            error_curve(observed, predictions), dispersion(observed, predictions.mean), centres
+        )
 
-    def frame(self, kind: str, at: Predictions, level: float) -> dict[str, Any]:
-        """The arguments `predicted`, `where`, `scale` of conformal intervals of that kind."""
+    def frame(self, kind: str, predictions: Predictions, level: float) -> dict[str, Any]:
+        """Arguments of the conformal interval of that kind: `predicted`, `where`, `scale`."""
         if kind == "counts":
-            return {"predicted": _tabled_bounds(at.mean, self.dispersion, level)}
+            return {"predicted": _tabled_bounds(predictions.mean, self.dispersion, level)}
         if kind == "quantiles":
-            return {"predicted": at.quantiles}
+            return {"predicted": predictions.quantiles}
         if kind == "region":
-            return {"predicted": at.mean, "where": Regions(self.centres).at(at.lonlat)}
+            return {
+                "predicted": predictions.mean,
+                "where": Regions(self.centres).at(predictions.lonlat),
+            }
         if kind == "dissimilarity":
-            return {"predicted": at.mean, "scale": np.interp(at.di, *self.curve)}
+            return {"predicted": predictions.mean, "scale": np.interp(predictions.di, *self.curve)}
         if kind == "spread":
-            assert at.spread is not None, "`possible` rules the kind out"
-            return {"predicted": at.mean, "scale": np.maximum(at.spread, LEAST_SCALE)}
-        return {"predicted": at.mean}
+            assert predictions.spread is not None, "`possible` rules the kind out"
+            return {
+                "predicted": predictions.mean,
+                "scale": np.maximum(predictions.spread, MINIMUM_SCALE),
+            }
+        return {"predicted": predictions.mean}
 
 
 @dataclass(frozen=True)
@@ -88,24 +100,32 @@ class Intervals:
     """Calibrated intervals of one kind."""
 
     kind: str
-    yardsticks: Yardsticks
+    parameters: CalibrationParameters
     conformal: Conformal | RegionConformal
 
     @classmethod
     def calibrate(
-        cls, kind: str, yardsticks: Yardsticks, observed: Floats, at: Predictions, level: float
+        cls,
+        kind: str,
+        parameters: CalibrationParameters,
+        observed: Floats,
+        predictions: Predictions,
+        level: float,
     ) -> Self:
-        """On held-out plots.
+        """Calibrate intervals of one kind on held-out plots.
 
         Raises:
-            EvaluationError: NaN, a level outside (0, 1), or too few plots for it.
+            EvaluationError: a value is NaN, the level is outside (0, 1), or there are too few plots
+                for the level.
         """
-        frame = yardsticks.frame(kind, at, level)
-        return cls(kind, yardsticks, _conformal(kind, level).calibrate(observed, **frame))
+        frame = parameters.frame(kind, predictions, level)
+        return cls(kind, parameters, _conformal(kind, level).calibrate(observed, **frame))
 
     @classmethod
-    def restored(cls, kind: str, yardsticks: Yardsticks, margin: Margin, level: float) -> Self:
-        """As they were when `margin` was read off them."""
+    def restored(
+        cls, kind: str, parameters: CalibrationParameters, margin: Margin, level: float
+    ) -> Self:
+        """Rebuild calibrated intervals from their saved `margin`."""
         conformal = _conformal(kind, level)
         if isinstance(conformal, RegionConformal):
             assert isinstance(margin, list), "a margin for each region"
@@ -113,39 +133,44 @@ class Intervals:
         else:
             assert not isinstance(margin, list), "one margin"
             conformal.margin_ = margin
-        return cls(kind, yardsticks, conformal)
+        return cls(kind, parameters, conformal)
 
     @property
     def margin(self) -> Margin:
+        """The conformal quantile q, or one for each region."""
         if isinstance(self.conformal, RegionConformal):
-            return [self.conformal.margins_[r] for r in range(len(self.yardsticks.centres))]
+            return [self.conformal.margins_[r] for r in range(len(self.parameters.centres))]
         return self.conformal.margin_
 
-    def __call__(self, at: Predictions) -> Floats:
-        """Lower and upper bound (n, 2), species, at least 0."""
-        frame = self.yardsticks.frame(self.kind, at, self.conformal.level)
+    def __call__(self, predictions: Predictions) -> Floats:
+        """Lower and upper bounds (n, 2), species, at least 0."""
+        frame = self.parameters.frame(self.kind, predictions, self.conformal.level)
         return np.maximum(self.conformal.interval(**frame), 0)
 
 
-def possible(kind: str, at: Predictions, yardsticks: Yardsticks) -> bool:
-    """Whether the plots that the yardsticks were learned from allow for that kind."""
+def possible(kind: str, predictions: Predictions, parameters: CalibrationParameters) -> bool:
+    """Whether intervals of that kind can be calibrated on these plots.
+
+    Args:
+        parameters: fitted on the plots of `predictions`.
+    """
     if kind == "dissimilarity":
-        return len(at) >= WINDOW
+        return len(predictions) >= WINDOW
     if kind == "region":
-        return len(yardsticks.centres) > 1
-    needs = {"spread": at.spread, "quantiles": at.quantiles}
+        return len(parameters.centres) > 1
+    needs = {"spread": predictions.spread, "quantiles": predictions.quantiles}
     return needs.get(kind, True) is not None
 
 
-def error_curve(observed: Floats, at: Predictions) -> Floats:
-    """(2, k): dissimilarity and expected RMSE; one point where plots are fewer than a window."""
-    rmse = float(np.sqrt(np.mean((observed - at.mean) ** 2)))
-    if len(at) < WINDOW:
+def error_curve(observed: Floats, predictions: Predictions) -> Floats:
+    """Expected RMSE by dissimilarity, (2, k); k is 1 if plots are fewer than one window."""
+    rmse = float(np.sqrt(np.mean((observed - predictions.mean) ** 2)))
+    if len(predictions) < WINDOW:
         return np.array([[0.0], [rmse]])
-    found = ExpectedError().fit(at.di, observed, at.mean)
-    places = np.unique(found.window_di_)
-    # A stretch of plots predicted without error would give intervals of no width.
-    return np.stack([places, np.maximum(found.predict(places), 1e-6 * max(rmse, 1e-6))])
+    expected_error = ExpectedError().fit(predictions.di, observed, predictions.mean)
+    di = np.unique(expected_error.window_di_)
+    # A window of plots predicted without error would give intervals of zero width.
+    return np.stack([di, np.maximum(expected_error.predict(di), 1e-6 * max(rmse, 1e-6))])
 
 
 def _conformal(kind: str, level: float) -> Conformal | RegionConformal:
@@ -153,12 +178,13 @@ def _conformal(kind: str, level: float) -> Conformal | RegionConformal:
 
 
 def _tabled_bounds(mean: Floats, dispersion: float, level: float) -> Floats:
-    """`count_bounds` by interpolation: a map asks for them millions of times."""
+    """Interpolate `count_bounds` in a table; a map needs millions of bounds."""
     means, bounds = _table(dispersion, level)
     return np.stack([np.interp(mean, means, column) for column in bounds.T], axis=1)
 
 
 @cache
 def _table(dispersion: float, level: float) -> tuple[Floats, Floats]:
-    means = np.linspace(0, np.sqrt(LARGEST_MEAN), MEANS) ** 2  # as dense as standard deviations ask
+    # Spaced evenly in the square root, as the standard deviation of a count grows with it.
+    means = np.linspace(0, np.sqrt(LARGEST_MEAN), TABLE_SIZE) ** 2
     return means, count_bounds(means, dispersion, level)

@@ -1,4 +1,4 @@
-"""What is known of a model's uncertainty: kept beside it, laid over its maps."""
+"""The calibrated uncertainty of a model: saved in its folder, and computed for its maps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,40 +13,44 @@ from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation.applicability import AreaOfApplicability
 from spatioformer.evaluation.correlation import ErrorCorrelation
 from spatioformer.models.uncertainty.crossfit import CrossFit, CrossFitted, groups, ranked
-from spatioformer.models.uncertainty.kinds import Intervals, Margin, Yardsticks
+from spatioformer.models.uncertainty.kinds import CalibrationParameters, Intervals, Margin
 from spatioformer.models.uncertainty.plots import Floats, HeldOut, Predictions
 
 MOST_PLOTS = 20_000
-"""Plots that the area of applicability remembers, for the time of its fit grows as their square."""
+"""Largest number of plots that the area of applicability is fitted on.
+
+The time of the fit grows with the square of this number."""
 
 FORMAT = 2
 READABLE = (1, 2)
-"""Format 1 knows neither counts nor regions."""
+"""Formats that can be loaded; format 1 has no intervals by counts or by region."""
 
-ALIKE = 1e-9
-"""A predictor whose spread is below this share of its size does not vary."""
+CONSTANT = 1e-9
+"""Ratio of a predictor's standard deviation to its largest absolute value below which it counts as
+constant."""
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Intervals and area of applicability of one model.
+    """Intervals and the area of applicability of one model.
 
     Attributes:
         bands: names of the bands that `layers` takes, in order.
-        level: share of new observations that the intervals are to hold.
-        margins: kind -> its margin; the kind to be preferred first.
-        yardsticks: what the kinds measure by.
-        area: the area of applicability, on bands and place.
-        lon_origin: degrees; longitudes are counted from here, so no seam crosses the plots.
-        facts: plots, folds, how errors are correlated (arguments of `ErrorCorrelation`, or None)
-            and, for each kind, scores, calibration curve and scores by group of the intervals of
-            the held-out plots, each fold calibrated on the others; JSON values.
+        level: nominal coverage of the intervals, 0-1.
+        margins: kind -> its margin; the preferred kind comes first.
+        parameters: calibration parameters that the kinds share.
+        area: the area of applicability; its predictors are bands, longitude and latitude.
+        lon_origin: degrees; longitudes are measured from here, so that the jump from 180 to -180
+            does not cross the plots.
+        facts: JSON values: the numbers of plots and folds, the correlation of the errors
+            (arguments of `ErrorCorrelation`, or None) and, for each kind, the cross-fitted scores,
+            calibration curve and scores by group.
     """
 
     bands: list[str]
     level: float
     margins: dict[str, Margin]
-    yardsticks: Yardsticks
+    parameters: CalibrationParameters
     area: AreaOfApplicability
     lon_origin: float
     facts: dict[str, Any]
@@ -62,62 +66,67 @@ class Uncertainty:
         kind: str = "auto",
         seed: int = 0,
     ) -> tuple[Self, dict[str, CrossFitted], Floats]:
-        """Learn margins and area from held-out predictions.
+        """Fit margins and the area of applicability on held-out predictions.
 
         Args:
-            weights: (band + 2,) importance of the bands, longitude and latitude, at least 0; None
-                weighs all alike. Predictors that do not vary count for nothing.
-            kind: of `KINDS`, or "auto": that with the smallest interval score, "constant" unless
-                another saves `WORTH`.
+            weights: (band + 2,), importance of the bands, longitude and latitude, at least 0; None
+                means equal weights. Constant predictors get the weight 0.
+            kind: the preferred kind, one of `KINDS`. "auto" is the kind with the smallest interval
+                score, or "constant" if no kind is better by `crossfit.MINIMUM_GAIN`.
+            seed: of the random choice of plots for the area and for the correlation.
 
         Returns:
-            The uncertainty; the intervals of the held-out plots by kind; and their dissimilarity
-            index (n,), each to the plots of other folds.
+            The uncertainty; the intervals of the held-out plots by kind; and the dissimilarity
+            index (n,) of each plot to the plots of the other folds.
 
         Raises:
-            EvaluationError: too few plots for the level, all plots alike, NaN, or a kind that the
-                plots or the model do not allow for.
+            EvaluationError: there are too few plots for the level, all predictors are constant, a
+                value is NaN, or `kind` cannot be calibrated on these plots with this model.
         """
         origin = _middle_longitude(held_out.lon)
         table = predictors(held_out.pixels, held_out.lon, held_out.lat, origin)
-        used = _used(table, weights)
-        few = generator(seed, Stream.UNCERTAINTY_PLOTS).permutation(len(table))[:MOST_PLOTS]
-        area = AreaOfApplicability(used, workers=1).fit(table[few], held_out.fold[few])
-        di = _di_across_folds(area, table, held_out.fold, few)
-        at, observed = held_out.predictions(di), held_out.observed
-        cross = CrossFit(observed, at, held_out.fold, level)
-        tried = {one: cross.fitted(one) for one in cross.kinds()}
-        yardsticks = Yardsticks.of(observed, at, level)
+        weights = _weights_of_varying(table, weights)
+        sample = generator(seed, Stream.UNCERTAINTY_PLOTS).permutation(len(table))[:MOST_PLOTS]
+        area = AreaOfApplicability(weights, workers=1).fit(table[sample], held_out.fold[sample])
+        di = _di_across_folds(area, table, held_out.fold, sample)
+        predictions, observed = held_out.predictions(di), held_out.observed
+        cross = CrossFit(observed, predictions, held_out.fold, level)
+        cross_fitted = {name: cross.fitted(name) for name in cross.kinds()}
+        parameters = CalibrationParameters.of(observed, predictions, level)
         margins = {
-            one: Intervals.calibrate(one, yardsticks, observed, at, level).margin
-            for one in ranked(tried, kind)
+            name: Intervals.calibrate(name, parameters, observed, predictions, level).margin
+            for name in ranked(cross_fitted, kind)
         }
-        told = groups(at, area.threshold_)
+        plot_groups = groups(predictions, area.threshold_)
         facts = {
             "plots": len(table),
             "folds": len(np.unique(held_out.fold)),
-            "correlation": _correlation(held_out, tried[next(iter(margins))], level, seed),
+            "correlation": _correlation(held_out, cross_fitted[next(iter(margins))], level, seed),
             "kinds": {
-                one: {
-                    "scores": found.scores,
-                    "calibration": cross.calibration(one),
-                    "groups": cross.by_group(found.bounds, told),
+                name: {
+                    "scores": fitted.scores,
+                    "calibration": cross.calibration_curve(name),
+                    "groups": cross.by_group(fitted.bounds, plot_groups),
                 }
-                for one, found in tried.items()
+                for name, fitted in cross_fitted.items()
             },
         }
-        return cls(bands, level, margins, yardsticks, area, origin, facts), tried, di
+        return cls(bands, level, margins, parameters, area, origin, facts), cross_fitted, di
 
     @property
     def curve(self) -> Floats:
-        """(2, k) dissimilarity index (ascending) and the RMSE expected there, species."""
-        return self.yardsticks.curve
+        """Dissimilarity index (ascending) and the expected RMSE there, species: (2, k)."""
+        return self.parameters.curve
 
     def kind(self, with_spread: bool, with_quantiles: bool = True) -> str:
-        """Which intervals these are, one of `KINDS`: the first that a map with, or without, a
-        spread and the model's own quantiles can have."""
-        has = {"spread": with_spread, "quantiles": with_quantiles}
-        return next(kind for kind in self.margins if has.get(kind, True))
+        """The preferred kind of interval for the layers that a map has, one of `KINDS`.
+
+        Args:
+            with_spread: whether the spread of the model's draws is known.
+            with_quantiles: whether quantiles predicted by the model are known.
+        """
+        available = {"spread": with_spread, "quantiles": with_quantiles}
+        return next(kind for kind in self.margins if available.get(kind, True))
 
     def layers(
         self,
@@ -128,26 +137,28 @@ class Uncertainty:
         lat: Floats,
         quantiles: Floats | None = None,
     ) -> dict[str, NDArray]:
-        """What belongs to mapped values: threads may call it at once.
+        """Bounds, dissimilarity and applicability of mapped pixels. Safe to call from threads.
 
         Args:
-            mean: (n,) predictions, species; sd: (n,) spread of the model's draws, or None.
-            pixels: (n, band) the imagery at each pixel; lon, lat: (n,) degrees.
-            quantiles: (n, 2) the model's own, species, where it has them.
+            mean: (n,), predictions, species.
+            sd: (n,), standard deviation of the model's draws, species, or None.
+            pixels: (n, band), band values.
+            lon, lat: (n,), degrees.
+            quantiles: (n, 2), quantiles that the model predicts, species, or None.
 
         Returns:
-            `lower` and `upper` (species, at least 0), `di` (dissimilarity index), each float32
-            (n,), and `inside` the area of applicability, bool (n,).
+            float32 (n,) each: `lower` and `upper` (species, at least 0), `di` (dissimilarity
+            index); and bool (n,): `inside` (whether in the area of applicability).
 
         Raises:
-            EvaluationError: another number of bands, NaN.
+            EvaluationError: the number of bands differs, or a value is NaN.
         """
         di = self.area.di(predictors(pixels, lon, lat, self.lon_origin))
         mean, di, lon, lat = (np.asarray(values, np.float64) for values in (mean, di, lon, lat))
-        at = Predictions(mean, di, lon, lat, sd, quantiles)
+        predictions = Predictions(mean, di, lon, lat, sd, quantiles)
         kind = self.kind(sd is not None, quantiles is not None)
-        made = Intervals.restored(kind, self.yardsticks, self.margins[kind], self.level)
-        lower, upper = made(at).T
+        intervals = Intervals.restored(kind, self.parameters, self.margins[kind], self.level)
+        lower, upper = intervals(predictions).T
         return {
             "lower": lower.astype(np.float32),
             "upper": upper.astype(np.float32),
@@ -156,15 +167,19 @@ class Uncertainty:
         }
 
     def expected_error(self, di: Floats) -> Floats:
-        """RMSE (n,) to be expected at a dissimilarity index (n,), species."""
+        """Expected RMSE (n,) at a dissimilarity index (n,), species."""
         return np.interp(di, *self.curve)
 
     def save(self, folder: str | Path) -> None:
-        """Write `uncertainty.json` and `uncertainty.npz` into a folder, a model's for example."""
+        """Write `uncertainty.json` and `uncertainty.npz` into a folder, such as a model folder."""
         folder = Path(folder)
-        learned = self.yardsticks
+        parameters = self.parameters
         with writing(folder / "uncertainty.npz") as part:
-            arrays = {"curve": learned.curve, "centres": learned.centres, **self.area.state()}
+            arrays = {
+                "curve": parameters.curve,
+                "centres": parameters.centres,
+                **self.area.state(),
+            }
             np.savez(part, **arrays)  # type: ignore[arg-type]  # one of them could be `allow_pickle`
         write_json(
             folder / "uncertainty.json",
@@ -172,8 +187,8 @@ class Uncertainty:
                 "format": FORMAT,
                 "bands": self.bands,
                 "level": self.level,
-                "margins": list(self.margins.items()),  # in order
-                "dispersion": learned.dispersion,
+                "margins": list(self.margins.items()),  # a list keeps the order
+                "dispersion": parameters.dispersion,
                 "lon_origin": self.lon_origin,
                 "threshold": self.area.threshold_,
                 "facts": self.facts,
@@ -183,44 +198,44 @@ class Uncertainty:
 
     @staticmethod
     def is_in(folder: str | Path) -> bool:
-        """Whether a model's folder knows its uncertainty: one never evaluated does not."""
+        """Whether a folder holds an uncertainty; that of a model never evaluated does not."""
         return (Path(folder) / "uncertainty.json").is_file()
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Open what `save` wrote, now or in the format before.
+        """Load an uncertainty that `save` wrote, in any of the `READABLE` formats.
 
         Raises:
-            ModelError: there is none, it is damaged, or of another version.
+            ModelError: the folder holds none, or the files are damaged or of another version.
         """
         folder = Path(folder)
         if not cls.is_in(folder):
             raise ModelError(
-                f"{folder} holds no uncertainty.json; make it with `spatioformer evaluate`"
+                f"{folder} holds no uncertainty.json; run `spatioformer evaluate` to write it"
             )
         try:
-            said = read_json(folder / "uncertainty.json")
-            if said["format"] not in READABLE:
-                raise ValueError(f"format {said['format']}")
-            if hash_file(folder / "uncertainty.npz") != said["arrays_sha256"]:
-                raise ValueError("uncertainty.npz belongs to another")
+            content = read_json(folder / "uncertainty.json")
+            if content["format"] not in READABLE:
+                raise ValueError(f"format {content['format']}")
+            if hash_file(folder / "uncertainty.npz") != content["arrays_sha256"]:
+                raise ValueError("uncertainty.npz belongs to another uncertainty.json")
             with np.load(folder / "uncertainty.npz", allow_pickle=False) as arrays:
                 state = dict(arrays)
-            dispersion = said["dispersion"] if said["format"] > 1 else 0.0
+            dispersion = content["dispersion"] if content["format"] > 1 else 0.0
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{folder / 'uncertainty.json'} is damaged or of another version ({error}); make "
-                "it anew with `spatioformer evaluate --force`"
+                f"{folder / 'uncertainty.json'} is damaged or of another version ({error}); "
+                "run `spatioformer evaluate --force` to write it again"
             ) from error
         curve, centres = state.pop("curve"), state.pop("centres", np.empty((0, 2)))
         return cls(
-            said["bands"],
-            said["level"],
-            dict(said["margins"]),
-            Yardsticks(curve, dispersion, centres),
+            content["bands"],
+            content["level"],
+            dict(content["margins"]),
+            CalibrationParameters(curve, dispersion, centres),
             AreaOfApplicability.from_state(state, workers=1),
-            said["lon_origin"],
-            said["facts"],
+            content["lon_origin"],
+            content["facts"],
         )
 
 
@@ -230,33 +245,40 @@ def _middle_longitude(lon: Floats) -> float:
 
 
 def predictors(pixels: Floats, lon: Floats, lat: Floats, origin: float) -> Floats:
-    """Bands, longitude east of `origin` in [-180, 180), latitude: (n, band + 2) float64."""
+    """Predictors of the area of applicability, float64 (n, band + 2).
+
+    They are the bands, the longitude east of `origin` in [-180, 180), and the latitude.
+    """
     east = (np.asarray(lon, np.float64) - origin + 180) % 360 - 180
     return np.column_stack([np.asarray(pixels, np.float64), east, lat])
 
 
-def _used(predictors: Floats, weights: Floats | None) -> Floats:
-    """Weights (p,) with 0 for predictors that do not vary over the plots.
+def _weights_of_varying(predictors: Floats, weights: Floats | None) -> Floats:
+    """Weights (p,) of predictors (n, p), 0 for predictors that are constant over the plots.
 
     Raises:
-        EvaluationError: nothing varies.
+        EvaluationError: all predictors are constant or have the weight 0.
     """
     spread, size = predictors.std(axis=0), np.abs(predictors).max(axis=0)
     weights = np.ones(len(size)) if weights is None else np.asarray(weights, np.float64)
-    weights = np.where(spread > ALIKE * size, weights, 0)
+    weights = np.where(spread > CONSTANT * size, weights, 0)
     if not weights.any():
         raise EvaluationError(
-            f"no predictor tells the {len(predictors)} plots apart; check the bands at the plots"
+            f"all predictors of the {len(predictors)} plots are constant or have the weight 0; "
+            "check the bands at the plots"
         )
     return weights
 
 
 def _correlation(
-    held_out: HeldOut, found: CrossFitted, level: float, seed: int
+    held_out: HeldOut, intervals: CrossFitted, level: float, seed: int
 ) -> dict[str, float] | None:
-    """How errors are correlated, in half-widths of intervals; None where none has a width."""
-    half = np.diff(found.bounds, axis=1)[:, 0] / 2
-    wide = half > 0  # bounds below no species are cut off
+    """Correlation of the errors, in half-widths of their intervals.
+
+    None if fewer than two intervals have a width above 0.
+    """
+    half = np.diff(intervals.bounds, axis=1)[:, 0] / 2
+    wide = half > 0  # bounds below 0 species are cut off
     if wide.sum() < 2:
         return None
     errors = held_out.observed - held_out.predicted
@@ -267,13 +289,17 @@ def _correlation(
 
 
 def _di_across_folds(
-    area: AreaOfApplicability, predictors: Floats, fold: NDArray, known: NDArray
+    area: AreaOfApplicability, predictors: Floats, fold: NDArray, sample: NDArray
 ) -> Floats:
-    """Dissimilarity (n,) of each plot to the plots of other folds that `area` remembers."""
+    """Dissimilarity index (n,) of each plot to the plots of other folds.
+
+    Args:
+        sample: rows of the plots that `area` was fitted on.
+    """
     di = np.empty(len(predictors))
-    di[known] = area.training_di_
-    rest = np.setdiff1d(np.arange(len(predictors)), known)
+    di[sample] = area.training_di_
+    rest = np.setdiff1d(np.arange(len(predictors)), sample)
     for number in np.unique(fold[rest]):
         rows = rest[fold[rest] == number]
-        di[rows] = area.di(predictors[rows], among=fold[known] != number)
+        di[rows] = area.di(predictors[rows], among=fold[sample] != number)
     return di

@@ -1,4 +1,4 @@
-"""What intervals are learned from, and what they are laid around."""
+"""Predictions that get intervals, and the held-out plots that calibrate the intervals."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,14 +11,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions that want an interval, and all that an interval may depend on.
+    """Predictions, and everything that their intervals may depend on.
 
     Attributes:
         mean: (n,), species.
         di: (n,), dissimilarity index.
         lon, lat: (n,), degrees.
-        spread: (n,), standard deviation of the model's own draws, species, or None.
-        quantiles: (n, 2), the model's own lower and upper quantile, species, or None.
+        spread: (n,), standard deviation of the model's draws, species, or None.
+        quantiles: (n, 2), lower and upper quantile that the model predicts, species, or None.
     """
 
     mean: Floats
@@ -30,7 +30,7 @@ class Predictions:
 
     @property
     def lonlat(self) -> Floats:
-        """(n, 2), longitudes in [-180, 180)."""
+        """Longitudes, in [-180, 180), and latitudes, (n, 2), degrees."""
         return np.column_stack([(self.lon + 180) % 360 - 180, self.lat])
 
     def __len__(self) -> int:
@@ -49,14 +49,14 @@ class Predictions:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Plots with a prediction by a model that did not see them.
+    """Held-out plots: each predicted by a model that was not trained on it.
 
     Attributes:
-        pixels: (n, band), the imagery at each plot's pixel, in the model's order of bands.
+        pixels: (n, band), band values at each plot's pixel; bands in the model's order.
         lon, lat: (n,), degrees.
         observed, predicted: (n,), species.
-        fold: (n,), whichever numbers; predictions of a fold come from plots of the others.
-        spread, quantiles: as of `Predictions`.
+        fold: (n,), any integers; a model trained on the other folds predicted each fold.
+        spread, quantiles: as in `Predictions`.
     """
 
     pixels: Floats
@@ -69,4 +69,5 @@ class HeldOut:
     quantiles: Floats | None = None
 
     def predictions(self, di: Floats) -> Predictions:
+        """The predictions, with the dissimilarity index `di` (n,) of each plot."""
         return Predictions(self.predicted, di, self.lon, self.lat, self.spread, self.quantiles)
