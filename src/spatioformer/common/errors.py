@@ -22,7 +22,7 @@ class ImageryError(SpatioformerError):
 
 
 class ModelError(SpatioformerError):
-    """A bundle or checkpoint that is missing, incomplete, or of another architecture."""
+    """A model folder or checkpoint that is missing, incomplete, or of another architecture."""
 
 
 class EvaluationError(SpatioformerError):

@@ -58,7 +58,7 @@ def map_raster(
     the same call resumes from them and writes the same bytes as an uninterrupted run.
 
     Args:
-        model: a bundle or its folder.
+        model: a model or its folder.
         imagery: raster whose band descriptions name the model's bands.
         out: path of the map (GeoTIFF).
         samples: Monte Carlo dropout passes; 0, or at least 2.
@@ -80,7 +80,7 @@ def map_raster(
 
     Raises:
         ImageryError: the raster cannot be read, lacks a band of the model, or has no valid CRS.
-        ModelError: the folder is no bundle, or the model cannot produce a requested layer.
+        ModelError: the folder is not a model folder, or the model cannot produce a requested layer.
         OutputError: the map exists already, cannot be written, or does not fit memory or disk.
     """
     out = Path(out)
@@ -88,10 +88,10 @@ def map_raster(
         check_zarr()
     predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     _check_place(out, imagery, predictor.layers, output, overwrite)
-    bands = predictor.bundle.bands
+    bands = predictor.model.bands
     with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
-        if not predictor.bundle.is_dense:  # a dense network accepts any size
-            source.check_size(predictor.bundle.patch)
+        if not predictor.model.is_dense:  # a dense network accepts any size
+            source.check_size(predictor.model.patch)
         source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline, grid)
         with contextlib.ExitStack() as stack:
@@ -160,12 +160,12 @@ class _Job:
             shutil.rmtree(tiles_folder(self.out))
             old = None
         self.plan, self.budget = make_plan(
-            self.source, self.predictor.bundle.halo, len(layers), self.predictor.unit,
+            self.source, self.predictor.model.halo, len(layers), self.predictor.unit,
             resources.memory, resources.threads, fixed=old["tile"] if old else None,
         )  # fmt: skip
         pixels, share = self.source.probe()
-        compare_scale(self.predictor.bundle, pixels, console)
-        compare_extent(self.predictor.bundle, self.source.grid.region, console)
+        compare_scale(self.predictor.model, pixels, console)
+        compare_extent(self.predictor.model, self.source.grid.region, console)
         self._share = share
         self._signature = {"asked": task, "tile": [self.plan.rows, self.plan.cols]}
 
@@ -228,13 +228,13 @@ class _Job:
             all_tags["MODEL_ID"] = weights_hash(self.model)[:16]
         predictor = self.predictor
         totals = raster.assemble(
-            self.out, self.plan, journal, predictor.bundle, predictor.layers, self.output,
+            self.out, self.plan, journal, predictor.model, predictor.layers, self.output,
             all_tags, _method(predictor), console,
         )  # fmt: skip
         files = raster.files_of(self.out, predictor.layers, self.output)
         if self.output.stac:
             write_catalogue(
-                self.out, files, predictor.bundle, identity(self.model)[:16], self.output.year
+                self.out, files, predictor.model, identity(self.model)[:16], self.output.year
             )
         if self.output.zarr:
             write_zarr(self.out, files)

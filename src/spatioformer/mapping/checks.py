@@ -10,7 +10,7 @@ FAR = 6.0  # training standard deviations between the two means
 APART = 8.0  # ratio of the two standard deviations
 
 
-def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[str]:
+def compare_scale(model: Model, pixels: np.ndarray, console: Console) -> list[str]:
     """Warn if the imagery's scale differs from the scale at the training plots.
 
     Args:
@@ -19,11 +19,11 @@ def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[s
     Returns:
         A sentence for each band that differs strongly; the sentences are printed too.
     """
-    scaling = bundle.scaling
+    scaling = model.scaling
     if scaling is None or len(pixels) < 2:
         return []
     warnings = []
-    for i, name in enumerate(bundle.bands):
+    for i, name in enumerate(model.bands):
         mean, sd = float(pixels[:, i].mean(dtype=np.float64)), float(pixels[:, i].std())
         old_mean, old_sd = scaling.band_mean[i], scaling.band_sd[i]
         if abs(mean - old_mean) > FAR * old_sd or not 1 / APART <= sd / old_sd <= APART:
@@ -37,17 +37,17 @@ def compare_scale(bundle: Model, pixels: np.ndarray, console: Console) -> list[s
 
 
 def compare_extent(
-    bundle: Model, region: tuple[float, float, float, float], console: Console
+    model: Model, region: tuple[float, float, float, float], console: Console
 ) -> str | None:
     """Print a note if corners of `region` (W, E, S, N, degrees) lie far outside the extent."""
     west, east, south, north = region
     corners = np.array([(x, y) for x in (west, east) for y in (south, north)])
-    outside = bundle.km_outside(*corners.T)
+    outside = model.km_outside(*corners.T)
     if outside < FAR_KM:
         return None
     sentence = (
         f"note: the map extends up to {outside:,.0f} km beyond the extent of the training plots, "
-        f"W, E, S, N = {bundle.facts['region']}; predictions there are extrapolation"
+        f"W, E, S, N = {model.facts['region']}; predictions there are extrapolation"
     )
     console.say(f"  {sentence}")
     return sentence

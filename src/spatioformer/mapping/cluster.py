@@ -64,7 +64,7 @@ def _opened(remote: Remote) -> tuple[Predictor, Source]:
         remote.folder, remote.layers, remote.samples, remote.step, remote.seed
     )
     return predictor, open_source(
-        remote.imagery, predictor.bundle.bands, remote.outline, remote.template
+        remote.imagery, predictor.model.bands, remote.outline, remote.template
     )
 
 
@@ -77,7 +77,7 @@ def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int])
     with _opening:
         predictor, source = _opened(remote)
     with _reading, rasterio.Env(GDAL_CACHEMAX=remote.cache):  # datasets are not thread-safe
-        tile = read_tile(source, Window(*window), predictor.bundle.halo)
+        tile = read_tile(source, Window(*window), predictor.model.halo)
     with threads_off():
         return record(predictor, source.grid, number, tile)
 

@@ -44,7 +44,7 @@ def compute_here(
         waiting: largest number of tiles read but not begun, so that memory does not grow with the
             map.
     """
-    grid, halo = source.grid, predictor.bundle.halo
+    grid, halo = source.grid, predictor.model.halo
     jobs: dict[Future, int] = {}
     with threads_off(), ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
         try:

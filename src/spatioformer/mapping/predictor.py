@@ -65,7 +65,7 @@ class Predictor:
         uncertainty: source of the layers in INTERVAL; None if none of them is requested.
     """
 
-    bundle: Model
+    model: Model
     layers: tuple[str, ...]
     samples: int
     step: int
@@ -77,9 +77,9 @@ class Predictor:
     _sampler: Model | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        self.bundle.ready()
+        self.model.ready()
         if self.samples:
-            self._sampler = copy.deepcopy(self.bundle)
+            self._sampler = copy.deepcopy(self.model)
         missing = [name for name in self.layers if name in INTERVAL]
         if missing and self.uncertainty is None:
             raise ModelError(
@@ -106,9 +106,9 @@ class Predictor:
         """
         if not tile.wanted.any():
             return Totals(), None
-        lon, lat = _pixel_coordinates(grid, tile.window, self.bundle.halo)
+        lon, lat = _pixel_coordinates(grid, tile.window, self.model.halo)
         valid = tile.valid & np.isfinite(lon) & np.isfinite(lat)
-        mean = self.bundle.predict_tile(tile.data, valid, lon, lat, wanted=tile.wanted)
+        mean = self.model.predict_tile(tile.data, valid, lon, lat, wanted=tile.wanted)
         pixels = np.nonzero(np.isfinite(mean) & tile.wanted)
         if not pixels[0].size:
             return Totals(), None
@@ -118,7 +118,7 @@ class Predictor:
         if self.uncertainty is not None:
             if self.uncertainty.kind("sd" in layers) == "quantiles":
                 inputs = tile.data, valid, lon, lat
-                quantiles = self.bundle.quantile_pair
+                quantiles = self.model.quantile_pair
                 layers["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[pixels]
             layers |= self._interval(tile, layers, lon, lat, pixels)
         totals = _totals(layers)
@@ -130,7 +130,7 @@ class Predictor:
 
     def _interval(self, tile: Tile, layers, lon, lat, pixels) -> dict[str, np.ndarray]:
         """The layers of INTERVAL at the predicted pixels, (n,) each."""
-        h = self.bundle.halo
+        h = self.model.halo
         centre = pixels[0] + h, pixels[1] + h
         return self.uncertainty.layers(
             layers["mean"],
@@ -164,7 +164,7 @@ class Predictor:
         self, tile: Tile, valid, lon, lat, rows, cols, corner, seed: int
     ) -> np.ndarray:
         """Spread (n,) at pixels of one unit: each block has the value of its chosen pixel."""
-        k, h = self.step, self.bundle.halo
+        k, h = self.step, self.model.halo
         y, x = rows - corner[0], cols - corner[1]
         centre_distance = (y % k - (k - 1) / 2) ** 2 + (x % k - (k - 1) / 2) ** 2
         block = y // k * (self.unit // k + 1) + x // k
@@ -194,16 +194,16 @@ def open_predictor(
     """Load a model if necessary and make its predictor.
 
     Args:
-        model: a bundle or its folder.
+        model: a model or its folder.
         layers: names of layers; None: all that the model can produce with these samples.
         samples, step, seed: see `Predictor`.
 
     Raises:
-        ModelError: the folder is no bundle, or the model cannot produce one of the layers.
+        ModelError: the folder is not a model folder, or the model cannot produce one of the layers.
     """
     is_folder = isinstance(model, str | Path)
-    bundle = load(model) if is_folder else model
-    if bundle.draws is None:
+    loaded = load(model) if is_folder else model
+    if loaded.draws is None:
         samples = 0
     measured = is_folder and Uncertainty.is_in(model)
     if layers is None:
@@ -213,7 +213,7 @@ def open_predictor(
     # An interval that was calibrated with a spread needs the spread in the map too.
     needs_spread = uncertainty is not None and uncertainty.kind(with_spread=True) == "spread"
     needed = samples if "sd" in layers or needs_spread else 0
-    return Predictor(bundle, layers, needed, step, seed, uncertainty)
+    return Predictor(loaded, layers, needed, step, seed, uncertainty)
 
 
 def identity(model: Model | str | Path) -> str:
@@ -224,13 +224,13 @@ def identity(model: Model | str | Path) -> str:
 
 
 def weights_hash(folder: str | Path) -> str:
-    """Hash of the weights in a bundle's folder; for a single file, the hash of that file."""
+    """Hash of the weights in a model folder; for a single file, the hash of that file."""
     hashes = _hashes(Path(folder), ("model.safetensors", "model.skops"))
     return next(iter(hashes.values())) if len(hashes) == 1 else hash_value(hashes)
 
 
 def _hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """Map from file to hash of its content, for a bundle and its members."""
+    """Map from file to hash of its content, for a model and its members."""
     paths = {path for pattern in patterns for path in folder.rglob(pattern)}
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 

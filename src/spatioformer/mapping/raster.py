@@ -60,7 +60,7 @@ def check_space(out: Path, layers: int, pixels: float, used: int) -> None:
 
 
 def assemble(
-    out: Path, plan: Plan, journal: Journal, bundle: Model, layers: Sequence[str],
+    out: Path, plan: Plan, journal: Journal, model: Model, layers: Sequence[str],
     output: Output, tags: dict[str, str], method: str, console: Console,
 ) -> Totals:  # fmt: skip
     """Write the map's files from the journal's tiles; all files appear at the end, or none.
@@ -75,7 +75,7 @@ def assemble(
             part = stack.enter_context(writing(path))
             chosen = [list(layers).index(name) for name in names]
             with cog(part, path, profile(plan.grid, len(names), output), output) as raw:
-                _describe(raw, names, bundle, output, tags, method)
+                _describe(raw, names, model, output, tags, method)
                 totals = Totals()
                 for tile in console.track(order, "write"):
                     tile_totals, flat = journal.read(tile)
@@ -123,8 +123,8 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     }
 
 
-def _describe(raw, names, bundle: Model, output: Output, tags: dict, method: str) -> None:
-    target = bundle.facts.get("target", "plant species richness")
+def _describe(raw, names, model: Model, output: Output, tags: dict, method: str) -> None:
+    target = model.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
         raw.set_band_description(band, f"{target}, {TITLES[name]}")
         if name not in UNITLESS:
@@ -133,14 +133,14 @@ def _describe(raw, names, bundle: Model, output: Output, tags: dict, method: str
             raw.update_tags(band, METHOD=method)
     if output.dtype == "uint16":
         raw.scales = [1.0 if name in ("inside", "valid") else SCALE for name in names]
-    if bundle.facts.get("virtual"):
-        raw.update_tags(VIRTUAL=bundle.facts["virtual"])
+    if model.facts.get("virtual"):
+        raw.update_tags(VIRTUAL=model.facts["virtual"])
     if output.year is not None:
         raw.update_tags(YEAR=str(output.year))
     raw.update_tags(
         SOFTWARE=f"spatioformer {__version__}",
-        MODEL=bundle.name,
-        GRAIN=bundle.facts.get("grain", "plot size not stated"),
+        MODEL=model.name,
+        GRAIN=model.facts.get("grain", "plot size not stated"),
         TARGET=target,
         **tags,
     )

@@ -31,7 +31,7 @@ BEGIN, END = "start_datetime", "end_datetime"
 
 
 def write_catalogue(
-    out: Path, files: dict[Path, Sequence[str]], bundle: Model, model_id: str, year: int
+    out: Path, files: dict[Path, Sequence[str]], model: Model, model_id: str, year: int
 ) -> tuple[Path, Path]:
     """Write NAME.item.json and NAME.collection.json beside a map.
 
@@ -44,9 +44,9 @@ def write_catalogue(
         OutputError: they cannot be written.
     """
     item, collection = _item_path(out), out.with_name(f"{out.stem}.collection.json")
-    entry = _map_item(out, files, bundle, model_id, year)
+    entry = _map_item(out, files, model, model_id, year)
     description = (
-        f"{_target(bundle)}, mapped by spatioformer {__version__}; the item says for which plot "
+        f"{_target(model)}, mapped by spatioformer {__version__}; the item says for which plot "
         "size, with which model and for which year"
     )
     _write_collection(collection, out.stem, description, {item: entry})
@@ -54,7 +54,7 @@ def write_catalogue(
 
 
 def write_series(
-    folder: Path, maps: dict[int, Path], trend: Path, bundle: Model, model_id: str
+    folder: Path, maps: dict[int, Path], trend: Path, model: Model, model_id: str
 ) -> Path:
     """Write an item beside each year's map and beside their trend, and FOLDER/collection.json.
 
@@ -66,7 +66,7 @@ def write_series(
         OutputError: they cannot be written.
     """
     items = {
-        _item_path(path): _map_item(path, {path: ()}, bundle, model_id, year)
+        _item_path(path): _map_item(path, {path: ()}, model, model_id, year)
         for year, path in maps.items()
     }
     trend_item = _item(trend, {"trend": trend}, (min(maps), max(maps)), _trend_test(trend))
@@ -74,7 +74,7 @@ def write_series(
         {"rel": "derived_from", "href": f"./{path.name}", "type": GEOJSON} for path in items
     ]
     description = (
-        f"{_target(bundle)}, mapped year by year by spatioformer {__version__}, and its trend; the "
+        f"{_target(model)}, mapped year by year by spatioformer {__version__}, and its trend; the "
         "items say for which plot size, with which model and for which year"
     )
     collection = folder / "collection.json"
@@ -88,17 +88,17 @@ def _item_path(raster: Path) -> Path:
     return raster.with_name(f"{raster.stem}.item.json")
 
 
-def _target(bundle: Model) -> str:
-    return bundle.facts.get("target", "plant species richness")
+def _target(model: Model) -> str:
+    return model.facts.get("target", "plant species richness")
 
 
 def _map_item(
-    out: Path, files: dict[Path, Sequence[str]], bundle: Model, model_id: str, year: int
+    out: Path, files: dict[Path, Sequence[str]], model: Model, model_id: str, year: int
 ) -> dict[str, Any]:
     """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
-    grain = {"spatioformer:grain": bundle.facts.get("grain", "plot size not stated")}
-    item = _item(out, assets, (year, year), grain | _model(bundle, model_id))
+    grain = {"spatioformer:grain": model.facts.get("grain", "plot size not stated")}
+    item = _item(out, assets, (year, year), grain | _model(model, model_id))
     item["stac_extensions"].append(MODEL_EXTENSION)
     return item | {"id": f"{out.stem}-{year}"}
 
@@ -188,15 +188,15 @@ def _bands(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _model(bundle: Model, model_id: str) -> dict[str, Any]:
+def _model(model: Model, model_id: str) -> dict[str, Any]:
     """Properties of the machine learning model extension."""
-    side, bands = bundle.patch, list(bundle.bands)
+    side, bands = model.patch, list(model.bands)
     return {
-        "mlm:name": bundle.name,
-        "mlm:architecture": bundle.architecture,
+        "mlm:name": model.name,
+        "mlm:architecture": model.architecture,
         "mlm:tasks": ["regression"],
-        "mlm:framework": bundle.framework,
-        **({"mlm:total_parameters": bundle.parameters} if bundle.parameters else {}),
+        "mlm:framework": model.framework,
+        **({"mlm:total_parameters": model.parameters} if model.parameters else {}),
         "mlm:hyperparameters": {"spatioformer:model_id": model_id},
         "mlm:input": [
             {
@@ -211,7 +211,7 @@ def _model(bundle: Model, model_id: str) -> dict[str, Any]:
         ],
         "mlm:output": [
             {
-                "name": _target(bundle),
+                "name": _target(model),
                 "tasks": ["regression"],
                 "result": {"shape": [-1], "dim_order": ["batch"], "data_type": "float32"},
             }

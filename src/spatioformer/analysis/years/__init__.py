@@ -53,7 +53,7 @@ def map_years(
     additional year only adds its map.
 
     Args:
-        model: a bundle or its folder.
+        model: a model or its folder.
         imagery: year -> raster with the model's bands, all on one grid.
         folder: folder of the maps, the trend and the record.
         grid: raster whose grid all maps have, for imagery on different grids.
@@ -84,7 +84,7 @@ def map_years(
         )
     tasks, grids = {}, {}
     for year, path in imagery.items():
-        with open_source(path, predictor.bundle.bands, None, grid) as source:
+        with open_source(path, predictor.model.bands, None, grid) as source:
             tasks[year] = task_of(predictor, source, model, outline)
             grids[year] = source.grid
     check_one_grid(grids, imagery, "give --grid RASTER, on whose grid to map all years")
@@ -112,7 +112,7 @@ def map_years(
             )
         summary = _trend(maps, folder, record, rule, overwrite, console)
         if stac:
-            write_series(folder, maps, folder / TREND, predictor.bundle, identity(model)[:16])
+            write_series(folder, maps, folder / TREND, predictor.model, identity(model)[:16])
         return summary
 
 
