@@ -65,14 +65,14 @@ _ENTRIES = (
     Entry(
         "spatioformer-distilled",
         "the distilled Spatioformer",
-        "taught by another model",
+        "trained on the predictions of another model",
         "distilled",
         needs_imagery=True,
     ),
     Entry(
         "spatioformer-no-location",
         "Spatioformer without location",
-        "the same network, imagery alone",
+        "the same network, on imagery only",
         "network",
         uses_location=False,
         learns_quantiles=True,
@@ -80,7 +80,7 @@ _ENTRIES = (
     Entry(
         "spatioformer-stacked",
         "the stacked Spatioformer",
-        "with trees, kriging and neighbours, weighted near plots and far",
+        "with trees, kriging and neighbours; weights depend on the distance to plots",
         "stack",
         can_teach=True,
     ),
@@ -103,7 +103,7 @@ _ENTRIES = (
     Entry(
         "cnn-published",
         "the published CNN",
-        "the paper's rival, imagery alone",
+        "the paper's comparison network, on imagery only",
         "network",
         uses_location=False,
         published=True,
@@ -113,20 +113,24 @@ _ENTRIES = (
     Entry(
         "factoformer",
         "FactoFormer",
-        "spectral and spatial transformer, imagery alone",
+        "spectral and spatial transformer, on imagery only",
         "network",
         uses_location=False,
     ),
     _tabular("extra-trees", "the extremely randomised trees"),
     _tabular("gradient-boosting", "gradient boosting"),
     _tabular("lightgbm", "LightGBM"),
-    _tabular("forest-kriging", "the forest with kriging", "a forest, its residuals kriged"),
     _tabular(
-        "gaussian-process", "the Gaussian process", "imagery, place, and imagery place by place"
+        "forest-kriging", "the forest with kriging", "a random forest plus kriging of its residuals"
+    ),
+    _tabular(
+        "gaussian-process",
+        "the Gaussian process",
+        "fields of imagery, of location, and of both together",
     ),
     _tabular("random-forest", "the random forest"),
     Entry(
-        "location-knn", "the mean of the nearest plots", "10 neighbours, imagery unseen", "tabular"
+        "location-knn", "the mean of the nearest plots", "10 nearest plots, no imagery", "tabular"
     ),
 )
 

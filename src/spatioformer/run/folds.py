@@ -1,4 +1,4 @@
-"""The ways to hold plots out that a run knows by name, and which plot falls into which fold."""
+"""Assign plots to the folds of each configured split."""
 
 import warnings
 from pathlib import Path
@@ -20,11 +20,11 @@ from spatioformer.evaluation.splits import (
 from spatioformer.geo.raster.stack import Stack
 
 PREDICTION_POINTS = 2000
-"""Pixels of the map that stand for all of them where folds are matched to it."""
+"""Number of pixels in the sample of the map that kNNDM matches the folds to."""
 
 
 def all_splits(config: RunConfig) -> list[SplitSection]:
-    """The configured splits, then one a tile size of the R2 curve."""
+    """The configured splits, then one split for each tile size of the curve of r2."""
     curve = [
         SplitSection(name=f"curve-{size:g}".replace(".", "-"), kind="tiles", size=size)
         for size in config.evaluate.curve_sizes
@@ -39,16 +39,18 @@ def assign(
     imagery: Path,
     console: Console = SILENT,
 ) -> np.ndarray:
-    """Fold of each plot, int (n,); what is dubious about the folds is said on the console.
+    """Assign plots to folds: int (n,).
 
-    Repeated coordinates stay in one fold in any split.
+    Plots with the same coordinates are in the same fold. Warnings about the folds go to the
+    console.
 
     Args:
         coordinates: lon, lat (n, 2), degrees.
-        imagery: the run's stack, whose pixels to predict are what kNNDM matches.
+        imagery: the run's stack; kNNDM matches the folds to its valid pixels.
 
     Raises:
-        EvaluationError: too few plots or tiles for the folds; names the split.
+        EvaluationError: there are too few plots or tiles for the folds; the message names the
+            split.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DegenerateFolds)
@@ -73,19 +75,19 @@ def _splitter(split: SplitSection, seed: int, imagery: Path) -> SeededFolds:
 
 
 def prediction_points(imagery: Path, seed: int) -> np.ndarray:
-    """Lon, lat (m, 2) of pixels drawn evenly from those that a map will predict."""
-    found = []
+    """Lon, lat (m, 2), degrees, of a uniform random sample of the pixels that a map predicts."""
+    points = []
     with Stack(imagery) as stack:
         windows = list(stack.grid.windows(1024))
-        # Counted first, so that memory does not grow with the raster.
+        # Pixels are counted first, so that memory does not grow with the raster.
         counts = [int(stack.read(window)[2].sum()) for window in windows]
         order = generator(seed, Stream.PREDICTION_POINTS).permutation(sum(counts))
         chosen = order[:PREDICTION_POINTS]
         ends = np.cumsum(counts)
         for window, count, end in zip(windows, counts, ends, strict=True):
-            here = np.sort(chosen[(chosen >= end - count) & (chosen < end)]) - (end - count)
-            if here.size:
-                rows, cols = (index[here] for index in np.nonzero(stack.read(window)[2]))
+            selected = np.sort(chosen[(chosen >= end - count) & (chosen < end)]) - (end - count)
+            if selected.size:
+                rows, cols = (index[selected] for index in np.nonzero(stack.read(window)[2]))
                 lonlat = stack.grid.lonlat(window.row_off + rows, window.col_off + cols)
-                found.append(np.column_stack(lonlat))
-    return np.concatenate(found)
+                points.append(np.column_stack(lonlat))
+    return np.concatenate(points)

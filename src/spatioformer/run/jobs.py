@@ -1,8 +1,8 @@
-"""Fit a model on all folds but one, predict that fold, and cache the predictions: a job.
+"""Evaluation jobs: fit a model on all folds but one, predict that fold, cache the predictions.
 
-Jobs run in processes of one thread each, so results do not depend on the number of cores. A job's
-results are cached under what they depend on, so finished jobs are kept when an evaluation is
-interrupted, and when another model, split or level of intervals is configured.
+Jobs run in processes of one thread each, so results do not depend on the number of cores. Results
+are cached by model and folds. So finished jobs are reused after an interruption, and after a change
+of the configured models, splits or level of intervals.
 """
 
 import os
@@ -29,63 +29,67 @@ if TYPE_CHECKING:
     from spatioformer.models.base import Model
 
 DRAWS = 20
-"""Monte Carlo dropout passes at a held-out plot."""
+"""Number of Monte Carlo dropout predictions of each held-out plot."""
 
-DRAWN = ["spread", "lower", "upper"]
-"""What a network says beside its prediction; the last two are its own quantiles."""
+SPREAD_COLUMNS = ["spread", "lower", "upper"]
+"""Standard deviation of the model's draws, and lower and upper quantile that the model predicts."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One model on one fold.
+    """Fit one model without one fold, and predict that fold.
 
     Attributes:
-        folds: name of the array in `cache` with the fold of each plot, a hash of that array.
-        drawn: whether DRAWN is wanted too.
-        cache: keeps folds and predictions.
+        model: name in the catalogue.
+        split: name in the configuration.
+        fold: number of the held-out fold.
+        folds: name of the array in `cache` with the fold of each plot, a hash of its content.
+        with_spread: whether the job computes SPREAD_COLUMNS too.
+        cache: stores folds and predictions.
     """
 
     model: str
     split: str
     fold: int
     folds: str
-    drawn: bool
+    with_spread: bool
     cache: Arrays
 
     @property
     def predictions(self) -> str:
-        """Name of the predictions of the fold, species (n,); equal folds of two splits share it."""
+        """Name of the array of predictions, species (n,); equal folds of two splits share it."""
         return f"{self.model}-{self.folds}-{self.fold}"
 
     @property
-    def draws(self) -> str:
-        """Name of DRAWN, (n, 3), NaN where a model has none."""
+    def spread(self) -> str:
+        """Name of the array of SPREAD_COLUMNS, (n, 3), NaN where the model has none."""
         return f"{self.predictions}-drawn"
 
     @property
     def done(self) -> bool:
-        """Whether the results lie in the cache and can be read."""
-        names = [self.predictions, *[self.draws] * self.drawn]
+        """Whether the cache holds the results and they can be read."""
+        names = [self.predictions, *[self.spread] * self.with_spread]
         return all(self.cache.load(name) is not None for name in names)
 
 
-def keep_folds(cache: Arrays, folds: np.ndarray) -> str:
-    """Save the fold of each plot, (n,); returns the name of the array."""
+def save_folds(cache: Arrays, folds: np.ndarray) -> str:
+    """Save the fold of each plot, int (n,), and return the name of the array."""
     name = hash_value(folds.tolist())[:KEY_LENGTH]
     cache.save(name, folds)
     return name
 
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:
-    """Of jobs with the same predictions one, and that the drawn one."""
-    return list({job.predictions: job for job in sorted(jobs, key=lambda j: j.drawn)}.values())
+    """One of the jobs with the same predictions, preferably one that computes the spread."""
+    by_spread = sorted(jobs, key=lambda job: job.with_spread)
+    return list({job.predictions: job for job in by_spread}.values())
 
 
 def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) -> Iterator[Job]:
-    """Run `jobs` in so many processes; each is yielded when it is done.
+    """Run jobs in `workers` processes, and yield each one when it is done.
 
     Raises:
-        EvaluationError: a process was killed.
+        EvaluationError: a worker process was killed.
     """
     if workers == 1:
         for job in jobs:
@@ -93,14 +97,14 @@ def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) 
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
     try:
-        with _interrupts_held_back():
+        with _blocked_interrupts():
             pending = {pool.submit(run_job, job, chips, config) for job in jobs}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
     except BaseException as error:
-        _end(pool, jobs[0].cache)
+        _stop(pool, jobs[0].cache)
         if isinstance(error, BrokenProcessPool):
             raise EvaluationError(
                 f"one of {workers} evaluation processes was killed, most often for lack of memory; "
@@ -111,9 +115,11 @@ def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) 
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C, for they inherit what is blocked: the parent
-    hears it and ends them, and a traceback from each of them helps nobody."""
+def _blocked_interrupts() -> Iterator[None]:
+    """Block SIGINT, so that worker processes started here inherit the block.
+
+    The parent process stops the workers after Ctrl-C, and they print no tracebacks.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -125,7 +131,10 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """In a worker: one whose parent was killed would wait for work, and hold memory, for ever."""
+    """Initialise a worker: exit when the parent process ends.
+
+    A worker whose parent was killed would otherwise wait, and hold memory, for ever.
+    """
 
     def watch() -> None:
         parent_process().join()
@@ -134,35 +143,37 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end(pool: ProcessPoolExecutor, cache: Arrays) -> None:
-    """End the workers at once, and remove what they were writing."""
+def _stop(pool: ProcessPoolExecutor, cache: Arrays) -> None:
+    """Stop the worker processes at once, and remove their partial files."""
     processes = list((pool._processes or {}).values())
     for process in processes:
         process.terminate()
     for process in processes:
         process.join()
-    # Until the pool's own thread is done: at exit Python would wake it while it closes its pipe.
+    # Wait for the pool's thread: at exit Python would wake it while it closes its pipe.
     pool.shutdown(cancel_futures=True)
     cache.remove_parts()
 
 
 def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
-    """Fit one model without one fold, predict that fold, keep the predictions."""
-    from spatioformer.models.registry import make  # torch, which the parent process need not load
+    """Fit a model without one fold, predict that fold, and save the predictions."""
+    from spatioformer.models.registry import (
+        make,
+    )  # loads torch, which the parent process does not need
 
     store: ChipStore = open_chips(chips)
     folds = np.load(job.cache.path(job.folds))
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config.model, config.train, config.seed).fit(store, training)
-    if job.drawn:
-        job.cache.save(job.draws, _drawn(model, store, test, config.seed))
+    if job.with_spread:
+        job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
     job.cache.save(job.predictions, np.asarray(model.predict_rows(store, test), np.float64))
     return job
 
 
-def _drawn(model: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> np.ndarray:
-    """DRAWN of some plots, (n, 3); NaN where the model has no draws, or no quantiles."""
-    out = np.full((len(rows), len(DRAWN)), np.nan)
+def _spread_columns(model: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> np.ndarray:
+    """SPREAD_COLUMNS of plots, (n, 3); NaN where the model has no draws or no quantiles."""
+    out = np.full((len(rows), len(SPREAD_COLUMNS)), np.nan)
     if model.draws is None and model.quantile_pair is None:
         return out
     inputs = (*model.plot_chips(store, rows), model.named_covariates(store, rows))

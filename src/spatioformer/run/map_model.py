@@ -1,4 +1,4 @@
-"""Training of the model that makes the map, on all plots."""
+"""Train the model of the map on all plots."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ from spatioformer.run.context import RunContext
 
 
 def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
-    """Train on all plots; of the processes that do so together the first one writes files."""
+    """Train the model of the map on all plots.
+
+    Several processes may train together; only the first one writes files.
+
+    Args:
+        checkpoint: file or folder of the training's checkpoint.
+
+    Returns:
+        The model, and the chip store of all plots.
+    """
     config, store = run.config, open_chips(run.folder / "chips")
     estimator = make(config.map.model, config.model, config.train, config.seed)
     context = FitContext(checkpoint, run.resume, run.folder / "training.csv", run.console)
@@ -22,15 +31,15 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
 
 
 def plot_facts(store: ChipStore) -> dict[str, Any]:
-    """Grain, number and extent (W, E, S, N, degrees) of the plots that a model is trained on."""
+    """Grain, number and extent (W, E, S, N, degrees) of the training plots."""
     area = store.table["area_m2"]
-    known = area[np.isfinite(area)]
-    if known.empty:
+    area = area[np.isfinite(area)]
+    if area.empty:
         grain = "plot size not stated"
-    elif known.min() == known.max():
-        grain = f"plots of {known.iloc[0]:g} m2"
+    elif area.min() == area.max():
+        grain = f"plots of {area.iloc[0]:g} m2"
     else:
-        grain = f"plots of {known.min():g} to {known.max():g} m2, median {known.median():g}"
+        grain = f"plots of {area.min():g} to {area.max():g} m2, median {area.median():g}"
     lon, lat = store.coordinates.T
     return {
         "grain": grain,
@@ -40,7 +49,7 @@ def plot_facts(store: ChipStore) -> dict[str, Any]:
 
 
 def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any]:
-    """What the model card and the map's tags say."""
+    """Facts of the model, for the model card and the tags of the map."""
     facts = {
         "name": f"{config.map.model} ({config.name})",
         "target": config.target,

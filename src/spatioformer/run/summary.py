@@ -1,4 +1,4 @@
-"""What the terminal shows at the end of a run: a short table of scores, and paths of results."""
+"""Print the summary of a finished run: a table of scores and the paths of the results."""
 
 from pathlib import Path
 
@@ -8,10 +8,12 @@ from spatioformer.run.stages import STAGES
 
 
 def print_summary(folder: Path, last: str = "report") -> None:
-    """Scores of all models side by side (r2 and RMSE a split) and the paths of map and report.
+    """Print r2 and RMSE of all models on each split, and the paths of the map and the report.
 
     Args:
-        last: the stage with which the run ended; results of later stages may be out of date.
+        folder: folder of the run.
+        last: last stage of the run; results of later stages may be out of date, so they are left
+            out.
     """
     from rich.console import Console
     from rich.table import Table
@@ -26,23 +28,24 @@ def print_summary(folder: Path, last: str = "report") -> None:
 
 
 def _table(scores: pd.DataFrame, table_type):
+    """Table of `rich` with one row for each model."""
     splits = [s for s in dict.fromkeys(scores["split"]) if not s.startswith("curve-")]
-    # More than three splits with both figures do not fit a terminal of 80 columns.
-    figures = ["r2", "rmse"] if len(splits) <= 3 else ["r2"]
-    words = "r2 = 1 - SSE/SST" + (", RMSE in species" if "rmse" in figures else "")
-    table = table_type(title=f"Held-out plots: {words}", title_justify="left")
+    # More than three splits with both scores do not fit into 80 columns.
+    score_names = ["r2", "rmse"] if len(splits) <= 3 else ["r2"]
+    definition = "r2 = 1 - SSE/SST" + (", RMSE in species" if "rmse" in score_names else "")
+    table = table_type(title=f"Held-out plots: {definition}", title_justify="left")
     table.add_column("model", no_wrap=True)
     for split in splits:
         table.add_column(f"{split} r2", justify="right")
-        if "rmse" in figures:
+        if "rmse" in score_names:
             table.add_column("RMSE", justify="right")
     shown = scores[scores["split"].isin(splits)]
     for model, part in shown.groupby("model", sort=False):
         by_split = part.set_index("split")
         cells = [
-            f"{by_split.loc[split, figure]:.{3 if figure == 'r2' else 2}f}"
+            f"{by_split.loc[split, name]:.{3 if name == 'r2' else 2}f}"
             for split in splits
-            for figure in figures
+            for name in score_names
         ]
         table.add_row(model, *cells)
     return table
