@@ -20,7 +20,7 @@ from benchmarks.stack_trials import part
 from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.distilled import lesson, network_for, training_on
+from spatioformer.models.distilled import network_for, training_on, with_teacher_predictions
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.registry import make
 
@@ -83,7 +83,7 @@ def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[flo
         teacher = make(kind, *config).fit(store, training)
         answers = np.asarray(teacher.predict_rows(store, test), np.float64)
         found[f"{kind} itself"] = [r2(observed, answers), 1.0, time.process_time() - start]
-        told = lesson(teacher, store, training, seed=0)
+        told = with_teacher_predictions(teacher, store, training, seed=0)
         if kind != teachers[0]:
             learned(f"taught by {kind}", told, {}, {})
             continue

@@ -131,7 +131,7 @@ def test_plots_on_imagery_are_a_run(folder, plots, imagery):
 
 
 def test_the_distilled_network_is_a_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(distilled, "SHOWN", 4000)  # chips: one epoch
+    monkeypatch.setattr(distilled, "CHIPS_PROCESSED", 4000)  # chips: one epoch
     settings = landscape.settings(tmp_path)
     path = landscape.write(
         tmp_path,

@@ -87,13 +87,13 @@ PLACELESS = (
 CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
     "no model": (
         lambda run, folder: (folder / "none", run / "imagery.tif"),
-        "none is no model bundle: config.json is missing; give a folder that `spatioformer train` "
-        "wrote",
+        "none is not a model folder: config.json is missing; give a folder that `spatioformer "
+        "train` wrote",
     ),
     "no weights": (
         damaged("model.safetensors", None),
-        "model is no model bundle: model.safetensors is missing; give a folder that `spatioformer "
-        "train` wrote",
+        "model is not a model folder: model.safetensors is missing; give a folder that "
+        "`spatioformer train` wrote",
     ),
     "weights cut short": (
         damaged("model.safetensors", b"\x10" * 99),
@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
     ),
     "settings cut short": (
         damaged("config.json", b'{"format": 1,'),
-        "config.json does not describe a model this version (",
+        "config.json does not describe a model that this version (",
     ),
     "no raster": (
         lambda run, folder: (run / "model", folder / "none.tif"),

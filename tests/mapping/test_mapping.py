@@ -145,7 +145,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, scene):
         spatioformer.map_raster(small(), other, out)
     with pytest.raises(ImageryError, match="does not exist"):
         spatioformer.map_raster(small(), tmp_path / "none.tif", out)
-    with pytest.raises(ModelError, match="is no model bundle"):
+    with pytest.raises(ModelError, match="is not a model folder"):
         spatioformer.map_raster(tmp_path, scene, out)
     blocked = tmp_path / "file"
     blocked.write_text("x")

@@ -19,9 +19,9 @@ from spatioformer.geo.unlabelled import cut_unlabelled, draw_pixels
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.distilled import (
     DistilledEstimator,
-    lesson,
     network_for,
     training_on,
+    with_teacher_predictions,
 )
 from spatioformer.models.registry import make
 from spatioformer.models.stack_estimator import StackEstimator
@@ -155,9 +155,9 @@ def plots(n: int = 60) -> ChipStore:
     return replace(store, unlabelled=chips(3000, 3))
 
 
-def test_a_lesson_is_what_the_teacher_says_of_land_without_plots():
+def test_the_training_set_holds_the_teachers_predictions_of_land_without_plots():
     store, rows = plots(), np.arange(10, 40)
-    taught = lesson(Knowing(), store, rows, seed=0)
+    taught = with_teacher_predictions(Knowing(), store, rows, seed=0)
     land = store.unlabelled
     np.testing.assert_array_equal(taught.richness, truth(land))
     np.testing.assert_array_equal(taught.coordinates, land.coordinates)
@@ -166,13 +166,15 @@ def test_a_lesson_is_what_the_teacher_says_of_land_without_plots():
     assert known == set(store.table["area_m2"].iloc[rows]), "of the plots of this training alone"
     negative = Knowing()
     negative.shift = -30.0
-    clipped = lesson(negative, store, rows, seed=0).richness
+    clipped = with_teacher_predictions(negative, store, rows, seed=0).richness
     assert clipped.min() == 0 < (clipped == 0).mean() < 1
 
 
-def test_without_such_land_there_is_no_lesson():
+def test_chips_without_plots_are_needed():
     store = replace(plots(), unlabelled=None)
-    with pytest.raises(ModelError, match="hold none without plots, which a distilled network"):
+    with pytest.raises(
+        ModelError, match="is trained on chips without plots, and the chip store has none; give"
+    ):
         make("spatioformer-distilled", model_section(), TRAIN).fit(store, np.arange(60))
 
 
@@ -197,7 +199,7 @@ def test_what_stays_of_the_configuration():
 
 def test_it_says_nearly_what_its_teacher_says(monkeypatch):
     """And a network that has the plots alone does not."""
-    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 120_000)
+    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 120_000)
     store, rows, fresh = plots(), np.arange(60), chips(500, 9)
     everything = np.arange(500)
     teacher = Knowing()
@@ -211,7 +213,7 @@ def test_it_says_nearly_what_its_teacher_says(monkeypatch):
 
 
 def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
-    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 4_000)
+    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
     trees = TRAIN.model_copy(update={"teacher": "extra-trees"})
     estimators = [
@@ -244,7 +246,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
         estimator.fit(plots(), np.arange(60), context=context)
     kept = tmp_path / "train-1-teacher.checkpoint"
     assert contexts == [FitContext(kept, resume=False, console=console)]
-    assert capsys.readouterr().err == "  spatioformer-stacked learns from 60 plots\n"
+    assert capsys.readouterr().err == "  spatioformer-stacked is trained on 60 plots\n"
 
 
 # --- in a run -------------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
-    monkeypatch.setattr("spatioformer.models.distilled.SHOWN", 6_000)
+    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 6_000)
     landscape.write(tmp_path)
     plain = [
         ("evaluate.curve_sizes", []),
@@ -280,12 +282,12 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     page = (run / "report.html").read_text(encoding="utf-8")
     text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
     for words in (
-        "taught by another model; it makes the map",
+        "trained on the predictions of another model; it makes the map",
         f"the Gaussian process, on {len(land)} pixels without plots",
         "against its teacher's predictions. About 15% of the training pixels, in whole tiles",
         "species against the teacher's predictions",
         f"after {round(6_000 / len(land))} epochs, or after",
-        f"Pixels without plots that it was taught on: {len(land)}",
+        f"Training pixels (without plots, predicted by the teacher): {len(land)}",
     ):
         assert words in text, words
     scores = pd.read_csv(run / "scores.csv").set_index("model")

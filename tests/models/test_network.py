@@ -107,7 +107,9 @@ def test_wrong_chips_are_named(inputs):
     one = bundle()
     with pytest.raises(ModelError, match=r"chips of shape \(11, 3, 3, 2\) do not fit the model"):
         one.predict(chips[..., :2], lon, lat)
-    with pytest.raises(ModelError, match=r"lon \(11, 3\) and lat \(11, 3, 3\) must both be"):
+    with pytest.raises(
+        ModelError, match=r"lon \(11, 3\) and lat \(11, 3, 3\) must both have the shape"
+    ):
         one.predict(chips, lon[..., 0], lat)
     broken = chips.copy()
     broken[4, 1, 1, 0] = np.nan
@@ -124,7 +126,7 @@ def break_config(folder, change):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: (f / "config.json").unlink(), "is no model bundle: config.json is missing"),
+        (lambda f: (f / "config.json").unlink(), "is not a model folder: config.json is missing"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
         (lambda f: (f / "config.json").write_text("{"), "does not describe a model"),
         (lambda f: break_config(f, lambda c: c.update(network="Other")), "does not describe"),

@@ -137,7 +137,7 @@ def test_an_ensemble_averages_quantiles_in_species():
 def test_a_network_without_quantiles_says_so():
     made = bundle(outputs=1)
     assert not (made.quantile_pair is not None)
-    sentence = "the network tells no quantiles; train it with `train.loss: quantile`, or take"
+    sentence = "the network predicts no quantiles; train it with `train.loss: quantile`, or"
     with pytest.raises(ModelError, match=sentence):
         made.quantiles(*chips())
     with pytest.raises(ModelError, match=sentence):

@@ -123,10 +123,10 @@ def test_a_stack_of_other_files_is_refused(stack, tmp_path):
     with pytest.raises(ModelError, match=r"does not fit its config\.json"):
         load(folder)
     write_json(folder / "config.json", described | {"members": ["none"]})
-    with pytest.raises(ModelError, match="is no model bundle"):
+    with pytest.raises(ModelError, match="is not a model folder"):
         load(folder)
     write_json(folder / "config.json", described | {"kind": "oracle"})
-    with pytest.raises(ModelError, match="does not describe a model this version"):
+    with pytest.raises(ModelError, match="does not describe a model that this version"):
         load(folder)
     write_json(folder / "config.json", described)
     (folder / "model.safetensors").write_bytes(b"")

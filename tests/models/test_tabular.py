@@ -72,7 +72,7 @@ def test_covariates_stand_before_the_statistics(tmp_path):
     np.testing.assert_array_equal(
         bundle.predict_tile(*scene())[at], bundle.predict(*seen(plots)).astype(np.float32)
     )
-    with pytest.raises(ModelError, match="knows no covariate 'year'"):
+    with pytest.raises(ModelError, match="has no covariate 'year'; choose among"):
         bundle.predict(*seen(plots), {"year": 2000})
 
 
@@ -164,7 +164,7 @@ def test_a_file_with_other_types_is_refused(forest, tmp_path):
     def other(schema):
         return schema | {"__module__": "spatioformer.common.files", "__class__": "Path"}
 
-    with pytest.raises(ModelError, match="holds what no model of ours consists of"):
+    with pytest.raises(ModelError, match="holds a type that is not trusted, so it is not loaded"):
         load(rewritten(forest, other))
     ended = spatioformer("map", forest, noise(tmp_path / "a.tif", (9, 9)), "-o", tmp_path / "o.tif")
     assert ended.code == 2
@@ -176,7 +176,9 @@ def test_a_file_that_holds_no_regressor_is_refused(forest):
     def inner(schema):
         return schema["content"] | {k: schema[k] for k in ("protocol", "_skops_version")}
 
-    with pytest.raises(ModelError, match=r"damaged or of another version \(a dict is no regressor"):
+    with pytest.raises(
+        ModelError, match=r"damaged or of another version \(a dict is not a regressor"
+    ):
         load(rewritten(forest, inner))
 
 
@@ -193,19 +195,24 @@ def test_a_file_that_was_cut_is_refused(forest):
 def test_another_scikit_learn_is_refused(forest):
     described = read_json(forest / "config.json")
     write_json(forest / "config.json", described | {"scikit-learn": "1.2.3"})
-    with pytest.raises(ModelError, match=rf"1\.2\.3, and {sklearn.__version__} is installed"):
+    with pytest.raises(ModelError, match=rf"1\.2\.3, but {sklearn.__version__} is installed"):
         load(forest)
 
 
 @pytest.mark.parametrize(
     ("name", "field", "value", "words"),
     [
-        ("random-forest", "left_child", 10**6, "leads out of itself"),
-        ("random-forest", "left_child", 0, "leads out of itself"),
-        ("random-forest", "feature", 8, "columns beyond the 8"),
-        ("forest-kriging", "right_child", -7, "leads out of itself"),
-        ("gradient-boosting", "left", 10**6, "leads out of itself"),
-        ("gradient-boosting", "feature_idx", 8, "columns beyond the 8"),
+        ("random-forest", "left_child", 10**6, "has a child node out of its range"),
+        ("random-forest", "left_child", 0, "has a child node out of its range"),
+        ("random-forest", "feature", 8, "uses a feature beyond the 8 features of the model"),
+        ("forest-kriging", "right_child", -7, "has a child node out of its range"),
+        ("gradient-boosting", "left", 10**6, "has a child node out of its range"),
+        (
+            "gradient-boosting",
+            "feature_idx",
+            8,
+            "uses a feature beyond the 8 features of the model",
+        ),
     ],
 )
 def test_a_tree_that_leads_elsewhere_is_refused(tmp_path, name, field, value, words):

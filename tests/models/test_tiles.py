@@ -47,9 +47,9 @@ def test_only_what_is_wanted(tile):
     [
         (lambda t: (t[0][:2], *t[1:]), r"a tile of shape \(2, 9, 11\) does not fit the model"),
         (lambda t: tuple(a[..., :2, :] for a in t), "a tile of 2 x 11 pixels is smaller than its"),
-        (lambda t: (t[0], t[1][1:], *t[2:]), r"valid has the shape \(8, 11\) where a tile"),
-        (lambda t: (*t[:3], t[3][:, 1:]), r"lat has the shape \(9, 10\) where a tile"),
-        (lambda t: (*t, np.ones((9, 11), bool)), r"wanted has the shape \(9, 11\) where a tile"),
+        (lambda t: (t[0], t[1][1:], *t[2:]), r"valid has the shape \(8, 11\), but a tile"),
+        (lambda t: (*t[:3], t[3][:, 1:]), r"lat has the shape \(9, 10\), but a tile"),
+        (lambda t: (*t, np.ones((9, 11), bool)), r"wanted has the shape \(9, 11\), but a tile"),
     ],
 )
 def test_tiles_that_do_not_fit_are_named(tile, change, sentence):

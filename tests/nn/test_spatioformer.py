@@ -214,7 +214,7 @@ def test_a_bundle_takes_covariates_by_name(tmp_path):
     ("wanted", "sentence"),
     [
         ({"slope": None}, "the plot table has no column 'slope'; choose covariates among area_m2"),
-        ({"programme": None}, "the column 'programme' holds no numbers"),
+        ({"programme": None}, "the column 'programme' does not hold numbers"),
     ],
 )
 def test_impossible_covariates_are_refused(wanted, sentence):
@@ -236,7 +236,7 @@ def test_bundles_refuse_other_bands_and_covariates():
         ModelError, match="bands nir, red are not those of the model, red, nir; put"
     ):
         bundle.predict(*arrays, bands=["nir", "red"])
-    with pytest.raises(ModelError, match="knows no covariate 'area_m2'; it takes none"):
+    with pytest.raises(ModelError, match="has no covariates, but 'area_m2' was given; leave"):
         bundle.predict(*arrays, {"area_m2": 3})
 
 

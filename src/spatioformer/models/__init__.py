@@ -1,1 +1,1 @@
-"""The models of a run: how each is fitted, predicts, and is kept as a folder."""
+"""Models: estimators that are fitted, the models that they return, and model folders."""

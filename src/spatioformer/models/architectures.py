@@ -1,4 +1,4 @@
-"""How the networks of the catalogue follow from a configuration: sizes, loss and recipe."""
+"""Build the networks of the catalogue, their losses and training recipes from a configuration."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from spatioformer.nn.losses import OUTPUTS, LossName
 from spatioformer.training.richness import Recipe
 
 SIZES = {"width", "heads", "layers", "mlp_hidden", "head_hidden", "dropout"}
-"""Arguments that the configuration and the networks call the same."""
+"""Arguments that have the same name in `model` of the configuration and in the networks."""
 
 SCHEDULE = {"epochs", "batch", "patience", "device"}
 """Keys of `train` that every recipe takes from the configuration."""
@@ -31,7 +31,7 @@ CONFIGURED = SCHEDULE | {
 
 
 class PublishedRecipe(TypedDict):
-    """What the paper fixes of a `Recipe`."""
+    """Fields of a `Recipe` that the paper fixes."""
 
     optimiser: Literal["adam"]
     loss: LossName
@@ -55,45 +55,45 @@ PUBLISHED: PublishedRecipe = {
     "precision": "float32",
     "compile": False,
 }
-"""The published recipe, which no configuration changes."""
+"""The published recipe; the configuration cannot change these fields."""
 
 
 class Architecture(ABC):
-    """A network and its recipe, as far as they follow from a configuration."""
+    """A kind of network: its sizes, loss and recipe for a given configuration."""
 
     @property
     @abstractmethod
     def takes_raw_values(self) -> bool:
-        """Whether bands and richness go in as they are, without normalisation."""
+        """Whether the network is trained on bands and richness without normalisation."""
 
     @abstractmethod
     def model_section(self, model: ModelSection) -> ModelSection:
-        """The section `model` with what this architecture does not heed set aside."""
+        """The section `model`, with options that this architecture ignores set to defaults."""
 
     @abstractmethod
     def loss(self, train: TrainSection) -> LossName:
-        """Name of the loss that the network is trained with."""
+        """Name of the training loss."""
 
     @abstractmethod
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
-        """The recipe of the training, with this seed of its random draws."""
+        """The training recipe; `seed` is the seed of its random numbers."""
 
     @abstractmethod
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
-        """A network with random weights, drawn from torch's generator.
+        """A network with random weights, drawn from torch's global generator.
 
         Args:
-            outputs: numbers that it gives for a chip.
+            outputs: number of outputs for each chip.
         """
 
 
 @dataclass(frozen=True)
 class Configured(Architecture):
-    """The project's own network, whose sizes the configuration sets.
+    """The project's network; the configuration sets its sizes.
 
     Attributes:
-        located: whether it takes longitude and latitude.
-        dense: whether it takes whole tiles, whatever `model.network` says.
+        located: whether longitude and latitude are inputs.
+        dense: whether the network is dense even if `model.network` is not "dense".
     """
 
     located: bool = True
@@ -130,11 +130,11 @@ class Configured(Architecture):
 
 @dataclass(frozen=True)
 class Published(Architecture):
-    """A network of the paper with its sizes and recipe, on raw bands (Guo et al. 2025).
+    """A network of the paper, with the paper's sizes and recipe, on raw bands (Guo et al. 2025).
 
     Attributes:
-        located: whether PaperSpatioformer takes longitude and latitude.
-        convolutional: whether it is the paper's CNN.
+        located: whether longitude and latitude are inputs of PaperSpatioformer.
+        convolutional: whether the network is the paper's CNN.
     """
 
     located: bool = False
@@ -162,7 +162,7 @@ class Published(Architecture):
 
 @dataclass(frozen=True)
 class ChipsAlone(Architecture):
-    """FactoFormer: one network of fixed sizes that takes chips and nothing else."""
+    """FactoFormer: a single network of fixed sizes; its only inputs are chips."""
 
     @property
     def takes_raw_values(self) -> bool:
@@ -172,7 +172,7 @@ class ChipsAlone(Architecture):
         return model.model_copy(update={"members": 1, "covariates": {}})
 
     def loss(self, train: TrainSection) -> LossName:
-        # The network gives one number; that of "quantile" is the mean of Poisson counts.
+        # The network has one output. The mean of the loss "quantile" is trained with "poisson".
         return "poisson" if train.loss == "quantile" else train.loss
 
     def recipe(self, train: TrainSection, seed: int) -> Recipe:

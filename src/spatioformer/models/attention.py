@@ -1,4 +1,4 @@
-"""Attention of a network on the pixels of its chips, recorded while it predicts.
+"""Record the attention of networks on the pixels of chips while they predict.
 
 Source: Abnar & Zuidema 2020, "Quantifying attention flow in transformers" (rollout).
 """
@@ -19,30 +19,34 @@ Floats = NDArray[np.float64]
 def attention_shares(
     networks: Sequence[ChipNetwork], patch: int, run: Callable[[ChipNetwork], object]
 ) -> Floats | None:
-    """Share of attention on each pixel, (P, P), sum 1, mean over the networks.
+    """Compute the share of attention on each pixel, (P, P), sum 1, mean over the networks.
 
     Args:
-        run: lets one of the networks predict the chips in question, as one batch.
+        patch: P, side of a chip, pixels.
+        run: predicts the chips with the given network, in one batch.
 
     Returns:
-        None for chips of one pixel, and for networks without a token a pixel.
+        The shares; None if P is 1 or a network does not have one token for each pixel.
     """
     if patch == 1:
         return None
-    maps = []
+    rollouts = []
     for network in networks:
         tokens = _rollout(network, patch, run)
         if tokens is None:
             return None
-        maps.append(tokens)
-    pixels = np.mean(maps, axis=0)[1 : 1 + patch**2]  # token 0 is the class token
+        rollouts.append(tokens)
+    pixels = np.mean(rollouts, axis=0)[1 : 1 + patch**2]  # token 0 is the class token
     return (pixels / pixels.sum()).reshape(patch, patch)
 
 
 def _rollout(
     network: ChipNetwork, patch: int, run: Callable[[ChipNetwork], object]
 ) -> Floats | None:
-    """How much of each input token is in the output tokens, (T,), mean over those and the chips."""
+    """Attention rollout: share of each input token in the output, (T,), mean over chips.
+
+    None if the network has no transformer, or not one token for each pixel.
+    """
     transformer = next((m for m in network.modules() if isinstance(m, Transformer)), None)
     if transformer is None:
         return None

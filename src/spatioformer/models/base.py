@@ -1,8 +1,8 @@
-"""The protocol of all models: an estimator is fitted and gives a model; a model predicts.
+"""Interfaces of all models: `Estimator.fit` returns a `Model`, which predicts.
 
-An `Estimator` holds settings; its `fit` leaves it unchanged and returns a `Model`. A `Model` is all
-that maps, reports and drivers need; it is kept as a folder, which `models.store.load` opens. What
-only some models can do is a capability: an attribute that is None for all others.
+An `Estimator` holds hyperparameters, and `fit` leaves it unchanged. Maps, reports and drivers need
+only the `Model`. It is saved as a folder that `models.store.load` opens. An ability of some models
+only is a capability: an attribute that is None for the other models.
 """
 
 import copy
@@ -29,53 +29,54 @@ from spatioformer.training.loop import History
 FORMAT = 1
 
 Chips = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Chips (n, P, P, band), longitudes and latitudes (n, P, P) of their pixel centres, degrees."""
+"""Chips (n, P, P, band), and longitude and latitude (n, P, P) of the pixel centres, degrees."""
 
 
 class OutsideExtent(UserWarning):
-    """Warns of predictions far outside the extent of the training plots."""
+    """Warning of predictions far outside the extent of the training plots."""
 
 
 class Estimator(Protocol):
-    """A model before it is fitted: settings, which `fit` leaves unchanged."""
+    """An unfitted model: hyperparameters, which `fit` leaves unchanged."""
 
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
     ) -> "Model":
-        """Fit to some plots.
+        """Fit a model to plots.
 
         Args:
-            store: chips, places and table of all plots.
-            rows: int (n,), the plots to learn from.
+            store: chips, coordinates and table of all plots.
+            rows: int (n,), rows of the training plots.
+            context: files and console of the training.
 
         Raises:
-            ModelError: the plots or chips do not allow for it.
-            EvaluationError: too few plots, or all in one place.
+            ModelError: the plots or chips do not fit the model.
+            EvaluationError: there are too few plots, or all lie in one validation tile.
         """
         ...
 
 
 class Model(ABC):
-    """A trained model with all that is needed to use it.
+    """A trained model with all that is needed to predict.
 
-    A kind of model says how it predicts chips and tiles, what it consists of, and how its weights
-    are kept; checks, warnings and the other files of its folder are the same for all.
+    Subclasses implement the predictions of chips and tiles, the description, and the file of
+    weights. Checks, warnings and the other files of the folder are the same for all kinds.
 
     Attributes:
         patch: side of a chip, pixels.
-        bands: names of the bands, in the order in which the model takes them.
-        scaling: mean and standard deviation of the training plots' bands, or None where unknown.
-        facts: target, grain, training data and figures; JSON values.
-        covariates: what else the model takes of a plot, or None.
+        bands: names of the bands, in the model's order.
+        scaling: mean and standard deviation of the training plots' bands, or None if unknown.
+        facts: target, grain, training data and scores; JSON values.
+        covariates: inputs besides chips and location, or None.
     """
 
     kind: ClassVar[str]
-    weights: ClassVar[str]  # name of the file that holds them
+    weights: ClassVar[str]  # name of the file of weights
     framework: ClassVar[str]
 
     facts: dict[str, Any]
 
-    if TYPE_CHECKING:  # read-only here: some kinds have fields for these, others properties
+    if TYPE_CHECKING:  # read-only here: fields in some subclasses, properties in others
 
         @property
         def patch(self) -> int: ...
@@ -88,27 +89,27 @@ class Model(ABC):
 
     @property
     def draws(self) -> Draws | None:
-        """Capability to draw predictions; None for a model without."""
+        """Capability: random draws of the predictions, or None."""
         return None
 
     @property
     def quantile_pair(self) -> QuantilePair | None:
-        """Capability to predict two quantiles; None for a model without."""
+        """Capability: prediction of two quantiles, or None."""
         return None
 
     @property
     def attends(self) -> Attention | None:
-        """Capability to tell the attention on each pixel; None for a model without."""
+        """Capability: attention on each pixel of a chip, or None."""
         return None
 
     @property
     def is_dense(self) -> bool:
-        """Whether the model takes whole tiles, in which a pixel's neighbours may be nodata."""
+        """Whether the model predicts whole tiles, and accepts nodata around a pixel."""
         return False
 
     @property
     def histories(self) -> tuple[History, ...]:
-        """Errors by epoch of each network trained; empty for other and for loaded models."""
+        """Errors by epoch of each trained network; empty for other models and loaded ones."""
         return ()
 
     @property
@@ -119,71 +120,81 @@ class Model(ABC):
     @property
     @abstractmethod
     def about(self) -> list[tuple[str, str]]:
-        """What the model consists of: terms and text, for the model card and the report."""
+        """Description for the model card and the report: pairs of a term and its text."""
 
     @property
     @abstractmethod
-    def in_short(self) -> str:
-        """What the model consists of in a few words, for a stack that it is a member of."""
+    def summary(self) -> str:
+        """Description in a few words, for the model card of a stack with this member."""
 
     @property
     @abstractmethod
     def caution(self) -> str:
-        """Warning of the model card, ending in "; "; empty where there is none."""
+        """Warning for the model card, ending in "; ", or an empty string."""
 
     @property
     @abstractmethod
     def parameters(self) -> int | None:
-        """Number of learned parameters; None where they are not counted."""
+        """Number of trained parameters; None if they are not counted."""
 
     @property
     def name(self) -> str:
+        """Name of the model in its facts, or else that of its architecture."""
         return self.facts.get("name", self.architecture)
 
     @property
     def halo(self) -> int:
-        """Number of pixels beyond its own that a prediction depends on, on every side."""
+        """Number of pixels on each side of a pixel that its prediction depends on."""
         return self.patch // 2
 
     @abstractmethod
     def ready(self) -> None:
-        """Prepare for predictions of tiles in several threads."""
+        """Prepare the model for predictions in several threads."""
 
     @abstractmethod
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
-        """Species (n,) of checked chips; covariates are raw, (n, C), where the model has them."""
+        """Predict checked chips: species (n,).
+
+        Args:
+            covariates: raw values (n, C), or None for a model without covariates.
+            batch: number of chips in a batch of a network.
+        """
 
     @abstractmethod
     def over_tile(self, tile: PixelTile) -> np.ndarray:
-        """Species (y, x) of a tile's pixels, NaN where nothing is predicted."""
+        """Predict the pixels of a tile: species (y, x), NaN where there is no prediction."""
 
     @abstractmethod
     def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        """Species (n,) of some plots of a store."""
+        """Predict plots of a store: species (n,)."""
 
     @abstractmethod
     def identity(self) -> str:
-        """Hash of weights and settings."""
+        """Hash of the weights and settings."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What `read` needs, as JSON, besides what all kinds write."""
+        """JSON values that `read` needs, besides those that all kinds of model write."""
 
     @abstractmethod
     def write_weights(self, folder: Path) -> None:
-        """Write the file `weights` into the folder.
+        """Write the file of weights into the folder.
 
         Raises:
-            OSError: `writing_folder` turns it into an OutputError.
+            OSError: the file cannot be written; `writing_folder` turns it into an OutputError.
         """
 
     @classmethod
     @abstractmethod
     def read(cls, config: dict[str, Any], members: dict[str, "Model"]) -> Self:
-        """A model without its weights, from the content of `config.json`.
+        """Build a model without weights from the content of `config.json`.
+
+        Args:
+            config: content of `config.json`.
+            members: name -> member, for a stack.
 
         Raises:
-            ValueError, KeyError, TypeError: the content describes no such model.
+            ValueError, KeyError, TypeError: the content does not describe a model of this kind.
         """
 
     @abstractmethod
@@ -191,7 +202,7 @@ class Model(ABC):
         """Read the weights that `write_weights` wrote.
 
         Raises:
-            ModelError: the file is damaged, or belongs to another model.
+            ModelError: the file is damaged or belongs to another model.
         """
 
     def predict(
@@ -204,27 +215,27 @@ class Model(ABC):
         bands: Sequence[str] | None = None,
         batch: int = BATCH,
     ) -> np.ndarray:
-        """Expected number of species of each chip.
+        """Predict the expected number of species of each chip.
 
         Args:
-            chips: (n, P, P, band), raw values as in the imagery, rows north first.
-            lon, lat: (n, P, P), degrees, of every pixel centre.
-            covariates: raw values by name, one for all plots or one a plot, NaN where unknown;
-                those left out take their usual values.
-            bands: names of the chips' bands, to be checked against the model's.
-            batch: number of chips that a network computes at once.
+            chips: (n, P, P, band), raw values as in the imagery; the first row is the northernmost.
+            lon, lat: (n, P, P), degrees, of the pixel centres.
+            covariates: name -> raw value, one for all chips or (n,), NaN where missing. Covariates
+                left out take their default values, `covariates.usual` of the model.
+            bands: names of the chips' bands; they are checked if given.
+            batch: number of chips in a batch of a network.
 
         Returns:
-            (n,), species; float32 of networks, float64 of other models.
+            (n,), species; float32 for networks, float64 for other models.
 
         Raises:
-            ModelError: another chip size, bands in another order or number, a value that is not
-                finite, or a covariate that the model does not have.
+            ModelError: the chip size, the bands or their order differ from the model's, a value is
+                not finite, or the model does not have a covariate.
         """
         if bands is not None and list(bands) != list(self.bands):
             raise ModelError(
                 f"the bands {', '.join(bands)} are not those of the model, {', '.join(self.bands)};"
-                " put them in its order"
+                " give the model's bands in the model's order"
             )
         inputs = checked_chips(chips, lon, lat, self.bands, self.patch)
         raw = self.covariate_rows(len(inputs[0]), covariates)
@@ -239,63 +250,64 @@ class Model(ABC):
         lat: np.ndarray,
         wanted: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Expected number of species at every pixel of a tile, h = `halo` pixels inside its edge.
+        """Predict the expected number of species at the pixels of a tile without its halo.
 
-        A pixel's value does not depend on the tile it lies in: it is the same in every tile that
-        holds the pixel and its halo.
+        The prediction of a pixel is the same in every tile that holds the pixel and its halo.
 
         Args:
-            data: (band, y + 2h, x + 2h), raw values as in the imagery, rows north first.
-            valid: bool (y + 2h, x + 2h), False where `data` means nothing; NaN may stand there.
-            lon, lat: (y + 2h, x + 2h), degrees, of every pixel centre.
+            data: (band, y + 2h, x + 2h), h = `halo`, raw values as in the imagery; the first row is
+                the northernmost.
+            valid: bool (y + 2h, x + 2h), False where `data` is nodata; NaN is allowed there.
+            lon, lat: (y + 2h, x + 2h), degrees, of the pixel centres.
             wanted: bool (y, x), pixels to predict; None means all.
 
         Returns:
-            float32 (y, x), species; NaN where not wanted, and where nodata forbids a prediction:
-            at the pixel itself, or unless the model is dense anywhere in the pixel's chip.
+            float32 (y, x), species. NaN where not wanted, and where there is nodata: at the pixel
+            if the model is dense, or else anywhere in the pixel's chip.
 
         Raises:
-            ModelError: the tile is smaller than its halo, of other bands, or its arrays disagree.
+            ModelError: the tile is smaller than a chip, its bands differ from the model's, or the
+                shapes of its arrays do not match.
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         return self.over_tile(tile).astype(np.float32, copy=False)
 
     def plot_chips(self, store: ChipStore, rows: np.ndarray) -> Chips:
-        """Checked chips of some plots of a store.
+        """Checked chips of plots of a store.
 
         Raises:
-            ModelError: chips of another size, or values that are not finite.
+            ModelError: the chip size differs from the model's, or a value is not finite.
         """
         return checked_chips(
             store.chips[rows], store.lon[rows], store.lat[rows], self.bands, self.patch
         )
 
     def plot_covariates(self, store: ChipStore, rows: np.ndarray) -> np.ndarray | None:
-        """Raw covariates (n, C) of some plots, NaN where unknown; None where the model has none."""
+        """Raw covariates (n, C) of plots, NaN where missing; None if the model has none."""
         if self.covariates is None:
             return None
         return raw_covariates(store.table.iloc[rows], self.covariates.names)
 
     def named_covariates(self, store: ChipStore, rows: np.ndarray) -> dict[str, np.ndarray] | None:
-        """Raw covariates of some plots by name, as `predict` takes them."""
+        """Raw covariates of plots by name, as an argument of `predict`; None if there are none."""
         values = self.plot_covariates(store, rows)
         if values is None or self.covariates is None:
             return None
         return dict(zip(self.covariates.names, values.T, strict=True))
 
     def km_outside(self, lon: np.ndarray, lat: np.ndarray) -> float:
-        """Distance of the farthest place from the extent of the training plots, km.
+        """Largest distance of the given places to the extent of the training plots, km.
 
-        0 for places inside, and where the extent is not known.
+        It is 0 if all places are inside, or if the extent is not known.
 
         Args:
-            lon, lat: degrees, any shape, as many of either.
+            lon, lat: degrees, of any shape but the same.
         """
         region = self.facts.get("region")
         return 0.0 if region is None else km_outside(region, lon, lat)
 
     def warn_of_places(self, lon: np.ndarray, lat: np.ndarray) -> None:
-        """Warn with `OutsideExtent` of places FAR_KM or more outside the training plots' extent."""
+        """Warn with `OutsideExtent` if a place is at least FAR_KM outside the plots' extent."""
         outside = self.km_outside(lon, lat)
         if outside >= FAR_KM:
             warnings.warn(
@@ -306,7 +318,7 @@ class Model(ABC):
             )
 
     def covariate_rows(self, count: int, values: Mapping[str, Any] | None) -> np.ndarray | None:
-        """Raw covariates (count, C) of as many plots; None where the model has none.
+        """Raw covariates (count, C) from values by name; None if the model has none.
 
         Raises:
             ModelError: a covariate that the model does not have.
@@ -314,17 +326,21 @@ class Model(ABC):
         if self.covariates is not None:
             return self.covariates.rows(count, values)
         if values:
-            raise ModelError(f"the model knows no covariate {next(iter(values))!r}; it takes none")
+            raise ModelError(
+                f"the model has no covariates, but {next(iter(values))!r} was given; leave it out"
+            )
         return None
 
     def with_facts(self, facts: dict[str, Any]) -> Self:
-        """A model that differs in its facts alone; it shares the weights."""
-        twin = copy.copy(self)
-        twin.facts = facts
-        return twin
+        """A copy of the model with other facts, which shares the weights."""
+        model = copy.copy(self)
+        model.facts = facts
+        return model
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model's folder, whole or not at all; an older model there is replaced.
+        """Save the model as a folder and return it; a model already there is replaced.
+
+        An interrupted save leaves no partial folder.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -335,7 +351,7 @@ class Model(ABC):
         return folder
 
     def write(self, folder: Path) -> None:
-        """Write the model's files into a folder that exists."""
+        """Write the model's files into an existing folder."""
         self.write_weights(folder)
         shared = {
             "format": FORMAT,
@@ -353,16 +369,19 @@ class Model(ABC):
 
 
 def scaling_of(config: dict[str, Any]) -> Scaling | None:
-    """The scaling that a config.json describes, if any."""
+    """The scaling in the content of a config.json, or None."""
     return Scaling(**_tuples(config["scaling"])) if config["scaling"] else None
 
 
 def covariates_of(config: dict[str, Any]) -> Covariates | None:
-    """The covariates that a config.json describes; absent in the first models of version 0.1."""
+    """The covariates in the content of a config.json, or None.
+
+    The key is missing in the first models of version 0.1.
+    """
     values = config.get("covariates")
     return Covariates(**_tuples(values)) if values else None
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Lists become tuples: arguments of a frozen record from JSON, which has lists alone."""
+    """Turn lists into tuples, because JSON has only lists and frozen records need tuples."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

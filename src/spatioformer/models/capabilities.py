@@ -1,4 +1,4 @@
-"""What an estimator is given besides its data, and what only some models can do."""
+"""The context of a training, and the capabilities that only some models have."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from spatioformer.common.progress import SILENT, Console
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a training is given besides its data.
+    """Files and console of a training.
 
     Attributes:
-        checkpoint: file or folder that keeps the training's progress; None keeps nothing.
-        resume: continue from the checkpoint where there is one.
-        log: CSV file for the training's errors by epoch; None writes none.
-        console: where progress is shown.
+        checkpoint: file or folder for the checkpoint of the training; None saves none.
+        resume: whether to continue from the checkpoint if it exists.
+        log: CSV file for the errors by epoch; None writes none.
+        console: shows the progress.
     """
 
     checkpoint: Path | None = None
@@ -27,19 +27,19 @@ class FitContext:
     console: Console = SILENT
 
     def part(self, name: str) -> "FitContext":
-        """The context of a training that is part of this one: its files bear `name` too."""
+        """The context of a partial training; `name` is added to the names of its files."""
         return replace(
             self, checkpoint=_with_part(self.checkpoint, name), log=_with_part(self.log, name)
         )
 
 
 def _with_part(path: Path | None, part: str) -> Path | None:
-    """a.csv -> a-part.csv."""
+    """Add a part to a file name: a.csv -> a-part.csv."""
     return None if path is None else path.with_name(f"{path.stem}-{part}{path.suffix}")
 
 
 class Draws(Protocol):
-    """Capability: the predictions can be drawn, by dropout or member by member."""
+    """Capability: random draws of the predictions, by dropout or by ensemble members."""
 
     def spread(
         self,
@@ -51,7 +51,7 @@ class Draws(Protocol):
         samples: int = 20,
         seed: int = 0,
     ) -> np.ndarray:
-        """Standard deviation of the draws at chips, float32 (n,), species."""
+        """Standard deviation of the draws for chips, float32 (n,), species."""
         ...
 
     def spread_tile(
@@ -65,12 +65,12 @@ class Draws(Protocol):
         samples: int = 20,
         seed: int = 0,
     ) -> np.ndarray:
-        """Standard deviation of the draws at pixels of a tile, float32 (y, x), species."""
+        """Standard deviation of the draws for pixels of a tile, float32 (y, x), species."""
         ...
 
 
 class QuantilePair(Protocol):
-    """Capability: the model predicts a lower and an upper quantile of the count."""
+    """Capability: prediction of a lower and an upper quantile of the count."""
 
     def quantiles(
         self,
@@ -79,7 +79,7 @@ class QuantilePair(Protocol):
         lat: np.ndarray,
         covariates: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
-        """Lower and upper quantile at chips, float32 (n, 2), species."""
+        """Lower and upper quantile for chips, float32 (n, 2), species."""
         ...
 
     def quantiles_tile(
@@ -90,16 +90,16 @@ class QuantilePair(Protocol):
         lat: np.ndarray,
         wanted: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Lower and upper quantile at pixels of a tile, float32 (y, x, 2), species."""
+        """Lower and upper quantile for pixels of a tile, float32 (y, x, 2), species."""
         ...
 
 
 class Attention(Protocol):
-    """Capability: the model attends to the pixels of a chip."""
+    """Capability: attention on each pixel of a chip."""
 
     def attention(self, chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.ndarray | None:
         """Share of attention on each pixel, float64 (P, P), sum 1, mean over the chips.
 
-        None where the network has no token a pixel.
+        None if the network does not have one token for each pixel.
         """
         ...

@@ -1,4 +1,4 @@
-"""The model card: what a reader must know before using a model, in words."""
+"""Write the model card (README.md of a model folder): use, training data and limits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,14 @@ def model_card(
     about: Sequence[tuple[str, str]],
     caution: str,
 ) -> str:
-    """The Markdown text of a model's README.md.
+    """The Markdown text of a model card.
 
     Args:
-        facts: target, grain, training data and figures of the model.
+        facts: target, grain, training data and scores of the model.
         patch: side of a chip, pixels.
-        about: what the model consists of, terms and text.
-        caution: a warning that ends in "; ", or nothing.
+        bands: names of the bands, in the model's order.
+        about: description of the model, pairs of a term and its text.
+        caution: a warning that ends in "; ", or an empty string.
     """
     lines = [
         f"# {facts.get('name', 'Spatioformer model')}",
@@ -47,9 +48,9 @@ _CARD = (
     ("validation_plots", "Validation plots (tiles held out for early stopping)"),
     ("region", "Extent of the training plots (W, E, S, N)"),
     ("validation_rmse", "RMSE on the validation plots, species"),
-    ("teacher", "Taught by (which learned from the plots)"),
-    ("pixels", "Pixels without plots that it was taught on"),
-    ("teacher_rmse", "RMSE against what the teacher says of held-out pixels, species"),
-    ("epochs", "Epochs trained; the best one kept"),
+    ("teacher", "Teacher (a model fitted to the plots)"),
+    ("pixels", "Training pixels (without plots, predicted by the teacher)"),
+    ("teacher_rmse", "RMSE against the teacher's predictions of held-out pixels, species"),
+    ("epochs", "Training epochs; the weights are those of the best epoch"),
     ("seed", "Seed"),
 )

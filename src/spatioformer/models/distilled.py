@@ -1,9 +1,9 @@
-"""A network that learns the predictions of a better model on land without plots.
+"""Knowledge distillation: train a network on the predictions of a teacher at pixels without plots.
 
-Some hundred plots are few for a transformer, but not for a Gaussian process or a stack. Those can
-predict any pixel, so there are as many examples to learn from as the imagery has pixels
-(Bucila, Caruana & Niculescu-Mizil 2006, "Model Compression", KDD; Hinton, Vinyals & Dean 2015,
-arXiv:1503.02531). The network nearly reproduces its teacher, and maps many times faster.
+A few hundred plots are too few for a transformer, but enough for a Gaussian process or a stack.
+Such a teacher can predict any pixel, so the imagery provides many training examples (Bucila,
+Caruana & Niculescu-Mizil 2006, "Model Compression", KDD; Hinton, Vinyals & Dean 2015,
+arXiv:1503.02531). The network nearly reproduces its teacher and maps many times faster.
 """
 
 from dataclasses import dataclass, replace
@@ -25,35 +25,36 @@ NETWORK = {
     "tokens": "pixels",
     "location_dropout": 0.0,
     "location_jitter": 0.0,
-    "members": 1,  # several would all learn the same
+    "members": 1,  # more members would learn the same function
 }
 TRAINING = {"loss": "poisson", "learning_rate": 8e-3, "batch": 256}
-"""A teacher's predictions have no noise and lie everywhere: location needs no hiding, and steps may
-be long. Chosen on virtual floras that are scored nowhere (docs/models.md, "The distilled
-network")."""
+"""A teacher's predictions have no noise and cover all land, so the network needs no location
+dropout and allows a high learning rate. These values were chosen on virtual floras that no score
+uses (docs/models.md, "The distilled network")."""
 
-SHOWN = 400_000
-"""Chips that training looks at in all; each of them several times where there are fewer."""
+CHIPS_PROCESSED = 400_000
+"""Number of chips that a training processes over all epochs."""
 
-WAVED = ("sinusoids", "sphere", "fourier")
-"""Location encoders whose size does not grow with fine waves."""
+MULTISCALE_ENCODERS = ("sinusoids", "sphere", "fourier")
+"""Location encoders whose size does not depend on their shortest wavelength."""
 
-FINEST = 1 / 8
-"""Shortest wavelength, in shares of the land's extent."""
+SHORTEST_WAVELENGTH = 1 / 8
+"""Shortest wavelength, as a share of the land's extent."""
 
-WAVES = 5
+WAVELENGTHS = 5
+"""Number of wavelengths of a location encoder."""
 
 
 @dataclass(frozen=True)
 class DistilledEstimator:
-    """A dense network before it learns from a teacher.
+    """Estimator of a dense network that is trained on a teacher's predictions.
 
     Attributes:
-        teacher: an estimator, fitted to the plots first.
-        teacher_name: its name in the catalogue.
-        model: sizes of the network, as far as `network_for` keeps them.
-        train: recipe, as far as `training_on` keeps it.
-        seed: of both.
+        teacher: estimator of the teacher, which is fitted to the plots first.
+        teacher_name: name of the teacher in the catalogue.
+        model: sizes of the network; `network_for` replaces some of them.
+        train: training recipe; `training_on` replaces parts of it.
+        seed: seed of the network's training and of the sample of covariates.
     """
 
     teacher: Estimator
@@ -68,11 +69,12 @@ class DistilledEstimator:
         """Fit the teacher to `rows`, and train the network on the teacher's predictions.
 
         Raises:
-            ModelError: the store has no chips without plots; or as the teacher and the network.
+            ModelError: the store has no chips without plots, or the teacher or the network cannot
+                be fitted.
         """
-        context.console.say(f"  {self.teacher_name} learns from {len(rows):,} plots")
+        context.console.say(f"  {self.teacher_name} is trained on {len(rows):,} plots")
         teacher = self.teacher.fit(_with_land(store), rows, context=context.part("teacher"))
-        land = lesson(teacher, store, rows, self.seed)
+        land = with_teacher_predictions(teacher, store, rows, self.seed)
         student = NetworkEstimator(
             "spatioformer",
             network_for(land, self.model),
@@ -91,19 +93,24 @@ class DistilledEstimator:
         return model
 
 
-def lesson(teacher: Model, store: ChipStore, rows: np.ndarray, seed: int) -> ChipStore:
-    """Chips without plots, their richness predicted by a teacher that was fitted to `rows`.
+def with_teacher_predictions(
+    teacher: Model, store: ChipStore, rows: np.ndarray, seed: int
+) -> ChipStore:
+    """Chips without plots, with the teacher's predictions as their richness.
 
-    Each takes what else is known of a plot (area, date, other covariates) from one of `rows`, drawn
-    at random.
+    The covariates of each chip (area, date and others) are those of a random plot of `rows`.
+
+    Args:
+        teacher: a model fitted to `rows`.
+        rows: int (n,), rows of the training plots.
 
     Raises:
         ModelError: the store has no chips without plots.
     """
     land = _with_land(store).unlabelled
     assert land is not None
-    drawn = np.random.default_rng(seed).choice(rows, len(land))
-    table = store.table.iloc[drawn].reset_index(drop=True)
+    plots = np.random.default_rng(seed).choice(rows, len(land))
+    table = store.table.iloc[plots].reset_index(drop=True)
     places = {name: land.table[name].to_numpy() for name in ("lon", "lat")}
     land = replace(land, table=table.assign(**places))
     predictions = np.maximum(teacher.predict_rows(land, np.arange(len(land))), 0.0)
@@ -111,28 +118,41 @@ def lesson(teacher: Model, store: ChipStore, rows: np.ndarray, seed: int) -> Chi
 
 
 def _with_land(store: ChipStore) -> ChipStore:
+    """The store, which must have chips without plots.
+
+    Raises:
+        ModelError: the store has none.
+    """
     if store.unlabelled is None:
         raise ModelError(
-            "the chips hold none without plots, which a distilled network learns from; give "
-            "`unlabelled` (`geo.unlabelled.cut_unlabelled`), or let `spatioformer run` make them"
+            "a distilled network is trained on chips without plots, and the chip store has none; "
+            "give `unlabelled` (`geo.unlabelled.cut_unlabelled`), or let `spatioformer run` cut "
+            "them"
         )
     return store
 
 
 def network_for(land: ChipStore, section: ModelSection) -> ModelSection:
-    """The network that learns from a teacher: the configured sizes and location encoder stay.
+    """The section `model` of a distilled network.
 
-    Its location encoder has shorter waves than plots alone could teach, unless the configuration
-    names wavelengths.
+    The configured sizes and location encoder stay, and `NETWORK` replaces the rest. Unless the
+    configuration sets wavelengths, they reach down to `SHORTEST_WAVELENGTH`, because the training
+    pixels are denser than plots.
     """
     section = section.model_copy(update=NETWORK)
-    if section.wavelengths or section.location not in WAVED:
+    if section.wavelengths or section.location not in MULTISCALE_ENCODERS:
         return section
     extent = extent_of(*torch.tensor(land.coordinates).T)
-    return section.model_copy(update={"wavelengths": wavelengths_over(extent, WAVES, FINEST)})
+    return section.model_copy(
+        update={"wavelengths": wavelengths_over(extent, WAVELENGTHS, SHORTEST_WAVELENGTH)}
+    )
 
 
 def training_on(pixels: int, section: TrainSection) -> TrainSection:
-    """The recipe for so many pixels: the configured validation and device stay."""
-    epochs = max(1, round(SHOWN / pixels))
+    """The section `train` of a distilled network with this number of training pixels.
+
+    The configured validation and device stay, and `TRAINING` replaces the rest. The number of
+    epochs is chosen so that the training processes about `CHIPS_PROCESSED` chips.
+    """
+    epochs = max(1, round(CHIPS_PROCESSED / pixels))
     return section.model_copy(update={**TRAINING, "epochs": epochs, "patience": epochs})

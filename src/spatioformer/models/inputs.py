@@ -18,18 +18,20 @@ from spatioformer.nn.piecewise import quantile_edges
 from spatioformer.training.samples import Samples
 
 JITTER_SHARE = 0.04
-"""Jitter of a training location in shares of the plots' extent: 150 km of Australia."""
+"""Jitter of training locations as a share of the plots' extent; 150 km for Australia."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """How chips and plots become what a network sees, measured on all plots it may learn from.
+    """Transformation of chips and plots to input tensors, fitted on all plots of a training.
 
     Attributes:
-        bands: how many.
-        link: between outputs and species.
-        extent: of the plots, degrees of arc.
-        edges: of the intervals of each standardised band, (band, intervals + 1), or None.
+        bands: number of bands.
+        link: between the network's output and species.
+        extent: extent of the plots, degrees of arc.
+        scaling: normalisation of bands and richness, or None for raw values.
+        covariates: standardisation of the covariates, or None without covariates.
+        edges: edges of the intervals of each standardised band, (band, intervals + 1), or None.
     """
 
     bands: int
@@ -43,10 +45,10 @@ class Inputs:
     def of(
         cls, model: ModelSection, loss: LossName, store: ChipStore, rows: np.ndarray, raw: bool
     ) -> "Inputs":
-        """Measure the inputs of a network on the plots `rows`.
+        """Fit the transformation on the plots `rows`.
 
         Args:
-            raw: leave bands and richness as they are.
+            raw: whether bands and richness stay without normalisation.
         """
         extent = extent_of(*torch.from_numpy(store.coordinates[rows]).T)
         if raw:
@@ -61,19 +63,20 @@ class Inputs:
         return cls(len(store.bands), scaling.to_link, extent, scaling, covariates, edges)
 
     def location(self, model: ModelSection) -> dict[str, Any]:
-        """Arguments of `location_encoder`; unless set, wavelengths follow the extent."""
+        """Arguments of `location_encoder`; by default the extent sets the wavelengths."""
         if model.location == "paper":
             return {"name": "paper"}
         wavelengths = model.wavelengths or wavelengths_over(self.extent)
         return {"name": model.location, "wavelengths": [round(w, 6) for w in wavelengths]}
 
     def jitter(self, model: ModelSection) -> float:
-        """Of a training location, km; unless set, it follows the extent."""
+        """Jitter of training locations, km; by default a share of the extent."""
         if model.location_jitter is not None:
             return model.location_jitter
         return round(JITTER_SHARE * self.extent * KM_PER_DEGREE, 3)
 
     def samples(self, store: ChipStore, rows: np.ndarray) -> Samples:
+        """Input and target tensors of the plots `rows`."""
         chips = torch.from_numpy(np.array(store.chips[rows], np.float32))
         covariates = None
         if self.covariates is not None:
@@ -90,7 +93,13 @@ class Inputs:
     def model(
         self, members: list[ChipNetwork], losses: list[Loss], store: ChipStore, rows: np.ndarray
     ) -> NetworkModel:
-        """The trained members as one model; `rows` are the plots they learned from."""
+        """Build one model from trained members.
+
+        Args:
+            members: trained networks of one architecture.
+            losses: loss of each member.
+            rows: rows of the training and validation plots.
+        """
         network = members[0]
         if len(members) > 1:
             network = Ensemble(len(members), type(network).__name__, **network.config)
@@ -98,12 +107,12 @@ class Inputs:
                 member.load_state_dict(trained.state_dict())
         scaling = self.scaling
         if losses[0].dispersion is not None:
-            assert scaling is not None, "networks of raw values learn no dispersion"
+            assert scaling is not None, "a network of raw values has no dispersion"
             dispersion = float(np.mean([loss.dispersion for loss in losses]))
             scaling = replace(scaling, dispersion=dispersion)
         model = NetworkModel(network, list(store.bands), scaling, covariates=self.covariates)
         if self.link.kind == "log1p":
-            assert scaling is not None, "networks of raw values have the link identity"
+            assert scaling is not None, "a network of raw values has the link identity"
             predictions = model.predict(store.chips[rows], store.lon[rows], store.lat[rows])
             smear = float(np.mean((store.richness[rows] + 1) / (predictions + 1.0)))
             model.scaling = replace(scaling, smear=smear)

@@ -1,4 +1,4 @@
-"""A trained network as a model: weights in safetensors, arguments in config.json."""
+"""A trained network as a model, with weights in safetensors and arguments in config.json."""
 
 import hashlib
 from collections.abc import Mapping
@@ -44,12 +44,12 @@ NETWORKS: dict[str, type[ChipNetwork]] = {
 
 @dataclass
 class NetworkModel(Model):
-    """A trained network, or the members of an ensemble, with all that is needed to use it.
+    """A trained network or ensemble, with all that is needed to predict.
 
     Attributes:
-        network: takes chips (B, P, P, band), lon and lat (B, P, P), gives (B,), or (B, 3) with
-            quantiles; with covariates, those too (B, C).
-        scaling: band and target normalisation, or None (the published network has none).
+        network: its inputs are chips (B, P, P, band), lon and lat (B, P, P) and, with covariates,
+            (B, C). Its output is (B,), or (B, 3) with quantiles.
+        scaling: normalisation of bands and target, or None (published networks have none).
     """
 
     kind: ClassVar[str] = "network"
@@ -70,23 +70,23 @@ class NetworkModel(Model):
     @property
     def about(self) -> list[tuple[str, str]]:
         arguments = ", ".join(f"{k} {v}" for k, v in _in_words(self.network.config).items())
-        scaled = "none; raw values go in"
+        normalisation = "none; the inputs are raw values"
         if self.scaling:
-            scaled = "bands and target standardised by the training plots"
+            normalisation = "bands and target standardised by the training plots"
         return [
             ("Network", f"{self.architecture} ({arguments}), {self.parameters:,} parameters"),
-            ("Normalisation", scaled),
+            ("Normalisation", normalisation),
         ]
 
     @property
-    def in_short(self) -> str:
+    def summary(self) -> str:
         return f"{self.architecture}, {self.parameters:,} parameters"
 
     @property
     def caution(self) -> str:
         if self.draws is None:
             return ""
-        return "the Monte Carlo spread is the network's own doubt and understates the true error; "
+        return "the Monte Carlo spread understates the true error; "
 
     @property
     def parameters(self) -> int:
@@ -94,7 +94,7 @@ class NetworkModel(Model):
 
     @property
     def members(self) -> list[ChipNetwork]:
-        """The networks of an ensemble, or the one there is."""
+        """The members of an ensemble, or a list of the single network."""
         return list(getattr(self.network, "members", [self.network]))
 
     @property
@@ -107,13 +107,13 @@ class NetworkModel(Model):
 
     @property
     def draws(self) -> Self | None:
-        """The model itself, if it has dropout or is an ensemble."""
+        """The model itself if it has dropout or is an ensemble, else None."""
         has_dropout = self.network.config["dropout"] > 0
         return self if has_dropout or len(self.members) > 1 else None
 
     @property
     def quantile_pair(self) -> Self | None:
-        """The model itself, if it was trained with `train.loss: quantile`."""
+        """The model itself if it was trained with `train.loss: quantile`, else None."""
         return self if self.scaling is not None and self.scaling.quantiles is not None else None
 
     @property
@@ -124,14 +124,14 @@ class NetworkModel(Model):
         self.network.eval()
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
-        """float32; of an ensemble, the mean of its members."""
+        """Predict chips: float32 (n,), species; for an ensemble, the mean over its members."""
         return self._running().over_chips(self._inputs(chips, covariates), batch)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         return self._running().over_tile(tile)
 
     def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        """float32 (n,), species."""
+        """Predict plots of a store: float32 (n,), species."""
         chips = self.plot_chips(store, rows)
         return self.over_chips(chips, self.plot_covariates(store, rows), BATCH)
 
@@ -144,16 +144,19 @@ class NetworkModel(Model):
         *,
         batch: int = BATCH,
     ) -> np.ndarray:
-        """The network's own quantiles (`scaling.quantiles`) of the count in each chip.
+        """Predict two quantiles (`scaling.quantiles`) of the count in each chip.
 
-        Learned on the training plots: calibrate them before calling them an interval
-        (`evaluation.conformal`). Of an ensemble, the mean of its members'.
+        They are fitted on the training plots only. Calibrate them (`evaluation.conformal`) before
+        they serve as a prediction interval. For an ensemble they are means over the members.
+
+        Args:
+            chips, lon, lat, covariates, batch: as in `predict`.
 
         Returns:
             float32 (n, 2), lower and upper, species.
 
         Raises:
-            ModelError: as `predict`; or the network has no quantiles.
+            ModelError: as in `predict`, or the network has no quantiles.
         """
         scaling = self._scaling_with_quantiles()
         inputs = self._checked(chips, lon, lat, covariates)
@@ -168,22 +171,25 @@ class NetworkModel(Model):
         *,
         batch: int = BATCH,
     ) -> np.ndarray:
-        """What the network makes its number of: the numbers before its head.
+        """Features of each chip: the activations before the network's head.
 
-        A space in which chips that mean the same to the network are near, for
-        `evaluation.AreaOfApplicability` for example. Of an ensemble, its members' side by side.
+        Chips that are alike for the network are near in this space, for example for
+        `evaluation.AreaOfApplicability`. Features of the members of an ensemble are concatenated.
+
+        Args:
+            chips, lon, lat, covariates, batch: as in `predict`.
 
         Returns:
             float32 (n, width * members).
 
         Raises:
-            ModelError: as `predict`; or the network is not one of ours.
+            ModelError: as in `predict`, or the network has no features.
         """
         widths = []
         for member in self.members:
             if not isinstance(member, Spatioformer | DenseSpatioformer):
                 raise ModelError(
-                    f"a {type(member).__name__} tells no features; take a Spatioformer or a "
+                    f"a {type(member).__name__} has no features; use a Spatioformer or a "
                     "DenseSpatioformer"
                 )
             widths.append(member.config["width"])
@@ -194,12 +200,12 @@ class NetworkModel(Model):
         """The scaling of a network with quantiles.
 
         Raises:
-            ModelError: the network has none.
+            ModelError: the network has no quantiles.
         """
         if self.scaling is None or self.scaling.quantiles is None:
             raise ModelError(
-                "the network tells no quantiles; train it with `train.loss: quantile`, or take "
-                "another kind of interval"
+                "the network predicts no quantiles; train it with `train.loss: quantile`, or "
+                "choose another kind of interval"
             )
         return self.scaling
 
@@ -211,13 +217,13 @@ class NetworkModel(Model):
         lat: np.ndarray,
         wanted: np.ndarray | None = None,
     ) -> np.ndarray:
-        """What `quantiles` gives, at every pixel that `predict_tile` predicts.
+        """Predict the quantiles of `quantiles` at each pixel that `predict_tile` predicts.
 
         Returns:
-            float32 (y, x, 2), lower and upper, species, NaN where nothing is predicted.
+            float32 (y, x, 2), lower and upper, species, NaN where there is no prediction.
 
         Raises:
-            ModelError: as `predict_tile`; or the network has no quantiles.
+            ModelError: as in `predict_tile`, or the network has no quantiles.
         """
         scaling = self._scaling_with_quantiles()
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
@@ -234,20 +240,29 @@ class NetworkModel(Model):
         seed: int = 0,
         batch: int = BATCH,
     ) -> np.ndarray:
-        """Standard deviation of `samples` predictions with dropout on (Monte Carlo dropout).
+        """Standard deviation of predictions with active dropout (Monte Carlo dropout).
 
-        Gal & Ghahramani 2016. The members of an ensemble take turns, so that the spread holds
-        their disagreement too. It is the network's own doubt, not the error of a prediction.
+        The members of an ensemble predict in turn, so that their differences count too. The spread
+        is not the error of a prediction: calibrate it (`models.uncertainty`).
+
+        Args:
+            chips, lon, lat, covariates, batch: as in `predict`.
+            samples: number of predictions, at least 2.
+            seed: of the dropout.
 
         Returns:
             float32 (n,), species.
 
         Raises:
-            ModelError: as `predict`; or the network has neither dropout nor members, or fewer than
-                two samples.
+            ModelError: as in `predict`, or the network has neither dropout nor members, or
+                `samples` is below 2.
+
+        Source: Gal & Ghahramani 2016, "Dropout as a Bayesian approximation", ICML.
         """
         inputs = self._checked(chips, lon, lat, covariates)
-        return self._running().spread(lambda one: one.over_chips(inputs, batch), samples, seed)
+        return self._running().spread(
+            lambda members: members.over_chips(inputs, batch), samples, seed
+        )
 
     def spread_tile(
         self,
@@ -260,31 +275,31 @@ class NetworkModel(Model):
         samples: int = 20,
         seed: int = 0,
     ) -> np.ndarray:
-        """What `spread` gives, at every pixel that `predict_tile` predicts.
+        """Compute the spread of `spread` at each pixel that `predict_tile` predicts.
 
         Returns:
-            float32 (y, x), species, NaN where nothing is predicted.
+            float32 (y, x), species, NaN where there is no prediction.
 
         Raises:
-            ModelError: as `predict_tile` and `spread`.
+            ModelError: as in `predict_tile` and `spread`.
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         if self.is_dense:
-            return self._running().spread(lambda one: one.over_tile(tile), samples, seed)
+            return self._running().spread(lambda drawn: drawn.over_tile(tile), samples, seed)
         out = tile.empty()
         for i, (at, chips) in enumerate(tile.chips()):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)
         return out
 
     def attention(self, chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.ndarray | None:
-        """Share of attention that falls on each pixel of the chip, by attention rollout.
+        """Share of attention on each pixel of a chip, computed by attention rollout.
 
         Args:
-            chips, lon, lat: as of `predict`.
+            chips, lon, lat: as in `predict`.
 
         Returns:
-            float64 (P, P), sum 1, mean over the chips and the members; None for chips of one
-            pixel, and for networks without a token a pixel.
+            float64 (P, P), sum 1, mean over the chips and the members. None if P is 1, or if a
+            network does not have one token for each pixel.
         """
         return attention_shares(
             self.members,
@@ -293,8 +308,12 @@ class NetworkModel(Model):
         )
 
     def forward(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        """Species (B,) as tensors, from raw chips, lon, lat and, where the model has them,
-        standardised covariates; keeps gradients."""
+        """Predict species (B,) with gradients, from tensors.
+
+        Args:
+            chips: (B, P, P, band), raw values.
+            others: lon and lat (B, P, P) and, with covariates, their standardised values (B, C).
+        """
         return self._members.species(chips, *others)
 
     @property
@@ -302,7 +321,7 @@ class NetworkModel(Model):
         return Members(tuple(self.members), self.scaling, self.covariates)
 
     def _running(self) -> Members:
-        """The networks, ready to predict."""
+        """The networks in evaluation mode."""
         self.network.eval()
         return self._members
 
@@ -319,7 +338,7 @@ class NetworkModel(Model):
     def _inputs(self, chips: Chips, covariates: np.ndarray | None) -> list[np.ndarray]:
         if self.covariates is None:
             return list(chips)
-        assert covariates is not None, "`covariate_rows` gives those of a model that has any"
+        assert covariates is not None, "`covariate_rows` returns those of a model with covariates"
         return [*chips, self.covariates.standardised(covariates)]
 
     def identity(self) -> str:
@@ -341,7 +360,7 @@ class NetworkModel(Model):
         state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
         try:
             save_file(state, folder / self.weights)
-        except SafetensorError as error:  # a full disk is all it can mean here
+        except SafetensorError as error:  # its only cause here is a full disk
             raise OSError(ENOSPC, str(error)) from error
 
     @classmethod
@@ -356,13 +375,14 @@ class NetworkModel(Model):
 
 
 def _in_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a network for a reader: without the edges themselves, waves in round numbers."""
-    told = dict(arguments)
-    if told.get("edges"):
-        told["edges"] = f"{len(told['edges'][0])} a band"
-    if told.get("location"):
-        waves = told["location"].get("wavelengths", ())
-        told["location"] = told["location"]["name"]
-        if waves:
-            told["location"] += f" (waves of {', '.join(f'{w:.3g}' for w in waves)} degrees)"
-    return told
+    """Readable arguments of a network: the number of edges, and rounded wavelengths."""
+    readable = dict(arguments)
+    if readable.get("edges"):
+        readable["edges"] = f"{len(readable['edges'][0])} for each band"
+    if readable.get("location"):
+        wavelengths = readable["location"].get("wavelengths", ())
+        readable["location"] = readable["location"]["name"]
+        if wavelengths:
+            in_degrees = ", ".join(f"{w:.3g}" for w in wavelengths)
+            readable["location"] += f" (wavelengths of {in_degrees} degrees)"
+    return readable

@@ -1,4 +1,4 @@
-"""Training of a network, or an ensemble of networks, on chips of plots."""
+"""Train a network or an ensemble of networks on the chips of plots."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from spatioformer.training.richness import fit, validation_tiles
 
 @dataclass(frozen=True)
 class NetworkEstimator:
-    """A network of the catalogue before it is trained.
+    """Estimator of a network of the catalogue.
 
     Attributes:
         name: a key of `architectures.ARCHITECTURES`.
         model: sizes of the network and of its chips.
-        train: recipe, and how validation plots are held out.
-        seed: of weights, batches and validation plots.
-        validation: plots that decide when to stop: whole tiles, or rows drawn at random, for plots
-            without a place.
+        train: training recipe, and the share and tiles of validation plots.
+        seed: of initial weights, batches and validation plots.
+        validation: unit of the validation plots for early stopping: whole "tiles", or random "rows"
+            for plots without coordinates.
     """
 
     name: str
@@ -43,15 +43,16 @@ class NetworkEstimator:
 
     @property
     def architecture(self) -> Architecture:
+        """The architecture with this name."""
         return ARCHITECTURES[self.name]
 
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
     ) -> NetworkModel:
-        """Train on `rows` less some validation plots, which decide when to stop.
+        """Train on `rows`; some of them are validation plots for early stopping.
 
-        The members of an ensemble differ in their first weights, the order of the plots and the
-        tiles that are held out. Their files are numbered from the second on.
+        The members of an ensemble differ in initial weights, order of the plots and validation
+        plots. The names of their files end in a number from the second member on.
 
         Raises:
             EvaluationError: all plots lie in one validation tile.
@@ -66,7 +67,7 @@ class NetworkEstimator:
         held_out: list[int] = []
         for k in range(section.members):
             seed = self.seed + k
-            held = self._validation(store.coordinates[rows], seed)
+            validation = self._validation(store.coordinates[rows], seed)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 network = architecture.network(section, inputs, outputs_of(loss_name))
@@ -74,8 +75,8 @@ class NetworkEstimator:
             part = context if k == 0 else context.part(str(k + 1))
             history = fit(
                 network,
-                inputs.samples(store, rows[~held]),
-                inputs.samples(store, rows[held]),
+                inputs.samples(store, rows[~validation]),
+                inputs.samples(store, rows[validation]),
                 architecture.recipe(self.train, seed),
                 loss=loss,
                 checkpoint=part.checkpoint,
@@ -86,17 +87,17 @@ class NetworkEstimator:
             members.append(network.cpu())
             losses.append(loss)
             histories.append(history)
-            held_out.append(int(held.sum()))
+            held_out.append(int(validation.sum()))
         model = inputs.model(members, losses, store, rows)
         model.histories = tuple(histories)
         model.facts = _facts(len(rows), held_out, histories)
         return model
 
     def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
-        """Plots held out for early stopping, bool (n,)."""
+        """Whether each plot is a validation plot, bool (n,)."""
         size, share = self.train.validation_tile, self.train.validation_share
         with warnings.catch_warnings():
-            # One fold is used of these; how even the others are does not matter.
+            # Only one of these folds is used, so the sizes of the others do not matter.
             warnings.simplefilter("ignore", DegenerateFolds)
             if self.validation == "rows":
                 folds = min(len(coordinates), max(2, round(1 / share)))
@@ -109,7 +110,7 @@ class NetworkEstimator:
 
 
 def _facts(plots: int, held_out: Sequence[int], histories: Sequence[History]) -> dict[str, object]:
-    """What the model card says of the training of the first member."""
+    """Facts of the first member's training for the model card."""
     return {
         "plots": plots - held_out[0],
         "validation_plots": held_out[0],
@@ -119,5 +120,5 @@ def _facts(plots: int, held_out: Sequence[int], histories: Sequence[History]) ->
 
 
 def epochs_in_words(history: History) -> str:
-    """Number of epochs, and which of them was the best."""
+    """The number of epochs and the best epoch, for a reader."""
     return f"{len(history.rows)}, best {history.best_epoch}"

@@ -1,4 +1,4 @@
-"""The networks of a bundle at work: over chips and tiles, in batches, with dropout or without."""
+"""Batched inference of a model's networks over chips and tiles, with or without dropout."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +15,20 @@ from spatioformer.nn import ChipNetwork, DenseSpatioformer, Spatioformer
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
 
-Read = Callable[[torch.Tensor], torch.Tensor]  # a network's output -> what it means
-Call = Callable[..., torch.Tensor]  # how a network is called
+Read = Callable[[torch.Tensor], torch.Tensor]
+"""Conversion of a network's output to species."""
+
+Call = Callable[..., torch.Tensor]
+"""Function that calls a network: its arguments are the network and the network's inputs."""
 
 
 @dataclass(frozen=True)
 class Members:
-    """The networks whose mean is a prediction: one, or those of an ensemble.
+    """The networks whose mean output is the prediction: a single one, or those of an ensemble.
 
     Attributes:
         networks: of one architecture and on one device.
-        scaling, covariates: as a bundle has them.
+        scaling, covariates: as in `NetworkModel`.
     """
 
     networks: tuple[ChipNetwork, ...]
@@ -34,7 +37,7 @@ class Members:
 
     @property
     def are_dense(self) -> bool:
-        """Whether they take whole tiles."""
+        """Whether the networks predict whole tiles."""
         return isinstance(self.networks[0], DenseSpatioformer)
 
     def species(
@@ -44,18 +47,19 @@ class Members:
         read: Read | None = None,
         call: Call = nn.Module.__call__,
     ) -> torch.Tensor:
-        """Mean over the networks, each called with standardised bands and the others.
+        """Predict species: the mean over the networks.
 
         Args:
             chips: raw values, band last.
-            others: lon, lat and, where the model has them, standardised covariates.
-            read: what a network's output means; None: the expected species.
+            others: lon, lat and, with covariates, their standardised values.
+            read: converts the output of a network; None means to expected species.
+            call: calls a network.
         """
         if self.scaling is None:
             return call(self.networks[0], chips, *others)
         chips, read = self.scaling.bands(chips), read or self.scaling.species
-        found = [read(call(network, chips, *others)) for network in self.networks]
-        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
+        outputs = [read(call(network, chips, *others)) for network in self.networks]
+        return outputs[0] if len(outputs) == 1 else torch.stack(outputs).mean(dim=0)
 
     def over_chips(
         self,
@@ -65,7 +69,13 @@ class Members:
         tail: tuple[int, ...] = (),
         call: Call = nn.Module.__call__,
     ) -> np.ndarray:
-        """What `species` gives for checked inputs, float32 (n, *tail)."""
+        """Call `species` in batches on checked inputs: float32 (n, *tail).
+
+        Args:
+            inputs: arrays (n, ...), in the order of the arguments of `species`.
+            batch: number of chips in a batch.
+            tail: shape of the output of one chip.
+        """
         out = np.empty((len(inputs[0]), *tail), np.float32)
         with torch.inference_mode():
             for i in range(0, len(out), batch):
@@ -75,20 +85,22 @@ class Members:
         return out
 
     def features(self, inputs: Sequence[np.ndarray], batch: int, width: int) -> np.ndarray:
-        """The numbers before each network's head, side by side: float32 (n, width * networks)."""
+        """Activations before the heads, concatenated: float32 (n, width * networks)."""
         columns = []
         for network in self.networks:
-            assert isinstance(network, Spatioformer | DenseSpatioformer), "others have no features"
-            alone = replace(self, networks=(network,))
+            assert isinstance(network, Spatioformer | DenseSpatioformer), (
+                "other networks have no features"
+            )
+            single = replace(self, networks=(network,))
             columns.append(
-                alone.over_chips(inputs, batch, _as_it_is, (width,), type(network).features)
+                single.over_chips(inputs, batch, _identity, (width,), type(network).features)
             )
         return np.concatenate(columns, axis=1)
 
     def over_tile(
         self, tile: PixelTile, read: Read | None = None, tail: tuple[int, ...] = ()
     ) -> np.ndarray:
-        """What `species` gives for a tile's pixels, float32 (y, x, *tail), NaN elsewhere."""
+        """Call `species` for the pixels of a tile: float32 (y, x, *tail), NaN elsewhere."""
         out = tile.empty(*tail)
         if self.are_dense:
             self._fill_densely(out, tile, read)
@@ -96,14 +108,15 @@ class Members:
         for at, (chips, lon, lat) in tile.chips():
             inputs = [chips, lon, lat]
             if self.covariates is not None:
-                inputs.append(_usual(self.covariates, len(chips)))
+                inputs.append(_default_covariates(self.covariates, len(chips)))
             out[at] = self.over_chips(inputs, read=read, tail=tail)
         return out
 
     def _fill_densely(self, out: np.ndarray, tile: PixelTile, read: Read | None) -> None:
-        usual = None
+        """Predict a tile with dense networks, block by block, into `out`."""
+        defaults = None
         if self.covariates is not None:
-            usual = torch.from_numpy(_usual(self.covariates, 1)).to(self._device)
+            defaults = torch.from_numpy(_default_covariates(self.covariates, 1)).to(self._device)
 
         def of_tile(
             network: DenseSpatioformer,
@@ -112,7 +125,7 @@ class Members:
             lat: torch.Tensor,
             valid: torch.Tensor,
         ) -> torch.Tensor:
-            return network.forward_tile(data.movedim(-1, 1), lon, lat, usual, valid)
+            return network.forward_tile(data.movedim(-1, 1), lon, lat, defaults, valid)
 
         with torch.inference_mode():
             for at, inputs in tile.blocks():
@@ -128,19 +141,24 @@ class Members:
     def spread(
         self, draw: Callable[["Members"], np.ndarray], samples: int, seed: int
     ) -> np.ndarray:
-        """Standard deviation of what `draw` gives with dropout on, network by turn; float32.
+        """Standard deviation, float32, of predictions with active dropout.
+
+        Args:
+            draw: predicts with the given network; the networks take turns.
+            samples: number of predictions, at least 2.
+            seed: of the dropout.
 
         Source: Gal & Ghahramani 2016, "Dropout as a Bayesian approximation", ICML.
 
         Raises:
-            ModelError: one network without dropout, or fewer than two samples.
+            ModelError: there is one network without dropout, or `samples` is below 2.
         """
         rate = self.networks[0].config["dropout"]
         if samples < 2 or (rate == 0 and len(self.networks) == 1):
             raise ModelError(
                 f"Monte Carlo dropout needs a dropout rate above 0 (here {rate}) and at least 2 "
-                f"samples (here {samples}); train with dropout or leave the spread out with "
-                "samples 0"
+                f"samples (here {samples}); train with dropout, or set samples to 0 for no "
+                "spread"
             )
         self._drop(True)
         total: np.ndarray = np.zeros(())
@@ -158,17 +176,18 @@ class Members:
         return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
     def _drop(self, on: bool) -> None:
-        # Only dropout goes back to training; batch normalisation keeps its statistics.
+        """Switch dropout on or off."""
+        # Batch normalisation stays in evaluation mode and keeps its statistics.
         for network in self.networks:
             for module in network.modules():
                 if isinstance(module, nn.Dropout):
                     module.training = on
 
 
-def _usual(covariates: Covariates, count: int) -> np.ndarray:
-    """Standardised usual values, for pixels of which no covariate is known, (count, C)."""
+def _default_covariates(covariates: Covariates, count: int) -> np.ndarray:
+    """Standardised default values (count, C), for pixels without covariates."""
     return covariates.standardised(covariates.rows(count, None))
 
 
-def _as_it_is(output: torch.Tensor) -> torch.Tensor:
+def _identity(output: torch.Tensor) -> torch.Tensor:
     return output

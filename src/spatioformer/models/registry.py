@@ -1,4 +1,4 @@
-"""From a name of the catalogue to an estimator."""
+"""Make the estimator of a model of the catalogue."""
 
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import ModelSection, TrainSection
@@ -18,7 +18,8 @@ STACKED = {
 }
 """Members of `spatioformer-stacked` and their prior weights.
 
-Half goes to the member that was best on plots kept for such choices (docs/models.md, "The stack").
+The member with half of the weight was the best on plots that no published score uses
+(docs/models.md, "The stack").
 """
 
 
@@ -28,15 +29,15 @@ def make(
     train: TrainSection = TrainSection(),
     seed: int = 0,
 ) -> Estimator:
-    """The estimator called `name` in the catalogue.
+    """Make the estimator of the model `name` of the catalogue.
 
     Args:
         model: sizes of networks and chips, and the covariates of all models.
-        train: how networks are trained; its `teacher` is the distilled network's.
-        seed: of every random draw.
+        train: training recipe of networks, and the teacher of the distilled network.
+        seed: of all random numbers.
 
     Raises:
-        KeyError: there is no such name.
+        KeyError: the catalogue has no such name.
     """
     kind = CATALOGUE[name].kind
     if kind == "tabular":

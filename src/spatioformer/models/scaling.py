@@ -1,4 +1,4 @@
-"""Between raw numbers and what a network sees: bands, richness, covariates.
+"""Normalisation of bands, target and covariates.
 
 Shapes: n plots, P patch side, C covariates.
 """
@@ -28,10 +28,17 @@ if TYPE_CHECKING:
 class Scaling:
     """Mean and standard deviation of the training plots' bands and richness.
 
-    The network sees (band - mean) / sd. With the link "identity" its output y means
-    y * target_sd + target_mean species; the others are `nn.losses.Link`'s. With a `dispersion`
-    (negative binomial) a count of mean m has the variance m + dispersion m^2. With `quantiles` the
-    network gives three numbers: the mean's and those of two quantiles, for these shares.
+    The inputs of a network are (band - mean) / sd. With the link "identity" an output y means
+    y * target_sd + target_mean species; `nn.losses.Link` defines the other links.
+
+    Attributes:
+        band_mean, band_sd: of each band.
+        target_mean, target_sd: species.
+        link: between the output and species.
+        smear: factor that corrects the bias of the link "log1p".
+        dispersion: k of a negative binomial, whose variance is m + k m^2 at the mean m, or None.
+        quantiles: probabilities of the two quantiles that the network predicts besides the mean, or
+            None. With quantiles the network has three outputs.
     """
 
     band_mean: tuple[float, ...]
@@ -45,7 +52,7 @@ class Scaling:
 
     @classmethod
     def of(cls, chips: np.ndarray, richness: np.ndarray, loss: LossName = "mse") -> "Scaling":
-        """Measured on chips (n, P, P, band) and richness (n,); a constant band gets sd 1."""
+        """Fit on chips (n, P, P, band) and richness (n,); the sd of a constant band is set to 1."""
         pixels = np.asarray(chips, np.float64).reshape(-1, chips.shape[-1])
         link = Link.of(loss, torch.from_numpy(np.array(richness, np.float64)))
         return cls(
@@ -59,31 +66,32 @@ class Scaling:
 
     @property
     def to_link(self) -> Link:
+        """The link between output and species."""
         return Link(self.link, self.target_mean, self.target_sd, self.smear)
 
     def bands(self, chips: torch.Tensor) -> torch.Tensor:
-        """Chips as the network sees them, float32."""
+        """Standardised bands of chips (..., band), float32."""
         mean = torch.tensor(self.band_mean, dtype=chips.dtype, device=chips.device)
         sd = torch.tensor(self.band_sd, dtype=chips.dtype, device=chips.device)
         return (chips - mean) / sd
 
     def species(self, output: torch.Tensor) -> torch.Tensor:
-        """Expected species (B,) of a network's output (B,), or (B, 3) with quantiles."""
+        """Convert a network's output (B,), or (B, 3) with quantiles, to expected species (B,)."""
         return self.to_link.species(output if self.quantiles is None else mean_output(output))
 
     def quantile_species(self, output: torch.Tensor) -> torch.Tensor:
-        """Lower and upper quantile (B, 2), species, of an output (B, 3)."""
+        """Convert an output (B, 3) to the lower and upper quantile (B, 2), species."""
         return self.to_link.species(quantile_outputs(output))
 
 
 @dataclass(frozen=True)
 class Covariates:
-    """What is known of a plot besides its imagery and place, and how a network sees it.
+    """Standardisation of covariates: inputs of a plot besides imagery and location.
 
     Attributes:
         names: columns of the plot table, or "year" of its date.
-        mean, sd: of the training plots; of the decimal logarithm where the name is in LOGARITHMIC.
-        usual: raw values where no other are given: what a map is made for.
+        mean, sd: of the training plots; of the decimal logarithm if the name is in LOGARITHMIC.
+        usual: default raw values, for maps and wherever no values are given.
     """
 
     names: tuple[str, ...]
@@ -93,62 +101,72 @@ class Covariates:
 
     @classmethod
     def of(cls, table: "pd.DataFrame", usual: Mapping[str, float | None]) -> "Covariates":
-        """Measured on the training plots; a `usual` of None is their median.
+        """Fit on the table of the training plots.
+
+        Args:
+            usual: name -> default value; None means the median of the plots.
 
         Raises:
-            ModelError: a covariate that the table lacks, or that no plot knows.
+            ModelError: the table lacks a covariate, or no plot has a value of it.
         """
         names = tuple(usual)
         values = raw_covariates(table, names)
-        known = np.isfinite(values).any(axis=0)
-        unknown = [n for n, some in zip(names, known, strict=True) if not some]
-        if unknown:
+        has_values = np.isfinite(values).any(axis=0)
+        empty = [n for n, filled in zip(names, has_values, strict=True) if not filled]
+        if empty:
             raise ModelError(
-                f"no plot has a value of the covariate {unknown[0]!r}; name its column in "
+                f"no plot has a value of the covariate {empty[0]!r}; name its column in "
                 "`plots.columns`, or leave it out of `model.covariates`"
             )
-        seen = seen_by_models(names, values)
+        transformed = transformed_covariates(names, values)
         medians = np.nanmedian(values, axis=0)
-        chosen = [
+        defaults = [
             median if value is None else value
             for value, median in zip(usual.values(), medians, strict=True)
         ]
         return cls(
             names,
-            tuple(np.nanmean(seen, axis=0).tolist()),
-            tuple(_or_one(np.nanstd(seen, axis=0)).tolist()),
-            tuple(float(v) for v in chosen),
+            tuple(np.nanmean(transformed, axis=0).tolist()),
+            tuple(_or_one(np.nanstd(transformed, axis=0)).tolist()),
+            tuple(float(v) for v in defaults),
         )
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
-        """Raw values (n, C), NaN where unknown, as the network sees them: float32."""
-        return ((seen_by_models(self.names, values) - self.mean) / self.sd).astype(np.float32)
+        """Standardise raw values (n, C), NaN where missing: float32 (n, C)."""
+        transformed = transformed_covariates(self.names, values)
+        return ((transformed - self.mean) / self.sd).astype(np.float32)
 
     def rows(self, count: int, given: Mapping[str, np.ndarray | float] | None) -> np.ndarray:
-        """Raw values (count, C): those given, one for all or one a plot, and the usual ones.
+        """Raw values (count, C): the given ones, and default values for the other covariates.
+
+        Args:
+            given: name -> raw value, one for all rows or (count,).
 
         Raises:
-            ModelError: a name the model does not know.
+            ModelError: the model does not have a covariate of that name.
         """
         values = np.tile(np.array(self.usual, np.float64), (count, 1))
         for name, value in (given or {}).items():
             if name not in self.names:
                 raise ModelError(
-                    f"the model knows no covariate {name!r}; it takes "
+                    f"the model has no covariate {name!r}; choose among "
                     f"{', '.join(self.names) or 'none'}"
                 )
             values[:, self.names.index(name)] = value
         return values
 
 
-LOGARITHMIC = ("area_m2",)  # species grow with the logarithm of the area
+LOGARITHMIC = ("area_m2",)  # richness grows with the logarithm of the area
 
 
 def raw_covariates(table: "pd.DataFrame", names: tuple[str, ...]) -> np.ndarray:
-    """float64 (n, C) of a plot table, NaN where unknown.
+    """Raw covariates of a plot table, float64 (n, C), NaN where missing.
+
+    Args:
+        names: columns of the table, or "year" of its date.
 
     Raises:
-        ModelError: no such column, or one that holds no numbers.
+        ModelError: there is no such column, or it does not hold numbers.
     """
     columns = []
     for name in names:
@@ -162,22 +180,23 @@ def raw_covariates(table: "pd.DataFrame", names: tuple[str, ...]) -> np.ndarray:
             ) from error
         except (ValueError, TypeError) as error:
             raise ModelError(
-                f"the column {name!r} holds no numbers ({error}); leave it out of "
+                f"the column {name!r} does not hold numbers ({error}); leave it out of "
                 "`model.covariates`"
             ) from error
     return np.stack(columns, axis=1)
 
 
-def seen_by_models(names: tuple[str, ...], values: np.ndarray) -> np.ndarray:
-    """Raw covariates (n, C) as models see them: areas as logarithms, NaN where unknown."""
-    seen = np.array(values, np.float64)
+def transformed_covariates(names: tuple[str, ...], values: np.ndarray) -> np.ndarray:
+    """Replace covariates in LOGARITHMIC by their decimal logarithm; (n, C), NaN where missing."""
+    transformed = np.array(values, np.float64)
     for i, name in enumerate(names):
         if name in LOGARITHMIC:
             with np.errstate(divide="ignore", invalid="ignore"):
-                seen[:, i] = np.log10(seen[:, i])
-    seen[~np.isfinite(seen)] = np.nan
-    return seen
+                transformed[:, i] = np.log10(transformed[:, i])
+    transformed[~np.isfinite(transformed)] = np.nan
+    return transformed
 
 
 def _or_one(sd: np.ndarray) -> np.ndarray:
+    """Replace 0 by 1, so that the standard deviation can be a divisor."""
     return np.where(sd > 0, sd, 1.0)

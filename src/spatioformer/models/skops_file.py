@@ -1,8 +1,8 @@
-"""A fitted regressor as a file from which nobody's code is run.
+"""Save and load fitted regressors as skops files, which run no code when loaded.
 
-skops writes a regressor's attributes as JSON and .npy, and on loading makes nothing but the types
-it is told to trust: scikit-learn's, numpy's, and those of TRUSTED. Trees are indices into arrays
-that compiled code follows without looking, so they are looked at here.
+skops writes the attributes of a regressor as JSON and .npy. It loads only trusted types: those of
+scikit-learn and numpy, and TRUSTED. Compiled code follows the node indices of trees without a
+check, so this module checks them.
 """
 
 import io
@@ -22,9 +22,9 @@ from spatioformer.models import baselines
 
 TRUSTED = (
     *(
-        f"{one.__module__}.{one.__name__}"
-        for one in vars(baselines).values()
-        if isinstance(one, type) and issubclass(one, BaseEstimator)
+        f"{member.__module__}.{member.__name__}"
+        for member in vars(baselines).values()
+        if isinstance(member, type) and issubclass(member, BaseEstimator)
     ),
     "spatioformer.models.baselines.neighbours._inverse_distance",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -32,21 +32,24 @@ TRUSTED = (
     "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.tree._tree.Tree",
     "collections.OrderedDict",
-    "lightgbm.basic.Booster",  # its state is the text of its trees
+    "lightgbm.basic.Booster",  # its state is text that describes the trees
     "lightgbm.sklearn.LGBMRegressor",
 )
-"""Types that skops does not know: the regressors that `baselines` names, and what those and
-scikit-learn's consist of."""
+"""Types that skops does not trust by default: the regressors of `baselines`, and the types of the
+attributes of those and of scikit-learn's regressors."""
 
-HERE, IN_FILES = "spatioformer.models.baselines", "spatioformer.baselines"
-"""Package of our regressors, and its name in files, which stays when the code moves."""
+PACKAGE, PACKAGE_IN_FILES = "spatioformer.models.baselines", "spatioformer.baselines"
+"""Package of the project's regressors, and its name in files, which stays when the code moves."""
 
 
 def open_regressor(path: Path, width: int) -> RegressorMixin:
-    """The regressor in a file, for tables of `width` columns.
+    """Load a regressor from a file.
+
+    Args:
+        width: number of features; trees that use more features are refused.
 
     Raises:
-        ModelError: the file is damaged, or holds a type that no baseline consists of.
+        ModelError: the file is damaged, or holds a type that is not trusted.
     """
     from skops import io as skops
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -57,39 +60,40 @@ def open_regressor(path: Path, width: int) -> RegressorMixin:
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             regressor = skops.loads(_with_our_names(path), trusted=list(TRUSTED))
         if not isinstance(regressor, RegressorMixin):
-            raise ValueError(f"a {type(regressor).__name__} is no regressor")
-        _mend(regressor, width)
+            raise ValueError(f"a {type(regressor).__name__} is not a regressor")
+        _check_and_rebuild(regressor, width)
     except UntrustedTypesFoundException as error:
         raise ModelError(
-            f"{path} holds what no model of ours consists of, and is not opened "
-            f"({str(error).splitlines()[0]}); train the model again, or get it from whom you trust"
+            f"{path} holds a type that is not trusted, so it is not loaded "
+            f"({str(error).splitlines()[0]}); train the model again, or get it from a "
+            "trusted source"
         ) from error
     except Exception as error:  # a damaged file can fail in any way
-        words = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ModelError(
-            f"{path} is damaged or of another version ({words}); copy or train the model again"
+            f"{path} is damaged or of another version ({reason}); copy or train the model again"
         ) from error
     return regressor
 
 
 def _with_our_names(path: Path) -> bytes:
-    """The content of a skops file, our types under the names that they have in this version."""
+    """The content of a skops file, with the module names of this version."""
     with ZipFile(path) as source:
         files = {name: source.read(name) for name in source.namelist()}
-    files["schema.json"] = _renamed(files["schema.json"], IN_FILES, HERE)
+    files["schema.json"] = _renamed(files["schema.json"], PACKAGE_IN_FILES, PACKAGE)
     return _zipped(files)
 
 
 def _renamed(schema: bytes, old: str, new: str) -> bytes:
-    """skops' schema with the modules of one package named as those of another."""
+    """Replace the package `old` by `new` in the module names of a skops schema."""
     return schema.replace(f'"__module__": "{old}.'.encode(), f'"__module__": "{new}.'.encode())
 
 
-def _mend(model: BaseEstimator, width: int) -> None:
-    """Trees of a file are checked, and those of neighbours are grown anew.
+def _check_and_rebuild(model: BaseEstimator, width: int) -> None:
+    """Check the decision trees of a loaded model, and rebuild search trees of neighbours.
 
     Raises:
-        ValueError: a tree that leads out of itself, or asks for a column there is not.
+        ValueError: a tree has a node index out of its range, or uses a missing feature.
     """
     for tree in getattr(model, "estimators_", ()):
         nodes, leaf = tree.tree_, tree.tree_.children_left == -1
@@ -98,40 +102,48 @@ def _mend(model: BaseEstimator, width: int) -> None:
         nodes = predictor.nodes
         leaf = nodes["is_leaf"] != 0
         if nodes["is_categorical"].any():
-            raise ValueError("a tree of categories, which no model of ours has")
+            raise ValueError("a tree splits categories, which no model of the project does")
         _check_tree(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
     if isinstance(model, KNeighborsRegressor):
         model.fit(model._fit_X, model._y)
     for part in vars(model).values():
         if isinstance(part, BaseEstimator):
-            _mend(part, width)
+            _check_and_rebuild(part, width)
 
 
 def _check_tree(
     left: np.ndarray, right: np.ndarray, feature: np.ndarray, leaf: np.ndarray, width: int
 ) -> None:
-    """Children come after their parents, so that every way ends in a leaf of the tree."""
-    own = np.flatnonzero(~leaf)
-    for child in (np.asarray(left)[own], np.asarray(right)[own]):
-        if not ((child > own) & (child < len(leaf))).all():
-            raise ValueError("a tree leads out of itself")
-    columns = np.asarray(feature)[own]
+    """Check that children come after their parents, so that every path ends in a leaf.
+
+    Args:
+        left, right, feature: int (nodes,), children and feature of each node.
+        leaf: bool (nodes,).
+
+    Raises:
+        ValueError: a child has an index out of its range, or a feature does not exist.
+    """
+    parents = np.flatnonzero(~leaf)
+    for child in (np.asarray(left)[parents], np.asarray(right)[parents]):
+        if not ((child > parents) & (child < len(leaf))).all():
+            raise ValueError("a tree has a child node out of its range")
+    columns = np.asarray(feature)[parents]
     if not len(leaf) or not ((columns >= 0) & (columns < width)).all():
-        raise ValueError(f"a tree looks at columns beyond the {width} there are")
+        raise ValueError(f"a tree uses a feature beyond the {width} features of the model")
 
 
 def canonical(regressor: RegressorMixin) -> bytes:
-    """The regressor as skops writes it, the same bytes for the same regressor.
+    """A regressor as a skops file with reproducible bytes.
 
-    skops names parts by their place in memory and dates them, and the nodes of a tree have gaps
-    with whatever lay there; here parts are numbered as they come, undated, and gaps are empty.
+    skops names objects by memory address and writes timestamps, and padding bytes of tree nodes are
+    arbitrary. This function numbers the objects in order, omits timestamps and sets padding to 0.
     """
     from skops import io as skops
 
     with ZipFile(io.BytesIO(skops.dumps(regressor))) as source:
         numbers: dict[str, str] = {}
         schema = _numbered(json.loads(source.read("schema.json")), numbers)
-        files = {"schema.json": _renamed(json.dumps(schema).encode(), HERE, IN_FILES)}
+        files = {"schema.json": _renamed(json.dumps(schema).encode(), PACKAGE, PACKAGE_IN_FILES)}
         for name in source.namelist():
             if name != "schema.json":
                 files[numbers[name]] = _without_padding(source.read(name))
@@ -139,7 +151,7 @@ def canonical(regressor: RegressorMixin) -> bytes:
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:
-    """A ZIP file, the same bytes for the same content: sorted by name and dated 1980."""
+    """A ZIP file with reproducible bytes: sorted by name, with 1980 as the date."""
     out = io.BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as target:
         for name in sorted(files):
@@ -150,11 +162,11 @@ def _zipped(files: dict[str, bytes]) -> bytes:
 
 
 def _without_padding(content: bytes) -> bytes:
-    """An .npy file; of records, with zeros in the gaps between their fields."""
+    """The content of an .npy file; padding bytes between the fields of records are set to 0."""
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if not array.dtype.names:
         return content
-    clean = bytearray(array.nbytes)  # copies of an array need not have its gaps
+    clean = bytearray(array.nbytes)  # a copy of the array may not keep the padding
     fields = np.frombuffer(clean, array.dtype).reshape(array.shape)
     for name in array.dtype.names:
         fields[name] = array[name]
@@ -162,25 +174,26 @@ def _without_padding(content: bytes) -> bytes:
 
 
 def _numbered(node: Any, numbers: dict[str, str]) -> Any:
-    """A part of skops' schema, its parts numbered in order.
+    """A node of a skops schema, with objects numbered in order instead of named by address.
 
     Args:
-        numbers: what was named by its place -> its number; files under their whole names.
+        node: part of the schema.
+        numbers: address of an object -> its number, and file name -> new file name; filled here.
     """
     if isinstance(node, list):
         return [_numbered(part, numbers) for part in node]
     if not isinstance(node, dict):
         return node
-    made = dict(node)
+    renamed = dict(node)
     if "__id__" in node:
-        # Plain values share a place in memory or do not as Python pleases: each has its own number.
+        # Python may reuse the address of plain values, so each of them gets a new number.
         plain = node.get("is_json", False)
         key = f"{len(numbers)}, plain" if plain else str(node["__id__"])
-        made["__id__"] = int(numbers.setdefault(key, str(len(numbers))))
+        renamed["__id__"] = int(numbers.setdefault(key, str(len(numbers))))
     if "file" in node:
         suffix = Path(node["file"]).suffix
-        made["file"] = numbers.setdefault(node["file"], f"{len(numbers)}{suffix}")
+        renamed["file"] = numbers.setdefault(node["file"], f"{len(numbers)}{suffix}")
     return {
         key: value if key in ("__id__", "file") else _numbered(value, numbers)
-        for key, value in made.items()
+        for key, value in renamed.items()
     }

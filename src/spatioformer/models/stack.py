@@ -1,4 +1,4 @@
-"""A stack: a folder a member, and the weights of the members near plots and far from them."""
+"""A stack as a model: the members, and their weights near to and far from training plots."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -20,13 +20,13 @@ from spatioformer.models.tiles import PixelTile
 
 @dataclass
 class StackModel(Model):
-    """A weighted mean of models; `stacking` has the formula.
+    """A weighted mean of models; `stacking` defines the weights.
 
     Attributes:
-        parts: name -> a member trained on all plots; all of one chip size and the same bands.
-        shares: float64 (2, members), near and far; rows sum to 1.
-        reach: what near and far are.
-        known: float64 (n, 2) lon, lat of the training plots, degrees.
+        parts: name -> member, trained on all plots; all have the same chip size and bands.
+        shares: float64 (2, members), weights near to and far from plots; rows sum to 1.
+        reach: distances that define near and far.
+        known: float64 (n, 2), lon, lat of the training plots, degrees.
     """
 
     kind: ClassVar[str] = "stack"
@@ -56,11 +56,11 @@ class StackModel(Model):
         return [
             ("Members near plots", f"{near} (up to {self.reach.near / 1000:,.3g} km)"),
             ("Members far from plots", f"{far} (from {self.reach.far / 1000:,.3g} km)"),
-            *((f"Member {name}", part.in_short) for name, part in self.parts.items()),
+            *((f"Member {name}", part.summary) for name, part in self.parts.items()),
         ]
 
     @property
-    def in_short(self) -> str:
+    def summary(self) -> str:
         return f"stack of {', '.join(self.parts)}"
 
     @property
@@ -96,46 +96,52 @@ class StackModel(Model):
             part.ready()
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
-        """float64."""
+        """Predict chips: float64 (n,), species."""
 
-        def of(part: Model, asked: np.ndarray) -> np.ndarray:
-            # All of them: a network's last digits depend on the batch a chip is in.
-            return part.over_chips(chips, covariates if part.covariates else None, batch)[asked]
+        def predict(part: Model, selected: np.ndarray) -> np.ndarray:
+            # Predict all chips: the last digits of a network depend on the batch of a chip.
+            inputs = covariates if part.covariates else None
+            return part.over_chips(chips, inputs, batch)[selected]
 
         lon, lat = (place[:, self.halo, self.halo] for place in chips[1:])
-        return self._weighted(lon, lat, of)
+        return self._weighted(lon, lat, predict)
 
     def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        """float64 (n,), species."""
+        """Predict plots of a store: float64 (n,), species."""
 
-        def of(part: Model, asked: np.ndarray) -> np.ndarray:
-            return np.asarray(part.predict_rows(store, rows), np.float64)[asked]
+        def predict(part: Model, selected: np.ndarray) -> np.ndarray:
+            return np.asarray(part.predict_rows(store, rows), np.float64)[selected]
 
         lon, lat = store.coordinates[rows].T
-        return self._weighted(lon, lat, of)
+        return self._weighted(lon, lat, predict)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
-        """float64; a pixel is predicted where every member that counts there predicts it."""
+        """Predict a tile: float64 (y, x), species.
+
+        It is NaN where a member with a weight above 0 has no prediction.
+        """
         rows, cols = np.nonzero(tile.predictable)
         place = rows + self.halo, cols + self.halo
 
-        def of(part: Model, asked: np.ndarray) -> np.ndarray:
-            at = rows[asked], cols[asked]
+        def predict(part: Model, selected: np.ndarray) -> np.ndarray:
+            at = rows[selected], cols[selected]
             wanted = np.zeros_like(tile.wanted)
             wanted[at] = True
             return part.over_tile(replace(tile, wanted=wanted))[at]
 
         out = tile.empty().astype(np.float64)
-        out[rows, cols] = self._weighted(tile.lon[place], tile.lat[place], of)
+        out[rows, cols] = self._weighted(tile.lon[place], tile.lat[place], predict)
         return out
 
     def _weighted(
-        self, lon: np.ndarray, lat: np.ndarray, of: Callable[[Model, np.ndarray], np.ndarray]
+        self, lon: np.ndarray, lat: np.ndarray, predict: Callable[[Model, np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Species (n,) at places (n,), degrees.
+        """Weighted mean of the members at places: float64 (n,), species.
 
         Args:
-            of: what a member predicts at some of them, bool (n,): where its weight is not 0.
+            lon, lat: (n,), degrees.
+            predict: returns the predictions of a member at the selected places, bool (n,); these
+                are the places where its weight is above 0.
         """
         if not len(lon):
             return np.empty(0)
@@ -143,14 +149,14 @@ class StackModel(Model):
         columns = np.zeros((len(lon), len(self.parts)))
         for i, part in enumerate(self.parts.values()):
             near_share, far_share = self.shares[:, i] > 0
-            asked = (near_share & (far < 1)) | (far_share & (far > 0))
-            if asked.any():
-                columns[asked, i] = of(part, asked)
+            selected = (near_share & (far < 1)) | (far_share & (far > 0))
+            if selected.any():
+                columns[selected, i] = predict(part, selected)
         return combine(columns, far, self.shares)
 
     def identity(self) -> str:
-        own = [self.shares.tolist(), self.known.tolist(), asdict(self.reach)]
-        return hash_value([own, {name: part.identity() for name, part in self.parts.items()}])
+        weights = [self.shares.tolist(), self.known.tolist(), asdict(self.reach)]
+        return hash_value([weights, {name: part.identity() for name, part in self.parts.items()}])
 
     def settings(self) -> dict[str, Any]:
         return {"members": list(self.parts), "reach": asdict(self.reach)}
@@ -159,17 +165,17 @@ class StackModel(Model):
         arrays = {"shares": self.shares, "known": self.known}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / self.weights)
         for name, part in self.parts.items():
-            place = folder / "members" / name
-            place.mkdir(parents=True)
+            subfolder = folder / "members" / name
+            subfolder.mkdir(parents=True)
             facts = self.facts | {"name": f"{name}, member of {self.name}"}
-            part.with_facts(facts).write(place)
+            part.with_facts(facts).write(subfolder)
 
     @classmethod
     def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:
         if len({(part.patch, tuple(part.bands)) for part in members.values()}) != 1:
-            raise ValueError("members that do not see the same chips")
-        nothing = np.empty((0, 2))
-        return cls(members, nothing, Reach(**config["reach"]), nothing, config["facts"])
+            raise ValueError("the members differ in chip size or bands")
+        empty = np.empty((0, 2))  # `read_weights` fills these arrays
+        return cls(members, empty, Reach(**config["reach"]), empty, config["facts"])
 
     def read_weights(self, path: Path) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Training of a stack: weights from held-out predictions, then every member on all plots."""
+"""Train a stack: fit the weights on held-out predictions, then each member on all plots."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -24,23 +24,25 @@ from spatioformer.models.stacking import (
 from spatioformer.training import distributed
 
 FOLDS = 3
+"""Number of folds of the held-out predictions."""
 
 Advance = Callable[[int], None]
+"""Reports that a number of trainings have finished."""
 
 
 @dataclass(frozen=True)
 class StackEstimator:
-    """A mean of models, weighted by the distance to the nearest training plot.
+    """Estimator of a weighted mean of models; the weights depend on the distance to plots.
 
-    Each member is trained FOLDS times on the plots outside some pieces of land, which it then
-    predicts, and a last time on all plots. Nothing but the training plots decides the weights.
+    Each member is trained once for each of FOLDS spatial folds, which it then predicts, and once on
+    all plots. The weights depend on the training plots only.
 
     Attributes:
         members: name -> estimator.
-        prior: prior weight of each member; they sum to 1.
-        tile: side of the middle size of piece held out, degrees.
+        prior: name -> prior weight; they sum to 1.
+        tile: side of a tile, the middle size of held-out areas, degrees.
         seed: of the folds.
-        strength: of the prior weights, in plots.
+        strength: prior strength, in plots.
     """
 
     members: Mapping[str, Estimator]
@@ -52,20 +54,20 @@ class StackEstimator:
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
     ) -> StackModel:
-        """Find the weights, then train the members on all `rows`.
+        """Fit the weights, then train the members on all `rows`.
 
         Args:
-            context: its checkpoint is a folder that keeps the predictions of held-out plots.
+            context: its checkpoint is a folder with the held-out predictions so far.
 
         Raises:
-            EvaluationError: the plots lie in one tile.
+            EvaluationError: all plots lie in one tile.
         """
-        answers = Answers(context.checkpoint, context.resume)
+        cache = PredictionCache(context.checkpoint, context.resume)
         trainings = (FOLDS + 1) * len(self.members)
-        if answers.names:
-            context.console.say(f"  continuing after {len(answers.names)} of {trainings} trainings")
+        if cache.names:
+            context.console.say(f"  continuing after {len(cache.names)} of {trainings} trainings")
         with context.console.task("train", trainings) as advance:
-            held_out, distance = self.held_out(store, rows, answers, advance)
+            held_out, distance = self.held_out(store, rows, cache, advance)
             reach = Reach.of(distance)
             errors = held_out - store.richness[rows][:, None]
             prior = np.array([self.prior[name] for name in self.members])
@@ -80,19 +82,20 @@ class StackEstimator:
         self,
         store: ChipStore,
         rows: np.ndarray,
-        answers: "Answers | None" = None,
+        cache: "PredictionCache | None" = None,
         advance: Advance = lambda steps: None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions of plots by members that were trained without them.
+        """Held-out predictions of the members.
 
         Args:
-            answers: predictions that were made before.
+            cache: predictions that were computed before; new ones are added.
             advance: called with 1 after each member and fold.
 
         Returns:
-            Species (n, members), and metres (n,) to the nearest plot that was learned from.
+            Species (n, members), and the distance (n,) of each plot to the nearest training plot of
+            its fold, metres.
         """
-        answers = Answers() if answers is None else answers
+        cache = PredictionCache() if cache is None else cache
         places = store.coordinates[rows]
         fold = self._folds(places)
         predictions = np.empty((len(rows), len(self.members)))
@@ -107,29 +110,37 @@ class StackEstimator:
                 ) -> np.ndarray:
                     return estimator.fit(store, rows[~test]).predict_rows(store, rows[test])
 
-                predictions[test, column] = answers.get(f"{number}-{column}", predict)
+                predictions[test, column] = cache.get(f"{number}-{column}", predict)
                 advance(1)
         return predictions, distance
 
     def _folds(self, places: np.ndarray) -> np.ndarray:
+        """Fold (n,) of each plot at lon, lat (n, 2), degrees.
+
+        Raises:
+            EvaluationError: all plots lie in one tile.
+        """
         piece = pieces(places, self.tile, self.seed)
         sizes = np.bincount(piece)
         if len(sizes) < 2:
             raise EvaluationError(
                 f"`train.validation_tile` is {self.tile:g}: all {len(places)} training plots "
-                "lie in one such tile, and the weights of a stack need two; use smaller tiles"
+                "lie in one such tile, and a stack needs at least two tiles; use smaller tiles"
             )
         return deal(sizes, min(FOLDS, len(sizes)), self.seed)[piece]
 
 
-class Answers:
-    """Members' predictions of held-out plots, kept in a folder as they come.
+class PredictionCache:
+    """Cache of the members' held-out predictions in a folder.
 
-    The folder is listed once: processes that train together agree on what is left to do.
+    The folder is listed once, so that processes that train together agree on the missing ones.
+
+    Attributes:
+        names: names of the predictions that the folder held at the start.
 
     Args:
-        folder: None keeps nothing.
-        resume: use what the folder holds; else it is removed.
+        folder: None caches nothing.
+        resume: whether to use the content of the folder; otherwise it is removed.
     """
 
     def __init__(self, folder: Path | None = None, resume: bool = True):
@@ -141,10 +152,10 @@ class Answers:
             shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """The predictions called `name`, float64 (n,); computed and kept where they are absent."""
-        known = self._arrays.load(name) if self._arrays and name in self.names else None
-        if known is not None:
-            return known
+        """The predictions called `name`, float64 (n,); they are computed and saved if missing."""
+        cached = self._arrays.load(name) if self._arrays and name in self.names else None
+        if cached is not None:
+            return cached
         predictions = np.asarray(compute(), np.float64)
         if self._arrays is not None and distributed.leads():
             self._arrays.save(name, predictions)

@@ -1,12 +1,12 @@
-"""Weights of a stack: what each member is worth near plots and far from them.
+"""Weights of the members of a stack, near to and far from training plots.
 
-Near a plot its neighbours tell most; far from all plots, what was learned of imagery does. So the
-weights of the mean depend on the distance to the nearest training plot (feature-weighted linear
-stacking: Sill et al. 2009, arXiv:0911.0460). They are found as in Breiman 1996, "Stacked
-regressions", Machine Learning 24: not negative, by least squares on predictions of held-out plots;
-here held out in pieces of three sizes, and with weights that sum to 1 everywhere, so that the stack
-is a compromise between its members and nothing else. Few plots cannot tell which member is right:
-the weights are shrunk towards prior weights (ridge regression with a prior mean).
+Near a plot, models of location predict best. Far from all plots, models of imagery predict best. So
+the weights depend on the distance to the nearest training plot (feature-weighted linear stacking:
+Sill et al. 2009, arXiv:0911.0460). They are fitted by non-negative least squares on held-out
+predictions (Breiman 1996, "Stacked regressions", Machine Learning 24). The plots are held out in
+areas of three sizes. The weights sum to 1 everywhere, so a prediction lies between those of the
+members. With few plots the fit is uncertain, so the weights are shrunk towards prior weights (ridge
+regression with a prior mean).
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.evaluation.units import in_order, sites
 
 LARGE = 4
-"""Side of a block, in sides of a tile."""
+"""Side of a block, in tiles."""
 
 PRIOR_STRENGTH = 40
-"""Strength of the prior weights, in plots."""
+"""Prior strength, in plots."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How far is far: distances to the nearest training plot, metres, between which weights change.
+    """Distances to the nearest training plot between which the weights change.
 
     Attributes:
-        near, far: a tenth of the held-out plots were nearer, and farther, than these.
+        near, far: quantiles 0.1 and 0.9 of the distances of held-out plots, metres.
     """
 
     near: float
@@ -38,12 +38,16 @@ class Reach:
 
     @classmethod
     def of(cls, distance: np.ndarray) -> "Reach":
+        """Fit on distances (n,) of held-out plots, metres."""
         near, far = np.quantile(distance, [0.1, 0.9])
         return cls(float(near), float(far))
 
     def share(self, distance: np.ndarray) -> np.ndarray:
-        """0 up to `near`, 1 from `far` on, and linear in the logarithm between them."""
-        floor = max(self.near, 1.0)  # plots share coordinates: no logarithm of 0
+        """Share (n,) of the far weights at distances (n,), metres.
+
+        It is 0 up to `near`, 1 from `far` on, and linear in the logarithm between them.
+        """
+        floor = max(self.near, 1.0)  # avoids the logarithm of 0 where plots share coordinates
         if self.far <= floor:
             return np.zeros(len(distance))
         along = np.log(np.maximum(distance, floor) / floor) / np.log(self.far / floor)
@@ -51,14 +55,19 @@ class Reach:
 
 
 def pieces(places: np.ndarray, tile: float, seed: int) -> np.ndarray:
-    """Number (n,) of the piece of land that each plot is held out with.
+    """Divide plots into areas of three sizes that are held out as a whole.
 
-    Blocks of LARGE x LARGE tiles are dealt in turn to three kinds: one piece a tile, one for the
-    whole block, one a site. So held-out plots are as near to training as a random fold's, and as
-    far as a block's.
+    Each block of LARGE x LARGE tiles gets one of three sizes in turn: its areas are its tiles, the
+    whole block, or single sites. So the distances of held-out plots to training plots range from
+    those of random folds to those of block folds.
 
     Args:
         places: lon, lat (n, 2), degrees.
+        tile: side of a tile, degrees.
+        seed: of the order of the blocks.
+
+    Returns:
+        int (n,), number of the area of each plot.
     """
     small = SpatialBlockKFold(2, size=tile).tiles(places)
     block = SpatialBlockKFold(2, size=LARGE * tile).tiles(places)
@@ -71,15 +80,19 @@ def pieces(places: np.ndarray, tile: float, seed: int) -> np.ndarray:
 
 
 def to_nearest(places: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Great-circle metres (n,) from each place to the nearest of others (m, 2)."""
+    """Great-circle distance (n,), metres, of places (n, 2) to the nearest of `others` (m, 2).
+
+    Both hold lon, lat, degrees.
+    """
     on_sphere = placing(places, "geographic")
     return nearest(on_sphere(places), on_sphere(others), "geographic")
 
 
 def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The stack's prediction (n,) of its members' (n, members).
+    """The stack's predictions (n,), the weighted mean of its members'.
 
     Args:
+        columns: predictions of the members, (n, members), species.
         far: share of the far weights, (n,), 0-1.
         weights: (2, members), near and far.
     """
@@ -91,17 +104,17 @@ def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.nda
 def convex_weights(
     errors: np.ndarray, far: np.ndarray, prior: np.ndarray, strength: float
 ) -> np.ndarray:
-    """Weights near and far, none negative, each summing to 1, that give the least squared error.
+    """Fit non-negative weights near and far, each summing to 1, by least squares with a prior.
 
-    The error of the stack is the sum over its members of errors ((1 - far) w_near + far w_far). To
-    its square is added `strength` times the best member's mean square, times the squared distance
-    of the weights from the prior weights: beside a hundred plots much, beside ten thousand nothing.
+    The error of the stack is the sum over its members of errors ((1 - far) w_near + far w_far). The
+    penalty is `strength` times the best member's mean squared error times the squared distance of
+    the weights from the prior weights. It matters with a hundred plots and not with ten thousand.
 
     Args:
         errors: predicted - observed, (n, members).
         far: share of the far weights, (n,), 0-1.
         prior: prior weights (members,), which sum to 1.
-        strength: of the prior, in plots.
+        strength: prior strength, in plots.
 
     Returns:
         float64 (2, members).
@@ -111,15 +124,18 @@ def convex_weights(
     if scale == 0:
         return np.tile(prior, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    hold = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
-    held = hold * np.tile(prior, 2)
-    # The sums of 1 are two more equations, which weigh so much that they hold.
+    penalty = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
+    prior_target = penalty * np.tile(prior, 2)
+    # Two more equations with a large weight make the weights sum to 1.
     sums = LARGE_WEIGHT * np.kron(np.eye(2), np.ones(count))
-    rows = np.vstack([parts, hold * np.eye(2 * count), sums])
-    target = np.concatenate([np.zeros(len(errors)), held, [LARGE_WEIGHT, LARGE_WEIGHT]])
+    rows = np.vstack([parts, penalty * np.eye(2 * count), sums])
+    target = np.concatenate([np.zeros(len(errors)), prior_target, [LARGE_WEIGHT, LARGE_WEIGHT]])
     weights = nnls(rows, target)[0].reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
 LARGE_WEIGHT = 1e4
-"""Against errors of norm 1: sums off by 1e-8, before they are divided by themselves."""
+"""Weight of the equations for the sums, relative to errors of norm 1.
+
+The sums are off by 1e-8, and a division by the sum removes that error.
+"""

@@ -1,7 +1,7 @@
-"""From a folder to a model: weights, configuration (JSON), model card (Markdown).
+"""Load a model from its folder: weights, configuration (JSON) and model card (Markdown).
 
-Weights of networks lie in safetensors, those of scikit-learn's models in skops. Nothing in a folder
-is pickled, so loading a model runs no code of its maker.
+Weights of networks are stored as safetensors, those of scikit-learn's models as skops. No file is
+pickled, so loading a model runs no code from the folder.
 """
 
 from pathlib import Path
@@ -20,11 +20,11 @@ KINDS: dict[str, type[Model]] = {
 
 
 def load(folder: str | Path) -> Model:
-    """Open the folder of a model; `load(folder).predict(chips, lon, lat)` predicts with it.
+    """Load a model; `load(folder).predict(chips, lon, lat)` predicts with it.
 
     Raises:
-        ModelError: the folder is no model's, incomplete, of another architecture, or holds what a
-            model's folder does not.
+        ModelError: the folder is not a model folder, it is incomplete, or this version cannot read
+            its files.
     """
     folder = Path(folder)
     _need(folder, "config.json")
@@ -36,16 +36,21 @@ def load(folder: str | Path) -> Model:
         model = kind.read(config, members)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{folder / 'config.json'} does not describe a model this version "
-            f"({__version__}) knows ({type(error).__name__}: {error}); train it again"
+            f"{folder / 'config.json'} does not describe a model that this version "
+            f"({__version__}) can read ({type(error).__name__}: {error}); train the model again"
         ) from error
     model.read_weights(folder / kind.weights)
     return model
 
 
 def _need(folder: Path, name: str) -> None:
+    """Check that a file of a model folder exists.
+
+    Raises:
+        ModelError: it does not exist.
+    """
     if not (folder / name).is_file():
         raise ModelError(
-            f"{folder} is no model bundle: {name} is missing; give a folder that "
+            f"{folder} is not a model folder: {name} is missing; give a folder that "
             "`spatioformer train` wrote"
         )

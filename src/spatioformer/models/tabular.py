@@ -1,4 +1,4 @@
-"""Models on chip statistics: a scikit-learn regressor, fitted to plots and kept by skops."""
+"""Tabular models: scikit-learn regressors on chip statistics, saved with skops."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,22 +16,22 @@ from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics, with_covariates
 from spatioformer.models.capabilities import FitContext
-from spatioformer.models.scaling import Covariates, Scaling, seen_by_models
+from spatioformer.models.scaling import Covariates, Scaling, transformed_covariates
 from spatioformer.models.skops_file import canonical, open_regressor
 from spatioformer.models.tiles import PixelTile, Place
 
-ROWS = 4096  # predicted at once: bounds memory, and many enough that calls cost nothing
+ROWS = 4096  # rows predicted at once: few enough for memory, many enough for speed
 
 
 @dataclass(frozen=True)
 class TabularEstimator:
-    """A regressor of `baselines` before it is fitted.
+    """Estimator of a regressor of `baselines`.
 
     Attributes:
         name: a key of `baselines.TABULAR`.
-        model: its covariates are used; the sizes are a network's.
+        model: covariates; the sizes are for networks only.
         seed: of the regressor.
-        parameters: of the regressor, where they differ from the usual ones.
+        parameters: hyperparameters of the regressor that differ from the defaults.
     """
 
     name: str
@@ -42,19 +42,19 @@ class TabularEstimator:
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
     ) -> "TabularModel":
-        """Fit in one thread; a regressor keeps no checkpoint.
+        """Fit the regressor to plots in one thread; there is no checkpoint.
 
         Raises:
-            ModelError: a covariate that the plot table lacks, or that no plot knows.
+            ModelError: the plot table lacks a covariate, or no plot has a value of it.
         """
-        usual = self.model.covariates
+        defaults = self.model.covariates
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
         model = TabularModel(
             regressor,
             list(store.bands),
             store.patch,
             Scaling.of(store.chips[rows], store.richness[rows]),
-            covariates=Covariates.of(store.table.iloc[rows], usual) if usual else None,
+            covariates=Covariates.of(store.table.iloc[rows], defaults) if defaults else None,
         )
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
         with threadpool_limits(1):
@@ -64,13 +64,13 @@ class TabularEstimator:
 
 @dataclass
 class TabularModel(Model):
-    """A fitted regressor of `baselines`, and how a row of its table is made.
+    """A fitted regressor of `baselines`, and the features that it needs.
 
     Attributes:
-        regressor: takes covariates, where there are any, as `scaling.seen_by_models` gives them,
-            then `chip_statistics`.
-        scaling: tells imagery on another scale; the regressor takes raw values.
-        version: of the scikit-learn that fitted it.
+        regressor: its features are the covariates, transformed by
+            `scaling.transformed_covariates`, then the `chip_statistics`.
+        scaling: detects imagery on another scale; the regressor takes raw values.
+        version: version of scikit-learn that fitted the regressor.
     """
 
     kind: ClassVar[str] = "tabular"
@@ -92,13 +92,16 @@ class TabularModel(Model):
 
     @property
     def about(self) -> list[tuple[str, str]]:
-        told = "each band's centre, mean and standard deviation, longitude and latitude"
+        features = "each band's centre, mean and standard deviation, longitude and latitude"
         if self.covariates is not None:
-            told = f"{', '.join(self.covariates.names)}; {told}"
-        return [("Model", f"{self.in_short}, scikit-learn {self.version}"), ("Predictors", told)]
+            features = f"{', '.join(self.covariates.names)}; {features}"
+        return [
+            ("Model", f"{self.summary}, scikit-learn {self.version}"),
+            ("Predictors", features),
+        ]
 
     @property
-    def in_short(self) -> str:
+    def summary(self) -> str:
         return " ".join(repr(self.regressor).split())
 
     @property
@@ -113,7 +116,7 @@ class TabularModel(Model):
         """Nothing to prepare."""
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
-        """float64; `batch` is of networks, a regressor takes ROWS at once."""
+        """Predict chips, ROWS at once: float64 (n,), species; `batch` is ignored."""
         pixels, lon, lat = chips
         predictions = [np.empty(0)]
         with one_thread():
@@ -127,28 +130,33 @@ class TabularModel(Model):
         return np.concatenate(predictions)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
-        """float64."""
+        """Predict a tile: float64 (y, x), species, NaN where there is no prediction."""
         out = tile.empty().astype(np.float64)
         with one_thread():
             for place, table in tile_statistics(tile):
-                usual = None if self.covariates is None else self.covariates.rows(len(table), None)
-                out[place] = self._predict(self._with_covariates(usual, table))
+                covariates = None
+                if self.covariates is not None:
+                    covariates = self.covariates.rows(len(table), None)
+                out[place] = self._predict(self._with_covariates(covariates, table))
         return out
 
     def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
-        """float64 (n,), species; in one thread, so that products of matrices repeat to the bit."""
+        """Predict plots of a store: float64 (n,), species.
+
+        One thread computes them, so that matrix products are the same to the last bit.
+        """
         chips, covariates = self.plot_chips(store, rows), self.plot_covariates(store, rows)
         with threadpool_limits(1):
             return self._predict(self.features(chips, covariates))
 
     def features(self, chips: Chips, covariates: np.ndarray | None) -> np.ndarray:
-        """The regressor's table, float64 (n, features): covariates, then chip statistics."""
+        """Features of the regressor, float64 (n, features): covariates, then chip statistics."""
         return self._with_covariates(covariates, chip_statistics(*chips))
 
     def _with_covariates(self, covariates: np.ndarray | None, table: np.ndarray) -> np.ndarray:
         if covariates is not None:
-            assert self.covariates is not None, "only a model with covariates is given any"
-            covariates = seen_by_models(self.covariates.names, covariates)
+            assert self.covariates is not None, "only a model with covariates gets any"
+            covariates = transformed_covariates(self.covariates.names, covariates)
         return with_covariates(covariates, table)
 
     def _predict(self, table: np.ndarray) -> np.ndarray:
@@ -156,7 +164,9 @@ class TabularModel(Model):
         return np.asarray(self.regressor.predict(table), np.float64)
 
     def identity(self) -> str:
-        if self._identity is None:  # once: trees of neighbours count how often they are asked
+        if (
+            self._identity is None
+        ):  # only once: search trees count their queries, which changes the hash
             parts = [canonical(self.regressor).hex(), self.settings(), self.bands]
             self._identity = hash_value(parts)
         return self._identity
@@ -182,32 +192,37 @@ class TabularModel(Model):
     def read_weights(self, path: Path) -> None:
         if _series(self.version) != _series(sklearn.__version__):
             raise ModelError(
-                f"{path} was written with scikit-learn {self.version}, and {sklearn.__version__} "
-                "is installed, which may read it otherwise; install that one, or train it again"
+                f"{path} was written with scikit-learn {self.version}, but {sklearn.__version__} "
+                "is installed, which may read the file differently; install scikit-learn "
+                f"{self.version}, or train the model again"
             )
         names = 0 if self.covariates is None else len(self.covariates.names)
-        seen = len(self.bands) * (3 if self.halo else 1) + 2
-        self.regressor = open_regressor(path, names + seen)
+        statistics = len(self.bands) * (3 if self.halo else 1) + 2
+        self.regressor = open_regressor(path, names + statistics)
 
 
 def one_thread() -> threadpool_limits:
-    """OpenMP's number of threads is each thread's own, so those of a map do not meet here."""
+    """Limit OpenMP to one thread in this thread.
+
+    OpenMP has a separate limit in each thread, so the threads of a map do not affect each other.
+    """
     return threadpool_limits(1, "openmp")
 
 
 def _series(version: str) -> list[str]:
-    """Major and minor: scikit-learn keeps what it writes within them."""
+    """Major and minor version; scikit-learn keeps its file format within them."""
     return version.split(".")[:2]
 
 
 def tile_statistics(tile: PixelTile) -> Iterator[tuple[Place, np.ndarray]]:
     """`chip_statistics` of the wanted pixels whose chip holds no nodata, about ROWS at a time.
 
-    Sums of shifted planes, in the order in which a chip's pixels are summed, in place of a copy of
-    P x P pixels for each. So they depend on the chip alone, not on the tile or the rows.
+    Shifted planes of the tile are summed, instead of copies of P x P pixels. The order of the sum
+    is the same for every pixel, so the result depends on the chip only, not on the tile.
 
     Yields:
-        Where they are, and float64 (n, 3 * band + 2), or (n, band + 2) at P = 1.
+        Position of the pixels, and their features, float64 (n, 3 * band + 2), or (n, band + 2) if
+        P = 1.
     """
     side, half = tile.patch, tile.halo
     todo = tile.wanted & tile.whole
@@ -224,7 +239,7 @@ def tile_statistics(tile: PixelTile) -> Iterator[tuple[Place, np.ndarray]]:
         place = at[0] + half, at[1] + half
         columns = [planes[len(planes) // 2][:, rows, cols]]
         if half:
-            with np.errstate(invalid="ignore", over="ignore"):  # nodata, which is not asked for
+            with np.errstate(invalid="ignore", over="ignore"):  # from nodata, which is not used
                 mean = _total(planes) / len(planes)
                 variance = _total((plane - mean) ** 2 for plane in planes) / len(planes)
             columns += [mean[:, rows, cols], np.sqrt(variance[:, rows, cols])]
@@ -233,5 +248,5 @@ def tile_statistics(tile: PixelTile) -> Iterator[tuple[Place, np.ndarray]]:
 
 
 def _total(planes: Iterable[np.ndarray]) -> np.ndarray:
-    """Sum of planes, (y, x), added one after the other."""
+    """Sum of planes (y, x), added in order."""
     return sum(planes, np.zeros(()))

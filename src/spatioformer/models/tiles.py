@@ -1,7 +1,7 @@
-"""A tile of imagery on its way into a model: checked, and cut into chips or into blocks.
+"""Check tiles of imagery and chips, and cut tiles into chips or blocks.
 
-Shapes: P the model's patch side, h = P // 2 its halo; Y, X rows and columns of the tile with its
-halo, y, x without.
+Shapes: P is the side of a chip, h = P // 2 the halo; Y, X are rows and columns of a tile with its
+halo, and y, x without it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,22 +12,25 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from spatioformer.common.errors import ModelError
 
-CHUNK = 4096  # chips held at once: bounds memory, whatever the chip size
-BLOCK = 96  # pixels a side that a dense network computes at once: bounds memory, stays in the cache
+CHUNK = 4096  # chips in memory at once
+BLOCK = (
+    96  # side of a block that a dense network computes at once, pixels; fits the processor cache
+)
 
 Place = tuple[np.ndarray, np.ndarray] | tuple[slice, slice]
+"""Position of pixels in a tile without its halo: rows and columns."""
 
 
 @dataclass(frozen=True)
 class PixelTile:
-    """Pixels with their halo, and which of them to predict.
+    """A tile of imagery with its halo, and the pixels to predict.
 
     Attributes:
-        data: float32 (band, Y, X), rows north first.
-        valid: bool (Y, X), False where `data` means nothing.
+        data: float32 (band, Y, X); the first row is the northernmost.
+        valid: bool (Y, X), False where `data` is nodata.
         lon, lat: float64 (Y, X), degrees.
-        wanted: bool (y, x).
-        patch: P.
+        wanted: bool (y, x), pixels to predict.
+        patch: P, pixels.
     """
 
     data: np.ndarray
@@ -48,10 +51,16 @@ class PixelTile:
         bands: Sequence[str],
         patch: int,
     ) -> "PixelTile":
-        """A tile for a model of those bands; `wanted` None means all pixels.
+        """Check arrays and make a tile of them.
+
+        Args:
+            wanted: None means all pixels.
+            bands: names of the model's bands.
+            patch: side of the model's chips, pixels.
 
         Raises:
-            ModelError: other bands, a tile smaller than its halo, or arrays that disagree.
+            ModelError: the number of bands differs, the tile is smaller than a chip, or the shapes
+                do not match.
         """
         data, valid = np.asarray(data, np.float32), np.asarray(valid, bool)
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
@@ -64,8 +73,8 @@ class PixelTile:
         if min(outer) < patch:
             raise ModelError(
                 f"a tile of {outer[0]} x {outer[1]} pixels is smaller than its halo: the model "
-                f"looks {patch // 2} pixels around each pixel; give tiles of {patch} x {patch} or "
-                "more, the halo included"
+                f"needs {patch // 2} pixels around each pixel; give tiles of at least {patch} x "
+                f"{patch} pixels, the halo included"
             )
         inside = tuple(n - patch + 1 for n in outer)
         wanted = np.ones(inside, bool) if wanted is None else np.asarray(wanted, bool)
@@ -75,18 +84,21 @@ class PixelTile:
         ):  # fmt: skip
             if array.shape != shape:
                 raise ModelError(
-                    f"{name} has the shape {array.shape} where a tile of {data.shape} needs "
-                    f"{shape}; give an entry a pixel"
+                    f"{name} has the shape {array.shape}, but a tile of {data.shape} needs "
+                    f"{shape}; give one entry for each pixel"
                 )
         return cls(data, valid, lon, lat, wanted, patch)
 
     def empty(self, *tail: int) -> np.ndarray:
-        """float32 (y, x, *tail) of NaN, to be filled."""
+        """An array of NaN for predictions, float32 (y, x, *tail)."""
         return np.full((*self.wanted.shape, *tail), np.nan, np.float32)
 
     def chips(self) -> Iterator[tuple[Place, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-        """Wanted pixels whose chip holds no nodata, CHUNK at a time: where they are, and their
-        chips (n, P, P, band), lon and lat (n, P, P)."""
+        """Cut the chips of wanted pixels without nodata in their chip, CHUNK at a time.
+
+        Yields:
+            Position of the pixels, and their chips (n, P, P, band), lon and lat (n, P, P).
+        """
         side = (self.patch, self.patch)
         rows, cols = np.nonzero(self.whole & self.wanted)
         chips = sliding_window_view(self.data, side, axis=(1, 2))  # (band, y, x, P, P)
@@ -101,19 +113,23 @@ class PixelTile:
 
     @property
     def whole(self) -> np.ndarray:
-        """bool (y, x): pixels whose chip holds no nodata."""
+        """Whether the chip of each pixel holds no nodata, bool (y, x)."""
         chips = sliding_window_view(self.valid, (self.patch, self.patch))
         return np.asarray(chips.all(axis=(-2, -1)))
 
     @property
     def predictable(self) -> np.ndarray:
-        """bool (y, x): wanted pixels that hold data, whatever lies around them."""
+        """Whether each pixel is wanted and holds data, bool (y, x); its chip may hold nodata."""
         h = self.halo
         return self.wanted & self.valid[h : len(self.valid) - h, h : self.valid.shape[1] - h]
 
     def blocks(self) -> Iterator[tuple[Place, tuple[np.ndarray, ...]]]:
-        """Blocks of at most BLOCK x BLOCK pixels that hold a predictable one: where they are, and
-        with their halo data (1, Y, X, band), lon, lat and valid (1, Y, X)."""
+        """Cut the tile into blocks of at most BLOCK x BLOCK pixels with a predictable pixel.
+
+        Yields:
+            Position of the block, and its data (1, Y, X, band), lon, lat and valid (1, Y, X), with
+            their halo.
+        """
         todo = self.predictable
         height, width = todo.shape
         for row in range(0, height, BLOCK):
@@ -130,10 +146,17 @@ class PixelTile:
 def checked_chips(
     chips: np.ndarray, lon: np.ndarray, lat: np.ndarray, bands: Sequence[str], patch: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Chips float32 (n, P, P, band), lon and lat float64 (n, P, P) for a model of those bands.
+    """Check chips and their coordinates, and convert their types.
+
+    Args:
+        bands: names of the model's bands.
+        patch: P, side of the model's chips, pixels.
+
+    Returns:
+        Chips, float32 (n, P, P, band); lon and lat, float64 (n, P, P).
 
     Raises:
-        ModelError: another shape, or a value that is not finite.
+        ModelError: a shape does not match, or a value is not finite.
     """
     chips = np.asarray(chips, np.float32)
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
@@ -146,8 +169,8 @@ def checked_chips(
         )
     if lon.shape != chips.shape[:3] or lat.shape != chips.shape[:3]:
         raise ModelError(
-            f"lon {lon.shape} and lat {lat.shape} must both be {chips.shape[:3]}: the degrees "
-            "of every pixel of every chip"
+            f"lon {lon.shape} and lat {lat.shape} must both have the shape {chips.shape[:3]}; "
+            "give the degrees of every pixel of every chip"
         )
     for name, array in (("chips", chips), ("lon", lon), ("lat", lat)):
         bad = array.size - int(np.isfinite(array).sum())

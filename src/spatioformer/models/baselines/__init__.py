@@ -1,16 +1,16 @@
-"""Models a network has to beat, behind scikit-learn's interface.
+"""Tabular baselines for the networks, with scikit-learn's interface.
 
-`TABULAR[name](seed)` is a regressor that is not fitted. It takes the rows of `chip_statistics`.
+`TABULAR[name](seed)` is an unfitted regressor. Its features are those of `chip_statistics`.
 
-| name | what |
+| name | regressor |
 |---|---|
 | random-forest | 300 trees, leaves of 3 plots or more |
 | extra-trees | 300 extremely randomised trees |
 | gradient-boosting | scikit-learn's histogram gradient boosting |
-| lightgbm | LightGBM, of the extra `boost` |
+| lightgbm | LightGBM (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
-| gaussian-process | a Gaussian process of imagery, of place, and of imagery place by place |
-| location-knn | the 10 nearest plots; sees nothing but longitude and latitude |
+| gaussian-process | a Gaussian process of imagery, of location, and of their product |
+| location-knn | the mean of the 10 nearest plots; features are longitude and latitude only |
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ from spatioformer.models.baselines.trees import (
 
 
 class Regressor(Protocol):
-    """What the project uses of scikit-learn's regressors, which have no types."""
+    """Types of the methods of scikit-learn's regressors that the project calls."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> object:
-        """Fit to X (n, features) and y (n,)."""
+        """Fit the regressor to features X (n, features) and target y (n,)."""
         ...
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ class Regressor(Protocol):
         ...
 
     def set_params(self, **parameters: Any) -> Self:
-        """Change settings; return the same regressor."""
+        """Change hyperparameters and return the same regressor."""
         ...
 
 

@@ -1,16 +1,18 @@
-"""What tabular models see of a plot: a row of numbers, longitude and latitude last."""
+"""Features of tabular models: one row for each plot, longitude and latitude last."""
 
 import numpy as np
 
 
 def chip_statistics(chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Features for tabular models: each band's centre, mean and spread, and the chip's centre.
+    """Compute features of chips: centre, mean and standard deviation of each band, and location.
 
     Args:
-        chips: (n, P, P, band); lon, lat: (n, P, P), degrees.
+        chips: (n, P, P, band), raw values.
+        lon, lat: (n, P, P), degrees.
 
     Returns:
-        float64 (n, 3 * band + 2), or (n, band + 2) at P = 1; the last two columns are lon, lat.
+        float64 (n, 3 * band + 2), or (n, band + 2) if P = 1; the last two columns are the
+        longitude and latitude of the centre pixel, degrees.
     """
     half = chips.shape[1] // 2
     centre = np.asarray(chips[:, half, half], np.float64)
@@ -23,10 +25,10 @@ def chip_statistics(chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.n
 
 
 def with_covariates(covariates: np.ndarray | None, statistics: np.ndarray) -> np.ndarray:
-    """A row of the table: covariates (n, C), where there are any, then `chip_statistics`."""
+    """Concatenate covariates (n, C), or None, and chip statistics (n, features)."""
     return statistics if covariates is None else np.hstack([covariates, statistics])
 
 
 def lonlat(X: np.ndarray) -> np.ndarray:
-    """The last two columns of a feature table: longitude and latitude (n, 2), degrees."""
+    """Longitude and latitude (n, 2), degrees: the last two columns of a feature table."""
     return np.asarray(X, np.float64)[:, -2:]

@@ -1,15 +1,16 @@
-"""A Gaussian process whose answer to imagery changes from place to place.
+"""A Gaussian process whose response to imagery varies in space.
 
     f(x, s) = mean + place(s) + response(x) + local response(x, s)
 
-x is what is seen of a plot and s where it lies. Each part is a field of its own, their covariances
+x are the features of a plot and s is its location. The three fields are independent, with the
+covariances
 
     a_1 exp(-|s - s'| / r_1)    a_2 M(x, x'; l_2)    a_3 M(x, x'; l_3) exp(-|s - s'| / r_3)
 
-M is Matern's with nu = 5/2 and a length for each feature (Rasmussen & Williams 2006, "Gaussian
-Processes for Machine Learning", eq. 4.17 and section 5.1). The product is what a sum cannot say:
-that greenness means one thing here and another a thousand kilometres on, as regression
-coefficients that vary in space do (Gelfand et al. 2003, JASA 98). A plot adds noise of its own.
+M is the Matern covariance with nu = 5/2 and one length scale for each feature (Rasmussen & Williams
+2006, "Gaussian Processes for Machine Learning", eq. 4.17 and section 5.1). The product models an
+effect of imagery that differs between regions, as spatially varying regression coefficients do
+(Gelfand et al. 2003, JASA 98). Each observation adds independent noise.
 """
 
 from collections.abc import Sequence
@@ -27,13 +28,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from spatioformer.common.earth import on_sphere
 from spatioformer.models.baselines.features import lonlat
 
-CHUNK = 2**17  # covariances at once: 1 MB a field, which a cache holds; with 3 MB the allocator
-# gives each array back to the system and asks for it again, which takes longer than to fill it
-BLOCK = 2**20  # the same while learning, where products of larger matrices gain more
-JITTER = 1e-6  # of the variance of richness, so that plots that coincide do no harm
-STEPS = 60  # of the search for the likeliest hyperparameters, at most
-WHOLE = 900  # plots that are judged all at once
-GROUP, GROUPS = 300, 12  # of more than that: plots a group, and how many groups
+# Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
+# 3 MB are slower, because the allocator returns them to the system after each use.
+CHUNK = 2**17
+BLOCK = 2**20  # covariances computed at once in `fit`, where larger matrix products are faster
+JITTER = 1e-6  # added noise, in variances of richness, so that plots may share coordinates
+STEPS = 60  # largest number of iterations of the optimiser
+WHOLE = 900  # largest number of plots whose likelihood is computed exactly
+GROUP, GROUPS = 300, 12  # with more plots: number of plots in a group, and number of groups
 
 Inputs = tuple[np.ndarray, np.ndarray]
 """Features (n, f) and points on the sphere (n, 3), standardised."""
@@ -41,21 +43,21 @@ Inputs = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Logarithms of all positive numbers of the covariance, as one vector.
+    """Hyperparameters of the covariance as one vector of logarithms.
 
-    In units of the variance of richness, of the features' standard deviations (lengths) and of the
-    plots' root mean square distance from their centre (ranges).
+    Units: variances in variances of richness, lengths in standard deviations of the features,
+    ranges in root mean square distances of the plots from their centre.
     """
 
     vector: np.ndarray  # a_1, a_2, a_3, noise, r_1, r_3, then l_2 and l_3 of each feature
 
     @classmethod
     def usual(cls, features: int) -> "Hyperparameters":
-        """Where the search starts, and what it is held near by a log-normal prior of sd 1.
+        """Starting values of the optimiser and medians of the log-normal prior (sd 1).
 
-        Half of the variance to the response, less to place and to the local response, least to
-        noise; ranges of half the plots' distance from their centre; lengths that, with so many
-        features, tell apart plots of ordinary difference.
+        The response has the largest variance and noise the smallest. Ranges are half the plots'
+        distance from their centre. Lengths grow with the square root of the number of features, as
+        distances between plots do.
         """
         start = np.log([0.3, 0.5, 0.3, 0.15, 0.5, 0.5])
         lengths = np.full(2 * features, np.log(1.5 * np.sqrt(features)))
@@ -63,38 +65,40 @@ class Hyperparameters:
 
     @property
     def variances(self) -> np.ndarray:
-        """a_1, a_2, a_3."""
+        """Variances a_1, a_2, a_3."""
         return np.exp(self.vector[:3])
 
     @property
     def noise(self) -> float:
+        """Variance of the noise, `JITTER` included."""
         return float(np.exp(self.vector[3])) + JITTER
 
     @property
     def ranges(self) -> np.ndarray:
-        """r_1, r_3."""
+        """Ranges r_1, r_3."""
         return np.exp(self.vector[4:6])
 
     @property
     def lengths(self) -> np.ndarray:
-        """l_2 and l_3, (2, features)."""
+        """Length scales l_2 and l_3, (2, features)."""
         return np.exp(self.vector[6:].reshape(2, -1))
 
 
 class GaussianProcess(RegressorMixin, BaseEstimator):
-    """Gaussian process of place, features and their product.
+    """Gaussian process of location, features and their product.
 
-    With no more plots than `inducing` it is exact. With more it is the subset of regressors
-    (Rasmussen & Williams 2006, section 8.3.1): all plots teach, through `inducing` of them.
+    With at most `inducing` plots it is exact. With more plots it is the subset-of-regressors
+    approximation (Rasmussen & Williams 2006, section 8.3.1) with `inducing` inducing points.
 
-    Hyperparameters are the likeliest ones under a weak prior (`Hyperparameters.usual`); of many
-    plots, the likeliest for groups of them taken as independent, half of the groups scattered for
-    the long ranges and half of neighbours for the short ones.
+    The hyperparameters are maximum a posteriori estimates under a weak prior
+    (`Hyperparameters.usual`). With more than `WHOLE` plots, the likelihood is that of groups of
+    plots taken as independent: half of the groups are scattered plots, which determine long ranges,
+    and half are nearest neighbours, which determine short ranges.
 
     Args:
-        inducing: plots that predictions are made from, at most.
-        prior: weight of the prior, above 0; as it is 1.
-        seed: of the groups and the inducing plots.
+        inducing: largest number of inducing plots.
+        prior: weight of the prior, above 0; 1 is the prior itself.
+        seed: of the random groups and inducing plots.
     """
 
     def __init__(self, inducing: int = 4000, prior: float = 1.0, seed: int = 0):
@@ -103,66 +107,74 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
-        """X: (n, features + 2), NaN where a feature is unknown, lon, lat in degrees last; y: (n,).
+        """Estimate the hyperparameters and fit the process.
 
-        An unknown feature is taken for the mean of the known ones.
+        Args:
+            X: (n, features + 2), NaN where a feature is missing; the last two columns are longitude
+                and latitude, degrees. A missing feature is replaced by its mean.
+            y: (n,), richness.
         """
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-        known = np.ma.masked_invalid(X[:, :-2])
-        self.centre_ = known.mean(axis=0).filled(0.0)
-        self.scale_ = _above_zero(known.std(axis=0).filled(0.0))
+        features = np.ma.masked_invalid(X[:, :-2])
+        self.centre_ = features.mean(axis=0).filled(0.0)
+        self.scale_ = _above_zero(features.std(axis=0).filled(0.0))
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
         self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
         self.mean_, self.sd_ = float(y.mean()), float(_above_zero(y.std()))
-        seen, target = self._standardised(X), (y - self.mean_) / self.sd_
+        inputs, target = self._standardised(X), (y - self.mean_) / self.sd_
         rng = np.random.default_rng(self.seed)
-        groups = [(seen[0][rows], seen[1][rows], target[rows]) for rows in _groups(seen[1], rng)]
+        groups = [
+            (inputs[0][rows], inputs[1][rows], target[rows]) for rows in _groups(inputs[1], rng)
+        ]
         self.found_ = likeliest(groups, self.prior).vector
-        self._solve(seen, target, rng)
+        self._solve(inputs, target, rng)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Expected richness, (n,)."""
+        """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         features, places = self._standardised(np.asarray(X, np.float64))
         out = np.empty(len(features))
-        known = self.features_, self.places_
+        inducing = self.features_, self.places_
         for part in _chunks(len(out), CHUNK // len(self.weights_)):
-            out[part] = self._covariance((features[part], places[part]), known) @ self.weights_
+            out[part] = self._covariance((features[part], places[part]), inducing) @ self.weights_
         return self.mean_ + self.sd_ * out
 
     def _standardised(self, X: np.ndarray) -> Inputs:
-        """Features and points on the sphere, both near 1 in size."""
+        """Standardised features, 0 (the mean) where missing, and points on the sphere."""
         places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
         features = (X[:, :-2] - self.centre_) / self.scale_
         return np.where(np.isfinite(features), features, 0.0), places
 
-    def _covariance(self, some: Inputs, others: Inputs) -> np.ndarray:
-        found = Hyperparameters(self.found_)
-        place, response, local = fields(*distances(*some, *others, found), found)
+    def _covariance(self, inputs: Inputs, others: Inputs) -> np.ndarray:
+        """Covariance (n, m) of the process between two sets of inputs."""
+        hyperparameters = Hyperparameters(self.found_)
+        place, response, local = fields(
+            *distances(*inputs, *others, hyperparameters), hyperparameters
+        )
         return place + response + local
 
-    def _solve(self, seen: Inputs, target: np.ndarray, rng: np.random.Generator) -> None:
-        """Weights of the plots that predictions are made from."""
+    def _solve(self, inputs: Inputs, target: np.ndarray, rng: np.random.Generator) -> None:
+        """Set the inducing plots and their weights."""
         noise = Hyperparameters(self.found_).noise
         if len(target) <= self.inducing:
-            self.features_, self.places_ = seen
-            covariance = self._covariance(seen, seen)
+            self.features_, self.places_ = inputs
+            covariance = self._covariance(inputs, inputs)
             covariance[np.diag_indices(len(target))] += noise
             self.weights_ = cho_solve(cho_factor(covariance, lower=True), target)
             return
         chosen = np.sort(rng.choice(len(target), self.inducing, replace=False))
-        self.features_, self.places_ = known = seen[0][chosen], seen[1][chosen]
-        own = self._covariance(known, known)
-        own[np.diag_indices(len(own))] += JITTER
-        factor = cholesky(own, lower=True)
-        # With V = factor^-1 K: weights = factor^-T (V V' + noise)^-1 V target, and V V' well
-        # conditioned where K K' is not.
-        normal = np.asfortranarray(noise * np.eye(len(own)))
-        moment = np.zeros(len(own))
-        for part in _chunks(len(target), BLOCK // len(own)):
-            shared = self._covariance(known, (seen[0][part], seen[1][part]))
-            white = solve_triangular(factor, shared, lower=True)
+        self.features_, self.places_ = inducing = inputs[0][chosen], inputs[1][chosen]
+        covariance = self._covariance(inducing, inducing)
+        covariance[np.diag_indices(len(covariance))] += JITTER
+        factor = cholesky(covariance, lower=True)
+        # With V = factor^-1 K: weights = factor^-T (V V' + noise)^-1 V target. V V' is well
+        # conditioned, and K K' is not.
+        normal = np.asfortranarray(noise * np.eye(len(covariance)))
+        moment = np.zeros(len(covariance))
+        for part in _chunks(len(target), BLOCK // len(covariance)):
+            cross = self._covariance(inducing, (inputs[0][part], inputs[1][part]))
+            white = solve_triangular(factor, cross, lower=True)
             normal = dsyrk(1.0, white, beta=1.0, c=normal, lower=True, overwrite_c=True)
             moment += white @ target[part]
         inner = cho_solve(cho_factor(normal, lower=True), moment)
@@ -170,7 +182,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
 
 def gaussian_process(seed: int) -> GaussianProcess:
-    """The process with its usual settings."""
+    """`GaussianProcess` with default hyperparameters, unfitted."""
     return GaussianProcess(seed=seed)
 
 
@@ -179,24 +191,35 @@ def distances(
     places: np.ndarray,
     other_features: np.ndarray,
     other_places: np.ndarray,
-    found: Hyperparameters,
+    hyperparameters: Hyperparameters,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Between places, and between features by each of the two sets of lengths: (n, m) each.
+    """Distances between plots, (n, m) each.
 
     Args:
-        features: (n, f), (m, f); places: (n, 3), (m, 3); standardised.
+        features, other_features: (n, f) and (m, f), standardised.
+        places, other_places: (n, 3) and (m, 3), standardised.
+
+    Returns:
+        Distances between places, and scaled distances between features for l_2 and for l_3.
     """
-    far = [_far(features / length, other_features / length) for length in found.lengths]
-    return cdist(places, other_places), far
+    feature_distances = [
+        _scaled_distance(features / length, other_features / length)
+        for length in hyperparameters.lengths
+    ]
+    return cdist(places, other_places), feature_distances
 
 
-def fields(apart: np.ndarray, far: list[np.ndarray], found: Hyperparameters) -> list[np.ndarray]:
-    """Covariances of place, response and local response, (n, m) each, by their `distances`."""
-    near, locally = (_exponential(apart, reach) for reach in found.ranges)
-    response, local = map(_matern, far)
-    local *= locally
-    parts = [near, response, local]
-    for part, variance in zip(parts, found.variances, strict=True):
+def fields(
+    place_distance: np.ndarray,
+    feature_distances: list[np.ndarray],
+    hyperparameters: Hyperparameters,
+) -> list[np.ndarray]:
+    """Covariances of place, response and local response, (n, m) each, from `distances`."""
+    place, locality = (_exponential(place_distance, reach) for reach in hyperparameters.ranges)
+    response, local = map(_matern, feature_distances)
+    local *= locality
+    parts = [place, response, local]
+    for part, variance in zip(parts, hyperparameters.variances, strict=True):
         part *= variance
     return parts
 
@@ -204,22 +227,24 @@ def fields(apart: np.ndarray, far: list[np.ndarray], found: Hyperparameters) -> 
 def likeliest(
     groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], prior: float
 ) -> Hyperparameters:
-    """Maximum a posteriori: likelihood of the groups, and a prior around the usual values.
+    """Maximum a posteriori estimate of the hyperparameters.
 
     Args:
-        groups: features (n, f), places (n, 3) and target (n,) of each.
+        groups: features (n, f), places (n, 3) and target (n,) of each group, standardised; the
+            groups count as independent.
+        prior: weight of the prior, whose medians are `Hyperparameters.usual`.
     """
     usual = Hyperparameters.usual(groups[0][0].shape[1]).vector
 
     def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        away = vector - usual
-        value, slope = prior / 2 * away @ away, prior * away
+        offset = vector - usual
+        value, gradient = prior / 2 * offset @ offset, prior * offset
         for group in groups:
-            more, steeper = misfit(*group, Hyperparameters(vector))
-            value, slope = value + more, slope + steeper
-        return value, slope
+            group_value, group_gradient = misfit(*group, Hyperparameters(vector))
+            value, gradient = value + group_value, gradient + group_gradient
+        return value, gradient
 
-    # Beyond e^7 of what is usual nothing changes but the conditioning.
+    # A factor of e^7 from the starting values: beyond it only the conditioning changes.
     bounds = [(v - 7, v + 7) for v in usual]
     best = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds,
                     options={"maxiter": STEPS, "ftol": 1e-6})  # fmt: skip
@@ -227,72 +252,77 @@ def likeliest(
 
 
 def misfit(
-    features: np.ndarray, places: np.ndarray, target: np.ndarray, found: Hyperparameters
+    features: np.ndarray, places: np.ndarray, target: np.ndarray, hyperparameters: Hyperparameters
 ) -> tuple[float, np.ndarray]:
-    """Minus the log-likelihood of `target` (n,), without constants, and its gradient.
+    """Negative log-likelihood of `target` (n,), without constants, and its gradient.
 
-    Rasmussen & Williams 2006, eq. 2.30 and 5.9.
+    Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
     """
-    apart, fars = distances(features, places, features, places, found)
-    parts = fields(apart, fars, found)
+    place_distance, feature_distances = distances(
+        features, places, features, places, hyperparameters
+    )
+    parts = fields(place_distance, feature_distances, hyperparameters)
     place, response, local = parts
     covariance = place + response + local
-    covariance[np.diag_indices(len(target))] += found.noise
+    covariance[np.diag_indices(len(target))] += hyperparameters.noise
     factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     weights = cho_solve((factor, True), target, check_finite=False)
     value = target @ weights / 2 + np.log(np.diagonal(factor)).sum()
     inverse = dpotri(factor, lower=True)[0]  # its lower triangle
-    pull = np.tril(inverse - np.outer(weights, weights))  # of the misfit, to the covariance
-    noise = np.trace(pull) / 2 * np.exp(found.vector[3])
-    pull[np.diag_indices(len(pull))] /= 2  # each pair once: half of what both triangles sum to
-    slope = [np.vdot(pull, part) for part in parts] + [noise]
-    slope += [
-        np.einsum("ij,ij,ij->", pull, part, apart) / reach
-        for part, reach in zip(parts[::2], found.ranges, strict=True)
+    # Lower triangle of twice the gradient with respect to the covariance. The diagonal is halved
+    # below, so that a sum over the triangle is half of the sum over the whole matrix.
+    sensitivity = np.tril(inverse - np.outer(weights, weights))
+    noise = np.trace(sensitivity) / 2 * np.exp(hyperparameters.vector[3])
+    sensitivity[np.diag_indices(len(sensitivity))] /= 2
+    gradient = [np.vdot(sensitivity, part) for part in parts] + [noise]
+    gradient += [
+        np.einsum("ij,ij,ij->", sensitivity, part, place_distance) / reach
+        for part, reach in zip(parts[::2], hyperparameters.ranges, strict=True)
     ]
-    for part, far, length in zip(parts[1:], fars, found.lengths, strict=True):
+    for part, d, length in zip(parts[1:], feature_distances, hyperparameters.lengths, strict=True):
         scaled = features / length
-        # d M / d log length = 5/3 (1 + far) exp(-far) * squared difference along the feature
-        part *= pull
-        part *= (5 / 3) * (1 + far) / (1 + far + far**2 / 3)
-        alone = (scaled**2).T @ (part.sum(axis=0) + part.sum(axis=1))
-        slope.extend(alone - 2 * np.sum(scaled * (part @ scaled), axis=0))
-    return float(value), np.array(slope)
+        # d M / d log length = 5/3 (1 + d) exp(-d) * squared difference along the feature
+        part *= sensitivity
+        part *= (5 / 3) * (1 + d) / (1 + d + d**2 / 3)
+        squares = (scaled**2).T @ (part.sum(axis=0) + part.sum(axis=1))
+        gradient.extend(squares - 2 * np.sum(scaled * (part @ scaled), axis=0))
+    return float(value), np.array(gradient)
 
 
-def _exponential(apart: np.ndarray, reach: float) -> np.ndarray:
-    out = apart / -reach
+def _exponential(distance: np.ndarray, reach: float) -> np.ndarray:
+    """exp(-distance / reach)."""
+    out = distance / -reach
     return np.exp(out, out=out)
 
 
-def _matern(far: np.ndarray) -> np.ndarray:
-    """(1 + far + far^2 / 3) exp(-far)."""
-    out = np.exp(-far)
-    out *= 1 + far * (1 + far / 3)
+def _matern(d: np.ndarray) -> np.ndarray:
+    """(1 + d + d^2 / 3) exp(-d), d being sqrt(5) times the distance."""
+    out = np.exp(-d)
+    out *= 1 + d * (1 + d / 3)
     return out
 
 
-def _far(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _scaled_distance(features: np.ndarray, others: np.ndarray) -> np.ndarray:
     """sqrt(5) times the distance between rows (n, k) and (m, k): (n, m).
 
-    By squares, which is faster than `cdist` and off by 1e-8 where rows coincide: nothing to
-    Matern's covariance, which is flat there; the exponential one is not.
+    Expanding the square is faster than `cdist`, with an error of 1e-8 where rows are equal. This
+    does not matter to the Matern covariance, which is flat at 0; the exponential one is not flat.
     """
-    out = some @ (-10 * others.T)
-    out += 5 * np.sum(some**2, axis=1)[:, None]
+    out = features @ (-10 * others.T)
+    out += 5 * np.sum(features**2, axis=1)[:, None]
     out += 5 * np.sum(others**2, axis=1)
     np.maximum(out, 0, out=out)
     return np.sqrt(out, out=out)
 
 
 def _chunks(count: int, step: int) -> list[slice]:
-    """Of `count` rows, `step` at a time or one."""
+    """Slices of max(`step`, 1) rows that cover `count` rows."""
     step = max(step, 1)
     return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Rows of the plots whose likelihood is taken together."""
+    """Rows of each group of plots; all plots in one group if there are at most `WHOLE`."""
     count = len(places)
     if count <= WHOLE:
         return [np.arange(count)]
@@ -304,5 +334,5 @@ def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _above_zero(value: np.ndarray | float) -> np.ndarray:
-    """What is divided by: 1 in place of 0."""
+    """Replace 0 by 1, so that the value can be a divisor."""
     return np.where(np.asarray(value) > 0, value, 1.0)

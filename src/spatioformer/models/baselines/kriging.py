@@ -1,7 +1,7 @@
-"""Gaussian processes in space: what nearby plots tell beyond the covariates.
+"""Kriging and regression kriging: Gaussian processes on location.
 
-The field and its covariance are those of `evaluation.correlation`. With a trend it is regression
-kriging.
+`evaluation.correlation` defines the covariance function. `ForestKriging` adds a random forest as
+the trend (regression kriging).
 """
 
 import numpy as np
@@ -16,23 +16,23 @@ from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.trees import random_forest
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
-CHUNK = 8192  # predictions at once: the more, the more of them share their plots
-SYSTEMS = 32  # solved at once: of 64 x 64 they are 1 MB, which a cache holds
-PATCHES = 24  # groups of plots by which covariance is judged where all at once are too many
+CHUNK = 8192  # predictions computed at once; larger chunks share more systems of equations
+SYSTEMS = 32  # systems solved at once; 32 of 64 x 64 take 1 MB, which fits the processor cache
+PATCHES = 24  # groups of plots that the covariance is estimated on, if there are many plots
 
 
 class Kriging(RegressorMixin, BaseEstimator):
-    """Simple kriging (known mean 0) from the nearest plots.
+    """Simple kriging (mean 0) from the nearest plots.
 
-    With no more plots than `neighbours` it is the Gaussian process itself; with more, each
-    prediction takes the nearest ones, which screen off the rest.
+    With at most `neighbours` plots this is the exact Gaussian process. With more plots, each
+    prediction uses the nearest ones only.
 
     Args:
-        range_km: e-folding distance, km; None estimates it.
-        nugget_share: share of noise in the variance, 0-1; None estimates it. With 0 the field goes
-            through the data, and no two plots may coincide.
-        neighbours: plots a prediction is made from.
-        seed: of the plots that the estimate looks at.
+        range_km: e-folding distance of the correlation, km; None estimates it.
+        nugget_share: share of noise in the variance, 0-1; None estimates it. With 0 the field
+            interpolates the data, and no two plots may have the same coordinates.
+        neighbours: number of plots that a prediction uses.
+        seed: of the random choice of plots for the estimate.
     """
 
     def __init__(
@@ -48,17 +48,21 @@ class Kriging(RegressorMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "Kriging":
-        """X: (n, ...), lon, lat in degrees last; y: (n,), of mean 0.
+        """Fit the field to the plots.
+
+        Args:
+            X: (n, features), the last two columns longitude and latitude, degrees.
+            y: (n,), values with mean 0.
 
         Raises:
-            ModelError: two plots coincide and `nugget_share` is 0.
+            ModelError: two plots have the same coordinates and `nugget_share` is 0.
         """
         self.points_ = on_sphere(lonlat(X))
-        twins = len(self.points_) - len(np.unique(self.points_, axis=0))
-        if twins and self.nugget_share == 0:
+        duplicates = len(self.points_) - len(np.unique(self.points_, axis=0))
+        if duplicates and self.nugget_share == 0:
             raise ModelError(
-                f"{twins} plots share coordinates with another one, and no field goes through both "
-                "with nugget_share 0; give a share above 0, or None to estimate it"
+                f"{duplicates} plots share coordinates with another plot, and nugget_share 0 "
+                "allows only one value at a place; give a share above 0, or None to estimate it"
             )
         self.values_ = np.asarray(y, np.float64)
         self.tree_ = KDTree(self.points_)
@@ -72,7 +76,7 @@ class Kriging(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Expected value of the field, without noise, (n,)."""
+        """Expected value of the field without noise, (n,), at the last two columns of X."""
         targets = on_sphere(lonlat(X))
         out = np.zeros(len(targets))
         if self.nugget_share_ == 1:
@@ -83,7 +87,7 @@ class Kriging(RegressorMixin, BaseEstimator):
         return out
 
     def __getstate__(self) -> dict:
-        """Without the tree, which no format but pickle can hold and the points make anew."""
+        """State without the k-d tree, which only pickle can store; `__setstate__` rebuilds it."""
         return {name: value for name, value in super().__getstate__().items() if name != "tree_"}
 
     def __setstate__(self, state: dict) -> None:
@@ -92,11 +96,15 @@ class Kriging(RegressorMixin, BaseEstimator):
             self.tree_ = KDTree(self.points_)
 
     def _expected(self, targets: np.ndarray) -> np.ndarray:
-        """Pixels of a map share their nearest plots, and with them the system to be solved."""
+        """Expected value (n,) at points on the sphere (n, 3).
+
+        Neighbouring pixels often have the same nearest plots, so each distinct set of plots is
+        solved once.
+        """
         count = min(self.neighbours, len(self.values_))
         distance, near = self.tree_.query(targets, k=[*range(1, count + 1)])  # (n, k) each
         shared = (1 - self.nugget_share_) * np.exp(-distance / self.range_km_)
-        # A set of plots whatever their order: the same digits in whichever tile a pixel lies.
+        # Sort each set, so that a pixel gets the same digits in any tile.
         order = np.argsort(near, axis=1)
         sets, which = _distinct(np.take_along_axis(near, order, axis=1))
         weighted = np.concatenate(
@@ -105,14 +113,15 @@ class Kriging(RegressorMixin, BaseEstimator):
         return np.sum(np.take_along_axis(shared, order, axis=1) * weighted[which], axis=1)
 
     def _solve(self, sets: np.ndarray) -> np.ndarray:
-        """Inverse covariance of the plots of each set times their values, both (sets, k)."""
+        """Kriging weights (sets, k): inverse covariance of each set of plots times their values."""
         covariance = correlation(apart(self.points_[sets]), self.range_km_, self.nugget_share_)
         return np.linalg.solve(covariance, self.values_[sets][..., None])[..., 0]
 
     def _patches(self) -> np.ndarray:
-        """Rows of plots, (patches, k): all in one, or half of them near and half far apart.
+        """Groups of plots for the estimate of the covariance: rows, (groups, k).
 
-        Near ones tell the nugget and short ranges, scattered ones the long ranges.
+        Few plots form a single group. Otherwise half of the groups are nearest neighbours, which
+        determine the nugget and short ranges; half are scattered, which determine long ranges.
         """
         n, k = len(self.values_), min(self.neighbours, len(self.values_))
         if n <= 4 * k:
@@ -125,14 +134,13 @@ class Kriging(RegressorMixin, BaseEstimator):
 
 
 class ForestKriging(RegressorMixin, BaseEstimator):
-    """A forest on all features, plus its kriged residuals.
+    """Random forest plus kriging of its residuals (regression kriging).
 
-    Residuals are out of bag: those of the trees' own plots are too small to tell what the forest
-    misses.
+    The residuals are out-of-bag, because in-bag residuals are too small.
 
     Args:
-        forest: the trend, with bootstrap and without `oob_score`; None is `random_forest(0)`.
-        kriging: the field of the residuals; None estimates it all.
+        forest: the trend, with bootstrap and without `oob_score`; None means `random_forest(0)`.
+        kriging: the field of the residuals; None estimates range and nugget.
     """
 
     def __init__(self, forest: RandomForestRegressor | None = None, kriging: Kriging | None = None):
@@ -140,6 +148,7 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         self.kriging = kriging
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "ForestKriging":
+        """Fit to X (n, features), the last two columns lon and lat in degrees, and y (n,)."""
         forest = random_forest(0) if self.forest is None else clone(self.forest)
         kriging = Kriging() if self.kriging is None else clone(self.kriging)
         self.forest_ = forest.set_params(oob_score=True).fit(X, y)
@@ -147,16 +156,17 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
+        """Trend plus expected residual, (n,)."""
         return self.forest_.predict(X) + self.kriging_.predict(X)
 
 
 def forest_kriging(seed: int) -> ForestKriging:
-    """The forest of `random_forest`, and what its residuals owe to place."""
+    """`random_forest` plus kriging of its residuals, unfitted."""
     return ForestKriging(random_forest(seed), Kriging(seed=seed))
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows of (n, k) integers, and which of them each row is, (n,)."""
-    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
-    first, which = np.unique(whole[:, 0], return_index=True, return_inverse=True)[1:]
+    """Distinct rows of an integer array (n, k), and the number of each row's distinct row, (n,)."""
+    as_bytes = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
+    first, which = np.unique(as_bytes[:, 0], return_index=True, return_inverse=True)[1:]
     return rows[first], which

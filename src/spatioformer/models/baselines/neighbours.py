@@ -1,4 +1,7 @@
-"""Location alone: what it explains needs no imagery (Meyer 2019, Mila 2024)."""
+"""A baseline on location alone: the mean of the nearest plots.
+
+Its score shows how much of the richness location explains without imagery (Meyer 2019, Mila 2024).
+"""
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -9,9 +12,10 @@ from spatioformer.models.baselines.features import lonlat
 
 
 class LocationKNN(RegressorMixin, BaseEstimator):
-    """Mean richness of the k nearest plots by great-circle distance, weighted by its inverse.
+    """Mean richness of the k nearest plots, weighted by inverse great-circle distance.
 
-    The last two feature columns must be lon, lat in degrees, as `chip_statistics` gives them.
+    The last two feature columns must be longitude and latitude in degrees, as in
+    `chip_statistics`; the other columns are ignored.
     """
 
     def __init__(self, k: int = 10):
@@ -28,9 +32,9 @@ class LocationKNN(RegressorMixin, BaseEstimator):
 
 
 def _radians(X: np.ndarray) -> np.ndarray:
-    return np.radians(lonlat(X)[:, ::-1])  # haversine wants lat, lon
+    return np.radians(lonlat(X)[:, ::-1])  # the haversine metric takes lat, lon
 
 
 def _inverse_distance(radians: np.ndarray) -> np.ndarray:
-    # A floor of 1 km keeps one coinciding plot from silencing the others.
+    # The floor of 1 km keeps a plot at the same location from taking all the weight.
     return 1 / np.maximum(radians * MEAN_RADIUS_KM, 1.0)

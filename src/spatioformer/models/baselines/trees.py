@@ -1,7 +1,7 @@
-"""Forests and boosted trees, with settings that hold for noisy field counts.
+"""Random forests and boosted trees, with hyperparameters for noisy field counts.
 
-Each function takes a seed and gives a regressor that is not fitted; scikit-learn's `set_params`
-changes what a data set asks for.
+Each function takes a seed and returns an unfitted regressor. scikit-learn's `set_params` adapts the
+hyperparameters to a data set.
 """
 
 from importlib.util import find_spec
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
-    """300 trees on chip statistics and lon/lat (Breiman 2001).
+    """Random forest of 300 trees (Breiman 2001).
 
-    Leaves of at least 3 plots: field counts are noisy, and single-plot leaves learn the noise.
+    A leaf holds at least 3 plots, because leaves of single plots fit the noise of field counts.
     """
     return RandomForestRegressor(
         300, min_samples_leaf=3, max_features=0.5, random_state=seed, n_jobs=jobs
@@ -30,15 +30,15 @@ def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
 
 
 def extra_trees(seed: int) -> ExtraTreesRegressor:
-    """300 extremely randomised trees, cuts drawn at random (Geurts, Ernst & Wehenkel 2006)."""
+    """300 extremely randomised trees, split at random thresholds (Geurts et al. 2006)."""
     return ExtraTreesRegressor(300, min_samples_leaf=3, max_features=0.5, random_state=seed)
 
 
 def gradient_boosting(seed: int) -> HistGradientBoostingRegressor:
-    """Trees fitted one upon the errors of another, on binned features (Friedman 2001).
+    """Histogram gradient boosting of regression trees (Friedman 2001).
 
-    A fixed number of slow steps in place of early stopping, which would judge itself by plots
-    drawn at random, beside those it learns from.
+    The number of iterations is fixed. Early stopping would use random validation plots, which are
+    too close to the training plots to show overfitting.
     """
     return HistGradientBoostingRegressor(
         learning_rate=0.05,
@@ -53,10 +53,10 @@ def gradient_boosting(seed: int) -> HistGradientBoostingRegressor:
 
 
 def lightgbm(seed: int) -> "LGBMRegressor":
-    """LightGBM's boosted trees (Ke et al. 2017), of the extra `boost`.
+    """LightGBM's gradient boosting (Ke et al. 2017); needs the extra `boost`.
 
     Raises:
-        ModelError: LightGBM is not installed.
+        ModelError: the package lightgbm is not installed.
     """
     if find_spec("lightgbm") is None:
         raise ModelError(
