@@ -158,8 +158,8 @@ def test_plots_without_a_chip(plots, imagery):
     with pytest.warns(PlotsWithoutChip, match=r"1 of 150 plots have no whole chip .* hold no data"):
         predictions = model.predict(moved, imagery)
     assert np.flatnonzero(np.isnan(predictions)).tolist() == [1]
-    np.testing.assert_array_equal(
-        np.delete(predictions, 1), np.delete(model.predict(plots, imagery), 1)
+    np.testing.assert_allclose(  # products of matrices round by the number of rows
+        np.delete(predictions, 1), np.delete(model.predict(plots, imagery), 1), rtol=1e-12
     )
     with pytest.warns(PlotsWithoutChip):
         assert model.fit(moved, imagery).model_.facts["plots"] == 149

@@ -44,7 +44,7 @@ def map(
         ArgumentError: several layers, or no axes x and y.
 
     Examples:
-        >>> import numpy as np, xarray
+        >>> import numpy as np, rioxarray, xarray
         >>> import spatioformer as sf
         >>> axes = {"y": [-42.5, -43.5], "x": [146.5, 147.5]}
         >>> richness = xarray.DataArray([[12.0, 30.0], [np.nan, 8.0]], axes, name="richness")
