@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray
 
@@ -42,7 +43,9 @@ def test_map(richness):
     # West and east edge, then the edge of the first row, the north, and of the last.
     assert tuple(image.get_extent()) == (146.0, 148.0, -40.0, -43.0)
     assert image.get_array().mask.tolist() == [[False, False], [True, False], [False, False]]
-    assert ax.get_xlim() == (146.0, 148.0)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((146.0, 148.0), (-43.0, -40.0))  # north is up
+    upside_down = sf.plot.map(richness.isel(y=slice(None, None, -1)))
+    assert upside_down.get_ylim() == (-43.0, -40.0)
     assert image.get_clim() == (2, 6)
     bar = ax.figure.axes[1]
     assert bar.get_ylabel() == "plant species richness (species)"
@@ -53,8 +56,14 @@ def test_map(richness):
 
 def test_a_map_in_metres(richness):
     values = richness.rio.reproject("EPSG:3577")
-    ax = sf.plot.map(values)
-    assert ax.get_xlabel() == "easting (metre)"
+    place = pd.DataFrame({"lon": [147.0], "lat": [-41.0]})
+    ax = sf.plot.map(values, plots=place)
+    ((x, y),) = ax.collections[0].get_offsets()
+    (low, high), (south, north) = ax.get_xlim(), ax.get_ylim()
+    assert low < x < high
+    assert south < y < north
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("easting (km)", "northing (km)")
+    assert ax.yaxis.get_major_formatter()(5_200_000) == "5200"
     assert ax.get_aspect() == 1.0
 
 
