@@ -87,9 +87,10 @@ class Arrays:
         import numpy as np
 
         try:
-            return np.load(self.path(name), allow_pickle=False)
+            array: np.ndarray = np.load(self.path(name), allow_pickle=False)
         except Exception:  # a damaged header can fail in any way
             return None
+        return array
 
     def save(self, name: str, array: "np.ndarray") -> None:
         """Write an array.

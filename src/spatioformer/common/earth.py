@@ -59,4 +59,5 @@ def chord(arc: float, radius: float) -> float:
 
 def arc(straight: ArrayLike, radius: float) -> Floats:
     """Great-circle distance over a straight line through the sphere; the inverse of `chord`."""
-    return 2 * radius * np.arcsin(np.minimum(1, straight / (2 * radius)))
+    angles: Floats = np.arcsin(np.minimum(1, np.asarray(straight) / (2 * radius)))
+    return 2 * radius * angles

@@ -85,7 +85,8 @@ def as_output_error(error: OSError, path: Path) -> Exception:
         return OutputError(f"cannot write {path}: no space left; free some space and run again")
     if error.errno in UNWRITABLE:
         return OutputError(
-            f"cannot write {path}: {error.strerror.lower()}; choose a folder you can write to"
+            f"cannot write {path}: {(error.strerror or str(error)).lower()}; choose a folder you "
+            "can write to"
         )
     return error
 

@@ -2,11 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Advance(Protocol):
+    """Function that reports finished steps, with a note to show beside them."""
+
+    def __call__(self, steps: int, note: str = "") -> None: ...
 
 
 class Console:
@@ -28,23 +34,26 @@ class Console:
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Iterate with a progress bar; in a log, with a line at most every ten seconds."""
-        total = len(items) if total is None else total  # type: ignore[arg-type]
+        if total is None:
+            if not isinstance(items, Sized):
+                raise TypeError(f"{type(items).__name__} has no length; give `total`")
+            total = len(items)
         with self.task(label, total) as advance:
             for item in items:
                 yield item
                 advance(1)
 
     @contextmanager
-    def task(self, label: str, total: int):
+    def task(self, label: str, total: int) -> Iterator[Advance]:
         """Context manager that yields `advance(steps, note="")`."""
         if self.quiet:
-            yield lambda steps, note="": None
+            yield _ignore
         elif self.interactive:
             yield from self._bar(label, total)
         else:
             yield from self._log(label, total)
 
-    def _bar(self, label: str, total: int):
+    def _bar(self, label: str, total: int) -> Iterator[Advance]:
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -57,9 +66,13 @@ class Console:
         )
         with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             task = bar.add_task(label, total=total, note="")
-            yield lambda steps, note="": bar.update(task, advance=steps, note=note)
 
-    def _log(self, label: str, total: int):
+            def advance(steps: int, note: str = "") -> None:
+                bar.update(task, advance=steps, note=note)
+
+            yield advance
+
+    def _log(self, label: str, total: int) -> Iterator[Advance]:
         done, last_time = 0, time.monotonic()
 
         def advance(steps: int, note: str = "") -> None:
@@ -70,6 +83,10 @@ class Console:
                 self.say(f"  {label}: {done:,} of {total:,} {note}".rstrip())
 
         yield advance
+
+
+def _ignore(steps: int, note: str = "") -> None:
+    """Show nothing: the `Advance` of a quiet console."""
 
 
 SILENT = Console(quiet=True)

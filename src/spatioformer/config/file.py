@@ -5,6 +5,7 @@ An invalid configuration raises one sentence with the key, the value and the rem
 
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader that rejects repeated keys, of which one value would be lost."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
@@ -109,7 +110,7 @@ def _child(node: Any, key: str, change: str) -> Any:
     return node[key]
 
 
-def _index(node: list, key: str, change: str) -> int:
+def _index(node: list[Any], key: str, change: str) -> int:
     if not key.isdigit() or int(key) >= len(node):
         raise ConfigError(
             f"--set {change!r}: {key!r} is not an index of a list of {len(node)}; count from 0"
@@ -142,7 +143,8 @@ def absolute_paths(section: AnySection, folder: Path) -> AnySection:
             return tuple(resolved(v) for v in value)
         return value
 
-    return resolved(section)
+    absolute: AnySection = resolved(section)
+    return absolute
 
 
 def _path(value: str, folder: Path) -> str:
@@ -158,7 +160,7 @@ def expand(value: str) -> str:
         ConfigError: the variable is not set.
     """
 
-    def look_up(match: re.Match) -> str:
+    def look_up(match: re.Match[str]) -> str:
         name = match.group(1)
         if not os.environ.get(name):
             raise ConfigError(

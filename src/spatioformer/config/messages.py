@@ -2,9 +2,13 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+Location = tuple[int | str, ...]
+"""Keys and list indices from the outermost section down to a value, as pydantic gives them."""
 
 # Replacements for pydantic's messages that use terms of Python.
 _PHRASES = {
@@ -40,9 +44,9 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{text} (and {more} more to correct after it)" if more else text
 
 
-def _wrong_value(problem: Any) -> str:
+def _wrong_value(problem: Mapping[str, Any]) -> str:
     value = problem["input"]
-    message = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message: str = _PHRASES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     message = message.replace("Input should be", "it must be")
     if not problem["loc"]:
         return message
@@ -57,13 +61,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unknown_key(loc: tuple, keys: list[str]) -> str:
+def _unknown_key(loc: Location, keys: list[str]) -> str:
     close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
     hint = f"did you mean `{close[0]}`" if close else f"known keys are {', '.join(keys)}"
     return f"unknown key `{_dotted(loc)}`; {hint}"
 
 
-def _keys_beside(loc: tuple, model: type[BaseModel]) -> list[str]:
+def _keys_beside(loc: Location, model: type[BaseModel]) -> list[str]:
     """Keys of the section in which `loc` lies."""
     section = model
     for part in loc[:-1]:
@@ -83,5 +87,5 @@ def _section_in(annotation: Any) -> Any:
     return None
 
 
-def _dotted(loc: tuple) -> str:
+def _dotted(loc: Location) -> str:
     return ".".join(str(part) for part in loc)

@@ -2,7 +2,7 @@
 
 import re
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,28 +16,30 @@ from pydantic import (
 
 from spatioformer.config.catalogue import CATALOGUE
 
+Values = tuple[Any, ...]
 
-def _not_empty(values: tuple) -> tuple:
+
+def _not_empty(values: Values) -> Values:
     if not values:
         raise ValueError("it needs at least one entry")
     return values
 
 
-def _all_different(values: tuple) -> tuple:
+def _all_different(values: Values) -> Values:
     if len(set(values)) < len(values):
         raise ValueError("an entry repeats; name each once")
     return values
 
 
-def _name(pattern: str, words: str) -> Any:
-    """Type of text that matches a pattern, because it becomes part of file or band names."""
+def _name(pattern: str, words: str) -> AfterValidator:
+    """Check that text matches a pattern, because it becomes part of file or band names."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"it may hold {words} only")
         return value
 
-    return Annotated[str, AfterValidator(check)]
+    return AfterValidator(check)
 
 
 NotEmpty = AfterValidator(_not_empty)
@@ -48,9 +50,13 @@ TileSize = Annotated[float, Field(gt=0, le=180)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
 MODELS = tuple(CATALOGUE)
-ModelName = Literal[MODELS]
 QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
 TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
+if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
+    ModelName = str
+    TeacherName = str
+else:
+    ModelName, TeacherName = Literal[MODELS], Literal[TEACHERS]
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]
@@ -103,7 +109,9 @@ class RasterSection(Section):
     """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`."""
 
     path: str
-    name: _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
+    name: Annotated[
+        str, _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
+    ]
     bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     band_names: tuple[str, ...] | None = None
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode"] | None = None
@@ -237,14 +245,14 @@ class TrainSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
-    teacher: Literal[TEACHERS] = "gaussian-process"  # of spatioformer-distilled
+    teacher: TeacherName = "gaussian-process"  # of spatioformer-distilled
 
 
 class SplitSection(Section):
     """A way to hold plots out: at random, by whole tiles, by kNNDM (as far from training as the map
     is from the plots), or by whole regions of neighbouring plots."""
 
-    name: _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")
+    name: Annotated[str, _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
     kind: Literal["random", "tiles", "knndm", "regions"]
     folds: Annotated[int, Field(ge=2)] = 5
     size: Positive = 1.0
@@ -322,7 +330,9 @@ class TruthSection(Section):
 class RunConfig(Section):
     """Everything a run needs to know."""
 
-    name: _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
+    name: Annotated[
+        str, _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
+    ]
     out: str
     title: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0

@@ -248,8 +248,7 @@ class BufferedKFold(Splitter):
 
     No training plot lies within `distance` km of a test plot (feature space: standard deviations);
     `folds` decides which plots are tested together; a number means `RandomKFold`. The buffer
-    removes
-    training plots, many if test plots are scattered: prefer compact folds.
+    removes training plots, many if test plots are scattered: prefer compact folds.
     """
 
     folds: Splitter | int = 5

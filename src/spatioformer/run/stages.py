@@ -30,7 +30,7 @@ class Stage:
         sections: keys and properties of the configuration it depends on.
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
-        kept: folders (patterns) of intermediate results, which a later call takes up.
+        kept: patterns of folders with intermediate results, from which a later call continues.
     """
 
     run: Callable[[RunContext], str]
@@ -182,19 +182,22 @@ def evaluate(run: RunContext) -> str:
 
 
 def _calibrate(run: RunContext, predictions) -> None:
-    """evaluation/uncertainty.json, .npz and intervals.parquet; none where they cannot be had."""
+    """Write evaluation/uncertainty.json, .npz and intervals.parquet, or remove old ones.
+
+    There are none where the mapped model is not evaluated or the plots are too few.
+    """
     from spatioformer.common.errors import EvaluationError
     from spatioformer.run.evaluate import calibrate
 
-    folder, found = run.folder / "evaluation", None
+    folder, calibration = run.folder / "evaluation", None
     try:
-        found = calibrate(run.folder / "chips", predictions, run.config)
+        calibration = calibrate(run.folder / "chips", predictions, run.config)
     except EvaluationError as error:
         run.console.say(f"  the map gets no intervals: {error}")
-    if found is None:
+    if calibration is None:
         _remove(folder, UNCERTAINTY)  # those of a former run would be of another model
         return
-    uncertainty, plots = found
+    uncertainty, plots = calibration
     with writing(folder / "intervals.parquet") as part:
         plots.to_parquet(part, index=False)
     uncertainty.save(folder)
