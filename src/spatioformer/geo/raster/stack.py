@@ -96,7 +96,7 @@ def build_stack(
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
             summary = statistics.summary(layers)  # before a useless stack replaces a good one
-            check_written(part, out, statistics.count)
+            check_written(part, out, statistics.count.tolist())
     return {
         "bands": names,
         "height": grid.height,
