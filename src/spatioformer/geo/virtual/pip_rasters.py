@@ -204,20 +204,19 @@ def _bilinear(
     Row 0 is at 90 N, row -1 at 90 S, column 0 at 0 E; the columns are periodic.
     """
     height, width = field.shape
-    values = field.astype(np.float64)
     x = lon % 360.0 * (width / 360.0)
     y = (90.0 - lat) * ((height - 1) / 180.0)
     left = np.floor(x).astype(np.intp)
     upper = np.minimum(np.floor(y).astype(np.intp), height - 2)  # the South Pole is the last node
     right_share, lower_share = x - left, y - upper
     left, right = left % width, (left + 1) % width
-    top = values[upper, left] * (1 - right_share) + values[upper, right] * right_share
-    bottom = values[upper + 1, left] * (1 - right_share) + values[upper + 1, right] * right_share
+    top = field[upper, left] * (1 - right_share) + field[upper, right] * right_share
+    bottom = field[upper + 1, left] * (1 - right_share) + field[upper + 1, right] * right_share
     return top * (1 - lower_share) + bottom * lower_share
 
 
 def _centres(edge: float, step: float, count: int) -> NDArray[np.float64]:
-    return edge + (np.arange(count) + 0.5) * step
+    return edge + (np.arange(count, dtype=np.float64) + 0.5) * step
 
 
 def _checked(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
