@@ -1,4 +1,4 @@
-"""Count the files of the package that five tasks enter: docs/architecture.md, "How far a reader walks".
+"""Count the files of the package that five tasks enter (docs/architecture.md).
 
     python -m benchmarks.walks
 

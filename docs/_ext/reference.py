@@ -66,40 +66,67 @@ def listing(rows: list[tuple[str, str, object]]) -> str:
     """A table of (full name, short name, object), each with the first line of its docstring."""
     text = [".. list-table::", "   :class: names", ""]
     for name, title, value in rows:
-        own = not isinstance(value, type) and value.__doc__ is type(value).__doc__
+        own = not isinstance(value, type) and value.__doc__ == type(value).__doc__
         first = "" if own else (inspect.getdoc(value) or "").partition("\n\n")[0]
         text += [f"   * - :py:obj:`{title} <{name}>`", f"     - {escape(' '.join(first.split()))}"]
     return "\n".join(text) + "\n"
 
 
+def parts(package: ModuleType) -> list[ModuleType]:
+    """The modules that have a page: the package, and those inside unless `__all__` says it all."""
+    return [package, *([] if hasattr(package, "__all__") else modules(package))]
+
+
+def homes() -> dict[int, str]:
+    """Identity -> full name of every class that a page of the packages below the first one has."""
+    return {
+        id(value): f"{module.__name__}.{name}"
+        for package in PACKAGES[1:]
+        for module in parts(importlib.import_module(package))
+        for name in public(module)
+        if inspect.isclass(value := getattr(module, name))
+    }
+
+
+def entry(name: str, value: object, inherited: bool) -> str:
+    """The full description of one name."""
+    if inspect.ismodule(value):
+        return f".. automodule:: {name}\n   :members:\n"
+    if inspect.isclass(value):
+        options = "   :members:\n   :show-inheritance:\n"
+        if hasattr(value, "model_fields"):  # pydantic's: every field is a key of the configuration
+            options += "   :undoc-members:\n"
+        if inherited:
+            foreign = [
+                c.__name__ for c in value.__mro__ if not c.__module__.startswith(PACKAGES[0])
+            ]
+            options += f"   :inherited-members: {', '.join(foreign)}\n"
+        return f".. autoclass:: {name}\n{options}"
+    return f".. {'autofunction' if callable(value) else 'autodata'}:: {name}\n"
+
+
 def entries(module: ModuleType) -> str:
-    """A table of one line a name, then each in full."""
-    names = public(module)
-    values = [getattr(module, name) for name in names]
-    full = [f"{module.__name__}.{name}" for name in names]
-    text = [listing(list(zip(full, names, values, strict=True)))] if len(names) > 1 else []
-    for name, value in zip(full, values, strict=True):
-        if inspect.isclass(value):
-            fields = "   :undoc-members:\n" if hasattr(value, "model_fields") else ""
-            text.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n{fields}")
-        elif inspect.ismodule(value):
-            text.append(f".. automodule:: {value.__name__}\n   :members:\n")
-        elif callable(value):
-            text.append(f".. autofunction:: {name}\n")
-        else:
-            text.append(f".. autodata:: {name}\n")
+    """A table of one line a name, then each in full; Sphinx wants a class on one page only."""
+    first = module.__name__ == PACKAGES[0]
+    elsewhere = homes() if first else {}
+    rows = []
+    for name in public(module):
+        value = getattr(module, name)
+        full = value.__name__ if inspect.ismodule(value) else f"{module.__name__}.{name}"
+        rows.append((elsewhere.get(id(value), full), name, value))
+    text = [listing(rows)] if len(rows) > 1 else []
+    text += [entry(full, value, first) for full, _, value in rows if id(value) not in elsewhere]
     return "\n".join(text)
 
 
 def pages(package: ModuleType) -> dict[str, str]:
-    """Name -> text: the page of a package, and one a module unless `__all__` says what counts."""
-    inside = [] if hasattr(package, "__all__") else modules(package)
+    """Name -> text of the pages of a package."""
     written = {}
-    for module in [package, *inside]:
+    for module in parts(package):
         name = module.__name__
         text = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n   :no-members:\n\n"
         written[name] = text + entries(module)
-    if inside:
+    if inside := parts(package)[1:]:
         rows = [(m.__name__, m.__name__.removeprefix(f"{package.__name__}."), m) for m in inside]
         tree = "\n".join(f"   {title} <{name}>" for name, title, _ in rows)
         written[package.__name__] += f"{listing(rows)}\n.. toctree::\n   :hidden:\n\n{tree}\n"

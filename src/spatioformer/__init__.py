@@ -1,15 +1,36 @@
 """Spatioformer: maps of plant species richness from field plots and imagery.
 
-The public doors are `load` (a model bundle), `map_raster` (a wall-to-wall map) and
-`spatioformer.run.stages` (the seven steps of a run). They are imported when first used, so that
-`import spatioformer` stays fast.
+`import spatioformer as sf` offers what the table `_DOORS` names; `spatioformer.api` describes it. A
+name is imported when it is first used, so that `import spatioformer` stays fast.
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
 
-_DOORS = {"load": "spatioformer.models.store", "map_raster": "spatioformer.mapping"}
+_DOORS = {
+    "BufferedKFold": "spatioformer.evaluation.splits",
+    "DistilledRegressor": "spatioformer.api.estimators",
+    "ForestKrigingRegressor": "spatioformer.api.estimators",
+    "GaussianProcessRegressor": "spatioformer.api.estimators",
+    "Imagery": "spatioformer.api.imagery",
+    "KNNDM": "spatioformer.evaluation.knndm",
+    "LeaveRegionOut": "spatioformer.evaluation.splits",
+    "RandomKFold": "spatioformer.evaluation.splits",
+    "SpatialBlockKFold": "spatioformer.evaluation.splits",
+    "SpatioformerError": "spatioformer.common.errors",
+    "SpatioformerRegressor": "spatioformer.api.estimators",
+    "StackRegressor": "spatioformer.api.estimators",
+    "cross_validate": "spatioformer.api.validation",
+    "load": "spatioformer.models.store",
+    "map_raster": "spatioformer.mapping",
+    "plot": "spatioformer.api.plot",
+    "predict_map": "spatioformer.api.maps",
+    "read_imagery": "spatioformer.api.imagery",
+    "read_plots": "spatioformer.api.plots",
+    "run_config": "spatioformer.api.runs",
+    "write_report": "spatioformer.api.runs",
+}
 __all__ = ["__version__", *sorted(_DOORS)]
 
 
@@ -17,7 +38,8 @@ def __getattr__(name: str) -> Any:
     if name in _DOORS:
         from importlib import import_module
 
-        return getattr(import_module(_DOORS[name]), name)
+        module = import_module(_DOORS[name])
+        return module if _DOORS[name].endswith(f".{name}") else getattr(module, name)
     raise AttributeError(f"module 'spatioformer' has no attribute {name!r}")
 
 

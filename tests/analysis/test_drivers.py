@@ -145,7 +145,7 @@ def test_the_command_and_the_report(tmp_path):
     assert "matters most; when it is shuffled, the held-out RMSE rises by" in ended.err
     html = (folder / "report.html").read_text("utf-8")
     assert '<section id="drivers">' in html
-    assert "The random forest errs by" in html
+    assert "The RMSE of the random forest on held-out plots is" in html
     again = spatioformer("drivers", folder, "--model", "random-forest", "-q")
     assert again == Ended(0, "", "")
     assert (folder / "report.html").read_text("utf-8") == html

@@ -156,7 +156,10 @@ def test_what_it_refuses(run, tmp_path):
     town = layer(tmp_path / "town.geojson", Point(143, -23))
     for arguments, sentence in (
         (("--near", town), "--within None must be given together; give a layer of roads or places"),
-        (("--near", town, "--within", 0), "--within 0 must be above 0; give kilometres"),
+        (
+            ("--near", town, "--within", 0),
+            "--within 0 must be above 0; give a distance in kilometres",
+        ),
         (("--near", gone, "--within", 5), "cannot be read"),
         (("-n", 5000), "only 3,844 of 3,844 mapped pixels can be reached, fewer than the 5000"),
     ):

@@ -110,8 +110,7 @@ SECOND: dict[str, tuple[Callable[[Path], object], dict, str]] = {
     "classes without end": (
         lambda p: write_raster(p, np.arange(SIDE**2, dtype=np.int32).reshape(SIDE, SIDE)),
         {"categorical": True},
-        f"layer other: {SIDE**2} classes in {{}}, more than 64; list the ones that matter under "
-        "`classes`",
+        f"layer other: {SIDE**2} classes in {{}}, more than 64; list those to use under `classes`",
     ),
     "classes in three bands": (
         lambda p: write_raster(p, imagery()),

@@ -72,6 +72,18 @@ def test_other_plots_are_other_jobs(tmp_path, done):
     assert len(list((tmp_path / "run" / "evaluation").glob("jobs-*"))) == 1
 
 
+def test_a_damaged_job_is_fitted_again(tmp_path, done):
+    config = write_config(tmp_path)
+    paths = (tmp_path / "run" / "evaluation").glob("jobs-*/location-knn-*-1.npy")
+    path = min(paths, key=lambda path: path.name)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    (tmp_path / "run" / "scores.csv").unlink()
+    assert spatioformer("evaluate", config, "-q") == Ended(0, "", "")
+    assert len(done) == 1
+    assert path.read_bytes() == content
+
+
 def test_force_fits_all_again(tmp_path, done):
     config = write_config(tmp_path)
     assert spatioformer("evaluate", config, "--force", "-q") == Ended(0, "", "")

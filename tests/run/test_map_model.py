@@ -66,11 +66,12 @@ def test_a_run_whose_map_a_stack_makes(tmp_path, monkeypatch):
     np.testing.assert_array_equal(intervals["predicted"], own["predicted"])
     said = words(run / "report.html")
     assert "weighted near plots and far; it makes the map" in said
-    assert "Made by the stacked Spatioformer" in said
+    assert "Model the stacked Spatioformer" in said
     assert re.search(r"Members near plots [a-z-]+ [01]\.\d\d.* \(up to [\d.]+ km\)", said)
-    assert "Model: settings Made by: the stacked Spatioformer" in said
-    for claim in ("dropout off", "network that makes", "Spatioformer, which made", "by epoch"):
+    assert "Model: settings Model: the stacked Spatioformer" in said
+    for claim in ("dropout off", "network that makes", "by epoch"):
         assert claim not in said
+    assert not re.search(r"(?<!stacked )Spatioformer, which made", said)
     assert not (run / "training.csv").exists()
 
     ended = spatioformer("survey", run, "-o", tmp_path / "sites.csv", "-n", 2, "--quiet")
@@ -93,7 +94,7 @@ def _then_a_forest(folder: Path, changes: list) -> None:
     found = read_json(run / "drivers.json")
     assert found["model"] == "random-forest"
     assert found["attention"] is None
-    assert "The random forest errs by" in words(run / "report.html")
+    assert "The RMSE of the random forest on held-out plots is" in words(run / "report.html")
     ended = spatioformer(
         "map", run / "model", run / "imagery.tif", "-o", folder / "o.tif", "--layers", "sd"
     )
@@ -113,7 +114,7 @@ def test_a_map_model_that_is_not_scored_has_no_intervals(tmp_path):
     with rasterio.open(tmp_path / "run" / "map.tif") as mapped:
         assert mapped.count == 1
     said = words(tmp_path / "run" / "report.html")
-    assert "the extremely randomised trees, which made the map, was not scored" in said
+    assert "The extremely randomised trees, which made the map, was not scored." in said
     assert "predicts best" not in said, "one model alone was scored"
 
 

@@ -29,5 +29,12 @@ class EvaluationError(SpatioformerError):
     """Folds, scores, intervals or applicability that cannot be computed from the input."""
 
 
+class ArgumentError(SpatioformerError, ValueError):
+    """An argument of the Python interface that cannot be used: a hyperparameter, a column, a value.
+
+    Also a ValueError, which is what scikit-learn's tools expect of an estimator.
+    """
+
+
 class OutputError(SpatioformerError):
     """An output that cannot be written: it exists, the folder is read-only, the disk is full."""

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -16,6 +16,8 @@ from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
 from spatioformer.config.messages import sentence
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 class _Loader(yaml.SafeLoader):
@@ -123,6 +125,12 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
     directory, as a command's output does.
     """
+    out = str(Path(expand(config.out)).absolute())
+    return absolute_paths(config, folder).model_copy(update={"out": out})
+
+
+def absolute_paths(section: AnySection, folder: Path) -> AnySection:
+    """The same section with every path of an input file absolute, as `resolve_paths` says."""
 
     def resolved(value: Any) -> Any:
         if isinstance(value, Section):
@@ -135,8 +143,8 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
             return tuple(resolved(v) for v in value)
         return value
 
-    absolute: RunConfig = resolved(config)
-    return absolute.model_copy(update={"out": str(Path(expand(config.out)).absolute())})
+    absolute: AnySection = resolved(section)
+    return absolute
 
 
 def _path(value: str, folder: Path) -> str:

@@ -61,7 +61,8 @@ class Search:
 class KNNDM(SeededFolds):
     """k-fold nearest-neighbour distance matching to the area of `prediction_points`.
 
-    Draw `prediction_points` (m, 2) evenly over the area the map covers, a thousand or more. In
+    Draw `prediction_points` (m, 2) evenly over the area the map covers, a thousand or more; None
+    lets `spatioformer.cross_validate` draw them from the imagery. In
     feature space they are the predictors there, (m, p), and `X` those of the plots, (n, p).
 
     1. Gj: distances from each plot to the nearest other plot; Gij: from each prediction point to
@@ -78,7 +79,7 @@ class KNNDM(SeededFolds):
     """
 
     _: KW_ONLY
-    prediction_points: ArrayLike = field(repr=False)
+    prediction_points: ArrayLike | None = field(default=None, repr=False)
     clustering: Literal["hierarchical", "kmeans"] = "hierarchical"
 
     def __post_init__(self) -> None:
@@ -95,9 +96,14 @@ class KNNDM(SeededFolds):
         """Choose the folds of the plots `X` (n, 2), keeping sites and `groups` whole.
 
         Raises:
-            EvaluationError: prediction points in another CRS, fewer sites than folds, or every
-                candidate has a fold of more than half of the plots.
+            EvaluationError: no prediction points, or points in another CRS, fewer sites than
+                folds, or every candidate has a fold of more than half of the plots.
         """
+        if self.prediction_points is None:
+            raise EvaluationError(
+                "kNNDM folds need places of the map; give KNNDM(prediction_points=...), longitudes "
+                "and latitudes (m, 2) drawn evenly over the mapped area"
+            )
         X = checks.coordinates(X, self.space)
         target = checks.prediction_points(self.prediction_points, self.space, X)
         unit = sites(X, groups)

@@ -220,14 +220,7 @@ class Model(ABC):
             )
         inputs = checked_chips(chips, lon, lat, self.bands, self.patch)
         raw = self.covariate_rows(len(inputs[0]), covariates)
-        outside = self.km_outside(*(place[:, self.halo, self.halo] for place in inputs[1:]))
-        if outside >= FAR_KM:
-            warnings.warn(
-                f"chips lie up to {outside:,.0f} km outside the extent of the training plots, "
-                f"W, E, S, N = {self.facts['region']}; predictions there are extrapolation",
-                OutsideExtent,
-                stacklevel=2,
-            )
+        self.warn_of_places(*(place[:, self.halo, self.halo] for place in inputs[1:]))
         return self.over_chips(inputs, raw, batch)
 
     def predict_tile(
@@ -292,6 +285,17 @@ class Model(ABC):
         """
         region = self.facts.get("region")
         return 0.0 if region is None else km_outside(region, lon, lat)
+
+    def warn_of_places(self, lon: np.ndarray, lat: np.ndarray) -> None:
+        """Warn with `OutsideExtent` of places FAR_KM or more outside the training plots' extent."""
+        outside = self.km_outside(lon, lat)
+        if outside >= FAR_KM:
+            warnings.warn(
+                f"chips lie up to {outside:,.0f} km outside the extent of the training plots, "
+                f"W, E, S, N = {self.facts['region']}; predictions there are extrapolation",
+                OutsideExtent,
+                stacklevel=3,
+            )
 
     def covariate_rows(self, count: int, values: Mapping[str, Any] | None) -> np.ndarray | None:
         """Raw covariates (count, C) of as many plots; None where the model has none.

@@ -3,13 +3,14 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.config.schema import ModelSection, TrainSection
-from spatioformer.evaluation.splits import DegenerateFolds
+from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.architectures import ARCHITECTURES, Architecture, outputs_of
 from spatioformer.models.capabilities import FitContext
@@ -28,13 +29,16 @@ class NetworkEstimator:
         name: a key of `architectures.ARCHITECTURES`.
         model: sizes of the network and of its chips.
         train: recipe, and how validation plots are held out.
-        seed: of weights, batches and validation tiles.
+        seed: of weights, batches and validation plots.
+        validation: plots that decide when to stop: whole tiles, or rows drawn at random, for plots
+            without a place.
     """
 
     name: str
     model: ModelSection
     train: TrainSection
     seed: int
+    validation: Literal["tiles", "rows"] = "tiles"
 
     @property
     def architecture(self) -> Architecture:
@@ -43,7 +47,7 @@ class NetworkEstimator:
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
     ) -> NetworkModel:
-        """Train on `rows` less some whole tiles, which decide when to stop.
+        """Train on `rows` less some validation plots, which decide when to stop.
 
         The members of an ensemble differ in their first weights, the order of the plots and the
         tiles that are held out. Their files are numbered from the second on.
@@ -86,12 +90,16 @@ class NetworkEstimator:
 
     def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
         """Plots held out for early stopping, bool (n,)."""
-        size = self.train.validation_tile
+        size, share = self.train.validation_tile, self.train.validation_share
         with warnings.catch_warnings():
             # One fold is used of these; how even the others are does not matter.
             warnings.simplefilter("ignore", DegenerateFolds)
+            if self.validation == "rows":
+                folds = min(len(coordinates), max(2, round(1 / share)))
+                rows = RandomKFold(folds, seed=seed, keep_sites=False)
+                return rows.assign(coordinates) == 0
             try:
-                return validation_tiles(coordinates, self.train.validation_share, size, seed)
+                return validation_tiles(coordinates, share, size, seed)
             except EvaluationError as error:
                 raise EvaluationError(f"`train.validation_tile` is {size:g}: {error}") from error
 

@@ -1,5 +1,6 @@
 """Neural networks in torch, from tensors to tensors; no files of rasters or tables."""
 
+from spatioformer.nn.chip_network import ChipNetwork
 from spatioformer.nn.dense import DenseSpatioformer
 from spatioformer.nn.ensemble import Ensemble
 from spatioformer.nn.geolocation import FiLM, LocationEncoder, PaperGeolocation, location_encoder
@@ -16,6 +17,7 @@ from spatioformer.nn.vit import ViT
 __all__ = [
     "GPT",
     "BlockConfig",
+    "ChipNetwork",
     "DenseSpatioformer",
     "Ensemble",
     "FactoFormer",

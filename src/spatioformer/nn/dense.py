@@ -15,15 +15,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
-from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
+from spatioformer.nn.chip_network import ChipNetwork, LocatedConfig
+from spatioformer.nn.geolocation import (
+    FiLM,
+    LocationDropout,
+    LocationEncoder,
+    jittered,
+    location_encoder,
+)
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.paper import check_chips, check_patch
-from spatioformer.nn.piecewise import PiecewiseLinear
+from spatioformer.nn.piecewise import band_encoding
 from spatioformer.nn.spatioformer import ScalarTokens, checked_covariates, small_head
 from spatioformer.nn.transformer import check_heads
 
 
-class DenseSpatioformer(nn.Module):
+class DenseSpatioformer(ChipNetwork):
     """Plant species richness of every pixel whose surroundings lie in the tile.
 
         x = FiLM(W b + c, place)         a token for each pixel
@@ -57,6 +64,12 @@ class DenseSpatioformer(nn.Module):
     Raises:
         ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
     """
+
+    config: LocatedConfig
+    location: LocationEncoder | None
+    location_dropout: LocationDropout  # this and both FiLM exist where `location` is not None
+    token_film: FiLM
+    head_film: FiLM
 
     def __init__(
         self,
@@ -95,8 +108,8 @@ class DenseSpatioformer(nn.Module):
         check_patch(patch, smallest=1)
         check_heads(width, heads)
         self.halo = patch // 2
-        self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
-        self.embedding = nn.Linear(bands if edges is None else self.encoding.features, width)
+        self.encoding, features = band_encoding(bands, edges)
+        self.embedding = nn.Linear(features, width)
         self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
         self.location = None
         if location is not None:
@@ -176,28 +189,28 @@ class DenseSpatioformer(nn.Module):
             lon, lat = lon.where(valid, 0), lat.where(valid, 0)
         x = self.embedding(self.encoding(tile.movedim(1, -1)))  # (B, bands, Y, X) -> (B, Y, X, D)
         if self.location is not None:
-            place = self._place(lon, lat)
+            place = self._place(self.location, lon, lat)
             x = self.token_film(x, place)
         x = x.permute(3, 1, 2, 0).contiguous()  # (B, Y, X, D) -> (D, Y, X, B)
         visible = None if valid is None else valid.permute(1, 2, 0)
         for block in self.blocks:
+            assert isinstance(block, NeighbourhoodBlock), "__init__ builds them"
             x = block(x, visible)
             visible = None if visible is None else inner(visible, block.radius)
         x = self.norm(x.permute(3, 1, 2, 0))  # (D, y, x, B) -> (B, y, x, D)
         if self.covariate_tokens is not None:
-            x = x + self._covariates(tile, covariates)[:, None, None]
+            values = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
+            x = x + self.covariate_tokens(values).sum(dim=1)[:, None, None]
         if self.location is not None:
             x = self.head_film(x, inner(place, self.halo))
         return x
 
-    def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B Y X F"]:
+    def _place(
+        self, location: LocationEncoder, lon: Tensor, lat: Tensor
+    ) -> Float[Tensor, "B Y X F"]:
         if self.training and self.config["location_jitter"]:
             lon, lat = jittered(lon, lat, self.config["location_jitter"])
-        return self.location_dropout(self.location(lon, lat))
-
-    def _covariates(self, tile: Tensor, covariates: Tensor | None) -> Float[Tensor, "B D"]:
-        covariates = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
-        return self.covariate_tokens(covariates).sum(dim=1)
+        return self.location_dropout(location(lon, lat))
 
     def _check(self, tile: Tensor) -> None:
         patch, bands = self.config["patch"], self.config["bands"]

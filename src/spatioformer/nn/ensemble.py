@@ -3,18 +3,29 @@
 Source: Lakshminarayanan et al. 2017 (NeurIPS), deep ensembles.
 """
 
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import torch
 from torch import Tensor, nn
 
+from spatioformer.nn.chip_network import ChipNetwork, LocatedConfig
 from spatioformer.nn.dense import DenseSpatioformer
 from spatioformer.nn.spatioformer import Spatioformer
 
-KINDS = {kind.__name__: kind for kind in (Spatioformer, DenseSpatioformer)}
+KINDS: dict[str, type[Spatioformer] | type[DenseSpatioformer]] = {
+    kind.__name__: kind for kind in (Spatioformer, DenseSpatioformer)
+}
 
 
-class Ensemble(nn.Module):
+class EnsembleConfig(LocatedConfig):
+    """Arguments of `Ensemble`."""
+
+    members: int
+    kind: str
+    tokens: NotRequired[Literal["pixels", "bands"]]  # of a Spatioformer
+
+
+class Ensemble(ChipNetwork):
     """`members` networks of one kind and the same arguments, each with its own weights.
 
     Args:
@@ -24,10 +35,13 @@ class Ensemble(nn.Module):
         config: the arguments of the members, their kind and number, ready for JSON.
     """
 
+    config: EnsembleConfig
+
     def __init__(self, members: int, kind: str = "Spatioformer", **arguments: Any):
         super().__init__()
-        self.members = nn.ModuleList(KINDS[kind](**arguments) for _ in range(members))
-        self.config = {"members": members, "kind": kind, **self.members[0].config}
+        networks = [KINDS[kind](**arguments) for _ in range(members)]
+        self.members = nn.ModuleList(networks)
+        self.config = {"members": members, "kind": kind, **networks[0].config}
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Mean of the members' outputs; `models.network` averages their species instead."""

@@ -38,8 +38,9 @@ class LocationEncoder(nn.Module):
     """
 
     features: int
+    _like: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         # Records dtype and device for encoders without weights; `.double()` and `.to()` change it.
         self.register_buffer("_like", torch.zeros(()), persistent=False)

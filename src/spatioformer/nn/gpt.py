@@ -9,7 +9,7 @@ names as in Hugging Face transformers' GPT2LMHeadModel.
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from jaxtyping import Float, Int
@@ -21,11 +21,12 @@ from spatioformer.nn.layouts import Layout
 from spatioformer.nn.positions import LearnedPositions, SinusoidalPositions
 from spatioformer.nn.pretrained import activation_of, read_folder, size, write_folder
 from spatioformer.nn.sampling import sample
-from spatioformer.nn.transformer import BlockConfig, Past, Pattern, Transformer
+from spatioformer.nn.transformer import Activation, BlockConfig, Past, Pattern, Transformer
 
 WORTH_LAYING_OUT = 32  # new tokens from which a rearranged copy of the weights saves time
+PositionKind = Literal["learned", "sinusoidal"]
 POSITIONS = {"learned": LearnedPositions, "sinusoidal": SinusoidalPositions}
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu": "gelu",
@@ -49,6 +50,21 @@ GPT2 = Layout(
     },
     transposed=frozenset({"attention.qkv", "attention.out", "mlp.up", "mlp.down"}),
 )
+
+
+class GPTConfig(TypedDict):
+    """Arguments of `GPT`."""
+
+    vocabulary: int
+    context: int
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+    activation: Activation
+    eps: float
+    dropout: float
+    positions: PositionKind
 
 
 class GPT(nn.Module):
@@ -83,14 +99,14 @@ class GPT(nn.Module):
         heads: int = 8,
         layers: int = 6,
         mlp_hidden: int | None = None,
-        activation: Literal["gelu_tanh", "gelu", "relu"] = "gelu_tanh",
+        activation: Activation = "gelu_tanh",
         eps: float = 1e-5,
         dropout: float = 0.0,
-        positions: Literal["learned", "sinusoidal"] = "learned",
+        positions: PositionKind = "learned",
     ):
         super().__init__()
         mlp_hidden = mlp_hidden or 4 * width
-        self.config = {
+        self.config: GPTConfig = {
             "vocabulary": vocabulary,
             "context": context,
             "width": width,

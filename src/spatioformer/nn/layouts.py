@@ -82,7 +82,7 @@ class Layout:
             ModelError: a tensor is missing, unexpected, or of another shape.
         """
         places, ours = self.places(layers), module.state_dict()
-        expected = {}
+        expected: dict[str, Tensor] = {}
         for place in places:
             expected |= _export(ours[place.ours], place)
         self.check(state, expected)
@@ -90,7 +90,8 @@ class Layout:
 
     def export(self, module: nn.Module, layers: int = 0) -> dict[str, Tensor]:
         """The tensors of `module` under their names, copied."""
-        ours, state = module.state_dict(), {}
+        ours = module.state_dict()
+        state: dict[str, Tensor] = {}
         for place in self.places(layers):
             state |= _export(ours[place.ours], place)
         return {name: tensor.clone().contiguous() for name, tensor in state.items()}
@@ -147,9 +148,8 @@ def _weight_and_bias(ours: str, theirs: tuple[str, ...], transposed: bool) -> li
 
 def _export(tensor: Tensor, place: Place) -> dict[str, Tensor]:
     parts = tensor.chunk(len(place.theirs)) if len(place.theirs) > 1 else (tensor,)
-    if place.transposed:
-        parts = [part.T for part in parts]
-    return dict(zip(place.theirs, parts, strict=True))
+    turned = (part.T if place.transposed else part for part in parts)
+    return dict(zip(place.theirs, turned, strict=True))
 
 
 def _import(state: Mapping[str, Tensor], place: Place) -> Tensor:

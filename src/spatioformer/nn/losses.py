@@ -24,7 +24,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LossName = Literal["mse", "rmse", "log1p", "poisson", "negative-binomial", "quantile"]
-LINKS = {
+LinkName = Literal["identity", "log1p", "log"]
+LINKS: dict[LossName, LinkName] = {
     "mse": "identity",
     "rmse": "identity",
     "log1p": "log1p",
@@ -32,7 +33,7 @@ LINKS = {
     "negative-binomial": "log",
     "quantile": "log",
 }
-OUTPUTS = {"quantile": 3}
+OUTPUTS: dict[LossName, int] = {"quantile": 3}
 """Numbers that a network returns for a sample, where it is not one."""
 
 QUANTILES = (0.05, 0.95)
@@ -52,7 +53,7 @@ class Link:
             of the mean (Duan 1983, JASA 78: the smearing estimate).
     """
 
-    kind: Literal["identity", "log1p", "log"] = "identity"
+    kind: LinkName = "identity"
     mean: float = 0.0
     sd: float = 1.0
     smear: float = 1.0

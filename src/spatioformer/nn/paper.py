@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
+from spatioformer.nn.chip_network import ChipConfig, ChipNetwork
 from spatioformer.nn.geolocation import PaperGeolocation
 from spatioformer.nn.kernels import dispatch
 from spatioformer.nn.layouts import Layout
@@ -43,7 +44,20 @@ PUBLISHED = Layout(
 )
 
 
-class PaperSpatioformer(nn.Module):
+class PaperConfig(ChipConfig):
+    """Arguments of `PaperSpatioformer`."""
+
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+    head_hidden: int
+    geolocation: bool
+    base: float
+    location_weight: float
+
+
+class PaperSpatioformer(ChipNetwork):
     """Plant species richness from a chip and the coordinates of its pixels.
 
         x_i = sqrt(D) (W b_i + c)                 a token for each pixel
@@ -73,6 +87,8 @@ class PaperSpatioformer(nn.Module):
     Raises:
         ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
     """
+
+    config: PaperConfig
 
     def __init__(
         self,

@@ -33,6 +33,18 @@ class PiecewiseLinear(nn.Module):
         return ((x[..., None] - self.low) / self.width).clamp(0, 1).flatten(-2)
 
 
+def band_encoding(bands: int, edges: list[list[float]] | None) -> tuple[nn.Module, int]:
+    """The module that encodes the bands of a pixel, and the number of its features.
+
+    Args:
+        edges: of `PiecewiseLinear`, or None to use the bands unchanged.
+    """
+    if edges is None:
+        return nn.Identity(), bands
+    encoding = PiecewiseLinear(edges)
+    return encoding, encoding.features
+
+
 def quantile_edges(values: Float[Tensor, "n K"], intervals: int) -> Float[Tensor, "K E"]:
     """Edges with about the same number of the n values in each interval."""
     # A million values suffice for the quantiles; torch sorts at most 16 million.

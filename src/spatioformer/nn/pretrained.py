@@ -7,7 +7,7 @@ safetensors.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_json, writing
+
+ActivationName = TypeVar("ActivationName", bound=str)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -133,7 +135,7 @@ def size(config: Mapping[str, Any], key: str, model: str) -> int:
     return value
 
 
-def activation_of(name: str, known: Mapping[str, str], model: str) -> str:
+def activation_of(name: str, known: Mapping[str, ActivationName], model: str) -> ActivationName:
     """Our name of an activation, from a table of their names.
 
     Raises:

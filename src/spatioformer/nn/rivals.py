@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spatioformer.nn.chip_network import ChipConfig, ChipNetwork
 from spatioformer.nn.layouts import Layout
 from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.pretrained import read_checkpoint
@@ -34,7 +35,14 @@ PUBLISHED = Layout(
 )
 
 
-class PaperCNN(nn.Module):
+class PaperCNNConfig(ChipConfig):
+    """Arguments of `PaperCNN`."""
+
+    filters: int
+    head_hidden: int
+
+
+class PaperCNN(ChipNetwork):
     """The convolutional network that Guo et al. 2025 compare with (IEEE TGRS 63, arXiv 2410.19256).
 
     Three unpadded 3 x 3 convolutions, each followed by ReLU then BatchNorm; dropout; channels-first
@@ -55,6 +63,8 @@ class PaperCNN(nn.Module):
         ModelError: `patch` is even or below 7.
     """
 
+    config: PaperCNNConfig
+
     def __init__(
         self,
         patch: int = 9,
@@ -72,7 +82,7 @@ class PaperCNN(nn.Module):
             "dropout": dropout,
         }
         check_patch(patch, smallest=LOST + 1)
-        layers = []
+        layers: list[nn.Module] = []
         for channels in [bands] + [filters] * (CONVOLUTIONS - 1):
             layers += [nn.Conv2d(channels, filters, 3), nn.ReLU(), nn.BatchNorm2d(filters)]
         self.convolutions = nn.Sequential(*layers)
@@ -133,7 +143,16 @@ def _patch_of(inputs: int, filters: int) -> int:
     return side + LOST
 
 
-class FactoFormer(nn.Module):
+class FactoFormerConfig(ChipConfig):
+    """Arguments of `FactoFormer`."""
+
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+
+
+class FactoFormer(ChipNetwork):
     """Factorised spectral and spatial transformer (Mohamed et al. 2024, IEEE TGRS 62).
 
         s = class token of encoder([q_s; A b_1 + a; ...])   b_k: band k of all P*P pixels
@@ -159,6 +178,8 @@ class FactoFormer(nn.Module):
     Raises:
         ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
     """
+
+    config: FactoFormerConfig
 
     def __init__(
         self,

@@ -15,14 +15,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
+from spatioformer.nn.chip_network import ChipNetwork, LocatedConfig
 from spatioformer.nn.dropout import Dropout
-from spatioformer.nn.geolocation import FiLM, LocationDropout, jittered, location_encoder
+from spatioformer.nn.geolocation import (
+    FiLM,
+    LocationDropout,
+    LocationEncoder,
+    jittered,
+    location_encoder,
+)
 from spatioformer.nn.paper import check_chips, check_patch
-from spatioformer.nn.piecewise import PiecewiseLinear
+from spatioformer.nn.piecewise import band_encoding
 from spatioformer.nn.transformer import BlockConfig, Transformer
 
 
-class Spatioformer(nn.Module):
+class SpatioformerConfig(LocatedConfig):
+    """Arguments of `Spatioformer`."""
+
+    tokens: Literal["pixels", "bands"]
+
+
+class Spatioformer(ChipNetwork):
     """Pre-norm transformer over a chip's tokens, FiLM by location, a head that is not linear.
 
         x = [q; chip tokens + position; covariate tokens]
@@ -55,6 +68,11 @@ class Spatioformer(nn.Module):
         ModelError: `patch` is even, `tokens` is "bands" with `patch` above 1, or `heads` does not
             divide `width`.
     """
+
+    config: SpatioformerConfig
+    location: LocationEncoder | None
+    location_dropout: LocationDropout  # this and `film` exist where `location` is not None
+    film: FiLM
 
     def __init__(
         self,
@@ -100,11 +118,11 @@ class Spatioformer(nn.Module):
             )
         block = BlockConfig(width, heads, mlp_hidden, norm="pre", dropout=dropout)
         self.class_token = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.chip_tokens = PixelTokens(patch, bands, width, edges)
+        self.chip_tokens: nn.Module = PixelTokens(patch, bands, width, edges)
         if tokens == "bands":
             self.chip_tokens = ScalarTokens(bands, width)
         self.covariate_tokens = ScalarTokens(covariates, width) if covariates else None
-        self.location = self.location_dropout = self.film = None
+        self.location = None
         if location is not None:
             self.location = location_encoder(**location)
             self.location_dropout = LocationDropout(self.location.features, location_dropout)
@@ -151,19 +169,19 @@ class Spatioformer(nn.Module):
             dim=1,
         )
         if self.location is not None:
-            x = self.film(x, self._place(lon, lat)[:, None])
+            x = self.film(x, self._place(self.location, lon, lat)[:, None])
         return self.transformer(x).mean(dim=1)
 
     def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:
         covariates = checked_covariates(covariates, chips, self.config["covariates"], "chips")
         return [] if self.covariate_tokens is None else [self.covariate_tokens(covariates)]
 
-    def _place(self, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
+    def _place(self, location: LocationEncoder, lon: Tensor, lat: Tensor) -> Float[Tensor, "B F"]:
         half = self.config["patch"] // 2
         lon, lat = lon[:, half, half], lat[:, half, half]
         if self.training and self.config["location_jitter"]:
             lon, lat = jittered(lon, lat, self.config["location_jitter"])
-        return self.location_dropout(self.location(lon, lat))
+        return self.location_dropout(location(lon, lat))
 
 
 def small_head(width: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -202,8 +220,8 @@ class PixelTokens(nn.Module):
 
     def __init__(self, patch: int, bands: int, width: int, edges: list[list[float]] | None = None):
         super().__init__()
-        self.encoding = nn.Identity() if edges is None else PiecewiseLinear(edges)
-        self.projection = nn.Linear(bands if edges is None else self.encoding.features, width)
+        self.encoding, features = band_encoding(bands, edges)
+        self.projection = nn.Linear(features, width)
         # A chip of one pixel needs no position.
         self.position = nn.Parameter(torch.randn(patch**2, width) * 0.02) if patch > 1 else None
 

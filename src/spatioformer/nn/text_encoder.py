@@ -7,6 +7,7 @@ Source: Devlin et al. 2019, "BERT"; weights and names as in Hugging Face transfo
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -42,6 +43,21 @@ BERT = Layout(
 )
 BERT_WITH_POOLER = replace(BERT, modules={**BERT.modules, "pooler": "pooler.dense"})
 ACTIVATIONS = {"gelu": "gelu"}
+
+
+class TextEncoderConfig(TypedDict):
+    """Arguments of `TextEncoder`."""
+
+    vocabulary: int
+    context: int
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+    segments: int
+    eps: float
+    dropout: float
+    pooler: bool
 
 
 class TextEncoder(nn.Module):
@@ -83,7 +99,7 @@ class TextEncoder(nn.Module):
     ):
         super().__init__()
         mlp_hidden = mlp_hidden or 4 * width
-        self.config = {
+        self.config: TextEncoderConfig = {
             "vocabulary": vocabulary,
             "context": context,
             "width": width,

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
 
+Activation = Literal["relu", "gelu", "gelu_tanh"]
+
 
 @dataclass(frozen=True)
 class BlockConfig:
@@ -45,7 +47,7 @@ class BlockConfig:
     hidden: int
     causal: bool = False
     norm: Literal["pre", "post"] = "pre"
-    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"
+    activation: Activation = "gelu"
     eps: float = 1e-5
     bias: bool = True
     dropout: float = 0.0
@@ -153,7 +155,8 @@ class Attention(nn.Module):
     def _project(self, x: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, K), keys and values (B, H, S, K)."""
         if source is None:
-            return self._split(self.qkv(x), 3)
+            q, k, v = self._split(self.qkv(x), 3)
+            return q, k, v
         width = x.shape[-1]
         weights = self.qkv.weight.split([width, 2 * width])
         biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split([width, 2 * width])
@@ -213,7 +216,7 @@ class MLP(nn.Module):
         return self.down(self.dropout(_activate(hidden, self.activation))).view(x.shape)
 
 
-def _activate(x: Tensor, activation: str) -> Tensor:
+def _activate(x: Tensor, activation: Activation) -> Tensor:
     if activation == "relu":
         # A backward hook on the linear layer makes x a view, which must not be overwritten;
         # a compiler cannot ask for that and needs no in-place operation.

@@ -9,7 +9,7 @@ Face transformers' ViTForImageClassification, or as in timm.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +82,22 @@ def _image_size(config: Mapping[str, Any]) -> tuple[int, int]:
     return (size(config, "image_size", HUGGING_FACE.model),) * 2
 
 
+class ViTConfig(TypedDict):
+    """Arguments of `ViT`; `image` is [Y, X], because JSON has no tuples."""
+
+    image: list[int]
+    patch: int
+    channels: int
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+    outputs: int
+    eps: float
+    dropout: float
+    labels: list[str] | None
+
+
 class ViT(nn.Module):
     """Projected patches with positions and a class token, encoded; the class token predicts.
 
@@ -100,6 +116,7 @@ class ViT(nn.Module):
 
     Attributes:
         config: these arguments, ready for JSON; `ViT(**config)` builds the same.
+        image: (Y, X).
 
     Raises:
         ModelError: the image is no whole number of patches, the labels are not one an output, or
@@ -130,7 +147,7 @@ class ViT(nn.Module):
         if labels is not None and len(labels) != outputs:
             raise ModelError(f"{len(labels)} labels for {outputs} outputs; give one label each")
         mlp_hidden = mlp_hidden or 4 * width
-        self.config = {
+        self.config: ViTConfig = {
             "image": [rows, columns],
             "patch": patch,
             "channels": channels,
@@ -146,6 +163,7 @@ class ViT(nn.Module):
         block = BlockConfig(
             width, heads, mlp_hidden, norm="pre", activation="gelu", eps=eps, dropout=dropout
         )
+        self.image = (rows, columns)
         self.grid = (rows // patch, columns // patch)
         tokens = self.grid[0] * self.grid[1] + 1
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
@@ -177,7 +195,7 @@ class ViT(nn.Module):
         self, images: Float[Tensor, "B C Y X"], record: list[Pattern] | None = None
     ) -> Float[Tensor, "B T D"]:
         """Encoded class token, then encoded patches row by row."""
-        expected = (self.config["channels"], *self.config["image"])
+        expected = (self.config["channels"], *self.image)
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ModelError(
                 f"images of shape {tuple(images.shape)} do not fit a model of (n, channels, rows, "
@@ -228,8 +246,8 @@ class ViT(nn.Module):
         Raises:
             OutputError: the folder cannot be written.
         """
-        rows, columns = self.config["image"]
-        config = {
+        rows, columns = self.image
+        config: dict[str, Any] = {
             "architectures": ["ViTForImageClassification"],
             "model_type": "vit",
             "image_size": rows if rows == columns else [rows, columns],

@@ -1,8 +1,8 @@
-"""The whole road over Australia in one command, on rasters that pip brings.
+"""A complete run over Australia in one command, on rasters from installed packages.
 
-Plots are the user's own or those of a virtual flora, which climate makes and the models never see:
-they get imagery and location only. The truth of a virtual flora is known everywhere, so the report
-can say how wrong the map really is.
+The plots are the user's, or those of a virtual flora. Climate determines the virtual flora, and the
+models are given imagery and location only. The true richness of a virtual flora is known at every
+pixel, so the report states the map's real errors.
 """
 
 from collections.abc import Callable
@@ -63,8 +63,8 @@ def settings(folder: Path, plots: Path | None, full: bool) -> dict[str, Any]:
                 }
             ],
         },
-        # Plots lie all over the land: forgetting where a plot is costs .04 r2 on 1-degree tiles of
-        # another flora (seed 1; docs/log.md, 2026-11-23).
+        # Plots lie all over the land. There, location dropout and jitter cost .04 r2 on 1-degree
+        # tiles of another flora (seed 1; docs/log.md, 2026-11-23).
         "model": {"patch": 9 if full else 3, "location_dropout": 0.0, "location_jitter": 0.0},
         "evaluate": {
             "splits": [
@@ -94,11 +94,11 @@ def run_demo(
     """Run the demo; returns the run folder.
 
     Args:
-        plots: table of one's own; None makes a virtual flora and surveys it.
+        plots: the user's plot table; None simulates a virtual flora and surveys it.
         full: chips of 9 x 9 pixels, as published; slow.
 
     Raises:
-        SpatioformerError: whatever the user can mend.
+        SpatioformerError: a mistake that the user can correct.
     """
     config = build_config(settings(Path(folder), plots, full), "the demo", Path.cwd(), changes)
     run = Run(config, console=console)

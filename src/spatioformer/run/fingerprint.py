@@ -12,7 +12,7 @@ import inspect
 import re
 import symtable
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -67,16 +67,15 @@ def dependencies(function: Callable) -> Dependencies:
     libraries: set[str] = set()
     while waiting:
         module, name = waiting.pop()
-        top = module.split(".")[0]
-        if top != PACKAGE.name:
-            if top not in sys.stdlib_module_names:
-                libraries.add(top)
+        if not _is_ours(module):
+            libraries.add(module.split(".")[0])
             continue
         defining = resolve(module, name)
         if defining not in modules | NOT_CODE:
             modules.add(defining)
             waiting += _imports(source_file(defining))
     code |= {module.partition(".")[2] or module: _module_hash(module) for module in modules}
+    libraries -= sys.stdlib_module_names
     versions = {d: v for name in libraries for d, v in _distributions(name).items()}
     return Dependencies(dict(sorted(code.items())), dict(sorted(versions.items())))
 
@@ -103,6 +102,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 def flat(value: Any, key: str) -> dict[str, Any]:
     """A part of a configuration as `{dotted key: value}`; lists of sections are numbered from 0."""
+    pairs: Iterable[tuple[Any, Any]]
     if isinstance(value, dict) and value:
         pairs = value.items()
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
@@ -128,7 +128,7 @@ def _some(names: list[str]) -> str:
 
 def _definitions(function: Callable) -> tuple[dict[str, str], list[Import]]:
     """Hashes of a function and of what it names in its module, and the imports of all of them."""
-    file = Path(inspect.getsourcefile(function))
+    file = Path(inspect.getsourcefile(function) or "")
     text = file.read_text(encoding="utf-8")
     lines, table = text.splitlines(), _top_level(ast.parse(text))
     hashes: dict[str, str] = {}
@@ -218,23 +218,21 @@ def resolve(module: str, name: str | None) -> str:
 
     A package's name that cannot be traced leads to the package's `__init__`.
     """
-    file = source_file(module)
-    if file is None:  # `import spatioformer.nn.GPT` is no module, and no code imports so
-        raise ModuleNotFoundError(f"{module} is no module of {PACKAGE}")
+    file = _existing(module)
     if name is None or file.name != "__init__.py":
         return module
     table, offered = _package_names(file)
     node = table.get(name)
     if isinstance(node, ast.ImportFrom) and node.module == module:  # of itself: a submodule
         node = None
-    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
+    if isinstance(node, ast.ImportFrom) and node.module and _is_ours(node.module):
         original = next(a.name for a in node.names if name == (a.asname or a.name))
         return resolve(node.module, original)
     if node is not None:
         return module
     if name in offered:
         home = offered[name]
-        return resolve(home if home.startswith(PACKAGE.name) else f"{module}.{home}", name)
+        return resolve(home if _is_ours(home) else f"{module}.{home}", name)
     return submodule if source_file(submodule := f"{module}.{name}") else module
 
 
@@ -249,8 +247,7 @@ def _package_names(file: Path) -> tuple[dict[str, ast.stmt], dict[str, str]]:
     offered: dict[str, str] = {}
     for node in table.values():
         try:
-            entries = ast.literal_eval(node.value)
-            pairs = list(entries.items())
+            pairs = list(ast.literal_eval(getattr(node, "value", node)).items())
         except (AttributeError, ValueError):  # no assignment of a dictionary of constants
             continue
         for key, value in pairs:
@@ -267,10 +264,21 @@ def source_file(module: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
+def _existing(module: str) -> Path:
+    file = source_file(module)
+    if file is None:
+        raise ModuleNotFoundError(f"there is no module {module} in {PACKAGE}")
+    return file
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] == PACKAGE.name
+
+
 def _module_hash(module: str) -> str:
     """Hash of a module's source and of the templates of the package that it belongs to."""
-    file = source_file(module)
-    package = file if file.name == "__init__.py" else source_file(module.rpartition(".")[0])
+    file = _existing(module)
+    package = file if file.name == "__init__.py" else _existing(module.rpartition(".")[0])
     templates = sorted(package.parent.glob("*.j2"))
     return hash_value([hash_file(path) for path in (file, *templates)])[:16]
 

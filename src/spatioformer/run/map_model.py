@@ -21,8 +21,8 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
     return estimator.fit(store, np.arange(len(store)), context=context), store
 
 
-def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any]:
-    """What the model card and the map's tags say."""
+def plot_facts(store: ChipStore) -> dict[str, Any]:
+    """Grain, number and extent (W, E, S, N, degrees) of the plots that a model is trained on."""
     area = store.table["area_m2"]
     known = area[np.isfinite(area)]
     if known.empty:
@@ -32,12 +32,19 @@ def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any
     else:
         grain = f"plots of {known.min():g} to {known.max():g} m2, median {known.median():g}"
     lon, lat = store.coordinates.T
-    facts = {
-        "name": f"{config.map.model} ({config.name})",
-        "target": config.target,
+    return {
         "grain": grain,
         "plots": len(store),
         "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
+    }
+
+
+def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any]:
+    """What the model card and the map's tags say."""
+    facts = {
+        "name": f"{config.map.model} ({config.name})",
+        "target": config.target,
+        **plot_facts(store),
         "seed": config.seed,
     }
     facts |= model.facts

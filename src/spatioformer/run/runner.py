@@ -60,7 +60,7 @@ class Run:
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
         self.folder = Path(self.config.out)
-        # Of processes that train together one speaks.
+        # Of processes that train together only the leader prints.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
         self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
         self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
@@ -76,7 +76,7 @@ class Run:
             force: stages to run even when nothing changed.
 
         Raises:
-            SpatioformerError: whatever the user can mend, as each stage says.
+            SpatioformerError: a mistake that the user can correct.
         """
         for name in (last, *force):
             _check_stage(name)
@@ -106,7 +106,7 @@ class Run:
         self._assemble()
         redone: set[str] = set()
         for name in names:
-            # What stands on a forced stage's results is made anew with it.
+            # The stages that need a forced stage run again with it.
             again = [n for n in STAGES[name].needs if n in redone]
             forced = name in force or bool(again)
             reason = "forced" if name in force else self.reason(name)
@@ -194,7 +194,7 @@ class Run:
         """Hash of everything the stage's result depends on.
 
         Args:
-            sections: of the configuration these alone, for an intermediate result.
+            sections: count only these sections of the configuration, for an intermediate result.
         """
         return hash_value(self._parts_of(name, sections))
 

@@ -16,10 +16,9 @@ from spatioformer.run.context import RunContext
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spatioformer.config.schema import GridSection, MaskSection, RasterSection, RunConfig
+    from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Stage:
         sections: keys and properties of the configuration it depends on.
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
-        kept: folders (patterns) of intermediate results, which a later call takes up.
+        kept: patterns of folders with intermediate results, from which a later call continues.
     """
 
     run: Callable[[RunContext], str]
@@ -65,56 +64,13 @@ def plots(run: RunContext) -> str:
 
 def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
-    from spatioformer.geo.raster.stack import Mask, build_stack
+    from spatioformer.run.imagery import build_imagery
 
-    section = run.config.imagery
-    grid = _grid(section.grid, section.region) if section.grid else None
-    summary = build_stack(
-        [_layer(layer) for layer in section.layers],
-        run.folder / "imagery.tif",
-        grid=grid,
-        region=None if grid else section.region,
-        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
-        console=run.console,
-    )
+    summary = build_imagery(run.config.imagery, run.folder / "imagery.tif", run.console)
     write_json(run.folder / "imagery.json", summary)
     height, width = summary["height"], summary["width"]
     bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
     return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
-
-
-def _grid(section: "GridSection", region: tuple[float, float, float, float]):
-    """The grid that the configuration describes instead of the first layer's."""
-    import numpy as np
-    from rasterio.warp import transform_bounds
-
-    from spatioformer.common.errors import ImageryError
-    from spatioformer.geo.crs import known_crs
-    from spatioformer.geo.grid import LONLAT, Grid
-
-    crs = known_crs(section.crs, "imagery.grid")
-    west, east, south, north = region
-    bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
-    if not np.isfinite(bounds).all():
-        raise ImageryError(
-            f"imagery.grid: the region {list(region)} has no place in crs {section.crs!r}; choose "
-            "a CRS made for that region"
-        )
-    sides = np.subtract(bounds[2:], bounds[:2]) / section.resolution
-    if sides.prod() > MOST_PIXELS:
-        raise ImageryError(
-            f"imagery.grid: resolution {section.resolution:g} makes {sides[1]:.3g} x "
-            f"{sides[0]:.3g} pixels of the region; give it in units of {section.crs} "
-            f"({crs.axis_info[0].unit_name})"
-        )
-    return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
-
-
-def _layer(section: "RasterSection | MaskSection"):
-    from spatioformer.geo.raster.stack import Layer
-
-    values = section.model_dump(exclude={"exclude", "path"})
-    return Layer(path=Path(section.path), **values)
 
 
 def _write_csv(table: "pd.DataFrame", path: Path) -> None:
@@ -226,19 +182,22 @@ def evaluate(run: RunContext) -> str:
 
 
 def _calibrate(run: RunContext, predictions) -> None:
-    """evaluation/uncertainty.json, .npz and intervals.parquet; none where they cannot be had."""
+    """Write evaluation/uncertainty.json, .npz and intervals.parquet, or remove old ones.
+
+    There are none where the mapped model is not evaluated or the plots are too few.
+    """
     from spatioformer.common.errors import EvaluationError
     from spatioformer.run.evaluate import calibrate
 
-    folder, found = run.folder / "evaluation", None
+    folder, calibration = run.folder / "evaluation", None
     try:
-        found = calibrate(run.folder / "chips", predictions, run.config)
+        calibration = calibrate(run.folder / "chips", predictions, run.config)
     except EvaluationError as error:
         run.console.say(f"  the map gets no intervals: {error}")
-    if found is None:
+    if calibration is None:
         _remove(folder, UNCERTAINTY)  # those of a former run would be of another model
         return
-    uncertainty, plots = found
+    uncertainty, plots = calibration
     with writing(folder / "intervals.parquet") as part:
         plots.to_parquet(part, index=False)
     uncertainty.save(folder)

@@ -1,4 +1,4 @@
-"""The last words of a run in the terminal: a short table of scores, and where things lie."""
+"""What the terminal shows at the end of a run: a short table of scores, and paths of results."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def print_summary(folder: Path, last: str = "report") -> None:
     """Scores of all models side by side (r2 and RMSE a split) and the paths of map and report.
 
     Args:
-        last: the stage with which the run ended; what later stages left there may be out of date.
+        last: the stage with which the run ended; results of later stages may be out of date.
     """
     from rich.console import Console
     from rich.table import Table

@@ -95,12 +95,16 @@ class Source:
 
 
 def open_source(
-    path: str | Path, *, separator: str | None = None, layer: str | None = None, key: str = ""
+    path: str | Path | pd.DataFrame,
+    *,
+    separator: str | None = None,
+    layer: str | None = None,
+    key: str = "",
 ) -> Source:
     """Open a CSV, TSV or TXT file (also gzip), a (Geo)Parquet file or a GeoPackage layer.
 
     Args:
-        path: file to open.
+        path: file to open; or a table in memory, which messages call "the table".
         separator: one character between the columns of a text file; None: a comma for .csv, a tab
             for .tsv and .txt. With a separator, a file with any suffix is read as text.
         layer: layer of a GeoPackage; not needed if there is only one.
@@ -110,6 +114,9 @@ def open_source(
         PlotError: a missing, empty or damaged file, an unsupported format, a wrong separator or
             layer.
     """
+    if isinstance(path, pd.DataFrame):
+        named = path.reset_index() if path.index.name else path
+        return _FrameSource(Path("the table"), named)
     path = Path(path)
     if path.is_dir():
         raise PlotError(f"{path} is a folder; name a file in it")

@@ -74,7 +74,7 @@ class TooManyRejected(PlotError):
 
 
 def read_plots(
-    path: str | Path,
+    path: str | Path | pd.DataFrame,
     *,
     columns: Mapping[str, str | None],
     crs: object = "EPSG:4326",
@@ -87,7 +87,7 @@ def read_plots(
     """Read and check a plot table.
 
     Args:
-        path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg.
+        path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg; or a table in memory.
         columns: names in FIELDS -> column names of the file. lon and lat are required unless the
             file has point geometries, which then take precedence; richness is required unless
             `species` is given.

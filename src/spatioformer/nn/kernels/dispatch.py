@@ -61,6 +61,13 @@ def _kernels() -> _Kernels | None:
     return _Kernels(attention, mlp, simd.LANES, parts.UNITS)
 
 
+def _loaded() -> _Kernels:
+    """The modules that need numba, for code that `can_replace` has allowed."""
+    kernels = _kernels()
+    assert kernels is not None, "can_replace is False without numba"
+    return kernels
+
+
 def can_replace(
     network: nn.Module, transformer: Transformer, head: nn.Sequential, width: int, chips: Tensor
 ) -> bool:
@@ -118,13 +125,14 @@ def head_of_transformer(
     """
     x = _pack(tokens)
     for block in transformer.blocks:
+        assert isinstance(block, Block), "a Transformer has no other modules there"
         x = _mlp_half(block, _attention_half(block, x))
     return _head(head, x)[: len(tokens)]
 
 
 def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
     """Lay chips into the lanes of packs; fill the last pack with zeros."""
-    lanes = _kernels().lanes
+    lanes = _loaded().lanes
     missing = -len(tokens) % lanes
     if missing:
         tokens = F.pad(tokens, (0, 0, 0, 0, 0, missing))
@@ -134,6 +142,8 @@ def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
 def _head(head: nn.Sequential, x: Float[Tensor, "G T D L"]) -> Float[Tensor, "G*L"]:
     """Compute u . (A x + a) + s as (u A) . x + (u . a + s)."""
     first, last = head
+    assert isinstance(first, nn.Linear), "the head is two linear layers"
+    assert isinstance(last, nn.Linear), "the head is two linear layers"
     weight, bias = last.weight @ first.weight, last.weight @ first.bias + last.bias
     return (weight @ x.flatten(1, 2)).flatten() + bias  # (1, T*D) @ (G, T*D, L)
 
@@ -156,9 +166,8 @@ def _attention_half(block: Block, x: Tensor) -> Tensor:
 
 def _mlp_half(block: Block, x: Tensor) -> Tensor:
     up, down, norm = block.mlp.up, block.mlp.down, block.mlp_norm
-    extra = (
-        -len(up.bias) % _kernels().units
-    )  # hidden units added with zero weights, so that UNITS divides F
+    # Hidden units added with zero weights, so that UNITS divides F.
+    extra = -len(up.bias) % _loaded().units
     return _MLPHalf.apply(
         x,
         F.pad(up.weight, (0, 0, 0, extra)),
@@ -184,7 +193,7 @@ def _dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
 class _AttentionHalf(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, qkv, qkv_bias, out, out_bias, gain, shift, eps, heads, dropped, keys):
-        kernel, _ = _kernels().attention.kernels(x.shape[2] // heads)
+        kernel, _ = _loaded().attention.kernels(x.shape[2] // heads)
         mixed, total, result = (torch.empty_like(x) for _ in range(3))
         weights = [_flat(tensor) for tensor in (qkv, qkv_bias, out, out_bias, gain, shift)]
         tokens, bits = x.shape[1], keys.numpy().view("uint32")
@@ -210,7 +219,7 @@ class _AttentionHalf(torch.autograd.Function):
     def backward(ctx, gradient):
         x, mixed, total, qkv, qkv_bias, out, gain, keys = ctx.saved_tensors
         eps, heads, dropped = ctx.constants
-        _, kernel = _kernels().attention.kernels(x.shape[2] // heads)
+        _, kernel = _loaded().attention.kernels(x.shape[2] // heads)
         width, lanes = x.shape[2:]
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
         weights = [_flat(tensor) for tensor in (qkv, qkv_bias, qkv.T, out.T, gain)]
@@ -238,7 +247,7 @@ class _AttentionHalf(torch.autograd.Function):
 class _MLPHalf(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, up, up_bias, down, down_bias, gain, shift, eps, dropped, keys):
-        kernel = _kernels().mlp.forward
+        kernel = _loaded().mlp.forward
         total, result = torch.empty_like(x), torch.empty_like(x)
         weights = [_flat(tensor) for tensor in (up, up_bias, down, down_bias, gain, shift)]
         bits = keys.numpy().view("uint32")
@@ -264,7 +273,7 @@ class _MLPHalf(torch.autograd.Function):
     def backward(ctx, gradient):
         x, total, up, up_bias, down, gain, keys = ctx.saved_tensors
         eps, dropped = ctx.constants
-        kernel = _kernels().mlp.backward
+        kernel = _loaded().mlp.backward
         (width, lanes), hidden = x.shape[2:], len(up)
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
         weights = [_flat(tensor) for tensor in (up, up_bias, down, gain)]

@@ -1,0 +1,151 @@
+"""Plot tables for the Python door: a file or a DataFrame in, a checked GeoDataFrame out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.grid import LONLAT
+from spatioformer.geo.plots import table
+from spatioformer.geo.plots.files import open_source
+
+
+def read_plots(
+    source: str | Path | pd.DataFrame,
+    *,
+    columns: Mapping[str, str] | None = None,
+    crs: object = "EPSG:4326",
+    separator: str | None = None,
+    layer: str | None = None,
+    species: Mapping[str, Any] | None = None,
+    region: Sequence[float] | None = None,
+    max_rejected: float = 0.1,
+) -> geopandas.GeoDataFrame:
+    """Read and check a table of vegetation plots.
+
+    Rows that cannot be used are left out and kept with their reasons in `attrs["rejected"]`:
+    `pandas.DataFrame(plots.attrs["rejected"])` shows them. `attrs["summary"]` holds counts, ranges
+    and notes. Both are plain lists and dicts, since pandas can neither join nor save frames whose
+    `attrs` hold a DataFrame.
+
+    Args:
+        source: a .csv, .tsv, .txt (also .gz), .parquet or .gpkg file; or a DataFrame or
+            GeoDataFrame, which is checked by the same rules.
+        columns: from plot_id, lon, lat, richness, area_m2, date and programme to the columns of
+            the table. None: the table calls them by these names; lon, lat and richness (or
+            `species`) are needed, and the others are taken where the table has them.
+        crs: of lon and lat, anything pyproj reads. A table with point geometries brings its own.
+        separator: between the columns of a text file; None: by the file's name.
+        layer: of a GeoPackage; None: its only one.
+        species: how to count richness from species data: `{"layout": "matrix"}` or
+            `{"layout": "long", "path": ...}`; see docs/plots.md.
+        region: W, E, S, N in degrees; plots outside it are rejected.
+        max_rejected: largest share of rows, 0 to 1, that may be rejected.
+
+    Returns:
+        Points in EPSG:4326, one row a plot, with the columns plot_id (unique), lon, lat (degrees),
+        richness (number of species), area_m2 (square metres, NaN unknown), date (NaT unknown),
+        programme, location (plots at one place share it) and source_line.
+
+    Raises:
+        PlotError: a file, setting or column that cannot be used, or too many rows rejected.
+
+    Examples:
+        >>> import pandas as pd
+        >>> import spatioformer as sf
+        >>> table = {"lon": [147.1, 147.3], "lat": [-42.9, -42.7], "richness": [31, 8]}
+        >>> plots = sf.read_plots(pd.DataFrame(table))
+        >>> plots[["plot_id", "richness"]].to_numpy().tolist()
+        [['line-1', 31.0], ['line-2', 8.0]]
+        >>> plots.crs.to_epsg(), plots.attrs["rejected"]
+        (4326, [])
+    """
+    if isinstance(source, geopandas.GeoDataFrame) and source.crs is None:
+        raise PlotError(
+            "the geometry of the table has no CRS; give it one with plots.set_crs('EPSG:...')"
+        )
+    if columns is None:
+        columns = _usual_columns(source, separator, layer, species is not None)
+    intake = table.read_plots(
+        source,
+        columns=columns,
+        crs=crs,
+        separator=separator,
+        layer=layer,
+        species=species,
+        region=region,
+        max_rejected=max_rejected,
+    )
+    plots = intake.table
+    plots.attrs = {"summary": intake.summary, "rejected": intake.rejected.to_dict("records")}
+    return plots
+
+
+def _usual_columns(
+    source: str | Path | pd.DataFrame, separator: str | None, layer: str | None, counted: bool
+) -> dict[str, str]:
+    """Our own names: those that a table must have, and the others that it has."""
+    header = open_source(source, separator=separator, layer=layer).header
+    needed = ("lon", "lat") if counted else ("lon", "lat", "richness")
+    # Richness that is counted from species must not be read from a column as well.
+    offered = [name for name in table.FIELDS if name in header and name != "richness"]
+    return {name: name for name in (*needed, *offered)}
+
+
+def plot_frame(plots: object, *, counted: bool) -> pd.DataFrame:
+    """What a model takes of a table of plots: lon, lat and whatever other columns it has.
+
+    Args:
+        plots: what `read_plots` gives, or a frame with columns lon and lat (degrees), or a
+            GeoDataFrame of points.
+        counted: whether a richness is needed too.
+
+    Returns:
+        A new frame, its index 0, 1, ..., without geometry; area_m2 is NaN where there was none.
+
+    Raises:
+        PlotError: no frame, a column is missing, or a value cannot be used.
+    """
+    if not isinstance(plots, pd.DataFrame):
+        raise PlotError(
+            f"plots is a {type(plots).__name__}; give the table of spatioformer.read_plots, or a "
+            "DataFrame with the columns lon, lat and richness"
+        )
+    frame = pd.DataFrame(plots).reset_index(drop=True)
+    frame.attrs = {}  # the chips' index is a Parquet file, which keeps JSON only
+    frame.attrs = {}
+    if not {"lon", "lat"} <= set(frame.columns) and isinstance(plots, geopandas.GeoDataFrame):
+        points = plots.geometry.to_crs(LONLAT)
+        frame = frame.assign(lon=points.x.to_numpy(), lat=points.y.to_numpy())
+    for name in ("lon", "lat", *(["richness"] if counted else [])):
+        _check(frame, name)
+    if "area_m2" not in frame:
+        frame["area_m2"] = np.nan
+    return frame.drop(columns="geometry", errors="ignore")
+
+
+_RANGES = {"lon": (-180.0, 360.0), "lat": (-90.0, 90.0), "richness": (0.0, np.inf)}
+
+
+def _check(frame: pd.DataFrame, name: str) -> None:
+    """Raise a PlotError unless the column holds numbers in its range."""
+    if name not in frame:
+        raise PlotError(
+            f"plots have no column {name!r}; read them with spatioformer.read_plots, which takes "
+            f"the name of your own column: columns={{{name!r}: ...}}"
+        )
+    low, high = _RANGES[name]
+    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~((values >= low) & (values <= high) & np.isfinite(values))
+    if bad.any():
+        row = int(bad.argmax())
+        raise PlotError(
+            f"{name} of plots has {int(bad.sum())} values that cannot be used, the first "
+            f"{frame[name].tolist()[row]!r} in row {row}; read them with spatioformer.read_plots, "
+            "which leaves such rows out and says why"
+        )
+    frame[name] = values

@@ -1,0 +1,45 @@
+"""The base of the networks that predict from chips, and the records of their arguments."""
+
+from typing import Any, TypedDict
+
+from torch import nn
+
+
+class ChipConfig(TypedDict):
+    """Arguments that every network of chips has.
+
+    Attributes:
+        patch: P, side of a chip, pixels.
+        bands: bands of a pixel.
+        dropout: rate in [0, 1).
+    """
+
+    patch: int
+    bands: int
+    dropout: float
+
+
+class LocatedConfig(ChipConfig):
+    """Arguments that `Spatioformer` and `DenseSpatioformer` share; see there."""
+
+    covariates: int
+    width: int
+    heads: int
+    layers: int
+    mlp_hidden: int
+    head_hidden: int
+    edges: list[list[float]] | None
+    location: dict[str, Any] | None
+    location_dropout: float
+    location_jitter: float
+    outputs: int
+
+
+class ChipNetwork(nn.Module):
+    """A network that takes chips, longitude and latitude of their pixels, and maybe covariates.
+
+    Attributes:
+        config: its arguments, ready for JSON; `type(network)(**config)` builds the same.
+    """
+
+    config: ChipConfig

@@ -1,0 +1,64 @@
+"""From the configuration's imagery section to a stack on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.warp import transform_bounds
+
+from spatioformer.common.errors import ImageryError
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.schema import GridSection, ImagerySection, MaskSection, RasterSection
+from spatioformer.geo.crs import known_crs
+from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.raster.stack import Layer, Mask, build_stack
+
+MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
+
+
+def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT) -> dict[str, Any]:
+    """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
+
+    Returns:
+        Summary, as `build_stack`.
+
+    Raises:
+        ImageryError: a layer, the grid or the region cannot be used.
+        OutputError: the stack cannot be written.
+    """
+    grid = None
+    if section.grid is not None and section.region is not None:
+        grid = _grid(section.grid, section.region)
+    return build_stack(
+        [_layer(layer) for layer in section.layers],
+        out,
+        grid=grid,
+        region=None if grid else section.region,
+        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
+        console=console,
+    )
+
+
+def _grid(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
+    """The grid that the configuration describes instead of the first layer's."""
+    crs = known_crs(section.crs, "imagery.grid")
+    west, east, south, north = region
+    bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
+    if not np.isfinite(bounds).all():
+        raise ImageryError(
+            f"imagery.grid: the region {list(region)} has no place in crs {section.crs!r}; choose "
+            "a CRS made for that region"
+        )
+    sides = np.subtract(bounds[2:], bounds[:2]) / section.resolution
+    if sides.prod() > MOST_PIXELS:
+        raise ImageryError(
+            f"imagery.grid: resolution {section.resolution:g} makes {sides[1]:.3g} x "
+            f"{sides[0]:.3g} pixels of the region; give it in units of {section.crs} "
+            f"({crs.axis_info[0].unit_name})"
+        )
+    return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
+
+
+def _layer(section: RasterSection | MaskSection) -> Layer:
+    values = section.model_dump(exclude={"exclude", "path"})
+    return Layer(path=Path(section.path), **values)
