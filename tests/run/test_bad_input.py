@@ -72,7 +72,7 @@ TABLES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "fractions": (
         lambda t: t.assign(richness=2.5),
         f"plots.csv loses {N} of {N} rows (100%), all it has, most often to fractional richness "
-        f"({N}), first on line 2 (...); map a column of counts",
+        f"({N}), first on line 2 (...); choose a column of counts",
     ),
 }
 
@@ -202,7 +202,7 @@ def test_a_truth_that_is_not_there(project):
     refuses(
         project,
         "map",
-        f"{project / 't.tif'}, which `truth` names, cannot be read (...); correct the path, or "
+        f"{project / 't.tif'}, given by `truth`, cannot be read (...); correct the path, or "
         "remove `truth` for plots of real plants",
         ("truth", {"path": "t.tif", "noise_path": "t.tif"}),
     )
