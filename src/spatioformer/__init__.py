@@ -6,7 +6,7 @@ name is imported when it is first used, so that `import spatioformer` stays fast
 
 from typing import Any
 
-__version__ = "0.1.0"
+from spatioformer.common.version import __version__
 
 _DOORS = {
     "BufferedKFold": "spatioformer.evaluation.splits",

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from spatioformer import __version__
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.map import map_
 from spatioformer.cli.run import run, stage, train
 from spatioformer.cli.years import years
+from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.training import distributed
 

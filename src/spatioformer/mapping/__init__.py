@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from spatioformer import __version__
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.version import __version__
 from spatioformer.mapping import raster
 from spatioformer.mapping.checks import compare_extent, compare_scale
 from spatioformer.mapping.engine import compute_here

@@ -10,10 +10,10 @@ import rasterio
 import rasterio.shutil
 from rasterio.io import DatasetWriter
 
-from spatioformer import __version__
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
+from spatioformer.common.version import __version__
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import TITLES
 from spatioformer.geo.raster.stack import check_written, write_errors

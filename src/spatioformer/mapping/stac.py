@@ -13,8 +13,8 @@ import rasterio
 from pyproj import CRS
 from rasterio.warp import transform_geom
 
-from spatioformer import __version__
 from spatioformer.common.files import write_json
+from spatioformer.common.version import __version__
 from spatioformer.geo.grid import LONLAT
 from spatioformer.models.base import Model
 

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from spatioformer import __version__
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_json, write_text, writing_folder
+from spatioformer.common.version import __version__
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.extent import FAR_KM, km_outside
 from spatioformer.models.capabilities import Attention, Draws, FitContext, QuantilePair

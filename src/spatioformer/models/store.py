@@ -6,9 +6,9 @@ is pickled, so loading a model runs no code of its maker.
 
 from pathlib import Path
 
-from spatioformer import __version__
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json
+from spatioformer.common.version import __version__
 from spatioformer.models.base import Model
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.stack import StackModel

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from spatioformer import __version__
 from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 from spatioformer.common.files import (
     as_output_error,
@@ -25,6 +24,7 @@ from spatioformer.common.files import (
     write_text,
 )
 from spatioformer.common.progress import Console
+from spatioformer.common.version import __version__
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected

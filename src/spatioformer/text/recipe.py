@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from spatioformer import __version__
 from spatioformer.common.errors import ModelError
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.version import __version__
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import read_corpus, split
 from spatioformer.text.model import TextModel

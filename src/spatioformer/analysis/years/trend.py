@@ -11,7 +11,6 @@ import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from spatioformer import __version__
 from spatioformer.analysis.trends import (
     Autocorrelation,
     PValues,
@@ -22,6 +21,7 @@ from spatioformer.analysis.trends import (
 from spatioformer.analysis.years.series import Series
 from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
+from spatioformer.common.version import __version__
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.mapping.raster import BLOCK, cog, profile
 
