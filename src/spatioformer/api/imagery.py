@@ -136,7 +136,7 @@ def read_imagery(
         OutputError: the stack cannot be written.
 
     Examples:
-        >>> import numpy as np, xarray
+        >>> import numpy as np, rioxarray, xarray
         >>> import spatioformer as sf
         >>> values = np.arange(12.0).reshape(3, 4)
         >>> axes = {"y": [-42.1, -42.2, -42.3], "x": [147.1, 147.2, 147.3, 147.4]}
