@@ -118,7 +118,7 @@ def read_imagery(
         layers: one or more of: the path of a GeoTIFF, NetCDF or anything else GDAL opens;
             `"pip:NAME"`, a raster inside an installed package; a dict with the keys of a layer in
             a run's configuration, such as `{"path": "era5.nc", "variable": "tp", "reduce":
-            "mean"}` (docs/imagery.md); an xarray.DataArray ([band,] y, x) with a CRS. Without a
+            "mean"}` (docs/run.md); an xarray.DataArray ([band,] y, x) with a CRS. Without a
             `name` a layer is called after its file. The first one gives the grid.
         region: W, E, S, N in degrees; the grid is clipped to it.
         grid: `{"crs": "EPSG:3577", "resolution": 1000}`: a grid of your own, for `region`.

@@ -118,7 +118,6 @@ def plot_frame(plots: object, *, counted: bool) -> pd.DataFrame:
         )
     frame = pd.DataFrame(plots).reset_index(drop=True)
     frame.attrs = {}  # chips keep their table in a Parquet file, which takes JSON alone
-    frame.attrs = {}
     if not {"lon", "lat"} <= set(frame.columns) and isinstance(plots, geopandas.GeoDataFrame):
         points = plots.geometry.to_crs(LONLAT)
         frame = frame.assign(lon=points.x.to_numpy(), lat=points.y.to_numpy())

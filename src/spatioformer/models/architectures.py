@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-
-from torch import nn
+from typing import Literal, TypedDict
 
 from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.models.inputs import Inputs
 from spatioformer.nn import (
+    ChipNetwork,
     DenseSpatioformer,
     FactoFormer,
     PaperCNN,
@@ -29,7 +29,22 @@ CONFIGURED = SCHEDULE | {
 }
 """Keys of `train` that a recipe takes, except the published one."""
 
-PUBLISHED = {
+
+class PublishedRecipe(TypedDict):
+    """What the paper fixes of a `Recipe`."""
+
+    optimiser: Literal["adam"]
+    loss: LossName
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    averaging: float
+    augment: bool
+    precision: Literal["float32"]
+    compile: bool
+
+
+PUBLISHED: PublishedRecipe = {
     "optimiser": "adam",
     "loss": "rmse",
     "learning_rate": 1e-3,
@@ -56,13 +71,15 @@ class Architecture(ABC):
         """The section `model` with what this architecture does not heed set aside."""
 
     @abstractmethod
-    def loss(self, train: TrainSection) -> LossName: ...
+    def loss(self, train: TrainSection) -> LossName:
+        """Name of the loss that the network is trained with."""
 
     @abstractmethod
-    def recipe(self, train: TrainSection, seed: int) -> Recipe: ...
+    def recipe(self, train: TrainSection, seed: int) -> Recipe:
+        """The recipe of the training, with this seed of its random draws."""
 
     @abstractmethod
-    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> nn.Module:
+    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         """A network with random weights, drawn from torch's generator.
 
         Args:
@@ -95,7 +112,7 @@ class Configured(Architecture):
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
         return Recipe(**train.model_dump(include=CONFIGURED), seed=seed)
 
-    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> nn.Module:
+    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         located = self.located and model.location != "none"
         arguments = model.model_dump(include=SIZES | {"patch"}) | {
             "bands": inputs.bands,
@@ -136,7 +153,7 @@ class Published(Architecture):
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
         return Recipe(**PUBLISHED, **train.model_dump(include=SCHEDULE), seed=seed)
 
-    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> nn.Module:
+    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         shape = {"patch": model.patch, "bands": inputs.bands}
         if self.convolutional:
             return PaperCNN(**shape)
@@ -162,7 +179,7 @@ class ChipsAlone(Architecture):
         values = train.model_dump(include=CONFIGURED) | {"loss": self.loss(train)}
         return Recipe(**values, seed=seed)
 
-    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> nn.Module:
+    def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         return FactoFormer(patch=model.patch, bands=inputs.bands)
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from spatioformer.nn import ChipNetwork
 from spatioformer.nn.rollout import attention_rollout
-from spatioformer.nn.transformer import Transformer
+from spatioformer.nn.transformer import Pattern, Transformer
 
 Floats = NDArray[np.float64]
 
 
 def attention_shares(
-    networks: Sequence[nn.Module], patch: int, run: Callable[[nn.Module], object]
+    networks: Sequence[ChipNetwork], patch: int, run: Callable[[ChipNetwork], object]
 ) -> Floats | None:
     """Share of attention on each pixel, (P, P), sum 1, mean over the networks.
 
@@ -39,12 +39,14 @@ def attention_shares(
     return (pixels / pixels.sum()).reshape(patch, patch)
 
 
-def _rollout(network: nn.Module, patch: int, run: Callable[[nn.Module], object]) -> Floats | None:
+def _rollout(
+    network: ChipNetwork, patch: int, run: Callable[[ChipNetwork], object]
+) -> Floats | None:
     """How much of each input token is in the output tokens, (T,), mean over those and the chips."""
     transformer = next((m for m in network.modules() if isinstance(m, Transformer)), None)
     if transformer is None:
         return None
-    patterns: list = []
+    patterns: list[Pattern] = []
     hook = transformer.register_forward_pre_hook(
         lambda module, args, kwargs: (args, kwargs | {"record": patterns}), with_kwargs=True
     )

@@ -5,11 +5,12 @@ that maps, reports and drivers need; it is kept as a folder, which `models.store
 only some models can do is a capability: an attribute that is None for all others.
 """
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -72,11 +73,18 @@ class Model(ABC):
     weights: ClassVar[str]  # name of the file that holds them
     framework: ClassVar[str]
 
-    patch: int
-    bands: list[str]
-    scaling: Scaling | None
     facts: dict[str, Any]
-    covariates: Covariates | None
+
+    if TYPE_CHECKING:  # read-only here: some kinds have fields for these, others properties
+
+        @property
+        def patch(self) -> int: ...
+        @property
+        def bands(self) -> list[str]: ...
+        @property
+        def scaling(self) -> Scaling | None: ...
+        @property
+        def covariates(self) -> Covariates | None: ...
 
     @property
     def draws(self) -> Draws | None:
@@ -308,6 +316,12 @@ class Model(ABC):
         if values:
             raise ModelError(f"the model knows no covariate {next(iter(values))!r}; it takes none")
         return None
+
+    def with_facts(self, facts: dict[str, Any]) -> Self:
+        """A model that differs in its facts alone; it shares the weights."""
+        twin = copy.copy(self)
+        twin.facts = facts
+        return twin
 
     def save(self, folder: str | Path) -> Path:
         """Write the model's folder, whole or not at all; an older model there is replaced.

@@ -11,7 +11,7 @@ from spatioformer.config.schema import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling, raw_covariates
-from spatioformer.nn import Ensemble
+from spatioformer.nn import ChipNetwork, Ensemble
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 from spatioformer.nn.losses import Link, Loss, LossName
 from spatioformer.nn.piecewise import quantile_edges
@@ -88,7 +88,7 @@ class Inputs:
         )
 
     def model(
-        self, members: list[torch.nn.Module], losses: list[Loss], store: ChipStore, rows: np.ndarray
+        self, members: list[ChipNetwork], losses: list[Loss], store: ChipStore, rows: np.ndarray
     ) -> NetworkModel:
         """The trained members as one model; `rows` are the plots they learned from."""
         network = members[0]
@@ -98,10 +98,12 @@ class Inputs:
                 member.load_state_dict(trained.state_dict())
         scaling = self.scaling
         if losses[0].dispersion is not None:
+            assert scaling is not None, "networks of raw values learn no dispersion"
             dispersion = float(np.mean([loss.dispersion for loss in losses]))
             scaling = replace(scaling, dispersion=dispersion)
         model = NetworkModel(network, list(store.bands), scaling, covariates=self.covariates)
         if self.link.kind == "log1p":
+            assert scaling is not None, "networks of raw values have the link identity"
             predictions = model.predict(store.chips[rows], store.lon[rows], store.lat[rows])
             smear = float(np.mean((store.richness[rows] + 1) / (predictions + 1.0)))
             model.scaling = replace(scaling, smear=smear)

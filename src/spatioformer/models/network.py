@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
@@ -22,6 +21,7 @@ from spatioformer.models.prediction import BATCH, Members
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile, checked_chips
 from spatioformer.nn import (
+    ChipNetwork,
     DenseSpatioformer,
     Ensemble,
     FactoFormer,
@@ -32,7 +32,7 @@ from spatioformer.nn import (
 from spatioformer.nn.weights import load_weights
 from spatioformer.training.loop import History
 
-NETWORKS: dict[str, type[nn.Module]] = {
+NETWORKS: dict[str, type[ChipNetwork]] = {
     "PaperSpatioformer": PaperSpatioformer,
     "PaperCNN": PaperCNN,
     "FactoFormer": FactoFormer,
@@ -56,7 +56,7 @@ class NetworkModel(Model):
     weights: ClassVar[str] = "model.safetensors"
     framework: ClassVar[str] = "pytorch"
 
-    network: nn.Module
+    network: ChipNetwork
     bands: list[str]
     scaling: Scaling | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class NetworkModel(Model):
         return sum(p.numel() for p in self.network.parameters())
 
     @property
-    def members(self) -> list[nn.Module]:
+    def members(self) -> list[ChipNetwork]:
         """The networks of an ensemble, or the one there is."""
         return list(getattr(self.network, "members", [self.network]))
 
@@ -136,7 +136,13 @@ class NetworkModel(Model):
         return self.over_chips(chips, self.plot_covariates(store, rows), BATCH)
 
     def quantiles(
-        self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
+        self,
+        chips: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        covariates: Mapping[str, Any] | None = None,
+        *,
+        batch: int = BATCH,
     ) -> np.ndarray:
         """The network's own quantiles (`scaling.quantiles`) of the count in each chip.
 
@@ -149,12 +155,18 @@ class NetworkModel(Model):
         Raises:
             ModelError: as `predict`; or the network has no quantiles.
         """
-        self._check_quantiles()
+        scaling = self._scaling_with_quantiles()
         inputs = self._checked(chips, lon, lat, covariates)
-        return self._running().over_chips(inputs, batch, self.scaling.quantile_species, (2,))
+        return self._running().over_chips(inputs, batch, scaling.quantile_species, (2,))
 
     def features(
-        self, chips, lon, lat, covariates: Mapping[str, Any] | None = None, *, batch: int = BATCH
+        self,
+        chips: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        covariates: Mapping[str, Any] | None = None,
+        *,
+        batch: int = BATCH,
     ) -> np.ndarray:
         """What the network makes its number of: the numbers before its head.
 
@@ -167,23 +179,38 @@ class NetworkModel(Model):
         Raises:
             ModelError: as `predict`; or the network is not one of ours.
         """
+        widths = []
         for member in self.members:
-            if not hasattr(member, "features"):
+            if not isinstance(member, Spatioformer | DenseSpatioformer):
                 raise ModelError(
                     f"a {type(member).__name__} tells no features; take a Spatioformer or a "
                     "DenseSpatioformer"
                 )
+            widths.append(member.config["width"])
         inputs = self._checked(chips, lon, lat, covariates)
-        return self._running().features(inputs, batch, self.network.config["width"])
+        return self._running().features(inputs, batch, widths[0])
 
-    def _check_quantiles(self) -> None:
-        if self.quantile_pair is None:
+    def _scaling_with_quantiles(self) -> Scaling:
+        """The scaling of a network with quantiles.
+
+        Raises:
+            ModelError: the network has none.
+        """
+        if self.scaling is None or self.scaling.quantiles is None:
             raise ModelError(
                 "the network tells no quantiles; train it with `train.loss: quantile`, or take "
                 "another kind of interval"
             )
+        return self.scaling
 
-    def quantiles_tile(self, data, valid, lon, lat, wanted=None) -> np.ndarray:
+    def quantiles_tile(
+        self,
+        data: np.ndarray,
+        valid: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        wanted: np.ndarray | None = None,
+    ) -> np.ndarray:
         """What `quantiles` gives, at every pixel that `predict_tile` predicts.
 
         Returns:
@@ -192,15 +219,15 @@ class NetworkModel(Model):
         Raises:
             ModelError: as `predict_tile`; or the network has no quantiles.
         """
-        self._check_quantiles()
+        scaling = self._scaling_with_quantiles()
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
-        return self._running().over_tile(tile, self.scaling.quantile_species, (2,))
+        return self._running().over_tile(tile, scaling.quantile_species, (2,))
 
     def spread(
         self,
-        chips,
-        lon,
-        lat,
+        chips: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
         covariates: Mapping[str, Any] | None = None,
         *,
         samples: int = 20,
@@ -223,7 +250,15 @@ class NetworkModel(Model):
         return self._running().spread(lambda one: one.over_chips(inputs, batch), samples, seed)
 
     def spread_tile(
-        self, data, valid, lon, lat, wanted=None, *, samples: int = 20, seed: int = 0
+        self,
+        data: np.ndarray,
+        valid: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        wanted: np.ndarray | None = None,
+        *,
+        samples: int = 20,
+        seed: int = 0,
     ) -> np.ndarray:
         """What `spread` gives, at every pixel that `predict_tile` predicts.
 
@@ -241,7 +276,7 @@ class NetworkModel(Model):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)
         return out
 
-    def attention(self, chips, lon, lat) -> np.ndarray | None:
+    def attention(self, chips: np.ndarray, lon: np.ndarray, lat: np.ndarray) -> np.ndarray | None:
         """Share of attention that falls on each pixel of the chip, by attention rollout.
 
         Args:
@@ -271,13 +306,20 @@ class NetworkModel(Model):
         self.network.eval()
         return self._members
 
-    def _checked(self, chips, lon, lat, covariates: Mapping[str, Any] | None) -> list[np.ndarray]:
+    def _checked(
+        self,
+        chips: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        covariates: Mapping[str, Any] | None,
+    ) -> list[np.ndarray]:
         checked = checked_chips(chips, lon, lat, self.bands, self.patch)
         return self._inputs(checked, self.covariate_rows(len(checked[0]), covariates))
 
     def _inputs(self, chips: Chips, covariates: np.ndarray | None) -> list[np.ndarray]:
         if self.covariates is None:
             return list(chips)
+        assert covariates is not None, "`covariate_rows` gives those of a model that has any"
         return [*chips, self.covariates.standardised(covariates)]
 
     def identity(self) -> str:

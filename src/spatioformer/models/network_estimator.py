@@ -16,6 +16,7 @@ from spatioformer.models.architectures import ARCHITECTURES, Architecture, outpu
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.inputs import Inputs
 from spatioformer.models.network import NetworkModel
+from spatioformer.nn import ChipNetwork
 from spatioformer.nn.losses import Loss
 from spatioformer.training.loop import History
 from spatioformer.training.richness import fit, validation_tiles
@@ -59,7 +60,10 @@ class NetworkEstimator:
         architecture = self.architecture
         section, loss_name = architecture.model_section(self.model), architecture.loss(self.train)
         inputs = Inputs.of(section, loss_name, store, rows, raw=architecture.takes_raw_values)
-        members, losses, histories, held_out = [], [], [], []
+        members: list[ChipNetwork] = []
+        losses: list[Loss] = []
+        histories: list[History] = []
+        held_out: list[int] = []
         for k in range(section.members):
             seed = self.seed + k
             held = self._validation(store.coordinates[rows], seed)

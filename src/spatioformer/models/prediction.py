@@ -10,7 +10,7 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile
-from spatioformer.nn import DenseSpatioformer
+from spatioformer.nn import ChipNetwork, DenseSpatioformer, Spatioformer
 
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
@@ -28,7 +28,7 @@ class Members:
         scaling, covariates: as a bundle has them.
     """
 
-    networks: tuple[nn.Module, ...]
+    networks: tuple[ChipNetwork, ...]
     scaling: Scaling | None
     covariates: Covariates | None
 
@@ -76,13 +76,14 @@ class Members:
 
     def features(self, inputs: Sequence[np.ndarray], batch: int, width: int) -> np.ndarray:
         """The numbers before each network's head, side by side: float32 (n, width * networks)."""
-        each = [
-            replace(self, networks=(network,)).over_chips(
-                inputs, batch, _as_it_is, (width,), type(network).features
+        columns = []
+        for network in self.networks:
+            assert isinstance(network, Spatioformer | DenseSpatioformer), "others have no features"
+            alone = replace(self, networks=(network,))
+            columns.append(
+                alone.over_chips(inputs, batch, _as_it_is, (width,), type(network).features)
             )
-            for network in self.networks
-        ]
-        return np.concatenate(each, axis=1)
+        return np.concatenate(columns, axis=1)
 
     def over_tile(
         self, tile: PixelTile, read: Read | None = None, tail: tuple[int, ...] = ()
@@ -95,16 +96,22 @@ class Members:
         for at, (chips, lon, lat) in tile.chips():
             inputs = [chips, lon, lat]
             if self.covariates is not None:
-                inputs.append(self._usual(len(chips)))
+                inputs.append(_usual(self.covariates, len(chips)))
             out[at] = self.over_chips(inputs, read=read, tail=tail)
         return out
 
     def _fill_densely(self, out: np.ndarray, tile: PixelTile, read: Read | None) -> None:
         usual = None
         if self.covariates is not None:
-            usual = torch.from_numpy(self._usual(1)).to(self._device)
+            usual = torch.from_numpy(_usual(self.covariates, 1)).to(self._device)
 
-        def of_tile(network, data, lon, lat, valid):
+        def of_tile(
+            network: DenseSpatioformer,
+            data: torch.Tensor,
+            lon: torch.Tensor,
+            lat: torch.Tensor,
+            valid: torch.Tensor,
+        ) -> torch.Tensor:
             return network.forward_tile(data.movedim(-1, 1), lon, lat, usual, valid)
 
         with torch.inference_mode():
@@ -113,10 +120,6 @@ class Members:
                 tensors = (torch.from_numpy(a).to(self._device) for a in arrays)
                 out[at] = self.species(*tensors, read=read, call=of_tile)[0].float().cpu()
         out[~tile.predictable] = np.nan
-
-    def _usual(self, count: int) -> np.ndarray:
-        """Standardised covariates of pixels of which nothing is told, (count, covariates)."""
-        return self.covariates.standardised(self.covariates.rows(count, None))
 
     @property
     def _device(self) -> torch.device:
@@ -140,7 +143,8 @@ class Members:
                 "samples 0"
             )
         self._drop(True)
-        total = squares = 0.0
+        total: np.ndarray = np.zeros(())
+        squares: np.ndarray = np.zeros(())
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
@@ -159,6 +163,11 @@ class Members:
             for module in network.modules():
                 if isinstance(module, nn.Dropout):
                     module.training = on
+
+
+def _usual(covariates: Covariates, count: int) -> np.ndarray:
+    """Standardised usual values, for pixels of which no covariate is known, (count, C)."""
+    return covariates.standardised(covariates.rows(count, None))
 
 
 def _as_it_is(output: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,14 @@ import numpy as np
 import torch
 
 from spatioformer.common.errors import ModelError
-from spatioformer.nn.losses import QUANTILES, Link, LossName, mean_output, quantile_outputs
+from spatioformer.nn.losses import (
+    QUANTILES,
+    Link,
+    LinkName,
+    LossName,
+    mean_output,
+    quantile_outputs,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +38,7 @@ class Scaling:
     band_sd: tuple[float, ...]
     target_mean: float
     target_sd: float
-    link: str = "identity"
+    link: LinkName = "identity"
     smear: float = 1.0
     dispersion: float | None = None
     quantiles: tuple[float, float] | None = None
@@ -102,7 +109,10 @@ class Covariates:
             )
         seen = seen_by_models(names, values)
         medians = np.nanmedian(values, axis=0)
-        chosen = [m if usual[n] is None else usual[n] for n, m in zip(names, medians, strict=True)]
+        chosen = [
+            median if value is None else value
+            for value, median in zip(usual.values(), medians, strict=True)
+        ]
         return cls(
             names,
             tuple(np.nanmean(seen, axis=0).tolist()),
@@ -169,5 +179,5 @@ def seen_by_models(names: tuple[str, ...], values: np.ndarray) -> np.ndarray:
     return seen
 
 
-def _or_one(sd):
+def _or_one(sd: np.ndarray) -> np.ndarray:
     return np.where(sd > 0, sd, 1.0)

@@ -107,7 +107,9 @@ def _mend(model: BaseEstimator, width: int) -> None:
             _mend(part, width)
 
 
-def _check_tree(left, right, feature, leaf: np.ndarray, width: int) -> None:
+def _check_tree(
+    left: np.ndarray, right: np.ndarray, feature: np.ndarray, leaf: np.ndarray, width: int
+) -> None:
     """Children come after their parents, so that every way ends in a leaf of the tree."""
     own = np.flatnonzero(~leaf)
     for child in (np.asarray(left)[own], np.asarray(right)[own]):

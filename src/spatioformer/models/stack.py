@@ -102,7 +102,8 @@ class StackModel(Model):
             # All of them: a network's last digits depend on the batch a chip is in.
             return part.over_chips(chips, covariates if part.covariates else None, batch)[asked]
 
-        return self._weighted(*(place[:, self.halo, self.halo] for place in chips[1:]), of)
+        lon, lat = (place[:, self.halo, self.halo] for place in chips[1:])
+        return self._weighted(lon, lat, of)
 
     def predict_rows(self, store: ChipStore, rows: np.ndarray) -> np.ndarray:
         """float64 (n,), species."""
@@ -110,7 +111,8 @@ class StackModel(Model):
         def of(part: Model, asked: np.ndarray) -> np.ndarray:
             return np.asarray(part.predict_rows(store, rows), np.float64)[asked]
 
-        return self._weighted(*store.coordinates[rows].T, of)
+        lon, lat = store.coordinates[rows].T
+        return self._weighted(lon, lat, of)
 
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """float64; a pixel is predicted where every member that counts there predicts it."""
@@ -160,7 +162,7 @@ class StackModel(Model):
             place = folder / "members" / name
             place.mkdir(parents=True)
             facts = self.facts | {"name": f"{name}, member of {self.name}"}
-            replace(part, facts=facts).write(place)
+            part.with_facts(facts).write(place)
 
     @classmethod
     def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:

@@ -102,7 +102,9 @@ class StackEstimator:
             distance[test] = to_nearest(places[test], places[~test])
             for column, estimator in enumerate(self.members.values()):
 
-                def predict(estimator: Estimator = estimator, test: np.ndarray = test):
+                def predict(
+                    estimator: Estimator = estimator, test: np.ndarray = test
+                ) -> np.ndarray:
                     return estimator.fit(store, rows[~test]).predict_rows(store, rows[test])
 
                 predictions[test, column] = answers.get(f"{number}-{column}", predict)

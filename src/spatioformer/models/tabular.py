@@ -1,13 +1,12 @@
 """Models on chip statistics: a scikit-learn regressor, fitted to plots and kept by skops."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import sklearn
-from sklearn.base import RegressorMixin
 from threadpoolctl import threadpool_limits
 
 from spatioformer.common.errors import ModelError
@@ -15,7 +14,7 @@ from spatioformer.common.files import hash_value
 from spatioformer.config.schema import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
-from spatioformer.models.baselines import TABULAR, chip_statistics, with_covariates
+from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics, with_covariates
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.scaling import Covariates, Scaling, seen_by_models
 from spatioformer.models.skops_file import canonical, open_regressor
@@ -49,8 +48,9 @@ class TabularEstimator:
             ModelError: a covariate that the plot table lacks, or that no plot knows.
         """
         usual = self.model.covariates
+        regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
         model = TabularModel(
-            TABULAR[self.name](self.seed).set_params(**self.parameters),
+            regressor,
             list(store.bands),
             store.patch,
             Scaling.of(store.chips[rows], store.richness[rows]),
@@ -58,7 +58,7 @@ class TabularEstimator:
         )
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
         with threadpool_limits(1):
-            model.regressor.fit(model.features(chips, covariates), store.richness[rows])
+            regressor.fit(model.features(chips, covariates), store.richness[rows])
         return model
 
 
@@ -77,7 +77,7 @@ class TabularModel(Model):
     weights: ClassVar[str] = "model.skops"
     framework: ClassVar[str] = "scikit-learn"
 
-    regressor: RegressorMixin | None  # None until its file is read
+    regressor: Regressor | None  # None until its file is read
     bands: list[str]
     patch: int
     scaling: Scaling | None = None
@@ -114,12 +114,13 @@ class TabularModel(Model):
 
     def over_chips(self, chips: Chips, covariates: np.ndarray | None, batch: int) -> np.ndarray:
         """float64; `batch` is of networks, a regressor takes ROWS at once."""
+        pixels, lon, lat = chips
         predictions = [np.empty(0)]
         with one_thread():
-            for start in range(0, len(chips[0]), ROWS):
+            for start in range(0, len(pixels), ROWS):
                 part = slice(start, start + ROWS)
                 table = self.features(
-                    tuple(array[part] for array in chips),
+                    (pixels[part], lon[part], lat[part]),
                     None if covariates is None else covariates[part],
                 )
                 predictions.append(self._predict(table))
@@ -146,10 +147,12 @@ class TabularModel(Model):
 
     def _with_covariates(self, covariates: np.ndarray | None, table: np.ndarray) -> np.ndarray:
         if covariates is not None:
+            assert self.covariates is not None, "only a model with covariates is given any"
             covariates = seen_by_models(self.covariates.names, covariates)
         return with_covariates(covariates, table)
 
     def _predict(self, table: np.ndarray) -> np.ndarray:
+        assert self.regressor is not None, "`read_weights` comes first"
         return np.asarray(self.regressor.predict(table), np.float64)
 
     def identity(self) -> str:
@@ -222,8 +225,13 @@ def tile_statistics(tile: PixelTile) -> Iterator[tuple[Place, np.ndarray]]:
         columns = [planes[len(planes) // 2][:, rows, cols]]
         if half:
             with np.errstate(invalid="ignore", over="ignore"):  # nodata, which is not asked for
-                mean = sum(planes) / len(planes)
-                variance = sum((plane - mean) ** 2 for plane in planes) / len(planes)
+                mean = _total(planes) / len(planes)
+                variance = _total((plane - mean) ** 2 for plane in planes) / len(planes)
             columns += [mean[:, rows, cols], np.sqrt(variance[:, rows, cols])]
         columns += [tile.lon[place][None], tile.lat[place][None]]
         yield at, np.concatenate(columns).T
+
+
+def _total(planes: Iterable[np.ndarray]) -> np.ndarray:
+    """Sum of planes, (y, x), added one after the other."""
+    return sum(planes, np.zeros(()))

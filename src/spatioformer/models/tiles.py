@@ -39,7 +39,14 @@ class PixelTile:
 
     @classmethod
     def checked(
-        cls, data, valid, lon, lat, wanted, bands: Sequence[str], patch: int
+        cls,
+        data: np.ndarray,
+        valid: np.ndarray,
+        lon: np.ndarray,
+        lat: np.ndarray,
+        wanted: np.ndarray | None,
+        bands: Sequence[str],
+        patch: int,
     ) -> "PixelTile":
         """A tile for a model of those bands; `wanted` None means all pixels.
 
@@ -95,7 +102,8 @@ class PixelTile:
     @property
     def whole(self) -> np.ndarray:
         """bool (y, x): pixels whose chip holds no nodata."""
-        return sliding_window_view(self.valid, (self.patch, self.patch)).all(axis=(-2, -1))
+        chips = sliding_window_view(self.valid, (self.patch, self.patch))
+        return np.asarray(chips.all(axis=(-2, -1)))
 
     @property
     def predictable(self) -> np.ndarray:
@@ -120,7 +128,7 @@ class PixelTile:
 
 
 def checked_chips(
-    chips, lon, lat, bands: Sequence[str], patch: int
+    chips: np.ndarray, lon: np.ndarray, lat: np.ndarray, bands: Sequence[str], patch: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Chips float32 (n, P, P, band), lon and lat float64 (n, P, P) for a model of those bands.
 

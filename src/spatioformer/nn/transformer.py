@@ -52,7 +52,7 @@ class BlockConfig:
     bias: bool = True
     dropout: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_heads(self.width, self.heads)
 
     def norm_layer(self) -> nn.LayerNorm:

@@ -8,7 +8,7 @@ interrupted, and when another model, split or level of intervals is configured.
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -81,7 +81,9 @@ def distinct(jobs: Sequence[Job]) -> list[Job]:
     return list({job.predictions: job for job in sorted(jobs, key=lambda j: j.drawn)}.values())
 
 
-def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) -> Iterator[Job]:
+def run_jobs(
+    jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int
+) -> Generator[Job, None, None]:
     """Run `jobs` in so many processes; each is yielded when it is done.
 
     Raises:
@@ -127,8 +129,11 @@ def _interrupts_held_back() -> Iterator[None]:
 def _end_with_parent() -> None:
     """In a worker: one whose parent was killed would wait for work, and hold memory, for ever."""
 
+    parent = parent_process()
+    assert parent is not None  # this process is a worker
+
     def watch() -> None:
-        parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

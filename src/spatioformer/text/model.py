@@ -16,6 +16,7 @@ from spatioformer.common.files import write_text, writing_folder
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.sampling import distribution
 from spatioformer.nn.text_encoder import TextEncoder
+from spatioformer.nn.transformer import Pattern
 from spatioformer.text.packages import locate
 from spatioformer.text.tokenizer import FILE, Tokenizer
 from spatioformer.training.loop import curve_csv
@@ -56,12 +57,18 @@ class TextModel:
     tokenizer: Tokenizer
     facts: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.network.eval()
 
     @property
     def causal(self) -> bool:
         return isinstance(self.network, GPT)
+
+    @property
+    def gpt(self) -> GPT:
+        """The network of a model that generates text."""
+        assert isinstance(self.network, GPT), "an encoder predicts no next token"
+        return self.network
 
     def ids(self, text: str) -> torch.Tensor:
         """Token ids (1, T).
@@ -84,7 +91,7 @@ class TextModel:
             ModelError: the text is empty or longer than the context, or the temperature is not
                 above 0.
         """
-        logits = self.network.unembed(self.network.hidden(self.ids(text))[:, -1])
+        logits = self.gpt.unembed(self.gpt.hidden(self.ids(text))[:, -1])
         probabilities = distribution(logits, temperature)[0]
         top = probabilities.topk(min(count, len(probabilities)))
         return [
@@ -111,10 +118,11 @@ class TextModel:
             ModelError: as `GPT.stream`.
         """
         ids = self.ids(text)
-        remaining = self.network.config["context"] - ids.shape[1]
+        remaining = self.gpt.config["context"] - ids.shape[1]
         count = max(remaining, 1) if count is None else count
-        tokens, printed = [], 0
-        for token in self.network.stream(ids, count, temperature, top_k, top_p, seed):
+        tokens: list[int] = []
+        printed = 0
+        for token in self.gpt.stream(ids, count, temperature, top_k, top_p, seed):
             tokens.append(int(token))
             so_far = self.tokenizer.decode(tokens)
             if not so_far.endswith("\ufffd"):  # the middle of a character of several bytes
@@ -132,8 +140,9 @@ class TextModel:
         ids, spans = self.tokenizer.encode_spans(text, special=not self.causal)
         if all(start == end for start, end in spans):
             raise ModelError(f"the text {text!r} has no tokens; give at least one word")
-        record, batch = [], torch.tensor([ids])
-        if self.causal:
+        record: list[Pattern] = []
+        batch = torch.tensor([ids])
+        if isinstance(self.network, GPT):
             vectors = self.network.hidden(batch, record=record)
         else:
             vectors = self.network(batch, record=record)
@@ -186,7 +195,7 @@ class TextModel:
         return cls._open(TextEncoder, Path(folder))
 
     @classmethod
-    def _open(cls, kind: type, folder: Path) -> "TextModel":
+    def _open(cls, kind: type[GPT] | type[TextEncoder], folder: Path) -> "TextModel":
         network = kind.from_pretrained(folder)
         tokenizer = Tokenizer.load(folder / FILE)
         if len(tokenizer) > network.config["vocabulary"]:

@@ -25,7 +25,7 @@ def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
     small = min(1.3, 2 * large / heads)
     upper, lower = large + 1.2, small * layers + 0.4
     figure = Figure(figsize=(2 * large + 1.8, upper + lower), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(upper, lower))
+    above, below = figure.subfigures(2, 1, height_ratios=(upper, lower), squeeze=False)[:, 0]
     left, right = above.subplots(1, 2)
     where = f"layer {layer + 1}, head {head + 1}"
     scores = reading.scores[layer, head]
@@ -56,7 +56,10 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
     axes.set_title(title, fontsize=9, color=INK)
     if len(tokens) > LEGIBLE:
         return
-    middle = (image.norm.vmin + image.norm.vmax) / 2
+    low, high = image.get_clim()
+    assert low is not None, "imshow has set the limits"
+    assert high is not None, "imshow has set the limits"
+    middle = (low + high) / 2
     for row, column in np.argwhere(np.isfinite(values) & (np.abs(values) >= 0.005)):
         value = values[row, column]
         colour = INK if value > middle else "white"
@@ -71,8 +74,10 @@ def senses_picture(senses: Senses) -> Figure:
     labels = list(dict.fromkeys(sense.label for sense in senses.senses))
     for i, label in enumerate(labels):
         rows = [r for r, sense in enumerate(senses.senses) if sense.label == label]
+        x, y = senses.plane[rows].T
         axes.scatter(
-            *senses.plane[rows].T,
+            x,
+            y,
             s=36,
             color=SERIES[i % len(SERIES)],
             marker=MARKERS[i % len(MARKERS)],

@@ -104,7 +104,9 @@ def compare(model: TextModel, word: str, senses: list[Sense]) -> Senses:
 
 def word_vector(reading: Reading, sentence: str, word: str) -> Float[np.ndarray, "D"]:
     """Mean vector of the tokens of the first `word` in the sentence."""
-    start, end = _find(sentence, word)
+    span = _find(sentence, word)
+    assert span is not None, "`read_senses` leaves out sentences without the word"
+    start, end = span
     inside = [a < end and b > start and a < b for a, b in reading.spans]
     return reading.vectors[inside].mean(axis=0)
 

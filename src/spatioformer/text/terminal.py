@@ -33,9 +33,8 @@ def print_reading(reading: Reading, layer: int, head: int) -> None:
     Args:
         layer, head: counted from 0.
     """
-    hidden = np.zeros(reading.scores.shape[-2:], dtype=bool)
-    if reading.causal:
-        hidden = ~np.tri(len(reading.tokens), dtype=bool)
+    above_diagonal = ~np.tri(len(reading.tokens), dtype=bool)
+    hidden = above_diagonal if reading.causal else np.zeros_like(above_diagonal)
     where = f"layer {layer + 1}, head {head + 1}"
     _print(f"q·k / √d, {where}: rows look, columns are looked at")
     rows = [f"{i + 1:>3} {token}" for i, token in enumerate(reading.tokens)]

@@ -76,19 +76,21 @@ def train(
         f"held out; patches of {network.config['patch']}"
     )
     scale = _Scale.of(training)
-    model = VisionModel(network, Preparation.of(training.pixels, form), scale.task)
+    task: Task = "classification" if scale is None else "regression"
+    model = VisionModel(network, Preparation.of(training.pixels, form), task)
     history = fit(
         network,
         model.preparation,
-        scale.standardised(training),
-        scale.standardised(validation),
+        training if scale is None else scale.standardised(training),
+        validation if scale is None else scale.standardised(validation),
         recipe,
         checkpoint=folder / CHECKPOINT,
         resume=resume,
         console=console,
         on_epoch=on_epoch,
     )
-    scale.undo(model)
+    if scale is not None:
+        model.rescale_output(scale.mean, scale.sd)
     outcome = Outcome(model, history, {}, len(tested))
     model.save(folder)
     write_rows(folder / "training.csv", history.rows)
@@ -153,31 +155,29 @@ def choose_patch(rows: int, columns: int) -> int:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Mean and standard deviation (O,) of the training values; None where classes are predicted."""
+    """Mean and standard deviation (O,) of the training values."""
 
-    mean: NDArray | None
-    sd: NDArray | None
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
 
     @classmethod
-    def of(cls, images: Images) -> "_Scale":
+    def of(cls, images: Images) -> "_Scale | None":
+        """The scale of the images' values; None where they have classes."""
         if images.are_classified:
-            return cls(None, None)
-        sd = images.targets.std(axis=0, dtype=np.float64)
-        return cls(images.targets.mean(axis=0, dtype=np.float64), np.where(sd > 0, sd, 1.0))
-
-    @property
-    def task(self) -> Task:
-        return "classification" if self.mean is None else "regression"
+            return None
+        targets = _values(images)
+        sd = targets.std(axis=0, dtype=np.float64)
+        return cls(targets.mean(axis=0, dtype=np.float64), np.where(sd > 0, sd, 1.0))
 
     def standardised(self, images: Images) -> Images:
-        if self.mean is None:
-            return images
-        return replace(images, targets=((images.targets - self.mean) / self.sd).astype(np.float32))
+        targets = (_values(images) - self.mean) / self.sd
+        return replace(images, targets=targets.astype(np.float32))
 
-    def undo(self, model: VisionModel) -> None:
-        """Let a model of standardised values predict the values."""
-        if self.mean is not None:
-            model.rescale_output(self.mean, self.sd)
+
+def _values(images: Images) -> NDArray[np.float32]:
+    """Values (n, O) of images that have them."""
+    assert images.targets is not None, "`_check` refuses images without targets"
+    return images.targets
 
 
 def _check(images: Images) -> None:
@@ -194,8 +194,8 @@ def _check(images: Images) -> None:
 
 def _card(images: Images, recipe: Recipe, outcome: Outcome) -> str:
     """The model card."""
-    config, preparation = outcome.model.network.config, outcome.model.preparation
-    rows, columns = config["image"]
+    network, preparation = outcome.model.network, outcome.model.preparation
+    config, (rows, columns) = network.config, network.image
     resized = "other sizes are resized" if preparation.form.size else "no other size"
     unit = (
         "0 to 1 (8-bit images divided by 255)" if preparation.eight_bit else "a unit of their own"
@@ -209,7 +209,7 @@ def _card(images: Images, recipe: Recipe, outcome: Outcome) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in vars(recipe).items())
     return f"""# A Vision Transformer for {outcome.model.task}
 
-Predicts: {", ".join(map(str, config["labels"]))}.
+Predicts: {", ".join(outcome.model.labels)}.
 
 - Images: {rows} x {columns} pixels ({resized}), {config["channels"]} channels, values from {unit}.
 - Network: patches of {config["patch"]}, {config["layers"]} layers {config["width"]} wide with

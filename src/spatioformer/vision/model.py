@@ -20,6 +20,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json, write_json
 from spatioformer.nn import ViT, attention_rollout
 from spatioformer.nn.pretrained import CONFIG, WEIGHTS
+from spatioformer.nn.transformer import Pattern
 from spatioformer.vision.images import Images, read_images
 from spatioformer.vision.preparation import BATCH, PREPROCESSOR, Preparation
 
@@ -64,7 +65,9 @@ class VisionModel:
         if isinstance(config, dict) and "architecture" in config and "model_type" not in config:
             return cls._from_timm(folder, config)
         network = ViT.from_pretrained(folder).eval()
-        task = "regression" if config.get("problem_type") == "regression" else "classification"
+        task: Task = (
+            "regression" if config.get("problem_type") == "regression" else "classification"
+        )
         return cls(network, Preparation.from_hugging_face(folder, network), task)
 
     @classmethod
@@ -97,7 +100,7 @@ class VisionModel:
         self.network.save_pretrained(folder)
         problem = "regression" if self.task == "regression" else "single_label_classification"
         write_json(folder / CONFIG, read_json(folder / CONFIG) | {"problem_type": problem})
-        write_json(folder / PREPROCESSOR, self.preparation.as_json(self.network.config["image"]))
+        write_json(folder / PREPROCESSOR, self.preparation.as_json(self.network.image))
 
     def read(self, source: str | Path) -> Images:
         """Read images from `source` in the size and with the channels of the network.
@@ -108,8 +111,7 @@ class VisionModel:
         """
         form = self.preparation.form
         images = read_images(source, form)
-        config = self.network.config
-        expected = (config["channels"], *config["image"])
+        expected = (self.network.config["channels"], *self.network.image)
         if images.pixels.shape[1:] != expected:
             size = " x ".join(map(str, images.pixels.shape[1:]))
             raise ModelError(
@@ -138,7 +140,7 @@ class VisionModel:
         answers, shares = [], []
         with torch.inference_mode():
             for part in self._batches(images):
-                record = []
+                record: list[Pattern] = []
                 answers.append(self._answer(self.network(part, record)))
                 share = attention_rollout(record)[:, 0, 1:]  # (B, N): class token on patches
                 share = share / share.mean(1, keepdim=True)
@@ -161,6 +163,6 @@ class VisionModel:
         """
         head = self.network.head
         with torch.no_grad():
-            mean, sd = head.bias.new_tensor(mean), head.bias.new_tensor(sd)
-            head.weight.mul_(sd[:, None])
-            head.bias.mul_(sd).add_(mean)
+            shift, scale = head.bias.new_tensor(mean), head.bias.new_tensor(sd)
+            head.weight.mul_(scale[:, None])
+            head.bias.mul_(scale).add_(shift)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from spatioformer.common.errors import OutputError
@@ -21,10 +22,14 @@ DPI = 130
 INK, MUTED = "#22282b", "#6b7478"
 AMOUNTS, DIFFERENCES = "cividis", "RdBu_r"  # both suitable for colour-blind readers
 ACROSS = 10  # largest number of images in a row
-STYLE = {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED}
+
+styled = matplotlib.rc_context(
+    {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED}
+)
+"""Decorator of functions that make figures."""
 
 
-@matplotlib.rc_context(STYLE)
+@styled
 def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequence[str]) -> Figure:
     """Figure of each image above its attention rollout.
 
@@ -38,9 +43,9 @@ def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequen
     tall = pixels.shape[2] / pixels.shape[3]
     size = max(0.85, min(2.4, 8 / across))  # inches
     figure = Figure(
-        (size * across + 0.9, bands * (2 * size * tall + 0.3) + 0.1), layout="constrained"
+        (size * across + 0.9, bands * (2 * size * tall + 0.3) + 0.1),
+        layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, hspace=0, wspace=0),
     )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, hspace=0, wspace=0)
     axes = figure.subplots(2 * bands, across, squeeze=False)
     scale = Normalize(0, float(shares.max()))
     for axis in axes.flat:
@@ -58,7 +63,7 @@ def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequen
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@styled
 def draw_position_similarity(similarity: NDArray[np.floating]) -> Figure:
     """Figure with a small map for every patch: cosine of its position embedding with all others.
 

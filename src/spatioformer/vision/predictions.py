@@ -55,6 +55,7 @@ def scores(images: Images, predicted: NDArray[np.float32]) -> dict[str, float]:
     """Accuracy of classes; or RMSE (unit of the target) and r2 = 1 - SSE/SST of each value."""
     if images.are_classified:
         return {"accuracy": float((predicted.argmax(1) == images.targets).mean())}
+    assert images.targets is not None, "images are scored if their classes or values are known"
     results = {}
     columns = zip(images.labels, predicted.T, images.targets.T, strict=True)
     for label, guess, true in columns:

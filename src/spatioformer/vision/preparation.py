@@ -126,7 +126,7 @@ class Preparation:
         resizes, grey = settings.get("do_resize", True), settings.get("do_grayscale", False)
         converts = settings.get("do_convert_rgb") or (resizes and channels == 3)
         form = Form(
-            size=tuple(network.config["image"]) if resizes else None,
+            size=network.image if resizes else None,
             channels=1 if grey else 3 if converts else None,
             resample=settings.get("resample", BILINEAR),
             crop=settings.get("crop"),
@@ -149,7 +149,7 @@ class Preparation:
                 "with which the model was trained"
             ) from error
         form = Form(
-            size=tuple(network.config["image"]),
+            size=network.image,
             channels=channels if channels in (1, 3) else None,
             resample=BILINEAR if pretrained.get("interpolation") == "bilinear" else BICUBIC,
             crop=pretrained.get("crop_pct", 1.0),

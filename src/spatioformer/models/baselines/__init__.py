@@ -14,8 +14,9 @@
 """
 
 from collections.abc import Callable
+from typing import Any, Protocol, Self
 
-from sklearn.base import RegressorMixin
+import numpy as np
 
 from spatioformer.models.baselines.features import chip_statistics, with_covariates
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
@@ -28,7 +29,24 @@ from spatioformer.models.baselines.trees import (
     random_forest,
 )
 
-TABULAR: dict[str, Callable[[int], RegressorMixin]] = {
+
+class Regressor(Protocol):
+    """What the project uses of scikit-learn's regressors, which have no types."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> object:
+        """Fit to X (n, features) and y (n,)."""
+        ...
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predictions (n,) for X (n, features)."""
+        ...
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change settings; return the same regressor."""
+        ...
+
+
+TABULAR: dict[str, Callable[[int], Regressor]] = {
     "random-forest": random_forest,
     "extra-trees": extra_trees,
     "gradient-boosting": gradient_boosting,
@@ -44,6 +62,7 @@ __all__ = [
     "GaussianProcess",
     "Kriging",
     "LocationKNN",
+    "Regressor",
     "chip_statistics",
     "extra_trees",
     "forest_kriging",

@@ -35,6 +35,9 @@ STEPS = 60  # of the search for the likeliest hyperparameters, at most
 WHOLE = 900  # plots that are judged all at once
 GROUP, GROUPS = 300, 12  # of more than that: plots a group, and how many groups
 
+Inputs = tuple[np.ndarray, np.ndarray]
+"""Features (n, f) and points on the sphere (n, 3), standardised."""
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -128,17 +131,18 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             out[part] = self._covariance((features[part], places[part]), known) @ self.weights_
         return self.mean_ + self.sd_ * out
 
-    def _standardised(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _standardised(self, X: np.ndarray) -> Inputs:
         """Features and points on the sphere, both near 1 in size."""
         places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
         features = (X[:, :-2] - self.centre_) / self.scale_
         return np.where(np.isfinite(features), features, 0.0), places
 
-    def _covariance(self, some: tuple, others: tuple) -> np.ndarray:
+    def _covariance(self, some: Inputs, others: Inputs) -> np.ndarray:
         found = Hyperparameters(self.found_)
-        return sum(fields(*distances(*some, *others, found), found))
+        place, response, local = fields(*distances(*some, *others, found), found)
+        return place + response + local
 
-    def _solve(self, seen: tuple, target: np.ndarray, rng: np.random.Generator) -> None:
+    def _solve(self, seen: Inputs, target: np.ndarray, rng: np.random.Generator) -> None:
         """Weights of the plots that predictions are made from."""
         noise = Hyperparameters(self.found_).noise
         if len(target) <= self.inducing:
@@ -148,7 +152,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             self.weights_ = cho_solve(cho_factor(covariance, lower=True), target)
             return
         chosen = np.sort(rng.choice(len(target), self.inducing, replace=False))
-        self.features_, self.places_ = known = tuple(part[chosen] for part in seen)
+        self.features_, self.places_ = known = seen[0][chosen], seen[1][chosen]
         own = self._covariance(known, known)
         own[np.diag_indices(len(own))] += JITTER
         factor = cholesky(own, lower=True)
@@ -231,7 +235,8 @@ def misfit(
     """
     apart, fars = distances(features, places, features, places, found)
     parts = fields(apart, fars, found)
-    covariance = sum(parts)
+    place, response, local = parts
+    covariance = place + response + local
     covariance[np.diag_indices(len(target))] += found.noise
     factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     weights = cho_solve((factor, True), target, check_finite=False)
@@ -294,7 +299,8 @@ def _groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     tree = KDTree(places)
     centres = places[rng.choice(count, GROUPS // 2, replace=False)]
     scattered = [rng.choice(count, GROUP, replace=False) for _ in centres]
-    return [*tree.query(centres, k=GROUP)[1], *scattered]
+    near = np.asarray(tree.query(centres, k=GROUP)[1])
+    return [*near, *scattered]
 
 
 def _above_zero(value: np.ndarray | float) -> np.ndarray:

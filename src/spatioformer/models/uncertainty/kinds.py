@@ -78,6 +78,7 @@ class Yardsticks:
         if kind == "dissimilarity":
             return {"predicted": at.mean, "scale": np.interp(at.di, *self.curve)}
         if kind == "spread":
+            assert at.spread is not None, "`possible` rules the kind out"
             return {"predicted": at.mean, "scale": np.maximum(at.spread, LEAST_SCALE)}
         return {"predicted": at.mean}
 
@@ -106,15 +107,17 @@ class Intervals:
     def restored(cls, kind: str, yardsticks: Yardsticks, margin: Margin, level: float) -> Self:
         """As they were when `margin` was read off them."""
         conformal = _conformal(kind, level)
-        if kind == "region":
+        if isinstance(conformal, RegionConformal):
+            assert isinstance(margin, list), "a margin for each region"
             conformal.margins_ = dict(enumerate(margin))
         else:
+            assert not isinstance(margin, list), "one margin"
             conformal.margin_ = margin
         return cls(kind, yardsticks, conformal)
 
     @property
     def margin(self) -> Margin:
-        if self.kind == "region":
+        if isinstance(self.conformal, RegionConformal):
             return [self.conformal.margins_[r] for r in range(len(self.yardsticks.centres))]
         return self.conformal.margin_
 

@@ -143,8 +143,8 @@ class Uncertainty:
             EvaluationError: another number of bands, NaN.
         """
         di = self.area.di(predictors(pixels, lon, lat, self.lon_origin))
-        numbers = (np.asarray(values, np.float64) for values in (mean, di, lon, lat))
-        at = Predictions(*numbers, sd, quantiles)
+        mean, di, lon, lat = (np.asarray(values, np.float64) for values in (mean, di, lon, lat))
+        at = Predictions(mean, di, lon, lat, sd, quantiles)
         kind = self.kind(sd is not None, quantiles is not None)
         made = Intervals.restored(kind, self.yardsticks, self.margins[kind], self.level)
         lower, upper = made(at).T
@@ -164,7 +164,8 @@ class Uncertainty:
         folder = Path(folder)
         learned = self.yardsticks
         with writing(folder / "uncertainty.npz") as part:
-            np.savez(part, curve=learned.curve, centres=learned.centres, **self.area.state())
+            arrays = {"curve": learned.curve, "centres": learned.centres, **self.area.state()}
+            np.savez(part, **arrays)  # type: ignore[arg-type]  # one of them could be `allow_pickle`
         write_json(
             folder / "uncertainty.json",
             {

@@ -36,8 +36,15 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def __getitem__(self, rows) -> Self:
-        return type(self)(*(None if v is None else v[rows] for v in vars(self).values()))
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> Self:
+        return type(self)(
+            self.mean[rows],
+            self.di[rows],
+            self.lon[rows],
+            self.lat[rows],
+            None if self.spread is None else self.spread[rows],
+            None if self.quantiles is None else self.quantiles[rows],
+        )
 
 
 @dataclass(frozen=True)
