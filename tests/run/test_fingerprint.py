@@ -140,7 +140,7 @@ def test_imports_for_type_checkers_alone_do_not_count(config, edit):
         ("spatioformer.evaluation", "KNNDM", "spatioformer.evaluation.knndm"),  # offered lazily
         ("spatioformer", "load", "spatioformer.models.store"),
         ("spatioformer", "map_raster", "spatioformer.mapping"),
-        ("spatioformer", "__version__", "spatioformer"),  # defined by the package
+        ("spatioformer", "__version__", "spatioformer.common.version"),
         ("spatioformer.mapping", "map_raster", "spatioformer.mapping"),
         ("spatioformer.mapping", "Output", "spatioformer.mapping.options"),
         ("spatioformer.mapping", "raster", "spatioformer.mapping.raster"),
