@@ -10,6 +10,8 @@ import spatioformer as sf
 from spatioformer.common.errors import OutputError
 from tests.helpers import landscape
 
+pytestmark = pytest.mark.integration
+
 
 def test_every_door_opens():
     for name in sf.__all__:

@@ -337,6 +337,7 @@ def test_sentences_of_plots_and_imagery(plots, imagery, table):
         model.predict(table[0])
 
 
+@pytest.mark.slow
 def test_the_stack_is_a_thin_adapter_too(monkeypatch, table):
     shrink(monkeypatch)
     X, y = table

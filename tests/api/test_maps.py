@@ -18,6 +18,7 @@ def run(folder):
     return run.stage("map")
 
 
+@pytest.mark.slow
 def test_the_values_of_a_run(run, plots, imagery, tmp_path):
     with rasterio.open(run / "map.tif") as source:
         expected = source.read(1)

@@ -10,6 +10,8 @@ import spatioformer as sf
 from spatioformer.models import registry
 from tests.api.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 NO_FEATURE = "X has two columns, both are the place, and no feature is left"
 PLACED = {
     f"check_{name}": NO_FEATURE

@@ -15,6 +15,7 @@ from tests.api.conftest import SMALL
 from tests.helpers import landscape
 
 
+@pytest.mark.slow
 def test_the_scores_of_a_run(tmp_path, plots, imagery):
     evaluate = landscape.settings(tmp_path)["evaluate"] | {
         "models": ["spatioformer", "gaussian-process"],

@@ -154,6 +154,7 @@ def test_a_name_leads_to_the_module_that_defines_it(module, name, expected):
     assert resolve(module, name) == expected
 
 
+@pytest.mark.slow
 def test_every_import_from_a_package_is_traced():
     """Checked against Python: a class or function knows the module that defines it."""
     root = Path(package.__file__).parent

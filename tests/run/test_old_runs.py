@@ -10,6 +10,8 @@ import pytest
 from tests.helpers.maps import read
 from tests.helpers.tiny_run import spatioformer
 
+pytestmark = pytest.mark.integration
+
 FOLDER = Path(__file__).parents[1] / "data" / "run-0.1"
 
 
