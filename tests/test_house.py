@@ -115,10 +115,12 @@ def circle(modules: dict[str, str], prefix: str) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_imports_flow_down():
     assert violations(sources(PACKAGE)) == []
 
 
+@pytest.mark.slow
 def test_no_circles():
     assert circle(sources(PACKAGE), "spatioformer") == []
     assert circle(sources(BENCHMARKS), "benchmarks") == []

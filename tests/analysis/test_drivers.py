@@ -23,6 +23,8 @@ from spatioformer.models.store import load
 from spatioformer.nn import PaperSpatioformer
 from tests.helpers.tiny_run import Ended, assert_refused, finished, spatioformer
 
+pytestmark = pytest.mark.integration
+
 
 class Known(torch.nn.Module):
     """2 x the first band's centre, plus the latitude."""

@@ -75,6 +75,7 @@ def test_wider_intervals_draw_sites():
         assert chosen == [expected]
 
 
+@pytest.mark.slow
 def test_sites_of_a_run(run):
     sites = propose(run, 12)
     assert sites["site"].tolist() == list(range(1, 13))
@@ -129,6 +130,7 @@ def test_files(run, tmp_path):
     assert waypoints["name"].tolist() == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_the_command(run, tmp_path):
     out = tmp_path / "sites.csv"
     ended = spatioformer("survey", run, "-n", 5, "-o", out)
@@ -186,6 +188,7 @@ def test_a_model_without_intervals_has_no_survey(tmp_path):
         propose(folder, 3)
 
 
+@pytest.mark.slow
 def test_proposed_sites_help_more_than_random_ones(monkeypatch):
     """On the virtual flora of the benchmark, where the map's true error is known."""
     monkeypatch.syspath_prepend(str(Path(landscape.__file__).parents[2] / "benchmarks"))

@@ -415,6 +415,7 @@ def test_all_imagery_is_looked_at_before_a_year_is_mapped(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_noise_that_goes_on_is_allowed_for(tmp_path):
     years = tuple(range(2001, 2021))
     noise = red_noise(len(years), 64 * 64, 0.6, np.random.default_rng(5)).astype(np.float32)
@@ -431,6 +432,7 @@ def test_noise_that_goes_on_is_allowed_for(tmp_path):
         assert source.tags()["AUTOCORRELATION"] == str(rho)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_map(tmp_path):
     def peak(blocks: int) -> int:
         values = np.zeros((3, 1, 256 * blocks, 256), np.float32)

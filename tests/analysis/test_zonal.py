@@ -262,6 +262,7 @@ def test_quantiles_are_hazen_s_where_weights_are_equal():
     )
 
 
+@pytest.mark.slow
 def test_correlation_is_found_again():
     """Over 6 fields, in half-widths that differ from plot to plot."""
     rng = np.random.default_rng(0)

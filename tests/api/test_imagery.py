@@ -54,6 +54,7 @@ def test_arrays_and_files_make_one_stack(folder):
     assert imagery.summary["pixels_to_predict"] == 60 * 40 - 1
 
 
+@pytest.mark.slow
 def test_a_temporary_file_goes_with_the_object_unless_arrays_read_it(folder):
     imagery = sf.read_imagery(folder / "image.tif")
     path = imagery.path

@@ -16,6 +16,8 @@ from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
     *("run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),

@@ -59,6 +59,7 @@ def test_families_draw_what_their_bare_numbers_drew():
     assert family_seed(7, 3, 1) == np.random.SeedSequence([7, 3, 1]).generate_state(1)[0]
 
 
+@pytest.mark.slow
 def test_every_stream_is_used_once():
     used = [
         ast.unparse(node.args[1])

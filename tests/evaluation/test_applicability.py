@@ -44,6 +44,7 @@ def test_threshold_is_the_largest_when_nothing_sticks_out():
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
+@pytest.mark.slow
 def test_agrees_with_all_pairs_and_ignores_units(seed):
     rng = np.random.default_rng(seed)
     X, new = rng.normal(size=(40, 5)), rng.normal(size=(70, 5)) * 2
@@ -188,6 +189,7 @@ def test_cells_are_those_of_cast(cast, setting):
         assert area.lpd(X).tolist() == rows["LPD"].tolist()
 
 
+@pytest.mark.slow
 def test_whole_raster_is_that_of_cast(cast, data_dir):
     rasterio = pytest.importorskip("rasterio")
     folder, _, variables = cast

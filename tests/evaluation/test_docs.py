@@ -11,6 +11,7 @@ import spatioformer.evaluation
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 
 
+@pytest.mark.slow
 def test_examples_run_as_one_session():
     text = PAGE.read_text(encoding="utf-8")
     session: dict = {}

@@ -115,6 +115,7 @@ def test_plot_draws_three_curves():
 @pytest.mark.parametrize("clustering", ["hierarchical", "kmeans"])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=2, deadline=None)
+@pytest.mark.slow
 def test_folds_keep_sites_and_sizes(clustering, seed):
     X = clustered_plots(seed, 60)
     X[40:] = X[:20]
@@ -300,6 +301,7 @@ def test_distances_of_given_folds_are_those_of_cast(cast, name):
 
 
 @pytest.mark.parametrize("name", ["laea_kmeans_k5", "feat_kmeans_k10"])
+@pytest.mark.slow
 def test_kmeans_W_is_at_most_that_of_cast(cast, name):
     folder, places, _ = cast
     space, _, k = name.split("_")
@@ -325,6 +327,7 @@ def test_nearest_neighbour_distances_are_those_of_cast(cast, name):
     assert found.W_sample == pytest.approx(W["W_sample"], rel=1e-11)
 
 
+@pytest.mark.slow
 def test_the_random_branch_is_taken_where_cast_takes_it(cast):
     folder, places, _ = cast
     X = places["gc"][0]

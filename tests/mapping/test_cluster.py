@@ -11,6 +11,8 @@ from spatioformer.mapping import Resources, cluster, map_raster
 from spatioformer.models.store import load
 from tests.helpers.maps import noise, small, stacked
 
+pytestmark = pytest.mark.integration
+
 distributed = pytest.importorskip("distributed")
 
 

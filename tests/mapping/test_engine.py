@@ -125,6 +125,7 @@ def test_tile_size_does_not_matter(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("tiles_of_16")
+@pytest.mark.slow
 def test_number_of_workers_does_not_matter(tmp_path):
     scene = noise(tmp_path / "a.tif", (75, 83))
     files = []
@@ -238,6 +239,7 @@ def test_a_million_tiles():
     assert np.array_equal(np.sort(np.concatenate(parts)), tiles)
 
 
+@pytest.mark.slow
 def test_memory_decides_the_tiles(tmp_path):
     scene = noise(tmp_path / "a.tif", (5000, 5000), sparse_ok=True)
     with Source(scene, BANDS) as source:
@@ -289,6 +291,7 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("compress", ["deflate", "zstd"])
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
+@pytest.mark.slow
 def test_a_cog_of_either_type(tmp_path, plain, dtype, compress):
     out, output = tmp_path / "map.tif", Output(("sd", "valid", "mean"), dtype, compress, year=2021)
     map_raster(small(), plain[0], out, samples=2, sd_step=16, output=output)

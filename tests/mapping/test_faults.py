@@ -195,6 +195,7 @@ def size(path: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path, scene, expected):
     """Every other kill waits for a tile: a busy machine may not have got to one by itself."""
     moments = np.random.default_rng(1).uniform(0.02, 0.2, KILLS)

@@ -197,6 +197,7 @@ def test_what_stays_of_the_configuration():
 # --- what it learns -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_says_nearly_what_its_teacher_says(monkeypatch):
     """And a network that has the plots alone does not."""
     monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 120_000)
@@ -212,6 +213,7 @@ def test_it_says_nearly_what_its_teacher_says(monkeypatch):
     np.testing.assert_array_equal(teacher.rows, rows)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
     monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
@@ -252,6 +254,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 # --- in a run -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
     monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 6_000)

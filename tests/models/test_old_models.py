@@ -10,6 +10,8 @@ import sklearn
 from spatioformer.common.files import read_json
 from spatioformer.models.store import load
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "data" / "models-0.1"
 NAMES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 

@@ -21,6 +21,7 @@ def test_every_name_makes_an_estimator(name):
 
 
 @pytest.mark.parametrize("name", [*PURE, "spatioformer-stacked"])
+@pytest.mark.slow
 def test_fit_leaves_the_estimator_unchanged(name):
     estimator = make(name, *sections(), seed=1)
     before = copy.deepcopy(estimator)
@@ -35,6 +36,7 @@ def test_fit_leaves_the_estimator_unchanged(name):
 
 
 @pytest.mark.parametrize("name", [*PURE, "spatioformer-stacked"])
+@pytest.mark.slow
 def test_rows_of_a_store_are_predicted_as_their_chips(name):
     plots, rows = store(n=70), np.arange(40, 60)
     model = make(name, *sections(), seed=1).fit(plots, np.arange(40))

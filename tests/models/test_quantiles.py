@@ -68,6 +68,7 @@ def test_the_mean_learns_from_the_counts_alone():
     torch.testing.assert_close(Loss("quantile", link).species(three), link.species(one))
 
 
+@pytest.mark.slow
 def test_training_finds_mean_and_quantiles():
     """Two kinds of land, one with widely scattered counts: each has its own mean and quantiles."""
     rng = np.random.default_rng(0)
@@ -155,6 +156,7 @@ def test_features_are_what_the_head_sees(kind):
     assert replace(made, network=both.eval()).features(*chips()).shape == (7, 16)
 
 
+@pytest.mark.slow
 def test_a_run_with_quantiles(tmp_path):
     """Held out, calibrated, mapped; the map's bounds hold what the network says, moved by q."""
     config = landscape.write(tmp_path)

@@ -29,6 +29,7 @@ def stack(tmp_path_factory):
     return model, plots, rows, model.save(tmp_path_factory.mktemp("stack") / "model")
 
 
+@pytest.mark.slow
 def test_a_stack_comes_back_as_it_was(stack):
     model, plots, rows, folder = stack
     bundle = load(folder)
@@ -99,6 +100,7 @@ def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
     np.testing.assert_array_equal(found[far == 1], alone[far == 1])
 
 
+@pytest.mark.slow
 def test_the_identity_of_a_stack_is_of_all_its_files(stack):
     folder, before = stack[3], identity(stack[3])
     for path in sorted(folder.rglob("*")):

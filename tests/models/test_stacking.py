@@ -258,6 +258,7 @@ SECTIONS = (
 )
 
 
+@pytest.mark.slow
 def test_a_run_knows_the_stack_by_name(monkeypatch):
     sizes = {
         "extra-trees": {"n_estimators": 10},

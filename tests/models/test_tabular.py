@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("small_forests")
 
 @pytest.mark.parametrize("patch", [1, 3])
 @pytest.mark.parametrize("name", TABULAR)
+@pytest.mark.slow
 def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):
     model, plots, _ = fitted(name, patch)
     again = load(model.save(tmp_path / "model"))
@@ -77,6 +78,7 @@ def test_covariates_stand_before_the_statistics(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*TABULAR, "spatioformer-stacked"])
+@pytest.mark.slow
 def test_some_plots_of_unknown_area_stop_no_model(name):
     plots, areas = store(), store().table["area_m2"].astype(float)
     areas.iloc[::3] = np.nan

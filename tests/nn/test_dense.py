@@ -283,6 +283,7 @@ def arrays() -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.slow
 def test_a_bundle_maps_what_it_predicts(tmp_path, monkeypatch, members):
     model = bundle(members)
     data, valid, lon, lat = arrays()
@@ -335,6 +336,7 @@ def test_the_spread_of_a_tile():
         bundle(dropout=0.0).spread_tile(*inputs)
 
 
+@pytest.mark.slow
 def test_it_learns_what_only_neighbours_tell():
     """A target that is the contrast between a pixel and its neighbour to the east."""
     rng = np.random.default_rng(0)
@@ -349,6 +351,7 @@ def test_it_learns_what_only_neighbours_tell():
     assert history.best_rmse < 0.35 * float(target[300:].std())
 
 
+@pytest.mark.slow
 def test_a_run_with_the_dense_network(tmp_path):
     """Trained, scored and mapped; the map has values where a chip would meet the raster's edge."""
     config = landscape.write(tmp_path)

@@ -67,6 +67,7 @@ def folder(hugging_face, tmp_path):
 
 
 class TestAgainstTransformers:
+    @pytest.mark.slow
     def test_logits(self, hugging_face, folder):
         model = GPT.from_pretrained(folder).eval()
         assert difference(model(some_ids()), hugging_face(some_ids()).logits) <= TOLERANCE

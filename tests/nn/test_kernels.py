@@ -275,6 +275,7 @@ def test_a_replaced_module_is_called():
         assert torch.equal(net(*inputs()), net.reference(*inputs()))
 
 
+@pytest.mark.slow
 def test_torch_transforms_and_compilers_see_the_modules():
     net, (chips, lon, lat) = network().eval(), inputs(4)
 

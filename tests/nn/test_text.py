@@ -251,6 +251,7 @@ PREDICATES = (
 )
 
 
+@pytest.mark.slow
 def test_minilm_on_fifty_sentences():
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")

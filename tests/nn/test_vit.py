@@ -66,6 +66,7 @@ def folder(hugging_face, tmp_path):
 
 
 class TestAgainstTransformers:
+    @pytest.mark.slow
     def test_logits(self, hugging_face, folder):
         model = ViT.from_pretrained(folder).eval()
         assert difference(model(some_images()), hugging_face(some_images()).logits) <= TOLERANCE

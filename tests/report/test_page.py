@@ -24,6 +24,8 @@ from spatioformer.report.results import Results, read_band
 from tests.helpers import report_run
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, write_raster
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "<script>alert('x')</script>"
 VOID = {"meta", "img", "br"}
 

@@ -79,6 +79,7 @@ def test_outside_is_hatched():
     assert drawn == [1, 0], "nothing to hatch where nothing is above"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_panel_and_the_protocol(run):
     html = write_report(run.folder, run.config).read_text("utf-8")
     assert '<section id="trust">' in html
@@ -86,6 +87,7 @@ def test_the_page_has_the_panel_and_the_protocol(run):
     assert "39% of the mapped pixels lie outside" in html
 
 
+@pytest.mark.slow
 def test_a_run_without_intervals_has_no_panel(tmp_path):
     config = report_run.write(tmp_path)
     results = Results(tmp_path, config)

@@ -13,6 +13,8 @@ from tests.helpers import landscape
 from tests.helpers.landscape import SIDE, STEP, imagery, plots, write_raster
 from tests.helpers.tiny_run import refuses, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 N = len(plots())
 
 

@@ -17,6 +17,8 @@ from tests.helpers import landscape
 from tests.helpers.landscape import plots
 from tests.helpers.tiny_run import assert_refused, refuses, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 N = len(plots())
 
 

@@ -10,6 +10,8 @@ from spatioformer.run import demo
 from spatioformer.run.runner import Run
 from tests.helpers import landscape
 
+pytestmark = pytest.mark.integration
+
 NAMES = ("plots.csv", "truth.tif", "noise.tif")
 
 

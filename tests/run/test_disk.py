@@ -16,6 +16,8 @@ from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, assert_refused, finished, half_written, spatioformer
 
+pytestmark = pytest.mark.integration
+
 resource = pytest.importorskip("resource", reason="file size limits are POSIX")
 
 

@@ -21,6 +21,8 @@ from spatioformer.training import loop as train
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer
 
+pytestmark = pytest.mark.integration
+
 INTERRUPTED = (
     "spatioformer: interrupted; finished results are kept, and the same command continues "
     "from them\n"

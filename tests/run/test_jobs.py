@@ -5,6 +5,8 @@ import pytest
 from spatioformer.run import jobs
 from tests.helpers.tiny_run import Ended, finished, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 KNN = {("location-knn", split, fold) for split in ("random", "tiles") for fold in (0, 1)}
 NETWORK = {("spatioformer", split, fold) for _, split, fold in KNN}
 CURVE = {("location-knn", "curve-0-5", fold) for fold in range(5)}

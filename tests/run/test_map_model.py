@@ -16,7 +16,7 @@ from tests.helpers import landscape
 from tests.helpers.models import seen
 from tests.helpers.tiny_run import assert_refused, spatioformer, write_config
 
-pytestmark = pytest.mark.usefixtures("small_forests")
+pytestmark = [pytest.mark.usefixtures("small_forests"), pytest.mark.integration]
 
 
 def words(report: Path) -> str:

@@ -3,12 +3,17 @@
 import shutil
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+from shapely.geometry import box
 
+import spatioformer as sf
 from tests.helpers.maps import read
 from tests.helpers.tiny_run import spatioformer
+
+pytestmark = pytest.mark.integration
 
 FOLDER = Path(__file__).parents[1] / "data" / "run-0.1"
 
@@ -36,6 +41,14 @@ def test_commands_on_a_finished_run(old_run, tmp_path):
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     ended = spatioformer("drivers", run, "--quiet")
     assert (ended.code, ended.err) == (0, "")
+    park = geopandas.GeoDataFrame({"name": ["park"]}, geometry=[box(141, -24, 144, -22)])
+    park.set_crs("EPSG:4326").to_file(tmp_path / "park.gpkg")
+    zones = tmp_path / "zones.csv"
+    ended = spatioformer("zonal", run / "map.tif", tmp_path / "park.gpkg", "-o", zones, "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    mean = read(run / "map.tif")[0, 20:40, 10:40].mean()
+    assert pd.read_csv(zones)["mean"][0] == pytest.approx(mean, rel=0.01)
+    assert sf.write_report(run).read_text(encoding="utf-8").count("tiny") > 1
 
 
 def test_run_computes_anew_and_gives_the_same_results(old_run):

@@ -19,6 +19,8 @@ from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 ALL = set(STAGES)
 UNCHANGED = "".join(f"{name:<9} unchanged, kept\n" for name in STAGES)
 

@@ -14,6 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "text.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_encoder_decoder_spells_numbers_it_never_saw(capsys):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     (code,) = (block for block in blocks if "Seq2Seq" in block)

@@ -206,6 +206,7 @@ def folder(tmp_path_factory):
 
 
 class TestTrainText:
+    @pytest.mark.slow
     def test_it_learns_the_grammar_and_no_more(self, folder):
         _, trained = folder
         # Four subjects, three verbs, three objects in six tokens: what nobody can foresee.
@@ -247,6 +248,7 @@ class TestTrainText:
             wanted, got = theirs(ids).logits, trained.model.network(ids)
         assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
+    @pytest.mark.slow
     def test_an_interrupted_training_continues(self, tmp_path, monkeypatch, folder):
         _, trained = folder
         corpus, out = tmp_path / "corpus.txt", tmp_path / "model"

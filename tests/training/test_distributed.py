@@ -13,6 +13,8 @@ from spatioformer.run.runner import Run
 from tests.helpers import landscape
 from tests.helpers.tiny_run import half_written, write_config
 
+pytestmark = pytest.mark.integration
+
 STILL = (  # what is drawn anew in each process would differ
     ("model.dropout", 0.0),
     ("model.location_dropout", 0.0),

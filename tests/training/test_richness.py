@@ -41,6 +41,7 @@ def same_bits(a: torch.nn.Module, b: torch.nn.Module) -> bool:
                                                  b.state_dict().values(), strict=True))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_learns_a_linear_rule():
     net = network(dropout=0.0)
     recipe = plain_recipe(epochs=15, batch=16, patience=15, learning_rate=1e-2)

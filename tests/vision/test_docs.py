@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from spatioformer.cli.vision import app
@@ -12,6 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "vision.md"
 SMALLER = "--epochs 1 --width 8 --heads 2 --layers 1 --patch 4".split()  # noqa: SIM905
 
 
+@pytest.mark.slow
 def test_commands_and_example_run(tmp_path, monkeypatch):
     """One after the other, in one folder, the training on a tiny network."""
     monkeypatch.chdir(tmp_path)

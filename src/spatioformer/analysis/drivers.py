@@ -102,8 +102,8 @@ def _folds(predictions: pd.DataFrame, split: str, store: ChipStore) -> NDArray[n
 
 def _take(store: ChipStore, rows: NDArray) -> ChipStore:
     """Copy some plots of a store into memory."""
-    arrays = (np.array(a[rows]) for a in (store.chips, store.lon, store.lat))
-    return ChipStore(*arrays, store.table.iloc[rows].reset_index(drop=True), store.bands)
+    chips, lon, lat = (np.array(a[rows]) for a in (store.chips, store.lon, store.lat))
+    return ChipStore(chips, lon, lat, store.table.iloc[rows].reset_index(drop=True), store.bands)
 
 
 def _squared_error(model: Model, store: ChipStore) -> float:
@@ -135,7 +135,8 @@ def permutation_importance(
         groups = {band: [band] for band in store.bands} | {"imagery": list(store.bands)}
     names = [*groups, LOCATION]
     rng = generator(config.seed, Stream.IMPORTANCE_SHUFFLES)
-    plain, rises = [], {name: [] for name in names}
+    plain: list[tuple[int, float]] = []
+    rises: dict[str, list[float]] = {name: [] for name in names}
     for fold in console.track(list(np.unique(folds)), "drivers"):
         estimator = make(model, config.model, config.train, config.seed)
         fitted = estimator.fit(store, np.flatnonzero(folds != fold))

@@ -22,11 +22,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import rasterio
-import shapely
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
@@ -170,7 +170,7 @@ class _Sums:
     _limit: float = np.inf  # pixels with a random number of at least this are not kept
 
     @classmethod
-    def over(cls, source: _Map, shape: shapely.Geometry, seed: int) -> Self:
+    def over(cls, source: _Map, shape: BaseGeometry, seed: int) -> Self:
         """Sum over the pixels under a polygon given in pixel coordinates."""
         sums = cls()
         for window, shares in zones.pieces(shape, *source.grid.shape):
@@ -191,9 +191,9 @@ class _Sums:
         mean, reach, area = mean[inside], reach[inside], areas[inside]
         self.pixels += len(mean)
         self.area += area.sum()
-        self.value += area @ mean
-        self.reach += area @ reach
-        self.reach2 += area**2 @ reach**2
+        self.value += float(area @ mean)
+        self.reach += float(area @ reach)
+        self.reach2 += float(area**2 @ reach**2)
         rows, cols = inside[0] + window.row_off, inside[1] + window.col_off
         sample = np.stack([_draw(rows, cols, seed), rows, cols, mean, area, reach])
         self.kept = np.concatenate([self.kept, sample[:, sample[0] < self._limit]], axis=1)

@@ -39,7 +39,7 @@ class PlotsWithoutChip(UserWarning):
     """Warns of plots around which the imagery holds no whole chip."""
 
 
-class PlotRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class PlotRegressor(RegressorMixin, BaseEstimator):
     """Base of the public models; see its subclasses.
 
     Attributes:

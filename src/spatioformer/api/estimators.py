@@ -193,10 +193,8 @@ class DistilledRegressor(PlotRegressor):
         teacher: name of the model that is fitted to the plots first: "gaussian-process",
             "spatioformer-stacked", "random-forest", "extra-trees", "gradient-boosting",
             "lightgbm" or "forest-kriging".
-        covariates, patch, width, heads, layers, mlp_hidden, head_hidden, dropout, intervals,
-        location, wavelengths, weight_decay, warmup, averaging, augment, validation_share,
-        validation_tile, device, precision, compile, seed: as of `SpatioformerRegressor`. Loss,
-            learning rate, batch and epochs follow from the number of pixels.
+        covariates, patch: and all other parameters as of `SpatioformerRegressor`. Loss, learning
+            rate, batch and epochs are no parameters; they follow from the number of pixels.
 
     Examples:
         >>> import spatioformer as sf

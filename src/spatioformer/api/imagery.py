@@ -118,7 +118,7 @@ def read_imagery(
         layers: one or more of: the path of a GeoTIFF, NetCDF or anything else GDAL opens;
             `"pip:NAME"`, a raster inside an installed package; a dict with the keys of a layer in
             a run's configuration, such as `{"path": "era5.nc", "variable": "tp", "reduce":
-            "mean"}` (docs/imagery.md); an xarray.DataArray ([band,] y, x) with a CRS. Without a
+            "mean"}` (docs/run.md); an xarray.DataArray ([band,] y, x) with a CRS. Without a
             `name` a layer is called after its file. The first one gives the grid.
         region: W, E, S, N in degrees; the grid is clipped to it.
         grid: `{"crs": "EPSG:3577", "resolution": 1000}`: a grid of your own, for `region`.
@@ -136,7 +136,7 @@ def read_imagery(
         OutputError: the stack cannot be written.
 
     Examples:
-        >>> import numpy as np, xarray
+        >>> import numpy as np, rioxarray, xarray
         >>> import spatioformer as sf
         >>> values = np.arange(12.0).reshape(3, 4)
         >>> axes = {"y": [-42.1, -42.2, -42.3], "x": [147.1, 147.2, 147.3, 147.4]}

@@ -55,7 +55,7 @@ def predict_map(
         OutputError: an unknown layer.
 
     Examples:
-        >>> import numpy as np, pandas as pd, xarray
+        >>> import numpy as np, pandas as pd, rioxarray, xarray
         >>> import spatioformer as sf
         >>> rng = np.random.default_rng(0)
         >>> axes = {"y": np.linspace(-42, -43, 20), "x": np.linspace(146, 147, 20)}

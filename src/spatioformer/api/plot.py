@@ -5,17 +5,20 @@ Colours are safe for the colour-blind, as in the report (`common.style`).
 
 from typing import Any
 
+import geopandas
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from spatioformer.api.validation import Scores
 from spatioformer.common.errors import ArgumentError
 from spatioformer.common.style import INK, MARKERS, NOTHING, SERIES, styled
 from spatioformer.evaluation.metrics import scores as score
+from spatioformer.geo.grid import LONLAT
 from spatioformer.report.maps import degrees, robust_limits
 
 
@@ -35,7 +38,7 @@ def map(
         ax: axes to draw into; None makes a figure.
         limits: values at the ends of the colours; None takes the 0.5th and 99.5th percentile.
         colours: a colour map of matplotlib's.
-        plots: drawn as dots at their lon and lat, in maps in degrees.
+        plots: drawn as dots; a table with lon and lat, degrees.
 
     Returns:
         The axes.
@@ -44,7 +47,7 @@ def map(
         ArgumentError: several layers, or no axes x and y.
 
     Examples:
-        >>> import numpy as np, xarray
+        >>> import numpy as np, rioxarray, xarray
         >>> import spatioformer as sf
         >>> axes = {"y": [-42.5, -43.5], "x": [146.5, 147.5]}
         >>> richness = xarray.DataArray([[12.0, 30.0], [np.nan, 8.0]], axes, name="richness")
@@ -71,14 +74,16 @@ def map(
         vmax=high,
         interpolation="nearest",
     )
+    ax.set(xlim=sorted(_edges(x)), ylim=sorted(_edges(y)))  # north is up, whatever the rows' order
     crs = values.rio.crs
     if crs is None or crs.is_geographic:
         _in_degrees(ax, float(y.mean()))
     else:
-        ax.set_aspect("equal")
-        ax.set(xlabel=f"easting ({crs.linear_units})", ylabel=f"northing ({crs.linear_units})")
+        _in_units(ax, crs.linear_units)
     if plots is not None:
-        ax.scatter(plots["lon"], plots["lat"], s=9, color="white", edgecolor=INK, linewidth=0.6)
+        points = geopandas.points_from_xy(plots["lon"], plots["lat"], crs=LONLAT)
+        points = points if crs is None else points.to_crs(crs)
+        ax.scatter(points.x, points.y, s=9, color="white", edgecolor=INK, linewidth=0.6)
     finite = data[np.isfinite(data)]
     below, above = bool((finite < low).any()), bool((finite > high).any())
     extend = ("neither", "max", "min", "both")[2 * below + above]
@@ -93,7 +98,18 @@ def _in_degrees(ax: Axes, latitude: float) -> None:
     ax.set_aspect(1 / np.cos(np.radians(np.clip(latitude, -85, 85))))
     ax.xaxis.set_major_formatter(lambda value, _: degrees(value, "E", "W"))
     ax.yaxis.set_major_formatter(lambda value, _: degrees(value, "N", "S"))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.set(xlabel="longitude", ylabel="latitude")
+
+
+def _in_units(ax: Axes, unit: str) -> None:
+    """Label eastings and northings, metres as kilometres."""
+    thousand, shown = (1000, "km") if unit in ("m", "metre") else (1, unit)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value / thousand:g}")
+        axis.set_major_locator(MaxNLocator(5))
+    ax.set_aspect("equal")
+    ax.set(xlabel=f"easting ({shown})", ylabel=f"northing ({shown})")
 
 
 def _edges(centres: np.ndarray[Any, Any]) -> tuple[float, float]:

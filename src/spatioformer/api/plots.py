@@ -105,7 +105,8 @@ def plot_frame(plots: object, *, counted: bool) -> pd.DataFrame:
         counted: whether a richness is needed too.
 
     Returns:
-        A new frame, its index 0, 1, ..., without geometry; area_m2 is NaN where there was none.
+        A new frame of the columns of numbers and dates, its index 0, 1, ...; area_m2 is NaN where
+        there was none.
 
     Raises:
         PlotError: no frame, a column is missing, or a value cannot be used.
@@ -116,8 +117,7 @@ def plot_frame(plots: object, *, counted: bool) -> pd.DataFrame:
             "DataFrame with the columns lon, lat and richness"
         )
     frame = pd.DataFrame(plots).reset_index(drop=True)
-    frame.attrs = {}  # the chips' index is a Parquet file, which keeps JSON only
-    frame.attrs = {}
+    frame.attrs = {}  # chips keep their table in a Parquet file, which takes JSON alone
     if not {"lon", "lat"} <= set(frame.columns) and isinstance(plots, geopandas.GeoDataFrame):
         points = plots.geometry.to_crs(LONLAT)
         frame = frame.assign(lon=points.x.to_numpy(), lat=points.y.to_numpy())
@@ -125,7 +125,7 @@ def plot_frame(plots: object, *, counted: bool) -> pd.DataFrame:
         _check(frame, name)
     if "area_m2" not in frame:
         frame["area_m2"] = np.nan
-    return frame.drop(columns="geometry", errors="ignore")
+    return frame.select_dtypes(["number", "bool", "datetime"])
 
 
 _RANGES = {"lon": (-180.0, 360.0), "lat": (-90.0, 90.0), "richness": (0.0, np.inf)}

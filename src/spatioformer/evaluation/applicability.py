@@ -6,6 +6,7 @@ Meyer & Pebesma 2021 (Methods Ecol. Evol. 12:1620) for the index and the area, S
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import cpu_count
@@ -20,6 +21,9 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 from spatioformer.evaluation.distances import moments
+
+T = TypeVar("T")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 BLOCK = 350_000
 """Distances a thread computes at once when it searches the nearest plots: 2.8 MB, fits its
@@ -52,6 +56,16 @@ class AreaOfApplicability(BaseEstimator):
     `threshold_`; `training_di_` (n,); `training_lpd_` (n,), integers.
     """
 
+    mean_distance_: float
+    threshold_: float
+    training_di_: Floats
+    training_lpd_: Integers
+    n_features_in_: int
+    _used: NDArray[np.bool_]  # (p,) predictors with a weight above 0; q of them
+    _center: Floats  # (q,)
+    _factor: Floats  # (q,) weight / standard deviation
+    _plots: Floats  # (n, q) weighted, standardised predictors of the training plots
+
     def __init__(self, weights: ArrayLike | None = None, workers: int | None = None) -> None:
         self.weights = weights
         self.workers = workers
@@ -78,14 +92,14 @@ class AreaOfApplicability(BaseEstimator):
         self._fit_distances(fold)
         return self
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Fitted state as arrays, for `from_state`."""
         names = (*_STATE, *(f"{name}_" for name in _LEARNED))
         return {name.strip("_"): np.asarray(getattr(self, name)) for name in names}
 
     @classmethod
     def from_state(
-        cls, state: dict[str, NDArray], workers: int | None = None
+        cls, state: dict[str, NDArray[Any]], workers: int | None = None
     ) -> "AreaOfApplicability":
         """Restore a fitted area from the arrays of `state`."""
         area = cls(workers=workers)
@@ -112,7 +126,8 @@ class AreaOfApplicability(BaseEstimator):
             # computed directly, because the difference of large squares loses the digits of a short
             # one.
             closest = np.argmin(points @ transposed + squares, axis=1)
-            return np.linalg.norm(points - plots[closest], axis=1) / self.mean_distance_
+            straight: Floats = np.linalg.norm(points - plots[closest], axis=1)
+            return straight / self.mean_distance_
 
         return self._by_blocks(X, nearest, max(1, BLOCK // len(plots)), np.float64)
 
@@ -134,7 +149,7 @@ class AreaOfApplicability(BaseEstimator):
         reach = np.nextafter(self.threshold_ * self.mean_distance_, 0)  # strictly below it
 
         def count(points: Floats) -> Integers:
-            return tree.query_ball_point(points, reach, return_length=True)
+            return np.asarray(tree.query_ball_point(points, reach, return_length=True))
 
         return self._by_blocks(X, count, 2000, np.int64)
 
@@ -189,11 +204,19 @@ class AreaOfApplicability(BaseEstimator):
 
         def count(block: slice) -> Integers:
             apart = cdist(self._plots[block], self._plots) / self.mean_distance_
-            return ((apart < self.threshold_) & (fold[block, None] != fold)).sum(axis=1)
+            counts: Integers = ((apart < self.threshold_) & (fold[block, None] != fold)).sum(axis=1)
+            return counts
 
         self.training_lpd_ = np.concatenate(self._map(count, n, rows))
 
-    def _by_blocks(self, X: ArrayLike, work: Callable, rows: int, dtype: type) -> NDArray:
+    def _by_blocks(
+        self,
+        X: ArrayLike,
+        work: Callable[[Floats], NDArray[Scalar]],
+        rows: int,
+        dtype: type[Scalar],
+    ) -> NDArray[Scalar]:
+        """Results of `work` (m,) on the placed rows of `X` (m, p), `rows` of them at a time."""
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.n_features_in_:
             raise EvaluationError(
@@ -208,7 +231,7 @@ class AreaOfApplicability(BaseEstimator):
         self._map(fill, len(X), rows)
         return out
 
-    def _map(self, work: Callable, n: int, rows: int) -> list:
+    def _map(self, work: Callable[[slice], T], n: int, rows: int) -> list[T]:
         """Results of `work` on slices of `rows` of n rows, in order, by a pool of threads."""
         blocks = [slice(start, start + rows) for start in range(0, n, rows)]
         workers = self.workers or cpu_count()
@@ -227,6 +250,9 @@ class ExpectedError(BaseEstimator):
 
     Attributes after `fit`: `window_di_` and `window_rmse_` (n - 49,), the moving error.
     """
+
+    window_di_: Floats
+    window_rmse_: Floats
 
     def fit(self, di: ArrayLike, observed: ArrayLike, predicted: ArrayLike) -> "ExpectedError":
         """Learn from `di` (n,) (`AreaOfApplicability.training_di_`) and held-out predictions (n,).
@@ -253,7 +279,8 @@ class ExpectedError(BaseEstimator):
 
     def predict(self, di: ArrayLike) -> Floats:
         """Expected root mean square error at `di` (m,), (m,) in the unit of the target."""
-        return self._curve.predict(checks.vector(di, "dissimilarity"))
+        errors: Floats = self._curve.predict(checks.vector(di, "dissimilarity"))
+        return errors
 
 
 def _fold_numbers(folds: ArrayLike, X: Floats) -> Integers:

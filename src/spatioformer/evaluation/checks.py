@@ -1,7 +1,7 @@
 """Input checks shared by the evaluation tools: return float64 arrays or raise one clear
 sentence."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +39,7 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     return array
 
 
-def vector(values: ArrayLike, name: str, like: NDArray | None = None) -> Floats:
+def vector(values: ArrayLike, name: str, like: NDArray[Any] | None = None) -> Floats:
     """Return one number a row, (n,), with as many rows as `like` if that is given."""
     array = numbers(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -58,7 +58,7 @@ def matrix(values: ArrayLike, name: str) -> Floats:
     return array
 
 
-def labels(values: ArrayLike, name: str, like: NDArray | None = None) -> NDArray:
+def labels(values: ArrayLike, name: str, like: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return one label of any type a row, (n,), with as many rows as `like` if that is given."""
     array = np.asarray(values)
     if array.ndim != 1:
@@ -67,7 +67,7 @@ def labels(values: ArrayLike, name: str, like: NDArray | None = None) -> NDArray
     return array
 
 
-def same_rows(array: NDArray, name: str, like: NDArray | None) -> None:
+def same_rows(array: NDArray[Any], name: str, like: NDArray[Any] | None) -> None:
     """Raise unless `array` has as many rows as `like` (None: any number)."""
     if like is not None and len(array) != len(like):
         raise EvaluationError(f"{name} have {len(array)} rows where {len(like)} are expected")
@@ -91,7 +91,6 @@ def coordinates(values: ArrayLike, space: Space, name: str = "coordinates") -> F
             raise EvaluationError(
                 f"{name} row {row} ({lon[row]:g}, {lat[row]:g}) is not a longitude and latitude in "
                 "degrees; swap the columns, reproject to EPSG:4326, or set space='projected'"
-                "degrees; swap the columns, reproject to EPSG:4326, or say space='projected'"
             )
     return array
 

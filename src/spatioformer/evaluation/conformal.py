@@ -91,6 +91,8 @@ class _Conformal(BaseEstimator, ABC):
 class Conformal(_Conformal):
     """One margin for all places: split conformal, normalised, or CQR; `where` is not used."""
 
+    margin_: float
+
     def __init__(self, level: float = 0.9) -> None:
         self.level = level
 
@@ -108,6 +110,8 @@ class RegionConformal(_Conformal):
     without calibration plots has no interval. Source: Vovk et al. 2005, Algorithmic Learning in a
     Random World, section 4.5.
     """
+
+    margins_: dict[Any, float]  # a label of a region is of any type
 
     def __init__(self, level: float = 0.9) -> None:
         self.level = level
@@ -170,7 +174,7 @@ class LocalConformal(_Conformal):
 
     def _quantiles(self, points: Floats) -> Floats:
         k = min(self.neighbours, len(self._scores))
-        apart, near = self._tree.query(points, k=k, workers=-1)  # (m, k) each
+        apart, near = distances.neighbours(self._tree, points, k, workers=-1)  # (m, k) each
         apart = distances.along_surface(apart, self.space)
         farthest = np.maximum(apart[:, -1:], np.finfo(float).tiny)
         weights = np.exp(-DECAY * (apart / farthest) ** 2)
@@ -219,12 +223,15 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> Floats:
         """Point prediction, (m,); with a quantile pair, the mean of the two."""
-        predicted = np.asarray(self.estimator_.predict(X))
-        return predicted if predicted.ndim == 1 else predicted.mean(axis=1)
+        predicted: Floats = np.asarray(self.estimator_.predict(X))
+        if predicted.ndim == 2:
+            predicted = predicted.mean(axis=1)
+        return predicted
 
     def predict_interval(self, X: ArrayLike, where: ArrayLike | None = None) -> Floats:
         """Prediction intervals, (m, 2) lower and upper bound, of new observations."""
-        return self.conformal_.interval(self.estimator_.predict(X), where)
+        bounds: Floats = self.conformal_.interval(self.estimator_.predict(X), where)
+        return bounds
 
 
 class QuantilePair(RegressorMixin, BaseEstimator):
@@ -279,7 +286,7 @@ def _scale(scale: ArrayLike | None, like: Floats) -> Floats | float:
     return scale
 
 
-def _labels(where: ArrayLike | None, like: Floats) -> NDArray:
+def _labels(where: ArrayLike | None, like: Floats) -> NDArray[Any]:
     if where is None:
         raise EvaluationError("regional intervals need `where`: give the region of each row")
     return checks.labels(where, "regions", like)

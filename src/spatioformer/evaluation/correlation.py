@@ -9,7 +9,7 @@ and the share nugget / (sill + nugget) (Rasmussen & Williams 2006, eq. 2.25).
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation.distances import neighbours
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # candidates of the grid search
 RANGES = 12  # candidate ranges of the grid search
@@ -48,7 +49,7 @@ class ErrorCorrelation:
     nugget_share: float = 0.0
     scale: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.range_km > 0 or not 0 <= self.nugget_share <= 1 or not self.scale > 0:
             raise EvaluationError(
                 f"an error correlation cannot have a range of {self.range_km:g} km, a nugget share "
@@ -149,14 +150,14 @@ def likeliest(
     return max(choices, key=lambda choice: log_likelihood(distance, values, *choice))
 
 
-def _draw_groups(points: Floats, fold: NDArray, seed: int) -> Integers:
+def _draw_groups(points: Floats, fold: NDArray[Any], seed: int) -> Integers:
     """Draw groups of plots, (groups, k) row numbers, each group from one fold.
 
     Plots are drawn with probability proportional to the area of land around them. Half of the
     groups are the neighbours of a drawn plot, half are scattered draws.
     """
     rng = generator(seed, Stream.ERROR_GROUPS)
-    land = KDTree(points).query(points, k=range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
+    land = neighbours(KDTree(points), points, range(1, min(4, len(points)) + 1))[0][:, -1] ** 2
     land = np.log(np.maximum(land, 1e-9))
     members = [np.flatnonzero(fold == label) for label in np.unique(fold)]
     count = min(GROUP, min(map(len, members)))
@@ -170,20 +171,22 @@ def _draw_groups(points: Floats, fold: NDArray, seed: int) -> Integers:
 
 def ranges_of(points: Floats) -> list[float]:
     """Candidate ranges, km, from the median spacing of the plots to the extent of the survey."""
-    spacing = KDTree(points).query(points, k=2)[0][:, 1]
+    spacing = neighbours(KDTree(points), points, 2)[0][:, 1]
     apart = spacing[(spacing > 0) & np.isfinite(spacing)]
-    shortest = np.median(apart) if len(apart) else 1.0
-    extent = np.linalg.norm(np.ptp(points, axis=0))
-    return np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
+    shortest = float(np.median(apart)) if len(apart) else 1.0
+    extent = float(np.linalg.norm(np.ptp(points, axis=0)))
+    ranges: list[float] = np.geomspace(shortest, max(extent, 2 * shortest), RANGES).tolist()
+    return ranges
 
 
 def apart(points: Floats) -> Floats:
     """Distances between `points` (..., k, 3): (..., k, k)."""
-    out = 0.0
+    out = np.zeros((*points.shape[:-1], points.shape[-2]))
     for axis in np.moveaxis(points, -1, 0):  # one at a time: a sixth of the time of `norm`
         along = axis[..., :, None] - axis[..., None, :]
         out += np.square(along, out=along)
-    return np.sqrt(out, out=out)
+    np.sqrt(out, out=out)
+    return out
 
 
 def correlation(distance: Floats, range_km: float, nugget_share: float) -> Floats:
@@ -200,7 +203,7 @@ def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_sha
     (Rasmussen & Williams 2006, eq. 2.30).
     """
     variance, half_logdet = _whitened(distance, values, range_km, nugget_share)
-    return -values.size / 2 * np.log(variance) - half_logdet
+    return float(-values.size / 2 * np.log(variance) - half_logdet)
 
 
 def _whitened(

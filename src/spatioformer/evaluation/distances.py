@@ -9,7 +9,7 @@ The difference is the Wasserstein statistic W = integral |ECDF_Gj*(d) - ECDF_Gij
 of the distances (Linnenbrink et al. 2024, Geosci. Model Dev. 17:5897).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -137,12 +137,28 @@ def nearest_other(points: Floats, space: Space) -> Floats:
 def _query(targets: Floats, points: Floats, k: int) -> Floats:
     # For a few points, starting threads takes longer than the query.
     workers = -1 if len(points) > 20_000 else 1
-    return KDTree(targets).query(points, k=k, workers=workers)[0]
+    return neighbours(KDTree(targets), points, k, workers)[0]
+
+
+def neighbours(
+    tree: KDTree, points: Floats, k: int | Sequence[int] = 1, workers: int = 1
+) -> tuple[Floats, Integers]:
+    """Distance to the nearest points of `tree` and their row numbers, for `points` (m, q).
+
+    Args:
+        k: how many of the nearest, or which of them (1: the nearest).
+        workers: threads; -1: one a core.
+
+    Returns:
+        Two arrays, (m,) if `k` is 1, otherwise (m, k).
+    """
+    apart, rows = tree.query(points, k=k, workers=workers)
+    return np.asarray(apart, dtype=np.float64), np.asarray(rows, dtype=np.int64)
 
 
 def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
     """First Wasserstein distance between two samples, in their unit."""
-    return float(wasserstein_distance(a, b))
+    return float(wasserstein_distance(np.asarray(a), np.asarray(b)))
 
 
 def moments(X: Floats) -> tuple[Floats, Floats]:

@@ -84,7 +84,8 @@ def ensemble_bounds(members: ArrayLike, level: float) -> Floats:
     """
     checks.level(level)
     members = checks.matrix(members, "ensemble members")
-    return np.quantile(members, [(1 - level) / 2, (1 + level) / 2], axis=1).T
+    bounds: Floats = np.quantile(members, [(1 - level) / 2, (1 + level) / 2], axis=1).T
+    return bounds
 
 
 def crps(observed: ArrayLike, members: ArrayLike) -> Floats:
@@ -102,7 +103,9 @@ def crps(observed: ArrayLike, members: ArrayLike) -> Floats:
     count = members.shape[1]
     # sum_ij |x_i - x_j| = 2 sum_i (2 i - M - 1) x_(i), i = 1..M, for sorted x
     ranks = 2 * np.arange(1, count + 1) - count - 1
-    return np.mean(np.abs(members - observed[:, None]), axis=1) - members @ ranks / count**2
+    scores: Floats
+    scores = np.mean(np.abs(members - observed[:, None]), axis=1) - members @ ranks / count**2
+    return scores
 
 
 def _checked(observed: ArrayLike, bounds: ArrayLike) -> tuple[Floats, Floats, Floats]:

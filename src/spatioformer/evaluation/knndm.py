@@ -135,22 +135,23 @@ class KNNDM(SeededFolds):
             W = np.inf if too_large else self._w(folds, points, to_map)
             return Search(folds, W, method, count)
 
-        searches = [attempt(count) for count in candidates(self.n_splits, len(places), large)]
+        counts = candidates(self.n_splits, len(places), large)
+        searches = [(count, attempt(count)) for count in counts]
         if method == "kmeans":
-            counts, starts = REFINED_LARGE if large else REFINED
-            promising = sorted(searches, key=attrgetter("W"))[:counts]
+            best_counts, starts = REFINED_LARGE if large else REFINED
+            promising = sorted(searches, key=lambda pair: pair[1].W)[:best_counts]
             searches += [
-                attempt(search.n_clusters, i) for search in promising for i in range(1, starts)
+                (count, attempt(count, i)) for count, _ in promising for i in range(1, starts)
             ]
-        best = min(searches, key=attrgetter("W"))
+        best = min((search for _, search in searches), key=attrgetter("W"))
         if np.isinf(best.W):
             raise EvaluationError(
                 f"every clustering of {len(unit)} plots leaves a fold with more than half of them; "
                 f"use more than {self.n_splits} folds, or SpatialBlockKFold"
             )
         grid: dict[int, float] = {}
-        for search in searches:
-            grid[search.n_clusters] = min(search.W, grid.get(search.n_clusters, np.inf))
+        for count, search in searches:
+            grid[count] = min(search.W, grid.get(count, np.inf))
         return replace(best, grid=grid)
 
     def _w(self, folds: Integers, points: Floats, to_map: Floats) -> float:
@@ -168,7 +169,8 @@ def candidates(n_splits: int, n_sites: int, large: bool) -> list[int]:
         counts = np.geomspace(n_splits, min(top, LARGEST_COUNT_LARGE), CANDIDATES_LARGE)
     else:
         counts = np.geomspace(n_splits, top, CANDIDATES)
-    return np.unique(np.rint(counts).astype(int)).tolist()
+    rounded: list[int] = np.unique(np.rint(counts).astype(int)).tolist()
+    return rounded
 
 
 def deal_clusters(cluster: Integers, axis: Floats, n_splits: int) -> Integers:
@@ -189,7 +191,8 @@ def deal_clusters(cluster: Integers, axis: Floats, n_splits: int) -> Integers:
 def first_component(X: Floats) -> Floats:
     """Scores of each row on the first principal component of `X`, (n,)."""
     centered = X - X.mean(axis=0)
-    return centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
+    scores: Floats = centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
+    return scores
 
 
 def p_clustered(to_other: Floats, to_map: Floats) -> float:

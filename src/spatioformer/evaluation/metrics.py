@@ -41,12 +41,12 @@ def scores(observed: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """Pearson's correlation of two arrays of one length; NaN when either is constant."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    a, b = a - a.mean(), b - b.mean()
+    x, y = x - x.mean(), y - y.mean()
     # Scaled to unit length first, so that neither the squares nor their product overflow.
-    r = float(np.dot(a / np.linalg.norm(a), b / np.linalg.norm(b)))
+    r = float(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)))
     return min(1.0, max(-1.0, r))
 
 

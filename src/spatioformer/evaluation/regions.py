@@ -58,10 +58,11 @@ class Regions:
         """Number of the region, (m,), of each place `lonlat` (m, 2)."""
         lonlat = checks.coordinates(lonlat, "geographic")
         to_points = distances.placing(lonlat, "geographic")
-        return KDTree(to_points(self.centres)).query(to_points(lonlat))[1]
+        return distances.neighbours(KDTree(to_points(self.centres)), to_points(lonlat))[1]
 
 
 def _degrees(points: Floats) -> Floats:
     """Lon, lat (r, 2) in degrees of vectors (r, 3) from the centre of the Earth."""
     x, y, z = points.T
-    return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1))
+    radians: Floats = np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1)
+    return np.degrees(radians)

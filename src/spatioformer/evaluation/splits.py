@@ -27,8 +27,6 @@ from spatioformer.evaluation.checks import Floats, Integers, Space
 from spatioformer.evaluation.clusters import kmeans
 from spatioformer.evaluation.units import deal, in_order, joined, sites
 
-"""Length of one degree of latitude on the sphere, kilometres."""
-
 SMALLEST_SHARE = 0.1
 """A fold with less than this share of the mean fold size is degenerate: its scores say little."""
 
@@ -263,11 +261,17 @@ class BufferedKFold(Splitter):
         self.n_splits, self.space = self.folds.n_splits, self.folds.space
         self.strict = self.folds.strict
 
+    @property
+    def _splitter(self) -> Splitter:
+        """The other splitter."""
+        assert isinstance(self.folds, Splitter)  # __post_init__ replaces a number
+        return self.folds
+
     def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
-        return self.folds._assign(X, groups)
+        return self._splitter._assign(X, groups)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        return self.folds.get_n_splits(X, y, groups)
+        return self._splitter.get_n_splits(X, y, groups)
 
     def split(
         self, X: ArrayLike, y: Any = None, groups: ArrayLike | None = None
@@ -278,7 +282,7 @@ class BufferedKFold(Splitter):
         ground = self.distance if self.space == "feature" else 1000 * self.distance
         reach = distances.through_earth(ground, self.space)
         for number, (train, test) in enumerate(pairs):
-            kept = train[KDTree(points[test]).query(points[train])[0] > reach]
+            kept = train[distances.neighbours(KDTree(points[test]), points[train])[0] > reach]
             if len(kept) == 0:
                 raise EvaluationError(
                     f"a buffer of {self.distance:g} leaves fold {number} no training plot; use a "

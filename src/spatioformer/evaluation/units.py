@@ -1,9 +1,10 @@
 """Units of plots that no fold may split: sites, plots with overlapping chips, named groups."""
 
 import heapq
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
@@ -66,15 +67,16 @@ def deal(sizes: ArrayLike, n_folds: int, seed: int) -> Integers:
     return fold
 
 
-def in_order(labels: Integers) -> Integers:
+def in_order(labels: NDArray[np.integer[Any]]) -> Integers:
     """Renumber `labels` (n,) as 0, 1, 2... in order of first appearance."""
     first, inverse = np.unique(labels, return_index=True, return_inverse=True)[1:]
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse.reshape(-1)]
+    renumbered: Integers = rank[inverse.reshape(-1)]
+    return renumbered
 
 
-def _components(a: Integers, b: Integers, count: int) -> Integers:
+def _components(a: Integers, b: Integers, count: int) -> NDArray[np.int32]:
     """Connected component of each of `count` nodes, (count,); edges join `a` and `b`, (e,) each."""
     graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(count, count))
     return connected_components(graph, directed=False)[1]

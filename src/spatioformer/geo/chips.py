@@ -109,8 +109,9 @@ def cut_chips(
             [rows[inside] // TILE, cols[inside] // TILE]
         )
         with console.task("chips", int(inside.sum())) as advance:
-            for (tile_row, tile_col), members in tiles:
-                top, left = tile_row * TILE, tile_col * TILE
+            for _, members in tiles:
+                first = members.iloc[0]
+                top, left = rows[first] // TILE * TILE, cols[first] // TILE * TILE
                 data, valid, _ = stack.read(Window(left, top, TILE, TILE), halo=half)
                 for i in members:
                     r, c = rows[i] - top, cols[i] - left

@@ -233,6 +233,7 @@ class _Job:
         )  # fmt: skip
         files = raster.files_of(self.out, predictor.layers, self.output)
         if self.output.stac:
+            assert self.output.year is not None  # `Output` requires it for STAC
             write_catalogue(
                 self.out, files, predictor.model, identity(self.model)[:16], self.output.year
             )

@@ -7,7 +7,7 @@ those of `engine.py`.
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,7 +82,9 @@ def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int])
         return record(predictor, source.grid, number, tile)
 
 
-def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[tuple[int, bytes]]:
+def compute_there(
+    address: str, remote: Remote, windows: Iterable[tuple[int, Window]]
+) -> Generator[tuple[int, bytes], None, None]:
     """Yield (number, record) of tiles as the cluster finishes them; few are in flight at once.
 
     Args:
@@ -92,7 +94,7 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
         OutputError: the scheduler does not answer, or several workers die on the same tile.
     """
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, Future, KilledWorker
     except ImportError as error:
         raise OutputError(NO_DASK) from error
     try:
@@ -103,7 +105,8 @@ def compute_there(address: str, remote: Remote, windows: Iterable) -> Iterator[t
             "--scheduler"
         ) from error
     with closing(client):
-        jobs, limit, counted = {}, 0, -math.inf
+        jobs: dict[Future, int] = {}
+        limit, counted = 0, -math.inf
         try:
             for number, window in windows:
                 if time.monotonic() - counted > REFRESH:  # workers come and go

@@ -1,6 +1,6 @@
 """Compute tiles on this machine: reading, prediction and writing overlap, with bounded memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
@@ -32,7 +32,7 @@ def threads_off() -> Iterator[None]:
 
 def compute_here(
     predictor: Predictor, source: Source, windows: Iterable, workers: int, waiting: int
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes], None, None]:
     """Yield (number, record) of tiles as they are finished; each tile is computed by one thread.
 
     The calling thread reads ahead while the pool computes, and yields records meanwhile. One thread

@@ -102,6 +102,12 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
 
+    @property
+    def _open_stream(self) -> BinaryIO:
+        """This writer's log."""
+        assert self._stream is not None  # `__enter__` opens it
+        return self._stream
+
     def __contains__(self, tile: int) -> bool:
         return self._log[tile] >= 0
 
@@ -127,14 +133,15 @@ class Journal:
         Raises:
             OutputError: the disk is full; the tiles written before are safe.
         """
-        offset = self._stream.seek(0, os.SEEK_END)
+        stream = self._open_stream
+        offset = stream.seek(0, os.SEEK_END)
         try:
             view = memoryview(record)
             while view:  # an unbuffered write to a full disk may be partial without an error
-                view = view[self._stream.write(view) :]
+                view = view[stream.write(view) :]
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._stream.truncate(offset)
+                stream.truncate(offset)
             raise as_output_error(error, self.out) from error
         self._log[tile] = self._own_log
         self._place[tile] = offset, len(record)
@@ -162,7 +169,7 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the tiles, when the map is complete."""
-        self._stream.close()
+        self._open_stream.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -195,7 +195,7 @@ def resident() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def shown(count: int) -> str:
+def shown(count: float) -> str:
     """Format a number of bytes for messages, rounded up, such as 2.1GB."""
     for size, name, digits in ((10**9, "GB", 1), (10**6, "MB", 0)):
         if count >= size:

@@ -119,8 +119,9 @@ class Predictor:
             if self.uncertainty.kind("sd" in layers) == "quantiles":
                 inputs = tile.data, valid, lon, lat
                 quantiles = self.model.quantile_pair
+                assert quantiles is not None  # such intervals are calibrated on the quantiles
                 layers["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[pixels]
-            layers |= self._interval(tile, layers, lon, lat, pixels)
+            layers |= self._interval(self.uncertainty, tile, layers, lon, lat, pixels)
         totals = _totals(layers)
         np.maximum(layers["mean"], 0, out=layers["mean"])
         out = np.full((len(self.layers), *mean.shape), np.nan, np.float32)
@@ -128,11 +129,13 @@ class Predictor:
             layer[pixels] = layers[name]
         return totals, out
 
-    def _interval(self, tile: Tile, layers, lon, lat, pixels) -> dict[str, np.ndarray]:
+    def _interval(
+        self, uncertainty: Uncertainty, tile: Tile, layers, lon, lat, pixels
+    ) -> dict[str, np.ndarray]:
         """The layers of INTERVAL at the predicted pixels, (n,) each."""
         h = self.model.halo
         centre = pixels[0] + h, pixels[1] + h
-        return self.uncertainty.layers(
+        return uncertainty.layers(
             layers["mean"],
             layers.get("sd"),
             tile.data[:, *centre].T,
@@ -175,7 +178,9 @@ class Predictor:
         outer = tuple(slice(edge, edge + self.unit + 2 * h) for edge in corner)
         wanted = np.zeros_like(tile.wanted[inner])
         wanted[y[chosen], x[chosen]] = True
-        sampled = self._sampler.draws.spread_tile(
+        draws = self._sampler.draws if self._sampler is not None else None
+        assert draws is not None  # `samples` is 0 for a model without draws
+        sampled = draws.spread_tile(
             tile.data[:, *outer], valid[outer], lon[outer], lat[outer], wanted,
             samples=self.samples, seed=seed,
         )  # fmt: skip
@@ -201,15 +206,19 @@ def open_predictor(
     Raises:
         ModelError: the folder is not a model folder, or the model cannot produce one of the layers.
     """
-    is_folder = isinstance(model, str | Path)
-    loaded = load(model) if is_folder else model
+    if isinstance(model, str | Path):
+        loaded, folder = load(model), Path(model)
+    else:
+        loaded, folder = model, None
     if loaded.draws is None:
         samples = 0
-    measured = is_folder and Uncertainty.is_in(model)
+    measured = folder if folder is not None and Uncertainty.is_in(folder) else None
     if layers is None:
-        layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured else ()))
+        layers = ("mean", *["sd"] * (samples > 0), *(INTERVAL if measured is not None else ()))
     needs_uncertainty = any(name in INTERVAL for name in layers)
-    uncertainty = Uncertainty.load(model) if measured and needs_uncertainty else None
+    uncertainty = None
+    if measured is not None and needs_uncertainty:
+        uncertainty = Uncertainty.load(measured)
     # An interval that was calibrated with a spread needs the spread in the map too.
     needs_spread = uncertainty is not None and uncertainty.kind(with_spread=True) == "spread"
     needed = samples if "sd" in layers or needs_spread else 0

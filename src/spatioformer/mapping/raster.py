@@ -69,7 +69,7 @@ def assemble(
         OutputError: no space, a folder that cannot be written, or a damaged tile.
     """
     files = files_of(out, layers, output)
-    order = np.nonzero(journal.done)[0]
+    order = np.flatnonzero(journal.done).tolist()
     with ExitStack() as stack:
         for path, names in files.items():
             part = stack.enter_context(writing(path))

@@ -63,7 +63,7 @@ class RegriddedSource(Source):
         data = np.empty((len(self._indexes), height, width), np.float32)
         for part in self._parts(grown):
             data[:, *_slices(part, grown)] = self._layer.read(part, self.grid)
-        valid = np.isfinite(data).all(axis=0)
+        valid = np.all(np.isfinite(data), axis=0)
         data = np.where(valid, data, np.float32(0))
         centre = slice(halo, height - halo), slice(halo, width - halo)
         return data, valid, wanted & valid[centre]

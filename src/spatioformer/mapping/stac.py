@@ -4,7 +4,7 @@ STAC 1.0.0 with the extensions projection 1.1.0, raster 1.1.0 and machine learni
 Reproducible bytes: no timestamps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ BEGIN, END = "start_datetime", "end_datetime"
 
 
 def write_catalogue(
-    out: Path, files: dict[Path, Sequence[str]], model: Model, model_id: str, year: int
+    out: Path, files: Mapping[Path, Sequence[str]], model: Model, model_id: str, year: int
 ) -> tuple[Path, Path]:
     """Write NAME.item.json and NAME.collection.json beside a map.
 
@@ -93,7 +93,7 @@ def _target(model: Model) -> str:
 
 
 def _map_item(
-    out: Path, files: dict[Path, Sequence[str]], model: Model, model_id: str, year: int
+    out: Path, files: Mapping[Path, Sequence[str]], model: Model, model_id: str, year: int
 ) -> dict[str, Any]:
     """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
@@ -111,7 +111,7 @@ def _item(
         outline = _outline(source)
         lons, lats = zip(*outline["coordinates"][0], strict=True)
         epsg = CRS.from_user_input(source.crs).to_epsg()
-        place = {
+        place: dict[str, Any] = {
             "proj:epsg": epsg,
             "proj:shape": list(source.shape),
             "proj:transform": list(source.transform)[:6],

@@ -4,7 +4,7 @@ Follows the CF conventions: one array (y, x) a layer, the centres of rows and co
 `x`, the coordinate reference system in `spatial_ref`. Reproducible bytes: no timestamps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def check_zarr() -> None:
         raise OutputError(NO_ZARR)
 
 
-def write_zarr(out: Path, files: dict[Path, Sequence[str]]) -> Path:
+def write_zarr(out: Path, files: Mapping[Path, Sequence[str]]) -> Path:
     """Copy a finished map into NAME.zarr, a row of chunks at a time; nothing remains if it fails.
 
     Chunks without a prediction are not written.

@@ -8,7 +8,7 @@ of the configured models, splits or level of intervals.
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -85,7 +85,9 @@ def distinct(jobs: Sequence[Job]) -> list[Job]:
     return list({job.predictions: job for job in by_spread}.values())
 
 
-def run_jobs(jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int) -> Iterator[Job]:
+def run_jobs(
+    jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int
+) -> Generator[Job, None, None]:
     """Run jobs in `workers` processes, and yield each one when it is done.
 
     Raises:
@@ -136,8 +138,11 @@ def _end_with_parent() -> None:
     A worker whose parent was killed would otherwise wait, and hold memory, for ever.
     """
 
+    parent = parent_process()
+    assert parent is not None  # this process is a worker
+
     def watch() -> None:
-        parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

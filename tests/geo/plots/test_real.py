@@ -103,6 +103,7 @@ def test_catalonia(data_dir):
     assert summary["bounds"] == pytest.approx([1.3782, 2.8065, 41.2156, 42.3023], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_splotopen_header(data_dir):
     # It has no richness; its plot number stands in, since what is tested is the size.
     columns = {

@@ -17,6 +17,8 @@ from spatioformer.geo.virtual import niches
 from spatioformer.geo.virtual.niches import Environment, membership, presence
 from spatioformer.geo.virtual.pip_rasters import read_landscape
 
+pytestmark = pytest.mark.slow
+
 GRADIENTS = ("temperature", "log_precipitation", "greenness", "soil")
 
 

@@ -56,6 +56,7 @@ def test_an_impossible_region_is_refused(region, message):
         pip_rasters.read_blue_marble(region)
 
 
+@pytest.mark.slow
 def test_land_cover_lies_on_blue_marble_without_a_shift():
     """Why its odd CRS tag is ignored: any shift by a cell or more makes the coasts agree less."""
     rgb, lon, lat = pip_rasters.read_blue_marble(AUSTRALIA)

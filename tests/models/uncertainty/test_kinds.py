@@ -102,6 +102,7 @@ def test_groups_hold_every_plot_once_by_each_way():
     assert fifth["n"] == np.sum((di >= fifth["low"]) & (di < fifth["high"]))
 
 
+@pytest.mark.slow
 def test_a_kind_can_be_asked_for():
     held = counted(400)
     for kind in ("constant", "dissimilarity", "counts", "region"):

@@ -51,6 +51,7 @@ def test_the_layers_are_the_formula():
     np.testing.assert_allclose(layers["upper"], bounds[:, 1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_errors_that_grow_with_dissimilarity_give_wider_intervals_there():
     held = held_out(1500, growing=True)
     made, cross, _ = Uncertainty.calibrate(held, BANDS, np.array([1.0, 0, 0, 0]))
@@ -67,6 +68,7 @@ def test_errors_that_grow_with_dissimilarity_give_wider_intervals_there():
     assert (np.diff(made.expected_error(np.linspace(0, 3, 50))) >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_spread_that_knows_the_error_is_taken():
     rng = np.random.default_rng(0)
     held = held_out(1000)
@@ -101,6 +103,7 @@ def test_no_plot_has_a_part_in_its_own_interval(growing):
         assert not np.array_equal(one[~own], other[~own])
 
 
+@pytest.mark.slow
 def test_cross_fitted_coverage_is_the_level():
     cover = []
     for seed in range(6):

@@ -70,7 +70,7 @@ class Verdicts:
     def reject(self, bad: np.ndarray, kind: str, reason: Callable[[int], str]) -> None:
         """Reject those rows of `bad` that are still good; `reason` writes the text for a row."""
         assert kind in REMEDIES, kind
-        for row in np.flatnonzero(bad & self.good):
+        for row in np.flatnonzero(bad & self.good).tolist():
             self.kind[row] = kind
             self.reason[row] = reason(row)
 
@@ -193,6 +193,11 @@ def _quote(cells: pd.DataFrame, name: str, what: str) -> Callable[[int], str]:
     return lambda row: f"{name} {cells[name][row]!r} {what}"
 
 
+def _same(reason: str) -> Callable[[int], str]:
+    """The same reason for every row."""
+    return lambda row: reason
+
+
 def _check_places(
     cells: pd.DataFrame,
     x: np.ndarray,
@@ -207,11 +212,7 @@ def _check_places(
         return lambda row: f"lon {cells['lon'][row]!r}, lat {cells['lat'][row]!r} {what}"
 
     for name in ("lon", "lat"):
-        verdicts.reject(
-            is_missing(cells[name]),
-            "missing coordinates",
-            lambda row, name=name: f"{name} is missing",
-        )
+        verdicts.reject(is_missing(cells[name]), "missing coordinates", _same(f"{name} is missing"))
     verdicts.reject(
         (x == 0) & (y == 0), "coordinates (0, 0)", both("is the point (0, 0), a placeholder")
     )
@@ -294,7 +295,7 @@ def _inside(lon: np.ndarray, lat: np.ndarray, region: Sequence[float]) -> np.nda
 
 def _check_richness(texts: pd.Series, richness: np.ndarray, verdicts: Verdicts) -> None:
     cells = texts.to_frame("richness")
-    verdicts.reject(np.isnan(richness), "missing richness", lambda row: "richness is missing")
+    verdicts.reject(np.isnan(richness), "missing richness", _same("richness is missing"))
     verdicts.reject(richness < 0, "negative richness", _quote(cells, "richness", "is negative"))
     verdicts.reject(
         richness != np.floor(richness),

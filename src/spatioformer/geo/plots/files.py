@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow.parquet
 import pyogrio
 import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from spatioformer.common.errors import PlotError
@@ -287,7 +288,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
-    except pyogrio.errors.DataSourceError as error:
+    except DataSourceError as error:
         raise PlotError(
             f"{path.name} is not a readable GeoPackage ({_first_sentence(error)}); write it again"
         ) from error
@@ -298,7 +299,7 @@ def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
         raise PlotError(f"{path.name} has no layer {layer!r}; set {key}layer to one of {listed}")
     try:
         return pyogrio.read_dataframe(path, layer=layer or layers[0])
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+    except (DataSourceError, DataLayerError) as error:
         raise PlotError(
             f"layer {layer or layers[0]!r} of {path.name} is damaged ({_first_sentence(error)}); "
             f"write it again"

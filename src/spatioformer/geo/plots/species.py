@@ -6,12 +6,13 @@ Pflanzensoziologie; Barkman, Doing & Segal 1964 for the divisions of 2), or the 
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.checks import is_missing
@@ -84,13 +85,17 @@ def add_species(
             layer=settings["layer"],
             key="species.",
         )
-    plot_column = settings["plot_id"] or columns.get("plot_id")
+
+    def plot_position() -> int:
+        # `_check_settings` requires columns.plot_id where this is called.
+        return source.position(settings["plot_id"] or columns["plot_id"], "species.plot_id")
+
     keys = "plot_id"
     if settings["layout"] == "long":
         cells = _one_row_per_plot(cells) if inside else cells
         counts = count_long(
             source,
-            source.position(plot_column, "species.plot_id"),
+            plot_position(),
             source.position(settings["species"], "species.species"),
             source.position(settings["abundance"], "species.abundance")
             if settings["abundance"]
@@ -101,7 +106,7 @@ def add_species(
         if inside:
             keys = "line"
             ignored |= {i for i, name in enumerate(source.header) if name in columns.values()}
-        plot = None if inside else source.position(plot_column, "species.plot_id")
+        plot = None if inside else plot_position()
         counts = count_matrix(source, plot, ignored)
     cells = _with_richness(cells, keys, counts, source, table)
     unknown = set(counts.richness) - set(cells[keys])
@@ -144,15 +149,20 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
         )
     names = [source.header[i] for i in species]
     abundance = _Abundances(blank=_ABSENT)
-    keys, states, faults, without_plot = [], [], {}, 0
+    keys: list[int | str] = []
+    states: list[NDArray[np.bool_]] = []
+    faults: dict[int | str, str] = {}
+    without_plot = 0
     for line, cells, fault in source.rows(species if plot is None else [*species, plot]):
         if fault and plot is None:
             continue
         _refuse_fault(source, line, fault)
-        key = line if plot is None else cells.pop()
-        if plot is not None and key.lower() in MISSING:
-            without_plot += 1
-            continue
+        key: int | str = line
+        if plot is not None:
+            key = cells.pop()
+            if key.lower() in MISSING:
+                without_plot += 1
+                continue
         state = np.array([abundance[cell] for cell in cells], dtype=np.int8)
         if state.min() == _UNREADABLE:
             column = int(state.argmin())
@@ -165,7 +175,9 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
     plot_codes, plots = pd.factorize(np.array(keys, dtype=object))
     present = _any_by_group(np.stack(states), species_codes, axis=1)
     richness = _any_by_group(present, plot_codes, axis=0).sum(axis=1)
-    everywhere = distinct[present.all(axis=0)] if len(keys) >= _ALWAYS_PRESENT_MIN else []
+    everywhere: Iterable[str] = (
+        distinct[present.all(axis=0)] if len(keys) >= _ALWAYS_PRESENT_MIN else []
+    )
     return SpeciesCounts(
         richness=dict(zip(plots, richness.tolist(), strict=True)),
         rows=dict(Counter(keys)),

@@ -108,10 +108,11 @@ def read_plots(
     cells = _read_cells(source, names)
     if cells.empty:
         raise PlotError(f"{source.path.name} has a header but no rows; add plots")
-    counted, notes = None, []
+    counted: dict[str, Any] | None = None
+    notes: list[str] = []
     if species is not None:
         cells, counted, notes = add_species(source, cells, names, species)
-    verdicts = Verdicts(cells["kind"], cells["reason"])
+    verdicts = Verdicts(cells["kind"].tolist(), cells["reason"].tolist())
     values = check_rows(cells, names, source.crs or parse_crs(crs), region, verdicts)
     if species is not None and species.get("path") is not None:
         _reject_ambiguous(cells, verdicts)

@@ -124,10 +124,12 @@ class OpenLayer:
         values = self._resampled(window, grid)
         if not self.layer.categorical:
             return values
+        classes = self.layer.classes
+        assert classes is not None  # `stack._with_classes` finds those that are not configured
         present = np.isfinite(values[0])
-        return np.stack(
-            [np.where(present, values[0] == c, np.nan) for c in self.layer.classes]
-        ).astype(np.float32)
+        return np.stack([np.where(present, values[0] == c, np.nan) for c in classes]).astype(
+            np.float32
+        )
 
     def _resampled(self, window: Window, grid: Grid) -> np.ndarray:
         aligned = self._aligned_window(window, grid)

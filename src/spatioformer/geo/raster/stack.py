@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import rasterio
@@ -96,7 +97,7 @@ def build_stack(
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
             summary = statistics.summary(layers)  # before a useless stack replaces a good one
-            check_written(part, out, statistics.count)
+            check_written(part, out, statistics.count.tolist())
     return {
         "bands": names,
         "height": grid.height,
@@ -293,7 +294,7 @@ class Stack:
                 f"the bands {', '.join(self.bands)}, named by their descriptions"
             )
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception) -> None:

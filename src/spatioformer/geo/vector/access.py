@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
 
 from spatioformer.common.earth import MEAN_RADIUS_KM, chord, unit_vectors
 from spatioformer.common.errors import PlotError
@@ -26,7 +27,7 @@ class Access:
 
     within: float | None = None
     near: NDArray[np.float64] | None = None
-    exclude: shapely.Geometry | None = None
+    exclude: BaseGeometry | None = None
 
     def allows(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
         """Test which places (n,), in degrees, can be reached: bool (n,)."""
@@ -35,6 +36,7 @@ class Access:
         lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         reachable = np.ones(lon.shape, bool)
         if self.within is not None:
+            assert self.near is not None  # `read_access` requires both or neither
             reach = chord(self.within / MEAN_RADIUS_KM, radius=1.0)
             roads = KDTree(unit_vectors(*self.near.T))
             distance = roads.query(unit_vectors(lon, lat), distance_upper_bound=reach)[0]
@@ -70,12 +72,12 @@ def read_access(
         raise PlotError(f"--within {within:g} must be above 0; give a distance in kilometres")
     if near is None and exclude is None:
         return None
-    along = None if near is None else _along(_read(near), within)
+    along = None if near is None or within is None else _along(_read(near), within)
     closed = None if exclude is None else shapely.union_all(_read(exclude))
     return Access(within, along, closed)
 
 
-def _read(path: str | Path) -> NDArray:
+def _read(path: str | Path) -> NDArray[np.object_]:
     """Geometries of a vector file in lon/lat."""
     import geopandas as gpd
     from pyogrio.errors import DataSourceError
@@ -90,10 +92,10 @@ def _read(path: str | Path) -> NDArray:
         raise PlotError(f"{path} holds no geometry; give points, lines or polygons")
     if layer.crs is None:
         raise PlotError(f"{path} has no coordinate reference system; write one into the file")
-    return layer.geometry.dropna().to_crs("EPSG:4326").to_numpy()
+    return gpd.GeoSeries(layer.geometry.dropna()).to_crs("EPSG:4326").to_numpy()
 
 
-def _along(shapes: NDArray, within: float) -> NDArray[np.float64]:
+def _along(shapes: NDArray[np.object_], within: float) -> NDArray[np.float64]:
     """Points (k, 2) along the shapes, at most `within` / STEPS kilometres apart."""
     degrees = np.degrees(within / STEPS / MEAN_RADIUS_KM)
     return shapely.get_coordinates(shapely.segmentize(shapes, degrees))

@@ -18,6 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
@@ -68,7 +69,7 @@ def named_polygons(frame, name: str | None = None, source: str = "the table") ->
     """
     if not isinstance(frame, gpd.GeoDataFrame) or frame.geometry.dropna().empty:
         raise PlotError(f"{source} holds no polygon; give a layer of polygons")
-    kinds = frame.geometry.dropna().geom_type
+    kinds = frame.geometry.geom_type.dropna()
     wrong = kinds[~kinds.isin(("Polygon", "MultiPolygon"))]
     if len(wrong):
         raise PlotError(
@@ -92,12 +93,14 @@ def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
     Raises:
         ImageryError: a polygon lies partly outside the domain of the grid's projection.
     """
+    crs = polygons.crs
+    assert crs is not None  # `named_polygons` refuses tables without one
     shapes = _with_vertices(polygons.to_numpy())
-    if not polygons.crs.equals(grid.crs, ignore_axis_order=True):
-        to_grid = Transformer.from_crs(polygons.crs, grid.crs, always_xy=True)
+    if not crs.equals(grid.crs, ignore_axis_order=True):
+        to_grid = Transformer.from_crs(crs, grid.crs, always_xy=True)
         shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_grid.transform(*xy.T)))
         shapes = np.array([_within_projection(shape, grid) for shape in shapes])
-        if grid.crs.is_geographic and not polygons.crs.is_geographic:
+        if grid.crs.is_geographic and not crs.is_geographic:
             shapes = np.array([_unwrapped(shape) for shape in shapes])
     if grid.crs.is_geographic:
         shapes = np.array([_shifted_to(shape, grid) for shape in shapes])
@@ -106,16 +109,17 @@ def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
     return shapely.transform(shapes, lambda xy: xy @ matrix + (c, f))
 
 
-def _with_vertices(shapes: NDArray) -> NDArray[np.object_]:
+def _with_vertices(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     """Valid polygons with extra vertices along their edges; empty polygons in place of None."""
-    shapes = np.where(shapely.is_missing(shapes), shapely.Polygon(), shapes)
+    shapes = shapes.copy()
+    shapes[shapely.is_missing(shapes)] = shapely.Polygon()
     shapes = np.array([_polygonal(shape) for shape in shapely.make_valid(shapes)])
     left, bottom, right, top = shapely.bounds(shapes).T
     longest = np.fmax(right - left, top - bottom) / PARTS
     return shapely.segmentize(shapes, np.where(longest > 0, longest, 1.0))
 
 
-def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
+def _polygonal(shape: BaseGeometry) -> BaseGeometry:
     """The polygons among a geometry's parts; lines and points have no area."""
     if shape.geom_type in ("Polygon", "MultiPolygon"):
         return shape
@@ -124,7 +128,7 @@ def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.MultiPolygon(polygons) if polygons else shapely.Polygon()
 
 
-def _within_projection(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+def _within_projection(shape: BaseGeometry, grid: Grid) -> BaseGeometry:
     finite = np.isfinite(shapely.get_coordinates(shape))
     if finite.all():
         return shape
@@ -136,7 +140,7 @@ def _within_projection(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
     )
 
 
-def _unwrapped(shape: shapely.Geometry) -> shapely.Geometry:
+def _unwrapped(shape: BaseGeometry) -> BaseGeometry:
     """Join a polygon that reprojection split at the antimeridian, using longitudes up to 360."""
     left, _, right, _ = shape.bounds
     if not right - left > 180:
@@ -144,16 +148,20 @@ def _unwrapped(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.transform(shape, lambda xy: xy + np.where(xy[:, :1] < 0, (360, 0), (0, 0)))
 
 
-def _shifted_to(shape: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+def _shifted_to(shape: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Shift a polygon by multiples of 360 degrees to the grid's longitudes: 170 W is 190 E."""
     left, _, right, _ = grid.bounds
-    copies = [shapely.transform(shape, lambda xy, t=turn: xy + (t, 0)) for turn in (-360, 0, 360)]
+    copies = [_moved_east(shape, degrees) for degrees in (-360, 0, 360)]
     near = [copy for copy in copies if copy.bounds[2] > left and copy.bounds[0] < right]
     return near[0] if len(near) == 1 else shapely.union_all(near) if near else shapely.Polygon()
 
 
+def _moved_east(shape: BaseGeometry, degrees: int) -> BaseGeometry:
+    return shapely.transform(shape, lambda xy: xy + (degrees, 0))
+
+
 def pieces(
-    shape: shapely.Geometry, height: int, width: int
+    shape: BaseGeometry, height: int, width: int
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Yield the windows that a polygon touches, and the share (y, x) of each pixel inside it.
 
@@ -174,7 +182,7 @@ def pieces(
 
 
 def _split(
-    shape: shapely.Geometry, rows: tuple[int, int], cols: tuple[int, int]
+    shape: BaseGeometry, rows: tuple[int, int], cols: tuple[int, int]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Split into halves recursively; each half handles only its own vertices."""
     shape = _polygonal(shapely.clip_by_rect(shape, cols[0], rows[0], cols[1], rows[1]))
@@ -200,7 +208,7 @@ def _middle(start: int, end: int) -> int:
 
 
 def _shares(
-    shape: shapely.Geometry, rows: tuple[int, int], cols: tuple[int, int]
+    shape: BaseGeometry, rows: tuple[int, int], cols: tuple[int, int]
 ) -> NDArray[np.float32]:
     height, width = rows[1] - rows[0], cols[1] - cols[0]
     if shape.area >= height * width * (1 - 1e-12):
@@ -212,7 +220,7 @@ def _shares(
 
 
 def nearest(
-    shape: shapely.Geometry, height: int, width: int
+    shape: BaseGeometry, height: int, width: int
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Yield the pixel around a polygon too small to hold a point; nothing if it lies outside.
 
@@ -223,7 +231,7 @@ def nearest(
     inner = shape.representative_point()
     row, col = int(np.floor(inner.y)), int(np.floor(inner.x))
     if 0 <= row < height and 0 <= col < width:
-        yield Window(col, row, 1, 1), np.full((1, 1), np.clip(shape.area, 1e-6, 1), np.float32)
+        yield Window(col, row, 1, 1), np.array([[np.clip(shape.area, 1e-6, 1)]], np.float32)
 
 
 def pixel_areas(grid: Grid, window: Window) -> Floats:

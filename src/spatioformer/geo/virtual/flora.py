@@ -117,15 +117,15 @@ def simulate(
     Raises:
         ImageryError: fields of different shapes, too little land, or invalid values.
     """
-    shape, land = np.shape(land), np.asarray(land, bool)
-    fields = {
+    land = np.asarray(land, bool)
+    given: dict[str, ArrayLike] = {
         "lon": lon,
         "lat": lat,
         "temperature": temperature,
         "precipitation": precipitation,
         "greenness": greenness,
     }
-    fields = {name: np.asarray(field, np.float64) for name, field in fields.items()}
+    fields: dict[str, Floats] = {name: np.asarray(v, np.float64) for name, v in given.items()}
     _check(fields, land, species)
     rng = generator(seed, Stream.FLORA)
     on_land = {name: field[land] for name, field in fields.items()}
@@ -140,8 +140,8 @@ def simulate(
         mean[part] = p.sum(axis=1)
         variance[part] = (p * (1 - p)).sum(axis=1)
 
-    def unmask(values: Floats, dtype: type = np.float64) -> NDArray:
-        field = np.full(shape, np.nan, dtype)
+    def unmask(values: Floats) -> Floats:
+        field = np.full(land.shape, np.nan)
         field[land] = values
         return field
 
@@ -149,8 +149,8 @@ def simulate(
     return VirtualFlora(
         environment=Environment(**fields_2d | {"lon": fields["lon"], "lat": fields["lat"]}),
         land=land,
-        truth=unmask(mean, np.float32),
-        noise_variance=unmask(variance, np.float32),
+        truth=unmask(mean).astype(np.float32),
+        noise_variance=unmask(variance).astype(np.float32),
         species=traits,
         provinces=provinces,
         seed=seed,
@@ -201,7 +201,7 @@ def survey(flora: VirtualFlora, plots: int = 3000, seed: int = 0) -> pd.DataFram
     towns = max(3, plots // PLOTS_PER_TOWN)
     for name, log_weight in _intensities(places, towns, rng).items():
         log_weight[pixel] = -np.inf
-        count = np.count_nonzero(programme == name)
+        count = int(np.count_nonzero(programme == name))
         pixel = np.concatenate([pixel, _draw_distinct(log_weight, count, rng)])
     rows, cols = rows[pixel], cols[pixel]
     lon, lat = flora.environment.lon, flora.environment.lat
@@ -230,6 +230,7 @@ def noise_ceiling(flora: VirtualFlora, rows: ArrayLike, cols: ArrayLike) -> floa
     Raises:
         ImageryError: a pixel off land.
     """
+    rows, cols = np.asarray(rows), np.asarray(cols)
     flora.at(rows, cols)  # the check
     truth = flora.truth[rows, cols].astype(np.float64)
     noise = flora.noise_variance[rows, cols].astype(np.float64).sum()
@@ -275,7 +276,8 @@ def _draw_soil(position: Floats, rng: np.random.Generator) -> Floats:
     """
     direction = rng.standard_normal((SOIL_WAVES, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    wavelength = np.exp(rng.uniform(*np.log(SOIL_WAVELENGTHS), size=SOIL_WAVES))
+    shortest, longest = np.log(SOIL_WAVELENGTHS)
+    wavelength = np.exp(rng.uniform(shortest, longest, size=SOIL_WAVES))
     phase = rng.uniform(0, 2 * np.pi, size=SOIL_WAVES)
     soil = np.empty(len(position))
     for part in chunks(len(position)):
@@ -329,11 +331,12 @@ def _draw_species(
         away = (percentile(places.greenness[pixels]) - preference) / PREFERENCE_SPREAD
         weight = fertile[pixels] * np.exp(-(away**2) / 2)
         home[members] = rng.choice(pixels, size=members.sum(), p=weight / weight.sum())
+    smallest, largest = np.log(RANGES)
     traits = {
         "lon": places.lon[home],
         "lat": places.lat[home],
         "province": province,
-        "range": np.exp(rng.uniform(*np.log(RANGES), size=count)),
+        "range": np.exp(rng.uniform(smallest, largest, size=count)),
         "prevalence": rng.uniform(*PREVALENCES, size=count),
         "leak": np.where(rng.random(count) < WIDESPREAD, 1.0, LEAK),
     }

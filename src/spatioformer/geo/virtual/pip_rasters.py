@@ -216,7 +216,7 @@ def _bilinear(
 
 
 def _centres(edge: float, step: float, count: int) -> NDArray[np.float64]:
-    return edge + (np.arange(count) + 0.5) * step
+    return edge + (np.arange(count, dtype=np.float64) + 0.5) * step
 
 
 def _checked(lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,43 @@
+"""What `import spatioformer as sf` offers."""
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import spatioformer as sf
+from spatioformer.common.errors import OutputError
+from tests.helpers import landscape
+
+pytestmark = pytest.mark.integration
+
+
+def test_every_door_opens():
+    for name in sf.__all__:
+        assert getattr(sf, name) is not None
+    assert sf.plot.map.__module__ == "spatioformer.api.plot"
+    assert set(sf.__all__) <= set(dir(sf))
+
+
+def test_type_checkers_see_the_same_doors():
+    stub = Path(sf.__file__).with_suffix(".pyi")
+    names: dict[str, str] = {}
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname: node.module for alias in node.names}
+    assert names.keys() | {"__version__"} == set(sf.__all__)
+    for name, module in names.items():
+        assert getattr(import_module(module), name) is getattr(sf, name)
+
+
+def test_a_run_and_its_report(tmp_path):
+    path = landscape.write(tmp_path)
+    folder = sf.run_config(path, ["evaluate.models=[location-knn]", "map.model=location-knn"])
+    assert folder == tmp_path / "run"
+    page = (folder / "report.html").read_bytes()
+    (folder / "report.html").unlink()
+    assert sf.write_report(folder) == folder / "report.html"
+    assert (folder / "report.html").read_bytes() == page
+    with pytest.raises(OutputError, match=r"config\.resolved\.yaml is missing"):
+        sf.write_report(tmp_path)

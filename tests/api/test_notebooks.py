@@ -1,0 +1,47 @@
+"""The example notebooks run, and end with the values that they promise."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+CHECKS = {
+    "plots_and_rasters": """
+from math import isnan
+assert len(plots) == 200 and imagery.bands == ["greenness", "rain"]
+process = scores[scores["model"] == "Gaussian process"]
+assert process["r2"].min() > 0.4, scores
+assert richness.shape == (64, 64) and richness.rio.crs.to_epsg() == 4326
+assert isnan(richness[0, 0]) and abs(float(richness.mean()) - plots["richness"].mean()) < 3
+""",
+    "plain_table": """
+rmse = dict(zip(scores["model"], scores["rmse"]))
+assert rmse["with places"] < 0.9 * rmse["without places"], rmse
+assert search.best_score_ > 0.6, search.best_score_
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_notebook_runs(name, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="nbclient and nbformat run the notebooks")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient and nbformat run the notebooks")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(CHECKS[name]))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs(path):
+    assert path.stem in CHECKS
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
