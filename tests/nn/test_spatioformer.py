@@ -233,7 +233,7 @@ def test_bundles_refuse_other_bands_and_covariates():
     arrays = [t.numpy() for t in inputs()]
     bundle.predict(*arrays, bands=["red", "nir"])
     with pytest.raises(
-        ModelError, match="bands nir, red are not those of the model, red, nir; put"
+        ModelError, match="bands nir, red are not those of the model, red, nir; give the model's"
     ):
         bundle.predict(*arrays, bands=["nir", "red"])
     with pytest.raises(ModelError, match="has no covariates, but 'area_m2' was given; leave"):

@@ -65,7 +65,7 @@ def test_a_run_whose_map_a_stack_makes(tmp_path, monkeypatch):
     own = held_out[held_out["model"] == "spatioformer-stacked"]
     np.testing.assert_array_equal(intervals["predicted"], own["predicted"])
     said = words(run / "report.html")
-    assert "weighted near plots and far; it makes the map" in said
+    assert "weights depend on the distance to plots; it makes the map" in said
     assert "Model the stacked Spatioformer" in said
     assert re.search(r"Members near plots [a-z-]+ [01]\.\d\d.* \(up to [\d.]+ km\)", said)
     assert "Model: settings Model: the stacked Spatioformer" in said
