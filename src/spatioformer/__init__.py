@@ -1,6 +1,6 @@
 """Spatioformer: maps of plant species richness from field plots and imagery.
 
-`import spatioformer as sf` offers what the table `_DOORS` names; `spatioformer.api` describes it. A
+`import spatioformer as sf` offers every public name; docs/python.md shows how they work together. A
 name is imported when it is first used, so that `import spatioformer` stays fast.
 """
 
