@@ -396,6 +396,7 @@ def ask(*arguments) -> Ended:
     return spatioformer("zonal", *arguments)
 
 
+@pytest.mark.integration
 def test_the_command_reads_a_run_and_writes_both_formats(run, parks, tmp_path):
     for name in ("zones.csv", "zones.gpkg"):
         ended = ask(run / "map.tif", parks, "-o", tmp_path / name, "--name", "park")

@@ -11,6 +11,8 @@ import spatioformer
 from spatioformer.common import streams
 from spatioformer.common.streams import FAMILIES, Stream, family_generator, family_seed, generator
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(spatioformer.__file__).parent
 NAMED, MEMBERS = {"generator"}, {"family_generator", "family_seed"}
 

@@ -16,6 +16,8 @@ from spatioformer.training.richness import fit
 from spatioformer.training.samples import Samples
 from tests.helpers.training import plain_recipe
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("numba")
 
 SMALL = {"patch": 3, "bands": 4, "layers": 2, "mlp_hidden": 20, "head_hidden": 12}

@@ -18,6 +18,8 @@ from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
 from tests.helpers.tiny_run import finished, spatioformer
 
+pytestmark = pytest.mark.integration
+
 ALL = set(STAGES)
 AFTER_CHIPS = ALL - {"plots", "imagery", "chips"}
 
