@@ -18,6 +18,8 @@ from spatioformer.models.uncertainty import Uncertainty
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, assert_refused, finished, spatioformer
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:

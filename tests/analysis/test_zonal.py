@@ -427,6 +427,7 @@ def test_a_map_that_is_not_there(parks, tmp_path):
     assert ended.code == 2
 
 
+@pytest.mark.integration
 def test_a_map_away_from_its_run(run, parks, tmp_path):
     moved = tmp_path / "elsewhere" / "map.tif"
     moved.parent.mkdir()
@@ -449,6 +450,7 @@ def test_a_map_away_from_its_run(run, parks, tmp_path):
     )
 
 
+@pytest.mark.integration
 def test_a_run_that_is_not_the_map_s(run, tmp_path):
     other = tmp_path / "model"
     other.mkdir()
@@ -465,6 +467,7 @@ def test_a_run_that_is_not_the_map_s(run, tmp_path):
         correlation_of(run / "map.tif", other)
 
 
+@pytest.mark.integration
 def test_what_is_refused(run, parks, tmp_path):
     out, map_ = tmp_path / "zones.csv", run / "map.tif"
     points = tmp_path / "points.gpkg"

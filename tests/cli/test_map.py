@@ -14,6 +14,8 @@ from spatioformer import mapping
 from tests.helpers.landscape import imagery, write_raster
 from tests.helpers.tiny_run import Ended, assert_refused, finished, half_written, spatioformer
 
+pytestmark = pytest.mark.integration
+
 NAMES = ("red", "green", "blue")
 
 

@@ -24,6 +24,7 @@ formulas, reference = extension("formulas"), extension("reference")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.slow
 def test_formulas_can_be_drawn(page):
     text = re.sub(r"^```.*?^```|`[^`]+`|^    .*?$", "", page.read_text("utf-8"), flags=re.M | re.S)
     for formula in re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", text, flags=re.S):

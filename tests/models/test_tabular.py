@@ -49,6 +49,7 @@ def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):
 
 
 @pytest.mark.parametrize("name", ["random-forest", "location-knn"])
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_bytes(tmp_path, name):
     for folder in ("one", "two"):
         fitted(name)[0].save(tmp_path / folder)

@@ -239,6 +239,7 @@ class TestSpatioformer:
         model.eval()
         assert torch.equal(model(*inputs), model(*inputs))
 
+    @pytest.mark.slow
     def test_learns_one_batch(self):
         torch.manual_seed(0)
         model = small(dropout=0.0, location_weight=1.0).double()
