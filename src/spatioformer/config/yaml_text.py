@@ -46,13 +46,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
         before = self._nodes
         self._level += 1
         if self._level > MOST_LEVELS:
             raise Refused(
                 problem=f"it nests more than {MOST_LEVELS} levels deep; a configuration has at "
                 "most 5",
-                problem_mark=event.start_mark,
+                problem_mark=mark,
             )
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.AliasEvent):
@@ -60,7 +61,7 @@ class _Loader(yaml.SafeLoader):
                 raise Refused(
                     problem=f"the alias {shown(event.anchor)} lies inside what it stands for; "
                     "remove it",
-                    problem_mark=event.start_mark,
+                    problem_mark=mark,
                 )
             self._nodes += self._sizes[id(node)]
         else:
@@ -70,7 +71,7 @@ class _Loader(yaml.SafeLoader):
             raise Refused(
                 problem=f"with its aliases written out it has more than {MOST_NODES:,} values; "
                 "remove aliases (*name) or entries",
-                problem_mark=event.start_mark,
+                problem_mark=mark,
             )
         self._level -= 1
         return node

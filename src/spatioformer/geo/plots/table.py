@@ -15,6 +15,7 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.common.files import writing
+from spatioformer.common.tables import write_csv
 from spatioformer.geo.plots.checks import (
     REMEDIES,
     Verdicts,
@@ -140,7 +141,7 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
 def write_rejected(rejected: pd.DataFrame, folder: str | Path) -> None:
     """Write rejected.csv into `folder`, from an intake or from a `TooManyRejected`."""
     with writing(Path(folder) / "rejected.csv") as part:
-        rejected.to_csv(part, index=False)
+        write_csv(rejected, part)
 
 
 def read_table(path: str | Path) -> geopandas.GeoDataFrame:
