@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
-from spatioformer.config.messages import escaped, sentence, shown, strange_text
+from spatioformer.config.messages import escaped, message, shown, strange_text
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
 from spatioformer.config.yaml_text import (
     MOST_BYTES,
@@ -90,7 +90,7 @@ def build_config(
     try:
         config = RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {sentence(error, RunConfig)}") from None
+        raise ConfigError(message(error, RunConfig, source)) from None
     return resolve_paths(config, folder)
 
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 Location = tuple[int | str, ...]
 """Keys and list indices from the outermost section down to a value, as pydantic gives them."""
 
+MOST_PROBLEMS = 20
+"""Largest number of problems that a message lists."""
+
 # Replacements for pydantic's messages that use terms of Python.
 _PHRASES = {
     "int_parsing": "it must be a whole number",
@@ -34,17 +37,36 @@ _PHRASES = {
 def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     """Describe the first problem of a failed validation of `model`, and count the others."""
     problems = error.errors(include_url=False)
-    first = problems[0]
-    if first["type"] == "extra_forbidden":
-        text = _unknown_key(first["loc"], _keys_beside(first["loc"], model))
-    elif first["loc"] and first["loc"][-1] == "[key]":
-        text = _unknown_key(first["loc"][:-1], re.findall(r"'(\w+)'", first["ctx"]["expected"]))
-    elif first["type"] == "missing":
-        text = f"`{_dotted(first['loc'])}` is missing; add it"
-    else:
-        text = _wrong_value(first)
+    text = _sentence(problems[0], model)
     more = len(problems) - 1
     return f"{text} (and {more} more to correct after it)" if more else text
+
+
+def message(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """The message of a failed validation of `model`, whose values come from `source`."""
+    sentences = [_sentence(problem, model) for problem in error.errors(include_url=False)]
+    if len(sentences) == 1:
+        return f"{source}: {sentences[0]}"
+    return problems_message(source, sentences)
+
+
+def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(problem["loc"], _keys_beside(problem["loc"], model))
+    if problem["loc"] and problem["loc"][-1] == "[key]":
+        return _unknown_key(problem["loc"][:-1], re.findall(r"'(\w+)'", problem["ctx"]["expected"]))
+    if problem["type"] == "missing":
+        return f"`{_dotted(problem['loc'])}` is missing; add it"
+    return _wrong_value(problem)
+
+
+def problems_message(source: str, lines: list[str]) -> str:
+    """A message that lists several problems of `source`, one a line, at most MOST_PROBLEMS."""
+    rest = len(lines) - MOST_PROBLEMS
+    shown_lines = [f"  {line}" for line in lines[:MOST_PROBLEMS]]
+    if rest > 0:
+        shown_lines.append(f"  and {rest:,} more")
+    return "\n".join([f"{len(lines):,} problems in {source}:", *shown_lines])
 
 
 def _wrong_value(problem: Mapping[str, Any]) -> str:

@@ -207,6 +207,25 @@ def _check_columns(
     return names
 
 
+def header_problems(
+    source: Source, columns: Mapping[str, str | None], species: Mapping[str, Any] | None
+) -> list[tuple[str, PlotError]]:
+    """Settings that do not fit and columns that a header lacks: each setting, and its error."""
+    try:
+        names = _check_columns(columns, source, species)
+    except PlotError as error:
+        return [("columns", error)]
+    problems = []
+    for name, column in names.items():
+        try:
+            source.position(column, f"columns.{name}")
+        except PlotError as error:
+            problems.append((f"columns.{name}", error))
+            if "separator to" in str(error):  # then the other columns are missing for it too
+                break
+    return problems
+
+
 def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
     """Read text columns FIELDS ('' if absent), line, and kind and reason of rejection."""
     positions = [source.position(column, f"columns.{name}") for name, column in names.items()]
