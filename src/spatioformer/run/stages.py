@@ -164,6 +164,8 @@ def evaluate(run: RunContext) -> str:
 
     folder = run.folder / "evaluation"
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
+    for path in cache.arrays(key).set_aside_damaged():
+        run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
     predictions = held_out_predictions(
         run.folder / "chips",
         run.folder / "imagery.tif",
