@@ -1,7 +1,7 @@
 """Parsing of coordinate reference systems given by users and files."""
 
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from spatioformer.common.errors import ImageryError
 
@@ -28,3 +28,23 @@ def known_crs(crs: object, owner: str) -> CRS:
             "give one such as EPSG:4326"
         )
     return parsed
+
+
+def conversion_fault(crs: CRS) -> str:
+    """Reason why coordinates in a CRS cannot be converted to EPSG:4326, as a predicate; '' if none.
+
+    Such CRSs are neither geographic nor projected, undefined (SRS -1 and 0 of GeoPackages), of
+    another body than the Earth, or have a projection without an inverse.
+    """
+    if crs.name.lower().startswith("undefined"):
+        return "is undefined"
+    if not (crs.is_geographic or crs.is_projected):
+        return "is neither geographic nor projected"
+    ellipsoid = crs.ellipsoid
+    if ellipsoid is not None and not 6.2e6 < ellipsoid.semi_major_metre < 6.5e6:
+        return "is not of the Earth"
+    try:
+        Transformer.from_crs(crs, 4326, always_xy=True).transform([1.0], [1.0])
+    except ProjError:
+        return "cannot be converted to degrees"
+    return ""

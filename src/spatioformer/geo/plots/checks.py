@@ -14,7 +14,8 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.plots.files import MISSING
+from spatioformer.geo.crs import conversion_fault
+from spatioformer.geo.plots.source import MISSING
 
 REMEDIES = {
     "broken rows": "correct the rows or the separator",
@@ -115,14 +116,15 @@ def parse_crs(crs: object) -> CRS:
     """Parse a geographic or projected CRS from anything pyproj reads, such as 'EPSG:4326'.
 
     Raises:
-        PlotError: pyproj cannot parse it, or it is neither geographic nor projected.
+        PlotError: pyproj cannot parse it, or cannot convert it to degrees on the Earth.
     """
     try:
         parsed = CRS.from_user_input(crs)
     except CRSError as error:
         raise PlotError(f"crs {crs!r} is unknown; give one such as 'EPSG:4326'") from error
-    if not (parsed.is_geographic or parsed.is_projected):
-        raise PlotError(f"crs {crs!r} is neither geographic nor projected; give one that is")
+    fault = conversion_fault(parsed)
+    if fault:
+        raise PlotError(f"crs {crs!r} {fault}; give one such as 'EPSG:4326'")
     return parsed
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.checks import is_missing
-from spatioformer.geo.plots.files import MISSING, Source, open_source
+from spatioformer.geo.plots.files import open_source
+from spatioformer.geo.plots.source import MISSING, Source
 
 _SETTINGS: dict[str, Any] = {
     "path": None,
@@ -117,7 +118,7 @@ def add_species(
         "unknown_plots": len(unknown),
         "rows_of_unknown_plots": sum(counts.rows[key] for key in unknown),
     }
-    notes = list(counts.notes)
+    notes = [*(() if inside else source.notes), *counts.notes]
     if unknown and not inside:
         notes.append(
             f"rows of {source.path.name} that name no plot of {table.path.name}: "

@@ -23,7 +23,8 @@ from spatioformer.geo.plots.checks import (
     is_missing,
     parse_crs,
 )
-from spatioformer.geo.plots.files import GEOMETRY_X, GEOMETRY_Y, Source, open_source
+from spatioformer.geo.plots.files import open_source
+from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source
 from spatioformer.geo.plots.species import add_species
 
 FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme")
@@ -117,6 +118,8 @@ def read_plots(
     if species is not None and species.get("path") is not None:
         _reject_ambiguous(cells, verdicts)
     rejected = _rejected_rows(cells, verdicts, source)
+    if len(rejected) + int(verdicts.good.sum()) != len(cells):
+        raise RuntimeError(f"rows of {source.path.name} were lost: a defect of Spatioformer")
     _stop_at_too_many(rejected, verdicts, len(cells), max_rejected)
     table, renamed = _assemble(cells[verdicts.good], values[verdicts.good])
     summary = _summarise(table, verdicts, source)
@@ -354,7 +357,7 @@ def _spread(values: pd.Series) -> dict[str, float | int | None]:
 
 def _notes(source: Source, kept: pd.DataFrame, renamed: int) -> list[str]:
     """Sentences for the report on decisions made without the user."""
-    notes = []
+    notes = list(source.notes)
     if source.encoding == "cp1252":
         notes.append(f"{source.path.name} is not UTF-8 and was read as Windows-1252 (latin-1)")
     unnamed = int(is_missing(kept["plot_id"]).sum())

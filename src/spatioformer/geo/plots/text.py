@@ -1,0 +1,301 @@
+"""Delimited text files as rows of cells: encodings, separators, headers, quotation marks.
+
+No line of the file disappears. A record that spans lines is refused if its lines look like rows
+that a stray quotation mark has joined. The lines of all records are counted against the file.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.source import Row, Source
+
+_CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # never occur in text files
+_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+_WORDS = {"\\t": "\t", **{name: mark for mark, name in _NAMES.items()}}
+_WIDE_MARKS = [
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+_SEP_LINE = re.compile(rb'"?sep=([^\r\n"])"?[\t ,;|]*(?:\r\n|\n|\r)', re.IGNORECASE)
+_PEEKED = 200  # rows from which a header that is one name short is recognised
+
+
+class _Record(NamedTuple):
+    """Fields of one record, and the first and last line that it occupies."""
+
+    first: int
+    last: int
+    fields: list[str]
+
+    @property
+    def is_blank(self) -> bool:
+        return not "".join(self.fields).strip()
+
+
+class TextSource(Source):
+    """Delimited text file, held as bytes and decoded while it is read.
+
+    Args:
+        separator: one character, or its name such as tab; None: that of a `sep=` line, or `usual`.
+        usual: separator that files with this suffix usually have.
+        key: prefix of the settings in error messages, such as 'species.'.
+    """
+
+    def __init__(self, path: Path, separator: str | None, usual: str, key: str):
+        self.path = path
+        self.notes: list[str] = []
+        self._key = key
+        content = _read_text(path)
+        sep_line = _SEP_LINE.match(content)
+        self._lines_before = 1 if sep_line else 0
+        chosen = None if separator is None else _parse_separator(separator, key)
+        if sep_line:
+            stated = sep_line[1].decode("latin-1")
+            if chosen not in (None, stated):
+                raise PlotError(
+                    f"the first line of {path.name} says that the separator is {stated!r}, but "
+                    f"{key}separator is {chosen!r}; remove one of the two"
+                )
+            chosen, content = stated, content[sep_line.end() :]
+        self._separator = usual if chosen is None else chosen
+        self._content = content
+        self.encoding = _guess_encoding(content)
+        lines: list[str] = []
+        header = next((record for record in self._records(lines) if not record.is_blank), None)
+        if header is None:
+            raise PlotError(f"{path.name} holds no table; give it a header and rows")
+        self._header_line = header.first
+        self.header = [name.strip() for name in header.fields]
+        self._width = max(i for i, name in enumerate(self.header) if name) + 1
+        self._refuse_joined_rows(header, lines)
+        better = self._better_separator()
+        if len(self.header) == 1 and better:
+            raise PlotError(
+                f"{path.name} has a single column {self.header[0]!r} when it is split at "
+                f"{_NAMES.get(self._separator, self._separator)}s; {self._use(better)}"
+            )
+        self._has_row_names, self._is_ambiguous = self._find_row_names()
+        if self._has_row_names:
+            self.header = ["", *self.header]
+            self._width += 1
+            self.notes.append(
+                f"the rows of {path.name} have one field more than its header, so the first column "
+                f"was read as row names"
+            )
+
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
+        width, longest = self._width, len(self.header)
+        if self._is_ambiguous and positions and longest - 1 not in positions:
+            raise PlotError(
+                f"each row of {self.path.name} has one field more than the header and ends with a "
+                f"blank, so its first column may or may not be row names; give every column a name"
+            )
+        reach = max(positions, default=-1) + 1
+        lines: list[str] = []
+        accounted = 0
+        for record in self._records(lines):
+            cells = record.fields
+            accounted += record.last - record.first + 1
+            if record.first == self._header_line or record.is_blank:
+                continue
+            if record.last > record.first:
+                self._refuse_joined_rows(record, lines)
+            fault = ""
+            if len(cells) < width or "".join(cells[longest:]).strip():
+                fault = self._fault(record)
+                cells = cells + [""] * (reach - len(cells))
+            yield Row(record.first, [cells[i].strip() for i in positions], fault)
+        if accounted != _count_lines(self._content):
+            raise RuntimeError(
+                f"{accounted} of the {_count_lines(self._content)} lines of {self.path.name} were "
+                f"read: a defect of Spatioformer"
+            )
+
+    def _fault(self, record: _Record) -> str:
+        """Reason why a record has too few or too many fields; raises if row names are at stake."""
+        fields, names = len(record.fields), len(self.header)
+        if self._has_row_names:
+            raise PlotError(
+                f"line {record.first} of {self.path.name} has {fields} fields, but the rows before "
+                f"it have {names} and the header has {names - 1}; give every column a name, and "
+                f"every row as many fields"
+            )
+        if record.last > record.first:
+            return (
+                f"quotation marks join lines {record.first} to {record.last} into one row of "
+                f"{fields} fields where the header has {self._width}"
+            )
+        return f"the row has {fields} fields where the header has {self._width}"
+
+    def _refuse_joined_rows(self, record: _Record, lines: Sequence[str]) -> None:
+        """Raise if the lines of one record look like rows joined by stray quotation marks."""
+        if len(lines) < 2 or self._width < 2:
+            return
+        widths = [line.count(self._separator) + 1 for line in lines]
+        is_row_inside = self._width > 2 and any(
+            width >= self._width and '"' not in line.replace('""', "")
+            for width, line in zip(widths[1:-1], lines[1:-1], strict=True)
+        )
+        if is_row_inside or min(widths[0], widths[-1]) >= self._width:
+            raise PlotError(
+                f"quotation marks join lines {record.first} to {record.last} of {self.path.name} "
+                f"into one row, though each looks like a row of its own; remove the stray "
+                f"quotation marks, or the line breaks inside quoted text"
+            )
+
+    def _find_row_names(self) -> tuple[bool, bool]:
+        """Whether the first column has no name in the header, and whether that is ambiguous.
+
+        R writes row names without a name for their column. Other programs end each row, but not
+        the header, with a separator. If all rows end with a blank field, quoted whole numbers in
+        front are row names (R), unquoted ones may be either, and other text is no row name.
+        """
+        records = [
+            record.fields
+            for record in islice(self._records(), _PEEKED + self._header_line)
+            if record.first != self._header_line and not record.is_blank
+        ]
+        names = len(self.header)
+        if not records or names < 2 or any(len(fields) != names + 1 for fields in records):
+            return False, False
+        if any(fields[-1].strip() for fields in records):
+            return True, False
+        first = [fields[0].strip() for fields in records]
+        if len(set(first)) < len(first) or not all(re.fullmatch("[0-9]+", name) for name in first):
+            return False, False
+        line = _split(self._content, self.encoding, None)
+        quoted = [text for text in line if text.startswith(f'"{first[0]}"{self._separator}')]
+        return bool(quoted), not quoted
+
+    def _records(self, lines: list[str] | None = None) -> Iterator[_Record]:
+        """Yield all records, also blank ones.
+
+        Args:
+            lines: holds the lines of the latest record.
+        """
+        stream = io.TextIOWrapper(
+            io.BytesIO(self._content), self.encoding, errors="replace", newline=""
+        )
+        lines = [] if lines is None else lines
+
+        def feed() -> Iterator[str]:
+            for line in stream:
+                lines.append(line)
+                yield line
+
+        reader = csv.reader(feed(), delimiter=self._separator, strict=True)
+        before = self._lines_before
+        while True:
+            first = reader.line_num + 1 + before
+            lines.clear()
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # Strict, because a stray quotation mark otherwise includes the rows that follow.
+                raise PlotError(
+                    f"{self.path.name} has a misplaced quotation mark between lines {first} "
+                    f"and {reader.line_num + before} ({error}); close it, or double it inside "
+                    f"quoted text"
+                ) from error
+            yield _Record(first, reader.line_num + before, fields)
+
+    def _better_separator(self) -> str | None:
+        """The separator that occurs most often in the column names; None if none does."""
+        names = "".join(self.header)
+        counts = {mark: names.count(mark) for mark in _NAMES if mark != self._separator}
+        best = max(counts, key=counts.__getitem__)
+        return best if counts[best] else None
+
+    def _use(self, separator: str) -> str:
+        return f"set {self._key}separator to {separator!r} ({_NAMES[separator]})"
+
+    def _advice(self, name: str) -> str:
+        better = self._better_separator()
+        if better and any(name in column.split(better) for column in self.header):
+            return self._use(better)
+        return super()._advice(name)
+
+
+def _parse_separator(text: str, key: str) -> str:
+    r"""One character; also from its name, and from the two characters \t."""
+    separator = _WORDS.get(text.lower(), text)
+    if len(separator) != 1:
+        raise PlotError(f"{key}separator {text!r} is not one character; use ',' ';' or '\\t'")
+    if separator in '"\r\n\0':
+        raise PlotError(f"{key}separator {text!r} cannot part columns; use ',' ';' or '\\t'")
+    return separator
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file; a PlotError if the system refuses it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PlotError(f"cannot read {path}: {reason}; check the file") from error
+
+
+def _read_text(path: Path) -> bytes:
+    """Content of a text file, unzipped, as UTF-8 or Windows-1252; raises if it is not text."""
+    content = read_bytes(path)
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise PlotError(
+                f"{path.name} is a damaged or incomplete gzip file ({error}); fetch it again"
+            ) from error
+    wide = next((name for mark, name in _WIDE_MARKS if content.startswith(mark)), None)
+    if wide:
+        try:
+            content = content.decode(wide).encode("utf-8")
+        except UnicodeError as error:
+            raise PlotError(f"{path.name} is damaged {wide.upper()} text; save it again") from error
+    while content.startswith(codecs.BOM_UTF8):  # programs that append files repeat the mark
+        content = content[len(codecs.BOM_UTF8) :]
+    if not content.strip():
+        raise PlotError(f"{path.name} is empty; give it a header and rows")
+    if content.startswith(b"PK\x03\x04"):
+        raise PlotError(
+            f"{path.name} is a zip archive or spreadsheet; unpack it or save its sheet as CSV"
+        )
+    if content.count(0) > len(content) // 4 and content[:40].count(0) in (19, 20, 21):
+        raise PlotError(
+            f"{path.name} looks like UTF-16 text without a byte order mark; save it as UTF-8"
+        )
+    if len(content.translate(None, _CONTROL_BYTES)) < len(content):
+        raise PlotError(f"{path.name} is binary, not text; give a CSV file or the right suffix")
+    return content
+
+
+def _guess_encoding(content: bytes) -> str:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "cp1252"  # Windows-1252, which Windows programs call latin-1
+    return "utf-8"
+
+
+def _split(content: bytes, encoding: str, count: int | None) -> list[str]:
+    """The first lines of a text, or all."""
+    stream = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline="")
+    return list(islice(stream, count))
+
+
+def _count_lines(content: bytes) -> int:
+    """Number of lines of a text with line ends LF, CR LF or CR."""
+    ends = content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+    return ends + (not content.endswith((b"\n", b"\r")))
