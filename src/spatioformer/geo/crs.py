@@ -1,5 +1,7 @@
 """Parsing of coordinate reference systems given by users and files."""
 
+import math
+
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
@@ -48,3 +50,21 @@ def conversion_fault(crs: CRS) -> str:
     except ProjError:
         return "cannot be converted to degrees"
     return ""
+
+
+def area_bounds(crs: CRS) -> tuple[float, float, float, float] | None:
+    """x and y minima, then maxima, of a CRS's area of use in its own units; None if unknown."""
+    if crs.is_geographic:
+        return -180.0, -90.0, 360.0, 90.0
+    area = crs.area_of_use
+    if area is None:
+        return None
+    try:
+        transformer = Transformer.from_crs(4326, crs, always_xy=True)
+        bounds = transformer.transform_bounds(*area.bounds)
+    except ProjError:
+        return None
+    if not all(math.isfinite(bound) for bound in bounds):
+        return None
+    west, south, east, north = bounds
+    return west, south, east, north

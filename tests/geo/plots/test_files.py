@@ -101,8 +101,9 @@ def refusal(path, columns=ALL, **options) -> str:
         ),
         (
             "plots.csv",
-            'plot,lon,lat,n,area,day,by\nA,"1,5","2,5",3,,,\n',
-            "column 'lon' (lon) writes decimals with a comma, as in '1,5'; write them with a point",
+            'plot,lon,lat,n,area,day,by\nA,1.5,2.5,"1,200",,,\n',
+            "column 'n' (richness) has commas, as in '1,200', but other columns have decimal "
+            "points; set decimal to '.' if the commas part thousands",
         ),
         (
             "plots.csv",

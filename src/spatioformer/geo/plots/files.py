@@ -95,6 +95,8 @@ class _FrameSource(Source):
         self.header = [str(name).strip() for name in frame.columns]
 
     def has_numbers(self, position: int) -> bool:
+        if self.header[position] in (GEOMETRY_X, GEOMETRY_Y):
+            return True
         return pd.api.types.is_numeric_dtype(self._frame.dtypes.iloc[position])
 
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:

@@ -74,7 +74,13 @@ class Source:
         close = [column for column in folded if wanted in column or column in wanted]
         close = close or difflib.get_close_matches(wanted, folded)
         if close:
-            return f"did you mean {' or '.join(repr(folded[match]) for match in close[:3])}?"
-        shown = ", ".join(repr(column) for column in self.header[:12])
+            return f"did you mean {' or '.join(quoted(folded[match]) for match in close[:3])}?"
+        shown = ", ".join(quoted(column) for column in self.header[:12])
+        shown = shown if len(shown) <= 400 else shown[:400] + "..."
         more = f" and {len(self.header) - 12} more" if len(self.header) > 12 else ""
         return f"its columns are {shown}{more}"
+
+
+def quoted(text: str) -> str:
+    """A cell or name in quotes for a message, cut if it is long."""
+    return repr(text) if len(text) <= 60 else repr(text[:40]) + f"... ({len(text)} characters)"

@@ -11,12 +11,12 @@ import io
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.plots.source import Row, Source
+from spatioformer.geo.plots.source import Row, Source, quoted
 
 _CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # never occur in text files
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
@@ -31,16 +31,7 @@ _SEP_LINE = re.compile(rb'"?sep=([^\r\n"])"?[\t ,;|]*(?:\r\n|\n|\r)', re.IGNOREC
 _PEEKED = 200  # rows from which a header that is one name short is recognised
 
 
-class _Record(NamedTuple):
-    """Fields of one record, and the first and last line that it occupies."""
-
-    first: int
-    last: int
-    fields: list[str]
-
-    @property
-    def is_blank(self) -> bool:
-        return not "".join(self.fields).strip()
+_Record = tuple[int, int, list[str]]  # first and last line, and the fields, of one record
 
 
 class TextSource(Source):
@@ -71,18 +62,17 @@ class TextSource(Source):
         self._separator = usual if chosen is None else chosen
         self._content = content
         self.encoding = _guess_encoding(content)
-        lines: list[str] = []
-        header = next((record for record in self._records(lines) if not record.is_blank), None)
+        header = next((record for record in self._records() if "".join(record[2]).strip()), None)
         if header is None:
             raise PlotError(f"{path.name} holds no table; give it a header and rows")
-        self._header_line = header.first
-        self.header = [name.strip() for name in header.fields]
+        self._header_line = header[0]
+        self.header = [name.strip() for name in header[2]]
         self._width = max(i for i, name in enumerate(self.header) if name) + 1
-        self._refuse_joined_rows(header, lines)
+        self._refuse_joined_rows(*header[:2])
         better = self._better_separator()
         if len(self.header) == 1 and better:
             raise PlotError(
-                f"{path.name} has a single column {self.header[0]!r} when it is split at "
+                f"{path.name} has a single column {quoted(self.header[0])} when it is split at "
                 f"{_NAMES.get(self._separator, self._separator)}s; {self._use(better)}"
             )
         self._has_row_names, self._is_ambiguous = self._find_row_names()
@@ -102,44 +92,44 @@ class TextSource(Source):
                 f"blank, so its first column may or may not be row names; give every column a name"
             )
         reach = max(positions, default=-1) + 1
-        lines: list[str] = []
+        header_line = self._header_line
         accounted = 0
-        for record in self._records(lines):
-            cells = record.fields
-            accounted += record.last - record.first + 1
-            if record.first == self._header_line or record.is_blank:
+        for first, last, cells in self._records():
+            accounted += last - first + 1
+            if first == header_line or not "".join(cells).strip():
                 continue
-            if record.last > record.first:
-                self._refuse_joined_rows(record, lines)
+            if last > first:
+                self._refuse_joined_rows(first, last)
             fault = ""
-            if len(cells) < width or "".join(cells[longest:]).strip():
-                fault = self._fault(record)
+            if len(cells) < width or (len(cells) > longest and "".join(cells[longest:]).strip()):
+                fault = self._fault(first, last, len(cells))
                 cells = cells + [""] * (reach - len(cells))
-            yield Row(record.first, [cells[i].strip() for i in positions], fault)
+            yield Row(first, [cells[i].strip() for i in positions], fault)
         if accounted != _count_lines(self._content):
             raise RuntimeError(
                 f"{accounted} of the {_count_lines(self._content)} lines of {self.path.name} were "
                 f"read: a defect of Spatioformer"
             )
 
-    def _fault(self, record: _Record) -> str:
+    def _fault(self, first: int, last: int, fields: int) -> str:
         """Reason why a record has too few or too many fields; raises if row names are at stake."""
-        fields, names = len(record.fields), len(self.header)
+        names = len(self.header)
         if self._has_row_names:
             raise PlotError(
-                f"line {record.first} of {self.path.name} has {fields} fields, but the rows before "
-                f"it have {names} and the header has {names - 1}; give every column a name, and "
-                f"every row as many fields"
+                f"line {first} of {self.path.name} has {fields} fields, but the rows before it "
+                f"have {names} and the header has {names - 1}; give every column a name, and every "
+                f"row as many fields"
             )
-        if record.last > record.first:
+        if last > first:
             return (
-                f"quotation marks join lines {record.first} to {record.last} into one row of "
-                f"{fields} fields where the header has {self._width}"
+                f"quotation marks join lines {first} to {last} into one row of {fields} fields "
+                f"where the header has {self._width}"
             )
         return f"the row has {fields} fields where the header has {self._width}"
 
-    def _refuse_joined_rows(self, record: _Record, lines: Sequence[str]) -> None:
+    def _refuse_joined_rows(self, first: int, last: int) -> None:
         """Raise if the lines of one record look like rows joined by stray quotation marks."""
+        lines = self._lines[first - 1 - self._lines_before : last - self._lines_before]
         if len(lines) < 2 or self._width < 2:
             return
         widths = [line.count(self._separator) + 1 for line in lines]
@@ -149,9 +139,9 @@ class TextSource(Source):
         )
         if is_row_inside or min(widths[0], widths[-1]) >= self._width:
             raise PlotError(
-                f"quotation marks join lines {record.first} to {record.last} of {self.path.name} "
-                f"into one row, though each looks like a row of its own; remove the stray "
-                f"quotation marks, or the line breaks inside quoted text"
+                f"quotation marks join lines {first} to {last} of {self.path.name} into one row, "
+                f"though each looks like a row of its own; remove the stray quotation marks, or "
+                f"the line breaks inside quoted text"
             )
 
     def _find_row_names(self) -> tuple[bool, bool]:
@@ -162,9 +152,9 @@ class TextSource(Source):
         front are row names (R), unquoted ones may be either, and other text is no row name.
         """
         records = [
-            record.fields
-            for record in islice(self._records(), _PEEKED + self._header_line)
-            if record.first != self._header_line and not record.is_blank
+            fields
+            for first, _, fields in islice(self._records(), _PEEKED + self._header_line)
+            if first != self._header_line and "".join(fields).strip()
         ]
         names = len(self.header)
         if not records or names < 2 or any(len(fields) != names + 1 for fields in records):
@@ -174,31 +164,27 @@ class TextSource(Source):
         first = [fields[0].strip() for fields in records]
         if len(set(first)) < len(first) or not all(re.fullmatch("[0-9]+", name) for name in first):
             return False, False
-        line = _split(self._content, self.encoding, None)
-        quoted = [text for text in line if text.startswith(f'"{first[0]}"{self._separator}')]
-        return bool(quoted), not quoted
+        in_quotes = [
+            text for text in self._lines if text.startswith(f'"{first[0]}"{self._separator}')
+        ]
+        return bool(in_quotes), not in_quotes
 
-    def _records(self, lines: list[str] | None = None) -> Iterator[_Record]:
-        """Yield all records, also blank ones.
+    @cached_property
+    def _lines(self) -> list[str]:
+        """All lines; few files need them."""
+        return list(self._stream())
 
-        Args:
-            lines: holds the lines of the latest record.
-        """
-        stream = io.TextIOWrapper(
+    def _stream(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(
             io.BytesIO(self._content), self.encoding, errors="replace", newline=""
         )
-        lines = [] if lines is None else lines
 
-        def feed() -> Iterator[str]:
-            for line in stream:
-                lines.append(line)
-                yield line
-
-        reader = csv.reader(feed(), delimiter=self._separator, strict=True)
+    def _records(self) -> Iterator[_Record]:
+        """Yield all records, also blank ones."""
+        reader = csv.reader(self._stream(), delimiter=self._separator, strict=True)
         before = self._lines_before
         while True:
             first = reader.line_num + 1 + before
-            lines.clear()
             try:
                 fields = next(reader)
             except StopIteration:
@@ -210,7 +196,7 @@ class TextSource(Source):
                     f"and {reader.line_num + before} ({error}); close it, or double it inside "
                     f"quoted text"
                 ) from error
-            yield _Record(first, reader.line_num + before, fields)
+            yield first, reader.line_num + before, fields
 
     def _better_separator(self) -> str | None:
         """The separator that occurs most often in the column names; None if none does."""
@@ -287,12 +273,6 @@ def _guess_encoding(content: bytes) -> str:
     except UnicodeDecodeError:
         return "cp1252"  # Windows-1252, which Windows programs call latin-1
     return "utf-8"
-
-
-def _split(content: bytes, encoding: str, count: int | None) -> list[str]:
-    """The first lines of a text, or all."""
-    stream = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline="")
-    return list(islice(stream, count))
 
 
 def _count_lines(content: bytes) -> int:
