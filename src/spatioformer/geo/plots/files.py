@@ -23,6 +23,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.vector.opening import problem_of
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 """Texts, in lower case, that mean a missing value in every column."""
@@ -286,6 +287,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
+    problem = problem_of(path)
+    if problem:
+        raise PlotError(f"{path.name} is not a readable GeoPackage ({problem}); write it again")
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     except DataSourceError as error:
