@@ -19,6 +19,7 @@ from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import conversion_fault
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Row, Source
 from spatioformer.geo.plots.text import TextSource
+from spatioformer.geo.vector.opening import problem_of
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
@@ -148,6 +149,9 @@ def _repeats_column(frame: pd.DataFrame, level: int) -> bool:
 
 
 def _read_layer(path: Path, layer: str | None, key: str) -> pd.DataFrame:
+    problem = problem_of(path)
+    if problem:
+        raise PlotError(f"{path.name} is not a readable GeoPackage ({problem}); write it again")
     try:
         layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     except DataSourceError as error:
