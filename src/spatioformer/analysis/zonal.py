@@ -21,7 +21,6 @@ from typing import Self
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
@@ -36,6 +35,7 @@ from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.vector import zones
 from spatioformer.models.uncertainty import Uncertainty
 
@@ -289,7 +289,7 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
 
 def _opened(map_: str | Path) -> DatasetReader:
     try:
-        return rasterio.open(map_)
+        return open_raster(map_)
     except RasterioIOError as error:
         raise ImageryError(f"{map_} cannot be read ({error}); give a map") from error
 

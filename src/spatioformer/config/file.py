@@ -145,7 +145,9 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     directory, as a command's output does.
     """
     out = _usable("out", str(Path(expand(config.out)).absolute()))
-    return absolute_paths(config, folder).model_copy(update={"out": out})
+    config = absolute_paths(config, folder).model_copy(update={"out": out})
+    config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
+    return config
 
 
 def absolute_paths(section: AnySection, folder: Path) -> AnySection:

@@ -2,6 +2,7 @@
 
 import re
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -9,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     TypeAdapter,
     field_validator,
     model_validator,
@@ -98,6 +100,7 @@ class PlotsSection(Section):
     crs: str = "EPSG:4326"
     separator: str | None = None
     layer: str | None = None
+    decimal: Literal[".", ","] | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
 
@@ -162,6 +165,16 @@ class ImagerySection(Section):
     region: Region | None = None
     grid: GridSection | None = None
     masks: tuple[MaskSection, ...] = ()
+    trust: bool = False
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the configuration, in which sources of a VRT may lie; None: not known."""
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImagerySection) and dict(self) == dict(other)
 
     @field_validator("region")
     @classmethod

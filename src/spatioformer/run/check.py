@@ -133,11 +133,13 @@ def _is_whole(path: str, *suffixes: str) -> bool:
 
 def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
     """Rasters, their bands and CRSs, the grid and the region, and the size of the stack."""
+    from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.stack import check_band_names
     from spatioformer.run.imagery import grid_of, layer_of
 
     section = config.imagery
+    trust = Trust(section.trust, section.folder)
     entries = [(f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)]
     entries += [(f"imagery.masks.{i}", mask) for i, mask in enumerate(section.masks)]
     opened: dict[str, OpenLayer] = {}
@@ -147,7 +149,7 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
             if _is_whole(layer.path, ".nc", ".nc4", ".cdf"):
                 continue
             try:
-                opened[key] = stack.enter_context(open_layer(layer_of(layer)))
+                opened[key] = stack.enter_context(open_layer(layer_of(layer, trust)))
             except SpatioformerError as error:
                 yield key, error
         layers = [layer for key, layer in opened.items() if key.startswith("imagery.layers")]

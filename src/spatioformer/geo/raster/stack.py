@@ -22,14 +22,15 @@ from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import refuse_address
 from spatioformer.geo.raster.layers import (
     Layer,
     OpenLayer,
     open_layer,
-    open_raster,
     unreadable,
     valid_mask,
 )
+from spatioformer.geo.raster.opening import open_raster
 
 BLOCK = 256
 __all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
@@ -279,6 +280,7 @@ class Stack:
 
     def __init__(self, path: str | Path, bands: Sequence[str] | None = None):
         self.path = Path(path)
+        refuse_address(self.path)
         if not self.path.exists():
             raise ImageryError(f"{self.path} does not exist; give the path of a raster")
         try:
