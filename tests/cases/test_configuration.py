@@ -118,10 +118,10 @@ def test_a_hostile_file_is_one_sentence(tmp_path, case):
     text, sentence = TEXTS[case]
     path = tmp_path / "tiny.yaml"
     path.write_text(text)
-    started = time.perf_counter()
+    started = time.process_time()
     ended = spatioformer("plots", path)
     assert_refused(ended, f"{path} {sentence}")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 VALUES = {
@@ -236,9 +236,9 @@ GIVEN = ("alias-bomb", "impossible-date", "0x_", "tag-bool", "long-int", "deep-l
 def test_the_given_files(cases_dir, tmp_path, name):
     path = tmp_path / "case.yaml"
     shutil.copy(cases_dir / "hostile" / f"{name}.yaml", path)
-    started = time.perf_counter()
+    started = time.process_time()
     ended = spatioformer("plots", path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert ended.code == 2
     assert ended.err.startswith(f"spatioformer: {path} cannot be used at line ")
     assert ended.err.count("\n") == 1
