@@ -18,6 +18,7 @@ NAMES = [
 NUMBERS = [
     *("0", "1", "-1", "12", "146.5", "-35.25", "1e3", "1,5", "1.000", "648.100", "1.000,5", "+3"),
     *("1e400", "nan", "NA", "inf", "-", "--1", "0x10", "1_000", "٣", "1 000", "1'000", "½", "²"),
+    *("ınf", "İnf", "9" * 40_000 + "x", "1." * 20_000, "1" + ",111" * 9_000, "5.234.100"),
     *("9" * 40, "1e-320", "181", "-91", "360", "500000", "6100000"),
 ]
 WORDS = [
@@ -25,14 +26,10 @@ WORDS = [
     *("a,b", "a;b", "a\tb", "null", "2001-02-03", "31/12/2001", "2001-13-45", "20010203", "1999"),
     *("\ufeff", "x" * 500, "present", "absent", "yes", "no", "1", "0", "\u2028"),
 ]
-SEPARATORS = [",", ",", ",", ";", "\t", "|", " ", "tab", "\\t", ",,", ""]
+SEPARATORS = [",", ",", ",", ";", "\t", "|", " ", "tab", "\\t", ",,", "", "\n", '"']
 CODES = ["utf-8", "utf-8-sig", "cp1252", "utf-16", "latin-1"]
-
-# Left out, because they fail today and the readers of tables are being rewritten:
-# the dotless and the dotted I (ValueError, checks._number), digits by the ten thousand (quadratic
-# time), CRSs of other bodies (ProjError), a line feed or a quotation mark as separator (messages of
-# two lines). Put them back into NUMBERS, CRSS and SEPARATORS when they are read or refused.
 CRSS = ["EPSG:4326", "EPSG:4326", "EPSG:4326", "EPSG:3577", "EPSG:32755", "EPSG:5773", "x", ""]
+CRSS += ["IAU_2015:30100", "+proj=airy", 'LOCAL_CS["x",UNIT["Meter",1]]']
 
 
 def table(rng: np.random.Generator) -> bytes:
@@ -59,9 +56,6 @@ def table(rng: np.random.Generator) -> bytes:
     writer.writerows(rows)
     content = text.getvalue().encode(pick(rng, CODES), errors="replace")
     return damaged(rng, content) if rng.random() < 0.4 else content
-
-
-KNOWN = [(KeyError, "_check_settings")]  # species.plot_id without columns.plot_id
 
 
 def test_tables(tmp_path):
@@ -98,4 +92,4 @@ def test_tables(tmp_path):
         assert np.isfinite(intake.table[["lon", "lat", "richness"]]).all(axis=None)
         assert intake.table["plot_id"].is_unique
 
-    assert fuzz(case, known=KNOWN) > 50
+    assert fuzz(case) > 50

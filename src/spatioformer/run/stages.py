@@ -60,6 +60,8 @@ def plots(run: RunContext) -> str:
     with writing(run.folder / "plots.parquet") as part:
         intake.table.to_parquet(part, index=False)
     write_json(run.folder / "plots.json", intake.summary)
+    for note in intake.summary["notes"]:
+        run.console.say(f"  note: {note}")
     return f"{len(intake.table):,} plots, {len(intake.rejected):,} rows rejected"
 
 
