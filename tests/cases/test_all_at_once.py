@@ -151,8 +151,8 @@ def landscape_at(west, north):
 def test_too_little_memory_for_any_map(project):
     assert_refused(
         spatioformer("run", write_config(project, ("map.memory", 0.01)), "--quiet"),
-        "`map.memory` is 0.01 (GB), and a map takes 0.5 before it reads any imagery; set "
-        "`map.memory: 2`",
+        "`map.memory` is 0.01 (GB): 10MB is below what a map takes before it reads any imagery "
+        "(500MB); set `map.memory: 2`",
     )
     assert computed(project) == ["config.resolved.yaml", "provenance.json"]
 

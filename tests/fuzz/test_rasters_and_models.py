@@ -121,6 +121,8 @@ def test_models(tmp_path):
     names = [
         *("spatioformer", "spatioformer-published", "ensemble", "covariates", "location-knn"),
     ]
+    for name in names:  # imports the libraries
+        load(MODELS / name)
 
     def case(rng: np.random.Generator) -> None:
         folder = tmp_path / "model"

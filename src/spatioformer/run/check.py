@@ -29,6 +29,9 @@ LARGE = 50 * 10**6
 Parquet and NetCDF are read as a whole."""
 
 TABLES = (".gpkg", ".parquet", ".geoparquet")
+SMALL = 300_000
+"""Size in bytes up to which a plot table is read before the run: about 5,000 plots."""
+
 LEAST_MEMORY = 0.5  # GB, of the libraries and one worker's activations; `mapping.plan` is exact
 COMPRESSION = 20  # a stack on disk is not smaller than its values by more than this
 
@@ -59,6 +62,8 @@ def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Itera
         yield from _imagery(config, folder)
     if "train" in stages or "evaluate" in stages:
         yield from _covariates(config)
+    if "plots" in stages and "evaluate" in stages:
+        yield from _splits(config, folder)
     if "map" in stages:
         yield from _map(config)
 
@@ -238,14 +243,43 @@ def _covariates(config: RunConfig) -> Iterator[Problem]:
         yield from _caught(f"model.covariates.{name}", check)
 
 
+def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
+    """Splits at random or by tiles for which the plots of a small table are too few or too close.
+
+    The other kinds need the imagery or take longer, and chips may be lacking: the stage knows.
+    """
+    from spatioformer.geo.plots.table import read_plots
+    from spatioformer.run.folds import all_splits, assign
+
+    section = config.plots
+    paths = [section.path, *([section.species.path] if section.species else [])]
+    if sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file()) > SMALL:
+        return
+    arguments = section.model_dump(exclude={"species"})
+    species = section.species.model_dump(exclude_none=True) if section.species else None
+    try:
+        table = read_plots(**arguments, species=species, region=config.imagery.region).table
+    except SpatioformerError:  # found above, or left to the stage, which lists the rows
+        return
+    coordinates = table[["lon", "lat"]].to_numpy()
+    for split in all_splits(config):
+        if split.kind in ("random", "tiles"):
+            check = partial(assign, split, config, coordinates, folder / "imagery.tif")
+            problems = list(_caught("evaluate", check))
+            yield from problems
+            if problems:  # the plots are too few for the other splits too, or for one of them
+                return
+
+
 def _map(config: RunConfig) -> Iterator[Problem]:
     """The memory of the map, and the rasters of the truth."""
     if config.map.memory < LEAST_MEMORY:
         yield (
             "map.memory",
             ConfigError(
-                f"`map.memory` is {config.map.memory:g} (GB), and a map takes {LEAST_MEMORY:g} "
-                "before it reads any imagery; set `map.memory: 2`"
+                f"`map.memory` is {config.map.memory:g} (GB): {1000 * config.map.memory:g}MB is "
+                f"below what a map takes before it reads any imagery ({1000 * LEAST_MEMORY:g}MB); "
+                "set `map.memory: 2`"
             ),
         )
     if config.truth is not None:
