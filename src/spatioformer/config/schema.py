@@ -100,6 +100,7 @@ class PlotsSection(Section):
     crs: str = "EPSG:4326"
     separator: str | None = None
     layer: str | None = None
+    decimal: Literal[".", ","] | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
 
