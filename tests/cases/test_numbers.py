@@ -1,5 +1,6 @@
 """How columns of text write numbers: decimal and thousands signs, other digits, long cells."""
 
+import json
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spatioformer.cli import main
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.numbers import Style, number
 from spatioformer.geo.plots.table import read_plots
@@ -203,3 +205,20 @@ def test_given_hostile_numbers(cases_dir):
         (reason,) = intake.rejected["reason"]
         assert reason.endswith("is not a number")
         assert len(reason) < 100
+
+
+def test_notes_are_printed_and_kept(tmp_path, capsys):
+    put(tmp_path, "id;lon;lat;n\nA;150,5;-30,5;12\nB;150,25;-30,5;13\n")
+    config = put(
+        tmp_path,
+        f"name: case\nout: {tmp_path / 'out'}\nplots:\n  path: plots.csv\n  separator: ;\n"
+        "  columns: {plot_id: id, lon: lon, lat: lat, richness: n}\n"
+        "imagery:\n  layers: [{name: a, path: a.tif}]\n",
+        "case.yaml",
+    )
+    with pytest.raises(SystemExit) as caught:
+        main(["plots", str(config)])
+    assert caught.value.code == 0
+    assert "note: decimal comma found in lon, lat\n" in capsys.readouterr().err
+    summary = json.loads((tmp_path / "out" / "plots.json").read_text())
+    assert summary["notes"] == ["decimal comma found in lon, lat"]

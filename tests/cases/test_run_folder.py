@@ -18,6 +18,7 @@ from spatioformer.common.lock import Held, lock
 from spatioformer.common.related import related_files
 from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
+from spatioformer.training import loop
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config
 
@@ -174,6 +175,45 @@ def test_a_damaged_job_is_named_and_computed_again(tmp_path, whole, hurt):
     assert f"  {path} is damaged; kept as {path.name}.damaged, and computed again\n" in ended.err
     for name in ("scores.csv", "evaluation/predictions.parquet", str(path.relative_to(run))):
         assert (run / name).read_bytes() == whole[name], name
+
+
+@pytest.mark.parametrize("hurt", [flip, lambda p: p.write_bytes(b""), lambda p: os.truncate(p, 90)])
+def test_a_damaged_checkpoint_is_named_and_the_training_begins_anew(
+    tmp_path, whole, monkeypatch, hurt
+):
+    config, save = landscape.write(tmp_path), loop._State.save
+
+    def save_and_stop(state, path):
+        save(state, path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop._State, "save", save_and_stop)
+        assert spatioformer("train", config, "-q").code == 130
+    (path,) = (tmp_path / "run" / ".stages").glob("train-*.checkpoint")
+    hurt(path)
+    ended = spatioformer("train", config)
+    assert ended.code == 0
+    assert f"  {path} is damaged; kept as {path.name}.damaged, and computed again\n" in ended.err
+    weights = "model/model.safetensors"
+    assert (tmp_path / "run" / weights).read_bytes() == whole[weights]
+
+
+def test_case_08(tmp_path, data_dir):
+    """The given case: the source of a VRT is replaced."""
+    given = data_dir.parent / "cases" / "08-vrt-source-changed"
+    if not given.is_dir():
+        pytest.skip(f"{given} is absent")
+    folder = tmp_path / "case"
+    shutil.copytree(given, folder)
+    config = folder / "case.yaml"
+    assert spatioformer("imagery", config, "--set", f"out={folder / 'out'}", "-q").code == 0
+    shutil.copy(folder / "source-new.tif", folder / "source.tif")
+    ended = spatioformer("imagery", config, "--set", f"out={folder / 'out'}")
+    assert "imagery   source.tif (of mosaic.vrt) changed ...\n" in ended.err
+    with rasterio.open(folder / "out" / "imagery.tif") as made:
+        values = made.read(1)
+    assert (values.min(), values.max()) == (5000, 5899)
 
 
 def test_outputs_are_hashed_once(tmp_path, monkeypatch):

@@ -272,6 +272,14 @@ def test_a_vrt_declares_nothing(folder, entity):
     assert "holds comments, entities or instructions" in refusal(path)
 
 
+def test_a_variable_of_a_file_with_a_colon(folder):
+    path = folder / "rain 2014-05-03T10:00.nc"
+    rasterio.shutil.copy(raster(folder / "a.tif", 9), path, driver="netCDF")
+    with open_raster(f"netcdf:{path}:Band1") as dataset:
+        assert (dataset.read(1) == 9).all()
+    assert "does not exist" in refusal(folder / "a:b.nc")
+
+
 def test_a_vrt_of_itself_is_refused(folder):
     assert "is made of itself" in refusal(vrt(folder / "a.vrt", of("a.vrt", 1)))
 

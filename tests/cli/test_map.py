@@ -188,8 +188,8 @@ def test_every_option_reaches_the_map(tmp_path, monkeypatch):
     monkeypatch.setattr(mapping, "map_raster", record)
     words = (
         "--samples 3 --sd-step 2 --layers mean,sd --outline park.gpkg --grid grid.tif --memory 1GB "
-        "--workers 4 --scheduler tcp://host:1 --dtype uint16 --compress zstd --separate --year "
-        "2021 --stac --zarr --shards 2/3 --overwrite"
+        "--workers 4 --scheduler tcp://host:1 --worker-timeout 7 --dtype uint16 --compress zstd "
+        "--separate --year 2021 --stac --zarr --shards 2/3 --overwrite"
     )
     out = tmp_path / "map.tif"
     ended = spatioformer("map", "model", "scene.tif", "-o", out, *words.split())
@@ -202,7 +202,7 @@ def test_every_option_reaches_the_map(tmp_path, monkeypatch):
                 "output": mapping.Output(
                     ("mean", "sd"), "uint16", "zstd", separate=True, year=2021, stac=True, zarr=True
                 ),
-                "resources": mapping.Resources(10**9, 4, "tcp://host:1", (2, 3)),
+                "resources": mapping.Resources(10**9, 4, "tcp://host:1", (2, 3), 7),
                 "overwrite": True,
             },
         )
@@ -226,7 +226,7 @@ def test_help_groups_the_options_by_what_is_mapped():
     assert options["With a model"] == {
         "--out", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr", "--shards",
         "--overwrite", "--samples", "--sd-step", "--layers", "--outline", "--grid", "--memory",
-        "--workers", "--scheduler",
+        "--workers", "--scheduler", "--worker-timeout",
     }  # fmt: skip
 
 

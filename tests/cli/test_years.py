@@ -35,7 +35,7 @@ def calls(monkeypatch) -> dict:
 def test_every_option_reaches_the_years(calls):
     words = (
         "--samples 3 --sd-step 2 --layers mean,sd --stac --outline park.gpkg --grid grid.tif "
-        f"--memory 1GB --workers 4 --scheduler tcp://host:1 {TREND}"
+        f"--memory 1GB --workers 4 --scheduler tcp://host:1 --worker-timeout 7 {TREND}"
     )
     ended = spatioformer("years", "model", *RASTERS, "-o", "out", *words.split())
     assert ended == Ended(
@@ -50,7 +50,7 @@ def test_every_option_reaches_the_years(calls):
             {
                 "samples": 3, "sd_step": 2, "outline": Path("park.gpkg"), "grid": Path("grid.tif"),
                 "output": Output(("mean", "sd")), "stac": True,
-                "resources": Resources(10**9, 4, "tcp://host:1"),
+                "resources": Resources(10**9, 4, "tcp://host:1", worker_timeout=7),
                 "fdr": 0.1, "least": 4, "rho": 0.3, "overwrite": True,
             },
         )
@@ -70,7 +70,7 @@ def test_every_option_reaches_the_trend(calls):
 @pytest.mark.parametrize(
     "option",
     ["--samples=3", "--sd-step=2", "--layers=mean", "--stac", "--outline=a", "--grid=a",
-     "--memory=1GB", "--workers=2", "--scheduler=a"],
+     "--memory=1GB", "--workers=2", "--scheduler=a", "--worker-timeout=3"],
 )  # fmt: skip
 def test_options_of_a_model_need_one(calls, option):
     assert_refused(
@@ -86,5 +86,5 @@ def test_help_groups_the_options():
     with_model = set(re.findall(r"│ +(--[\w-]+)", text.split("With a model")[1]))
     assert with_model == {
         "--samples", "--sd-step", "--layers", "--stac", "--outline", "--grid", "--memory",
-        "--workers", "--scheduler",
+        "--workers", "--scheduler", "--worker-timeout",
     }  # fmt: skip

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from spatioformer.common.errors import ModelError, OutputError
+from spatioformer.common.progress import Console
 from spatioformer.mapping import Resources, cluster, map_raster
 from spatioformer.models.store import load
 from tests.helpers.maps import noise, small, stacked
@@ -119,3 +120,67 @@ def test_no_scheduler(tmp_path, case, monkeypatch):
     with pytest.raises(OutputError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start"):
         map_raster(*case[:2], tmp_path / "map.tif", resources=resources)
     assert not (tmp_path / "map.tif.tiles").exists()
+
+
+# --- a scheduler without workers ------------------------------------------------------------------
+
+
+@pytest.fixture
+def lonely(tmp_path):
+    """A scheduler that has no worker yet, in this process."""
+    with distributed.LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        local_directory=str(tmp_path / "dask"),
+    ) as local:
+        yield local
+
+
+def test_a_scheduler_without_a_worker(tmp_path, case, lonely, monkeypatch, capsys):
+    """Case 15."""
+    monkeypatch.setattr(cluster, "NOTICE", 0.5)
+    address, out = lonely.scheduler_address, tmp_path / "map.tif"
+    resources = Resources(scheduler=address, worker_timeout=2)
+    began = time.monotonic()
+    with pytest.raises(OutputError) as refused:
+        map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources,
+                   console=Console(interactive=False))  # fmt: skip
+    assert 2 <= time.monotonic() - began < 30
+    assert str(refused.value) == (
+        f"the Dask scheduler at {address} has had no worker for 2 s; start one with `dask worker "
+        f"{address}` and run again, which keeps the finished tiles, or wait longer with "
+        "--worker-timeout"
+    )
+    assert capsys.readouterr().err == (
+        f"  the Dask scheduler at {address} has no worker; start one with `dask worker {address}` "
+        "(giving up after 2 s)\n"
+    )
+    assert not out.exists()
+
+
+def test_the_only_worker_dies(tmp_path, case, lonely, monkeypatch):
+    """The finished tiles are kept; with a new worker the map has the same bytes."""
+    monkeypatch.setattr(cluster, "REFRESH", 0.2)
+    original, finished = cluster._finished, []
+    out = tmp_path / "map.tif"
+
+    def deadly(jobs):
+        for tile, record in original(jobs):
+            finished.append(tile)
+            yield tile, record
+            if len(finished) == 5:
+                lonely.scale(0)
+
+    lonely.scale(1)
+    monkeypatch.setattr(cluster, "_finished", deadly)
+    resources = Resources(scheduler=lonely.scheduler_address, worker_timeout=2)
+    with pytest.raises(OutputError, match="has had no worker for 2 s"):
+        map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources)
+    kept = len(finished)
+    assert 5 <= kept < 30
+    lonely.scale(1)
+    map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources)
+    assert out.read_bytes() == case[2]
+    assert len(finished) == 30, "no tile is computed twice"

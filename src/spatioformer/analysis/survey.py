@@ -24,6 +24,7 @@ from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.streams import Stream, generator
 from spatioformer.common.tables import write_csv
+from spatioformer.geo.geopackage import write_geopackage
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
@@ -194,8 +195,7 @@ def write_sites(sites: pd.DataFrame, out: str | Path) -> None:
     elif out.suffix == ".gpx":
         write_text(out, _gpx(sites))
     else:
-        with writing(out) as part:
-            _points(sites).to_file(part, driver="GPKG", layer="sites")
+        write_geopackage(_points(sites), out, "sites")
 
 
 def check_format(out: str | Path) -> None:

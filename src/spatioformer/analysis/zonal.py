@@ -33,6 +33,7 @@ from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
+from spatioformer.geo.geopackage import write_geopackage
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.raster.opening import open_raster
@@ -311,11 +312,11 @@ def write_zones(summary: gpd.GeoDataFrame, out: str | Path) -> None:
     """
     out = Path(out)
     check_place(out)
-    with writing(out) as part:
-        if out.suffix == ".csv":
+    if out.suffix == ".csv":
+        with writing(out) as part:
             write_csv(summary.drop(columns="geometry"), part, float_format="%.6g")
-        else:
-            summary.to_file(part, driver="GPKG", layer="zones")
+    else:
+        write_geopackage(summary, out, "zones")
 
 
 def check_place(out: str | Path, *inputs: str | Path) -> None:

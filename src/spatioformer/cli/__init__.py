@@ -3,6 +3,11 @@
 A command is a short function in the module of its group; its heavy imports are inside it.
 """
 
+# ruff: noqa: E402  a signal during the imports below has its one line too
+from spatioformer.cli import signals
+
+signals.early()
+
 from typing import Annotated
 
 import typer

@@ -1,7 +1,7 @@
 """How every command ends.
 
-Exit codes: 0 done; 2 the user's mistake, one sentence on stderr; 130 interrupted; 1 a defect, with
-its traceback.
+Exit codes: 0 done; 2 the user's mistake, one sentence on stderr; 130 interrupted (Ctrl-C); 143
+terminated (SIGTERM); 1 a defect, with its traceback.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from spatioformer.cli import signals
 from spatioformer.common.errors import SpatioformerError
 
 Command = Callable[..., None]
@@ -31,19 +32,29 @@ def command(
         @app.command(name, help=help, epilog=f"Example: {example}")
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
-            try:
-                function(*args, **kwargs)
-            except SpatioformerError as error:
-                print(f"spatioformer: {error}", file=sys.stderr)
-                raise typer.Exit(2) from None
-            except KeyboardInterrupt:
-                print(
-                    "spatioformer: interrupted; finished results are kept, and the same command "
-                    "continues from them",
-                    file=sys.stderr,
-                )
-                raise typer.Exit(130) from None
+            with signals.handled() as arrival:
+                _guard(functools.partial(function, *args, **kwargs), arrival)
 
         return function
 
     return register
+
+
+def _guard(call: Callable[[], None], arrival: signals.Arrival) -> None:
+    """Call a command; a signal that arrived decides the exit code, however it surfaces.
+
+    A library may turn the KeyboardInterrupt into another exception, or swallow it.
+    """
+    try:
+        call()
+    except BaseException as error:
+        if arrival.number is None and not isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, SpatioformerError):
+                raise
+            print(f"spatioformer: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+    else:
+        if arrival.number is None:
+            return
+    print(signals.message(arrival.code), file=sys.stderr)
+    raise typer.Exit(arrival.code) from None

@@ -180,7 +180,11 @@ def map_with_model(
             output.zarr,
         ),
         resources=Resources(
-            parse_memory(options.memory), options.workers, options.scheduler, shard
+            parse_memory(options.memory),
+            options.workers,
+            options.scheduler,
+            shard,
+            options.worker_timeout,
         ),
         overwrite=output.overwrite,
         console=console,

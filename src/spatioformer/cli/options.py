@@ -90,6 +90,15 @@ class ModelOptions:
             rich_help_panel=WITH_MODEL,
         ),
     ] = None
+    worker_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Give up when the Dask cluster has had no worker for so long.",
+            rich_help_panel=WITH_MODEL,
+        ),
+    ] = 120
 
     def check_samples(self) -> None:
         """Raises:

@@ -145,7 +145,12 @@ def map_with_model(
         grid=options.grid,
         output=Output(options.layer_names),
         stac=stac,
-        resources=Resources(parse_memory(options.memory), options.workers, options.scheduler),
+        resources=Resources(
+            parse_memory(options.memory),
+            options.workers,
+            options.scheduler,
+            worker_timeout=options.worker_timeout,
+        ),
         fdr=trend.fdr,
         least=trend.least,
         rho=trend.rho,

@@ -37,7 +37,8 @@ def is_part(path: Path) -> bool:
 def remove_left(path: Path, *, folder: bool = False) -> None:
     """Remove what killed processes left of `path`; files of living processes stay."""
     stem, suffix = (path.name, "") if folder else (path.stem, path.suffix)
-    _discard(path.with_name(f"{stem}.part{suffix}"))  # the only name up to version 0.1
+    for end in (".part", ".part.tiles"):  # the only names up to version 0.1
+        _discard(path.with_name(f"{stem}{end}{suffix}"))
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             if name.startswith(f"{stem}.") and ".part" in name and _is_left(path.parent / name):

@@ -203,7 +203,7 @@ class _Job:
                 self.predictor, self.source, windows, self.resources.threads, self.budget.waiting
             )
         else:
-            done = self._compute_there(windows)
+            done = self._compute_there(windows, console)
         computed = 0
         with contextlib.closing(done):
             for number, record in console.track(done, "map", len(todo)):
@@ -211,9 +211,10 @@ class _Job:
                 computed += 1
         return computed
 
-    def _compute_there(self, windows):
+    def _compute_there(self, windows, console: Console):
         from spatioformer.mapping.cluster import Remote, compute_there
 
+        assert self.resources.scheduler is not None
         if not isinstance(self.model, str | Path):
             raise ModelError(
                 "the workers of a cluster load the model from a folder; give map_raster that "
@@ -225,7 +226,10 @@ class _Job:
             _absolute(self.outline), _absolute(self.template),
             predictor.layers, predictor.samples, predictor.step, predictor.seed, self.budget.cache,
         )  # fmt: skip
-        return compute_there(self.resources.scheduler, remote, windows)
+        return compute_there(
+            self.resources.scheduler, remote, windows,
+            worker_timeout=self.resources.worker_timeout, console=console,
+        )  # fmt: skip
 
     def _assemble(self, journal: Journal, tags: dict[str, str], console: Console):
         all_tags = dict(tags)

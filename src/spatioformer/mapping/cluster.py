@@ -8,24 +8,32 @@ those of `engine.py`.
 import math
 import time
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import rasterio
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ModelError, OutputError
+from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping.engine import read_tile, record, threads_off
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 AHEAD = 2  # tiles submitted for each worker thread
-REFRESH = 10  # seconds between two counts of the workers
+REFRESH = 5  # seconds between two counts of the workers
+PAUSE = 1.0  # seconds to wait for a finished tile before the workers are counted
 ANSWER = 20  # seconds to wait for a finished tile to be transferred
 PATIENCE = 20  # seconds to wait for the scheduler
+NOTICE = 10  # seconds without a worker after which the console says so
 NO_DASK = "--scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
 
@@ -83,15 +91,22 @@ def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int])
 
 
 def compute_there(
-    address: str, remote: Remote, windows: Iterable[tuple[int, Window]]
+    address: str,
+    remote: Remote,
+    windows: Iterable[tuple[int, Window]],
+    *,
+    worker_timeout: float = 120.0,
+    console: Console = SILENT,
 ) -> Generator[tuple[int, bytes], None, None]:
     """Yield (number, record) of tiles as the cluster finishes them; few are in flight at once.
 
     Args:
         windows: (number, window) of each tile.
+        worker_timeout: seconds to wait while the scheduler has no worker.
 
     Raises:
-        OutputError: the scheduler does not answer, or several workers die on the same tile.
+        OutputError: the scheduler does not answer, it has no worker for too long, or several
+            workers die on the same tile.
     """
     try:
         from distributed import Client, Future, KilledWorker
@@ -106,19 +121,19 @@ def compute_there(
         ) from error
     with closing(client):
         jobs: dict[Future, int] = {}
-        limit, counted = 0, -math.inf
+        crew = _Crew(client, address, worker_timeout, console)
         try:
             for number, window in windows:
-                if time.monotonic() - counted > REFRESH:  # workers come and go
-                    limit = AHEAD * max(1, sum(client.nthreads().values()))
-                    counted = time.monotonic()
-                while len(jobs) >= limit:
+                while len(jobs) >= AHEAD * max(1, crew.threads()):
                     yield from _finished(jobs)
                 flat = window.col_off, window.row_off, window.width, window.height
                 job = client.submit(compute_tile, remote, number, flat, pure=False)
                 jobs[job] = number
             while jobs:
+                crew.threads()
                 yield from _finished(jobs)
+        except CancelledError as error:
+            raise crew.gone() from error
         except KilledWorker as error:
             raise OutputError(
                 "several workers died on the same tile, probably for lack of memory; give the "
@@ -126,8 +141,61 @@ def compute_there(
             ) from error
 
 
+class _Crew:
+    """The workers of a scheduler: counts their threads, and ends a run that waits in vain."""
+
+    def __init__(self, client: "Client", address: str, timeout: float, console: Console):
+        self._client, self._address = client, address
+        self._timeout, self._console = timeout, console
+        self._threads, self._counted = 0, -math.inf
+        self._absent: float | None = None
+        self._noticed = False
+
+    def threads(self) -> int:
+        """Threads of all workers, counted every few seconds.
+
+        Raises:
+            OutputError: there has been no worker for too long, or the scheduler has ended.
+        """
+        now = time.monotonic()
+        if now - self._counted > (REFRESH if self._threads else PAUSE / 2):  # they come and go
+            self._threads, self._counted = self._count(), now
+        if self._threads:
+            self._absent, self._noticed = None, False
+            return self._threads
+        if self._absent is None:
+            self._absent = now
+        waited = now - self._absent
+        if waited >= self._timeout:
+            raise OutputError(
+                f"the Dask scheduler at {self._address} has had no worker for "
+                f"{self._timeout:g} s; start one with `dask worker {self._address}` and run "
+                "again, which keeps the finished tiles, or wait longer with --worker-timeout"
+            )
+        if waited >= NOTICE and not self._noticed:
+            self._noticed = True
+            self._console.say(
+                f"  the Dask scheduler at {self._address} has no worker; start one with `dask "
+                f"worker {self._address}` (giving up after {self._timeout:g} s)"
+            )
+        return 0
+
+    def _count(self) -> int:
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, TimeoutError) as error:
+            raise self.gone() from error
+
+    def gone(self) -> OutputError:
+        """The error of a scheduler that ended."""
+        return OutputError(
+            f"the Dask scheduler at {self._address} no longer answers; start it again, then run "
+            "the same command, which keeps the finished tiles"
+        )
+
+
 def _finished(jobs: dict) -> Iterator[tuple[int, bytes]]:
-    """Wait for at least one job, and yield and remove the finished ones.
+    """Wait a moment for at least one job, and yield and remove the finished ones.
 
     distributed sometimes loses the reply with a finished result, and `as_completed` then waits for
     it forever. A job that does not reply in time stays in `jobs` and is requested again.
@@ -135,8 +203,11 @@ def _finished(jobs: dict) -> Iterator[tuple[int, bytes]]:
     from distributed import wait
 
     # `wait` uses the current client, which could be the caller's client in another thread's loop.
-    with next(iter(jobs)).client.as_current():
-        done = wait(list(jobs), return_when="FIRST_COMPLETED").done
+    try:
+        with next(iter(jobs)).client.as_current():
+            done = wait(list(jobs), timeout=PAUSE, return_when="FIRST_COMPLETED").done
+    except TimeoutError:
+        return
     for job in sorted(done, key=jobs.__getitem__):
         try:
             record = job.result(timeout=ANSWER)

@@ -65,12 +65,14 @@ class Resources:
         workers: number of tiles computed at once; None: one a core.
         scheduler: address of a dask.distributed scheduler; None computes on this machine.
         shard: (i, n), 1 <= i <= n: this run computes the i-th part of n and assembles nothing.
+        worker_timeout: seconds that the run waits while the scheduler has no worker.
     """
 
     memory: int = 2 * 10**9
     workers: int | None = None
     scheduler: str | None = None
     shard: tuple[int, int] | None = None
+    worker_timeout: float = 120.0
 
     @property
     def threads(self) -> int:

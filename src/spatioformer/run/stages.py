@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.cache import Cache
-from spatioformer.common.files import read_json, write_json, writing
+from spatioformer.common.cache import Arrays, Cache
+from spatioformer.common.files import read_json, set_aside, write_json, writing
 from spatioformer.common.tables import write_csv
 from spatioformer.run.context import RunContext
 
@@ -60,6 +60,8 @@ def plots(run: RunContext) -> str:
     with writing(run.folder / "plots.parquet") as part:
         intake.table.to_parquet(part, index=False)
     write_json(run.folder / "plots.json", intake.summary)
+    for note in intake.summary["notes"]:
+        run.console.say(f"  note: {note}")
     return f"{len(intake.table):,} plots, {len(intake.rejected):,} rows rejected"
 
 
@@ -137,6 +139,7 @@ def train(run: RunContext) -> str:
 
     checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
     checkpoint = checkpoints.path(run.fingerprint("train"))
+    _set_aside_damaged(run, checkpoint)
     distributed.call_to_train(str(checkpoint))
     model, store = join_training(run, checkpoint)
     model.facts = facts_of(run.config, model, store)
@@ -152,6 +155,21 @@ def train(run: RunContext) -> str:
         f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
         f"{history.best_rmse:.2f} species{against}"
     )
+
+
+def _set_aside_damaged(run: RunContext, checkpoint: Path) -> None:
+    """Rename a damaged checkpoint, so that the training begins anew."""
+    from spatioformer.training.checkpoint import is_intact
+
+    damaged = []
+    for path in sorted(checkpoint.parent.glob(f"{checkpoint.stem}*")):
+        if path.is_dir():
+            damaged += Arrays(path).set_aside_damaged()
+        elif path.suffix == checkpoint.suffix and not is_intact(path):
+            set_aside(path)
+            damaged.append(path)
+    for path in damaged:
+        run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
 
 
 FITTING = ("model", "train", "seed")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value, writing
+
+MARK = b"sha256:"
+ENDING = len(MARK) + 32
+"""Bytes of a checkpoint's checksum, which stands behind its content."""
 
 RandomState = dict[str, torch.Tensor | None]
 
@@ -48,7 +53,33 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         # Through memory: torch's own writer turns a full disk into an unclear error.
         buffer = io.BytesIO()
         torch.save(state, buffer)
+        buffer.write(MARK + hashlib.sha256(buffer.getvalue()).digest())
         part.write_bytes(buffer.getbuffer())
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint is as it was written; True also for one of an older version."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return _body(content) is not None
+
+
+def _is_zip(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            return parts.testzip() is None
+    except (zipfile.BadZipFile, ValueError, OSError):
+        return False
+
+
+def _body(content: bytes) -> bytes | None:
+    """A checkpoint's content without its checksum; None where the checksum is another."""
+    body, end = content[:-ENDING], content[-ENDING:]
+    if not end.startswith(MARK):  # versions before 0.2 wrote none
+        return content if _is_zip(content) else None
+    return body if hashlib.sha256(body).digest() == end[len(MARK) :] else None
 
 
 @contextmanager
@@ -59,7 +90,10 @@ def restoring(path: Path) -> Iterator[dict[str, Any]]:
         ModelError: the file cannot be read, or the block raises any exception.
     """
     try:
-        yield torch.load(path, weights_only=True, map_location="cpu")
+        body = _body(path.read_bytes())
+        if body is None:
+            raise ValueError("its checksum is wrong")
+        yield torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged file, or one of another network, can fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(

@@ -4,7 +4,7 @@
 window. `years.json` in the folder records the inputs of each map and of `trend.tif`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from spatioformer.analysis.years.series import Series, check_one_grid, ordered, 
 from spatioformer.analysis.years.trend import Rule, TrendTotals, write_trend
 from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError
-from spatioformer.common.files import hash_value
+from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping import Output, Resources, map_raster, task_of
 from spatioformer.mapping.journal import locked
@@ -185,11 +185,10 @@ def _check_apart(outs: Iterable[Path], rasters: Mapping[int, Path]) -> None:
 def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console) -> dict:
     out = folder / TREND
     with Series(maps) as series:
-        inputs = {
-            "maps": {str(year): _identity(path) for year, path in series.paths.items()},
-            "test": asdict(rule),
-        }
-        if record.stands(out, inputs, overwrite) and (summary := record.facts(out)):
+        inputs = _inputs(series, rule, _identity)
+        known = record.made_of(out)
+        stated = _inputs(series, rule, _dated) if _is_dated(known) else inputs
+        if record.stands(out, stated, overwrite) and (summary := record.facts(out)):
             return summary
         smallest = exact_p(len(maps))[-1]
         if smallest > rule.fdr:
@@ -203,9 +202,27 @@ def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console
     return summary
 
 
+def _inputs(series: Series, rule: Rule, identity_of: Callable[[Path], list[Any]]) -> dict[str, Any]:
+    """What a trend is made of."""
+    maps = {str(year): identity_of(path) for year, path in series.paths.items()}
+    return {"maps": maps, "test": asdict(rule)}
+
+
 def _identity(path: Path) -> list[Any]:
+    return [path.name, path.stat().st_size, hash_file(path)]
+
+
+def _dated(path: Path) -> list[Any]:
+    """How versions before 0.2 stated a map."""
     stat = path.stat()
     return [path.name, stat.st_size, stat.st_mtime_ns]
+
+
+def _is_dated(made_of: Any) -> bool:
+    maps = made_of.get("maps") if isinstance(made_of, dict) else None
+    return isinstance(maps, dict) and all(
+        isinstance(entry, list) and isinstance(entry[-1], int) for entry in maps.values()
+    )
 
 
 def _summary(totals: TrendTotals, series: Series, rule: Rule) -> dict:

@@ -28,6 +28,7 @@ from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.numbers import find_styles
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
 from spatioformer.geo.plots.species import add_species
+from spatioformer.geo.plots.summary import intake_notes, summarise
 
 FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme")
 """Our column names, which the setting `columns` maps to those of a file."""
@@ -139,10 +140,10 @@ def read_plots(
         raise RuntimeError(f"rows of {source.path.name} were lost: a defect of Spatioformer")
     _stop_at_too_many(rejected, verdicts, len(cells), max_rejected)
     table, renamed = _assemble(cells[verdicts.good], values[verdicts.good])
-    summary = _summarise(table, verdicts, source)
+    summary = summarise(table, verdicts, source)
     if counted:
         summary["species"] = counted
-    summary["notes"] = [*notes, *remarks, *_notes(source, cells[verdicts.good], renamed)]
+    summary["notes"] = [*notes, *remarks, *intake_notes(source, cells[verdicts.good], renamed)]
     return PlotIntake(table, rejected, summary)
 
 
@@ -216,7 +217,7 @@ def _check_columns(
     for name in ("lon", "lat"):
         if name not in names:
             raise PlotError(f"columns.{name} is not set; set it to a column of {source.path.name}")
-    if species is not None and species.get("path") is None and species.get("plot_id"):
+    if species is not None and species.get("path") is None and species.get("plot_id") is not None:
         names.setdefault("plot_id", species["plot_id"])
     if "richness" not in names and species is None:
         raise PlotError(
@@ -357,53 +358,3 @@ def _unique_ids(plot_ids: pd.Series, lines: pd.Series) -> tuple[list[str], int]:
             taken.add(ids[row])
         used.add(ids[row])
     return ids, renamed
-
-
-def _summarise(table: geopandas.GeoDataFrame, verdicts: Verdicts, source: Source) -> dict[str, Any]:
-    sharing = table["location"].duplicated(keep=False)
-    dates = table["date"].dropna()
-    kinds = pd.Series(verdicts.kind[~verdicts.good]).value_counts()
-    programmes = table["programme"][table["programme"] != ""].value_counts()
-    return {
-        "source_file": source.path.name,
-        "read": len(verdicts.kind),
-        "kept": len(table),
-        "rejected": int((~verdicts.good).sum()),
-        "rejected_by_kind": {kind: int(count) for kind, count in kinds.items()},
-        "locations": int(table["location"].nunique()),
-        "repeated_locations": int(table["location"].duplicated().sum()),
-        "plots_sharing_a_location": int(sharing.sum()),
-        "bounds": [float(bound) for bound in table.total_bounds[[0, 2, 1, 3]]],
-        "richness": _spread(table["richness"]),
-        "area_m2": _spread(table["area_m2"].dropna()),
-        "dates": {
-            "known": len(dates),
-            "first": str(dates.min().date()) if len(dates) else None,
-            "last": str(dates.max().date()) if len(dates) else None,
-        },
-        "programmes": {name: int(count) for name, count in programmes.items()},
-    }
-
-
-def _spread(values: pd.Series) -> dict[str, float | int | None]:
-    known = len(values) > 0
-    return {
-        "known": len(values),
-        **{
-            name: float(getattr(values, name)()) if known else None
-            for name in ("min", "median", "max")
-        },
-    }
-
-
-def _notes(source: Source, kept: pd.DataFrame, renamed: int) -> list[str]:
-    """Sentences for the report on decisions made without the user."""
-    notes = list(source.notes)
-    if source.encoding == "cp1252":
-        notes.append(f"{source.path.name} is not UTF-8 and was read as Windows-1252 (latin-1)")
-    unnamed = int(is_missing(kept["plot_id"]).sum())
-    if unnamed:
-        notes.append(f"{unnamed} plots without plot_id are named by their source line")
-    if renamed:
-        notes.append(f"{renamed} repeats of a plot_id were given a suffix (-2, -3, ...)")
-    return notes

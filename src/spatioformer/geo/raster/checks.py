@@ -104,7 +104,7 @@ def check_references(dataset: DatasetReader, file: Path) -> None:
         )
 
 
-WAY_OUT = ", or set `imagery.trust: true` in the configuration if you trust it"
+WAY_OUT = ", or in a run set `imagery.trust: true` if you trust it"
 
 
 def check_leaf(file: Path, driver: str) -> None:

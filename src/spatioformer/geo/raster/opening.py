@@ -38,7 +38,9 @@ def open_raster(path: Path | str, trust: Trust = UNTRUSTED) -> DatasetReader:
     driver = check_file(file, trust)
     if driver == "VRT" and not trust.everything:
         check_vrt(file, trust)
-    name = subdataset[0] if subdataset else _location(file, driver)
+    name = _location(file, driver)
+    if subdataset:  # quoted, for a path may hold colons
+        name = f'{subdataset[1]}:"{name}":{subdataset[4]}'
     dataset = open_with(name, "HDF5Image" if subdataset and driver == "HDF5" else driver)
     try:
         _check_opened(dataset, file, trust)
