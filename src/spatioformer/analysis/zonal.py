@@ -21,7 +21,6 @@ from typing import Self
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
@@ -34,7 +33,9 @@ from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.layers import open_raster, unreadable
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
+from spatioformer.geo.raster.values import Values, check_numbers, value_bands
 from spatioformer.geo.vector import zones
 from spatioformer.models.uncertainty import Uncertainty
 
@@ -102,9 +103,11 @@ class _Map:
     def __init__(self, path: str | Path, with_interval: bool):
         self._dataset = _opened(path)
         try:
-            self.grid = Grid.of(self._dataset)
+            self.grid = Grid.of(self._dataset, str(path))
             layers = ("mean", "lower", "upper") if with_interval else ("mean",)
-            self._bands = [self._band(path, layer) for layer in layers]
+            bands = tuple(self._band(path, layer) for layer in layers)
+            check_numbers(self._dataset, bands, str(path))
+            self._values = Values(self._dataset, bands)
         except ImageryError:
             self._dataset.close()
             raise
@@ -119,8 +122,9 @@ class _Map:
         bands = bands_of(self._dataset)
         if layer in bands:
             return bands[layer]
-        if layer == "mean" and self._dataset.count == 1:
-            return 1
+        values = value_bands(self._dataset)
+        if layer == "mean" and len(values) == 1:
+            return values[0]
         remedy = "give a map of `spatioformer map`"
         if layer != "mean":
             remedy = (
@@ -134,12 +138,10 @@ class _Map:
 
         Half-widths are 0 if the map was opened without intervals.
         """
-        values = self._dataset.read(self._bands, window=window, masked=True)
-        scale, offset = (
-            np.array([numbers[i - 1] for i in self._bands])[:, None, None]
-            for numbers in (self._dataset.scales, self._dataset.offsets)
-        )
-        mean, *ends = values.astype(np.float64).filled(np.nan) * scale + offset
+        try:
+            mean, *ends = self._values.read(window, np.float64)
+        except RasterioIOError as error:
+            raise unreadable(self._dataset.name, error) from error
         return mean, (ends[1] - ends[0]) / 2 if ends else np.zeros_like(mean)
 
 
@@ -288,7 +290,7 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
 
 def _opened(map_: str | Path) -> DatasetReader:
     try:
-        return rasterio.open(map_)
+        return open_raster(map_)
     except RasterioIOError as error:
         raise ImageryError(f"{map_} cannot be read ({error}); give a map") from error
 

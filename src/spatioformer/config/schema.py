@@ -122,7 +122,8 @@ class RasterSection(Section):
     bounds: Region | None = None
     variable: str | None = None
     reduce: Literal["mean", "sum", "min", "max"] | None = None
-    categorical: bool = False
+    min_share: Share | None = None
+    categorical: bool | None = None
     classes: tuple[int, ...] | None = None
 
     @field_validator("bounds")

@@ -11,9 +11,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import GridSection, ImagerySection, MaskSection, RasterSection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
-from spatioformer.geo.raster.stack import Layer, Mask, build_stack
-
-MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
+from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, Mask, build_stack
 
 
 def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT) -> dict[str, Any]:
