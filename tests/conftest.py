@@ -29,7 +29,7 @@ def conformance_dir(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def cases_dir(data_dir: Path) -> Path:
-    """Folder of inputs that are hard to read, beside the data folder; skips when it is absent."""
+    """Folder of failing cases, beside the data folder; skips when it is absent."""
     folder = data_dir.parent / "cases"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the given cases are not tested")

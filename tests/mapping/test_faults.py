@@ -5,7 +5,9 @@
 
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -229,9 +231,11 @@ def test_two_runs_on_one_map_refuse_each_other(tmp_path, scene, expected):
         os.kill(process.pid, signal.SIGSTOP)  # it holds its map however long this one takes
         with pytest.raises(OutputError) as refused:
             mapped(scene, out)
-        assert str(refused.value) == (
-            f"cannot write {out}: another run is writing it (process {process.pid}); wait for it "
-            "to end, or name another file"
+        assert re.fullmatch(
+            rf"cannot write {out}: another run is writing it \(process {process.pid} on "
+            rf"{socket.gethostname()}, since \d{{4}}-\d\d-\d\d \d\d:\d\d\); wait for it to end, "
+            r"or name another file",
+            str(refused.value),
         )
     finally:
         process.kill()

@@ -226,7 +226,7 @@ def test_the_command_says_why(tmp_path, edit, pretend):
     assert f"imagery   image.tif changed; {update} ..." in lines
     assert f"chips     code: geo.chips changed; {update} ..." in lines
     (tmp_path / "run" / "plots.parquet").unlink()
-    assert Run(config).reason("plots") == "plots.parquet is missing or was changed"
+    assert Run(config).reason("plots") == "plots.parquet is missing"
     assert "plots     forced ..." in spatioformer("plots", config, "--force").err.splitlines()
 
 

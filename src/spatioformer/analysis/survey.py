@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.streams import Stream, generator
+from spatioformer.common.tables import write_csv
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
 from spatioformer.models.uncertainty import Uncertainty
@@ -189,7 +190,7 @@ def write_sites(sites: pd.DataFrame, out: str | Path) -> None:
     check_format(out)
     if out.suffix == ".csv":
         with writing(out) as part:
-            sites.to_csv(part, index=False, float_format="%.6g")
+            write_csv(sites, part, float_format="%.6g")
     elif out.suffix == ".gpx":
         write_text(out, _gpx(sites))
     else:

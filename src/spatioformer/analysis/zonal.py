@@ -31,6 +31,7 @@ from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
 from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.layers import open_raster, unreadable
@@ -314,7 +315,7 @@ def write_zones(summary: gpd.GeoDataFrame, out: str | Path) -> None:
     check_place(out)
     with writing(out) as part:
         if out.suffix == ".csv":
-            summary.drop(columns="geometry").to_csv(part, index=False, float_format="%.6g")
+            write_csv(summary.drop(columns="geometry"), part, float_format="%.6g")
         else:
             summary.to_file(part, driver="GPKG", layer="zones")
 

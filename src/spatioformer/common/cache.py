@@ -6,6 +6,8 @@ JSON file beside finished outputs that states what each of them was made of.
 """
 
 import contextlib
+import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,17 @@ from spatioformer.common.files import (
     read_json,
     remove,
     save_array,
+    set_aside,
     write_json,
     writing,
 )
+from spatioformer.common.parts import is_part
 
 if TYPE_CHECKING:
     import numpy as np
 
+DIGEST = 16
+"""Bytes of the checksum at the end of a kept array."""
 KEY_LENGTH = 16
 """Hexadecimal digits of a key that stand in a name: 64 bits, enough to tell results apart."""
 
@@ -80,26 +86,43 @@ class Arrays:
 
     def names(self) -> set[str]:
         """Names of the arrays in the folder."""
-        return {path.stem for path in self.folder.glob("*.npy") if not _is_part(path)}
+        return {path.stem for path in self.folder.glob("*.npy") if not is_part(path)}
 
     def load(self, name: str) -> "np.ndarray | None":
         """The array called `name`; None where it is absent or damaged."""
         import numpy as np
 
         try:
-            array: np.ndarray = np.load(self.path(name), allow_pickle=False)
+            content = self.path(name).read_bytes()
+            body, digest = content[:-DIGEST], content[-DIGEST:]
+            if _digest(body) != digest:
+                return None
+            array: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
         except Exception:  # a damaged header can fail in any way
             return None
         return array
 
     def save(self, name: str, array: "np.ndarray") -> None:
-        """Write an array.
+        """Write an array, and behind it a checksum, by which damage of any kind is found.
 
         Raises:
             OutputError: it cannot be written.
         """
         with writing(self.path(name)) as part:
             save_array(part, array)
+            with open(part, "r+b") as stream:
+                stream.write(_digest(stream.read()))
+
+    def set_aside_damaged(self) -> list[Path]:
+        """Rename each array that cannot be read to NAME.npy.damaged; returns their old paths.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        damaged = [self.path(n) for n in sorted(self.names()) if self.load(n) is None]
+        for path in damaged:
+            set_aside(path)
+        return damaged
 
     def get(self, name: str, compute: Callable[[], "np.ndarray"]) -> "np.ndarray":
         """The array called `name`, computed and saved where it is absent or damaged."""
@@ -112,12 +135,12 @@ class Arrays:
     def remove_parts(self) -> None:
         """Remove what processes were writing when they were killed."""
         for path in self.folder.glob("*.npy"):
-            if _is_part(path):
-                path.unlink()
+            if is_part(path):
+                path.unlink(missing_ok=True)
 
 
-def _is_part(path: Path) -> bool:
-    return path.stem.endswith(".part")
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
 
 
 class Record:

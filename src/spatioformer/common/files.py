@@ -6,15 +6,18 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatioformer.common.errors import OutputError
+from spatioformer.common.parts import part_of, remove_left
 
 if TYPE_CHECKING:
     import numpy as np
 
+PRIVATE = 0o600
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (
     errno.EACCES,
@@ -29,20 +32,24 @@ UNWRITABLE = (
 def writing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, else it is deleted.
 
-    The temporary name keeps the suffix (`map.tif` -> `map.part.tif`), because drivers depend on it.
+    The file is on the disk before it gets its name, so not even a power cut leaves a part of it.
+    The temporary name keeps the suffix (`map.tif` -> `map.TOKEN.part.tif`), because drivers depend
+    on it.
 
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():  # fail before the work, not after it
             raise OutputError(f"cannot write {path}: it is a folder; remove it or name a file")
-        part.unlink(missing_ok=True)  # left by a killed run; GDAL cannot overwrite it
+        remove_left(path)
         yield part
+        _settle(part)
         os.replace(part, path)
+        _sync(path.parent)
     except OSError as error:
         raise as_output_error(error, path) from error
     finally:
@@ -58,17 +65,71 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
         OutputError: as `writing`; also when `path` is a file.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
+    part = part_of(path, folder=True)
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path, folder=True)
+        part.mkdir()
         yield part
+        for inner in part.rglob("*"):
+            _settle(inner)
+        _sync(part)
         shutil.rmtree(path, ignore_errors=True)  # a folder cannot be renamed onto a full one
         os.replace(part, path)
+        _sync(path.parent)
     except OSError as error:
         raise as_output_error(error, path) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _settle(path: Path) -> None:
+    """Write a file or folder to the disk; give a file the mode that the umask asks for.
+
+    Some libraries write through temporary files that only their owner may read.
+    """
+    if path.is_file():
+        if stat.S_IMODE(path.stat().st_mode) == PRIVATE:
+            path.chmod(0o666 & ~_umask())
+        with open(path, "r+b") as stream:
+            os.fsync(stream.fileno())
+    else:
+        _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    """Write a folder's names to the disk, where the system can do so."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def set_aside(path: Path, kept: Path | None = None) -> Path:
+    """Rename a damaged file to NAME.damaged, which replaces an older one; return the new path.
+
+    Args:
+        kept: path of the new name, where the folder of `path` is going to be replaced.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    kept = path.with_name(f"{path.name}.damaged") if kept is None else kept
+    try:
+        if kept.is_dir():
+            shutil.rmtree(kept)
+        os.replace(path, kept)
+    except OSError as error:
+        raise as_output_error(error, kept) from error
+    return kept
 
 
 def remove(path: Path) -> None:

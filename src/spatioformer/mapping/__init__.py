@@ -17,6 +17,7 @@ import rasterio
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
 from spatioformer.mapping import raster
 from spatioformer.mapping.checks import compare_extent, compare_scale
@@ -119,11 +120,15 @@ def task_of(
     outline: str | Path | None,
 ) -> dict[str, Any]:
     """Everything that determines a map's values, as a JSON object."""
-    grid, file_stat = source.grid, source.path.stat()
+    grid = source.grid
     return {
         "version": __version__,
         "model": identity(model),
-        "imagery": [source.path.name, file_stat.st_size, file_stat.st_mtime_ns],
+        "imagery": [
+            part
+            for path in (source.path, *related_files(source.path))
+            for part in (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        ],
         "grid": hash_value([grid.crs.to_wkt(), list(grid.transform), grid.shape]),
         "layers": list(predictor.layers),
         "samples": [predictor.samples, predictor.step, predictor.seed],

@@ -6,7 +6,6 @@ record damaged by a kill, a full disk or a bad sector is detected, and its tile 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ import numpy as np
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import as_output_error, read_json, write_json
+from spatioformer.common.lock import Finished, Held, lock
 from spatioformer.mapping.predictor import Totals
 
 MAGIC = b"\x89tile\r\n\x1a"
@@ -244,26 +244,17 @@ def locked(out: Path, shard: tuple[int, int] | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock(path: Path, shared: bool, out: Path) -> Iterator[None]:
-    with open(path, "a+") as stream:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            holder = stream.read().strip() or "unknown"
+            stack.enter_context(lock(path, shared=shared))
+        except Held as error:
             raise OutputError(
-                f"cannot write {out}: another run is writing it (process {holder}); "
-                "wait for it to end, or name another file"
+                f"cannot write {out}: another run is writing it ({error.holder}); wait for it to "
+                "end, or name another file"
             ) from None
-        if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(stream.fileno()).st_ino:
+        except Finished:
             raise OutputError(
                 f"cannot write {out}: another run has just finished it; check the map, then run "
                 "again"
-            )
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        try:
-            yield
-        finally:
-            if not shared:
-                path.unlink(missing_ok=True)
+            ) from None
+        yield

@@ -15,6 +15,7 @@ from rasterio.enums import Resampling
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
+from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import RunConfig, SplitSection, TrainSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
@@ -147,7 +148,9 @@ class Results:
     @cached_property
     def rejected(self) -> pd.DataFrame:
         """Rejected rows, all cells as text."""
-        return pd.read_csv(self.folder / "rejected.csv", dtype=str, keep_default_na=False)
+        return restored_table(
+            pd.read_csv(self.folder / "rejected.csv", dtype=str, keep_default_na=False)
+        )
 
     @cached_property
     def mean(self) -> Band:

@@ -27,7 +27,8 @@ NOT_CODE = {
     for name in (
         *("common", "common.cache", "common.errors", "common.progress"),
         *("config", "config.file", "config.messages", "config.schema"),
-        *("run.assembled", "run.context", "run.fingerprint", "run.runner"),
+        *("run.assembled", "run.context", "run.fingerprint", "run.hashes"),
+        *("run.records", "run.runner", "common.lock", "common.parts", "common.related"),
         *("cli", "mapping.cluster"),
     )
 }

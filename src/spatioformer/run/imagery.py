@@ -26,19 +26,23 @@ def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT)
     """
     grid = None
     if section.grid is not None and section.region is not None:
-        grid = _grid(section.grid, section.region)
+        grid = grid_of(section.grid, section.region)
     return build_stack(
-        [_layer(layer) for layer in section.layers],
+        [layer_of(layer) for layer in section.layers],
         out,
         grid=grid,
         region=None if grid else section.region,
-        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
+        masks=[Mask(layer_of(mask), mask.exclude) for mask in section.masks],
         console=console,
     )
 
 
-def _grid(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
-    """The grid that the configuration describes instead of the first layer's."""
+def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
+    """The grid that the configuration describes instead of the first layer's.
+
+    Raises:
+        ImageryError: the CRS is unknown, or does not fit the region or the resolution.
+    """
     crs = known_crs(section.crs, "imagery.grid")
     west, east, south, north = region
     bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
@@ -57,6 +61,9 @@ def _grid(section: GridSection, region: tuple[float, float, float, float]) -> Gr
     return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
 
 
-def _layer(section: RasterSection | MaskSection) -> Layer:
+def layer_of(section: RasterSection | MaskSection) -> Layer:
+    """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
+    if isinstance(section, MaskSection):
+        values["categorical"] = True
     return Layer(path=Path(section.path), **values)

@@ -167,7 +167,8 @@ def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
     )  # loads torch, which the parent process does not need
 
     store: ChipStore = open_chips(chips)
-    folds = np.load(job.cache.path(job.folds))
+    folds = job.cache.load(job.folds)
+    assert folds is not None  # the parent process has just written them
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
     model = make(job.model, config.model, config.train, config.seed).fit(store, training)
     if job.with_spread:

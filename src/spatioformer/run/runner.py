@@ -9,6 +9,7 @@ run, so that the runner can say which part has changed.
 import contextlib
 import platform
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,25 @@ from typing import Any
 from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 from spatioformer.common.files import (
     as_output_error,
-    hash_file,
     hash_value,
-    read_json,
     remove,
+    set_aside,
     write_json,
     write_text,
 )
+from spatioformer.common.lock import Finished, Held, lock
+from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
+from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
+from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat
+from spatioformer.run.hashes import Hashes
+from spatioformer.run.records import Outputs, Record, differing, read_record
 from spatioformer.run.stages import STAGES
 from spatioformer.training import distributed
 
@@ -59,6 +65,7 @@ class Run:
         resume: bool = True,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        self._source = "the configuration" if isinstance(config, RunConfig) else str(config)
         self.folder = Path(self.config.out)
         # Of processes that train together only the leader prints.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
@@ -68,6 +75,7 @@ class Run:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise as_output_error(error, self.folder) from error
+        self._hashes = Hashes(self.folder / ".stages" / "hashes.json")
 
     def until(self, last: str = "report", force: tuple[str, ...] | list[str] = ()) -> Path:
         """Run the stages up to and including `last`; returns the run folder.
@@ -91,7 +99,8 @@ class Run:
     def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
         with distributed.group():
             if distributed.leads():
-                self._lead(names, force)
+                with self._locked():
+                    self._lead(names, force)
             else:  # started by torchrun: computes its share of each batch, writes nothing
                 from spatioformer.run.map_model import join_training
 
@@ -99,8 +108,34 @@ class Run:
                     join_training(self._context, Path(checkpoint))
         return self.folder
 
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the run folder for this process.
+
+        Raises:
+            OutputError: another run works in it, or it cannot be written.
+        """
+        path = self.folder / ".stages" / "lock"
+        with contextlib.ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(lock(path))
+                    break
+                except Finished:
+                    continue
+                except Held as error:
+                    raise OutputError(
+                        f"another run works in {self.folder} ({error.holder}); wait for it to end, "
+                        "or choose another folder with --set out=FOLDER"
+                    ) from None
+                except OSError as error:
+                    raise as_output_error(error, self.folder) from error
+            yield
+
     def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
         self._parts.clear()  # inputs may have changed since the last call
+        sweep(self.folder)  # what killed runs were writing
+        self._set_aside_bookkeeping()
         write_text(self.folder / "config.resolved.yaml", to_yaml(self.config))
         self._write_provenance()  # the report reads it
         self._assemble()
@@ -109,15 +144,19 @@ class Run:
             # The stages that need a forced stage run again with it.
             again = [n for n in STAGES[name].needs if n in redone]
             forced = name in force or bool(again)
-            reason = "forced" if name in force else self.reason(name)
+            damaged = {} if name in force else self._damaged(name)
+            reason = "forced" if name in force else self._reason(name, damaged)
             if reason is None and again:
                 reason = f"{again[0]} ran again"
             if reason is None:
                 self.console.say(f"{name:<9} unchanged, kept")
                 continue
+            if not redone:  # the first stage to run; later ones may meet the same problems
+                check_run(self.config, self._source, names[names.index(name) :], self.folder)
             if forced and self._record(name).exists():  # else an interrupted call is repeated
                 self._forget(name)
             self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")
+            self._set_aside(damaged)
             self._run_stage(name)
             redone.add(name)
 
@@ -126,6 +165,28 @@ class Run:
         for pattern in STAGES[name].kept:
             for old in self.folder.glob(pattern):
                 remove(old)
+
+    def _set_aside_bookkeeping(self) -> None:
+        """Rename records that cannot be read, so that their stages run again."""
+        damaged = [self._record(n) for n in STAGES if self._read(n) is None]
+        if self._hashes.damaged:
+            damaged.append(self._hashes.path)
+            self._hashes.damaged = False
+        for path in damaged:
+            if path.exists():
+                self._say_damaged(path, set_aside(path))
+
+    def _set_aside(self, damaged: dict[str, str]) -> None:
+        """Keep results that are not what their stage wrote, for the user to look at."""
+        for name, state in damaged.items():
+            if state != "is missing":
+                path = self.folder / name
+                inside = name.startswith(("chips/", "model/"))  # folders that are replaced whole
+                kept = self.folder / f"{path.name}.damaged" if inside else None
+                self._say_damaged(path, set_aside(path, kept))
+
+    def _say_damaged(self, path: Path, kept: Path) -> None:
+        self.console.say(f"  {path} is damaged or was changed; kept as {kept}, and made again")
 
     def _run_stage(self, name: str) -> None:
         stage = STAGES[name]
@@ -147,6 +208,7 @@ class Run:
             "seconds": round(seconds, 2),
             "outputs": self._outputs(name),
         }
+        self._hashes.save()
         write_json(record, value)
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
@@ -172,23 +234,43 @@ class Run:
 
     def reason(self, name: str) -> str | None:
         """Why a stage has to run, in a few words; None: it has not; '': it never finished."""
-        try:
-            record = read_json(self._record(name))
-            fingerprint, recorded = record["fingerprint"], record["outputs"]
-        except (OSError, ValueError, KeyError, TypeError):
+        return self._reason(name, self._damaged(name))
+
+    def _reason(self, name: str, damaged: dict[str, str]) -> str | None:
+        record = self._read(name)
+        if record is None:
             return ""
-        if fingerprint != self.fingerprint(name):
-            if "parts" not in record:
-                return "made by an older version of spatioformer"
-            return changes(record["parts"], self._parts_of(name)) or "another fingerprint"
-        outputs = self._outputs(name)
-        if differing := [o for o in outputs if recorded.get(o) != outputs[o]]:
-            return f"{differing[0]} is missing or was changed"
+        same = record.fingerprint == self.fingerprint(name)
+        if record.outputs is None or (record.parts is None and not same):
+            return "made by an older version of spatioformer"
+        if not same:
+            return changes(record.parts or {}, self._parts_of(name)) or "another fingerprint"
+        if damaged:
+            return "; ".join(f"{output} {state}" for output, state in damaged.items())
         return None
 
-    def _outputs(self, name: str) -> dict[str, int | None]:
-        """Sizes in bytes of a stage's results; None for one that is absent."""
-        return {o: _size(self.folder / o) for o in STAGES[name].outputs}
+    def _damaged(self, name: str) -> dict[str, str]:
+        """File -> "is missing" or "is damaged or was changed", of a stage that is up to date."""
+        record = self._read(name)
+        if record is None or record.outputs is None:
+            return {}
+        if record.fingerprint != self.fingerprint(name):
+            return {}
+        damaged = differing(record.outputs, self._outputs(name))
+        self._hashes.save()
+        return damaged
+
+    def _outputs(self, name: str) -> Outputs:
+        """SHA-256 of a stage's results: of a file, of each file of a folder; None if absent."""
+        outputs: Outputs = {}
+        for output in STAGES[name].outputs:
+            path = self.folder / output
+            outputs[output] = (
+                self._hashes.inside(path, output)
+                if path.is_dir()
+                else self._hashes.of(path, output)
+            )
+        return outputs
 
     def fingerprint(self, name: str, sections: tuple[str, ...] | None = None) -> str:
         """Hash of everything the stage's result depends on.
@@ -220,36 +302,33 @@ class Run:
         return self._parts[key]
 
     def _input_hashes(self, paths: list[str]) -> dict[str, str | None]:
-        """File name -> hash of its content, in order; a run that is moved stays a run."""
+        """File name -> hash of its content, in order; a run that is moved stays a run.
+
+        The files that an input refers to count too.
+        """
         hashes: dict[str, str | None] = {}
-        for number, path in enumerate(paths, 1):
-            name = Path(path).name
-            hashes[f"{name} (input {number})" if name in hashes else name] = self._hash(path)
+        files = [(file, path) for path in paths for file in (Path(path), *related_files(path))]
+        for number, (file, path) in enumerate(dict.fromkeys(files), 1):
+            name = file.name if str(file) == path else f"{file.name} (of {Path(path).name})"
+            hashes[f"{name} (input {number})" if name in hashes else name] = self._hashes.of(file)
+        self._hashes.save()
         return hashes
 
     def _section(self, dotted: str) -> Any:
         return _portable(self.config.plain(dotted))
 
-    def _hash(self, path: str) -> str | None:
-        """Content hash of an input; hashed again only when size or modification time changed."""
-        file = Path(path)
-        if not file.is_file():
-            return None  # the stage itself says what is missing
-        store = self.folder / ".stages" / "hashes.json"
-        known = read_json(store) if store.exists() else {}
-        stat = file.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
-        if known.get(path, {}).get("stamp") != stamp:
-            known[path] = {"stamp": stamp, "sha256": hash_file(file)}
-            write_json(store, known)
-        return known[path]["sha256"]
-
     def _record(self, name: str) -> Path:
         return self.folder / ".stages" / f"{name}.json"
 
+    def _read(self, name: str) -> Record | None:
+        return read_record(self._record(name))
+
     def _write_provenance(self) -> None:
-        records = {n: read_json(self._record(n)) for n in STAGES if self._record(n).exists()}
-        inputs = {p: self._hash(p) for s in STAGES.values() for p in s.inputs(self.config)}
+        records = {n: r for n in STAGES if (r := self._read(n)) is not None}
+        inputs = {
+            p: self._hashes.of(Path(p)) for s in STAGES.values() for p in s.inputs(self.config)
+        }
+        self._hashes.save()
         write_json(
             self.folder / "provenance.json",
             {
@@ -260,7 +339,7 @@ class Run:
                 "seed": self.config.seed,
                 "inputs_sha256": inputs,
                 "stages": {
-                    n: {"seconds": r["seconds"], "fingerprint": r["fingerprint"]}
+                    n: {"seconds": r.seconds, "fingerprint": r.fingerprint}
                     for n, r in records.items()
                 },
             },
@@ -281,10 +360,3 @@ def _check_stage(name: str) -> None:
 
 def _needed(name: str) -> set[str]:
     return {name}.union(*(_needed(n) for n in STAGES[name].needs))
-
-
-def _size(path: Path) -> int | None:
-    """Bytes of a file, or of all files in a folder; None when it is absent."""
-    if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return path.stat().st_size if path.exists() else None

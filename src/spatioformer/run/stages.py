@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from spatioformer.common.cache import Cache
 from spatioformer.common.files import read_json, write_json, writing
+from spatioformer.common.tables import write_csv
 from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def imagery(run: RunContext) -> str:
 
 def _write_csv(table: "pd.DataFrame", path: Path) -> None:
     with writing(path) as part:
-        table.to_csv(part, index=False)
+        write_csv(table, part)
 
 
 def chips(run: RunContext) -> str:
@@ -163,6 +164,8 @@ def evaluate(run: RunContext) -> str:
 
     folder = run.folder / "evaluation"
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
+    for path in cache.arrays(key).set_aside_damaged():
+        run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
     predictions = held_out_predictions(
         run.folder / "chips",
         run.folder / "imagery.tif",

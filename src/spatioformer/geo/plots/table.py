@@ -15,6 +15,7 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.common.files import writing
+from spatioformer.common.tables import write_csv
 from spatioformer.geo.plots.checks import (
     REMEDIES,
     Verdicts,
@@ -140,7 +141,7 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
 def write_rejected(rejected: pd.DataFrame, folder: str | Path) -> None:
     """Write rejected.csv into `folder`, from an intake or from a `TooManyRejected`."""
     with writing(Path(folder) / "rejected.csv") as part:
-        rejected.to_csv(part, index=False)
+        write_csv(rejected, part)
 
 
 def read_table(path: str | Path) -> geopandas.GeoDataFrame:
@@ -204,6 +205,25 @@ def _check_columns(
             "them from species data"
         )
     return names
+
+
+def header_problems(
+    source: Source, columns: Mapping[str, str | None], species: Mapping[str, Any] | None
+) -> list[tuple[str, PlotError]]:
+    """Settings that do not fit and columns that a header lacks: each setting, and its error."""
+    try:
+        names = _check_columns(columns, source, species)
+    except PlotError as error:
+        return [("columns", error)]
+    problems = []
+    for name, column in names.items():
+        try:
+            source.position(column, f"columns.{name}")
+        except PlotError as error:
+            problems.append((f"columns.{name}", error))
+            if "separator to" in str(error):  # then the other columns are missing for it too
+                break
+    return problems
 
 
 def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:

@@ -83,12 +83,7 @@ def build_stack(
             (stack.enter_context(open_layer(replace(m.layer, categorical=True))), m.exclude)
             for m in masks
         ]
-        names = [name for layer in opened for name in layer.band_names]
-        repeated = {n for n in names if names.count(n) > 1}
-        if repeated:
-            raise ImageryError(
-                f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
-            )
+        names = check_band_names(opened)
         statistics = _Statistics(names)
         with (
             writing(out) as part,
@@ -119,6 +114,29 @@ def build_stack(
         "region": [round(v, 6) for v in grid.region],
         "notes": notes,
     } | summary
+
+
+def check_band_names(opened: Sequence[OpenLayer]) -> list[str]:
+    """Names of the bands of all layers, in order.
+
+    Raises:
+        ImageryError: two bands share a name.
+    """
+    names = [name for layer in opened for name in layer.band_names]
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise ImageryError(
+            f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
+        )
+    return names
+
+
+def no_data(band: str) -> ImageryError:
+    """Error for a band without any value on the grid."""
+    return ImageryError(
+        f"band {band} has no data at all on the chosen grid and region (all nodata, or the rasters "
+        "do not overlap); check the files, `nodata` and `region`"
+    )
 
 
 @contextmanager
@@ -246,10 +264,7 @@ class _Statistics:
     def summary(self, layers: Sequence[Layer]) -> dict:
         empty = [n for n, c in zip(self.names, self.count, strict=True) if c == 0]
         if empty:
-            raise ImageryError(
-                f"band {empty[0]} has no data at all on the chosen grid and region (all "
-                "nodata, or the rasters do not overlap); check the files, `nodata` and `region`"
-            )
+            raise no_data(empty[0])
         if self.wanted == 0:
             raise ImageryError(
                 "no pixel with data in every band remains after the masks; check that the rasters "

@@ -24,7 +24,7 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
     Raises:
         ImageryError: the truth cannot be read, or the rasters lie on different grids.
     """
-    with rasterio.open(map_path) as one, _open(truth_path) as other:
+    with rasterio.open(map_path) as one, open_truth(truth_path) as other:
         if one.shape != other.shape or not one.transform.almost_equals(other.transform):
             raise ImageryError(
                 f"{truth_path} lies on another grid than the map {map_path}; make the truth on "
@@ -44,7 +44,12 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
     }
 
 
-def _open(path: str | Path) -> rasterio.DatasetReader:
+def open_truth(path: str | Path) -> rasterio.DatasetReader:
+    """Open a raster of the truth.
+
+    Raises:
+        ImageryError: it cannot be read.
+    """
     try:
         return rasterio.open(path)
     except RasterioIOError as error:
@@ -66,7 +71,7 @@ def noise_ceiling(plots: pd.DataFrame, noise_path: str | Path) -> float:
     Raises:
         ImageryError: the raster cannot be read.
     """
-    with _open(noise_path) as source:
+    with open_truth(noise_path) as source:
         variance = source.read(1)
         rows, cols = Grid.of(source).pixel(plots["lon"].to_numpy(), plots["lat"].to_numpy())
     return float(1 - np.nanmean(variance[rows, cols]) / np.var(plots["richness"].to_numpy(float)))
