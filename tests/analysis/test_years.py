@@ -8,6 +8,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from rasterio.transform import from_origin
 
 from spatioformer.analysis.trends import PValues, mann_kendall, real_changes, red_noise, theil_sen
 from spatioformer.analysis.years import map_trend, map_years
@@ -32,10 +33,14 @@ def planted(seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     return np.stack([mean, mean - width, mean + width], 1).astype(np.float32)
 
 
-def maps_of(folder: Path, values: np.ndarray, years=YEARS, names=NAMES) -> dict[int, Path]:
+def maps_of(
+    folder: Path, values: np.ndarray, years=YEARS, names=NAMES, **options
+) -> dict[int, Path]:
     titles = tuple(f"plant species richness, {name}" for name in names)
     return {
-        year: write_raster(folder / f"in_{year}.tif", layers, names=titles, nodata=np.nan)
+        year: write_raster(
+            folder / f"in_{year}.tif", layers, names=titles, nodata=np.nan, **options
+        )
         for year, layers in zip(years, values, strict=True)
     }
 
@@ -434,9 +439,11 @@ def test_noise_that_goes_on_is_allowed_for(tmp_path):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_map(tmp_path):
+    fine = from_origin(140, -20, 0.01, 0.01)
+
     def peak(blocks: int) -> int:
         values = np.zeros((3, 1, 256 * blocks, 256), np.float32)
-        maps = maps_of(tmp_path / str(blocks), values, (1, 2, 3), ("mean",))
+        maps = maps_of(tmp_path / str(blocks), values, (1, 2, 3), ("mean",), transform=fine)
         tracemalloc.start()
         try:
             map_trend(maps, tmp_path / str(blocks))

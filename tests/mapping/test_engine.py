@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from affine import Affine
 from pyproj import CRS
+from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
@@ -241,7 +242,12 @@ def test_a_million_tiles():
 
 @pytest.mark.slow
 def test_memory_decides_the_tiles(tmp_path):
-    scene = noise(tmp_path / "a.tif", (5000, 5000), sparse_ok=True)
+    scene = noise(
+        tmp_path / "a.tif",
+        (5000, 5000),
+        sparse_ok=True,
+        transform=from_origin(140, -20, 0.01, 0.01),
+    )
     with Source(scene, BANDS) as source:
         now = resident()
         whole, budget = make_plan(source, 32, 2, 256, now + 10**10, 2)
@@ -392,7 +398,9 @@ def test_a_raster_smaller_than_a_chip(tmp_path):
 def test_a_crs_that_leads_nowhere(tmp_path):
     local = 'LOCAL_CS["site grid",UNIT["metre",1]]'
     scene = noise(tmp_path / "a.tif", (9, 9), crs=local)
-    with pytest.raises(ImageryError, match=r"site grid.*cannot be converted to longitude and lat"):
+    with pytest.raises(ImageryError, match=r"a\.tif: crs of the file \(site grid\) is neither "
+                       r"geographic nor projected; write the right one into the file, for example "
+                       r"with gdal_edit\.py -a_srs EPSG:4326$"):  # fmt: skip
         map_raster(small(), scene, tmp_path / "map.tif")
 
 

@@ -35,8 +35,10 @@ from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.geopackage import write_geopackage
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.values import Values, check_numbers, value_bands
 from spatioformer.geo.vector import zones
 from spatioformer.models.uncertainty import Uncertainty
 
@@ -104,9 +106,11 @@ class _Map:
     def __init__(self, path: str | Path, with_interval: bool):
         self._dataset = _opened(path)
         try:
-            self.grid = Grid.of(self._dataset)
+            self.grid = Grid.of(self._dataset, str(path))
             layers = ("mean", "lower", "upper") if with_interval else ("mean",)
-            self._bands = [self._band(path, layer) for layer in layers]
+            bands = tuple(self._band(path, layer) for layer in layers)
+            check_numbers(self._dataset, bands, str(path))
+            self._values = Values(self._dataset, bands)
         except ImageryError:
             self._dataset.close()
             raise
@@ -121,8 +125,9 @@ class _Map:
         bands = bands_of(self._dataset)
         if layer in bands:
             return bands[layer]
-        if layer == "mean" and self._dataset.count == 1:
-            return 1
+        values = value_bands(self._dataset)
+        if layer == "mean" and len(values) == 1:
+            return values[0]
         remedy = "give a map of `spatioformer map`"
         if layer != "mean":
             remedy = (
@@ -136,12 +141,10 @@ class _Map:
 
         Half-widths are 0 if the map was opened without intervals.
         """
-        values = self._dataset.read(self._bands, window=window, masked=True)
-        scale, offset = (
-            np.array([numbers[i - 1] for i in self._bands])[:, None, None]
-            for numbers in (self._dataset.scales, self._dataset.offsets)
-        )
-        mean, *ends = values.astype(np.float64).filled(np.nan) * scale + offset
+        try:
+            mean, *ends = self._values.read(window, np.float64)
+        except RasterioIOError as error:
+            raise unreadable(self._dataset.name, error) from error
         return mean, (ends[1] - ends[0]) / 2 if ends else np.zeros_like(mean)
 
 

@@ -132,7 +132,8 @@ class RasterSection(Section):
     bounds: Region | None = None
     variable: str | None = None
     reduce: Literal["mean", "sum", "min", "max"] | None = None
-    categorical: bool = False
+    min_share: Share | None = None
+    categorical: bool | None = None
     classes: tuple[Code, ...] | None = None
 
     @field_validator("bounds")

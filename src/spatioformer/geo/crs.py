@@ -1,6 +1,7 @@
 """Parsing of coordinate reference systems given by users and files."""
 
 import math
+from functools import lru_cache
 
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
@@ -8,27 +9,29 @@ from pyproj.exceptions import CRSError, ProjError
 from spatioformer.common.errors import ImageryError
 
 
-def known_crs(crs: object, owner: str) -> CRS:
-    """Parse a geographic or projected CRS from anything pyproj reads, such as "EPSG:4326".
+def known_crs(crs: object, owner: str, remedy: str = "give one such as EPSG:4326") -> CRS:
+    """Parse a geographic or projected CRS of Earth from anything pyproj reads, such as "EPSG:4326".
 
     Args:
         owner: subject of the error message, such as "layer rain".
+        remedy: end of the error message.
 
     Raises:
-        ImageryError: pyproj cannot parse it, or it is neither geographic nor projected.
+        ImageryError: pyproj cannot parse it, it is neither geographic nor projected, or places
+            cannot be converted between it and longitude and latitude in both directions.
     """
     shown = repr(str(crs)) if len(str(crs)) < 60 else "of the file"
     try:
         parsed = CRS.from_user_input(crs)
-    except CRSError as error:
-        raise ImageryError(
-            f"{owner}: crs {shown} is unknown; give one such as EPSG:4326"
-        ) from error
+    except Exception as error:  # pyproj's CRSError; rasterio raises several kinds
+        raise ImageryError(f"{owner}: crs {shown} is unknown; {remedy}") from error
     if not (parsed.is_geographic or parsed.is_projected):
         raise ImageryError(
-            f"{owner}: crs {shown} ({parsed.name}) is neither geographic nor projected; "
-            "give one such as EPSG:4326"
+            f"{owner}: crs {shown} ({parsed.name}) is neither geographic nor projected; {remedy}"
         )
+    reason = _why_not_of_earth(parsed.to_wkt())
+    if reason:
+        raise ImageryError(f"{owner}: crs {shown} ({parsed.name}) {reason}; {remedy}")
     return parsed
 
 
@@ -68,3 +71,20 @@ def area_bounds(crs: CRS) -> tuple[float, float, float, float] | None:
         return None
     west, south, east, north = bounds
     return west, south, east, north
+
+
+@lru_cache(maxsize=64)
+def _why_not_of_earth(wkt: str) -> str:
+    """Why places cannot be converted to and from longitude and latitude; "" if they can."""
+    crs = CRS.from_wkt(wkt)
+    try:
+        Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    except (ProjError, CRSError) as error:
+        if "celestial body" in str(error):
+            return "is of another celestial body than the Earth"
+        return "cannot be converted to longitude and latitude"
+    try:
+        Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    except (ProjError, CRSError):
+        return "has no inverse, so that its coordinates have no longitude and latitude"
+    return ""

@@ -93,7 +93,6 @@ def map_raster(
     with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
         if not predictor.model.is_dense:  # a dense network accepts any size
             source.check_size(predictor.model.patch)
-        source.check_place()
         job = _Job(out, source, predictor, output, resources, model, outline, grid)
         with contextlib.ExitStack() as stack:
             stack.callback(job.tidy)

@@ -2,6 +2,7 @@
 does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,11 @@ class RegriddedSource(Source):
         super().__init__(path, bands)
         self._imagery_grid = self.grid
         self.grid = _grid_of(template)
-        # The layer's nodata is NaN: the mask only says where predictions are wanted, and data
-        # outside the mask is still needed in the chips.
-        layer = Layer(
-            self.path, "imagery", tuple(self._indexes), scale=1.0, offset=0.0, nodata=np.nan
-        )
+        layer = Layer(self.path, "imagery", tuple(self._indexes), categorical=False)
+        if self.is_stack:
+            # The layer's nodata is NaN: the mask only says where predictions are wanted, and data
+            # outside the mask is still needed in the chips.
+            layer = replace(layer, nodata=np.nan)
         self._layer = OpenLayer(layer, self._dataset, self._imagery_grid)
         self._check_overlap(template)
         self.area = open_outline(outline, self.grid) if outline is not None else None

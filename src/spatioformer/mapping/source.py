@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioIOError
 from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.stack import Stack
 
 PROBES = 8  # windows a side when a raster is sampled
@@ -69,13 +67,6 @@ class Source(Stack):
         flags = self._dataset.mask_flag_enums
         return all(flags[i - 1] == [MaskFlags.per_dataset] for i in self._indexes)
 
-    def mask(self, window: Window) -> np.ndarray:
-        """bool (y, x): where the file's mask is valid."""
-        try:
-            return self._dataset.dataset_mask(window=window) > 0
-        except RasterioIOError as error:
-            raise unreadable(self.path, error) from error
-
     def probe(self) -> tuple[np.ndarray, float]:
         """Sample pixels from 64 small windows spread evenly over the raster.
 
@@ -105,29 +96,6 @@ class Source(Stack):
                 f"{self.path} has {self.grid.height} x {self.grid.width} pixels and the model "
                 f"needs {patch} x {patch} around a pixel; give a larger raster"
             )
-
-    def check_place(self) -> None:
-        """Raise if the raster's coordinates cannot be converted to longitude and latitude.
-
-        Raises:
-            ImageryError: none of 9 x 9 pixels spread over the raster has a finite coordinate.
-        """
-        rows = np.linspace(0, self.grid.height - 1, 9)[:, None]
-        cols = np.linspace(0, self.grid.width - 1, 9)[None, :]
-        try:
-            with np.errstate(invalid="ignore"):  # the remainder of an infinite longitude
-                lon, lat = self.grid.lonlat(rows, cols)
-        except Exception as error:  # pyproj raises several unrelated kinds
-            raise self._placeless(str(error).splitlines()[0]) from error
-        if not (np.isfinite(lon) & np.isfinite(lat)).any():
-            raise self._placeless("no pixel has a finite coordinate")
-
-    def _placeless(self, reason: str) -> ImageryError:
-        return ImageryError(
-            f"{self.path} is in the coordinate reference system {self.grid.crs.name!r}, which "
-            f"cannot be converted to longitude and latitude ({reason}); warp the raster to another "
-            "one, for example with gdalwarp -t_srs EPSG:4326"
-        )
 
 
 def _spread(length: int) -> list[int]:

@@ -108,8 +108,7 @@ def _item(
 ) -> dict[str, Any]:
     """STAC item of rasters on one grid, from the start of the first year to the end of the last."""
     with rasterio.open(next(iter(assets.values()))) as source:
-        outline = _outline(source)
-        lons, lats = zip(*outline["coordinates"][0], strict=True)
+        outline, bbox = _outline(source)
         epsg = CRS.from_user_input(source.crs).to_epsg()
         place: dict[str, Any] = {
             "proj:epsg": epsg,
@@ -125,7 +124,7 @@ def _item(
         "stac_extensions": [*EXTENSIONS],
         "id": out.stem,
         "geometry": outline,
-        "bbox": [min(lons), min(lats), max(lons), max(lats)],
+        "bbox": bbox,
         "properties": {
             "datetime": None,
             BEGIN: f"{first}-01-01T00:00:00Z",
@@ -155,8 +154,12 @@ def _trend_test(trend: Path) -> dict[str, Any]:
     return {f"spatioformer:{name.lower()}": tags[name] for name in names if name in tags}
 
 
-def _outline(source) -> dict[str, Any]:
-    """Outline of the raster as a GeoJSON polygon in degrees, with 8 points a side."""
+def _outline(source) -> tuple[dict[str, Any], list[float]]:
+    """Outline of the raster in degrees, with 8 points a side, and its bounding box.
+
+    Over the antimeridian, the outline is cut at 180 degrees, and the west of the box is larger than
+    its east (RFC 7946, 3.1.9 and 5.2).
+    """
     steps, h, w = 8, source.height, source.width
     along = [i / steps for i in range(steps)]
     corners = [
@@ -169,8 +172,44 @@ def _outline(source) -> dict[str, Any]:
     ring = [tuple(source.transform @ corner) for corner in corners]
     geometry = {"type": "Polygon", "coordinates": [ring]}
     degrees = transform_geom(source.crs, LONLAT.to_wkt(), geometry)
-    rounded = [[round(x, 6), round(y, 6)] for x, y in degrees["coordinates"][0]]
-    return {"type": "Polygon", "coordinates": [rounded]}
+    lons, lats = np.array(degrees["coordinates"][0])[:, :2].T
+    lons = np.unwrap(lons, period=360)
+    lons -= 360 * np.floor((lons.min() + 180) / 360)  # the west lies in [-180, 180)
+    if abs(lons[-1] - lons[0]) > 1:  # round a pole
+        pole = 90.0 if lats.mean() > 0 else -90.0
+        south, north = min(lats.min(), pole), max(lats.max(), pole)
+        lons = np.array([-180.0, -180.0, 180.0, 180.0, -180.0])
+        lats = np.array([north, south, south, north, north])
+    elif np.ptp(lons) >= 360 - 1e-9:
+        lons = np.clip(lons, -180, 180) if lons.min() < -180 + 1e-9 else lons - lons.min() - 180
+    rings = [_ring(lons, lats)]
+    if lons.max() > 180 + 1e-9:
+        rings = [_cut(lons, lats, 180.0, east=False), _cut(lons - 360, lats, -180.0, east=True)]
+    west, east = float(lons.min()), float(lons.max())
+    box = [west, float(lats.min()), east - 360 if len(rings) > 1 else east, float(lats.max())]
+    coordinates = [[ring] for ring in rings]
+    outline: dict[str, Any] = {"type": "Polygon", "coordinates": coordinates[0]}
+    if len(rings) > 1:
+        outline = {"type": "MultiPolygon", "coordinates": coordinates}
+    return outline, [round(v, 6) for v in box]
+
+
+def _ring(lons: np.ndarray, lats: np.ndarray) -> list[list[float]]:
+    return [[round(float(x), 6), round(float(y), 6)] for x, y in zip(lons, lats, strict=True)]
+
+
+def _cut(lons: np.ndarray, lats: np.ndarray, meridian: float, east: bool) -> list[list[float]]:
+    """The part of a closed ring east or west of a meridian (Sutherland & Hodgman 1974)."""
+    inside = (lons >= meridian) if east else (lons <= meridian)
+    part: list[tuple[float, float]] = []
+    for i in range(len(lons) - 1):
+        if inside[i]:
+            part.append((lons[i], lats[i]))
+        if inside[i] != inside[i + 1]:
+            share = (meridian - lons[i]) / (lons[i + 1] - lons[i])
+            part.append((meridian, lats[i] + share * (lats[i + 1] - lats[i])))
+    closed = np.array([*part, part[0]])
+    return _ring(closed[:, 0], closed[:, 1])
 
 
 def _bands(path: Path) -> list[dict[str, Any]]:
@@ -227,6 +266,11 @@ def _write_collection(
         up = [{"rel": rel, "href": f"./{path.name}", "type": JSON} for rel in UP]
         write_json(file, item | {"collection": name, "links": up + item["links"]})
     boxes = np.array([item["bbox"] for item in items.values()])
+    boxes[:, 2] += 360 * (boxes[:, 2] < boxes[:, 0])  # over the antimeridian
+    west, south = (float(edge) for edge in boxes[:, :2].min(0))
+    east, north = (float(edge) for edge in boxes[:, 2:].max(0))
+    if east > 180:
+        west, east = (west, east - 360) if east - west < 360 else (-180.0, 180.0)
     times = [item["properties"] for item in items.values()]
     begin, end = (pick(t[k] for t in times) for pick, k in ((min, BEGIN), (max, END)))
     write_json(
@@ -238,9 +282,7 @@ def _write_collection(
             "description": description,
             "license": "proprietary",
             "extent": {
-                "spatial": {
-                    "bbox": [[*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]]
-                },
+                "spatial": {"bbox": [[west, south, round(east, 6), north]]},
                 "temporal": {"interval": [[begin, end]]},
             },
             "links": [{"rel": "item", "href": f"./{file.name}", "type": GEOJSON} for file in items],

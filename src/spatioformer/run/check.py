@@ -135,6 +135,7 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
     """Rasters, their bands and CRSs, the grid and the region, and the size of the stack."""
     from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
+    from spatioformer.geo.raster.remarks import check_pieces
     from spatioformer.geo.raster.stack import check_band_names
     from spatioformer.run.imagery import grid_of, layer_of
 
@@ -153,7 +154,8 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
             except SpatioformerError as error:
                 yield key, error
         layers = [layer for key, layer in opened.items() if key.startswith("imagery.layers")]
-        yield from _caught("imagery.layers", partial(check_band_names, layers))
+        pieces = list(_caught("imagery.layers", partial(check_pieces, layers)))
+        yield from pieces or _caught("imagery.layers", partial(check_band_names, layers))
         try:
             if section.grid is not None and section.region is not None:
                 grid = grid_of(section.grid, section.region)
@@ -165,7 +167,8 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
             yield "imagery.grid" if section.grid else "imagery.region", error
             grid = None
         if grid is not None:
-            yield from _elsewhere(grid, opened)
+            if not pieces:
+                yield from _elsewhere(grid, opened)
             bands = sum(max(1, len(layer.band_names)) for layer in layers)
             values = grid.height * grid.width * bands
             yield from _caught("out", partial(_check_disk, values, folder))

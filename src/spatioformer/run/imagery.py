@@ -12,9 +12,7 @@ from spatioformer.config.schema import GridSection, ImagerySection, MaskSection,
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust
-from spatioformer.geo.raster.stack import Layer, Mask, build_stack
-
-MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
+from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, Mask, build_stack
 
 
 def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT) -> dict[str, Any]:
@@ -68,4 +66,6 @@ def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> 
 def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
     """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
+    if isinstance(section, MaskSection):
+        values["categorical"] = True
     return Layer(path=Path(section.path), trust=trust, **values)

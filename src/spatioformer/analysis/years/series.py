@@ -17,6 +17,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.values import Values, check_numbers, value_bands
 
 TOLERANCE = 0.01  # largest difference between the grids of two years, pixels
 
@@ -143,7 +144,10 @@ class Series:
                 year: stack.enter_context(_opened(path)) for year, path in self.paths.items()
             }
             self._bands = {year: _bands(self._maps[year], self.paths[year]) for year in self.paths}
-            grids = {year: Grid.of(dataset) for year, dataset in self._maps.items()}
+            grids = {
+                year: Grid.of(dataset, str(self.paths[year]))
+                for year, dataset in self._maps.items()
+            }
             check_one_grid(grids, self.paths, "warp it to that grid first, for example by gdalwarp")
             self._open = stack.pop_all()
         self.grid = grids[int(self.years[0])]
@@ -167,16 +171,12 @@ class Series:
         shape = len(self.layers), len(self.years), int(window.width * window.height)
         out = np.empty(shape, np.float32)
         for index, year in enumerate(self.years.tolist()):
-            bands = [self._bands[year][name] for name in self.layers]
-            source = self._maps[year]
+            bands = tuple(self._bands[year][name] for name in self.layers)
             try:
-                values = source.read(bands, window=window, masked=True)
+                values = Values(self._maps[year], bands).read(window)
             except RasterioIOError as error:
                 raise unreadable(self.paths[year], error) from error
-            scale = np.array([source.scales[band - 1] for band in bands])[:, None, None]
-            offset = np.array([source.offsets[band - 1] for band in bands])[:, None, None]
-            filled = (values * scale + offset).astype(np.float32).filled(np.nan)
-            out[:, index] = filled.reshape(len(bands), -1)
+            out[:, index] = values.reshape(len(bands), -1)
         return out
 
 
@@ -189,23 +189,20 @@ def _opened(path: Path) -> DatasetReader:
         raise ImageryError(
             f"{path} cannot be opened as a raster ({error}); give a GeoTIFF"
         ) from error
-    if dataset.crs is None:
-        raise ImageryError(
-            f"{path} has no coordinate reference system; write one into the file, for example with "
-            "gdal_edit.py -a_srs EPSG:4326"
-        )
     return dataset
 
 
 def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
     """Band numbers by layer; a single band without a description is the mean."""
     bands = bands_of(source)
-    if "mean" not in bands and source.count == 1:
-        return {"mean": 1}
-    if "mean" not in bands:
-        described = ", ".join(name or "no name" for name in source.descriptions)
-        raise ImageryError(
-            f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
-            "give a map with one band, or one written by `spatioformer map`"
-        )
-    return bands
+    values = value_bands(source)
+    if "mean" not in bands and len(values) == 1:
+        bands = {"mean": values[0]}
+    check_numbers(source, list(bands.values()), str(path))
+    if "mean" in bands:
+        return bands
+    described = ", ".join(name or "no name" for name in source.descriptions)
+    raise ImageryError(
+        f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
+        "give a map with one band, or one written by `spatioformer map`"
+    )

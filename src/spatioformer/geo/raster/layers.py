@@ -4,27 +4,31 @@ GDAL's warper leaves NaN out of its weights. `geo.raster.stack` turns NaN into a
 that NaN never reaches a model.
 """
 
-import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from pyproj import CRS
-from rasterio.errors import RasterioError, RasterioIOError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import Resampling, transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
-from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.grid import Grid
+from spatioformer.geo.place import check_warped
+from spatioformer.geo.raster import netcdf
 from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
+from spatioformer.geo.raster.classes import ClassIndex, check_colours
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.resampling import Resampler, memory_raster
+from spatioformer.geo.raster.tally import Tally
+from spatioformer.geo.raster.values import Values, alpha_bands, check_numbers, value_bands
 
+PLACE = "set the right `crs` and `bounds: [W, E, S, N]` in the layer's configuration"
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
 REDUCTIONS = ("mean", "sum", "min", "max")
 
@@ -36,7 +40,7 @@ class Layer:
     Args:
         path: GeoTIFF, NetCDF (.nc), JPEG or anything else GDAL opens.
         name: stem of the band names.
-        bands: 1-based band numbers; None takes all.
+        bands: 1-based band numbers; None takes all but alpha, which only masks.
         band_names: a name for each band read; None: `name`, or `name_1`, `name_2`, ...
         resampling: one of RESAMPLING; None: bilinear, or mode for class rasters.
         scale, offset: value = raw * scale + offset; None: as the file states.
@@ -46,7 +50,11 @@ class Layer:
         variable: NetCDF variable.
         reduce: function that combines the other dimensions of a NetCDF variable (months) into one
             band; None: one band a step.
-        classes: class values of a categorical raster, each a 0/1 band; None: not categorical.
+        min_share: smallest share of the steps with data, 0 to 1, for `reduce`; None: 1 for sum, and
+            one step for the others.
+        categorical: whether values are classes; None: no, but a raster with a colour table is
+            refused.
+        classes: class values of a categorical raster, each a 0/1 band; None: those that occur.
         trust: what the file may do beyond being read.
     """
 
@@ -62,25 +70,10 @@ class Layer:
     bounds: tuple[float, float, float, float] | None = None
     variable: str | None = None
     reduce: str | None = None
-    categorical: bool = False
+    min_share: float | None = None
+    categorical: bool | None = None
     classes: tuple[int, ...] | None = None
     trust: Trust = UNTRUSTED
-
-
-def valid_mask(data: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Mask of values that are finite and not `nodata`: bool, same shape, any dtype.
-
-    `nodata` is compared in the data's dtype, because -3.4e38 differs in float32 and float64.
-    """
-    if np.issubdtype(data.dtype, np.floating):
-        valid = np.isfinite(data)
-        if nodata is not None and np.isfinite(nodata):
-            with np.errstate(over="ignore"):
-                valid &= data != data.dtype.type(nodata)
-        return valid
-    if nodata is None or not np.isfinite(nodata) or nodata != int(nodata):
-        return np.ones(data.shape, bool)
-    return data != int(nodata)
 
 
 class OpenLayer:
@@ -88,13 +81,19 @@ class OpenLayer:
 
     def __init__(self, layer: Layer, dataset: DatasetReader, grid: Grid):
         self.layer, self.dataset, self.grid = layer, dataset, grid
-        self.indexes = list(layer.bands or dataset.indexes)
+        owner = f"layer {layer.name}: {layer.path}"
+        self.indexes = list(layer.bands or value_bands(dataset))
         missing = [b for b in self.indexes if b not in dataset.indexes]
         if missing:
             raise ImageryError(
                 f"layer {layer.name}: band {missing[0]} is not in {layer.path}, which has bands "
                 f"1 to {dataset.count}; correct `bands`"
             )
+        self._check_kind(owner)
+        self.values = Values(dataset, tuple(self.indexes), layer.nodata, layer.scale, layer.offset)
+        self.dtype: type = np.float32
+        self.tally, self.counts = Tally(self.values.units()), True
+        self._resampler = Resampler(grid, len(self.indexes))
         names = layer.band_names or self._default_names()
         if layer.categorical:
             names = tuple(f"{layer.name}_{c}" for c in layer.classes or ())
@@ -110,6 +109,32 @@ class OpenLayer:
             )
         self.band_names = names
 
+    def _check_kind(self, owner: str) -> None:
+        """Raise if the bands, or how they are to be resampled, do not suit the layer."""
+        layer = self.layer
+        if not self.indexes:
+            raise ImageryError(
+                f"{owner} has no band with values; give a file with bands (of a file of several "
+                "data sets, write one as a GeoTIFF with gdal_translate)"
+            )
+        alpha = set(alpha_bands(self.dataset)) & set(self.indexes)
+        if alpha:
+            raise ImageryError(
+                f"{owner}: band {min(alpha)} is alpha, which masks the others; leave it out of "
+                "`bands`"
+            )
+        check_numbers(self.dataset, self.indexes, owner)
+        check_colours(self.dataset, self.indexes, layer.categorical, owner)
+        if layer.classes is not None and layer.categorical is None:
+            raise ImageryError(
+                f"layer {layer.name}: `classes` are given; set `categorical: true` too"
+            )
+        if layer.categorical and layer.resampling not in (None, "nearest", "mode"):
+            raise ImageryError(
+                f"layer {layer.name}: resampling {layer.resampling!r} computes averages of "
+                "classes; set `resampling` to nearest or mode"
+            )
+
     def _default_names(self) -> tuple[str, ...]:
         described = [self.dataset.descriptions[b - 1] for b in self.indexes]
         if all(described) and len(set(described)) == len(described):
@@ -123,148 +148,56 @@ class OpenLayer:
 
         A categorical layer has one 0/1 band a class, NaN where the raster has no class.
         """
-        values = self._resampled(window, grid)
         if not self.layer.categorical:
-            return values
-        classes = self.layer.classes
-        assert classes is not None  # `stack._with_classes` finds those that are not configured
-        present = np.isfinite(values[0])
-        return np.stack([np.where(present, values[0] == c, np.nan) for c in classes]).astype(
-            np.float32
-        )
+            method = self.layer.resampling or "bilinear"
+            return self._resampler.resample(window, grid, method, self._read)
+        wanted = self.layer.classes
+        assert wanted is not None  # `stack._with_classes` finds those that are not configured
+        classes, present = self.read_classes(window, grid)
+        bands = [np.where(present, classes == c, np.nan) for c in wanted]
+        return np.stack(bands).astype(np.float32)
 
-    def _resampled(self, window: Window, grid: Grid) -> np.ndarray:
-        aligned = self._aligned_window(window, grid)
-        if aligned is not None:
-            return self._read_padded(aligned)
-        source = self.source_window(window, grid)
-        if source is None:
-            return np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
-        default = "mode" if self.layer.categorical else "bilinear"
-        across, down = self._kernel_scale(grid)
-        part = _memory_raster(
-            self._read_padded(source),
-            self.grid.transform @ Affine.translation(source.col_off, source.row_off),
-            self.grid.crs,
-        )
-        with (
-            part as dataset,
-            WarpedVRT(
-                dataset,
-                crs=grid.crs.to_wkt(),
-                transform=grid.transform @ Affine.translation(window.col_off, window.row_off),
-                height=window.height,
-                width=window.width,
-                nodata=np.nan,
-                resampling=Resampling[self.layer.resampling or default],
-                # Exact positions, and one kernel width for the whole grid, so that a pixel's value
-                # does not depend on the window.
-                tolerance=1e-7,
-                XSCALE=str(across),
-                YSCALE=str(down),
-            ) as warped,
-        ):
-            return warped.read()
+    def read_classes(self, window: Window, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Read `window` of `grid` as classes, exact for integers of any size.
+
+        Returns:
+            classes: (y, x), integers as in the file, float64 of a file with fractions.
+            present: bool (y, x), whether there is a class.
+        """
+        index = ClassIndex()
+
+        def read(part: Window) -> np.ndarray:
+            with self.readable():
+                return index.encode(*self.values.read_classes(part))
+
+        method = self.layer.resampling or "mode"
+        return index.decode(self._resampler.resample(window, grid, method, read)[0])
 
     def read_all(self) -> np.ndarray:
         """Read the whole raster on its own grid, as `read`."""
-        return self._read_padded(Window(0, 0, self.grid.width, self.grid.height))
-
-    def _kernel_scale(self, grid: Grid) -> tuple[float, float]:
-        """Target pixels a source pixel, across and down, at most 1: GDAL's XSCALE and YSCALE.
-
-        Computed for the whole grid, because GDAL's default differs between windows.
-        """
-        window = self._source_pixels(Window(0, 0, grid.width, grid.height), grid)
-        if window is None:
-            return 1.0, 1.0
-        c0, r0, c1, r1 = window
-        return min(1.0, grid.width / (c1 - c0)), min(1.0, grid.height / (r1 - r0))
-
-    def _aligned_window(self, window: Window, grid: Grid) -> Window | None:
-        """The same window in source pixels if both grids share one lattice, else None."""
-        if grid.crs != self.grid.crs:
-            return None
-        step = ~self.grid.transform @ grid.transform
-        shift = np.array([step.c, step.f])
-        same = np.allclose([step.a, step.b, step.d, step.e], [1, 0, 0, 1], rtol=0, atol=1e-9)
-        if not same or np.abs(shift - np.round(shift)).max() > 1e-4:
-            return None
-        col, row = np.round(shift).astype(int)
-        return Window(window.col_off + col, window.row_off + row, window.width, window.height)
+        return self._read(Window(0, 0, self.grid.width, self.grid.height))
 
     def source_window(self, window: Window, grid: Grid) -> Window | None:
         """Source pixels that contribute to a window of another grid; None if there are none."""
-        pixels = self._source_pixels(window, grid)
-        if pixels is None:
-            return None
-        c0, r0, c1, r1 = pixels
-        ratio = max((c1 - c0) / window.width, (r1 - r0) / window.height, 1)
-        margin = math.ceil(3 * ratio) + 2  # cubic, the widest kernel, spans two target pixels
-        c0, r0 = max(0, math.floor(c0) - margin), max(0, math.floor(r0) - margin)
-        c1 = min(self.grid.width, math.ceil(c1) + margin)
-        r1 = min(self.grid.height, math.ceil(r1) + margin)
-        return Window(c0, r0, c1 - c0, r1 - r0) if c1 > c0 and r1 > r0 else None
+        return self._resampler.source_window(window, grid)
 
-    def _source_pixels(self, window: Window, grid: Grid) -> tuple[float, ...] | None:
-        """A window of another grid in source pixels: (left, top, right, bottom) edges."""
-        part = Grid(
-            grid.crs,
-            grid.transform @ Affine.translation(window.col_off, window.row_off),
-            window.height,
-            window.width,
-        )
-        try:
-            left, bottom, right, top = transform_bounds(
-                grid.crs.to_wkt(), self.grid.crs.to_wkt(), *part.bounds, densify_pts=21
-            )
-        except RasterioError:
-            return None
-        corners = [~self.grid.transform @ c for c in _box(left, bottom, right, top)]
-        columns, rows = zip(*corners, strict=True)
-        edges = min(columns), min(rows), max(columns), max(rows)
-        return edges if all(map(math.isfinite, edges)) else None
+    def _read(self, window: Window) -> np.ndarray:
+        with self.readable():
+            values = self.values.read(window, self.dtype)
+        if self.counts:
+            self.tally.add(values)
+        return values
 
-    def _read_padded(self, window: Window) -> np.ndarray:
-        """Read scaled source values; NaN where the window extends beyond the raster."""
-        out = np.full((len(self.indexes), window.height, window.width), np.nan, np.float32)
-        r0, c0 = max(0, window.row_off), max(0, window.col_off)
-        r1 = min(self.grid.height, window.row_off + window.height)
-        c1 = min(self.grid.width, window.col_off + window.width)
-        if r1 <= r0 or c1 <= c0:
-            return out
-        inner = Window(c0, r0, c1 - c0, r1 - r0)
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """Turn errors of reading into a sentence that names the file."""
         try:
-            raw = self.dataset.read(self.indexes, window=inner)
-            flags = self.dataset.read_masks(self.indexes, window=inner) > 0
+            yield
         except RasterioIOError as error:
             raise unreadable(self.layer.path, error) from error
-        out[
-            :, r0 - window.row_off : r1 - window.row_off, c0 - window.col_off : c1 - window.col_off
-        ] = self._scaled(raw, flags)
-        return out
-
-    def _scaled(self, raw: np.ndarray, flags: np.ndarray) -> np.ndarray:
-        out = np.empty(raw.shape, np.float32)
-        for i, band in enumerate(self.indexes):
-            nodata = self.layer.nodata
-            valid = valid_mask(raw[i], self.dataset.nodatavals[band - 1])
-            # The file's mask applies unless the user sets another nodata value.
-            valid &= flags[i] if nodata is None else valid_mask(raw[i], nodata)
-            scale = self.dataset.scales[band - 1] if self.layer.scale is None else self.layer.scale
-            offset = (
-                self.dataset.offsets[band - 1] if self.layer.offset is None else self.layer.offset
-            )
-            out[i] = np.where(valid, raw[i] * scale + offset, np.nan)
-        return out
 
 
-def _box(left: float, bottom: float, right: float, top: float) -> list[tuple[float, float]]:
-    """The four corners of a box; a rotated raster needs all of them."""
-    return [(left, bottom), (left, top), (right, bottom), (right, top)]
-
-
-def unreadable(path: Path, error: Exception) -> ImageryError:
+def unreadable(path: Path | str, error: Exception) -> ImageryError:
     """Error for a file that opens but cannot be read to its end."""
     reason = str(error.__cause__ or error).splitlines()[0]
     return ImageryError(
@@ -273,21 +206,31 @@ def unreadable(path: Path, error: Exception) -> ImageryError:
 
 
 @contextmanager
-def open_layer(layer: Layer):
+def open_layer(layer: Layer) -> Iterator[OpenLayer]:
     """Open a layer for reading; yields an `OpenLayer`.
 
     Raises:
-        ImageryError: the file is missing, damaged, or without a coordinate reference system.
+        ImageryError: the file is missing, damaged, without a place on Earth, or the layer's options
+            do not fit it.
     """
     refuse_address(layer.path)
     if not layer.path.exists():
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
     if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
-        with _netcdf(layer) as dataset:
+        with _netcdf(layer) as (dataset, grid, tally):
             # The values are already in their final units.
             plain = replace(layer, scale=None, offset=None, nodata=None)
-            yield OpenLayer(plain, dataset, Grid.of(dataset))
+            opened = OpenLayer(plain, dataset, grid)
+            opened.tally, opened.counts = tally, False
+            opened.dtype = np.float64 if layer.categorical else np.float32
+            yield opened
         return
+    for option in ("variable", "reduce"):
+        if getattr(layer, option) is not None:
+            raise ImageryError(
+                f"layer {layer.name}: `{option}` is for NetCDF files (.nc), and {layer.path} is "
+                f"another kind; remove `{option}`"
+            )
     try:
         dataset = open_raster(layer.path, layer.trust)
     except RasterioIOError as error:
@@ -300,10 +243,12 @@ def open_layer(layer: Layer):
 
 
 def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
+    owner = f"layer {layer.name}: {layer.path}"
+    check_warped(dataset, owner, layer.path)
     crs = layer.crs or dataset.crs
-    if crs is None:
+    if not crs:
         raise ImageryError(
-            f"layer {layer.name}: {layer.path} has no coordinate reference system; set "
+            f"{owner} has no coordinate reference system; set "
             "`crs: EPSG:...` in the layer's configuration"
         )
     transform = dataset.transform
@@ -312,77 +257,45 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
         transform = from_bounds(west, south, east, north, dataset.width, dataset.height)
     elif transform == Affine.identity():
         raise ImageryError(
-            f"layer {layer.name}: {layer.path} has no corner and pixel size; add "
+            f"{owner} has no corner and pixel size; add "
             "`bounds: [W, E, S, N]` to the layer's configuration"
         )
-    return Grid(known_crs(crs, f"layer {layer.name}"), transform, *dataset.shape)
+    return Grid.placed(
+        known_crs(crs, f"layer {layer.name}"), transform, dataset.shape, owner, PLACE
+    )
 
 
 @contextmanager
-def _netcdf(layer: Layer):
+def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, Tally]]:
     """Open a NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
+    owner = f"layer {layer.name}: {layer.path}"
     try:
         with open_raster(layer.path, layer.trust) as container:
-            variables = [name.rpartition(":")[2] for name in container.subdatasets]
-        source = open_raster(
-            f"netcdf:{layer.path}:{_variable(layer, variables)}" if variables else layer.path,
-            layer.trust,
-        )
+            listed = [name.rpartition(":")[2] for name in container.subdatasets]
+        name = netcdf.chosen_variable(listed, layer.variable, owner) if listed else None
+        address = layer.path if name is None else f"netcdf:{layer.path}:{name}"
+        source = open_raster(address, layer.trust)
     except RasterioIOError as error:
         raise unreadable(layer.path, error) from error
     with source:
-        values = OpenLayer(
-            replace(layer, bands=None, band_names=None, categorical=False),
-            source,
-            Grid(LONLAT, source.transform, *source.shape),
-        )
-        data = values.read_all()
-        transform = source.transform
-        crs = known_crs(layer.crs or source.crs or LONLAT, f"layer {layer.name}")
+        name = netcdf.only_variable(source, layer.variable, owner)
+        check_warped(source, owner, netcdf.address(layer.path, name))
+        crs, transform = netcdf.place(source, name, layer.crs, owner)
+        if layer.bounds is not None:
+            west, east, south, north = layer.bounds
+            transform = from_bounds(west, south, east, north, source.width, source.height)
+        netcdf.check_flags(source, name, layer.categorical, owner)
+        grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
+        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
+        whole = OpenLayer(raw, source, grid)
+        missing, valid_range = netcdf.stated_missing(source, name)
+        whole.values = replace(whole.values, missing=missing, valid_range=valid_range)
+        whole.dtype = np.float64 if layer.categorical else np.float32
+        data = whole.read_all()
+        tally = whole.tally
     if layer.reduce is not None:
-        data = getattr(np, f"nan{layer.reduce}")(data.astype(float), axis=0, keepdims=True)
+        data = netcdf.reduced(data, layer.reduce, layer.min_share).astype(data.dtype)
     if crs.is_geographic:
-        data, transform = _westward(data, transform)
-    with _memory_raster(data, transform, crs) as dataset:
-        yield dataset
-
-
-@contextmanager
-def _memory_raster(data: np.ndarray, transform: Affine, crs: CRS):
-    """Open an array (band, y, x) as an in-memory raster with NaN as nodata."""
-    profile = {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "count": len(data),
-        "nodata": np.nan,
-        "height": data.shape[1],
-        "width": data.shape[2],
-        "transform": transform,
-        "crs": crs.to_wkt(),
-    }
-    with MemoryFile() as memory:
-        with memory.open(**profile) as dataset:
-            dataset.write(data.astype(np.float32))
-        with memory.open() as dataset:
-            yield dataset
-
-
-def _variable(layer: Layer, variables: list[str]) -> str:
-    if layer.variable not in variables:
-        raise ImageryError(
-            f"layer {layer.name}: variable {layer.variable!r} is not in {layer.path}; set "
-            f"`variable` to one of {', '.join(variables)}"
-        )
-    return layer.variable
-
-
-def _westward(data: np.ndarray, transform: Affine) -> tuple[np.ndarray, Affine]:
-    """Move columns east of 180 degrees to the west, so that longitudes run from -180 to 180."""
-    centres = transform.c + transform.a * (np.arange(data.shape[2]) + 0.5)
-    moved = int((centres >= 180).sum())
-    if moved in (0, len(centres)):
-        return data, transform @ Affine.translation(-360 / transform.a if moved else 0, 0)
-    first = len(centres) - moved
-    rolled = np.concatenate([data[:, :, first:], data[:, :, :first]], axis=2)
-    west = centres[first] - 360 - transform.a / 2
-    return rolled, Affine(transform.a, 0, west, 0, transform.e, transform.f)
+        data, transform = netcdf.westward(data, transform)
+    with memory_raster(data, transform, crs) as dataset:
+        yield dataset, Grid(crs, transform, *dataset.shape), tally

@@ -13,7 +13,6 @@ from typing import Self
 
 import numpy as np
 import rasterio
-from affine import Affine
 from rasterio._err import CPLE_BaseError  # raised by rasterio when it copies a file
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
@@ -23,16 +22,21 @@ from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.checks import refuse_address
-from spatioformer.geo.raster.layers import (
-    Layer,
-    OpenLayer,
-    open_layer,
-    unreadable,
-    valid_mask,
-)
+from spatioformer.geo.raster.classes import is_among
+from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.remarks import check_pieces, class_remark
+from spatioformer.geo.raster.values import (
+    Values,
+    check_numbers,
+    has_shadowed_alpha,
+    is_stack,
+    valid_mask,
+    value_bands,
+)
 
 BLOCK = 256
+MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
 __all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
 
 
@@ -71,10 +75,16 @@ def build_stack(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(open_layer(layer)) for layer in layers]
+        check_pieces(opened)
         grid = grid or opened[0].grid
         grid = grid.clip(region) if region is not None else grid
+        _check_size(grid)
+        notes = [remark for layer in opened if (remark := class_remark(layer))]
         opened = [_with_classes(layer, grid, console) for layer in opened]
-        masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
+        masking = [
+            (stack.enter_context(open_layer(replace(m.layer, categorical=True))), m.exclude)
+            for m in masks
+        ]
         names = check_band_names(opened)
         statistics = _Statistics(names)
         with (
@@ -94,6 +104,9 @@ def build_stack(
                     statistics.add(data, wanted)
             summary = statistics.summary(layers)  # before a useless stack replaces a good one
             check_written(part, out, statistics.count.tolist())
+        notes += [note for layer in opened if (note := layer.tally.remark(layer.layer.name))]
+    for note in notes:
+        console.say(f"note: {note}")
     return {
         "bands": names,
         "height": grid.height,
@@ -101,6 +114,7 @@ def build_stack(
         "crs": grid.crs.to_string(),
         "resolution": [abs(grid.transform.a), abs(grid.transform.e)],
         "region": [round(v, 6) for v in grid.region],
+        "notes": notes,
     } | summary
 
 
@@ -182,6 +196,14 @@ def _profile(grid: Grid, count: int) -> dict:
     }
 
 
+def _check_size(grid: Grid) -> None:
+    if grid.width * grid.height > MOST_PIXELS:
+        raise ImageryError(
+            f"the imagery would have {grid.height:,} x {grid.width:,} pixels, more than "
+            f"{MOST_PIXELS:.0g}; give a `region`, or a `grid` with a larger resolution"
+        )
+
+
 def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     """A categorical layer with its classes set: the given ones, or those that occur on the grid."""
     layer = opened.layer
@@ -189,21 +211,23 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
         return opened
     classes: set[int] = set()
     for window in console.track(list(grid.windows(1024)), "classes"):
-        values = opened._resampled(window, grid)
-        values = values[np.isfinite(values)]
+        values, present = opened.read_classes(window, grid)
+        values = values[present]
         broken = values[values != np.round(values)]
         if broken.size:
             raise ImageryError(
                 f"layer {layer.name}: {layer.path} holds values like {broken[0]:g}, not classes; "
                 "remove `categorical: true` or give a class raster"
             )
-        classes |= set(np.unique(values).astype(int).tolist())
+        classes |= set(map(int, np.unique(values).tolist()))
     if len(classes) > 64:
         raise ImageryError(
             f"layer {layer.name}: {len(classes)} classes in {layer.path}, more than 64; list those "
             "to use under `classes`"
         )
-    return OpenLayer(replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid)
+    found = OpenLayer(replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid)
+    found.tally = opened.tally
+    return found
 
 
 def _wanted(
@@ -211,9 +235,9 @@ def _wanted(
 ) -> np.ndarray:
     wanted = np.isfinite(data).all(axis=0)
     for layer, exclude in masking:
-        classes = layer._resampled(window, grid)[0]
+        classes, present = layer.read_classes(window, grid)
         # A mask raster's nodata means unknown: such pixels are not predicted either.
-        wanted &= np.isfinite(classes) & ~np.isin(classes, exclude)
+        wanted &= present & ~is_among(classes, exclude)
     return wanted
 
 
@@ -289,20 +313,25 @@ class Stack:
             raise ImageryError(
                 f"{self.path} cannot be opened as a raster ({error}); give a GeoTIFF"
             ) from error
-        if self._dataset.crs is None or self._dataset.transform == Affine.identity():
-            raise ImageryError(
-                f"{self.path} has no georeference (coordinate reference system, corner and pixel "
-                "size); write it into the file, for example with gdal_edit.py "
-                "-a_srs EPSG:4326 -a_ullr WEST NORTH EAST SOUTH"
-            )
-        self.grid = Grid.of(self._dataset)
-        count = self._dataset.count
-        described = [d or f"band_{i}" for i, d in enumerate(self._dataset.descriptions, start=1)]
+        try:
+            self.grid = Grid.of(self._dataset, str(self.path))
+            self._choose_bands(bands)
+            check_numbers(self._dataset, self._indexes, str(self.path))
+        except ImageryError:
+            self._dataset.close()
+            raise
+        self.is_stack = is_stack(self._dataset)
+        self._values = Values(self._dataset, tuple(self._indexes))
+
+    def _choose_bands(self, bands: Sequence[str] | None) -> None:
+        numbers = value_bands(self._dataset)
+        names = [self._dataset.descriptions[i - 1] for i in numbers]
+        described = [name or f"band_{i}" for i, name in zip(numbers, names, strict=True)]
         self.bands = list(bands) if bands is not None else described
         if all(b in described for b in self.bands):
-            self._indexes = [described.index(b) + 1 for b in self.bands]
-        elif not any(self._dataset.descriptions) and len(self.bands) == count:
-            self._indexes = list(range(1, count + 1))  # bands without names are taken in order
+            self._indexes = [numbers[described.index(b)] for b in self.bands]
+        elif not any(names) and len(self.bands) == len(numbers):
+            self._indexes = numbers  # bands without names are taken in order
         else:
             missing = [b for b in self.bands if b not in described]
             raise ImageryError(
@@ -336,14 +365,34 @@ class Stack:
             inner = Window(c0, r0, c1 - c0, r1 - r0)
             place = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
             try:
-                raw = self._dataset.read(self._indexes, window=inner)
-                wanted[place] = self._dataset.dataset_mask(window=inner) > 0
+                values = self._read(inner)
+                wanted[place] = self.mask(inner)
             except RasterioIOError as error:
                 raise unreadable(self.path, error) from error
-            ok = np.ones(raw.shape[1:], bool)
-            for i, index in enumerate(self._indexes):
-                ok &= valid_mask(raw[i], self._dataset.nodatavals[index - 1])
-            data[:, *place] = np.where(ok, raw, 0)
+            ok = np.isfinite(values).all(axis=0)
+            data[:, *place] = np.where(ok, values, 0)
             valid[place] = ok
         centre = (slice(halo, height - halo), slice(halo, width - halo))
         return data, valid, (wanted & valid)[centre]
+
+    def mask(self, window: Window) -> np.ndarray:
+        """bool (y, x): where the file's mask is valid.
+
+        Raises:
+            ImageryError: the file is damaged.
+        """
+        try:
+            if has_shadowed_alpha(self._dataset):
+                return np.isfinite(self._read(window)).any(axis=0)
+            return self._dataset.dataset_mask(window=window) > 0
+        except RasterioIOError as error:
+            raise unreadable(self.path, error) from error
+
+    def _read(self, window: Window) -> np.ndarray:
+        """Values of a window inside the raster: float32 (band, y, x), NaN where there are none.
+
+        A stack's mask says where to predict, so that data outside the mask are kept for chips.
+        """
+        if self.is_stack:
+            return self._dataset.read(self._indexes, window=window)
+        return self._values.read(window)
