@@ -66,6 +66,7 @@ bench-speed: install
 
 soak: install-dev
 	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py
+	SPATIOFORMER_FUZZ=150 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 
 clean:
 	rm -rf $(VENV) runs site .doctrees dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache docs/reference/generated

@@ -21,7 +21,10 @@ extensions = [
     "formulas",
     "reference",
 ]
-suppress_warnings = ["misc.highlighting_failure"]  # `csv`, and names by which a test finds a block
+suppress_warnings = [
+    "misc.highlighting_failure",  # `csv`, and names by which a test finds a block
+    "ref.python",  # napoleon takes the words before a colon in a property's docstring for its type
+]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "code"  # a name between single backticks, in docstrings as in Markdown
 

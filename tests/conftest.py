@@ -27,6 +27,15 @@ def conformance_dir(data_dir: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def cases_dir(data_dir: Path) -> Path:
+    """Folder of failing cases, beside the data folder; skips when it is absent."""
+    folder = data_dir.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: the given cases are not tested")
+    return folder
+
+
 @pytest.fixture
 def small_forests(monkeypatch) -> None:
     from tests.helpers.models import shrink

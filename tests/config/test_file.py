@@ -145,11 +145,14 @@ def test_a_wrong_value_is_one_sentence(tmp_path, key, value, sentence):
     assert not (tmp_path / "run").exists()
 
 
-def test_several_mistakes_are_counted(tmp_path):
+def test_several_mistakes_are_listed(tmp_path):
     config = write_config(tmp_path, ("train.epochs", 0), ("model.patch", 4), ("seed", "x"))
     assert_refused(
         spatioformer("run", config),
-        f"{config}: `seed` is 'x': it must be a whole number (and 2 more to correct after it)",
+        f"3 problems in {config}:\n"
+        "  `seed` is 'x': it must be a whole number\n"
+        "  `model.patch` is 4: it must be odd, for a chip needs a centre pixel; try 5\n"
+        "  `train.epochs` is 0: it must be greater than or equal to 1",
     )
 
 
@@ -323,5 +326,8 @@ def test_any_value_is_taken_or_refused_in_a_sentence(tmp_path_factory, key, valu
     else:
         message = "`taken`"
         assert build_config(yaml.safe_load(to_yaml(config)), "again", folder) == config
-    assert "`" in message
-    assert "\n" not in message
+    first, *listed = message.split("\n")
+    assert not listed or first == f"{len(listed)} problems in here:"
+    for line in listed or [first]:
+        assert "`" in line
+        assert len(line) <= 600

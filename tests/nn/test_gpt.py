@@ -378,3 +378,36 @@ class TestFiles:
             (tmp_path / "config.json").write_text(content)
         with pytest.raises(ModelError, match=r"config.json cannot be read|model of type None"):
             GPT.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../part.safetensors", "/etc/passwd", "part.bin", 3])
+def test_an_index_names_only_files_of_its_folder(tmp_path, name):
+    save_sharded(tmp_path, name)
+    with pytest.raises(ModelError, match=r"names|cannot be read"):
+        GPT.from_pretrained(tmp_path)
+
+
+def test_weights_in_several_files_are_those_of_one(tmp_path):
+    whole = save_sharded(tmp_path)
+    read = GPT.from_pretrained(tmp_path)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, read.state_dict()[name])
+    (tmp_path / "part-0.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"part-0\.safetensors does not exist"):
+        GPT.from_pretrained(tmp_path)
+
+
+def save_sharded(folder, name="part-1.safetensors") -> GPT:
+    """Save a model in two files with an index, which calls the second `name`."""
+    whole = small()
+    whole.save_pretrained(folder)
+    state = read_weights(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    places = {}
+    for i in range(2):
+        part = dict(list(state.items())[i::2])
+        write_weights(folder / f"part-{i}.safetensors", part)
+        places |= dict.fromkeys(part, name if i else "part-0.safetensors")
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return whole

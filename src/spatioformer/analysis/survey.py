@@ -18,13 +18,14 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.streams import Stream, generator
+from spatioformer.common.tables import write_csv
 from spatioformer.geo.geopackage import write_geopackage
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
 from spatioformer.models.uncertainty import Uncertainty
@@ -158,7 +159,7 @@ def _read(run: Path, uncertainty: Uncertainty) -> _Pixels:
 
     parts = []
     imagery = Stack(run / "imagery.tif", uncertainty.bands)
-    with imagery as stack, rasterio.open(run / "map.tif") as mapped:
+    with imagery as stack, open_raster(run / "map.tif") as mapped:
         mean_sd = [i for i, title in enumerate(mapped.descriptions, 1) if _is_input(title)]
         step = max(1, int((mapped.height * mapped.width / 4_000_000) ** 0.5))
         for window in stack.grid.windows(1024):
@@ -190,7 +191,7 @@ def write_sites(sites: pd.DataFrame, out: str | Path) -> None:
     check_format(out)
     if out.suffix == ".csv":
         with writing(out) as part:
-            sites.to_csv(part, index=False, float_format="%.6g")
+            write_csv(sites, part, float_format="%.6g")
     elif out.suffix == ".gpx":
         write_text(out, _gpx(sites))
     else:

@@ -21,7 +21,6 @@ from typing import Self
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
@@ -32,10 +31,12 @@ from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
 from spatioformer.common.files import hash_file, writing
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.geopackage import write_geopackage
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.vector import zones
 from spatioformer.models.uncertainty import Uncertainty
 
@@ -289,7 +290,7 @@ def correlation_of(map_: str | Path, run: str | Path | None = None) -> ErrorCorr
 
 def _opened(map_: str | Path) -> DatasetReader:
     try:
-        return rasterio.open(map_)
+        return open_raster(map_)
     except RasterioIOError as error:
         raise ImageryError(f"{map_} cannot be read ({error}); give a map") from error
 
@@ -313,7 +314,7 @@ def write_zones(summary: gpd.GeoDataFrame, out: str | Path) -> None:
     check_place(out)
     if out.suffix == ".csv":
         with writing(out) as part:
-            summary.drop(columns="geometry").to_csv(part, index=False, float_format="%.6g")
+            write_csv(summary.drop(columns="geometry"), part, float_format="%.6g")
     else:
         write_geopackage(summary, out, "zones")
 

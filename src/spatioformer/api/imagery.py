@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import rasterio
 import rioxarray
 import xarray
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.config.file import absolute_paths
 from spatioformer.config.messages import sentence
 from spatioformer.config.schema import ImagerySection
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.run.imagery import build_imagery
 
@@ -188,12 +188,12 @@ def _remove(folder: Path) -> None:
 def _is_stack(path: str | Path) -> bool:
     """Whether a file is a stack as `build_stack` writes it: float32, named bands, one mask."""
     try:
-        with rasterio.open(path) as source:
+        with open_raster(path) as source:
             names = source.descriptions
             masked = all(flags == [MaskFlags.per_dataset] for flags in source.mask_flag_enums)
             named = all(names) and len(set(names)) == len(names)
             return bool(masked and named and set(source.dtypes) == {"float32"})
-    except (RasterioIOError, TypeError):
+    except (RasterioIOError, ImageryError, TypeError):
         return False  # another kind of file, or none: `build_imagery` says which
 
 

@@ -22,6 +22,7 @@ def read_plots(
     separator: str | None = None,
     layer: str | None = None,
     species: Mapping[str, Any] | None = None,
+    decimal: str | None = None,
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> geopandas.GeoDataFrame:
@@ -43,6 +44,7 @@ def read_plots(
         layer: of a GeoPackage; None: its only one.
         species: how to count richness from species data: `{"layout": "matrix"}` or
             `{"layout": "long", "path": ...}`; see docs/plots.md.
+        decimal: "." or ",", the decimal sign of numbers in text; None: found from each column.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -77,6 +79,7 @@ def read_plots(
         separator=separator,
         layer=layer,
         species=species,
+        decimal=decimal,
         region=region,
         max_rejected=max_rejected,
     )

@@ -5,7 +5,7 @@ An invalid configuration raises one sentence with the key, the value and the rem
 
 import os
 import re
-from collections.abc import Hashable
+import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,24 +14,20 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
-from spatioformer.config.messages import sentence
+from spatioformer.config.messages import escaped, message, shown, strange_text
 from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
+from spatioformer.config.yaml_text import (
+    MOST_BYTES,
+    MOST_CHARACTERS,
+    MOST_LEVELS,
+    Refused,
+    parse_yaml,
+    problem_of,
+)
+
+_LONGEST_NAME = 255  # bytes, of a file on the usual file systems
 
 AnySection = TypeVar("AnySection", bound=Section)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader that rejects repeated keys, of which one value would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key!r} occurs twice",
-                    problem_mark=node.value[i][0].start_mark,
-                )
-        return super().construct_mapping(node, deep)
 
 
 def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> RunConfig:
@@ -45,22 +41,38 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
         ConfigError: the file is missing or not YAML, a key is unknown, or a value is invalid.
     """
     path = Path(path)
+    text = _read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); give a YAML text file") from error
-    try:
-        raw = yaml.load(text, _Loader)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{path} is not valid YAML{line}: {problem}; correct it there") from error
+        wrong = "cannot be used" if isinstance(error, Refused) else "is not valid YAML"
+        remedy = "" if isinstance(error, Refused) else "; correct it there"
+        raise ConfigError(f"{path} {wrong}{line}: {problem_of(error)}{remedy}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} contains no settings; start from a file in examples/")
     return build_config(raw, str(path), path.parent, changes)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ConfigError(f"{escaped(path)} is not a file; give the path of a YAML file")
+        if stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
+            raise ConfigError(
+                f"{path} has {status.st_size:,} bytes, more than the {MOST_BYTES:,} that a "
+                "configuration may have; give the path of a YAML file"
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{escaped(path)} does not exist; give the path of a YAML file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or bytes that are not UTF-8
+        reason = escaped(error)
+        raise ConfigError(
+            f"{escaped(path)} cannot be read ({reason}); give a YAML text file"
+        ) from error
 
 
 def build_config(
@@ -73,47 +85,54 @@ def build_config(
     """
     for change in changes:
         _apply(raw, change)
+    if strange := strange_text(raw):
+        raise ConfigError(f"{source}: {strange}")
     try:
         config = RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {sentence(error, RunConfig)}") from None
+        raise ConfigError(message(error, RunConfig, source)) from None
     return resolve_paths(config, folder)
 
 
 def _apply(raw: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
+    named = f"--set {shown(change)}"
     if not equals or not key.strip():
-        raise ConfigError(
-            f"--set {change!r} is not an assignment; write it as --set train.epochs=10"
-        )
+        raise ConfigError(f"{named} is not an assignment; write it as --set train.epochs=10")
     *parents, last = key.strip().split(".")
+    if len(parents) > MOST_LEVELS:
+        raise ConfigError(f"{named}: the key has {len(parents) + 1} parts; shorten the key")
     node: Any = raw
     for parent in parents:
-        node = _child(node, parent, change)
+        node = _child(node, parent, named)
     try:
-        parsed = yaml.safe_load(value)
+        parsed = parse_yaml(value)
+    except Refused as error:
+        raise ConfigError(f"{named}: {problem_of(error)}") from None
     except yaml.YAMLError:
-        raise ConfigError(f"--set {change!r}: the value is not YAML; quote it") from None
+        raise ConfigError(f"{named}: the value is not YAML; quote it") from None
     if isinstance(node, list):
-        node[_index(node, last, change)] = parsed
+        node[_index(node, last, named)] = parsed
     else:
         node[last] = parsed
 
 
-def _child(node: Any, key: str, change: str) -> Any:
+def _child(node: Any, key: str, named: str) -> Any:
     if isinstance(node, list):
-        return node[_index(node, key, change)]
-    if node.get(key) is None:
-        node[key] = {}
-    if not isinstance(node[key], dict | list):
-        raise ConfigError(f"--set {change!r}: `{key}` is a value, not a section; shorten the key")
-    return node[key]
+        child = node[_index(node, key, named)]
+    else:
+        if node.get(key) is None:
+            node[key] = {}
+        child = node[key]
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"{named}: `{escaped(key)}` is a value, not a section; shorten the key")
+    return child
 
 
-def _index(node: list[Any], key: str, change: str) -> int:
-    if not key.isdigit() or int(key) >= len(node):
+def _index(node: list[Any], key: str, named: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
         raise ConfigError(
-            f"--set {change!r}: {key!r} is not an index of a list of {len(node)}; count from 0"
+            f"{named}: {shown(key)} is not an index of a list of {len(node)}; count from 0"
         )
     return int(key)
 
@@ -125,8 +144,10 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
     directory, as a command's output does.
     """
-    out = str(Path(expand(config.out)).absolute())
-    return absolute_paths(config, folder).model_copy(update={"out": out})
+    out = _usable("out", str(Path(expand(config.out)).absolute()))
+    config = absolute_paths(config, folder).model_copy(update={"out": out})
+    config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
+    return config
 
 
 def absolute_paths(section: AnySection, folder: Path) -> AnySection:
@@ -136,7 +157,8 @@ def absolute_paths(section: AnySection, folder: Path) -> AnySection:
         if isinstance(value, Section):
             return value.model_copy(
                 update={
-                    k: _path(v, folder) if k in PATH_KEYS and v else resolved(v) for k, v in value
+                    k: _usable(k, _path(v, folder)) if k in PATH_KEYS and v else resolved(v)
+                    for k, v in value
                 }
             )
         if isinstance(value, tuple):
@@ -153,6 +175,23 @@ def _path(value: str, folder: Path) -> str:
     return str((folder / expand(value)).absolute())
 
 
+def _usable(key: str, path: str) -> str:
+    """The path, if a file system can take it and a message of one line can name it."""
+    if bad := re.search(r"[\t\n\r\u2028\u2029]", path):
+        raise ConfigError(
+            f"`{key}` is {shown(path)}: it holds the control character {bad[0]!a}; rename "
+            "the file or folder"
+        )
+    longest = max(len(os.fsencode(part)) for part in path.split("/"))
+    if longest > _LONGEST_NAME or len(os.fsencode(path)) >= MOST_CHARACTERS:
+        raise ConfigError(
+            f"`{key}` is {shown(path)}: a name in it has {longest} bytes and all of it "
+            f"{len(os.fsencode(path))}, where a file system takes {_LONGEST_NAME} and "
+            f"{MOST_CHARACTERS - 1}; shorten it"
+        )
+    return path
+
+
 def expand(value: str) -> str:
     """Replace `${NAME}` by the environment variable.
 
@@ -164,8 +203,8 @@ def expand(value: str) -> str:
         name = match.group(1)
         if not os.environ.get(name):
             raise ConfigError(
-                f"the path {value!r} needs the environment variable {name}, which is not set; "
-                f"set it to the folder that holds the data"
+                f"the path {shown(value)} needs the environment variable {escaped(name)}, "
+                f"which is not set; set it to the folder that holds the data"
             )
         return os.environ[name]
 

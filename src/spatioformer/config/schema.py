@@ -2,6 +2,7 @@
 
 import re
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -9,12 +10,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     TypeAdapter,
     field_validator,
     model_validator,
 )
 
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.messages import shown
 
 Values = tuple[Any, ...]
 
@@ -37,16 +40,22 @@ def _name(pattern: str, words: str) -> AfterValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"it may hold {words} only")
+        if len(value) > LONGEST_NAME:
+            raise ValueError(f"it may have {LONGEST_NAME} characters at most")
         return value
 
     return AfterValidator(check)
 
 
+LONGEST_NAME = 100  # with an ending it is a file's name, and that takes 255 bytes
 NotEmpty = AfterValidator(_not_empty)
 AllDifferent = AfterValidator(_all_different)
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 TileSize = Annotated[float, Field(gt=0, le=180)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]  # beyond it, libraries fail in words of their own
+Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and other counts
+Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path")
 MODELS = tuple(CATALOGUE)
@@ -91,6 +100,7 @@ class PlotsSection(Section):
     crs: str = "EPSG:4326"
     separator: str | None = None
     layer: str | None = None
+    decimal: Literal[".", ","] | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
 
@@ -112,7 +122,7 @@ class RasterSection(Section):
     name: Annotated[
         str, _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
     ]
-    bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    bands: tuple[Size, ...] | None = None
     band_names: tuple[str, ...] | None = None
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode"] | None = None
     scale: float | None = None
@@ -123,7 +133,7 @@ class RasterSection(Section):
     variable: str | None = None
     reduce: Literal["mean", "sum", "min", "max"] | None = None
     categorical: bool = False
-    classes: tuple[int, ...] | None = None
+    classes: tuple[Code, ...] | None = None
 
     @field_validator("bounds")
     @classmethod
@@ -138,7 +148,7 @@ class RasterSection(Section):
 class MaskSection(RasterSection):
     """A class raster; pixels of the excluded classes are not predicted."""
 
-    exclude: tuple[int, ...]
+    exclude: tuple[Code, ...]
 
 
 class GridSection(Section):
@@ -155,6 +165,16 @@ class ImagerySection(Section):
     region: Region | None = None
     grid: GridSection | None = None
     masks: tuple[MaskSection, ...] = ()
+    trust: bool = False
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the configuration, in which sources of a VRT may lie; None: not known."""
+        return self._folder
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImagerySection) and dict(self) == dict(other)
 
     @field_validator("region")
     @classmethod
@@ -179,12 +199,12 @@ class ModelSection(Section):
     """The network `spatioformer`, and the chips of all models; see docs/models.md."""
 
     network: Literal["chip", "dense"] = "chip"
-    patch: Annotated[int, Field(ge=1)] = 3
-    width: Annotated[int, Field(ge=2)] = 32
-    heads: Annotated[int, Field(ge=1)] = 4
-    layers: Annotated[int, Field(ge=1)] = 2
-    mlp_hidden: Annotated[int, Field(ge=1)] = 64
-    head_hidden: Annotated[int, Field(ge=1)] = 64
+    patch: Size = 3
+    width: Annotated[int, Field(ge=2, le=10**5)] = 32
+    heads: Size = 4
+    layers: Size = 2
+    mlp_hidden: Size = 64
+    head_hidden: Size = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     tokens: Literal["pixels", "bands"] = "pixels"
     intervals: Annotated[int, Field(ge=0, le=64)] = 8
@@ -193,7 +213,7 @@ class ModelSection(Section):
     location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     location_jitter: Annotated[float, Field(ge=0)] | None = None
     covariates: dict[str, float | None] = {}
-    members: Annotated[int, Field(ge=1)] = 1
+    members: Size = 1
 
     @field_validator("patch")
     @classmethod
@@ -231,15 +251,15 @@ class ModelSection(Section):
 class TrainSection(Section):
     """Training of networks; docs/models.md lists differences from the published recipe."""
 
-    epochs: Annotated[int, Field(ge=1)] = 40
-    batch: Annotated[int, Field(ge=1)] = 64
+    epochs: Whole = 40
+    batch: Whole = 64
     loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] = "poisson"
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0)] = 1.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
     augment: bool = True
-    patience: Annotated[int, Field(ge=1)] = 10
+    patience: Whole = 10
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     validation_tile: Positive = 1.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -254,7 +274,7 @@ class SplitSection(Section):
 
     name: Annotated[str, _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
     kind: Literal["random", "tiles", "knndm", "regions"]
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2, le=10**9)] = 5
     size: Positive = 1.0
     unit: Literal["degrees", "km"] = "degrees"
 
@@ -279,7 +299,7 @@ class EvaluateSection(Section):
     curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # nominal coverage of the map's intervals
     interval: IntervalKind = "auto"
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Size | None = None
 
     @property
     def map_like(self) -> SplitSection:
@@ -290,7 +310,7 @@ class EvaluateSection(Section):
     def _names_once(self) -> "EvaluateSection":
         names = [s.name for s in self.splits]
         if len(set(names)) < len(names):
-            raise ValueError(f"the split names {names} repeat; give each split its own name")
+            raise ValueError(f"the split names {shown(names)} repeat; give each split its own name")
         reserved = [n for n in names if n.startswith("curve-")]
         if reserved:
             raise ValueError(
@@ -308,9 +328,9 @@ class MapSection(Section):
 
     model: ModelName = "spatioformer-distilled"
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
-    sd_step: Annotated[int, Field(ge=1)] = 1
+    sd_step: Whole = 1
     memory: Positive = 2.0  # limit of resident memory, GB
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Size | None = None
 
     @field_validator("samples")
     @classmethod
@@ -335,7 +355,7 @@ class RunConfig(Section):
     ]
     out: str
     title: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     target: str = "plant species richness"
     plots: PlotsSection
     imagery: ImagerySection

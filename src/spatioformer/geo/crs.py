@@ -1,7 +1,9 @@
 """Parsing of coordinate reference systems given by users and files."""
 
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+import math
+
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from spatioformer.common.errors import ImageryError
 
@@ -28,3 +30,41 @@ def known_crs(crs: object, owner: str) -> CRS:
             "give one such as EPSG:4326"
         )
     return parsed
+
+
+def conversion_fault(crs: CRS) -> str:
+    """Reason why coordinates in a CRS cannot be converted to EPSG:4326, as a predicate; '' if none.
+
+    Such CRSs are neither geographic nor projected, undefined (SRS -1 and 0 of GeoPackages), of
+    another body than the Earth, or have a projection without an inverse.
+    """
+    if crs.name.lower().startswith("undefined"):
+        return "is undefined"
+    if not (crs.is_geographic or crs.is_projected):
+        return "is neither geographic nor projected"
+    ellipsoid = crs.ellipsoid
+    if ellipsoid is not None and not 6.2e6 < ellipsoid.semi_major_metre < 6.5e6:
+        return "is not of the Earth"
+    try:
+        Transformer.from_crs(crs, 4326, always_xy=True).transform([1.0], [1.0])
+    except ProjError:
+        return "cannot be converted to degrees"
+    return ""
+
+
+def area_bounds(crs: CRS) -> tuple[float, float, float, float] | None:
+    """x and y minima, then maxima, of a CRS's area of use in its own units; None if unknown."""
+    if crs.is_geographic:
+        return -180.0, -90.0, 360.0, 90.0
+    area = crs.area_of_use
+    if area is None:
+        return None
+    try:
+        transformer = Transformer.from_crs(4326, crs, always_xy=True)
+        bounds = transformer.transform_bounds(*area.bounds)
+    except ProjError:
+        return None
+    if not all(math.isfinite(bound) for bound in bounds):
+        return None
+    west, south, east, north = bounds
+    return west, south, east, north

@@ -10,7 +10,8 @@ from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.layers import Layer, OpenLayer, open_raster
+from spatioformer.geo.raster.layers import Layer, OpenLayer
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.mapping.source import Source, open_outline
 
 MOST_PIXELS = 2**20

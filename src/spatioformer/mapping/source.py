@@ -142,17 +142,12 @@ def open_outline(path: str | Path, grid: Grid):
     Raises:
         ImageryError: the file cannot be read, is empty, has no CRS, or lies outside the raster.
     """
-    import geopandas
     from shapely.geometry import box
 
-    try:
-        frame = geopandas.read_file(path)
-    except Exception as error:  # pyogrio raises several unrelated kinds
-        reason = str(error).splitlines()[0]
-        raise ImageryError(
-            f"the outline {path} cannot be read ({reason}); give polygons as GeoPackage or GeoJSON"
-        ) from error
-    if frame.crs is None or frame.empty:
+    from spatioformer.geo.vector.opening import read_vector
+
+    frame = read_vector(path, error=ImageryError)
+    if getattr(frame, "crs", None) is None or frame.empty:
         raise ImageryError(
             f"the outline {path} has no {'polygon' if frame.empty else 'coordinate reference'}"
             f"{'' if frame.empty else ' system'}; give polygons with a coordinate reference system"

@@ -1,5 +1,10 @@
-"""Write the model card (README.md of a model folder): use, training data and limits."""
+"""Write the model card (README.md of a model folder): use, training data and limits.
 
+A card is Markdown, and names of bands, classes and targets come from files: they are written so
+that they show as they are, and make no link, picture or HTML.
+"""
+
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,25 +25,40 @@ def model_card(
         about: description of the model, pairs of a term and its text.
         caution: a warning that ends in "; ", or an empty string.
     """
+    target = facts.get("target", "plant species richness")
     lines = [
-        f"# {facts.get('name', 'Spatioformer model')}",
+        f"# {as_markdown(facts.get('name', 'Spatioformer model'))}",
         "",
-        f"Predicts {facts.get('target', 'plant species richness')} (species) from chips of "
+        f"Predicts {as_markdown(target)} (species) from chips of "
         f"{patch} x {patch} pixels and their longitude and latitude.",
         "",
-        *(f"- {term}: {text}" for term, text in about),
-        f"- Bands, in order: {', '.join(bands)}",
-        *(f"- {label}: {facts[key]}" for key, label in _CARD if facts.get(key) is not None),
+        *(f"- {as_markdown(term)}: {as_markdown(text)}" for term, text in about),
+        f"- Bands, in order: {', '.join(map(as_markdown, bands))}",
+        *(
+            f"- {label}: {as_markdown(facts[key])}"
+            for key, label in _CARD
+            if facts.get(key) is not None
+        ),
         "",
         "Limits: predictions hold for the plot size, region and years of the training plots; "
-        f"{caution}judge the model by its scores on held-out tiles (scores.csv beside this "
-        "folder).",
+        f"{as_markdown(caution)}judge the model by its scores on held-out tiles (scores.csv beside "
+        "this folder).",
         "",
         "Use: `spatioformer.load(folder).predict(chips, lon, lat)` or `spatioformer map FOLDER "
         "RASTER -o OUT.tif`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def as_markdown(value: object) -> str:
+    """Text as Markdown that shows it as it is; of values that are no text, their `str`."""
+    if not isinstance(value, str):
+        return str(value)
+    text = " ".join(value.replace("\0", "").splitlines())
+    # An underscore between letters is none of emphasis, and names of bands are full of them.
+    text = re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|^[#+>-])", r"\\\1", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _CARD = (

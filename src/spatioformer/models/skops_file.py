@@ -38,6 +38,8 @@ TRUSTED = (
 """Types that skops does not trust by default: the regressors of `baselines`, and the types of the
 attributes of those and of scikit-learn's regressors."""
 
+MOST_SCHEMA_BYTES, MOST_BYTES = 64_000_000, 8_000_000_000
+
 PACKAGE, PACKAGE_IN_FILES = "spatioformer.models.baselines", "spatioformer.baselines"
 """Package of the project's regressors, and its name in files, which stays when the code moves."""
 
@@ -79,6 +81,12 @@ def open_regressor(path: Path, width: int) -> RegressorMixin:
 def _with_our_names(path: Path) -> bytes:
     """The content of a skops file, with the module names of this version."""
     with ZipFile(path) as source:
+        sizes = {entry.filename: entry.file_size for entry in source.infolist()}
+        if sizes["schema.json"] > MOST_SCHEMA_BYTES or sum(sizes.values()) > MOST_BYTES:
+            raise ValueError(
+                f"it unpacks to {sum(sizes.values()):.3g} bytes, of which its schema has "
+                f"{sizes['schema.json']:.3g}, above the limit"
+            )
         files = {name: source.read(name) for name in source.namelist()}
     files["schema.json"] = _renamed(files["schema.json"], PACKAGE_IN_FILES, PACKAGE)
     return _zipped(files)
@@ -106,7 +114,9 @@ def _check_and_rebuild(model: BaseEstimator, width: int) -> None:
         _check_tree(nodes["left"], nodes["right"], nodes["feature_idx"], leaf, width)
     if isinstance(model, KNeighborsRegressor):
         model.fit(model._fit_X, model._y)
-    for part in vars(model).values():
+    for name, part in vars(model).items():
+        if isinstance(part, np.ndarray) and part.dtype.kind == "f" and not np.isfinite(part).all():
+            raise ValueError(f"{name} has values that are not finite")
         if isinstance(part, BaseEstimator):
             _check_and_rebuild(part, width)
 

@@ -190,3 +190,7 @@ class StackModel(Model):
                 f"{path} does not fit its config.json: weights {self.shares.shape} of "
                 f"{len(self.parts)} members; the two files belong to different models"
             )
+        if not (np.isfinite(self.shares).all() and np.isfinite(self.known).all()):
+            raise ModelError(
+                f"{path} holds values that are not finite; copy or train the model again"
+            )

@@ -4,6 +4,8 @@ Weights of networks are stored as safetensors, those of scikit-learn's models as
 pickled, so loading a model runs no code from the folder.
 """
 
+import math
+import re
 from pathlib import Path
 
 from spatioformer.common.errors import ModelError
@@ -13,6 +15,10 @@ from spatioformer.models.base import Model
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.stack import StackModel
 from spatioformer.models.tabular import TabularModel
+
+MOST_CONFIG_BYTES = 64_000_000
+LARGEST_ARGUMENT = 65_536  # no width, depth or number of members comes near
+DEEPEST = 3  # stacks of stacks
 
 KINDS: dict[str, type[Model]] = {
     kind.kind: kind for kind in (NetworkModel, TabularModel, StackModel)
@@ -26,21 +32,56 @@ def load(folder: str | Path) -> Model:
         ModelError: the folder is not a model folder, it is incomplete, or this version cannot read
             its files.
     """
-    folder = Path(folder)
+    return _load(Path(folder), 0)
+
+
+def _load(folder: Path, depth: int) -> Model:
+    """Load a model that is a member of `depth` others."""
     _need(folder, "config.json")
     try:
+        if (folder / "config.json").stat().st_size > MOST_CONFIG_BYTES:
+            raise ValueError(f"it has more than {MOST_CONFIG_BYTES:.0e} bytes")
         config = read_json(folder / "config.json")
         kind = KINDS[config.get("kind", NetworkModel.kind)]  # absent in the first models of 0.1
         _need(folder, kind.weights)
-        members = {name: load(folder / "members" / name) for name in config.get("members", ())}
+        names = [_member(name) for name in config.get("members", ())]
+        if names and depth >= DEEPEST:
+            raise ValueError("its members have members in turn too many times")
+        members = {name: _load(folder / "members" / name, depth + 1) for name in names}
+        check_arguments([config.get("arguments"), config.get("scaling")])
         model = kind.read(config, members)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # the content of config.json can be anything
+        reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{folder / 'config.json'} does not describe a model that this version "
-            f"({__version__}) can read ({type(error).__name__}: {error}); train the model again"
+            f"({__version__}) can read ({type(error).__name__}: {reason}); train the model again"
         ) from error
     model.read_weights(folder / kind.weights)
     return model
+
+
+def _member(name: object) -> str:
+    """A member's name, if it is the name of a folder and not a path."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w. +-]*", name):
+        raise ValueError(f"{name!r} is not the name of a member")
+    return name
+
+
+def check_arguments(value: object) -> None:
+    """Check that the numbers by which a network is built are finite and not too large for it.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            check_arguments(part)
+    elif isinstance(value, int) and abs(value) > LARGEST_ARGUMENT:
+        raise ValueError(f"an argument is {value:.3g}, above {LARGEST_ARGUMENT}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"an argument is {value}")
 
 
 def _need(folder: Path, name: str) -> None:

@@ -16,6 +16,7 @@ them in float64 and rounds at the end: one float32 step at 150 degrees is 1.5 m 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -30,7 +31,7 @@ DEGREES = 180 / math.pi
 MOST_HARMONIC_DEGREES = 24  # 625 harmonics; for finer detail use waves
 
 
-class LocationEncoder(nn.Module):
+class LocationEncoder(nn.Module, ABC):
     """Base of all encoders; a subclass sets `features` and computes `encode`.
 
     Attributes:
@@ -51,9 +52,9 @@ class LocationEncoder(nn.Module):
         """Features of locations in degrees, in the dtype of the module (float32 by default)."""
         return self.encode(lon.double(), lat.double()).to(self._like.dtype)
 
+    @abstractmethod
     def encode(self, lon: Tensor, lat: Tensor) -> Tensor:
         """The features in float64, from float64 degrees."""
-        raise NotImplementedError
 
 
 class PaperWaves(LocationEncoder):

@@ -5,6 +5,7 @@ safetensors.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ from spatioformer.common.files import write_json, writing
 ActivationName = TypeVar("ActivationName", bound=str)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
+"""Names the file of each tensor when the weights are in several files."""
 
 
 def read_checkpoint(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
@@ -87,7 +90,7 @@ def read_folder(folder: str | Path, model_type: str) -> tuple[dict[str, Any], di
     """Configuration and tensors of a Hugging Face model folder.
 
     Args:
-        folder: holds config.json and model.safetensors.
+        folder: holds config.json and model.safetensors, or its parts and their index.
         model_type: expected in the configuration, such as "gpt2".
 
     Raises:
@@ -105,7 +108,40 @@ def read_folder(folder: str | Path, model_type: str) -> tuple[dict[str, Any], di
         raise ModelError(
             f"{folder} holds a model of type {stated!r}; give one of type {model_type!r}"
         )
-    return config, read_weights(Path(folder) / WEIGHTS)
+    return config, _weights_of(Path(folder))
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a model folder, in one file or in the files that its index names.
+
+    Raises:
+        ModelError: a file is missing, unreadable, or outside the folder.
+    """
+    index = folder / INDEX
+    if (folder / WEIGHTS).exists() or not index.exists():
+        return read_weights(folder / WEIGHTS)
+    try:
+        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        parts = sorted(set(places.values()))
+        outside = [part for part in parts if not re.fullmatch(r"[\w-][\w.-]*\.safetensors", part)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"{index} cannot be read ({type(error).__name__}: {error}); fetch it again"
+        ) from error
+    if outside:
+        raise ModelError(
+            f"{index} names {outside[0][:100]!r}, which is not a safetensors file in its folder; "
+            "fetch it again"
+        )
+    state: dict[str, Tensor] = {}
+    for part in parts:
+        state |= read_weights(folder / part)
+    missing = sorted(places.keys() - state.keys())
+    if missing:
+        raise ModelError(
+            f"{index} names {missing[0]!r}, which is not in {places[missing[0]]}; fetch both again"
+        )
+    return {name: state[name] for name in places}
 
 
 def write_folder(

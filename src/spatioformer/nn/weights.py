@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -35,5 +36,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(
             f"{path} does not fit its config.json: {sorted(wrong)[0]} ({len(wrong)} such tensors); "
             "the two files belong to different models"
+        )
+    broken = sorted(k for k, v in state.items() if not torch.isfinite(v).all())
+    if broken:
+        raise ModelError(
+            f"{path} holds values of {broken[0]} that are not finite; copy or train the model again"
         )
     network.load_state_dict(state)

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
+from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import RunConfig, SplitSection, TrainSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
 from spatioformer.models.uncertainty import Uncertainty
@@ -69,7 +70,7 @@ class Band:
 
 def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
     """Read a band with at most `longest` pixels a side; each is the mean of those it covers."""
-    with rasterio.open(path) as source:
+    with open_raster(path) as source:
         step = max(1, math.ceil(max(source.shape) / longest))
         height, width = (math.ceil(n / step) for n in source.shape)
         values = source.read(
@@ -109,7 +110,7 @@ class Results:
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
         self.all_scores = pd.read_csv(self.folder / "scores.csv")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
-        with rasterio.open(self.folder / "map.tif") as source:
+        with open_raster(self.folder / "map.tif") as source:
             self.grid = Grid.of(source)
             self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
             self._bands = bands_of(source)
@@ -147,7 +148,9 @@ class Results:
     @cached_property
     def rejected(self) -> pd.DataFrame:
         """Rejected rows, all cells as text."""
-        return pd.read_csv(self.folder / "rejected.csv", dtype=str, keep_default_na=False)
+        return restored_table(
+            pd.read_csv(self.folder / "rejected.csv", dtype=str, keep_default_na=False)
+        )
 
     @cached_property
     def mean(self) -> Band:

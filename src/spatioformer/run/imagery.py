@@ -11,6 +11,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import GridSection, ImagerySection, MaskSection, RasterSection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.stack import Layer, Mask, build_stack
 
 MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
@@ -26,21 +27,26 @@ def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT)
         ImageryError: a layer, the grid or the region cannot be used.
         OutputError: the stack cannot be written.
     """
+    trust = Trust(section.trust, section.folder)
     grid = None
     if section.grid is not None and section.region is not None:
-        grid = _grid(section.grid, section.region)
+        grid = grid_of(section.grid, section.region)
     return build_stack(
-        [_layer(layer) for layer in section.layers],
+        [layer_of(layer, trust) for layer in section.layers],
         out,
         grid=grid,
         region=None if grid else section.region,
-        masks=[Mask(_layer(mask), mask.exclude) for mask in section.masks],
+        masks=[Mask(layer_of(mask, trust), mask.exclude) for mask in section.masks],
         console=console,
     )
 
 
-def _grid(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
-    """The grid that the configuration describes instead of the first layer's."""
+def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
+    """The grid that the configuration describes instead of the first layer's.
+
+    Raises:
+        ImageryError: the CRS is unknown, or does not fit the region or the resolution.
+    """
     crs = known_crs(section.crs, "imagery.grid")
     west, east, south, north = region
     bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
@@ -59,6 +65,7 @@ def _grid(section: GridSection, region: tuple[float, float, float, float]) -> Gr
     return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
 
 
-def _layer(section: RasterSection | MaskSection) -> Layer:
+def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
+    """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
-    return Layer(path=Path(section.path), **values)
+    return Layer(path=Path(section.path), trust=trust, **values)

@@ -31,6 +31,7 @@ from spatioformer.common.version import __version__
 from spatioformer.config.file import load_config, to_yaml
 from spatioformer.config.schema import PATH_KEYS, RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
+from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.hashes import Hashes
@@ -64,6 +65,7 @@ class Run:
         resume: bool = True,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        self._source = "the configuration" if isinstance(config, RunConfig) else str(config)
         self.folder = Path(self.config.out)
         # Of processes that train together only the leader prints.
         self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
@@ -149,6 +151,8 @@ class Run:
             if reason is None:
                 self.console.say(f"{name:<9} unchanged, kept")
                 continue
+            if not redone:  # the first stage to run; later ones may meet the same problems
+                check_run(self.config, self._source, names[names.index(name) :], self.folder)
             if forced and self._record(name).exists():  # else an interrupted call is repeated
                 self._forget(name)
             self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.files import read_json, set_aside, write_json, writing
+from spatioformer.common.tables import write_csv
 from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def imagery(run: RunContext) -> str:
 
 def _write_csv(table: "pd.DataFrame", path: Path) -> None:
     with writing(path) as part:
-        table.to_csv(part, index=False)
+        write_csv(table, part)
 
 
 def chips(run: RunContext) -> str:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import write_text, writing_folder
+from spatioformer.models.card import as_markdown
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.sampling import distribution
 from spatioformer.nn.text_encoder import TextEncoder
@@ -216,7 +217,7 @@ def model_card(model: TextModel) -> str:
         "Predicts the next token of a text like the one it was trained on; it knows nothing else.",
         "",
         f"- Network: GPT-2 architecture ({arguments}), {size:,} parameters",
-        *(f"- {label}: {words}" for label, words in model.facts.items()),
+        *(f"- {label}: {as_markdown(words)}" for label, words in model.facts.items()),
         "",
         "Use: `spatioformer text generate PROMPT --model FOLDER`, or "
         "`spatioformer.nn.GPT.from_pretrained(FOLDER)`; Hugging Face transformers reads it too. "

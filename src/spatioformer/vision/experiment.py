@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.models.card import as_markdown
 from spatioformer.nn import ViT
 from spatioformer.training.loop import History
 from spatioformer.vision.images import Form, Images
@@ -200,7 +201,9 @@ def _card(images: Images, recipe: Recipe, outcome: Outcome) -> str:
     unit = (
         "0 to 1 (8-bit images divided by 255)" if preparation.eight_bit else "a unit of their own"
     )
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in outcome.scores.items())
+    figures = ", ".join(
+        f"{as_markdown(name)} {value:.4g}" for name, value in outcome.scores.items()
+    )
     best = ", ".join(
         f"{key.replace('_', ' ')} {value:.4g}"
         for key, value in outcome.history.best.items()
@@ -209,7 +212,7 @@ def _card(images: Images, recipe: Recipe, outcome: Outcome) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in vars(recipe).items())
     return f"""# A Vision Transformer for {outcome.model.task}
 
-Predicts: {", ".join(outcome.model.labels)}.
+Predicts: {", ".join(map(as_markdown, outcome.model.labels))}.
 
 - Images: {rows} x {columns} pixels ({resized}), {config["channels"]} channels, values from {unit}.
 - Network: patches of {config["patch"]}, {config["layers"]} layers {config["width"]} wide with

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.common.files import write_text
+from spatioformer.common.tables import harmless_row
 from spatioformer.vision.images import Images
 from spatioformer.vision.model import VisionModel
 
@@ -74,11 +75,14 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def as_csv(rows: list[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    fields = list(harmless_row(rows[0]))
+    writer = csv.DictWriter(text, fieldnames=fields, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow(
-            {k: f"{v:.6g}" if isinstance(v, float | np.floating) else v for k, v in row.items()}
+            harmless_row(
+                {k: f"{v:.6g}" if isinstance(v, float | np.floating) else v for k, v in row.items()}
+            )
         )
     return text.getvalue()
 

@@ -265,7 +265,12 @@ def test_years_and_days_reach_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("name", "broken", "row", "kind"),
     [
-        ("_number", lambda text: float(text or "nan"), "A,1_41,-31,5,,,", "text for numbers"),
+        (
+            "numbers",
+            lambda texts, style: np.array([float(text or "nan") for text in texts]),
+            "A,1_41,-31,5,,,",
+            "text for numbers",
+        ),
         (
             "_inside",
             lambda lon, lat, region: np.ones(len(lon), dtype=bool),

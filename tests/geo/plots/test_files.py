@@ -101,8 +101,9 @@ def refusal(path, columns=ALL, **options) -> str:
         ),
         (
             "plots.csv",
-            'plot,lon,lat,n,area,day,by\nA,"1,5","2,5",3,,,\n',
-            "column 'lon' (lon) writes decimals with a comma, as in '1,5'; write them with a point",
+            'plot,lon,lat,n,area,day,by\nA,1.5,2.5,"1,200",,,\n',
+            "column 'n' (richness) has commas, as in '1,200', but other columns have decimal "
+            "points; set decimal to '.' if the commas part thousands",
         ),
         (
             "plots.csv",
@@ -127,7 +128,16 @@ def refusal(path, columns=ALL, **options) -> str:
             NOISE,
             "plots.csv is binary, not text; give a CSV file or the right suffix",
         ),
-        ("plots.csv", GOOD.encode("utf-16"), "plots.csv is UTF-16 text; save it as UTF-8"),
+        (
+            "plots.csv",
+            GOOD.encode("utf-16-le"),
+            "plots.csv looks like UTF-16 text without a byte order mark; save it as UTF-8",
+        ),
+        (
+            "plots.csv",
+            GOOD.encode("utf-16") + b"x",
+            "plots.csv is damaged UTF-16 text; save it again",
+        ),
         (
             "plots.csv",
             b"PK\x03\x04" + NOISE,
@@ -136,7 +146,8 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.xlsx",
             b"PK\x03\x04" + NOISE,
-            "plots.xlsx is a spreadsheet; save its sheet as CSV and use that",
+            "plots.xlsx is a spreadsheet, which is not read; export its sheet (File, Save as, CSV "
+            "UTF-8) and set the path to that file",
         ),
         (
             "plots.shp",
@@ -238,7 +249,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         (
             ALL,
             {"crs": "EPSG:4978"},
-            "crs 'EPSG:4978' is neither geographic nor projected; give one that is",
+            "crs 'EPSG:4978' is neither geographic nor projected; give one such as 'EPSG:4326'",
         ),
         (
             ALL,

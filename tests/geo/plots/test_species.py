@@ -1,5 +1,7 @@
 """Richness counted from species matrices and species lists."""
 
+from collections import defaultdict
+
 import geopandas
 import numpy as np
 import pandas as pd
@@ -49,6 +51,7 @@ def test_matrix_in_a_file_of_its_own(tmp_path):
         "species": 3,
         "rows": 4,
         "rows_without_plot": 1,
+        "joined_names": 0,
         "unknown_plots": 1,
         "rows_of_unknown_plots": 1,
     }
@@ -159,6 +162,8 @@ def test_long_list_in_a_file_of_its_own(tmp_path):
         "rows": 8,
         "rows_without_plot": 1,
         "rows_without_species": 1,
+        "rows_without_abundance": 1,
+        "joined_names": 0,
         "unknown_plots": 1,
         "rows_of_unknown_plots": 2,
     }
@@ -323,7 +328,11 @@ def test_plot_id_may_be_named_under_species_alone(tmp_path):
     ("name", "broken", "test"),
     [
         ("_any_by_group", lambda present, codes, axis: present, test_matrix_in_a_file_of_its_own),
-        ("_PRESENT_SIGNS", frozenset(), test_long_list_without_abundance_and_with_codes),
+        (
+            "Abundances",
+            lambda blank: defaultdict(lambda: blank),
+            test_long_list_without_abundance_and_with_codes,
+        ),
         ("_one_row_per_plot", lambda cells: cells, test_the_plot_table_is_the_long_list),
     ],
 )

@@ -82,6 +82,9 @@ def test_csv(plots_file):
         ("plots.csv", ";", ";"),
         ("plots.csv", "|", "|"),
         ("plots.dat", ",", ","),
+        ("plots.csv", "\t", "\\t"),
+        ("plots.csv", "\t", "Tab"),
+        ("plots.csv", ";", "semicolon"),
     ],
 )
 def test_separators(plots_file, name, separator, given):
@@ -98,6 +101,7 @@ def test_gzip_is_known_by_its_content(plots_file, name):
     "text",
     [
         "\ufeff" + GOOD,
+        "\ufeff\ufeff" + GOOD,
         GOOD.replace("\n", "\r\n"),
         "\ufeff" + GOOD.replace("\n", "\r\n"),
         GOOD.replace("\n", "\r"),
@@ -105,10 +109,15 @@ def test_gzip_is_known_by_its_content(plots_file, name):
         "\n".join('"' + line.replace(",", '","') + '"' for line in GOOD.splitlines()),
         GOOD.replace("\n", ",,\n"),
     ],
-    ids=["bom", "crlf", "bom-crlf", "cr", "spaces", "quoted", "trailing-separators"],
+    ids=["bom", "two-boms", "crlf", "bom-crlf", "cr", "spaces", "quoted", "trailing-separators"],
 )
 def test_ways_to_write_the_same_csv(plots_file, text):
     check_good(read_plots(plots_file(text), columns=ALL))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_texts_with_a_byte_order_mark(plots_file, encoding):
+    check_good(read_plots(plots_file(GOOD, encoding=encoding), columns=ALL))
 
 
 def test_lines_are_those_of_an_editor(plots_file):

@@ -14,8 +14,9 @@ from rasterio.windows import Window
 from spatioformer.analysis.trends import FEWEST_YEARS, MOST_YEARS
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.layers import open_raster, unreadable
+from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import bands_of
+from spatioformer.geo.raster.opening import open_raster
 
 TOLERANCE = 0.01  # largest difference between the grids of two years, pixels
 

@@ -6,7 +6,7 @@ column (no number in it at all) raises an error.
 
 import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,14 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.plots.files import MISSING
+from spatioformer.geo.crs import conversion_fault
+from spatioformer.geo.plots.numbers import Style, numbers
+from spatioformer.geo.plots.source import MISSING, quoted
 
 REMEDIES = {
     "broken rows": "correct the rows or the separator",
     "missing coordinates": "fill in the coordinates",
-    "decimal commas": "write decimals with a point",
+    "decimal commas": "write decimals with a point, or set decimal",
     "text for numbers": "correct the cells",
     "infinite numbers": "correct the cells",
     "coordinates (0, 0)": "replace the placeholder coordinates",
@@ -40,6 +42,8 @@ REMEDIES = {
 }
 """Kinds of rejection, and the remedy for each."""
 
+_NO_NUMBER = {".": "is not a number", ",": "is not a number with a decimal comma"}
+
 FIRST_YEAR, LAST_YEAR = 1700, 2100
 
 WORLD = (-180.0, 180.0, -90.0, 90.0)  # W, E, S, N
@@ -48,12 +52,11 @@ _SLACK = (
     10.0  # margin around a CRS's area of use within which coordinates count as plausible, degrees
 )
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*(,\d+)+")
-_YEAR = re.compile(r"(\d{1,4})(\.0*)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*(,\d+)+", re.ASCII)
+_YEAR = re.compile(r"(\d{1,4})(\.0*)?", re.ASCII)
 _TIME = r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"
-_DAY = re.compile(rf"(\d{{4}})([-/])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?")
-_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_DAY = re.compile(rf"(\d{{4}})([-/])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?", re.ASCII)
+_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 
 
 class Verdicts:
@@ -80,6 +83,7 @@ def check_rows(
     names: dict[str, str],
     crs: CRS,
     region: Sequence[float] | None,
+    styles: Mapping[str, Style],
     verdicts: Verdicts,
 ) -> pd.DataFrame:
     """Parse the cells, and check the rows that are still good.
@@ -89,6 +93,7 @@ def check_rows(
         names: our column names -> those of the file, for the columns that it has.
         crs: CRS of lon and lat, which are metres if it is projected.
         region: W, E, S, N in degrees or None; W > E means across the antimeridian.
+        styles: how each column of numbers writes them.
         verdicts: updated with the rows rejected here.
 
     Returns:
@@ -97,11 +102,11 @@ def check_rows(
     Raises:
         PlotError: a numeric column has no number at all.
     """
-    x, y = (_numbers(cells, name, names, verdicts) for name in ("lon", "lat"))
+    x, y = (_numbers(cells, name, names, styles[name], verdicts) for name in ("lon", "lat"))
     lon, lat = _check_places(cells, x, y, crs, region, verdicts)
-    richness = _numbers(cells, "richness", names, verdicts)
+    richness = _numbers(cells, "richness", names, styles["richness"], verdicts)
     _check_richness(cells["richness"], richness, verdicts)
-    area = _numbers(cells, "area_m2", names, verdicts)
+    area = _numbers(cells, "area_m2", names, styles["area_m2"], verdicts)
     verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
     date = _dates(cells["date"], verdicts)
     values = pd.DataFrame(
@@ -115,14 +120,15 @@ def parse_crs(crs: object) -> CRS:
     """Parse a geographic or projected CRS from anything pyproj reads, such as 'EPSG:4326'.
 
     Raises:
-        PlotError: pyproj cannot parse it, or it is neither geographic nor projected.
+        PlotError: pyproj cannot parse it, or cannot convert it to degrees on the Earth.
     """
     try:
         parsed = CRS.from_user_input(crs)
     except CRSError as error:
         raise PlotError(f"crs {crs!r} is unknown; give one such as 'EPSG:4326'") from error
-    if not (parsed.is_geographic or parsed.is_projected):
-        raise PlotError(f"crs {crs!r} is neither geographic nor projected; give one that is")
+    fault = conversion_fault(parsed)
+    if fault:
+        raise PlotError(f"crs {crs!r} {fault}; give one such as 'EPSG:4326'")
     return parsed
 
 
@@ -145,28 +151,25 @@ def is_missing(texts: pd.Series) -> np.ndarray:
 
 
 def _numbers(
-    cells: pd.DataFrame, name: str, names: dict[str, str], verdicts: Verdicts
+    cells: pd.DataFrame, name: str, names: dict[str, str], style: Style, verdicts: Verdicts
 ) -> np.ndarray:
     """Values of a numeric column, float64; NaN if missing or not a number."""
     texts = cells[name]
     missing = is_missing(texts)
-    values = np.array([_number(text) for text in texts.tolist()], dtype=np.float64)
+    values = numbers(texts.tolist(), style)
     unread = np.isnan(values) & ~missing
     comma = unread.copy()
-    comma[unread] = [bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts[unread]]
+    comma[unread] = [
+        style.decimal == "." and bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts[unread]
+    ]
     if name in names and len(texts) and not (~missing & ~unread).any():
         _refuse_column(texts, name, names[name], unread, comma)
     verdicts.reject(
         comma, "decimal commas", _quote(cells, name, "has a comma where a decimal point belongs")
     )
-    verdicts.reject(unread, "text for numbers", _quote(cells, name, "is not a number"))
+    verdicts.reject(unread, "text for numbers", _quote(cells, name, _NO_NUMBER[style.decimal]))
     verdicts.reject(np.isinf(values), "infinite numbers", _quote(cells, name, "is not finite"))
     return values
-
-
-def _number(text: str) -> float:
-    # float() also accepts '1_000' and 'nan', which are not numbers in a table.
-    return float(text) if _NUMBER.fullmatch(text) else np.nan
 
 
 def _refuse_column(
@@ -175,13 +178,13 @@ def _refuse_column(
     """Raise for a column without any number; a blank area_m2 only means unknown areas."""
     if comma.any():
         raise PlotError(
-            f"column {column!r} ({name}) writes decimals with a comma, as in "
-            f"{texts[comma.argmax()]!r}; write them with a point"
+            f"column {column!r} ({name}) has commas, as in {quoted(texts[comma.argmax()])}, but "
+            f"other columns have decimal points; set decimal to '.' if the commas part thousands"
         )
     if unread.any():
         raise PlotError(
-            f"column {column!r} ({name}) holds text such as {texts[unread.argmax()]!r} and no "
-            f"number; set columns.{name} to a column of numbers"
+            f"column {column!r} ({name}) holds text such as {quoted(texts[unread.argmax()])} "
+            f"and no number; set columns.{name} to a column of numbers"
         )
     if name != "area_m2":
         raise PlotError(
@@ -190,7 +193,7 @@ def _refuse_column(
 
 
 def _quote(cells: pd.DataFrame, name: str, what: str) -> Callable[[int], str]:
-    return lambda row: f"{name} {cells[name][row]!r} {what}"
+    return lambda row: f"{name} {quoted(cells[name][row])} {what}"
 
 
 def _same(reason: str) -> Callable[[int], str]:
@@ -209,7 +212,9 @@ def _check_places(
     """Longitude and latitude in degrees, EPSG:4326, of x and y in `crs`."""
 
     def both(what: str) -> Callable[[int], str]:
-        return lambda row: f"lon {cells['lon'][row]!r}, lat {cells['lat'][row]!r} {what}"
+        return lambda row: (
+            f"lon {quoted(cells['lon'][row])}, lat {quoted(cells['lat'][row])} {what}"
+        )
 
     for name in ("lon", "lat"):
         verdicts.reject(is_missing(cells[name]), "missing coordinates", _same(f"{name} is missing"))
@@ -229,6 +234,12 @@ def _check_places(
                 "coordinates out of range",
                 _quote(cells, name, f"is outside -{limit}..{limit}"),
             )
+    if not crs.equals(CRS(4326), ignore_axis_order=True):
+        verdicts.reject(
+            np.isfinite(lon) & ~_inside(lon, lat, _home(crs)),
+            "coordinates out of range",
+            both(f"is outside the area of use of {crs.name}"),
+        )
     verdicts.reject(
         ~_inside(lon, lat, WORLD),
         "coordinates out of range",
@@ -282,9 +293,13 @@ def _look_swapped(
 def _home(crs: CRS) -> tuple[float, float, float, float]:
     """The CRS's area of use plus a margin: W, E, S, N in degrees."""
     area = crs.area_of_use
-    if area is None or area.east < area.west:
+    if area is None:
         return WORLD
-    return (area.west - _SLACK, area.east + _SLACK, area.south - _SLACK, area.north + _SLACK)
+    south, north = area.south - _SLACK, area.north + _SLACK
+    if (area.east - area.west) % 360 + 2 * _SLACK >= 360 or area.east - area.west == 360:
+        return (*WORLD[:2], south, north)
+    west, east = ((bound + 180) % 360 - 180 for bound in (area.west - _SLACK, area.east + _SLACK))
+    return (west, east, south, north)
 
 
 def _inside(lon: np.ndarray, lat: np.ndarray, region: Sequence[float]) -> np.ndarray:
@@ -311,7 +326,7 @@ def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
     verdicts.reject(
         np.array([isinstance(day, str) for day in days], dtype=bool),
         "unreadable dates",
-        lambda row: f"date {texts[row]!r} {days[row]}",
+        lambda row: f"date {quoted(texts[row])} {days[row]}",
     )
     days = [None if isinstance(day, str) else day for day in days]
     return np.array(days, dtype="datetime64[us]")
@@ -357,7 +372,7 @@ def _check_duplicates(cells: pd.DataFrame, values: pd.DataFrame, verdicts: Verdi
         repeat,
         "duplicate rows",
         lambda row: (
-            f"repeats line {first[row]}: plot_id {cells['plot_id'][row]!r} with the same "
+            f"repeats line {first[row]}: plot_id {quoted(cells['plot_id'][row])} with the same "
             f"coordinates, date, area and richness"
         ),
     )

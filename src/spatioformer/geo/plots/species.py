@@ -15,8 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.abundances import (
+    ABSENT,
+    PRESENT,
+    PRESENT_WORD,
+    UNREADABLE,
+    Abundances,
+)
 from spatioformer.geo.plots.checks import is_missing
-from spatioformer.geo.plots.files import MISSING, Source, open_source
+from spatioformer.geo.plots.files import open_source
+from spatioformer.geo.plots.source import MISSING, Source, quoted
+from spatioformer.geo.plots.taxa import Taxa
 
 _SETTINGS: dict[str, Any] = {
     "path": None,
@@ -28,10 +37,6 @@ _SETTINGS: dict[str, Any] = {
     "separator": None,
     "layer": None,
 }
-
-_PRESENT, _ABSENT, _UNREADABLE = 1, 0, -1
-_PRESENT_SIGNS = frozenset({"r", "+", "2m", "2a", "2b", "x"})
-_ABSENT_SIGNS = frozenset({".", "-"})
 
 _ALWAYS_PRESENT_MIN = 10  # with as many plots, a column above 0 in all is probably no species
 
@@ -117,7 +122,7 @@ def add_species(
         "unknown_plots": len(unknown),
         "rows_of_unknown_plots": sum(counts.rows[key] for key in unknown),
     }
-    notes = list(counts.notes)
+    notes = [*(() if inside else source.notes), *counts.notes]
     if unknown and not inside:
         notes.append(
             f"rows of {source.path.name} that name no plot of {table.path.name}: "
@@ -148,10 +153,12 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
             f"{source.path.name} has no species column; check species.ignore and columns"
         )
     names = [source.header[i] for i in species]
-    abundance = _Abundances(blank=_ABSENT)
+    taxa = Taxa()
+    abundance = Abundances(blank=ABSENT)
     keys: list[int | str] = []
     states: list[NDArray[np.bool_]] = []
     faults: dict[int | str, str] = {}
+    has_words, has_signs = np.zeros((2, len(species)), dtype=bool)
     without_plot = 0
     for line, cells, fault in source.rows(species if plot is None else [*species, plot]):
         if fault and plot is None:
@@ -164,14 +171,22 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
                 without_plot += 1
                 continue
         state = np.array([abundance[cell] for cell in cells], dtype=np.int8)
-        if state.min() == _UNREADABLE:
+        if state.min() == UNREADABLE:
             column = int(state.argmin())
             faults.setdefault(key, _unreadable(f"column {names[column]!r}", line, cells[column]))
         keys.append(key)
-        states.append(state == _PRESENT)
+        has_words |= state > PRESENT
+        has_signs |= state == PRESENT
+        states.append((state == PRESENT) | (state == PRESENT_WORD))
     if not keys:
         raise PlotError(f"{source.path.name} holds no row with species; check the file")
-    species_codes, distinct = pd.factorize(np.array(names, dtype=object))
+    if has_words.any() and has_signs.any():
+        raise PlotError(
+            f"column {quoted(names[int(has_words.argmax())])} of {source.path.name} holds words "
+            f"such as yes or absent, but other columns hold numbers or signs; list it under "
+            f"species.ignore if it is not a species, otherwise write 1 and 0"
+        )
+    species_codes, distinct = pd.factorize(np.array([taxa[name] for name in names], dtype=object))
     plot_codes, plots = pd.factorize(np.array(keys, dtype=object))
     present = _any_by_group(np.stack(states), species_codes, axis=1)
     richness = _any_by_group(present, plot_codes, axis=0).sum(axis=1)
@@ -186,11 +201,15 @@ def count_matrix(source: Source, plot: int | None, ignored: Collection[int]) -> 
             "species": int(present.any(axis=0).sum()),
             "rows": len(keys),
             "rows_without_plot": without_plot,
+            "joined_names": taxa.joined,
         },
         notes=[
-            f"column {name!r} of {source.path.name} is above 0 in every plot; if it is not a "
-            f"species, list it under species.ignore"
-            for name in everywhere
+            *taxa.notes(source.path.name),
+            *(
+                f"column {quoted(taxa.spelling(name))} of {source.path.name} is above 0 in every "
+                f"plot; if it is not a species, list it under species.ignore"
+                for name in everywhere
+            ),
         ],
     )
 
@@ -207,10 +226,12 @@ def count_long(source: Source, plot: int, species: int, abundance: int | None) -
     Raises:
         PlotError: no row, or a broken row.
     """
-    state = _Abundances(blank=_PRESENT)
+    states = Abundances(blank=PRESENT)
     species_by_plot: dict[str, set[str]] = {}
     rows: Counter[str] = Counter()
     faults: dict[str, str] = {}
+    taxa = Taxa()
+    blanks: Counter[str] = Counter()
     without_plot = without_species = 0
     wanted = [plot, species] if abundance is None else [plot, species, abundance]
     for line, cells, fault in source.rows(wanted):
@@ -223,48 +244,54 @@ def count_long(source: Source, plot: int, species: int, abundance: int | None) -
         listed = species_by_plot.setdefault(key, set())
         if name.lower() in MISSING:
             without_species += 1
-        elif abundance is None or state[cells[2]] == _PRESENT:
-            listed.add(name)
-        elif state[cells[2]] == _UNREADABLE:
-            faults.setdefault(key, _unreadable(f"abundance of {name!r}", line, cells[2]))
+            continue
+        taxon = taxa[name]
+        state = PRESENT if abundance is None else states[cells[2]]
+        if state in (PRESENT, PRESENT_WORD):
+            listed.add(taxon)
+            if abundance is not None and cells[2].lower() in MISSING:
+                blanks[key] += 1
+        elif state == UNREADABLE:
+            faults.setdefault(key, _unreadable(f"abundance of {quoted(name)}", line, cells[2]))
     if not species_by_plot:
         raise PlotError(f"{source.path.name} holds no row with a plot; check species.plot_id")
+    names = set().union(*species_by_plot.values())
+    _refuse_unpivoted_blanks(source, rows, blanks, taxa)
     return SpeciesCounts(
         richness={key: len(names) for key, names in species_by_plot.items()},
         rows=dict(rows),
         faults=faults,
         summary={
-            "species": len(set().union(*species_by_plot.values())),
+            "species": len(names),
             "rows": rows.total(),
             "rows_without_plot": without_plot,
             "rows_without_species": without_species,
+            "rows_without_abundance": blanks.total(),
+            "joined_names": taxa.joined,
         },
-        notes=[],
+        notes=[*taxa.notes(source.path.name), *_blank_notes(source, blanks)],
     )
 
 
-class _Abundances(dict[str, int]):
-    """Map from text of an abundance to present, absent or unreadable; parses each text once."""
+def _refuse_unpivoted_blanks(
+    source: Source, rows: Counter[str], blanks: Counter[str], taxa: Taxa
+) -> None:
+    """Raise if every plot lists every species, because blank abundances then mean absent."""
+    if len(rows) > 1 and blanks and set(rows.values()) == {len(taxa.names)} and len(taxa.names) > 1:
+        raise PlotError(
+            f"{source.path.name} lists all {len(taxa.names)} species in every plot, so its "
+            f"{blanks.total()} rows without an abundance may mean absent or present; remove the "
+            f"rows of absent species or write 0"
+        )
 
-    def __init__(self, blank: int):
-        super().__init__(dict.fromkeys(_PRESENT_SIGNS, _PRESENT))
-        self.update(dict.fromkeys(_ABSENT_SIGNS, _ABSENT))
-        self._blank = blank
 
-    def __missing__(self, text: str) -> int:
-        self[text] = self._parse(text)
-        return self[text]
-
-    def _parse(self, text: str) -> int:
-        if text.lower() in MISSING:
-            return self._blank
-        try:
-            value = float(text)
-        except ValueError:
-            return _UNREADABLE
-        if value > 0:
-            return _PRESENT
-        return _ABSENT if value == 0 else _UNREADABLE
+def _blank_notes(source: Source, blanks: Counter[str]) -> list[str]:
+    if not blanks:
+        return []
+    return [
+        f"rows of {source.path.name} without an abundance, counted as present because the species "
+        f"is listed: {blanks.total()}"
+    ]
 
 
 def _check_settings(species: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -350,7 +377,7 @@ def _any_by_group(present: np.ndarray, codes: np.ndarray, axis: int) -> np.ndarr
 
 
 def _unreadable(what: str, line: int, text: str) -> str:
-    return f"{what} is {text!r} on line {line}, which is not an abundance"
+    return f"{what} is {quoted(text)} on line {line}, which is not an abundance"
 
 
 def _refuse_fault(source: Source, line: int, fault: str) -> None:

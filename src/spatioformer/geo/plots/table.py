@@ -15,6 +15,7 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.common.files import writing
+from spatioformer.common.tables import write_csv
 from spatioformer.geo.plots.checks import (
     REMEDIES,
     Verdicts,
@@ -23,7 +24,9 @@ from spatioformer.geo.plots.checks import (
     is_missing,
     parse_crs,
 )
-from spatioformer.geo.plots.files import GEOMETRY_X, GEOMETRY_Y, Source, open_source
+from spatioformer.geo.plots.files import open_source
+from spatioformer.geo.plots.numbers import find_styles
+from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
 from spatioformer.geo.plots.species import add_species
 
 FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme")
@@ -41,6 +44,8 @@ TABLE_DTYPES = {
     "source_line": "int64",
 }
 """Columns of a plot table in order, without the geometry."""
+
+_NUMBERS = ("lon", "lat", "richness", "area_m2")
 
 _SAME_PLACE = 6  # decimals of a degree, about 0.1 m, within which plots share a location
 
@@ -81,6 +86,7 @@ def read_plots(
     separator: str | None = None,
     layer: str | None = None,
     species: Mapping[str, Any] | None = None,
+    decimal: str | None = None,
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> PlotIntake:
@@ -95,6 +101,8 @@ def read_plots(
         separator: character between the columns of a text file; None: by the file's suffix.
         layer: layer of a GeoPackage; None: the only one.
         species: settings to count richness from species data, see `species.add_species`.
+        decimal: "." or ",", the decimal sign of all numbers in text columns; None: found from
+            each column, see `numbers`.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -103,6 +111,8 @@ def read_plots(
         TooManyRejected: a larger share of rows was rejected, or all of them.
     """
     check_region(region)
+    if decimal not in (None, ".", ","):
+        raise PlotError(f"decimal {decimal!r} is no decimal sign; use '.' or ','")
     source = open_source(path, separator=separator, layer=layer)
     names = _check_columns(columns, source, species)
     cells = _read_cells(source, names)
@@ -113,16 +123,26 @@ def read_plots(
     if species is not None:
         cells, counted, notes = add_species(source, cells, names, species)
     verdicts = Verdicts(cells["kind"].tolist(), cells["reason"].tolist())
-    values = check_rows(cells, names, source.crs or parse_crs(crs), region, verdicts)
+    crs = source.crs or parse_crs(crs)
+    styles, remarks = find_styles(
+        {name: cells[name].tolist() for name in _NUMBERS},
+        [name for name in _NUMBERS if not _is_text(source, names, name)],
+        crs,
+        decimal,
+        names,
+    )
+    values = check_rows(cells, names, crs, region, styles, verdicts)
     if species is not None and species.get("path") is not None:
         _reject_ambiguous(cells, verdicts)
     rejected = _rejected_rows(cells, verdicts, source)
+    if len(rejected) + int(verdicts.good.sum()) != len(cells):
+        raise RuntimeError(f"rows of {source.path.name} were lost: a defect of Spatioformer")
     _stop_at_too_many(rejected, verdicts, len(cells), max_rejected)
     table, renamed = _assemble(cells[verdicts.good], values[verdicts.good])
     summary = _summarise(table, verdicts, source)
     if counted:
         summary["species"] = counted
-    summary["notes"] = [*notes, *_notes(source, cells[verdicts.good], renamed)]
+    summary["notes"] = [*notes, *remarks, *_notes(source, cells[verdicts.good], renamed)]
     return PlotIntake(table, rejected, summary)
 
 
@@ -140,7 +160,7 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
 def write_rejected(rejected: pd.DataFrame, folder: str | Path) -> None:
     """Write rejected.csv into `folder`, from an intake or from a `TooManyRejected`."""
     with writing(Path(folder) / "rejected.csv") as part:
-        rejected.to_csv(part, index=False)
+        write_csv(rejected, part)
 
 
 def read_table(path: str | Path) -> geopandas.GeoDataFrame:
@@ -206,6 +226,30 @@ def _check_columns(
     return names
 
 
+def header_problems(
+    source: Source, columns: Mapping[str, str | None], species: Mapping[str, Any] | None
+) -> list[tuple[str, PlotError]]:
+    """Settings that do not fit and columns that a header lacks: each setting, and its error."""
+    try:
+        names = _check_columns(columns, source, species)
+    except PlotError as error:
+        return [("columns", error)]
+    problems = []
+    for name, column in names.items():
+        try:
+            source.position(column, f"columns.{name}")
+        except PlotError as error:
+            problems.append((f"columns.{name}", error))
+            if "separator to" in str(error):  # then the other columns are missing for it too
+                break
+    return problems
+
+
+def _is_text(source: Source, names: Mapping[str, str], name: str) -> bool:
+    """Whether a column is one of the file's and holds text; counted richness is not."""
+    return name in names and not source.has_numbers(source.header.index(names[name]))
+
+
 def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
     """Read text columns FIELDS ('' if absent), line, and kind and reason of rejection."""
     positions = [source.position(column, f"columns.{name}") for name, column in names.items()]
@@ -232,7 +276,7 @@ def _reject_ambiguous(cells: pd.DataFrame, verdicts: Verdicts) -> None:
     verdicts.reject(
         repeated.to_numpy(),
         "repeated plot_id",
-        lambda row: f"plot_id {ids[row]!r} is on several rows that share one list of species",
+        lambda row: f"plot_id {quoted(ids[row])} is on several rows that share one list of species",
     )
 
 
@@ -354,7 +398,7 @@ def _spread(values: pd.Series) -> dict[str, float | int | None]:
 
 def _notes(source: Source, kept: pd.DataFrame, renamed: int) -> list[str]:
     """Sentences for the report on decisions made without the user."""
-    notes = []
+    notes = list(source.notes)
     if source.encoding == "cp1252":
         notes.append(f"{source.path.name} is not UTF-8 and was read as Windows-1252 (latin-1)")
     unnamed = int(is_missing(kept["plot_id"]).sum())

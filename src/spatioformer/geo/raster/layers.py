@@ -5,16 +5,14 @@ that NaN never reaches a model.
 """
 
 import math
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from affine import Affine
 from pyproj import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
@@ -24,6 +22,8 @@ from rasterio.windows import Window
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
+from spatioformer.geo.raster.opening import open_raster
 
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
 REDUCTIONS = ("mean", "sum", "min", "max")
@@ -47,6 +47,7 @@ class Layer:
         reduce: function that combines the other dimensions of a NetCDF variable (months) into one
             band; None: one band a step.
         classes: class values of a categorical raster, each a 0/1 band; None: not categorical.
+        trust: what the file may do beyond being read.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class Layer:
     reduce: str | None = None
     categorical: bool = False
     classes: tuple[int, ...] | None = None
+    trust: Trust = UNTRUSTED
 
 
 def valid_mask(data: np.ndarray, nodata: float | None) -> np.ndarray:
@@ -277,6 +279,7 @@ def open_layer(layer: Layer):
     Raises:
         ImageryError: the file is missing, damaged, or without a coordinate reference system.
     """
+    refuse_address(layer.path)
     if not layer.path.exists():
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
     if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
@@ -286,7 +289,7 @@ def open_layer(layer: Layer):
             yield OpenLayer(plain, dataset, Grid.of(dataset))
         return
     try:
-        dataset = open_raster(layer.path)
+        dataset = open_raster(layer.path, layer.trust)
     except RasterioIOError as error:
         raise ImageryError(
             f"layer {layer.name}: {layer.path} cannot be opened as a raster ({error}); "
@@ -294,13 +297,6 @@ def open_layer(layer: Layer):
         ) from error
     with dataset:
         yield OpenLayer(layer, dataset, _grid(layer, dataset))
-
-
-def open_raster(path: Path | str) -> DatasetReader:
-    """Open a raster without rasterio's warning about a missing georeference."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
-        return rasterio.open(path)
 
 
 def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
@@ -326,12 +322,11 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
 def _netcdf(layer: Layer):
     """Open a NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
     try:
-        with open_raster(layer.path) as container:
+        with open_raster(layer.path, layer.trust) as container:
             variables = [name.rpartition(":")[2] for name in container.subdatasets]
         source = open_raster(
-            f"netcdf:{layer.path}:{_variable(layer, variables)}"
-            if variables
-            else f"netcdf:{layer.path}"
+            f"netcdf:{layer.path}:{_variable(layer, variables)}" if variables else layer.path,
+            layer.trust,
         )
     except RasterioIOError as error:
         raise unreadable(layer.path, error) from error

@@ -22,14 +22,15 @@ from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import refuse_address
 from spatioformer.geo.raster.layers import (
     Layer,
     OpenLayer,
     open_layer,
-    open_raster,
     unreadable,
     valid_mask,
 )
+from spatioformer.geo.raster.opening import open_raster
 
 BLOCK = 256
 __all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
@@ -74,12 +75,7 @@ def build_stack(
         grid = grid.clip(region) if region is not None else grid
         opened = [_with_classes(layer, grid, console) for layer in opened]
         masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
-        names = [name for layer in opened for name in layer.band_names]
-        repeated = {n for n in names if names.count(n) > 1}
-        if repeated:
-            raise ImageryError(
-                f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
-            )
+        names = check_band_names(opened)
         statistics = _Statistics(names)
         with (
             writing(out) as part,
@@ -106,6 +102,29 @@ def build_stack(
         "resolution": [abs(grid.transform.a), abs(grid.transform.e)],
         "region": [round(v, 6) for v in grid.region],
     } | summary
+
+
+def check_band_names(opened: Sequence[OpenLayer]) -> list[str]:
+    """Names of the bands of all layers, in order.
+
+    Raises:
+        ImageryError: two bands share a name.
+    """
+    names = [name for layer in opened for name in layer.band_names]
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise ImageryError(
+            f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
+        )
+    return names
+
+
+def no_data(band: str) -> ImageryError:
+    """Error for a band without any value on the grid."""
+    return ImageryError(
+        f"band {band} has no data at all on the chosen grid and region (all nodata, or the rasters "
+        "do not overlap); check the files, `nodata` and `region`"
+    )
 
 
 @contextmanager
@@ -223,10 +242,7 @@ class _Statistics:
     def summary(self, layers: Sequence[Layer]) -> dict:
         empty = [n for n, c in zip(self.names, self.count, strict=True) if c == 0]
         if empty:
-            raise ImageryError(
-                f"band {empty[0]} has no data at all on the chosen grid and region (all "
-                "nodata, or the rasters do not overlap); check the files, `nodata` and `region`"
-            )
+            raise no_data(empty[0])
         if self.wanted == 0:
             raise ImageryError(
                 "no pixel with data in every band remains after the masks; check that the rasters "
@@ -264,6 +280,7 @@ class Stack:
 
     def __init__(self, path: str | Path, bands: Sequence[str] | None = None):
         self.path = Path(path)
+        refuse_address(self.path)
         if not self.path.exists():
             raise ImageryError(f"{self.path} does not exist; give the path of a raster")
         try:

@@ -80,19 +80,22 @@ def read_access(
 def _read(path: str | Path) -> NDArray[np.object_]:
     """Geometries of a vector file in lon/lat."""
     import geopandas as gpd
-    from pyogrio.errors import DataSourceError
 
-    try:
-        layer = gpd.read_file(path)
-    except (DataSourceError, OSError) as error:
-        raise PlotError(
-            f"{path} cannot be read ({error}); give a GeoPackage, shapefile or GeoJSON"
-        ) from error
+    from spatioformer.geo.vector.opening import read_vector
+
+    layer = read_vector(path)
     if not isinstance(layer, gpd.GeoDataFrame) or layer.geometry.dropna().empty:
         raise PlotError(f"{path} holds no geometry; give points, lines or polygons")
     if layer.crs is None:
         raise PlotError(f"{path} has no coordinate reference system; write one into the file")
-    return gpd.GeoSeries(layer.geometry.dropna()).to_crs("EPSG:4326").to_numpy()
+    try:
+        return gpd.GeoSeries(layer.geometry.dropna()).to_crs("EPSG:4326").to_numpy()
+    except Exception as error:  # pyproj raises several unrelated kinds
+        raise PlotError(
+            f"{path} has the coordinate reference system {layer.crs.name!r}, which cannot be "
+            "converted to longitude and latitude; reproject it, for example with ogr2ogr -t_srs "
+            "EPSG:4326"
+        ) from error
 
 
 def _along(shapes: NDArray[np.object_], within: float) -> NDArray[np.float64]:

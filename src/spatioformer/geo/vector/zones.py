@@ -10,11 +10,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
@@ -23,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.vector.opening import list_layers, read_vector
 
 SIDE = 512  # largest side of a window, pixels
 POINTS = 4  # the share of a pixel is counted on POINTS x POINTS points
@@ -46,19 +45,13 @@ def read_polygons(
         PlotError: the file is unreadable or empty, or has no polygon, no CRS, no such field or
             layer.
     """
-    try:
-        layers = [str(row[0]) for row in pyogrio.list_layers(path)]
-        if layer is None and len(layers) == 1:
-            layer = layers[0]
-        if layer not in layers:
-            has = "the layers " + ", ".join(map(repr, layers)) if layers else "no layers"
-            raise PlotError(f"{path} has {has}; choose one with --layer")
-        frame = gpd.read_file(path, layer=layer)
-    except (DataSourceError, DataLayerError, OSError) as error:
-        raise PlotError(
-            f"{path} cannot be read ({error}); give a GeoPackage, shapefile or GeoJSON of polygons"
-        ) from error
-    return named_polygons(frame, name, str(path))
+    layers = list_layers(path)
+    if layer is None and len(layers) == 1:
+        layer = layers[0]
+    if layer not in layers:
+        has = "the layers " + ", ".join(map(repr, layers)) if layers else "no layers"
+        raise PlotError(f"{path} has {has}; choose one with --layer")
+    return named_polygons(read_vector(path, layer), name, str(path))
 
 
 def named_polygons(frame, name: str | None = None, source: str = "the table") -> gpd.GeoDataFrame:

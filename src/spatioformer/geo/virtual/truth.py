@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rasterio
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.opening import open_raster
 
 
 def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
@@ -24,7 +25,7 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
     Raises:
         ImageryError: the truth cannot be read, or the rasters lie on different grids.
     """
-    with rasterio.open(map_path) as one, _open(truth_path) as other:
+    with open_raster(map_path) as one, open_truth(truth_path) as other:
         if one.shape != other.shape or not one.transform.almost_equals(other.transform):
             raise ImageryError(
                 f"{truth_path} lies on another grid than the map {map_path}; make the truth on "
@@ -44,9 +45,14 @@ def compare(map_path: str | Path, truth_path: str | Path) -> dict[str, float]:
     }
 
 
-def _open(path: str | Path) -> rasterio.DatasetReader:
+def open_truth(path: str | Path) -> DatasetReader:
+    """Open a raster of the truth.
+
+    Raises:
+        ImageryError: it cannot be read.
+    """
     try:
-        return rasterio.open(path)
+        return open_raster(path)
     except RasterioIOError as error:
         raise ImageryError(
             f"{path}, given by `truth`, cannot be read ({error}); correct the path, or remove "
@@ -66,7 +72,7 @@ def noise_ceiling(plots: pd.DataFrame, noise_path: str | Path) -> float:
     Raises:
         ImageryError: the raster cannot be read.
     """
-    with _open(noise_path) as source:
+    with open_truth(noise_path) as source:
         variance = source.read(1)
         rows, cols = Grid.of(source).pixel(plots["lon"].to_numpy(), plots["lat"].to_numpy())
     return float(1 - np.nanmean(variance[rows, cols]) / np.var(plots["richness"].to_numpy(float)))

@@ -115,7 +115,7 @@ class Uncertainty:
 
     @property
     def curve(self) -> Floats:
-        """Dissimilarity index (ascending) and the expected RMSE there, species: (2, k)."""
+        """Dissimilarity index, ascending, and the expected RMSE there in species; (2, k)."""
         return self.parameters.curve
 
     def kind(self, with_spread: bool, with_quantiles: bool = True) -> str:

@@ -1,0 +1,218 @@
+"""Numbers in text columns: decimal and thousands signs are found from the whole column.
+
+The rule, one for every column of numbers:
+
+1. `decimal` of the configuration decides, if it is set.
+2. Otherwise, a cell with a point and a comma has the later one as its decimal sign. A sign that
+   occurs several times in a cell parts thousands. A single sign is the decimal sign, unless one to
+   three digits (not beginning with 0) stand before it and exactly three behind: that is ambiguous.
+3. If all cells with a sign are ambiguous, the CRS's area of use decides for coordinates, then the
+   other columns of the file. If neither does, the column is refused.
+4. If cells contradict each other, the decimal sign is the point.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pyproj import CRS
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.crs import area_bounds
+from spatioformer.geo.plots.source import quoted
+
+_LONGEST = 400  # characters of a number; a double-precision number needs at most about 330
+
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?",
+    re.IGNORECASE | re.ASCII,
+)
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?", re.ASCII)
+_SIGNED = re.compile(r"[+-]?([0-9.,]+)(e[+-]?[0-9]+)?", re.IGNORECASE | re.ASCII)
+_AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}", re.ASCII)
+_EXCHANGE = str.maketrans(".,", ",.")
+_WORDS = {".": "points", ",": "commas"}
+
+
+class Style(NamedTuple):
+    """How a column writes numbers: its decimal sign, and whether the other sign parts thousands."""
+
+    decimal: str = "."
+    grouped: bool = False
+
+
+class _Signs(NamedTuple):
+    """Decimal signs that cells of a column show, and an example of each sign that is ambiguous."""
+
+    certain: set[str]
+    ambiguous: dict[str, str]
+
+
+def number(text: str, style: Style = Style()) -> float:
+    """Value of a number; NaN if the text is none. Takes time in proportion to the length."""
+    if len(text) > _LONGEST:
+        return np.nan
+    if style.decimal == ",":
+        text = text.translate(_EXCHANGE)
+    # float() also accepts '1_000' and 'nan', which are not numbers in a table.
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if style.grouped and _GROUPED.fullmatch(text):
+        return float(text.replace(",", ""))
+    return np.nan
+
+
+def numbers(texts: Sequence[str], style: Style = Style()) -> np.ndarray:
+    """Values of many texts, float64; as `number`, but faster for the usual decimal point."""
+    if style.decimal == ",":
+        return np.array([number(text, style) for text in texts], dtype=np.float64)
+    match = _NUMBER.fullmatch
+    return np.array(
+        [
+            float(text) if len(text) <= _LONGEST and match(text) else number(text, style)
+            for text in texts
+        ],
+        dtype=np.float64,
+    )
+
+
+def find_styles(
+    columns: Mapping[str, Sequence[str]],
+    typed: Iterable[str],
+    crs: CRS,
+    decimal: str | None,
+    labels: Mapping[str, str],
+) -> tuple[dict[str, Style], list[str]]:
+    """Find how each column writes its numbers; see the module's docstring.
+
+    Args:
+        columns: our column names -> cells.
+        typed: names of columns that hold typed numbers, not text.
+        crs: CRS of the columns lon and lat.
+        decimal: "." or "," for all text columns; None: found from the cells.
+        labels: our column names -> those of the file.
+
+    Returns:
+        The style of each column; notes on decimal commas and thousands signs.
+
+    Raises:
+        PlotError: a column's numbers have two meanings, and nothing decides.
+    """
+    styles = dict.fromkeys(columns, Style())
+    texts = {name: column for name, column in columns.items() if name not in set(typed)}
+    if decimal is not None:
+        styles |= dict.fromkeys(texts, Style(decimal, grouped=True))
+        return styles, _notes(texts, styles)
+    signs = {name: _signs(column) for name, column in texts.items()}
+    for name, (certain, _) in signs.items():
+        if len(certain) == 1:
+            styles[name] = Style(min(certain), grouped=True)
+    decided = {name for name, (certain, _) in signs.items() if certain}
+    pending = [name for name in texts if signs[name].ambiguous and name not in decided]
+    for name in [name for name in pending if name in ("lon", "lat")]:
+        sign = _by_place(texts[name], crs, 0 if name == "lon" else 1)
+        if sign:
+            styles[name] = Style(sign, grouped=True)
+            decided.add(name)
+    notes = []
+    of_others = {styles[name].decimal for name in decided}
+    for name in [name for name in pending if name not in decided]:
+        ambiguous = signs[name].ambiguous
+        if len(of_others) != 1 or len(ambiguous) != 1:
+            _refuse(name, labels[name], next(iter(ambiguous.values())))
+        (shared,), ((sign, example),) = of_others, ambiguous.items()
+        # A comma in a file with decimal points stays unread, and its row is rejected.
+        styles[name] = Style(shared, grouped=shared == ",")
+        if sign == ".":
+            read = number(example, styles[name])
+            notes.append(
+                f"{name} {example!r} was read as {read:g}, because the decimal sign of other "
+                f"columns is {shared!r}; if that is wrong, set decimal"
+            )
+    return styles, [*_notes(texts, styles), *notes]
+
+
+def _refuse(name: str, label: str, example: str) -> None:
+    values = [number(example, Style(sign, grouped=True)) for sign in ".,"]
+    raise PlotError(
+        f"column {label!r} ({name}) holds {example!r}, which may be {min(values):g} or "
+        f"{max(values):g}; set decimal to '.' or ','"
+    )
+
+
+def _signs(texts: Sequence[str]) -> _Signs:
+    """Decimal signs that the cells show; stops early at a point if there is no comma."""
+    has_comma = any("," in text for text in texts)
+    signs = _Signs(set(), {})
+    for text in texts:
+        if "." not in text and "," not in text:
+            continue
+        sign, certain = _sign(text)
+        if not sign:
+            continue
+        if certain:
+            signs.certain.add(sign)
+            if not has_comma and sign == ".":
+                break
+        else:
+            signs.ambiguous.setdefault(sign, text)
+    return signs
+
+
+def _sign(text: str) -> tuple[str, bool]:
+    """Decimal sign of a cell and whether it is certain; '' if the cell is not a number."""
+    match = _SIGNED.fullmatch(text) if len(text) <= _LONGEST else None
+    if not match:
+        return "", False
+    body, exponent = match.groups()
+    marks = {mark for mark in ".," if mark in body}
+    if len(marks) == 1 and body.count(min(marks)) == 1:
+        return min(marks), exponent is not None or not _AMBIGUOUS.fullmatch(body)
+    for sign in ".,":
+        if _GROUPED.fullmatch(text if sign == "." else text.translate(_EXCHANGE)):
+            return sign, True
+    return "", False
+
+
+def _by_place(texts: Sequence[str], crs: CRS, axis: int) -> str:
+    """Decimal sign with which coordinates lie in the CRS's area of use; '' if both or none do."""
+    bounds = area_bounds(crs)
+    if bounds is None:
+        return ""
+    low, high = bounds[axis], bounds[axis + 2]
+    inside = []
+    for sign in ".,":
+        values = numbers(texts, Style(sign, grouped=True))
+        known = values[np.isfinite(values)]
+        inside.append(((known >= low) & (known <= high)).mean() if len(known) else 0.0)
+    if min(inside) >= 0.5 or max(inside) < 0.5:
+        return ""
+    return ".,"[int(np.argmax(inside))]
+
+
+def _notes(columns: Mapping[str, Sequence[str]], styles: Mapping[str, Style]) -> list[str]:
+    """Sentences on decimal commas and thousands signs that occur in the columns."""
+    commas = [
+        name
+        for name, texts in columns.items()
+        if styles[name].decimal == "," and any("," in text for text in texts)
+    ]
+    notes = [f"decimal comma found in {', '.join(commas)}"] if commas else []
+    for decimal, thousands in ((".", ","), (",", ".")):
+        grouped = {
+            name: next(filter(_is_number_with(thousands, styles[name]), texts), None)
+            for name, texts in columns.items()
+            if styles[name] == Style(decimal, grouped=True)
+        }
+        for name, example in grouped.items():
+            if example is not None:
+                notes.append(
+                    f"{_WORDS[thousands]} in {name} part thousands: {quoted(example)} was read as "
+                    f"{number(example, styles[name]):g}"
+                )
+    return notes
+
+
+def _is_number_with(mark: str, style: Style) -> Callable[[str], bool]:
+    return lambda text: mark in text and not np.isnan(number(text, style))

@@ -1,0 +1,179 @@
+"""Look at a raster file before GDAL opens it: its kind, content, sidecars and stated size."""
+
+import os
+import re
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.io import DatasetReader
+
+from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, format_of
+
+MOST_PIXELS = 1e11  # 400 GB a band in float32
+LONGEST_SIDE = 50_000_000  # the equator at 0.8 m
+MOST_BANDS = 65_535
+SIDECARS = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr")
+MOST_XML_BYTES = 64_000_000
+READ_ELSEWHERE = re.compile(rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS=[^\s\"]*/", re.IGNORECASE)
+SUBDATASET = re.compile(r'(netcdf|hdf5):("?)(.+)\2:([\w./ -]+)', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a raster may do beyond being read.
+
+    Args:
+        everything: it may refer to any file and have any size (`imagery.trust: true`).
+        folder: files in this folder may be referred to, besides those in the raster's own.
+    """
+
+    everything: bool = False
+    folder: Path | None = None
+
+
+UNTRUSTED = Trust()
+
+
+def refuse_address(path: Path | str) -> None:
+    """Raise if a path is an address on a network, or a name that GDAL gives a meaning of its own.
+
+    Raises:
+        ImageryError: it is.
+    """
+    text = str(path)
+    if not Path(path).exists() and re.search(r"(^|/)[A-Za-z][A-Za-z0-9+.-]+:/|^/vsi", text):
+        raise ImageryError(
+            f"{short(text)} is not a file on this computer, and rasters are not read from a "
+            "network; download it and give its path"
+        )
+
+
+def check_file(file: Path, trust: Trust = UNTRUSTED) -> str:
+    """The driver that reads a raster file, after a look at its kind, content and sidecars.
+
+    Raises:
+        ImageryError: as `open_raster`.
+        RasterioIOError: it does not exist or may not be read.
+    """
+    try:
+        mode = os.stat(file).st_mode
+        if not stat.S_ISREG(mode):
+            raise ImageryError(f"{file} is {_kind(mode)}, not a raster file; give a file")
+        with open(file, "rb") as stream:
+            head = stream.read(1024)
+    except (OSError, ValueError) as error:
+        raise RasterioIOError(f"{short(str(file))}: {error}") from error
+    driver = driver_of(file, head)
+    if driver is None:
+        raise ImageryError(
+            f"{file} has the extension {file.suffix or '(none)'!r}, which is not read; give one of "
+            f"{LISTED}, for example with gdal_translate {file.name} {file.stem}.tif"
+        )
+    content = format_of(head)
+    if driver != "VRT" and content is not None and driver not in DRIVERS[content]:
+        remedy = (
+            "by which GDAL could read other files; give a raster file, or name a VRT .vrt"
+            if content == XML
+            else "which is another format; give it the extension of that format"
+        )
+        raise ImageryError(
+            f"{file} ends with {file.suffix}, but its content is {content}, {remedy}"
+        )
+    if not trust.everything:
+        _check_sidecars(file)
+    return driver
+
+
+def check_references(dataset: DatasetReader, file: Path) -> None:
+    """Raise if an open raster names files elsewhere in its metadata, for GDAL to open later.
+
+    Raises:
+        ImageryError: it does.
+    """
+    elsewhere = {key.upper() for key in dataset.tags(ns="OVERVIEWS")} & {"OVERVIEW_FILE"}
+    crs = "" if dataset.crs is None else dataset.crs.to_wkt()
+    if elsewhere or READ_ELSEWHERE.search(crs.encode()):
+        raise ImageryError(
+            f"{file} refers to another file in its metadata, which is not read; copy it with "
+            f"gdal_translate -nomd{WAY_OUT}"
+        )
+
+
+WAY_OUT = ", or set `imagery.trust: true` in the configuration if you trust it"
+
+
+def check_leaf(file: Path, driver: str) -> None:
+    """Open a source of a VRT alone, with its own driver, and look at its metadata."""
+    with open_with(str(file), driver) as dataset:
+        check_references(dataset, file)
+
+
+def open_with(name: str, driver: str) -> DatasetReader:
+    """Open a raster with one driver, without a warning about a missing georeference."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
+        return rasterio.open(name, driver=driver)
+
+
+def check_size(file: Path, width: int, height: int, bands: int = 1) -> None:
+    """Raise if a raster states more pixels or bands than are read.
+
+    Raises:
+        ImageryError: it does.
+    """
+    if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS or bands > MOST_BANDS:
+        raise ImageryError(
+            f"{file} states {width} x {height} pixels and {bands} bands, above the limit of "
+            f"{LONGEST_SIDE} pixels a side, {MOST_PIXELS:.0e} pixels and {MOST_BANDS} bands; cut "
+            f"it with gdal_translate -projwin{WAY_OUT}"
+        )
+
+
+def _check_sidecars(file: Path) -> None:
+    """Raise if a file beside a raster, which GDAL opens with it, is not what its name says."""
+    for ending in ("", *SIDECARS):
+        for name in {ending, ending.upper()}:
+            beside = Path(f"{file}{name}")
+            if ending and beside.exists():
+                with _regular(beside) as stream:
+                    if format_of(stream.read(1024)) != "a GeoTIFF":
+                        raise ImageryError(
+                            f"{beside} is not a TIFF, as the {ending.rpartition('.')[2]} file of a "
+                            f"raster must be; remove it{WAY_OUT}"
+                        )
+            notes = Path(f"{beside}.aux.xml")
+            if notes.exists():
+                with _regular(notes) as stream:
+                    content = stream.read(MOST_XML_BYTES + 1)
+                if len(content) > MOST_XML_BYTES or READ_ELSEWHERE.search(content):
+                    raise ImageryError(
+                        f"{notes} refers to another file or is too large; remove it{WAY_OUT}"
+                    )
+
+
+def _regular(path: Path):
+    if not path.is_file():
+        raise ImageryError(f"{path} is not a regular file; remove it")
+    return open(path, "rb")
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "no regular file")
+
+
+def short(text: str) -> str:
+    """At most 120 printable characters of a text from a file, to quote it in a message."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."

@@ -1,0 +1,144 @@
+"""Read a vector file that a user gives: GeoPackage, GeoJSON, shapefile or GeoParquet.
+
+OGR chooses the driver by content, and some drivers fetch from a network or read other files. Here
+the extension and the content must agree on one of four formats before OGR sees the file.
+docs/security.md describes what that prevents.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pyogrio
+
+from spatioformer.common.errors import PlotError, SpatioformerError
+
+FORMATS = {".gpkg": "GeoPackage", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "shapefile"}
+PARQUET = (".parquet", ".geoparquet")
+ADVICE = "give a GeoPackage, GeoJSON, shapefile or GeoParquet (.gpkg, .geojson, .shp, .parquet)"
+SHAPEFILE = b"\0\0\x27\x0a"
+VIRTUAL = re.compile(r"create\s+virtual\s+table\b.*?\busing\s+[\"'`\[]?(\w+)", re.I | re.S)
+INDEXES = {"rtree", "fts3", "fts4", "fts5"}
+READS_FILES = re.compile(
+    r"\b(gdal_\w+|ogr_\w+|load_extension|readfile|import\w+)\W{0,2}\s*\(", re.I
+)
+PIPELINE = b"gdal_streamed_alg"  # JSON by which OGR runs a command
+
+
+def read_vector(
+    path: str | Path, layer: str | None = None, error: type[SpatioformerError] = PlotError
+) -> Any:
+    """Read a layer of a vector file as a GeoDataFrame, or a DataFrame if it has no geometry.
+
+    Args:
+        layer: its name; None: the first.
+        error: class of the errors.
+
+    Raises:
+        SpatioformerError: of the class `error`: the file is missing, damaged, or of another format.
+    """
+    file = Path(path)
+    if file.suffix.lower() in PARQUET:
+        check_vector(file, error)
+        return _tried(file, error, lambda: gpd.read_parquet(file))
+    name = check_vector(file, error)
+    return _tried(file, error, lambda: gpd.read_file(name, layer=layer))
+
+
+def list_layers(path: str | Path, error: type[SpatioformerError] = PlotError) -> list[str]:
+    """Names of the layers of a vector file.
+
+    Raises:
+        SpatioformerError: as `read_vector`.
+    """
+    file = Path(path)
+    name = check_vector(file, error)
+    if file.suffix.lower() in PARQUET:
+        return [file.stem]
+    return _tried(file, error, lambda: [str(row[0]) for row in pyogrio.list_layers(name)])
+
+
+def check_vector(file: Path, error: type[SpatioformerError] = PlotError) -> str:
+    """The name by which OGR reads a vector file, after a look at its kind and content.
+
+    Raises:
+        SpatioformerError: of the class `error`: no regular file, a format that is not listed, or
+            content of another format than the extension says.
+    """
+    if not file.exists():
+        raise error(f"{file} cannot be read (no such file); {ADVICE}")
+    if not file.is_file():
+        raise error(f"{file} is not a regular file; {ADVICE}")
+    ending = file.suffix.lower()
+    if ending not in FORMATS and ending not in PARQUET:
+        raise error(f"{file} has the extension {ending or '(none)'!r}, which is not read; {ADVICE}")
+    problem = problem_of(file)
+    if problem:
+        raise error(f"{file} cannot be read ({problem}); {ADVICE}")
+    # Absolute, so that a file's name is never taken for a driver's prefix.
+    place = str(file.absolute())
+    return f"GeoJSON:{place}" if FORMATS.get(ending) == "GeoJSON" else place
+
+
+def problem_of(file: Path) -> str:
+    """Why the content of a regular file must not be given to OGR; empty: it may."""
+    try:
+        return _problem(file, file.suffix.lower())
+    except (OSError, sqlite3.Error) as reason:
+        return str(reason)
+
+
+def _problem(file: Path, ending: str) -> str:
+    with open(file, "rb") as stream:
+        head = stream.read(1024)
+    if ending in PARQUET:
+        return "" if head.startswith(b"PAR1") else "it is not a Parquet file"
+    if ending == ".shp":
+        return "" if head.startswith(SHAPEFILE) else "it is not a shapefile"
+    if ending == ".gpkg":
+        if not head.startswith(b"SQLite format 3\0"):
+            return "it is not a GeoPackage"
+        return _problem_of_database(file)
+    if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return "it is not a GeoJSON file"
+    return "it would run a command of GDAL" if _contains(file, PIPELINE) else ""
+
+
+def _contains(file: Path, text: bytes, size: int = 1 << 24) -> bool:
+    with open(file, "rb") as stream:
+        rest = b""
+        while block := stream.read(size):
+            if text in rest + block:
+                return True
+            rest = block[-len(text) :]
+    return False
+
+
+def _problem_of_database(file: Path) -> str:
+    """What in a GeoPackage could read other files: virtual tables and views that call GDAL."""
+    for option in ("mode=ro", "immutable=1"):  # a write-ahead log needs a writable folder
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{option}", uri=True)) as base:
+                base.execute("PRAGMA trusted_schema = OFF")
+                rows = base.execute("SELECT name, sql FROM sqlite_master").fetchall()
+            break
+        except sqlite3.OperationalError:
+            if option == "immutable=1":
+                raise
+    for name, sql in rows:
+        virtual = VIRTUAL.search(str(sql or ""))
+        if (virtual and virtual[1].lower() not in INDEXES) or READS_FILES.search(str(sql or "")):
+            return f"its table {str(name)[:60]!r} reads other files"
+    return ""
+
+
+def _tried(file: Path, error: type[SpatioformerError], read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as reason:  # OGR, PROJ, shapely and pyarrow raise many unrelated kinds
+        first = (str(reason).splitlines() or [""])[0] or type(reason).__name__
+        raise error(f"{file} cannot be read ({first[:200]}); {ADVICE}") from reason

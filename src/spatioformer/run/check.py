@@ -1,0 +1,259 @@
+"""Check a whole configuration against the headers of its files, before any stage computes.
+
+The readers of the stages find the problems; this module asks them all, so that a user corrects
+everything at once. Only headers are read: values that are wrong are found by the stages.
+"""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatioformer.common.errors import ConfigError, ImageryError, OutputError, SpatioformerError
+from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.messages import problems_message
+from spatioformer.config.schema import RunConfig
+
+if TYPE_CHECKING:
+    from spatioformer.geo.grid import Grid
+    from spatioformer.geo.raster.layers import OpenLayer
+
+Problem = tuple[str, SpatioformerError]
+"""A key of the configuration, and what is wrong with it."""
+
+LARGE = 50 * 10**6
+"""Size in bytes from which a file without a header of its own is left to its stage: GeoPackage,
+Parquet and NetCDF are read as a whole."""
+
+TABLES = (".gpkg", ".parquet", ".geoparquet")
+LEAST_MEMORY = 0.5  # GB, of the libraries and one worker's activations; `mapping.plan` is exact
+COMPRESSION = 20  # a stack on disk is not smaller than its values by more than this
+
+
+def check_run(config: RunConfig, source: str, stages: Collection[str], folder: Path) -> None:
+    """Raise if `stages`, which are about to run, cannot succeed by what the headers say.
+
+    Args:
+        source: where the configuration comes from, for the message.
+        folder: the run folder.
+
+    Raises:
+        SpatioformerError: the problem, in the words of the stage that would meet it; of several a
+            ConfigError that lists them, one a line.
+    """
+    problems = list(_distinct(_problems(config, stages, folder)))
+    if len(problems) == 1:
+        raise problems[0][1]
+    if problems:
+        lines = [f"{key}: {error}" for key, error in problems]
+        raise ConfigError(problems_message(source, lines))
+
+
+def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
+    if "plots" in stages:
+        yield from _plots(config)
+    if "imagery" in stages:
+        yield from _imagery(config, folder)
+    if "train" in stages or "evaluate" in stages:
+        yield from _covariates(config)
+    if "map" in stages:
+        yield from _map(config)
+
+
+def _distinct(problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The problems, of those with the same words the first."""
+    known = set()
+    for key, error in problems:
+        if str(error) not in known:
+            known.add(str(error))
+            yield key, error
+
+
+def _caught(key: str, check: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        check()
+    except SpatioformerError as error:
+        yield key, error
+
+
+def _plots(config: RunConfig) -> Iterator[Problem]:
+    """Files, columns and the CRS of the plot table and the species."""
+    from spatioformer.geo.plots.checks import parse_crs
+    from spatioformer.geo.plots.files import open_source
+    from spatioformer.geo.plots.table import header_problems
+
+    section, species = config.plots, config.plots.species
+    source = None
+    if not _is_whole(section.path, *TABLES):
+        try:
+            source = open_source(section.path, separator=section.separator, layer=section.layer)
+        except SpatioformerError as error:
+            yield "plots.path", error
+    if source is not None:
+        columns: dict[str, str | None] = {str(k): v for k, v in section.columns.items()}
+        settings = species.model_dump(exclude_none=True) if species else None
+        for name, problem in header_problems(source, columns, settings):
+            yield f"plots.{name}", problem
+        if source.crs is None:
+            yield from _caught("plots.crs", partial(parse_crs, section.crs))
+    if species is None:
+        return
+    if species.path is not None:
+        source = None
+        if not _is_whole(species.path, *TABLES):
+            try:
+                source = open_source(
+                    species.path,
+                    separator=species.separator,
+                    layer=species.layer,
+                    key="species.",
+                )
+            except SpatioformerError as error:
+                yield "plots.species.path", error
+    if source is not None:
+        for key in ("plot_id", "species", "abundance"):
+            if column := getattr(species, key):
+                check = partial(source.position, column, f"species.{key}")
+                yield from _caught(f"plots.species.{key}", check)
+
+
+def _is_whole(path: str, *suffixes: str) -> bool:
+    """Whether a file is large, and its format has no header that can be read alone."""
+    file = Path(path)
+    return file.suffix.lower() in suffixes and file.is_file() and file.stat().st_size > LARGE
+
+
+def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
+    """Rasters, their bands and CRSs, the grid and the region, and the size of the stack."""
+    from spatioformer.geo.raster.checks import Trust
+    from spatioformer.geo.raster.layers import open_layer
+    from spatioformer.geo.raster.stack import check_band_names
+    from spatioformer.run.imagery import grid_of, layer_of
+
+    section = config.imagery
+    trust = Trust(section.trust, section.folder)
+    entries = [(f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)]
+    entries += [(f"imagery.masks.{i}", mask) for i, mask in enumerate(section.masks)]
+    opened: dict[str, OpenLayer] = {}
+    grid: Grid | None = None
+    with ExitStack() as stack:
+        for key, layer in entries:
+            if _is_whole(layer.path, ".nc", ".nc4", ".cdf"):
+                continue
+            try:
+                opened[key] = stack.enter_context(open_layer(layer_of(layer, trust)))
+            except SpatioformerError as error:
+                yield key, error
+        layers = [layer for key, layer in opened.items() if key.startswith("imagery.layers")]
+        yield from _caught("imagery.layers", partial(check_band_names, layers))
+        try:
+            if section.grid is not None and section.region is not None:
+                grid = grid_of(section.grid, section.region)
+            elif "imagery.layers.0" in opened:
+                grid = opened["imagery.layers.0"].grid
+                if section.region is not None:
+                    grid = grid.clip(section.region)
+        except SpatioformerError as error:
+            yield "imagery.grid" if section.grid else "imagery.region", error
+            grid = None
+        if grid is not None:
+            yield from _elsewhere(grid, opened)
+            bands = sum(max(1, len(layer.band_names)) for layer in layers)
+            values = grid.height * grid.width * bands
+            yield from _caught("out", partial(_check_disk, values, folder))
+
+
+def _elsewhere(grid: "Grid", opened: Mapping[str, "OpenLayer"]) -> Iterator[Problem]:
+    """Layers and masks that do not touch the grid."""
+    from spatioformer.geo.raster.stack import no_data
+
+    for key, layer in opened.items():
+        if _apart(grid.region, layer.grid.region):
+            name = layer.band_names[0] if layer.band_names else layer.layer.name
+            if key.startswith("imagery.layers"):
+                yield key, no_data(name)
+            else:
+                yield (
+                    key,
+                    ImageryError(
+                        f"mask {name} lies outside the imagery: it covers W, E, S, N = "
+                        f"{_rounded(layer.grid.region)}, the imagery {_rounded(grid.region)}; "
+                        "check its file, or remove the mask"
+                    ),
+                )
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two regions (W, E, S, N) have no point in common, whatever turn their degrees are."""
+    if not all(map(isfinite, (*one, *other))):
+        return False
+    if one[3] <= other[2] or other[3] <= one[2]:
+        return True
+    width, other_width = ((r[1] - r[0]) % 360 or 360 for r in (one, other))
+    if abs(one[1] - one[0]) >= 360 or abs(other[1] - other[0]) >= 360:
+        return False
+    ahead = (other[0] - one[0]) % 360
+    return ahead >= width and 360 - ahead >= other_width
+
+
+def _rounded(region: Sequence[float]) -> list[float]:
+    return [round(value, 3) for value in region]
+
+
+def _check_disk(values: int, folder: Path) -> None:
+    """Raise if the stack of so many float32 values cannot be on the disk of the run folder."""
+    free = shutil.disk_usage(folder).free
+    least = values * 4 / COMPRESSION
+    if least > free:
+        raise OutputError(
+            f"cannot write {folder}: the imagery of {values * 4 / 1e9:,.1f} GB takes "
+            f"{least / 1e9:,.1f} GB at least and {free / 1e9:,.1f} GB are free; free some space, "
+            "or give a smaller `imagery.region` or a coarser `imagery.grid`"
+        )
+
+
+def _covariates(config: RunConfig) -> Iterator[Problem]:
+    """Covariates that no column gives."""
+    if not config.model.covariates or all(CATALOGUE[name].published for name in config.models):
+        return
+    import pandas as pd
+
+    from spatioformer.geo.plots.table import TABLE_DTYPES
+    from spatioformer.models.scaling import Covariates
+
+    # One plot, with a value wherever the configuration names a column.
+    columns = config.plots.columns
+    optional = {"area_m2": float("nan"), "date": pd.NaT}
+    usual = {"area_m2": 1.0, "date": pd.Timestamp(2000, 1, 1)}
+    row = {
+        name: (usual if name in columns else optional).get(name, 1 if dtype != "str" else "-")
+        for name, dtype in TABLE_DTYPES.items()
+    }
+    table = pd.DataFrame([row]).astype(TABLE_DTYPES).assign(geometry=None)
+    for name, value in config.model.covariates.items():
+        check = partial(Covariates.of, table, {name: value})
+        yield from _caught(f"model.covariates.{name}", check)
+
+
+def _map(config: RunConfig) -> Iterator[Problem]:
+    """The memory of the map, and the rasters of the truth."""
+    if config.map.memory < LEAST_MEMORY:
+        yield (
+            "map.memory",
+            ConfigError(
+                f"`map.memory` is {config.map.memory:g} (GB), and a map takes {LEAST_MEMORY:g} "
+                "before it reads any imagery; set `map.memory: 2`"
+            ),
+        )
+    if config.truth is not None:
+        for key in ("path", "noise_path"):
+            yield from _caught(f"truth.{key}", partial(_open_and_close, getattr(config.truth, key)))
+
+
+def _open_and_close(truth: str) -> None:
+    from spatioformer.geo.virtual.truth import open_truth
+
+    open_truth(truth).close()

@@ -1,0 +1,121 @@
+"""What every fuzzer does: cases from numbered seeds until its time is over, and what must hold.
+
+`make test` gives each fuzzer a few seconds and always the same cases; `make soak` minutes and new
+ones. A failure names its seed: `SPATIOFORMER_FUZZ_SEED=N` begins there.
+"""
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import spatioformer
+from spatioformer.common.errors import SpatioformerError
+
+PACKAGE = Path(spatioformer.__file__).parent
+SECONDS = float(os.environ.get("SPATIOFORMER_FUZZ", 5))
+FIRST = int(os.environ.get("SPATIOFORMER_FUZZ_SEED", 0))
+LONGEST = 600  # characters of a message
+HANGS = 5  # seconds
+
+
+class Hung(BaseException):
+    """A case takes longer than HANGS; no handler of the product catches it."""
+
+
+def fuzz(
+    case: Callable[[np.random.Generator], object],
+    *,
+    listing: bool = False,
+    known: Collection[tuple[type[BaseException], str]] = (),
+) -> int:
+    """Call `case` with generators of rising seeds until SECONDS are over; returns the number.
+
+    Args:
+        listing: whether a message may be a list of problems, one a line.
+        known: faults that wait for their correction, and are left out: an exception and the name of
+            our function that it leaves.
+    """
+    end = time.monotonic() + SECONDS
+    seed = FIRST
+    while time.monotonic() < end:
+        try:
+            with limited():
+                case(np.random.default_rng(seed))
+        except SpatioformerError as error:
+            try:
+                check_message(str(error), listing)
+            except AssertionError as failed:
+                failed.add_note(f"seed {seed}")
+                raise
+        except BaseException as error:
+            if (type(error), last_function(error)) in known:
+                seed += 1
+                continue
+            error.add_note(f"seed {seed}")
+            raise
+        seed += 1
+    return seed - FIRST
+
+
+def last_function(error: BaseException) -> str:
+    """Name of the product's function that an exception left last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.name for f in reversed(frames) if PACKAGE in Path(f.filename).parents), "")
+
+
+def check_message(message: str, listing: bool) -> None:
+    """One sentence on one line that is short enough to read; of a list each line."""
+    lines = message.split("\n")
+    if listing and len(lines) > 1:
+        assert " problems in " in lines[0], message
+        assert all(line.startswith("  ") for line in lines[1:]), message
+    else:
+        assert len(lines) == 1, message
+    assert all(len(line) <= LONGEST for line in lines), message
+    assert message.splitlines() == lines, repr(message)
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Raise Hung after HANGS seconds."""
+
+    def hung(*_: object) -> None:
+        raise Hung(f"still at it after {HANGS} s")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.setitimer(signal.ITIMER_REAL, HANGS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def pick(rng: np.random.Generator, choices):
+    """One of the choices."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def damaged(rng: np.random.Generator, content: bytes) -> bytes:
+    """Bytes with some of them changed, inserted, cut off or repeated."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        at = int(rng.integers(len(data) + 1))
+        match int(rng.integers(5)):
+            case 0:
+                data[at : at + 1] = bytes([int(rng.integers(256))])
+            case 1:
+                data[at:at] = rng.bytes(int(rng.integers(1, 9)))
+            case 2:
+                del data[at : at + int(rng.integers(1, 20))]
+            case 3:
+                del data[at:]
+            case 4:
+                data[at:at] = data[: int(rng.integers(1, 40))]
+    return bytes(data)
