@@ -121,7 +121,11 @@ CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
         "in.tif lacks 1 of the 3 bands the model needs, among them 'blue' (it has nir, red, "
         "green); give imagery with the bands red, green, blue, named by their descriptions",
     ),
-    "no crs": (raster(imagery(), names=NAMES, crs=None), PLACELESS),
+    "no crs": (
+        raster(imagery(), names=NAMES, crs=None),
+        "in.tif has no coordinate reference system; write one into the file, for example with "
+        "gdal_edit.py -a_srs EPSG:4326",
+    ),
     "no corner": (raster(imagery(), names=NAMES, transform=Affine.identity()), PLACELESS),
 }
 
