@@ -171,8 +171,9 @@ def test_a_raster_of_two_billion_columns(tmp_path):
         "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
     )
     refused(
-        f"layer a: {path} says that it has 1 x 2,000,000,000 pixels, more than 50,000,000 a side; "
-        "correct its header, or cut out the part needed with gdal_translate -projwin",
+        f"{path} states 2000000000 x 1 pixels and 1 bands, above the limit of 50000000 pixels a "
+        "side, 1e+11 pixels and 65535 bands; cut it with gdal_translate -projwin, or in a run set "
+        "`imagery.trust: true` if you trust it",
         Layer(path, "a"),
         out=tmp_path / "s.tif",
     )

@@ -62,20 +62,32 @@ def test_during_the_imports(tmp_path, name, code):
     assert (process.returncode, out, err) == (code, "", LINES[code])
 
 
+@pytest.fixture
+def usual_handlers():
+    """Python's own handlers; a process in the background may have been told to ignore Ctrl-C."""
+    before = {number: signal.getsignal(number) for number in SIGNALS.values()}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     "work",
     [
         "raise KeyboardInterrupt",
-        "os.kill(os.getpid(), number)\ntime.sleep(60)",
+        "os.kill(os.getpid(), number)\ntime.sleep(5)",
         # A library swallows it, or makes another error of it.
-        "try:\n  os.kill(os.getpid(), number); time.sleep(60)\nexcept BaseException: pass",
-        "try:\n  os.kill(os.getpid(), number); time.sleep(60)\nexcept BaseException: 1 / 0",
-        "try:\n  os.kill(os.getpid(), number); time.sleep(60)\nexcept BaseException: pass\n"
-        "time.sleep(60)",
+        "try:\n  os.kill(os.getpid(), number); time.sleep(5)\nexcept BaseException: pass",
+        "try:\n  os.kill(os.getpid(), number); time.sleep(5)\nexcept BaseException: 1 / 0",
+        "try:\n  os.kill(os.getpid(), number); time.sleep(5)\nexcept BaseException: pass\n"
+        "time.sleep(5)",
     ],
     ids=["raised", "sent", "swallowed", "converted", "swallowed, then goes on"],
 )
 @pytest.mark.parametrize("code", LINES)
+@pytest.mark.usefixtures("usual_handlers")
 def test_none_is_swallowed(monkeypatch, capsys, work, code):
     monkeypatch.setattr(signals, "AGAIN", 0.2)
     if work.startswith("raise"):
