@@ -11,6 +11,8 @@ from spatioformer.config.file import load_config
 from spatioformer.config.messages import shown
 from tests.helpers.tiny_run import assert_refused, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
 )

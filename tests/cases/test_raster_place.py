@@ -25,7 +25,7 @@ from tests.helpers.landscape import write_raster
 from tests.helpers.maps import noise, small
 from tests.helpers.rasters import longitudes, refused, stack_of, write_netcdf
 
-pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+pytestmark = [pytest.mark.filterwarnings("error::RuntimeWarning"), pytest.mark.integration]
 
 
 def points(path: Path) -> Path:

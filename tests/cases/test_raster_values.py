@@ -20,7 +20,7 @@ from tests.helpers.landscape import write_raster
 from tests.helpers.maps import BANDS, small
 from tests.helpers.rasters import months, refused, stack_of
 
-pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+pytestmark = [pytest.mark.filterwarnings("error::RuntimeWarning"), pytest.mark.integration]
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(2.0, 0.0), (0.5, -10.0)])

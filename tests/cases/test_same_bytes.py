@@ -13,6 +13,8 @@ from spatioformer.geo.geopackage import write_geopackage
 from tests.helpers.maps import disk_of, noise, small
 from tests.helpers.tiny_run import Ended, half_written, spatioformer
 
+pytestmark = pytest.mark.integration
+
 
 def table(rows: int = 3) -> gpd.GeoDataFrame:
     points = [Point(140 + i / 7, -30) for i in range(rows)]

@@ -24,6 +24,8 @@ from spatioformer.geo.vector.access import read_access
 from spatioformer.geo.vector.opening import list_layers, read_vector
 from spatioformer.geo.vector.zones import read_polygons
 
+pytestmark = pytest.mark.integration
+
 HEAD = '<VRTDataset rasterXSize="20" rasterYSize="20"><SRS>EPSG:4326</SRS>'
 PLACE = "<GeoTransform>140, 0.1, 0, -30, 0, -0.1</GeoTransform>"
 BAND = '<VRTRasterBand dataType="Byte" band="1"><SimpleSource>{}</SimpleSource></VRTRasterBand>'

@@ -13,6 +13,8 @@ from spatioformer.models.store import load
 from spatioformer.nn import PaperSpatioformer
 from tests.helpers.models import fitted
 
+pytestmark = pytest.mark.integration
+
 SIZES = {"width": 8, "heads": 2, "layers": 1, "mlp_hidden": 5, "head_hidden": 7}
 
 
