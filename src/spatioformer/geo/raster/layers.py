@@ -173,6 +173,22 @@ class OpenLayer:
         method = self.layer.resampling or "mode"
         return index.decode(self._resampler.resample(window, grid, method, read)[0])
 
+    def read_mask(self, window: Window, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """Read a mask on `grid`, as `read_classes` if grids agree or `resampling` is set.
+
+        Elsewhere codes are interpolated, as in version 0.1, so that its maps stay what they were;
+        `build_stack` remarks it.
+        """
+        if self.layer.resampling is not None or self._resampler.is_aligned(window, grid):
+            return self.read_classes(window, grid)
+        codes = self._resampler.resample(window, grid, "bilinear", self._read)[0]
+        return codes, np.isfinite(codes)
+
+    def is_interpolated(self, grid: Grid) -> bool:
+        """Whether `read_mask` interpolates codes on this grid."""
+        whole = Window(0, 0, grid.width, grid.height)
+        return self.layer.resampling is None and not self._resampler.is_aligned(whole, grid)
+
     def read_all(self) -> np.ndarray:
         """Read the whole raster on its own grid, as `read`."""
         return self._read(Window(0, 0, self.grid.width, self.grid.height))

@@ -66,6 +66,10 @@ class Resampler:
             out = np.where(np.isfinite(out), out, part)
         return out
 
+    def is_aligned(self, window: Window, grid: Grid) -> bool:
+        """Whether a window of another grid is read without resampling."""
+        return _aligned_window(self.grid, window, grid) is not None
+
     def source_window(self, window: Window, grid: Grid) -> Window | None:
         """Source pixels that contribute to a window of another grid; None if there are none.
 

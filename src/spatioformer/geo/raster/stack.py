@@ -85,6 +85,12 @@ def build_stack(
             (stack.enter_context(open_layer(replace(m.layer, categorical=True))), m.exclude)
             for m in masks
         ]
+        notes += [
+            f"mask {mask.layer.name} has another grid, and its class codes are interpolated; set "
+            "`resampling: mode` in the mask, so that edges of excluded classes count"
+            for mask, _ in masking
+            if mask.is_interpolated(grid)
+        ]
         names = check_band_names(opened)
         statistics = _Statistics(names)
         with (
@@ -235,7 +241,7 @@ def _wanted(
 ) -> np.ndarray:
     wanted = np.isfinite(data).all(axis=0)
     for layer, exclude in masking:
-        classes, present = layer.read_classes(window, grid)
+        classes, present = layer.read_mask(window, grid)
         # A mask raster's nodata means unknown: such pixels are not predicted either.
         wanted &= present & ~is_among(classes, exclude)
     return wanted
