@@ -60,6 +60,9 @@ def settings(folder: Path, plots: Path | None, full: bool) -> dict[str, Any]:
                     "path": "pip:land_cover",
                     "crs": "EPSG:4326",
                     "exclude": [WATER, CROPLAND, BUILT_UP],
+                    # As in version 0.1, whose figures the documents state; "mode" would exclude
+                    # 5,892 pixels more of 155,747, at the edges of these classes.
+                    "resampling": "bilinear",
                 }
             ],
         },

@@ -67,5 +67,5 @@ def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
     """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
     if isinstance(section, MaskSection):
-        values["categorical"] = True
+        values |= {"categorical": True, "is_mask": True}
     return Layer(path=Path(section.path), trust=trust, **values)

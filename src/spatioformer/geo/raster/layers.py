@@ -55,6 +55,7 @@ class Layer:
         categorical: whether values are classes; None: no, but a raster with a colour table is
             refused.
         classes: class values of a categorical raster, each a 0/1 band; None: those that occur.
+        is_mask: whether its classes exclude pixels; a mask alone may be resampled bilinearly.
         trust: what the file may do beyond being read.
     """
 
@@ -73,6 +74,7 @@ class Layer:
     min_share: float | None = None
     categorical: bool | None = None
     classes: tuple[int, ...] | None = None
+    is_mask: bool = False
     trust: Trust = UNTRUSTED
 
 
@@ -129,7 +131,8 @@ class OpenLayer:
             raise ImageryError(
                 f"layer {layer.name}: `classes` are given; set `categorical: true` too"
             )
-        if layer.categorical and layer.resampling not in (None, "nearest", "mode"):
+        methods = (None, "nearest", "mode", *(["bilinear"] if layer.is_mask else []))
+        if layer.categorical and layer.resampling not in methods:
             raise ImageryError(
                 f"layer {layer.name}: resampling {layer.resampling!r} computes averages of "
                 "classes; set `resampling` to nearest or mode"
@@ -174,20 +177,19 @@ class OpenLayer:
         return index.decode(self._resampler.resample(window, grid, method, read)[0])
 
     def read_mask(self, window: Window, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """Read a mask on `grid`, as `read_classes` if grids agree or `resampling` is set.
+        """Read a mask on `grid`, as `read_classes` unless `resampling: bilinear` is set.
 
-        Elsewhere codes are interpolated, as in version 0.1, so that its maps stay what they were;
-        `build_stack` remarks it.
+        That interpolates codes, as version 0.1 did; `build_stack` remarks it.
         """
-        if self.layer.resampling is not None or self._resampler.is_aligned(window, grid):
+        if not self.is_interpolated or self._resampler.is_aligned(window, grid):
             return self.read_classes(window, grid)
         codes = self._resampler.resample(window, grid, "bilinear", self._read)[0]
         return codes, np.isfinite(codes)
 
-    def is_interpolated(self, grid: Grid) -> bool:
-        """Whether `read_mask` interpolates codes on this grid."""
-        whole = Window(0, 0, grid.width, grid.height)
-        return self.layer.resampling is None and not self._resampler.is_aligned(whole, grid)
+    @property
+    def is_interpolated(self) -> bool:
+        """Whether `read_mask` interpolates codes on other grids."""
+        return self.layer.resampling == "bilinear"
 
     def read_all(self) -> np.ndarray:
         """Read the whole raster on its own grid, as `read`."""

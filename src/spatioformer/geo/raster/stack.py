@@ -82,14 +82,17 @@ def build_stack(
         notes = [remark for layer in opened if (remark := class_remark(layer))]
         opened = [_with_classes(layer, grid, console) for layer in opened]
         masking = [
-            (stack.enter_context(open_layer(replace(m.layer, categorical=True))), m.exclude)
+            (
+                stack.enter_context(open_layer(replace(m.layer, categorical=True, is_mask=True))),
+                m.exclude,
+            )
             for m in masks
         ]
         notes += [
-            f"mask {mask.layer.name} has another grid, and its class codes are interpolated; set "
-            "`resampling: mode` in the mask, so that edges of excluded classes count"
+            f"mask {mask.layer.name}: `resampling: bilinear` interpolates its class codes, and "
+            "pixels at the edges of excluded classes are predicted; `mode` excludes them"
             for mask, _ in masking
-            if mask.is_interpolated(grid)
+            if mask.is_interpolated
         ]
         names = check_band_names(opened)
         statistics = _Statistics(names)
