@@ -234,9 +234,11 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
             f"layer {layer.name}: {len(classes)} classes in {layer.path}, more than 64; list those "
             "to use under `classes`"
         )
-    found = OpenLayer(replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid)
-    found.tally = opened.tally
-    return found
+    with_classes = OpenLayer(
+        replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid
+    )
+    with_classes.tally = opened.tally
+    return with_classes
 
 
 def _wanted(
