@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
+from spatioformer.config.fields import PATH_KEYS, Section
 from spatioformer.config.messages import escaped, message, shown, strange_text
-from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
+from spatioformer.config.schema import RunConfig
 from spatioformer.config.yaml_text import (
     MOST_BYTES,
     MOST_CHARACTERS,
@@ -146,7 +147,8 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     """
     out = _usable("out", str(Path(expand(config.out)).absolute()))
     config = absolute_paths(config, folder).model_copy(update={"out": out})
-    config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
+    if config.imagery is not None:
+        config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
     return config
 
 

@@ -35,7 +35,8 @@ def held_out_predictions(
 
     Args:
         chips: folder of a chip store.
-        imagery: the stack that the chips were cut from.
+        imagery: the stack that the chips were cut from; kNNDM alone reads it.
+        config: resolved with the plots (`models.resolved`).
         cache: folds and results of finished jobs. Its content must come from the same chips,
             `config.model`, `config.train` and seed.
 
@@ -51,12 +52,13 @@ def held_out_predictions(
     section, map_like = config.evaluate, config.evaluate.map_like
     folds, jobs = {}, []
     for split in all_splits(config):  # impossible folds fail here, before any training
-        folds[split.name] = assign(split, config, store.coordinates, imagery, console)
+        folds[split.name] = assign(split, config, store.table, imagery, console)
         key = save_folds(cache, folds[split.name])
         for model in section.models if split in section.splits else section.curve_models:
             with_spread = model == config.map.model and split == map_like
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache) for fold in range(split.folds)
+                Job(model, split.name, fold, key, with_spread, cache)
+                for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
     todo = [job for job in unique if not job.done]

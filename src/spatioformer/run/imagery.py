@@ -8,7 +8,7 @@ from rasterio.warp import transform_bounds
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.schema import GridSection, ImagerySection, MaskSection, RasterSection
+from spatioformer.config.imagery import GridSection, ImagerySection, MaskSection, RasterSection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust

@@ -23,7 +23,7 @@ def print_summary(folder: Path, last: str = "report") -> None:
     if "evaluate" in done:
         console.print(_table(pd.read_csv(folder / "scores.csv"), Table))
     for stage, name in (("map", "map.tif"), ("report", "report.html")):
-        if stage in done:
+        if stage in done and (folder / name).exists():  # a run without imagery has no map
             console.print(f"{stage:<7}{folder / name}", soft_wrap=True, highlight=False)
 
 
