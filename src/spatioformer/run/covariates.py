@@ -18,8 +18,8 @@ from spatioformer.run.context import RunContext
 if TYPE_CHECKING:
     from spatioformer.geo.plots.table import PlotIntake
 
-OF_PLOTS = ("area_m2", "year")
-"""Covariates that are columns of every plot table, or come from one."""
+OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
+"""Covariate that every plot table may have -> our name of its column."""
 
 
 def read_with_covariates(config: RunConfig) -> "PlotIntake":
