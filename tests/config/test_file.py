@@ -121,7 +121,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "evaluate.splits.0.kind", "spatial",
-        "`evaluate.splits.0.kind` is 'spatial': it must be 'random', 'tiles', 'knndm' or 'regions'",
+        "`evaluate.splits.0.kind` is 'spatial': it must be 'random', 'tiles', 'knndm', 'regions' "
+        "or 'column'",
     ),
     (
         "evaluate.curve_sizes", [1, 200],

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from spatioformer import __version__
-from spatioformer.config.file import load_config
 from spatioformer.config.fields import Section
+from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.fingerprint import code_hash, dependencies, source_file
 from spatioformer.run.runner import LIBRARIES, Run

@@ -82,7 +82,7 @@ class PlotsSection(Section):
         dict[Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme"], str]
         | None
     ) = None  # None: recognised by name and value
-    crs: str = "EPSG:4326"
+    crs: str | None = None  # None: EPSG:4326, or recognised where `columns` are
     separator: str | None = None
     layer: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -325,11 +325,12 @@ class RunConfig(Section):
             return raw
         raw = dict(raw)
         plots = raw.get("plots")
-        if raw.get("name") is None and isinstance(plots, dict) and isinstance(plots["path"], str):
-            raw["name"] = name_after(plots["path"])
-        if raw.get("out") is None and isinstance(raw.get("name"), str):
+        path = plots.get("path") if isinstance(plots, dict) else None
+        if "name" not in raw and isinstance(path, str):
+            raw["name"] = name_after(path)
+        if "out" not in raw and isinstance(raw.get("name"), str):
             raw["out"] = f"runs/{raw['name']}"
-        if raw.get("imagery") is None:
+        if "imagery" not in raw or raw["imagery"] is None:
             model = raw.get("model", {})
             if isinstance(model, dict):
                 raw["model"] = {"covariates": "auto", "patch": 1} | model

@@ -108,7 +108,7 @@ def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
             settings = species.model_dump(exclude_none=True) if species else None
             for name, problem in header_problems(source, columns, settings):
                 yield f"plots.{name}", problem
-        if source.crs is None:
+        if source.crs is None and section.crs is not None:
             yield from _caught("plots.crs", partial(parse_crs, section.crs))
         yield from _fold_columns(config, source)
     if "train" in stages or "evaluate" in stages:
