@@ -67,11 +67,11 @@ def test_json_keeps_everything():
 
 def test_a_new_class_is_refused_and_so_is_a_gap_that_no_plot_had():
     realm = Covariate("realm", "a", ("a", "b"), False)
-    with pytest.raises(PlotError, match=r"realm is 'c' in row 2, a class that the training plots"):
+    with pytest.raises(PlotError, match="row 2: realm is 'c', a class that the training plots"):
         realm.encoded(["a", "c"])
-    with pytest.raises(PlotError, match="realm has no value in row 1"):
+    with pytest.raises(PlotError, match="row 1: realm has no value"):
         realm.encoded([""])
-    with pytest.raises(PlotError, match="rain has no value in row 2"):
+    with pytest.raises(PlotError, match="row 2: rain has no value"):
         Covariate("rain", 1.0, (), False).encoded([1.0, np.nan])
 
 

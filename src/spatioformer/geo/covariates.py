@@ -54,6 +54,24 @@ class Covariate:
         names = [f"{self.name} = {label}" for label in self.classes] or [number]
         return (*names, *([f"{self.name} is missing"] * self.missing))
 
+    def reasons(self, values: Sequence[Any]) -> np.ndarray:
+        """Why each value cannot be encoded, text (n,); '' where it can."""
+        absent, unknown = self._absent(values), np.zeros(len(values), bool)
+        if self.classes:
+            unknown = ~absent & ~np.isin([str(v) for v in values], self.classes)
+        reasons = np.full(len(values), "", object)
+        if not self.missing:
+            reasons[absent] = (
+                f"{self.name} has no value, and all training plots have one, so the model cannot "
+                "tell what a missing value means"
+            )
+        for row in np.flatnonzero(unknown):
+            reasons[row] = (
+                f"{self.name} is {str(values[row])!r}, a class that the training plots do not "
+                f"have; use one of {', '.join(map(repr, self.classes))}"
+            )
+        return reasons
+
     def encoded(self, values: Sequence[Any]) -> np.ndarray:
         """The columns of numbers, float64 (n, columns): NaN for a missing number.
 
@@ -61,35 +79,31 @@ class Covariate:
             values: numbers, NaN where missing; or classes, '' where missing.
 
         Raises:
-            PlotError: a value is no class of the covariate, or no number; or one is missing and
-                none was in the plots that the models learned from.
+            PlotError: a value cannot be encoded, see `reasons`.
         """
+        reasons = self.reasons(values)
+        if (reasons != "").any():
+            row = int((reasons != "").argmax())
+            raise PlotError(f"row {row + 1}: {reasons[row]}")
+        absent = self._absent(values)
         if self.classes:
             labels = np.array([str(v) for v in values], object)
-            absent = labels == ""
-            unknown = ~absent & ~np.isin(labels, self.classes)
-            if unknown.any():
-                row = int(unknown.argmax())
-                raise PlotError(
-                    f"{self.name} is {labels[row]!r} in row {row + 1}, a class that the training "
-                    f"plots do not have; use one of {', '.join(map(repr, self.classes))}"
-                )
             columns = [(labels == label).astype(float) for label in self.classes]
         else:
-            numbers = np.asarray(values, np.float64)
-            if self.logarithmic:
-                numbers = np.log10(np.where(numbers > 0, numbers, np.nan))
-            absent = ~np.isfinite(numbers)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                numbers = np.asarray(values, np.float64)
+                numbers = np.log10(numbers) if self.logarithmic else numbers
             columns = [np.where(absent, np.nan, numbers)]
         if self.missing:
             columns.append(absent.astype(float))
-        elif absent.any():
-            raise PlotError(
-                f"{self.name} has no value in row {int(absent.argmax()) + 1}, and all training "
-                "plots have one, so the model cannot tell what a missing value means; give the "
-                "value, or leave the row out"
-            )
         return np.column_stack(columns)
+
+    def _absent(self, values: Sequence[Any]) -> np.ndarray:
+        """Whether each value is missing, bool (n,)."""
+        if self.classes:
+            return np.array([str(v) == "" for v in values], bool)
+        numbers = np.asarray(values, np.float64)
+        return ~np.isfinite(numbers) | ((numbers <= 0) & self.logarithmic)
 
     @property
     def usual_columns(self) -> dict[str, float]:
@@ -151,6 +165,14 @@ class Covariates:
         parts = [c.encoded(_column(table, c.name).tolist()) for c in self.covariates]
         values = np.hstack(parts) if parts else np.empty((len(table), 0))
         return pd.DataFrame(values, columns=self.columns, index=table.index)
+
+    def reasons(self, table: pd.DataFrame) -> np.ndarray:
+        """Why each row of a table cannot be encoded, text (n,); '' where it can."""
+        reasons = np.full(len(table), "", object)
+        for covariate in self.covariates:
+            values = _column(table, covariate.name).tolist()
+            reasons = np.where(reasons == "", covariate.reasons(values), reasons)
+        return reasons
 
     def filled(self, table: pd.DataFrame) -> pd.DataFrame:
         """`encoded`, with the usual value of a covariate where a number is missing."""
