@@ -14,8 +14,8 @@ from spatioformer.mapping.predictor import Predictor, open_predictor
 from spatioformer.models.base import Model
 
 COLUMNS = ("predicted", "sd", "lower", "upper", "dissimilarity", "inside")
-"""What is predicted of a place, as far as the model can: species, standard deviation by dropout, the
-ends of the interval, dissimilarity index, and whether it is in the area of applicability."""
+"""What a model predicts of a place: species, their standard deviation by dropout, the ends of the
+interval, the dissimilarity index, and whether the place is in the area of applicability."""
 
 
 def covariates_of(model: Model) -> Covariates:

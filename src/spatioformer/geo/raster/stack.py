@@ -101,7 +101,7 @@ def build_stack(
             write_errors(out),
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         ):
-            with rasterio.open(part, "w", **_profile(grid, len(names))) as target:
+            with rasterio.open(part, "w", **stack_profile(grid, len(names))) as target:
                 for i, name in enumerate(names, start=1):
                     target.set_band_description(i, name)
                 windows = list(grid.windows(BLOCK))
@@ -186,7 +186,7 @@ def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
         )
 
 
-def _profile(grid: Grid, count: int) -> dict:
+def stack_profile(grid: Grid, count: int) -> dict:
     return {
         "driver": "GTiff",
         "dtype": "float32",
