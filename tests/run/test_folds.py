@@ -107,9 +107,9 @@ def test_a_column_makes_the_folds(run):
     config, stack, plots = run
     realm = np.where(plots["lon"] < 141, "west", np.where(plots["lat"] < -24.8, "south", "north"))
     split = SplitSection(name="realms", kind="column", column="realm")
-    folds = assign(split, config, plots.assign(realm=realm), stack)
+    folds = assign(split, config, plots.assign(fold=realm), stack)
     assert pd.crosstab(folds, realm).gt(0).to_numpy().sum() == 3
-    grouped = plots.assign(realm=realm, group="all")
+    grouped = plots.assign(fold=realm, group="all")
     with pytest.raises(EvaluationError, match=r"the group 'all' .* lie in 3 folds of the column"):
         assign(split, config, grouped, stack)
 

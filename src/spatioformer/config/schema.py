@@ -230,6 +230,15 @@ class EvaluateSection(Section):
         return min(self.splits, key=lambda split: MAP_LIKE.index(split.kind))
 
     @model_validator(mode="after")
+    def _one_column(self) -> "EvaluateSection":
+        columns = sorted({split.column for split in self.splits if split.column})
+        if len(columns) > 1:
+            raise ValueError(
+                f"the splits take their folds from the columns {shown(columns)}; a run can use one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_once(self) -> "EvaluateSection":
         names = [s.name for s in self.splits]
         if len(set(names)) < len(names):
@@ -390,9 +399,9 @@ class RunConfig(Section):
         return any(CATALOGUE[name].kind == "distilled" for name in self.models)
 
     @property
-    def fold_columns(self) -> list[str]:
-        """Columns of the plot table that make folds."""
-        return sorted({split.column for split in self.evaluate.splits if split.column})
+    def fold_column(self) -> str | None:
+        """The column of the plot table that makes folds, or None."""
+        return next((split.column for split in self.evaluate.splits if split.column), None)
 
     @model_validator(mode="after")
     def _chips_are_large_enough(self) -> "RunConfig":

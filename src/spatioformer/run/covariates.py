@@ -23,7 +23,7 @@ OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
 
 
 def read_with_covariates(config: RunConfig) -> "PlotIntake":
-    """Read the plot table of a run, with the columns of its covariates and folds.
+    """Read the plot table of a run, with the columns of its covariates, group and folds.
 
     Raises:
         PlotError: a file, setting or column that cannot be used.
@@ -33,21 +33,40 @@ def read_with_covariates(config: RunConfig) -> "PlotIntake":
 
     section = config.plots
     species = section.species.model_dump(exclude_none=True) if section.species else None
-    return read_plots(
+    intake = read_plots(
         section.path,
         **section.model_dump(exclude={"path", "species"}),
         species=species,
         region=config.imagery.region if config.imagery else None,
-        covariates=_wanted(config),
-        folds=config.fold_columns,
+        covariates=_kinds(config),
+        fold=config.fold_column,
         kind=config.target.kind,
     )
+    intake.summary.setdefault("covariates", {})
+    return intake
 
 
-def _wanted(config: RunConfig) -> "str | list[str]":
-    """Columns of the file to read as covariates, or "auto"."""
-    chosen = config.model.covariates
-    return "auto" if chosen == "auto" else [name for name in chosen if name not in OF_PLOTS]
+def _kinds(config: RunConfig) -> dict[str, str]:
+    """Columns of the file to read as covariates -> "number" or "class"."""
+    from spatioformer.geo.plots.columns import read_columns
+    from spatioformer.geo.plots.files import open_source
+    from spatioformer.geo.plots.recognise import recognise
+
+    section, chosen = config.plots, config.model.covariates
+    wanted = [name for name in chosen if name not in OF_PLOTS] if chosen != "auto" else []
+    if chosen != "auto" and not wanted:
+        return {}
+    source = open_source(section.path, separator=section.separator, layer=section.layer)
+    if chosen == "auto":
+        columns = {str(k): v for k, v in (section.columns or {}).items()}
+        counted = section.species is not None
+        found = recognise(source, crs=section.crs, columns=columns, counted=counted).covariates
+        used = {section.group, config.fold_column}
+        return {name: kind for name, kind in found.items() if name not in used}
+    for name in wanted:
+        source.position(name, f"model.covariates, {name}")
+    of_name = {column.name: column for column in read_columns(source)}
+    return {name: "number" if of_name[name].has_numbers else "class" for name in wanted}
 
 
 def usual_of(run: RunContext) -> Usual:

@@ -24,6 +24,9 @@ from spatioformer.geo.raster.stack import Stack
 GROUP = "group"
 """Column of a plot table whose plots with one value stay in one fold."""
 
+FOLD = "fold"
+"""Column of a plot table that holds the folds of a split by a column."""
+
 PREDICTION_POINTS = 2000
 """Number of pixels in the sample of the map that kNNDM matches the folds to."""
 
@@ -60,7 +63,8 @@ def assign(
 
     Args:
         split: with its size resolved (`models.resolved`).
-        plots: columns lon and lat (degrees), the columns of splits, and `group` if the run has one.
+        plots: columns lon and lat (degrees), `fold` for a split by a column, and `group` if the run
+            has one.
         imagery: the run's stack; kNNDM matches the folds to its valid pixels.
 
     Raises:
@@ -83,7 +87,7 @@ def _folds(split: SplitSection, seed: int, plots: pd.DataFrame, imagery: Path) -
     lonlat = plots[["lon", "lat"]].to_numpy(np.float64)
     groups = plots[GROUP].to_numpy() if GROUP in plots else None
     if split.kind == "column":
-        folds = LeaveRegionOut().assign(lonlat, plots[split.column].to_numpy())
+        folds = LeaveRegionOut().assign(lonlat, plots[FOLD].to_numpy())
         if groups is not None:
             _require_whole(groups, folds, split)
         return folds

@@ -298,7 +298,7 @@ STAGES: dict[str, Stage] = {
     "plots": Stage(
         plots,
         (),
-        ("plots", "imagery.region", "model.covariates", "target.kind", "fold_columns"),
+        ("plots", "imagery.region", "model.covariates", "target.kind", "fold_column"),
         _plot_inputs,
         ("plots.parquet", "plots.json", ".stages/plots.rejected.csv"),
     ),
