@@ -79,13 +79,18 @@ class PlotsSection(Section):
 
     path: str
     columns: (
-        dict[Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme"], str]
+        dict[
+            Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"],
+            str,
+        ]
         | None
     ) = None  # None: recognised by name and value
     crs: str | None = None  # None: EPSG:4326, or recognised where `columns` are
     separator: str | None = None
     layer: str | None = None
     decimal: Literal[".", ","] | None = None
+    date_order: Literal["year-first", "day-first", "month-first"] | None = None
+    group: str | None = None  # plots with one value in this column stay in one fold
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
 

@@ -191,14 +191,15 @@ def _role(results: Results) -> str:
 
 
 def _about(split: SplitSection) -> str:
+    if split.kind == "column":
+        return f"folds of the column {split.column}"
+    if split.kind == "tiles":
+        return f"{split.folds} folds of whole tiles of {findings.side(split)}"
     kinds = {
         "random": "at random",
-        "tiles": f"of whole tiles of {findings.side(split)}",
         "knndm": "with the map's distances to the plots",
         "regions": "of whole regions",
     }
-    if split.kind == "column":
-        return f"folds of the column {split.column}"
     return f"{split.folds} folds {kinds[split.kind]}"
 
 
