@@ -158,23 +158,6 @@ def test_uneven_folds_are_said_once_and_in_words(tmp_path):
     assert warnings[0].endswith(" plots are uneven; use fewer folds")
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr("spatioformer.common.progress.time.monotonic", lambda: self.now)
-
-
-def test_progress_in_a_log_is_a_line_every_ten_seconds(monkeypatch, capsys):
-    clock = Clock(monkeypatch)
-    for _ in Console(interactive=False).track(range(25), "map"):
-        clock.now += 1
-    assert capsys.readouterr().err == (
-        "  map: 11 of 25 (about 14 s left)\n  map: 22 of 25 (about 3 s left)\n"
-    )
-
-
 def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = Console(interactive=True)

@@ -38,7 +38,8 @@ def stale(config: Path, *changes: str) -> set[str]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Hashes of all files but the log."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.log")
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
