@@ -230,3 +230,13 @@ def test_the_demo_refuses_plots_that_are_not_there(tmp_path):
     assert ended.err.count("\n") == 1
     missing = f"spatioformer: there is no file {tmp_path / 'none.csv'}; check the path\n"
     assert ended.err == missing or "make install" in ended.err
+
+
+def test_the_page_of_commands_names_each_of_them():
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", text.split("## Old")[0], re.M)
+        for name in re.findall(r"`([a-z ]+)`", row)
+    } | set(re.findall(r"`(text \w+)`", text))
+    assert named == {" ".join(words) for words in commands()} - {"", "text", "vision"}

@@ -102,6 +102,21 @@ def test_one_sentence_names_the_three_possibilities(words, tmp_path):
     assert_refused(spatioformer(*arguments), f"{place} is none of the three; {remedy}")
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\nb", "a\0b"], ids=["long", "line", "nul"])
+def test_a_path_that_no_file_has_is_one_line(name):
+    for command in ("run", "drivers"):
+        ended = spatioformer(command, name)
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+        assert " does not exist; give a configuration (.yaml), a run folder" in ended.err
+
+
+def test_a_configuration_may_have_any_name(run, tmp_path):
+    config = tmp_path / "tiny.conf"
+    shutil.copy(run / "config.resolved.yaml", config)
+    assert spatioformer("report", config).err == UNCHANGED
+
+
 def test_a_model_outside_a_run_names_none(run, tmp_path):
     model = shutil.copytree(run / "model", tmp_path / "model")
     for words in (("report",), ("survey", "-o", tmp_path / "sites.csv"), ("drivers",)):

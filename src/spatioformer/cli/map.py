@@ -1,5 +1,6 @@
 """The command `map`: a run's map stage, or the map that any model folder makes of any raster."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -194,4 +195,4 @@ def map_with_model(
 
 def _is_run(raster: Path) -> bool:
     """Whether a run stands for its imagery; a raster may be a folder too, but not of a run."""
-    return raster.suffix in (".yaml", ".yml") or (raster / RESOLVED).is_file()
+    return raster.suffix in (".yaml", ".yml") or os.path.isfile(raster / RESOLVED)

@@ -36,21 +36,24 @@ class Kind(Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """What a path is: a YAML file by its suffix, a folder by the file in it.
+    """What a path is: a configuration by its suffix or as a file, a folder by the file in it.
 
     Raises:
         ConfigError: it is none of the three.
     """
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml") or os.path.isfile(path):  # any file name was allowed
         return Kind.CONFIG
-    if (path / RESOLVED).is_file():
+    # os.path answers False where a path cannot be looked at; pathlib raises.
+    if os.path.isfile(path / RESOLVED):
         return Kind.RUN
-    if (path / MODEL_CONFIG).is_file():
+    if os.path.isfile(path / MODEL_CONFIG):
         return Kind.MODEL
-    state = "is none of the three" if path.exists() else "does not exist"
+    from spatioformer.config.messages import escaped
+
+    state = "is none of the three" if os.path.exists(path) else "does not exist"
     raise ConfigError(
-        f"{path} {state}; give a configuration (.yaml), a run folder (with {RESOLVED}) or a model "
-        f"folder (with {MODEL_CONFIG})"
+        f"{escaped(path)} {state}; give a configuration (.yaml), a run folder (with {RESOLVED}) or "
+        f"a model folder (with {MODEL_CONFIG})"
     )
 
 
@@ -68,7 +71,7 @@ def run_folder(source: Path) -> Path:
     if kind is Kind.RUN:
         return source
     model = Path(os.path.abspath(source))  # of "." and ".." too; links stay
-    if model.name == MODEL and (model.parent / RESOLVED).is_file():
+    if model.name == MODEL and os.path.isfile(model.parent / RESOLVED):
         return source.parent if source.name == MODEL else model.parent
     raise ConfigError(
         f"{source} is a model folder outside a run, and this command needs the run; give the run's "
@@ -85,7 +88,7 @@ def model_folder(source: Path) -> Path:
     if kind_of(source) is Kind.MODEL:
         return source
     folder = run_folder(source) / MODEL
-    if not (folder / MODEL_CONFIG).is_file():
+    if not os.path.isfile(folder / MODEL_CONFIG):
         raise ConfigError(
             f"{source} has no model yet: {folder} is missing; run `spatioformer train {source}` "
             "first"

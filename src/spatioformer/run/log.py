@@ -14,6 +14,7 @@ from spatioformer.common.errors import SpatioformerError
 from spatioformer.common.version import __version__
 
 NAME = "run.log"
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class RunLog:
@@ -71,7 +72,7 @@ class RunLog:
         content = b"\n" * self._cut + content
         try:
             # One call of the system, at the end of the file: lines of threads do not mix.
-            number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            number = os.open(self.path, FLAGS, 0o666)
             try:
                 self._cut = os.write(number, content) < len(content)
             finally:
