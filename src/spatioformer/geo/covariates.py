@@ -65,7 +65,7 @@ class Covariate:
                 f"{self.name} has no value, and all training plots have one, so the model cannot "
                 "tell what a missing value means"
             )
-        for row in np.flatnonzero(unknown):
+        for row in np.flatnonzero(unknown).tolist():
             reasons[row] = (
                 f"{self.name} is {str(values[row])!r}, a class that the training plots do not "
                 f"have; use one of {', '.join(map(repr, self.classes))}"

@@ -29,13 +29,14 @@ from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
 from spatioformer.config.fields import PATH_KEYS
-from spatioformer.config.file import load_config, to_yaml
+from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
 from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.hashes import Hashes
+from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
 from spatioformer.run.stages import STAGES, Stage, stages_of
 from spatioformer.training import distributed
@@ -51,6 +52,7 @@ class Run:
         config: a configuration, or the path of its YAML file.
         changes: `a.b=c` assignments laid over a YAML file.
         resume: continue an interrupted training from its checkpoint.
+        out: the run folder; None: that of the configuration.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -64,13 +66,19 @@ class Run:
         *,
         console: Console | None = None,
         resume: bool = True,
+        out: str | Path | None = None,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        if out is not None:
+            self.config = with_out(self.config, out)
         self._source = "the configuration" if isinstance(config, RunConfig) else str(config)
         self.folder = Path(self.config.out)
         self.stages = stages_of(self.config)
-        # Of processes that train together only the leader prints.
-        self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
+        self.console = console or Console()
+        self.log = RunLog(self.folder, self.console.say)
+        # Of processes that train together only the leader prints and writes the log.
+        leads = distributed.leads()
+        self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
         self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
         self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
         try:
@@ -111,7 +119,7 @@ class Run:
     def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
         with distributed.group():
             if distributed.leads():
-                with self._locked():
+                with self.log.recording(), self._locked():
                     self._lead(names, force)
             else:  # started by torchrun: computes its share of each batch, writes nothing
                 from spatioformer.run.map_model import join_training
@@ -145,6 +153,7 @@ class Run:
             yield
 
     def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
+        self.log.begin()
         self._parts.clear()  # inputs may have changed since the last call
         sweep(self.folder)  # what killed runs were writing
         self._set_aside_bookkeeping()

@@ -260,7 +260,7 @@ class _Record(Record):
         if not overwrite:
             raise OutputError(
                 f"{out} stands and is of other rasters, another model or another choice; give "
-                "--overwrite to replace it, or name another folder"
+                "--force to replace it, or name another folder"
             )
         return False
 
