@@ -25,6 +25,7 @@ from spatioformer.geo.raster.checks import refuse_address
 from spatioformer.geo.raster.classes import is_among
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.remarks import check_pieces, class_remark
 from spatioformer.geo.raster.values import (
     Values,
@@ -88,6 +89,7 @@ def build_stack(
             )
             for m in masks
         ]
+        notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
         notes += [
             f"mask {mask.layer.name}: `resampling: bilinear` interpolates its class codes, and "
             "pixels at the edges of excluded classes are predicted; `mode` excludes them"
@@ -237,7 +239,7 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     with_classes = OpenLayer(
         replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid
     )
-    with_classes.tally = opened.tally
+    with_classes.tally, with_classes.regularity = opened.tally, opened.regularity
     return with_classes
 
 
@@ -309,6 +311,9 @@ class Stack:
         path: a stack made by `build_stack`, or any raster with band descriptions.
         bands: names of the bands to read, in this order; None: all.
 
+    Attributes:
+        remark: how a NetCDF file's values were brought to equal steps; None: they lie so.
+
     Raises:
         ImageryError: the file cannot be opened, or lacks one of the bands.
     """
@@ -332,6 +337,7 @@ class Stack:
             self._dataset.close()
             raise
         self.is_stack = is_stack(self._dataset)
+        self.remark = remark_of(self._dataset)
         self._values = Values(self._dataset, tuple(self._indexes))
 
     def _choose_bands(self, bands: Sequence[str] | None) -> None:

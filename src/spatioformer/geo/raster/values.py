@@ -6,6 +6,7 @@ alpha band, further values and a valid range of a NetCDF variable. All of them h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
@@ -13,6 +14,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.netcdf import stated_missing
 
 EXACT = 2**24  # the largest integer up to which float32 holds every integer
 
@@ -74,8 +76,8 @@ class Values:
         indexes: 1-based band numbers.
         nodata: raw value that means no data, instead of the file's mask; None: as the file states.
         scale, offset: value = raw * scale + offset; None: as the file states.
-        missing: further raw values that mean no data.
-        valid_range: smallest and largest valid raw value.
+
+    A NetCDF variable may state further values that mean no data, and the range of valid ones.
     """
 
     dataset: DatasetReader
@@ -83,8 +85,6 @@ class Values:
     nodata: float | None = None
     scale: float | None = None
     offset: float | None = None
-    missing: tuple[float, ...] = ()
-    valid_range: tuple[float, float] = (-np.inf, np.inf)
 
     def read(self, window: Window, dtype: type = np.float32) -> np.ndarray:
         """Read a window inside the raster: (band, y, x), NaN where there is no data."""
@@ -120,14 +120,19 @@ class Values:
             valid = np.stack([valid_mask(band, self.nodata) for band in raw])
         for i, band in enumerate(bands):
             valid[i] &= valid_mask(raw[i], self.dataset.nodatavals[band - 1])
-            for value in self.missing:
+            missing, valid_range = self._stated
+            for value in missing:
                 valid[i] &= valid_mask(raw[i], value)
-            if np.isfinite(self.valid_range).any():
-                valid[i] &= (raw[i] >= self.valid_range[0]) & (raw[i] <= self.valid_range[1])
+            if np.isfinite(valid_range).any():
+                valid[i] &= (raw[i] >= valid_range[0]) & (raw[i] <= valid_range[1])
         if self._alpha_is_unread():
             alpha = self.dataset.read(alpha_bands(self.dataset), window=window)
             valid &= (alpha > 0).all(axis=0)
         return raw, valid
+
+    @cached_property
+    def _stated(self) -> tuple[tuple[float, ...], tuple[float, float]]:
+        return stated_missing(self.dataset)
 
     def _alpha_is_unread(self) -> bool:
         """Whether an alpha band is not part of GDAL's mask, for example beside a nodata value."""
