@@ -32,14 +32,11 @@ def fuzz(
     case: Callable[[np.random.Generator], object],
     *,
     listing: bool = False,
-    known: Collection[tuple[type[BaseException], str]] = (),
 ) -> int:
     """Call `case` with generators of rising seeds until SECONDS are over; returns the number.
 
     Args:
         listing: whether a message may be a list of problems, one a line.
-        known: faults that wait for their correction, and are left out: an exception and the name of
-            our function that it leaves.
     """
     end = time.monotonic() + SECONDS
     seed = FIRST
@@ -54,19 +51,10 @@ def fuzz(
                 failed.add_note(f"seed {seed}")
                 raise
         except BaseException as error:
-            if (type(error), last_function(error)) in known:
-                seed += 1
-                continue
             error.add_note(f"seed {seed}")
             raise
         seed += 1
     return seed - FIRST
-
-
-def last_function(error: BaseException) -> str:
-    """Name of the product's function that an exception left last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((f.name for f in reversed(frames) if PACKAGE in Path(f.filename).parents), "")
 
 
 def check_message(message: str, listing: bool) -> None:

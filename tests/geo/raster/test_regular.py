@@ -141,7 +141,7 @@ def test_rotated_poles(tmp_path, arrays, power):
 
 def test_a_rotated_grid_over_the_pole_of_the_earth(tmp_path):
     rlat, rlon = np.arange(20) + 28.0, np.arange(40) - 15.0  # the pole is at 0, 39.25
-    lon, lat = Transformer.from_crs(ROTATED, LONLAT, always_xy=True).transform(
+    _, lat = Transformer.from_crs(ROTATED, LONLAT, always_xy=True).transform(
         *np.meshgrid(rlon, rlat)
     )
     assert lat.max() > 89
@@ -172,7 +172,8 @@ def test_every_command_reads_the_same(tmp_path):
     with Stack(path) as stack:
         data, valid, wanted = stack.read(Window(0, 0, stack.grid.width, stack.grid.height))
         assert stack.remark.startswith("rows of ")
-    assert valid.all() and wanted.all()
+    assert valid.all()
+    assert wanted.all()
     np.testing.assert_array_equal(data[0], values)
     stacked, _, summary = stack_of(tmp_path / "s.tif", Layer(path, "t"))
     np.testing.assert_array_equal(stacked[0], values)

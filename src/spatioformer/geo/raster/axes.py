@@ -1,7 +1,7 @@
 """Axes of a NetCDF variable, where GDAL's affine transform does not place its pixels.
 
-GDAL gives no transform for unequal steps and no CRS for a rotated pole. It takes rows for columns if
-longitude is the slower dimension. The coordinate variables tell (CF conventions, 4 and 5.6).
+GDAL gives no transform for unequal steps and no CRS for a rotated pole. It takes rows for columns
+if longitude is the slower dimension. The coordinate variables tell (CF conventions, 4 and 5.6).
 """
 
 import re
