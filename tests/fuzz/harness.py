@@ -1,24 +1,21 @@
 """What every fuzzer does: cases from numbered seeds until its time is over, and what must hold.
 
-`make test` gives each fuzzer a few seconds and always the same cases; `make soak` minutes and new
-ones. A failure names its seed: `SPATIOFORMER_FUZZ_SEED=N` begins there.
+`make test` gives each fuzzer a few seconds and always the same cases; `make soak` the full number
+of cases. A failure names its seed: `SPATIOFORMER_FUZZ_SEED=N` begins there.
 """
 
 import os
 import signal
 import time
-import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
-import spatioformer
 from spatioformer.common.errors import SpatioformerError
 
-PACKAGE = Path(spatioformer.__file__).parent
 SECONDS = float(os.environ.get("SPATIOFORMER_FUZZ", 5))
+FULL = "SPATIOFORMER_FUZZ_FULL" in os.environ
 FIRST = int(os.environ.get("SPATIOFORMER_FUZZ_SEED", 0))
 LONGEST = 600  # characters of a message
 HANGS = 5  # seconds
@@ -31,16 +28,18 @@ class Hung(BaseException):
 def fuzz(
     case: Callable[[np.random.Generator], object],
     *,
+    full: int,
     listing: bool = False,
 ) -> int:
     """Call `case` with generators of rising seeds until SECONDS are over; returns the number.
 
     Args:
+        full: number of cases if SPATIOFORMER_FUZZ_FULL is set, whatever time they take.
         listing: whether a message may be a list of problems, one a line.
     """
     end = time.monotonic() + SECONDS
     seed = FIRST
-    while time.monotonic() < end:
+    while (seed - FIRST < full) if FULL else (time.monotonic() < end):
         try:
             with limited():
                 case(np.random.default_rng(seed))

@@ -14,11 +14,12 @@ from rasterio.windows import Window
 from spatioformer.analysis.trends import FEWEST_YEARS, MOST_YEARS
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.regular import remark_of
-from spatioformer.geo.raster.values import Values, check_numbers, value_bands
+from spatioformer.geo.raster.values import Values, band_titles, check_numbers, value_bands
 
 TOLERANCE = 0.01  # largest difference between the grids of two years, pixels
 
@@ -204,7 +205,7 @@ def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
     check_numbers(source, list(bands.values()), str(path))
     if "mean" in bands:
         return bands
-    described = ", ".join(name or "no name" for name in source.descriptions)
+    described = short(", ".join(name or "no name" for name in band_titles(source)))
     raise ImageryError(
         f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
         "give a map with one band, or one written by `spatioformer map`"

@@ -21,7 +21,7 @@ from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.checks import refuse_address
+from spatioformer.geo.raster.checks import refuse_address, short, text_errors
 from spatioformer.geo.raster.classes import is_among
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
@@ -29,6 +29,7 @@ from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.remarks import check_pieces, class_remark
 from spatioformer.geo.raster.values import (
     Values,
+    band_titles,
     check_numbers,
     has_shadowed_alpha,
     is_stack,
@@ -304,6 +305,12 @@ class _Statistics:
         }
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: all of them if they are few and short."""
+    shown = ", ".join(names[:12])
+    return short(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
 class Stack:
     """Raster that is open for reading by band name; a context manager.
 
@@ -342,7 +349,8 @@ class Stack:
 
     def _choose_bands(self, bands: Sequence[str] | None) -> None:
         numbers = value_bands(self._dataset)
-        names = [self._dataset.descriptions[i - 1] for i in numbers]
+        titles = band_titles(self._dataset)
+        names = [titles[i - 1] for i in numbers]
         described = [name or f"band_{i}" for i, name in zip(numbers, names, strict=True)]
         self.bands = list(bands) if bands is not None else described
         if all(b in described for b in self.bands):
@@ -353,8 +361,8 @@ class Stack:
             missing = [b for b in self.bands if b not in described]
             raise ImageryError(
                 f"{self.path} lacks {len(missing)} of the {len(self.bands)} bands the model needs, "
-                f"among them {missing[0]!r} (it has {', '.join(described)}); give imagery with "
-                f"the bands {', '.join(self.bands)}, named by their descriptions"
+                f"among them {missing[0]!r} (it has {_listed(described)}); give imagery with "
+                f"the bands {_listed(self.bands)}, named by their descriptions"
             )
 
     def __enter__(self) -> Self:
@@ -401,10 +409,12 @@ class Stack:
         try:
             if has_shadowed_alpha(self._dataset):
                 return np.isfinite(self._read(window)).any(axis=0)
-            return self._dataset.dataset_mask(window=window) > 0
+            with text_errors():
+                return self._dataset.dataset_mask(window=window) > 0
         except RasterioIOError as error:
             raise unreadable(self.path, error) from error
 
+    @text_errors()
     def _read(self, window: Window) -> np.ndarray:
         """Values of a window inside the raster: float32 (band, y, x), NaN where there are none.
 

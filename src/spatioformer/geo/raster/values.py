@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.checks import short, text_errors
 from spatioformer.geo.raster.netcdf import stated_missing
 
 EXACT = 2**24  # the largest integer up to which float32 holds every integer
@@ -51,6 +52,11 @@ def value_bands(dataset: DatasetReader) -> list[int]:
     """Numbers of the bands that hold values: all but alpha, which only masks them."""
     alpha = alpha_bands(dataset)
     return [band for band in dataset.indexes if band not in alpha]
+
+
+def band_titles(dataset: DatasetReader) -> list[str]:
+    """The description of each band as one short line; "" where there is none."""
+    return [short(" ".join((title or "").split())) for title in dataset.descriptions]
 
 
 def check_numbers(dataset: DatasetReader, indexes: Sequence[int], owner: str) -> None:
@@ -110,6 +116,7 @@ class Values:
             return raw[0], valid[0]
         return raw[0].astype(np.float64) * scale + offset, valid[0]
 
+    @text_errors()
     def read_raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window as in the file, and where it is valid: both (band, y, x)."""
         bands = list(self.indexes)
