@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from scipy.io import netcdf_file
 
 from spatioformer.geo.raster.stack import Layer, build_stack
 from spatioformer.models.store import load
@@ -64,13 +65,48 @@ def write_raster(rng: np.random.Generator, path: Path) -> None:
         path.write_bytes(damaged(rng, path.read_bytes()))
 
 
+def write_netcdf(rng: np.random.Generator, path: Path) -> None:
+    """A small NetCDF file with axes of any kind, sometimes with damaged bytes."""
+    sizes = {"time": 2, "lat": int(rng.integers(1, 20)), "lon": int(rng.integers(1, 20))}
+    order = pick(rng, [("lat", "lon"), ("lat", "lon"), ("lon", "lat"), ("time", "lat", "lon")])
+    with netcdf_file(path, "w") as out:
+        for name in order:
+            out.createDimension(name, sizes[name])
+            axis = out.createVariable(name, pick(rng, ["f8", "f4", "i2"]), (name,))
+            steps = np.arange(sizes[name]) ** pick(rng, [1, 1, 1.2, 0, 3])
+            points = pick(rng, [0, 140, -20, 350]) + pick(rng, [1, -1, 0.1, 1e5, 1e20]) * steps
+            axis[:] = np.clip(points, -32768, 32767) if axis.typecode() == "h" else points
+            axis.units = pick(
+                rng, [f"degrees_{'north' if name == 'lat' else 'east'}", "degrees", "m", "", "km"]
+            )
+            if rng.random() < 0.3:
+                axis.standard_name = pick(
+                    rng, [f"grid_{'latitude' if name == 'lat' else 'longitude'}", "time", "x"]
+                )
+        pole = out.createVariable("pole", "i4", ())
+        pole.grid_mapping_name = pick(rng, ["rotated_latitude_longitude", "mercator", "x"])
+        pole.grid_north_pole_latitude = pick(rng, [39.25, 90.0, 1e9, float("nan"), "north"])
+        pole.grid_north_pole_longitude = pick(rng, [-162.0, 0.0])
+        held = out.createVariable("t", pick(rng, ["f4", "i2", "f8"]), order)
+        held[:] = rng.random(held.shape) * 100
+        if rng.random() < 0.5:
+            held.grid_mapping = "pole"
+        for name in ("missing_value", "valid_min", "scale_factor", "flag_values"):
+            if rng.random() < 0.1:
+                setattr(held, name, pick(rng, [0, 50.0, "x", float("nan")]))
+        out.Conventions = "CF-1.6"
+    if rng.random() < 0.3:
+        path.write_bytes(damaged(rng, path.read_bytes()))
+
+
 def test_rasters(tmp_path):
     def case(rng: np.random.Generator) -> None:
         layers = []
         for i in range(int(rng.integers(1, 3))):
-            path = tmp_path / f"{i}.tif"
+            netcdf = rng.random() < 0.3
+            path = tmp_path / f"{i}.{'nc' if netcdf else 'tif'}"
             path.unlink(missing_ok=True)
-            write_raster(rng, path)
+            (write_netcdf if netcdf else write_raster)(rng, path)
             settings = {}
             for key, choices in {
                 "bands": [(1,), (1, 2), (9,)],
@@ -84,6 +120,8 @@ def test_rasters(tmp_path):
             }.items():
                 if rng.random() < 0.15:
                     settings[key] = pick(rng, choices)
+            if netcdf:
+                settings["variable"] = pick(rng, ["t", "t", "t", "pole", None])
             layers.append(Layer(path, f"layer{i}", **settings))
         region = pick(rng, [None, None, (140, 142, -22, -20), (0, 1, 0, 1)])
         build_stack(layers, tmp_path / "out" / "stack.tif", region=region)

@@ -96,10 +96,12 @@ class Values:
         """Read a window inside the raster: (band, y, x), NaN where there is no data."""
         raw, valid = self.read_raw(window)
         out: np.ndarray = np.empty(raw.shape, dtype)
-        for i, (scale, offset) in enumerate(self.units()):
-            with np.errstate(over="ignore"):  # beyond the range of float32: no data
+        units = self.units()
+        for i, (scale, offset) in enumerate(units):
+            # Beyond the range of float32 there is no data.
+            with np.errstate(over="ignore", invalid="ignore"):
                 out[i] = np.where(valid[i], raw[i] * scale + offset, np.nan)
-        if raw.dtype == np.float64 or self.scale is not None:
+        if raw.dtype == np.float64 or set(units) != {(1.0, 0.0)}:
             out[~np.isfinite(out)] = np.nan
         return out
 
