@@ -91,6 +91,8 @@ def map_raster(
     _check_place(out, imagery, predictor.layers, output, overwrite)
     bands = predictor.model.bands
     with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
+        if source.remark:
+            console.say(f"  note: {source.remark}")
         if not predictor.model.is_dense:  # a dense network accepts any size
             source.check_size(predictor.model.patch)
         job = _Job(out, source, predictor, output, resources, model, outline, grid)
