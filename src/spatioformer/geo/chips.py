@@ -236,7 +236,7 @@ def _write(
             part / "index.parquet", index=False
         )
         about = {"bands": bands, "patch": chips.shape[1], "n": len(chips)}
-        write_json(part / "store.json", about | (facts or {}))
+        write_json(part / "store.json", {**about, **(facts or {})})
 
 
 def open_chips(folder: str | Path) -> ChipStore:

@@ -55,7 +55,7 @@ def test_bands_and_fixed_values_become_the_columns_of_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("usual", "bands", "fixed", "message"),
     [
-        (["rain", "soil"], {"snow": [[1]]}, {}, r"lacks 2 of the 2 covariates .*: rain, soil \(it has"),
+        (["rain", "soil"], {"snow": [[1]]}, {}, r"lacks 2 of the 2 covariates .*: rain, soil \("),
         (["rain"], {"rain": [[1]]}, {"wind": "2"}, "no covariate 'wind' to fix"),
         (["rain"], {"rain": [[1]]}, {"rain": "wet"}, "rain is fixed at 'wet', and it is a number"),
         (["soil"], {"soil": [[1]]}, {"soil": "9"}, "soil is '9', a class that"),
