@@ -1,41 +1,99 @@
 """Predict richness at the places of a table."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from spatioformer.common.errors import ImageryError, ModelError
-from spatioformer.geo.chips import CONSTANT, ChipStore, cut_chips, open_chips
+from spatioformer.common.errors import ImageryError
+from spatioformer.geo.chips import ChipStore, cut_chips, open_chips
 from spatioformer.geo.covariates import Covariates
+from spatioformer.mapping.covariates import covariates_of, takes_imagery
 from spatioformer.mapping.predictor import Predictor, open_predictor
 from spatioformer.models.base import Model
+from spatioformer.models.store import load
+
+if TYPE_CHECKING:
+    from spatioformer.geo.plots.table import PlotIntake
 
 COLUMNS = ("predicted", "sd", "lower", "upper", "dissimilarity", "inside")
 """What a model predicts of a place: species, their standard deviation by dropout, the ends of the
 interval, the dissimilarity index, and whether the place is in the area of applicability."""
 
 
-def covariates_of(model: Model) -> Covariates:
-    """The covariates of the plot table that the model learned from.
+def read_places(
+    path: str | Path,
+    covariates: Covariates,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    crs: str | None = None,
+    separator: str | None = None,
+    layer: str | None = None,
+    decimal: str | None = None,
+    date_order: str | None = None,
+) -> "PlotIntake":
+    """Read a table of places, with the covariates of a model.
+
+    Args:
+        path: a table as for plots; a richness is not needed.
+        covariates: of the model; the table has a column of each name, or a date for "year".
+        columns, crs, separator, layer, decimal, date_order: as for plots, see `read_plots`.
+
+    Returns:
+        The places, whose richness is NaN, and the rows that are no places.
 
     Raises:
-        ModelError: the model's facts do not describe them.
+        PlotError: a file, setting or column that cannot be used, or no row is a place.
     """
-    try:
-        return Covariates.from_json(model.facts.get("covariates", []))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            "the facts of the model do not describe its covariates; train the model again"
-        ) from error
+    from spatioformer.geo.plots.table import read_plots
+
+    kinds = {c.name: c.kind for c in covariates.covariates if c.name not in ("area_m2", "year")}
+    return read_plots(
+        path,
+        columns=columns,
+        crs=crs,
+        separator=separator,
+        layer=layer,
+        decimal=decimal,
+        date_order=date_order,
+        covariates=kinds,
+        kind=None,
+        max_rejected=1.0,
+    )
 
 
-def takes_imagery(model: Model) -> bool:
-    """Whether the model's bands are those of imagery, not covariates of a plot table."""
-    own = covariates_of(model).columns or [CONSTANT]
-    return list(model.bands) != own
+def predict_table(
+    folder: str | Path,
+    path: str | Path,
+    *,
+    imagery: str | Path | None = None,
+    samples: int = 20,
+    seed: int = 0,
+    **reading: Any,
+) -> pd.DataFrame:
+    """Predict the places of a table file with a saved model.
+
+    Args:
+        folder, imagery, samples, seed: as for `predict_places`.
+        reading: settings of `read_places`.
+
+    Returns:
+        One row for each row of the file, in order: source_line, plot_id, lon and lat (degrees, NaN
+        for a row that is no place), the columns of `COLUMNS` that the model can give, and reason.
+
+    Raises:
+        SpatioformerError: the table, the imagery or the model cannot be used.
+    """
+    intake = read_places(path, covariates_of(load(folder)), **reading)
+    places = pd.DataFrame(intake.table.drop(columns="geometry"))
+    predicted = predict_places(folder, places, imagery=imagery, samples=samples, seed=seed)
+    kept = [n for n in ("source_line", "plot_id", "lon", "lat", *COLUMNS) if n in predicted]
+    bad = intake.rejected[["source_line", "plot_id", "reason"]]
+    rows = pd.concat([predicted[[*kept, "reason"]], bad], ignore_index=True)
+    return rows.sort_values("source_line", kind="stable", ignore_index=True)
 
 
 def predict_places(

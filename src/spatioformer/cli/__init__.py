@@ -17,6 +17,7 @@ from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.map import map_
+from spatioformer.cli.predict import predict
 from spatioformer.cli.run import ForceWithStage, run, stage, train
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
@@ -61,6 +62,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("train", train, "train demo.yaml --set train.epochs=20"),
     ("evaluate", stage("evaluate"), "evaluate demo.yaml --force"),
     ("map", map_, "map runs/demo/model scene.tif -o richness.tif --samples 0"),
+    ("predict", predict, "predict runs/demo places.csv -o predicted.csv --imagery scene.tif"),
     ("report", stage("report"), "report demo.yaml"),
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),

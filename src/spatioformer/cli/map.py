@@ -1,5 +1,6 @@
 """The command `map`: a run's map stage, or the map that any model folder makes of any raster."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ class OutputOptions:
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The map to write.", rich_help_panel=WITH_MODEL),
+    ] = None
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Value of a covariate that the raster lacks, for a model of a plot table.",
+            rich_help_panel=WITH_MODEL,
+        ),
     ] = None
     dtype: Annotated[
         str,
@@ -156,37 +165,54 @@ def map_with_model(
     """Map a raster with a model's folder, and print what was computed."""
     from spatioformer.common.progress import Console
     from spatioformer.mapping import Output, Resources, map_raster
+    from spatioformer.mapping.covariates import (
+        as_imagery,
+        covariates_of,
+        fixed_values,
+        takes_imagery,
+    )
     from spatioformer.mapping.options import parse_memory, parse_shard
+    from spatioformer.models.store import load
 
     console = Console(quiet)
     shard = parse_shard(output.shards) if output.shards else None
-    summary = map_raster(
-        model,
-        raster,
-        out,
-        samples=options.samples,
-        sd_step=options.sd_step,
-        outline=options.outline,
-        grid=options.grid,
-        output=Output(
-            options.layer_names,
-            output.dtype,
-            output.compress,
-            output.separate,
-            output.year,
-            output.stac,
-            output.zarr,
-        ),
-        resources=Resources(
-            parse_memory(options.memory),
-            options.workers,
-            options.scheduler,
-            shard,
-            options.worker_timeout,
-        ),
-        overwrite=force,
-        console=console,
-    )
+    loaded, fixed = load(model), fixed_values(output.fixed or [])
+    if fixed and takes_imagery(loaded):
+        raise ConfigError(
+            f"--fixed is for models that learned from a plot table alone, and {model} takes the "
+            "bands of imagery; leave it out"
+        )
+    with contextlib.ExitStack() as stack:
+        if not takes_imagery(loaded):
+            made = as_imagery(covariates_of(loaded), raster, fixed, out, console)
+            raster = stack.enter_context(made)
+        summary = map_raster(
+            model,
+            raster,
+            out,
+            samples=options.samples,
+            sd_step=options.sd_step,
+            outline=options.outline,
+            grid=options.grid,
+            output=Output(
+                options.layer_names,
+                output.dtype,
+                output.compress,
+                output.separate,
+                output.year,
+                output.stac,
+                output.zarr,
+            ),
+            resources=Resources(
+                parse_memory(options.memory),
+                options.workers,
+                options.scheduler,
+                shard,
+                options.worker_timeout,
+            ),
+            overwrite=force,
+            console=console,
+        )
     if shard is not None:
         console.say(f"{out}: {summary['tiles']:,} tiles of part {output.shards} computed")
     else:

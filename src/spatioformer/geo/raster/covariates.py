@@ -17,7 +17,12 @@ Fixed = Mapping[str, float | str]
 
 
 def write_covariates(
-    covariates: Covariates, raster: str | Path, fixed: Fixed, out: Path, console: Console = SILENT
+    covariates: Covariates,
+    raster: str | Path,
+    fixed: Fixed,
+    out: Path,
+    console: Console = SILENT,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a raster with a band for each column of numbers that the covariates become.
 
@@ -25,6 +30,7 @@ def write_covariates(
         covariates: of the plots that a model learned from.
         raster: bands with the covariates' names; of a covariate of classes, their numbers.
         fixed: value of each covariate that has no band.
+        tags: of the new raster.
         out: path of the new raster; NaN where a covariate has no value, or an unknown class.
 
     Raises:
@@ -44,6 +50,7 @@ def write_covariates(
     ):
         count = len(covariates.columns)
         with rasterio.open(part, "w", **stack_profile(stack.grid, count)) as target:
+            target.update_tags(**(tags or {}))
             for number, name in enumerate(covariates.columns, start=1):
                 target.set_band_description(number, name)
             for window in console.track(list(stack.grid.windows(BLOCK)), "covariates"):

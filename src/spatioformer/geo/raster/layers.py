@@ -27,7 +27,13 @@ from spatioformer.geo.raster.opening import open_raster, variables_of
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
 from spatioformer.geo.raster.tally import Tally
-from spatioformer.geo.raster.values import Values, alpha_bands, band_titles, check_numbers, value_bands
+from spatioformer.geo.raster.values import (
+    Values,
+    alpha_bands,
+    band_titles,
+    check_numbers,
+    value_bands,
+)
 
 PLACE = "set the right `crs` and `bounds: [W, E, S, N]` in the layer's configuration"
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
