@@ -60,7 +60,9 @@ def write_raster(rng: np.random.Generator, path: Path) -> None:
             if rng.random() < 0.2:
                 target.scales = [pick(rng, [0.1, 2.0, 1.0])] * count
             if rng.random() < 0.2:
-                target.set_band_description(1, pick(rng, ["red", "x y", "", "é", "a\nb", "x" * 700, "\u2028", "\x1b[31m"]))
+                target.set_band_description(
+                    1, pick(rng, ["red", "x y", "", "é", "a\nb", "x" * 700, "\u2028", "\x1b[31m"])
+                )
     if rng.random() < 0.5:
         path.write_bytes(damaged(rng, path.read_bytes()))
 

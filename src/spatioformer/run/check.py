@@ -63,7 +63,7 @@ def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Itera
     if "train" in stages or "evaluate" in stages:
         yield from _covariates(config)
     if "plots" in stages and "evaluate" in stages:
-        yield from _splits(config, folder)
+        yield from _splits(config)
     if "map" in stages:
         yield from _map(config)
 
@@ -246,13 +246,13 @@ def _covariates(config: RunConfig) -> Iterator[Problem]:
         yield from _caught(f"model.covariates.{name}", check)
 
 
-def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
-    """Splits at random or by tiles for which the plots of a small table are too few or too close.
+def _splits(config: RunConfig) -> Iterator[Problem]:
+    """Splits for which the plots of a small table are too few or too close.
 
-    The other kinds need the imagery or take longer, and chips may be lacking: the stage knows.
+    How kNNDM clusters them depends on the imagery too, and chips may be lacking: the stage knows.
     """
     from spatioformer.geo.plots.table import read_plots
-    from spatioformer.run.folds import all_splits, assign
+    from spatioformer.run.folds import all_splits, check_split
 
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
@@ -266,12 +266,10 @@ def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
         return
     coordinates = table[["lon", "lat"]].to_numpy()
     for split in all_splits(config):
-        if split.kind in ("random", "tiles"):
-            check = partial(assign, split, config, coordinates, folder / "imagery.tif")
-            problems = list(_caught("evaluate", check))
-            yield from problems
-            if problems:  # the plots are too few for the other splits too, or for one of them
-                return
+        problems = list(_caught("evaluate", partial(check_split, split, config, coordinates)))
+        yield from problems
+        if problems:  # the plots are too few for the other splits too, or for one of them
+            return
 
 
 def _map(config: RunConfig) -> Iterator[Problem]:

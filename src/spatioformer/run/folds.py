@@ -1,6 +1,8 @@
 """Assign plots to the folds of each configured split."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +54,42 @@ def assign(
         EvaluationError: there are too few plots or tiles for the folds; the message names the
             split.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        _named(split, config),
+    ):
         warnings.simplefilter("always", DegenerateFolds)
-        try:
-            folds = _splitter(split, config.seed, imagery).assign(coordinates)
-        except EvaluationError as error:
-            key = "splits" if split in config.evaluate.splits else "curve_sizes"
-            raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
+        folds = _splitter(split, config.seed, imagery).assign(coordinates)
     for warning in caught:
         console.say(f"  {split.name}: {warning.message}")
     return folds
+
+
+def check_split(split: SplitSection, config: RunConfig, coordinates: np.ndarray) -> None:
+    """Raise if the plots are too few for a split, as far as that shows without the imagery.
+
+    Args:
+        coordinates: lon, lat (n, 2), degrees.
+
+    Raises:
+        EvaluationError: as `assign`.
+    """
+    with warnings.catch_warnings(), _named(split, config):
+        warnings.simplefilter("ignore", DegenerateFolds)  # `assign` prints them
+        if split.kind == "knndm":
+            KNNDM(split.folds, seed=config.seed).require_sites(coordinates)
+        else:
+            _splitter(split, config.seed, Path()).assign(coordinates)
+
+
+@contextmanager
+def _named(split: SplitSection, config: RunConfig) -> Iterator[None]:
+    """Name the split in errors."""
+    try:
+        yield
+    except EvaluationError as error:
+        key = "splits" if split in config.evaluate.splits else "curve_sizes"
+        raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
 
 
 def _splitter(split: SplitSection, seed: int, imagery: Path) -> SeededFolds:

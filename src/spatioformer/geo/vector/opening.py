@@ -62,8 +62,7 @@ def check_crs(frame: Any, source: str, error: type[SpatioformerError] = PlotErro
         SpatioformerError: of the class `error`.
     """
     crs = getattr(frame, "crs", None)
-    reason = conversion_fault(crs) if crs is not None else ""
-    if reason:
+    if crs is not None and (reason := conversion_fault(crs)):
         raise error(
             f"the coordinate reference system of {source} ({short_name(crs)}) {reason}; write the "
             "right one into the file, for example with ogr2ogr -a_srs EPSG:4326"
