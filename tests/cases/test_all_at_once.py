@@ -156,7 +156,8 @@ def test_too_few_plots_for_a_split_are_found_before_any_work(project, kind, reme
     split = {"name": "far", "kind": kind, "folds": 160}
     assert_refused(
         spatioformer("run", write_config(project, ("evaluate.splits", [split])), "--quiet"),
-        f"evaluate.splits, far: 150 plots make 150 separate site(s), too few for 160 folds; {remedy}",
+        "evaluate.splits, far: 150 plots make 150 separate site(s), too few for 160 folds; "
+        f"{remedy}",
     )
     assert computed(project) == ["config.resolved.yaml", "provenance.json"]
 
