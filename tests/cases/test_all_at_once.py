@@ -150,6 +150,20 @@ def landscape_at(west, north):
     return from_origin(west, north, landscape.STEP, landscape.STEP)
 
 
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [("knndm", "use fewer folds or more sites"), ("regions", "use fewer regions")],
+)
+def test_too_few_plots_for_a_split_are_found_before_any_work(project, kind, remedy):
+    split = {"name": "far", "kind": kind, "folds": 160}
+    assert_refused(
+        spatioformer("run", write_config(project, ("evaluate.splits", [split])), "--quiet"),
+        "evaluate.splits, far: 150 plots make 150 separate site(s), too few for 160 folds; "
+        f"{remedy}",
+    )
+    assert computed(project) == ["config.resolved.yaml", "provenance.json"]
+
+
 def test_too_little_memory_for_any_map(project):
     assert_refused(
         spatioformer("run", write_config(project, ("map.memory", 0.01)), "--quiet"),

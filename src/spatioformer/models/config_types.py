@@ -1,4 +1,4 @@
-"""Check the types and sizes of what a model's config.json states, before anything is built of it."""
+"""Check the types and sizes of what a model's config.json states, before a model is built."""
 
 import math
 from typing import Any

@@ -68,7 +68,7 @@ def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Itera
     if "imagery" in stages:
         yield from _imagery(config, folder)
     if "plots" in stages and "evaluate" in stages:
-        yield from _splits(config, folder)
+        yield from _splits(config)
     if "map" in stages:
         yield from _map(config)
 
@@ -264,14 +264,14 @@ def _fold_columns(config: RunConfig, source: "Source") -> Iterator[Problem]:
             yield from _caught(key, partial(source.position, split.column, key))
 
 
-def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
-    """Splits at random or by tiles for which the plots of a small table are too few or too close.
+def _splits(config: RunConfig) -> Iterator[Problem]:
+    """Splits for which the plots of a small table are too few or too close.
 
-    The other kinds need the imagery or take longer, and chips may be lacking: the stage knows.
+    How kNNDM clusters them depends on the imagery too, and chips may be lacking: the stage knows.
     """
     from spatioformer.models.resolved import resolved
     from spatioformer.run.covariates import read_with_covariates
-    from spatioformer.run.folds import all_splits, assign
+    from spatioformer.run.folds import all_splits, check_split
 
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
@@ -283,12 +283,10 @@ def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
     except SpatioformerError:  # found above, or left to the stage, which lists the rows
         return
     for split in all_splits(config):
-        if split.kind in ("random", "tiles", "column"):
-            check = partial(assign, split, config, table, folder / "imagery.tif")
-            problems = list(_caught("evaluate", check))
-            yield from problems
-            if problems:  # the plots are too few for the other splits too, or for one of them
-                return
+        problems = list(_caught("evaluate", partial(check_split, split, config, table)))
+        yield from problems
+        if problems:  # the plots are too few for the other splits too, or for one of them
+            return
 
 
 def _map(config: RunConfig) -> Iterator[Problem]:

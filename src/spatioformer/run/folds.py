@@ -1,6 +1,8 @@
 """Assign plots to the folds of each configured split."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -71,16 +73,43 @@ def assign(
         EvaluationError: there are too few plots or tiles for the folds; the message names the
             split.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        _named(split, config),
+    ):
         warnings.simplefilter("always", DegenerateFolds)
-        try:
-            folds = _folds(split, config.seed, plots, imagery)
-        except EvaluationError as error:
-            key = "splits" if split in config.evaluate.splits else "curve_sizes"
-            raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
+        folds = _folds(split, config.seed, plots, imagery)
     for warning in caught:
         console.say(f"  {split.name}: {warning.message}")
     return folds
+
+
+def check_split(split: SplitSection, config: RunConfig, plots: pd.DataFrame) -> None:
+    """Raise if the plots are too few for a split, as far as that shows without the imagery.
+
+    Args:
+        split, plots: as for `assign`.
+
+    Raises:
+        EvaluationError: as `assign`.
+    """
+    with warnings.catch_warnings(), _named(split, config):
+        warnings.simplefilter("ignore", DegenerateFolds)  # `assign` prints them
+        if split.kind == "knndm":
+            sites_of = plots[["lon", "lat"]].to_numpy(np.float64)
+            KNNDM(split.folds, seed=config.seed).require_sites(sites_of)
+        else:
+            _folds(split, config.seed, plots, Path())
+
+
+@contextmanager
+def _named(split: SplitSection, config: RunConfig) -> Iterator[None]:
+    """Name the split in errors."""
+    try:
+        yield
+    except EvaluationError as error:
+        key = "splits" if split in config.evaluate.splits else "curve_sizes"
+        raise EvaluationError(f"evaluate.{key}, {split.name}: {error}") from error
 
 
 def _folds(split: SplitSection, seed: int, plots: pd.DataFrame, imagery: Path) -> np.ndarray:

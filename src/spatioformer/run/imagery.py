@@ -66,6 +66,5 @@ def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> 
 def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
     """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
-    if isinstance(section, MaskSection):
-        values |= {"categorical": True, "is_mask": True}
-    return Layer(path=Path(section.path), trust=trust, **values)
+    layer = Layer(path=Path(section.path), trust=trust, **values)
+    return Mask(layer, section.exclude).layer if isinstance(section, MaskSection) else layer

@@ -190,15 +190,15 @@ class OpenLayer:
 
         That interpolates codes, as version 0.1 did; `build_stack` remarks it.
         """
-        if not self.is_interpolated or self._resampler.is_aligned(window, grid):
+        if not self.interpolates_on(grid):
             return self.read_classes(window, grid)
         codes = self._resampler.resample(window, grid, "bilinear", self._read)[0]
         return codes, np.isfinite(codes)
 
-    @property
-    def is_interpolated(self) -> bool:
-        """Whether `read_mask` interpolates codes on other grids."""
-        return self.layer.resampling == "bilinear"
+    def interpolates_on(self, grid: Grid) -> bool:
+        """Whether `read_mask` interpolates codes on a grid, which has other pixels."""
+        whole = Window(0, 0, grid.width, grid.height)
+        return self.layer.resampling == "bilinear" and not self._resampler.is_aligned(whole, grid)
 
     def read_all(self) -> np.ndarray:
         """Read the whole raster on its own grid, as `read`."""

@@ -49,6 +49,9 @@ class Mask:
     layer: Layer
     exclude: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", replace(self.layer, categorical=True, is_mask=True))
+
 
 def build_stack(
     layers: Sequence[Layer],
@@ -83,19 +86,13 @@ def build_stack(
         _check_size(grid)
         notes = [remark for layer in opened if (remark := class_remark(layer))]
         opened = [_with_classes(layer, grid, console) for layer in opened]
-        masking = [
-            (
-                stack.enter_context(open_layer(replace(m.layer, categorical=True, is_mask=True))),
-                m.exclude,
-            )
-            for m in masks
-        ]
+        masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
         notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
         notes += [
             f"mask {mask.layer.name}: `resampling: bilinear` interpolates its class codes, and "
             "pixels at the edges of excluded classes are predicted; `mode` excludes them"
             for mask, _ in masking
-            if mask.is_interpolated
+            if mask.interpolates_on(grid)
         ]
         names = check_band_names(opened)
         statistics = _Statistics(names)
