@@ -77,6 +77,14 @@ def numbers(texts: Sequence[str], style: Style = Style()) -> np.ndarray:
     )
 
 
+def usual_style(texts: Sequence[str]) -> Style:
+    """How cells write numbers as far as they alone show it: a decimal point if they do not."""
+    certain, ambiguous = _signs(texts)
+    if len(certain) == 1:
+        return Style(min(certain), grouped=True)
+    return Style("," if not certain and set(ambiguous) == {","} else ".")
+
+
 def find_styles(
     columns: Mapping[str, Sequence[str]],
     typed: Iterable[str],

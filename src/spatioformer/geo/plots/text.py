@@ -104,7 +104,7 @@ class TextSource(Source):
             if len(cells) < width or (len(cells) > longest and "".join(cells[longest:]).strip()):
                 fault = self._fault(first, last, len(cells))
                 cells = cells + [""] * (reach - len(cells))
-            yield Row(first, [cells[i].strip() for i in positions], fault)
+            yield Row(first, [*map(str.strip, map(cells.__getitem__, positions))], fault)
         if accounted != _count_lines(self._content):
             raise RuntimeError(
                 f"{accounted} of the {_count_lines(self._content)} lines of {self.path.name} were "

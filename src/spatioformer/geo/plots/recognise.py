@@ -1,0 +1,361 @@
+"""Find what the columns of a plot table are, by their names and values.
+
+`recognise` chooses only where one answer is plausible. Where several are, it asks: each `Question`
+names the setting that answers it. Everything it chose, asked or could not use is in one result, so
+that a program can print all of it at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots import vocabulary
+from spatioformer.geo.plots.columns import Column, read_columns
+from spatioformer.geo.plots.covariates import find_covariates
+from spatioformer.geo.plots.dates import find_order, looks_like_date
+from spatioformer.geo.plots.places import find_crs, find_places
+from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
+from spatioformer.geo.plots.target import kind_of
+
+_LEAST_DISTINCT = 0.4  # share of rows with different names, else they name groups of plots
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A choice that was made, as a line of a printed table."""
+
+    what: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A choice that the table leaves open.
+
+    Attributes:
+        key: setting of the section `plots` that answers it, such as crs or columns.richness.
+        candidates: plausible answers; may be empty.
+        why: the values that leave it open.
+    """
+
+    key: str
+    candidates: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What the columns of a table are.
+
+    Attributes:
+        columns: names in `table.FIELDS` -> columns of the file; without lon and lat if the file has
+            point geometries.
+        crs: CRS of lon and lat; None if it is asked for, if the coordinates are not found, if the
+            file has point geometries, or if columns.zone gives the CRS of each row.
+        date_order: 'year-first', 'day-first' or 'month-first'; None without dates or if it is
+            asked for.
+        covariates: usable columns besides `columns`, in the file's order -> 'number' or 'class'.
+            A column of areas is not among them: it is `area_m2` of every plot table.
+        left_out: the other columns -> why they cannot be covariates.
+        target_kind: 'count', 'continuous' or 'proportion', of the richness.
+        decisions: what was chosen and why.
+        questions: what the user has to answer.
+        problems: faults of the table, a sentence each with the remedy.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    crs: str | None = None
+    date_order: str | None = None
+    covariates: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    target_kind: str = "count"
+    decisions: list[Decision] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class _Finding(NamedTuple):
+    """Columns that may be a field: the chosen one, those that fit as well, and why."""
+
+    column: Column | None
+    rivals: tuple[Column, ...]
+    why: str
+
+
+def recognise(
+    source: Source,
+    *,
+    crs: str | None = None,
+    columns: Mapping[str, str] = {},
+    counted: bool = False,
+) -> Recognised:
+    """Find what the columns of a table are.
+
+    Args:
+        source: table, from `files.open_source`.
+        crs: CRS of the coordinates, if the user gives it.
+        columns: names in `table.FIELDS` -> columns that the user gives; they are taken as they are.
+        counted: whether richness is counted from species data, so that no column is needed.
+
+    Raises:
+        PlotError: the file cannot be read as a table.
+    """
+    work = _Recognition(source, columns)
+    if not work.columns or not work.columns[0].cells:
+        work.result.problems.append(f"{source.path.name} has a header but no rows; add plots")
+        return work.result
+    work.given()
+    work.places(crs)
+    if not counted:
+        work.richness()
+    work.area()
+    work.dates()
+    work.names()
+    work.rest()
+    return work.result
+
+
+class _Recognition:
+    """State of one recognition: columns of the table, and the result so far."""
+
+    def __init__(self, source: Source, given: Mapping[str, str]):
+        self.source = source
+        self.all = read_columns(source)
+        self.columns = [c for c in self.all if c.name and source.header.count(c.name) == 1]
+        self.columns = [c for c in self.columns if c.name not in (GEOMETRY_X, GEOMETRY_Y)]
+        self.by_name = {column.name: column for column in self.columns}
+        self.user = dict(given)
+        self.result = Recognised()
+        for column in self.all:
+            if not column.name:
+                self.result.left_out[""] = "it has no name"
+            elif source.header.count(column.name) > 1:
+                self.result.left_out[column.name] = "several columns have this name"
+
+    def given(self) -> None:
+        """Take the columns that the user names."""
+        for name, column in self.user.items():
+            try:
+                self.source.position(column, f"columns.{name}")
+            except PlotError as error:
+                self.result.problems.append(str(error))
+            else:
+                self.take(name, column, "given")
+
+    def take(self, name: str, column: str, why: str) -> None:
+        self.result.columns[name] = column
+        self.decide(name, quoted(column), why)
+
+    def decide(self, what: str, value: str, why: str) -> None:
+        self.result.decisions.append(Decision(what, value, why))
+
+    def ask(self, key: str, candidates: Iterable[str], why: str) -> None:
+        self.result.questions.append(Question(key, tuple(candidates), why))
+
+    def leave_out(self, names: Iterable[str], why: str) -> None:
+        """Keep columns out of the covariates, unless they are fields."""
+        for name in names:
+            if name not in self.result.columns.values():
+                self.result.left_out.setdefault(name, why)
+
+    @property
+    def free(self) -> list[Column]:
+        """Columns that are no field yet and can still be one."""
+        used = {*self.result.columns.values(), *self.result.left_out}
+        return [column for column in self.columns if column.name not in used]
+
+    # --- coordinates
+    def places(self, crs: str | None) -> None:
+        found = find_places(self.columns, self.user.get("lon"), self.user.get("lat"))
+        if self.source.crs is not None:
+            self.decide("lon, lat", "the geometry", f"points in {self.source.crs.name}")
+        else:
+            for name, column, axis in (("lon", found.lon, 0), ("lat", found.lat, 1)):
+                if name in self.user:
+                    continue
+                if column is not None:
+                    self.take(name, column.name, _range_of(column))
+                elif found.rivals:
+                    names = dict.fromkeys(pair[axis].name for pair in found.rivals)
+                    self.ask(f"columns.{name}", names, "several pairs of columns fit")
+                else:
+                    self.ask(f"columns.{name}", (), self._why_no_place(found.faults))
+            self._crs(crs)
+        self.leave_out(found.others, "a coordinate, which would give away the place")
+        self.leave_out(
+            (c.name for c in self.columns if c.joined in vocabulary.CRS | vocabulary.DATUM),
+            "the CRS of coordinates",
+        )
+
+    def _why_no_place(self, faults: dict[str, str]) -> str:
+        reasons = [f"column {quoted(name)} holds none ({why})" for name, why in faults.items()]
+        return "; ".join(["no column of coordinates is recognised", *reasons[:2]])
+
+    def _crs(self, crs: str | None) -> None:
+        lon, lat = (self.by_name.get(self.result.columns.get(name, "")) for name in ("lon", "lat"))
+        if crs is not None:
+            self.result = replace(self.result, crs=crs)
+            self.decide("crs", crs, "given")
+            return
+        if lon is None or lat is None:
+            return
+        finding = find_crs(lon, lat, self.columns)
+        if finding.problem:
+            self.result.problems.append(finding.problem)
+        elif finding.crs is None:
+            self.ask("crs", finding.candidates, finding.why)
+        else:
+            self.result = replace(self.result, crs=finding.crs)
+            self.decide("crs", finding.crs, finding.why)
+
+    # --- richness
+    def richness(self) -> None:
+        candidates = [c for c in self.free if _is_richness(c)]
+        if "richness" not in self.user:
+            exact = [c for c in candidates if c.joined in vocabulary.RICHNESS]
+            chosen = exact if len(exact) == 1 else candidates
+            if len(chosen) == 1:
+                self.take("richness", chosen[0].name, _range_of(chosen[0]))
+            elif chosen:
+                names = [column.name for column in chosen]
+                self.ask("columns.richness", names, "several columns may hold the richness")
+            else:
+                self.ask("columns.richness", (), "no column is named like a species richness")
+        self.leave_out(
+            (c.name for c in candidates), "another count of species, which would give away richness"
+        )
+        self.leave_out(
+            (c.name for c in self.free if vocabulary.DIVERSITY_WORDS & set(c.words)),
+            "an index of diversity, which is computed from the same species",
+        )
+        column = self.by_name.get(self.result.columns.get("richness", ""))
+        if column is not None and column.has_numbers:
+            kind, why = kind_of(column.values)
+            self.result = replace(self.result, target_kind=kind)
+            self.decide("target", kind, why)
+
+    # --- area
+    def area(self) -> None:
+        areas = [
+            (column, *vocabulary.area_unit(column.name)[1:])
+            for column in self.free
+            if vocabulary.area_unit(column.name)[0] and column.has_numbers
+        ]
+        metres = [(column, unit) for column, unit, factor in areas if factor == 1]
+        if "area_m2" not in self.user:
+            stated = [item for item in metres if item[1]]
+            chosen = stated if len(stated) == 1 else metres
+            if len(chosen) == 1:
+                column, unit = chosen[0]
+                why = _range_of(column) + ("" if unit else "; no unit in the name, taken as m2")
+                self.take("area_m2", column.name, why)
+            elif chosen:
+                names = ", ".join(quoted(column.name) for column, _ in chosen)
+                self.decide("area_m2", "none", f"{names} may be the area; set columns.area_m2")
+        for column, unit, factor in areas:
+            if factor != 1:
+                self.leave_out([column.name], f"an area in {unit}, not in m2")
+                if "area_m2" not in self.result.columns:
+                    self.decide(
+                        "area_m2",
+                        "none",
+                        f"{quoted(column.name)} is in {unit}; multiply it by {factor:g} and set "
+                        f"columns.area_m2",
+                    )
+        self.leave_out((column.name for column, _ in metres), "another area")
+
+    # --- dates
+    def dates(self) -> None:
+        candidates = [c for c in self.free if _is_date(c)]
+        if "date" not in self.user:
+            for names in (vocabulary.DATES, vocabulary.YEARS, None):
+                tier = [c for c in candidates if names is None or c.joined in names]
+                if len(tier) == 1:
+                    self.take("date", tier[0].name, f"dates such as {quoted(_first(tier[0]))}")
+                elif tier:
+                    names_ = ", ".join(quoted(c.name) for c in tier)
+                    self.decide("date", "none", f"{names_} hold dates; set columns.date to one")
+                if tier:
+                    break
+        self.leave_out((c.name for c in candidates), "another date")
+        column = self.by_name.get(self.result.columns.get("date", ""))
+        if column is None:
+            return
+        order = find_order(column.distinct)
+        if order.order is not None:
+            self.result = replace(self.result, date_order=order.order)
+            self.decide("date_order", order.order, order.why)
+        elif order.conflict:
+            self.result.problems.append(
+                f"column {quoted(column.name)} mixes two orders of dates: {order.conflict}; write "
+                f"all dates as YYYY-MM-DD"
+            )
+        elif order.is_ambiguous:
+            self.ask("date_order", ("day-first", "month-first"), order.why)
+
+    # --- plot names and programmes
+    def names(self) -> None:
+        if "plot_id" not in self.user:
+            ids = [c for c in self.free if _names_plots(c)]
+            if ids:
+                best = max(ids, key=lambda c: (c.joined in vocabulary.PLOT_ID, len(c.distinct)))
+                self.take("plot_id", best.name, f"{len(best.distinct):,} names")
+        if "programme" not in self.user:
+            programmes = [c for c in self.free if c.joined in vocabulary.PROGRAMME]
+            programmes = [c for c in programmes if not c.has_numbers and c.known]
+            if len(programmes) == 1:
+                self.take("programme", programmes[0].name, f"{len(programmes[0].distinct)} names")
+
+    def rest(self) -> None:
+        """Covariates, and why the other columns are none."""
+        covariates, left_out = find_covariates(self.free)
+        self.result.covariates.update(covariates)
+        reasons = self.result.left_out | left_out
+        ordered = {name: reasons[name] for name in self.source.header if name in reasons}
+        self.result = replace(self.result, left_out=ordered)
+
+
+def _range_of(column: Column) -> str:
+    values = column.sample[np.isfinite(column.sample)]
+    if not len(values):
+        return "no numbers"
+    missing = f", {column.missing_share:.0%} missing" if column.missing_share > 0 else ""
+    return f"{values.min():g} to {values.max():g}{missing}"
+
+
+def _first(column: Column) -> str:
+    return next(iter(column.distinct), "")
+
+
+def _is_richness(column: Column) -> bool:
+    """Whether a column is named like a richness and holds numbers from 0 up."""
+    named = (
+        column.joined in vocabulary.RICHNESS | vocabulary.SHORT_RICHNESS
+        or bool(vocabulary.RICHNESS_WORDS & set(column.words))
+        or column.joined.rstrip("0123456789") in vocabulary.RICHNESS
+    )
+    if not named or not column.has_numbers:
+        return False
+    values = column.sample[np.isfinite(column.sample)]
+    is_count = column.is_whole or column.joined not in vocabulary.SHORT_RICHNESS
+    return is_count and bool((values >= 0).mean() > 0.9)
+
+
+def _is_date(column: Column) -> bool:
+    names = vocabulary.DATES | vocabulary.YEARS
+    if column.joined not in names and not vocabulary.DATE_WORDS & set(column.words):
+        return False
+    cells = list(column.distinct)[:500]
+    return bool(cells) and sum(map(looks_like_date, cells)) >= 0.8 * len(cells)
+
+
+def _names_plots(column: Column) -> bool:
+    """Whether a column names plots: by its name, and because most cells differ."""
+    named = column.joined in vocabulary.PLOT_ID or vocabulary.PLOT_WORDS & set(column.words)
+    if not named or not column.known or (column.has_numbers and not column.is_whole):
+        return False
+    return len(column.distinct) >= _LEAST_DISTINCT * column.known
