@@ -15,6 +15,7 @@ import typer
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
+from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.run import run, stage, train
 from spatioformer.cli.years import years
@@ -52,6 +53,8 @@ STAGE_HELP = {
 """Help of the stages that take no options of their own."""
 
 COMMANDS: tuple[tuple[str, Command, str], ...] = (
+    ("init", init, "init plots.csv climate.tif landsat.tif -o run.yaml"),
+    ("check", check, "check run.yaml"),
     ("run", run, "run demo.yaml --set seed=7"),
     ("plots", stage("plots"), "plots demo.yaml"),
     ("imagery", stage("imagery"), "imagery demo.yaml"),

@@ -1,0 +1,83 @@
+"""Print what was decided, and say what is open: one table, one list."""
+
+from collections.abc import Iterable, Sequence
+
+from spatioformer.common.progress import Console
+from spatioformer.config.messages import MOST_PROBLEMS, escaped
+from spatioformer.geo.plots.recognise import Decision, Question
+
+LONGEST_VALUE = 34  # characters of the middle column, in a terminal of 80
+
+
+def print_table(title: str, decisions: Iterable[Decision], console: Console) -> None:
+    """Print a table with a line a decision on stdout: setting, value, reason."""
+    if console.quiet:
+        return
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", max_width=LONGEST_VALUE, overflow="fold")
+    table.add_column("why", overflow="fold")
+    for decision in decisions:  # Text: names of columns may look like markup
+        cells = (_shortened(decision.what), decision.value, decision.why)
+        table.add_row(*(Text(escaped(cell, 600)) for cell in cells))
+    RichConsole().print(table)
+
+
+def _shortened(key: str) -> str:
+    """A key without the parts that all its neighbours have."""
+    return key.removeprefix("plots.columns.").removeprefix("imagery.")
+
+
+def option_of(question: Question) -> str:
+    """The option of the command line that answers a question."""
+    value = question.candidates[0] if question.candidates else _PLACEHOLDERS.get(_last(question))
+    if question.key == "plots.crs":
+        return f"--crs {value or 'EPSG:...'}"
+    return f"--set {question.key}={_quoted(value or 'VALUE')}"
+
+
+_PLACEHOLDERS = {"crs": "EPSG:...", "lon": "COLUMN", "lat": "COLUMN", "richness": "COLUMN"}
+
+
+def _last(question: Question) -> str:
+    return question.key.rpartition(".")[2]
+
+
+def _quoted(value: str) -> str:
+    """A value that a shell takes as one word."""
+    import shlex
+
+    return value if value == "VALUE" else shlex.quote(value)
+
+
+def in_words(question: Question) -> str:
+    """A question with its candidates and an option that answers it, on one line."""
+    candidates = [escaped(candidate, 80) for candidate in question.candidates]
+    choice = f" ({' or '.join(candidates)})" if candidates else ""
+    return f"{question.key}{choice}: {question.why}; answer with {option_of(question)}"
+
+
+def open_points(
+    source: str, questions: Sequence[Question], problems: Sequence[str], end: str
+) -> str:
+    """A message that lists everything that is open, a line each.
+
+    Args:
+        source: what was looked at.
+        end: the last words of the first line, such as "run.yaml is not written".
+    """
+    counts = [
+        f"{len(items)} {word}{'s' * (len(items) > 1)}"
+        for items, word in ((problems, "problem"), (questions, "question"))
+        if items
+    ]
+    lines = [*problems, *(in_words(question) for question in questions)]
+    rest = len(lines) - MOST_PROBLEMS
+    shown = [f"  {' '.join(line.split())}" for line in lines[:MOST_PROBLEMS]]
+    if rest > 0:
+        shown.append(f"  and {rest:,} more")
+    return "\n".join([f"{' and '.join(counts)} about {source}, so {end}:", *shown])
