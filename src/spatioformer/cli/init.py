@@ -107,7 +107,8 @@ def _head(request: "Request") -> list[str]:
     """First lines of the file: the call that wrote it, and where its keys are explained."""
     files = " ".join(_word(name) for name in (request.plots, *request.rasters))
     return [
-        f"Written by `spatioformer init {files}`. Edit it as you like; docs/run.md lists all keys.",
+        f"Written by `spatioformer init {files}`.",
+        "Edit it as you like; docs/run.md explains the keys.",
         f"Look at it: spatioformer check {_word(request.out)}",
         f"Run it:     spatioformer run {_word(request.out)}",
     ]

@@ -160,8 +160,7 @@ def _columns_as_bands(draft: Draft, names: Sequence[str], bands: set[str]) -> No
         draft.findings.decide(
             "table columns",
             f"{shown}: not used",
-            "a map needs them as rasters; give those, or leave all rasters out for a run of the "
-            "table alone",
+            "the pixels of the rasters are used; a map needs every covariate as a raster",
         )
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from spatioformer.setup.findings import Findings
 from spatioformer.setup.yaml_text import commented
 
+ORDER = ("name", "out", "title", "seed", "target", "plots", "imagery", "model", "train", "evaluate")
+"""Keys of a configuration in the order of the file; others come after them."""
+
 
 @dataclass
 class Draft:
@@ -47,7 +50,9 @@ class Draft:
     def text(self, head: Iterable[str]) -> str:
         """The YAML file, with lines of comment above it."""
         above = "".join(f"# {line}\n" for line in head)
-        return above + commented(self.values, self.comments, self.hints)
+        ordered = sorted(self.values, key=lambda key: ORDER.index(key) if key in ORDER else 99)
+        values = {key: self.values[key] for key in ordered}
+        return above + commented(values, self.comments, self.hints)
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from spatioformer.setup.rasters import RasterFacts
 from spatioformer.setup.tables import READING, TableFacts, examine_table
 
 MOST_LOST = 0.1  # of the rows, as `plots.max_rejected` has it without a setting
+
+GENERIC = ("plot", "plots", "site", "sites", "data", "table", "richness")
+"""Names of files that say little; the name of their folder is put before them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def plan(request: Request) -> Draft:
             request.rasters, answers["imagery"]["layers"], request.crs, table.lonlat, draft
         )
         _coverage(draft, table, rasters, answers["plots"])
+        _offer_crs(draft, rasters)
     if table.spread is not None and all(facts.grid is not None for facts in rasters):
         choose(draft, table, rasters)
     if not draft.findings.questions and not draft.findings.problems:
@@ -108,13 +112,15 @@ def _relative(path: Path | str, folder: Path) -> str:
 
 def _head(draft: Draft, request: Request) -> None:
     """Name, folder and title, from the name of the plots' file."""
-    stem = request.plots.name
-    for suffix in (".gz", request.plots.suffixes[0] if request.plots.suffixes else ""):
-        stem = stem.removesuffix(suffix)
+    stem = request.plots.name.removesuffix(".gz")
+    stem = stem.removesuffix(Path(stem).suffix)
+    folder = request.plots.absolute().parent.name
+    if stem.casefold() in GENERIC and folder:
+        stem = f"{folder}-{stem}"
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:60] or "plots"
     draft.put("name", name)
-    draft.decide("out", f"runs/{name}", "folder of the results, from where you start the run")
+    draft.decide("out", f"runs/{name}", "folder of the results, below where you start the run")
     draft.put("title", f"Plant species richness ({name})", "heading of the report")
 
 
@@ -151,6 +157,16 @@ def _plots(draft: Draft, table: TableFacts, given: dict[str, Any]) -> None:
             f"{table.rejected:,} of {table.rows:,}",
             f"most of them because: {table.why_rejected}; the run lists them in rejected.csv",
         )
+
+
+def _offer_crs(draft: Draft, rasters: Sequence[RasterFacts]) -> None:
+    """Add the CRSs of the rasters to the candidates for that of the plots."""
+    codes = [facts.grid.crs.to_authority() for facts in rasters if facts.grid is not None]
+    names = [":".join(code) for code in codes if code is not None]
+    for i, question in enumerate(draft.findings.questions):
+        if question.key == "plots.crs":
+            candidates = tuple(dict.fromkeys((*question.candidates, *names)))
+            draft.findings.questions[i] = replace(question, candidates=candidates)
 
 
 def _allowed(given: dict[str, Any]) -> float:

@@ -180,9 +180,10 @@ def _look(facts: RasterFacts, lonlat: NDArray[np.float64] | None) -> None:
 def _stated(opened: OpenLayer) -> tuple[str, ...]:
     """What the file states on the meaning of its values."""
     dataset, sentences = opened.dataset, []
-    nodata = {dataset.nodatavals[band - 1] for band in opened.indexes} - {None}
+    stated = {dataset.nodatavals[band - 1] for band in opened.indexes}
+    nodata = sorted(value for value in stated if value is not None and np.isfinite(value))
     if nodata and opened.layer.nodata is None and opened.counts:
-        sentences.append(f"nodata {', '.join(f'{value:g}' for value in sorted(nodata))}")
+        sentences.append(f"nodata {', '.join(f'{value:.8g}' for value in nodata)}")
     units = {unit for unit in opened.values.units() if unit != (1, 0)}
     if units and opened.layer.scale is None and opened.layer.offset is None:
         scale, offset = sorted(units)[0]

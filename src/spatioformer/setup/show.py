@@ -6,30 +6,32 @@ from spatioformer.common.progress import Console
 from spatioformer.config.messages import MOST_PROBLEMS, escaped
 from spatioformer.geo.plots.recognise import Decision, Question
 
-LONGEST_VALUE = 34  # characters of the middle column, in a terminal of 80
+LONGEST_KEY, LONGEST_VALUE = 16, 25  # characters of the first columns, in a terminal of 80
 
 
 def print_table(title: str, decisions: Iterable[Decision], console: Console) -> None:
     """Print a table with a line a decision on stdout: setting, value, reason."""
     if console.quiet:
         return
+    from rich import box
     from rich.console import Console as RichConsole
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("setting", no_wrap=True)
     table.add_column("value", max_width=LONGEST_VALUE, overflow="fold")
     table.add_column("why", overflow="fold")
     for decision in decisions:  # Text: names of columns may look like markup
-        cells = (_shortened(decision.what), decision.value, decision.why)
-        table.add_row(*(Text(escaped(cell, 600)) for cell in cells))
+        cells = (escaped(decision.value, 600), escaped(decision.why, 600))
+        table.add_row(Text(_on_lines(decision.what)), *map(Text, cells))
     RichConsole().print(table)
 
 
-def _shortened(key: str) -> str:
-    """A key without the parts that all its neighbours have."""
-    return key.removeprefix("plots.columns.").removeprefix("imagery.")
+def _on_lines(key: str) -> str:
+    """A key without the parts that all its neighbours have, on two lines if it is long."""
+    short = escaped(key.removeprefix("plots.columns.").removeprefix("imagery."))
+    return short if len(short) <= LONGEST_KEY else short.replace(".", ".\n  ")
 
 
 def option_of(question: Question) -> str:

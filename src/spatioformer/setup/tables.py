@@ -85,7 +85,7 @@ def examine_table(
         findings.object(str(error))
         return TableFacts(Recognised())
     findings.decisions += [
-        Decision(f"plots.{_key(d.what)}", d.value, d.why) for d in recognised.decisions
+        replace(d, what=_key(d.what)) for d in recognised.decisions
     ]
     findings.questions += [replace(q, key=f"plots.{q.key}") for q in recognised.questions]
     for problem in recognised.problems:
@@ -130,9 +130,11 @@ def _placed(recognised: Recognised, given: Mapping[str, Any], crs: str | None) -
 
 
 def _key(what: str) -> str:
-    """Setting of the section `plots` that a decision is about."""
+    """Setting that a decision on a table is about."""
     fields = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone")
-    return f"columns.{what}" if what in fields else what
+    if what == "target":
+        return what
+    return f"plots.columns.{what}" if what in fields else f"plots.{what}"
 
 
 def _dated(recognised: Recognised, given: Mapping[str, Any]) -> Recognised:

@@ -44,12 +44,13 @@ def _entry(
         for inner, content in value.items():
             inner_path = f"{path}.{inner}"
             yield from _entry(inner, content, indent + STEP, inner_path, comments, hints)
-    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+    elif isinstance(value, list | tuple) and _is_block(value, indent, name):
         yield from _with_comment(f"{indent}{name}:", comment, indent)
         for i, item in enumerate(value):
             yield from _item(item, indent + STEP, f"{path}.{i}", comments, hints)
     else:
-        yield from _with_comment(f"{indent}{name}: {_flow(value)}", comment, indent)
+        shown = _flow(value) if isinstance(value, Mapping | list | tuple) else _plain(value)
+        yield from _with_comment(f"{indent}{name}: {shown}", comment, indent)
     for line in hints.get(path, "").splitlines():
         yield f"{indent}{STEP}# {_one_line(line)}"
 
@@ -85,12 +86,26 @@ def _one_line(text: str) -> str:
     return escaped(" ".join(text.split()), 400)
 
 
+def _is_block(values: list[Any] | tuple[Any, ...], indent: str, name: str) -> bool:
+    """Whether a list has a line an entry: its entries are sections, or too long for one line."""
+    sections = any(isinstance(value, Mapping) for value in values)
+    return sections or len(f"{indent}{name}: {_flow(values)}") > WIDTH
+
+
 def _flow(value: Any) -> str:
     """A value on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_scalar(k)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_flow(v) for v in value) + "]"
+    return _scalar(value)
+
+
+def _plain(value: Any) -> str:
+    """A scalar as the value of a key on a line of its own."""
+    if isinstance(value, str) and value.isprintable():
+        text = yaml.safe_dump(value, allow_unicode=True, width=float("inf"))
+        return str(text).removesuffix("\n").removesuffix("\n...")
     return _scalar(value)
 
 
