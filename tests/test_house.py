@@ -46,7 +46,7 @@ THIRD_PARTY = {
         *("threadpoolctl", "torch"),
     },
     "run": {"numpy", "pandas", "rasterio", "rich"},
-    "setup": {"numpy", "pandas", "rasterio", "rich", "scipy", "yaml"},
+    "setup": {"numpy", "pandas", "pydantic", "rasterio", "rich", "scipy", "yaml"},
     "cli": {"typer"},
 }
 """What folders that should stay narrow may import from elsewhere."""

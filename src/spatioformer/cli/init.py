@@ -23,7 +23,7 @@ def init(
     rasters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RASTERS]...", help="Rasters that cover the plots; the first sets the grid."
+            metavar="RASTERS", help="Rasters that cover the plots; the first sets the grid."
         ),
     ] = None,
     out: Annotated[
@@ -45,9 +45,9 @@ def init(
 ) -> None:
     """Write a first configuration from a plot table and rasters.
 
-    Looks at the files, decides what they show, and asks what they do not: between plausible
-    coordinate systems or orders of dates it never chooses. An answer is an option: --crs EPSG:2056,
-    --set plots.date_order=day-first, --set plots.columns.richness=S.
+    What the files show is decided, with reasons; what they do not show is asked.
+
+    Answers are options: --crs EPSG:2056, --set plots.date_order=day-first.
     """
     from spatioformer.common.files import write_text
     from spatioformer.common.progress import Console
@@ -105,7 +105,7 @@ def _ask(question: "Question") -> str:
 
 def _head(request: "Request") -> list[str]:
     """First lines of the file: the call that wrote it, and where its keys are explained."""
-    files = " ".join(_word(name) for name in (request.plots, *request.rasters))
+    files = " ".join(map(_word, [str(request.plots), *request.rasters]))
     return [
         f"Written by `spatioformer init {files}`.",
         "Edit it as you like; docs/run.md explains the keys.",

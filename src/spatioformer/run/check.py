@@ -19,6 +19,7 @@ from spatioformer.config.schema import RunConfig
 
 if TYPE_CHECKING:
     from spatioformer.geo.grid import Grid
+    from spatioformer.geo.plots.table import PlotIntake
     from spatioformer.geo.raster.layers import OpenLayer
 
 Problem = tuple[str, SpatioformerError]
@@ -256,17 +257,14 @@ def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
 
     The other kinds need the imagery or take longer, and chips may be lacking: the stage knows.
     """
-    from spatioformer.geo.plots.table import read_plots
     from spatioformer.run.folds import all_splits, assign
 
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
     if sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file()) > SMALL:
         return
-    arguments = section.model_dump(exclude={"species"})
-    species = section.species.model_dump(exclude_none=True) if section.species else None
     try:
-        table = read_plots(**arguments, species=species, region=config.imagery.region).table
+        table = plots_of(config).table
     except SpatioformerError:  # found above, or left to the stage, which lists the rows
         return
     coordinates = table[["lon", "lat"]].to_numpy()
@@ -277,6 +275,20 @@ def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
             yield from problems
             if problems:  # the plots are too few for the other splits too, or for one of them
                 return
+
+
+def plots_of(config: RunConfig) -> "PlotIntake":
+    """Read the plots as the stage does.
+
+    Raises:
+        PlotError: the table cannot be read, or too many rows are rejected.
+    """
+    from spatioformer.geo.plots.table import read_plots
+
+    section = config.plots
+    arguments = section.model_dump(exclude={"species"})
+    species = section.species.model_dump(exclude_none=True) if section.species else None
+    return read_plots(**arguments, species=species, region=config.imagery.region)
 
 
 def _map(config: RunConfig) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ FOLDS = 5
 FEW = 150  # sites, below which a network learns less than a Gaussian process
 MANY = 5000  # plots, above which training a network in each fold takes hours on a CPU
 KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
+MOST_COUNTED = 20_000  # plots whose tiles are counted, evenly over the table
 REGION_SITES = 100
 LARGE_MAP = 2_000_000  # pixels, above which the Gaussian process maps too slowly
 SD_MAP = 1_000_000  # pixels, above which the standard deviation is computed at every fourth
@@ -39,9 +40,7 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
             "add plots"
         )
         return
-    draft.findings.decide(
-        "plots", f"{len(table.table):,} at {spread.sites:,} sites", _where(spread)
-    )
+    draft.findings.decide("plots", f"{len(table.table):,} at {spread.sites:,} sites", where(spread))
     grids = [facts.grid for facts in rasters if facts.grid is not None]
     grid = _mapped(draft, spread, grids[0]) if grids else None
     _patch(draft, spread, grids)
@@ -52,7 +51,8 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
     _map(draft, mapped, grid)
 
 
-def _where(spread: Spread) -> str:
+def where(spread: Spread) -> str:
+    """Extent and spacing of plots in words."""
     across = ", across 180 degrees" if spread.crosses_180 else ""
     return (
         f"in {spread}{across}; half of the sites have a neighbour within "
@@ -96,8 +96,9 @@ def _patch(draft: Draft, spread: Spread, grids: Sequence[Grid]) -> None:
         return
     side = pixel_km(grids[0])
     if side > spread.spacing_km > 0:
-        patch, why = 1, (
-            f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"
+        patch, why = (
+            1,
+            (f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"),
         )
     elif spread.sites < FEW:
         patch, why = 1, f"fewer than {FEW} sites are few for chips of several pixels"
@@ -122,7 +123,7 @@ def _covariates(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts])
     varies = areas.nunique() > 1
     if not rasters:
         shown = ", ".join([*names, *(["area_m2"] if varies else [])]) or "none"
-        why = "every usable column of the table; or a list of some: [a, b]"
+        why = "all usable columns; or a list, without those computed from the species: [a, b]"
         draft.decide("model.covariates", "auto", why, shown=f"auto: {shown}")
     elif varies:
         usual = float(areas.median())
@@ -191,7 +192,9 @@ def _models(
 def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> Size | None:
     """Ways to hold plots out, and the sizes of tiles; returns the size of the tiles."""
     spread, lonlat = table.spread, table.lonlat
-    assert spread is not None and lonlat is not None
+    assert spread is not None
+    assert lonlat is not None
+    lonlat = lonlat[:: 1 + len(lonlat) // MOST_COUNTED]
     splits: list[dict[str, Any]] = [{"name": "random", "kind": "random"}]
     reasons = ["random: new plots among the old ones"]
     size = tile_size(lonlat, spread, FOLDS)
@@ -232,7 +235,8 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
         for name in names:
             if word in name.casefold():
                 draft.hint(
-                    "evaluate.splits", f"- {{name: {word}, kind: column, column: {name}}}  # or so"
+                    "evaluate.splits",
+                    f"folds from a column: - {{name: {word}, kind: column, column: {name}}}",
                 )
                 return
 
@@ -243,7 +247,9 @@ def _tiles_of_networks(draft: Draft, size: Size | None, models: Sequence[str]) -
         draft.decide(
             "train.validation_tile",
             _number(size.degrees),
-            f"degrees; {size}, as the tiles of the evaluation",
+            "degrees; as the tiles of the evaluation"
+            if size.unit == "degrees"
+            else f"degrees; {size}, as the tiles of the evaluation",
         )
 
 

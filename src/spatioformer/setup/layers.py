@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
+from spatioformer.config.messages import message
+from spatioformer.config.schema import RasterSection
+from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import Layer
+from spatioformer.run.imagery import layer_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts, examine
 from spatioformer.setup.sizes import shown_km
@@ -67,18 +72,12 @@ def examine_rasters(
 
 
 def _layer(path: Path, section: dict[str, Any]) -> Layer:
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in section.items()
-        if key != "path"
-    }
+    """The layer of a section whose settings the user may have given."""
     try:
-        return Layer(path=path, **options)
-    except TypeError as error:
-        name = re.search(r"'(\w+)'", str(error))
-        raise ConfigError(
-            f"a layer has no setting {name[1] if name else error!r}; docs/run.md lists them"
-        ) from None
+        checked = RasterSection.model_validate(section | {"path": str(path)})
+    except ValidationError as error:
+        raise ConfigError(message(error, RasterSection, f"layer {section['name']}")) from None
+    return layer_of(checked, Trust(folder=path.parent))
 
 
 def _decided(
@@ -113,7 +112,7 @@ def _decided(
         )
     if "categorical" not in section and (facts.states_classes or facts.few):
         layer["categorical"] = True
-        draft.comments[f"{key}.categorical"] = _why_classes(facts)
+        draft.comments[f"{key}.categorical"] = why_classes(facts)
         facts.bands = ()
     if facts.suspect is not None and "nodata" not in section and not layer.get("categorical"):
         value, share = facts.suspect
@@ -123,19 +122,17 @@ def _decided(
             f"{100 * share:.2g} % of the values of {name} are {value:.8g}, which looks like "
             "missing data, and the file does not say so; null means that they are measurements",
         )
-    findings.decide(key, section["name"], _words(facts, layer, lonlat))
+    findings.decide(key, section["name"], in_words(facts, layer, lonlat))
     return layer
 
 
-def _words(
-    facts: RasterFacts, layer: dict[str, Any], lonlat: NDArray[np.float64] | None
-) -> str:
+def in_words(facts: RasterFacts, layer: dict[str, Any], lonlat: NDArray[np.float64] | None) -> str:
     """What is decided on a layer, for the table."""
     grid = facts.grid
     assert grid is not None  # a layer without an error has one
     parts = [f"{grid.height:,} x {grid.width:,} pixels of {pixel_size(facts)}"]
     if layer.get("categorical"):
-        parts.append("classes, a 0/1 band each" + _reason(_why_classes(facts)))
+        parts.append("classes, a 0/1 band each" + _reason(why_classes(facts)))
     else:
         shown = ", ".join(facts.bands[:5]) + (", ..." if len(facts.bands) > 5 else "")
         parts.append(f"{len(facts.bands)} band{'s' * (len(facts.bands) > 1)} ({shown})")
@@ -158,7 +155,8 @@ def _reason(why: str) -> str:
     return f" ({why})" if why else ""
 
 
-def _why_classes(facts: RasterFacts) -> str:
+def why_classes(facts: RasterFacts) -> str:
+    """Why values look like classes; "" if they do not."""
     if facts.states_classes:
         return "the file says that its values are classes"
     if facts.few:
@@ -202,7 +200,9 @@ def _name_bands(looks: Sequence[RasterFacts], layers: list[dict[str, Any]], draf
     for i, (facts, layer) in enumerate(zip(looks, layers, strict=True)):
         repeated = [name for name in facts.bands if name in known]
         if repeated and "band_names" not in layer:
-            names = [f"{layer['name']}_{name}" if name in repeated else name for name in facts.bands]
+            names = [
+                f"{layer['name']}_{name}" if name in repeated else name for name in facts.bands
+            ]
             layer["band_names"] = names
             facts.bands = tuple(names)
             draft.comments[f"imagery.layers.{i}.band_names"] = (

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from spatioformer.common.errors import ConfigError, SpatioformerError
 from spatioformer.config.file import apply_change, build_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.config.yaml_text import parse_yaml
 from spatioformer.geo.crs import known_crs
 from spatioformer.setup.choices import choose
+from spatioformer.setup.coverage import apart, coverage_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.layers import examine_rasters, layer_names
 from spatioformer.setup.problems import problems_with
@@ -68,8 +68,8 @@ def plan(request: Request) -> Draft:
         rasters = examine_rasters(
             request.rasters, answers["imagery"]["layers"], request.crs, table.lonlat, draft
         )
-        _coverage(draft, table, rasters, answers["plots"])
         _offer_crs(draft, rasters)
+        table = _covered(draft, table, rasters, answers["plots"])
     if table.spread is not None and all(facts.grid is not None for facts in rasters):
         choose(draft, table, rasters)
     if not draft.findings.questions and not draft.findings.problems:
@@ -90,7 +90,7 @@ def _answers(request: Request) -> dict[str, Any]:
         },
     }
     for change in request.changes:
-        if change.startswith("plots.") or change.startswith("imagery."):
+        if change.startswith(("plots.", "imagery.")):
             apply_change(answers, change)
         elif "=" not in change:
             apply_change({}, change)  # says what an assignment is
@@ -137,6 +137,8 @@ def _plots(draft: Draft, table: TableFacts, given: dict[str, Any]) -> None:
         draft.put("plots.crs", recognised.crs, why[0] if why else "")
     if recognised.date_order not in (None, "year-first"):
         draft.put("plots.date_order", recognised.date_order)
+    if given.get("max_rejected") is not None:
+        draft.put("plots.max_rejected", given["max_rejected"])
     column = table.columns.get("richness")
     target = "plant species richness"
     if recognised.target_kind == "count":
@@ -179,44 +181,23 @@ def _share(lost: float) -> str:
     return f"{min(1.0, np.ceil(100 * lost + 1) / 100):g}"
 
 
-def _coverage(
+def _covered(
     draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts], given: dict[str, Any]
-) -> None:
-    """Say how many plots have pixels of all rasters, and refuse or ask where they are few."""
-    holds = [facts.holds for facts in rasters if facts.holds is not None]
-    lonlat = table.lonlat
-    if len(holds) < len(rasters) or lonlat is None or table.spread is None:
-        return
-    inside = np.logical_and.reduce(holds)
-    plots = len(lonlat)
-    names = ", ".join(facts.layer.path.name for facts in rasters)
-    if not inside.any():
-        w, e, s, n = (f"{v:.4g}" for v in table.spread.region)
-        places = "; ".join(
-            f"{facts.layer.path.name} reaches {_region(facts)}" for facts in rasters
-        )
-        draft.findings.object(
-            f"no plot lies on all of {names}: the plots reach W, E, S, N = {w}, {e}, {s}, {n}, "
-            f"{places}; give rasters of the plots' area, or correct the CRS (`--crs`, "
-            "`--set plots.crs=...`)"
-        )
-        return
-    kept = inside.sum() * (1 - max(facts.empty for facts in rasters))
-    lost = 1 - kept / max(1, table.rows)
-    if lost > _allowed(given) and table.rejected / max(1, table.rows) <= _allowed(given):
+) -> TableFacts:
+    """The plots on all rasters; refuses where there are none, and asks where they are few."""
+    coverage = coverage_of(table, rasters)
+    if coverage is None:
+        return table
+    if not coverage.inside.any():
+        draft.findings.object(apart(table, rasters, coverage.names))
+    elif coverage.lost > _allowed(given) >= table.rejected / max(1, table.rows):
         draft.findings.ask(
             "plots.max_rejected",
-            (_share(lost),),
-            f"{int(inside.sum()):,} of {plots:,} plots lie on {names}"
-            + (f", about {kept:,.0f} of them on data" if kept < inside.sum() else "")
-            + "; allow the loss of the others for a map from these, give rasters that hold more "
-            "plots, or leave the rasters out for a run of the table alone",
+            (_share(coverage.lost),),
+            f"{coverage}; allow the loss of the others for a map from these, give rasters that "
+            "hold more plots, or leave the rasters out for a run of the table alone",
         )
-
-
-def _region(facts: RasterFacts) -> str:
-    assert facts.grid is not None
-    return ", ".join(f"{value:.4g}" for value in facts.grid.region)
+    return coverage.table(table)
 
 
 def _check(draft: Draft, request: Request) -> None:
@@ -226,6 +207,10 @@ def _check(draft: Draft, request: Request) -> None:
         key = change.partition("=")[0].strip()
         draft.comments[key] = "given by --set"
     config = as_config(draft, request)
+    if not any(change.startswith("model.covariates") for change in request.changes):
+        # Columns that were found need no check, which would import torch.
+        model = config.model.model_copy(update={"covariates": {}})
+        config = config.model_copy(update={"model": model})
     for problem in problems_with(config):
         draft.findings.object(problem)
 

@@ -230,7 +230,9 @@ def _visit(facts: RasterFacts, opened: OpenLayer, lonlat: NDArray[np.float64]) -
     height, width = opened.dataset.block_shapes[0]
     cost = height * width * _pixel_bytes(opened.dataset)
     most = int(np.clip(MOST_BYTES // max(1, cost), 1, MOST_PLOTS))
-    chosen = inside[np.unique(np.linspace(0, len(inside) - 1, most).astype(int))] if len(inside) else []
+    chosen = (
+        inside[np.unique(np.linspace(0, len(inside) - 1, most).astype(int))] if len(inside) else []
+    )
     empty = 0
     for i in chosen:
         raw, valid = opened.values.read_raw(Window(int(cols[i]), int(rows[i]), 1, 1))

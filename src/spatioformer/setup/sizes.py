@@ -1,9 +1,9 @@
 """Sizes of tiles from the extent and the spacing of the plots.
 
-The rule of thumb: a tile's side is a twelfth of the extent of the plots, so that a square extent has
-about 144 tiles. It is at least twice the median distance between neighbouring sites, so that a tile
-holds several of them, and at most 5 degrees, beyond which the richness of neighbouring plots is
-hardly correlated. It is then made smaller until the plots lie in enough tiles.
+The rule of thumb: a tile's side is a twelfth of the extent of the plots, so that a square extent
+has about 144 tiles. It is at least twice the median distance between neighbouring sites, so that a
+tile holds several of them, and at most 5 degrees, beyond which the richness of neighbouring plots
+is hardly correlated. It is then made smaller until the plots lie in enough tiles.
 """
 
 from collections.abc import Sequence
@@ -51,14 +51,14 @@ class Spread:
     @classmethod
     def of(cls, lonlat: Floats) -> "Spread":
         """Spread of plots at lon, lat (n, 2), degrees, n > 0."""
-        places = np.unique(np.round(lonlat / FINENESS) * FINENESS, axis=0)
+        places: Floats = np.unique(np.round(lonlat / FINENESS) * FINENESS, axis=0)
         west, east = _arc_of(places[:, 0])
         south, north = places[:, 1].min(), places[:, 1].max()
         lat = float(south + north) / 2
         spacing = 0.0
         if len(places) > 1:
             points = on_sphere(places)
-            nearest = KDTree(points).query(points, k=2)[0][:, 1]
+            nearest = np.asarray(KDTree(points).query(points, k=2)[0])[:, 1]
             spacing = float(arc(np.median(nearest), MEAN_RADIUS_KM))
         width = (east - west) % 360 * KM_PER_DEGREE * float(np.cos(np.radians(lat)))
         height = float(north - south) * KM_PER_DEGREE
@@ -153,7 +153,7 @@ def tile_size(lonlat: Floats, spread: Spread, folds: int) -> Size | None:
 
 
 def curve_sizes(lonlat: Floats, size: Size, folds: int) -> Sequence[Size]:
-    """Sizes from half to eight times `size`, of which the plots lie in two tiles a fold at least."""
+    """Sizes from half to eight times `size` in which the plots make two tiles a fold or more."""
     candidates = [size.times(factor) for factor in (0.5, 1, 2, 4, 8)]
     return [s for s in candidates if s.tiles(lonlat) >= 2 * folds]
 

@@ -84,9 +84,7 @@ def examine_table(
     except SpatioformerError as error:
         findings.object(str(error))
         return TableFacts(Recognised())
-    findings.decisions += [
-        replace(d, what=_key(d.what)) for d in recognised.decisions
-    ]
+    findings.decisions += [replace(d, what=_key(d.what)) for d in recognised.decisions]
     findings.questions += [replace(q, key=f"plots.{q.key}") for q in recognised.questions]
     for problem in recognised.problems:
         findings.object(problem)
@@ -115,9 +113,9 @@ def _placed(recognised: Recognised, given: Mapping[str, Any], crs: str | None) -
     if recognised.crs is None and not asked:
         return recognised  # of the geometry, of a zone column, or without coordinates
     stated = parse_crs(crs)
-    if recognised.crs is not None and not stated.is_geographic:
-        if parse_crs(recognised.crs).is_geographic:
-            return recognised
+    shows = None if recognised.crs is None else parse_crs(recognised.crs)
+    if shows is not None and shows.is_geographic and not stated.is_geographic:
+        return recognised
     return replace(
         recognised,
         crs=crs,

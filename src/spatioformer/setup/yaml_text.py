@@ -11,7 +11,9 @@ WIDTH = 100
 STEP = "  "
 
 
-def commented(values: Mapping[str, Any], comments: Mapping[str, str], hints: Mapping[str, str]) -> str:
+def commented(
+    values: Mapping[str, Any], comments: Mapping[str, str], hints: Mapping[str, str]
+) -> str:
     """YAML text of nested dicts, lists and scalars, which reads back as the same values.
 
     Args:

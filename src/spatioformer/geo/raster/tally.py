@@ -43,7 +43,7 @@ class Tally:
                     self._counts[raw] += int((band == extreme).sum())
 
     def suspect(self) -> tuple[float, float] | None:
-        """The raw value that occurs most and its share, if that is more than 0.1 % of the pixels."""
+        """The raw value that occurs most, and its share of the pixels if above 0.1 %; else None."""
         if not self._counts:
             return None
         value, count = self._counts.most_common(1)[0]
