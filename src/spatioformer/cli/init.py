@@ -58,7 +58,7 @@ def init(
         raise OutputError(f"{out} exists; give another name with -o, or --force to replace it")
     request = Request(plots, tuple(rasters or ()), out, crs, tuple(set_ or ()))
     draft = plan(request)
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if not yes and _is_terminal():
         draft = _ask_all(request, draft)
     findings, console = draft.findings, Console(quiet)
     names = ", ".join([plots.name, *(Path(raster).name for raster in request.rasters)])
@@ -69,6 +69,11 @@ def init(
         )
     write_text(out, draft.text(_head(request)))
     console.say(f"{out} is written; read it, then start: spatioformer run {_word(out)}")
+
+
+def _is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask_all(request: "Request", draft: "Draft") -> "Draft":

@@ -101,7 +101,8 @@ def _rasters(config: RunConfig, table: TableFacts, findings: Findings) -> TableF
         facts = examine(layer_of(layer, trust), table.lonlat)
         rasters.append(facts)
         if facts.error is not None:
-            _object_once(findings, str(facts.error))
+            if not any(p.startswith(f"imagery.layers.{i}:") for p in findings.problems):
+                findings.object(str(facts.error))
         elif facts.grid is not None:
             stated = layer.model_dump(exclude_none=True)
             findings.decide(

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from spatioformer.common.errors import ConfigError
+from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.common.pip_files import locate
 from spatioformer.config.messages import message
 from spatioformer.config.schema import RasterSection
 from spatioformer.geo.raster.checks import Trust
-from spatioformer.geo.raster.layers import Layer
+from spatioformer.geo.raster.layers import Layer, open_layer
+from spatioformer.geo.raster.remarks import check_pieces
 from spatioformer.run.imagery import layer_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts, examine
@@ -192,6 +194,17 @@ def _candidates(facts: RasterFacts, lonlat: NDArray[np.float64] | None) -> tuple
     lon, lat = lonlat.T
     inside = (lon >= left) & (lon <= right) & (lat >= bottom) & (lat <= top)
     return ("EPSG:4326",) if inside.mean() > 0.5 else ()
+
+
+def pieces_of_one(looks: Sequence[RasterFacts]) -> str:
+    """A sentence on two rasters that lie side by side, with the remedy; "" if there are none."""
+    with ExitStack() as stack:
+        try:
+            layers = [facts.layer for facts in looks if facts.grid is not None and not facts.steps]
+            check_pieces([stack.enter_context(open_layer(layer)) for layer in layers])
+        except ImageryError as error:
+            return str(error)
+    return ""
 
 
 def _name_bands(looks: Sequence[RasterFacts], layers: list[dict[str, Any]], draft: Draft) -> None:

@@ -18,7 +18,7 @@ from spatioformer.geo.crs import known_crs
 from spatioformer.setup.choices import choose
 from spatioformer.setup.coverage import apart, coverage_of
 from spatioformer.setup.draft import Draft
-from spatioformer.setup.layers import examine_rasters, layer_names
+from spatioformer.setup.layers import examine_rasters, layer_names, pieces_of_one
 from spatioformer.setup.problems import problems_with
 from spatioformer.setup.rasters import RasterFacts
 from spatioformer.setup.tables import READING, TableFacts, examine_table
@@ -189,7 +189,8 @@ def _covered(
     if coverage is None:
         return table
     if not coverage.inside.any():
-        draft.findings.object(apart(table, rasters, coverage.names))
+        problem = pieces_of_one(rasters) or apart(table, rasters, coverage.names)
+        draft.findings.object(problem)
     elif coverage.lost > _allowed(given) >= table.rejected / max(1, table.rows):
         draft.findings.ask(
             "plots.max_rejected",

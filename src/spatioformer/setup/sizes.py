@@ -160,6 +160,6 @@ def curve_sizes(lonlat: Floats, size: Size, folds: int) -> Sequence[Size]:
 
 def shown_km(km: float) -> str:
     """A length in words: metres below 1 km, three digits at most."""
-    if km < 1:
+    if km < 0.9995:
         return f"{1000 * km:.0f} m"
-    return f"{km:.1f} km" if km < 10 else f"{km:,.0f} km"
+    return f"{km:.1f} km" if km < 9.95 else f"{km:,.0f} km"
