@@ -102,9 +102,11 @@ def test_the_wrong_separator(project):
         "plots",
         "plots.csv has a single column 'plot;lon;lat;richness;area' when it is split at commas; "
         "set separator to ';' (semicolon)",
+        ("plots.separator", ","),
     )
-    ended = spatioformer("plots", write_config(project, ("plots.separator", ";")), "--quiet")
-    assert ended.code == 0
+    for settings in ([], [("plots.separator", ";")]):
+        ended = spatioformer("plots", write_config(project, *settings), "--quiet")
+        assert ended.code == 0
 
 
 def test_plot_files_that_are_none(project):

@@ -7,8 +7,10 @@ import pytest
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots import checks as plot_checks
-from spatioformer.geo.plots.checks import REMEDIES, parse_date
+from spatioformer.geo.plots import dates as plot_dates
+from spatioformer.geo.plots.dates import parse_date
 from spatioformer.geo.plots.table import read_plots
+from spatioformer.geo.plots.verdicts import REMEDIES
 from tests.helpers.plot_tables import ALL, PLACES, put
 
 HEADER = "plot,lon,lat,n,area,day,by\n"
@@ -76,7 +78,7 @@ def judge(tmp_path, row, **options):
         (
             "A,141,-31,5,,03/04/2014,",
             "unreadable dates",
-            "date '03/04/2014' is neither a year nor written YYYY-MM-DD",
+            "date '03/04/2014' may begin with the day or the month, and its column does not decide",
         ),
         (
             "A,141,-31,5,,2015-02-29,",
@@ -288,7 +290,8 @@ def test_years_and_days_reach_the_table(tmp_path):
 )
 def test_the_row_tests_notice_a_broken_check(tmp_path, monkeypatch, name, broken, row, kind):
     assert judge(tmp_path, row)[0] == kind
-    monkeypatch.setattr(plot_checks, name, broken)
+    module = plot_dates if name == "LAST_YEAR" else plot_checks
+    monkeypatch.setattr(module, name, broken)
     assert judge(tmp_path, row)[0] != kind
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from spatioformer.geo.plots.checks import REMEDIES
 from spatioformer.geo.plots.species import _SETTINGS
 from spatioformer.geo.plots.table import FIELDS, read_plots, write_plots
+from spatioformer.geo.plots.verdicts import REMEDIES
 from tests.helpers.plot_tables import put
 
 TEXT = (Path(__file__).parents[3] / "docs" / "plots.md").read_text(encoding="utf-8")

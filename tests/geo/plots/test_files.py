@@ -40,26 +40,14 @@ def refusal(path, columns=ALL, **options) -> str:
         ),
         (
             "plots.csv",
-            GOOD.replace(",", ";"),
-            "plots.csv has a single column 'plot;lon;lat;n;area;day;by' when it is split at "
-            "commas; set separator to ';' (semicolon)",
-        ),
-        (
-            "plots.txt",
-            GOOD,
-            "plots.txt has a single column 'plot,lon,lat,n,area,day,by' when it is split at "
-            "tabs; set separator to ',' (comma)",
-        ),
-        (
-            "plots.csv",
-            GOOD.replace(",", "\t"),
-            "plots.csv has a single column 'plot\\tlon\\tlat\\tn\\tarea\\tday\\tby' when it is "
-            "split at commas; set separator to '\\t' (tab)",
+            GOOD.replace(",", "!"),
+            "column 'plot' (columns.plot_id) is not in plots.csv; did you mean "
+            "'plot!lon!lat!n!area!day!by'?",
         ),
         (
             "plots.csv",
             "plot;lon;lat;n;area;day;by, or whom\nA;1;2;3;4;;\n",
-            "column 'plot' (columns.plot_id) is not in plots.csv; set separator to ';' (semicolon)",
+            "column 'by' (columns.programme) is not in plots.csv; did you mean 'by, or whom'?",
         ),
         (
             "plots.csv",
@@ -146,14 +134,19 @@ def refusal(path, columns=ALL, **options) -> str:
         (
             "plots.xlsx",
             b"PK\x03\x04" + NOISE,
-            "plots.xlsx is a spreadsheet, which is not read; export its sheet (File, Save as, CSV "
-            "UTF-8) and set the path to that file",
+            "plots.xlsx is not a readable workbook (File is not a zip file); save it again",
+        ),
+        (
+            "plots.ods",
+            b"PK\x03\x04" + NOISE,
+            "plots.ods is a spreadsheet in a format that is not read; save it as .xlsx or CSV and "
+            "set the path to that file",
         ),
         (
             "plots.shp",
             NOISE,
-            "the format of plots.shp is not supported; use .csv, .tsv, .txt (also .gz), .parquet "
-            "or .gpkg, or set separator to read it as text",
+            "the format of plots.shp is not supported; use .csv, .tsv, .txt (also .gz), .xlsx, "
+            ".parquet or .gpkg, or set separator to read it as text",
         ),
         (
             "plots.csv.gz",
@@ -165,6 +158,32 @@ def refusal(path, columns=ALL, **options) -> str:
 )
 def test_bad_content(tmp_path, name, content, message):
     assert refusal(put(tmp_path, content, name)) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "message"),
+    [
+        (
+            GOOD,
+            ";",
+            "plots.csv has a single column 'plot,lon,lat,n,area,day,by' when it is split at "
+            "semicolons; set separator to ',' (comma)",
+        ),
+        (
+            GOOD.replace(",", "\t"),
+            ",",
+            "plots.csv has a single column 'plot\\tlon\\tlat\\tn\\tarea\\tday\\tby' when it is "
+            "split at commas; set separator to '\\t' (tab)",
+        ),
+        (
+            "plot;lon;lat;n;area;day;by, or whom\nA;1;2;3;4;;\n",
+            ",",
+            "column 'plot' (columns.plot_id) is not in plots.csv; set separator to ';' (semicolon)",
+        ),
+    ],
+)
+def test_a_separator_that_is_wrong(tmp_path, text, separator, message):
+    assert refusal(put(tmp_path, text), separator=separator) == message
 
 
 @pytest.mark.parametrize(

@@ -231,8 +231,9 @@ def test_separator_of_the_species_file(tmp_path):
     records = "id;taxon\nA;Acacia\n"
     settings = {"layout": "long", "plot_id": "id", "species": "taxon"}
     assert richness(count(tmp_path, PLOTS, records, separator=";", **settings)) == {"A": 1}
+    assert richness(count(tmp_path, PLOTS, records, **settings)) == {"A": 1}
     with pytest.raises(PlotError, match=r"at commas; set species\.separator to ';'"):
-        count(tmp_path, PLOTS, records, **settings)
+        count(tmp_path, PLOTS, records, separator=",", **settings)
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,7 @@ def test_summary(plots_file):
         "area_m2": {"known": 2, "min": 400.0, "median": 5200.0, "max": 10000.0},
         "dates": {"known": 2, "first": "1990-01-01", "last": "2014-05-03"},
         "programmes": {"TERN": 2},
+        "target_kind": "count",
         "notes": [],
     }
 

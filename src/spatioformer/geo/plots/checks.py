@@ -4,7 +4,6 @@ A bad row raises no error: it gets one reason, that of the first check it fails.
 column (no number in it at all) raises an error.
 """
 
-import datetime
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,36 +14,14 @@ from pyproj.exceptions import CRSError
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import conversion_fault
+from spatioformer.geo.plots.dates import find_order, parse_date
 from spatioformer.geo.plots.numbers import Style, numbers
-from spatioformer.geo.plots.source import MISSING, quoted
-
-REMEDIES = {
-    "broken rows": "correct the rows or the separator",
-    "missing coordinates": "fill in the coordinates",
-    "decimal commas": "write decimals with a point, or set decimal",
-    "text for numbers": "correct the cells",
-    "infinite numbers": "correct the cells",
-    "coordinates (0, 0)": "replace the placeholder coordinates",
-    "swapped coordinates": "exchange columns.lon and columns.lat",
-    "coordinates out of range": "check the coordinates and crs",
-    "places outside the region": "check the region, crs and coordinates",
-    "missing richness": "fill in the richness",
-    "negative richness": "correct the counts",
-    "fractional richness": "choose a column of counts",
-    "areas not above 0": "leave unknown areas blank",
-    "unreadable dates": "write dates as YYYY-MM-DD or YYYY",
-    "duplicate rows": "drop the duplicates",
-    "missing species lists": "check that both files write plot_id the same way",
-    "unreadable abundances": "correct them, or list non-species columns in species.ignore",
-    "missing plot_id": "fill in plot_id",
-    "rows of one plot that differ": "give each plot and visit its own plot_id",
-    "repeated plot_id": "give each plot and visit its own plot_id",
-}
-"""Kinds of rejection, and the remedy for each."""
+from spatioformer.geo.plots.sexagesimal import degrees
+from spatioformer.geo.plots.source import quoted
+from spatioformer.geo.plots.verdicts import Verdicts, is_missing
+from spatioformer.geo.plots.zones import require_zones
 
 _NO_NUMBER = {".": "is not a number", ",": "is not a number with a decimal comma"}
-
-FIRST_YEAR, LAST_YEAR = 1700, 2100
 
 WORLD = (-180.0, 180.0, -90.0, 90.0)  # W, E, S, N
 
@@ -53,29 +30,6 @@ _SLACK = (
 )
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d[\d.]*(,\d+)+", re.ASCII)
-_YEAR = re.compile(r"(\d{1,4})(\.0*)?", re.ASCII)
-_TIME = r"([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"
-_DAY = re.compile(rf"(\d{{4}})([-/])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?", re.ASCII)
-_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
-
-
-class Verdicts:
-    """Kind and reason of each row's rejection; both '' for good rows."""
-
-    def __init__(self, kind: Sequence[str], reason: Sequence[str]):
-        self.kind = np.array(kind, dtype=object)
-        self.reason = np.array(reason, dtype=object)
-
-    @property
-    def good(self) -> np.ndarray:
-        return self.kind == ""
-
-    def reject(self, bad: np.ndarray, kind: str, reason: Callable[[int], str]) -> None:
-        """Reject those rows of `bad` that are still good; `reason` writes the text for a row."""
-        assert kind in REMEDIES, kind
-        for row in np.flatnonzero(bad & self.good).tolist():
-            self.kind[row] = kind
-            self.reason[row] = reason(row)
 
 
 def check_rows(
@@ -85,30 +39,43 @@ def check_rows(
     region: Sequence[float] | None,
     styles: Mapping[str, Style],
     verdicts: Verdicts,
+    *,
+    date_order: str | None = None,
+    kind: str = "count",
 ) -> pd.DataFrame:
     """Parse the cells, and check the rows that are still good.
 
     Args:
-        cells: text columns plot_id, lon, lat, richness, area_m2, date and int column line.
+        cells: text columns plot_id, lon, lat, zone, richness, area_m2, date, also group and fold
+            if they are used, and int column line.
         names: our column names -> those of the file, for the columns that it has.
         crs: CRS of lon and lat, which are metres if it is projected.
         region: W, E, S, N in degrees or None; W > E means across the antimeridian.
         styles: how each column of numbers writes them.
         verdicts: updated with the rows rejected here.
+        date_order: order of day, month and year, see `dates`; None: found from the column.
+        kind: of richness, one of `target.KINDS` or 'auto'.
 
     Returns:
         Columns lon, lat (degrees, EPSG:4326), richness, area_m2 (float64), date (datetime64).
 
     Raises:
-        PlotError: a numeric column has no number at all.
+        PlotError: a numeric column has no number at all, or a column of zones leaves the hemisphere
+            open.
     """
     x, y = (_numbers(cells, name, names, styles[name], verdicts) for name in ("lon", "lat"))
-    lon, lat = _check_places(cells, x, y, crs, region, verdicts)
+    if "zone" in names:
+        lon, lat = _check_zoned_places(cells, x, y, names["zone"], region, verdicts)
+    else:
+        lon, lat = _check_places(cells, x, y, crs, region, verdicts)
     richness = _numbers(cells, "richness", names, styles["richness"], verdicts)
-    _check_richness(cells["richness"], richness, verdicts)
+    _check_richness(cells["richness"], richness, kind, verdicts)
     area = _numbers(cells, "area_m2", names, styles["area_m2"], verdicts)
     verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
-    date = _dates(cells["date"], verdicts)
+    date = _dates(cells["date"], date_order, verdicts)
+    for name in [name for name in ("group", "fold") if name in cells]:
+        missing = is_missing(cells[name])
+        verdicts.reject(missing, "missing group or fold", _same(f"{name} is missing"))
     values = pd.DataFrame(
         {"lon": lon, "lat": lat, "richness": richness, "area_m2": area, "date": date}
     )
@@ -145,11 +112,6 @@ def check_region(region: Sequence[float] | None) -> None:
         raise PlotError(f"region {list(region)} is not [W, E, S, N] in degrees; reorder it")
 
 
-def is_missing(texts: pd.Series) -> np.ndarray:
-    """Mask of cells that are blank or hold a word for missing such as NA."""
-    return np.array([text.lower() in MISSING for text in texts.tolist()], dtype=bool)
-
-
 def _numbers(
     cells: pd.DataFrame, name: str, names: dict[str, str], style: Style, verdicts: Verdicts
 ) -> np.ndarray:
@@ -158,6 +120,8 @@ def _numbers(
     missing = is_missing(texts)
     values = numbers(texts.tolist(), style)
     unread = np.isnan(values) & ~missing
+    if style.axis:
+        verdicts.reject(unread, "text for numbers", _why_no_degrees(cells, name))
     comma = unread.copy()
     comma[unread] = [
         style.decimal == "." and bool(_DECIMAL_COMMA.fullmatch(text)) for text in texts[unread]
@@ -170,6 +134,22 @@ def _numbers(
     verdicts.reject(unread, "text for numbers", _quote(cells, name, _NO_NUMBER[style.decimal]))
     verdicts.reject(np.isinf(values), "infinite numbers", _quote(cells, name, "is not finite"))
     return values
+
+
+def _why_no_degrees(cells: pd.DataFrame, name: str) -> Callable[[int], str]:
+    """Reasons for cells of a column in degrees, minutes and seconds that are not read."""
+    letters = "E or W" if name == "lon" else "N or S"
+
+    def reason(row: int) -> str:
+        text = cells[name][row]
+        what = "is no coordinate in degrees, minutes and seconds"
+        if "O" in text.upper():
+            what = "has O, which means west or east; write W or E"
+        elif np.isfinite(degrees(text, name)):
+            what = f"has no {letters}, which other cells have"
+        return f"{name} {quoted(text)} {what}"
+
+    return reason
 
 
 def _refuse_column(
@@ -255,6 +235,33 @@ def _check_places(
     return lon, lat
 
 
+def _check_zoned_places(
+    cells: pd.DataFrame,
+    x: np.ndarray,
+    y: np.ndarray,
+    column: str,
+    region: Sequence[float] | None,
+    verdicts: Verdicts,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_check_places`, with the CRS of each row from the column of UTM zones."""
+    verdicts.reject(is_missing(cells["zone"]), "missing coordinates", _same("zone is missing"))
+    codes = require_zones(cells["zone"].tolist(), y, column).codes
+    verdicts.reject(
+        codes == 0,
+        "unreadable zones",
+        _quote(cells, "zone", "is no UTM zone, or none of this northing"),
+    )
+    lon, lat = np.full((2, len(x)), np.nan)
+    for code in np.unique(codes[codes > 0]).tolist():
+        rows = codes == code
+        part = Verdicts(verdicts.kind[rows], verdicts.reason[rows])
+        lon[rows], lat[rows] = _check_places(
+            cells[rows].reset_index(drop=True), x[rows], y[rows], CRS(code), region, part
+        )
+        verdicts.kind[rows], verdicts.reason[rows] = part.kind, part.reason
+    return lon, lat
+
+
 def _to_degrees(x: np.ndarray, y: np.ndarray, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
     """Longitude and latitude, EPSG:4326; infinite outside the domain of the projection."""
     if crs.equals(CRS(4326), ignore_axis_order=True):
@@ -308,20 +315,27 @@ def _inside(lon: np.ndarray, lat: np.ndarray, region: Sequence[float]) -> np.nda
     return across & (lat >= south) & (lat <= north) & np.isfinite(lon)
 
 
-def _check_richness(texts: pd.Series, richness: np.ndarray, verdicts: Verdicts) -> None:
+def _check_richness(texts: pd.Series, richness: np.ndarray, kind: str, verdicts: Verdicts) -> None:
     cells = texts.to_frame("richness")
     verdicts.reject(np.isnan(richness), "missing richness", _same("richness is missing"))
     verdicts.reject(richness < 0, "negative richness", _quote(cells, "richness", "is negative"))
-    verdicts.reject(
-        richness != np.floor(richness),
-        "fractional richness",
-        _quote(cells, "richness", "is not a whole number"),
-    )
+    if kind == "count":
+        verdicts.reject(
+            richness != np.floor(richness),
+            "fractional richness",
+            _quote(cells, "richness", "is not a whole number"),
+        )
+    elif kind == "proportion":
+        verdicts.reject(
+            richness > 1, "proportions outside 0 to 1", _quote(cells, "richness", "is above 1")
+        )
 
 
-def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
+def _dates(texts: pd.Series, date_order: str | None, verdicts: Verdicts) -> np.ndarray:
     """Dates as datetime64; NaT if missing or unreadable."""
-    parsed = {text: parse_date(text) for text in set(texts)}
+    distinct = dict.fromkeys(texts.tolist())
+    order = date_order or find_order(distinct).order
+    parsed = {text: parse_date(text, order) for text in distinct}
     days = [parsed[text] for text in texts.tolist()]
     verdicts.reject(
         np.array([isinstance(day, str) for day in days], dtype=bool),
@@ -330,33 +344,6 @@ def _dates(texts: pd.Series, verdicts: Verdicts) -> np.ndarray:
     )
     days = [None if isinstance(day, str) else day for day in days]
     return np.array(days, dtype="datetime64[us]")
-
-
-def parse_date(text: str) -> datetime.date | str | None:
-    """Parse a date; None if it is missing; a reason (text) if it cannot be read.
-
-    Accepted: YYYY (its first of January; also 1990.0 from a spreadsheet), YYYY-MM, YYYY-MM-DD with
-    or without a time, the same with slashes, and YYYYMMDD. Year 0 means missing. Dates that begin
-    with a day or a month are rejected, because 03/04/2014 is ambiguous.
-    """
-    if text.lower() in MISSING:
-        return None
-    if match := _YEAR.fullmatch(text):
-        year, month, day = int(match[1]), 1, 1
-        if year == 0:
-            return None
-    elif match := _DAY.fullmatch(text):
-        year, month, day = int(match[1]), int(match[3]), int(match[4] or 1)
-    elif match := _COMPACT_DAY.fullmatch(text):
-        year, month, day = (int(part) for part in match.groups())
-    else:
-        return "is neither a year nor written YYYY-MM-DD"
-    if not FIRST_YEAR <= year <= LAST_YEAR:
-        return f"is outside the years {FIRST_YEAR} to {LAST_YEAR}"
-    try:
-        return datetime.date(year, month, day)
-    except ValueError:
-        return "is not a day of the calendar"
 
 
 def _check_duplicates(cells: pd.DataFrame, values: pd.DataFrame, verdicts: Verdicts) -> None:

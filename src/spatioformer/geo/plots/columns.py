@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from spatioformer.geo.plots.numbers import Style, numbers, usual_style
+from spatioformer.geo.plots.sexagesimal import is_sexagesimal
 from spatioformer.geo.plots.source import MISSING, Source
 from spatioformer.geo.plots.vocabulary import joined, words
 
@@ -28,8 +29,9 @@ class Column:
         typed: whether the file types them as numbers.
     """
 
-    def __init__(self, name: str, position: int, cells: Sequence[str], typed: bool):
+    def __init__(self, name: str, position: int, cells: Sequence[str], typed: bool, axis: str = ""):
         self.name, self.position, self.cells, self.typed = name, position, cells, typed
+        self._axis = axis
         self.words, self.joined = words(name), joined(name)
 
     @cached_property
@@ -50,6 +52,8 @@ class Column:
     @cached_property
     def style(self) -> Style:
         """How the column writes numbers."""
+        if self._axis:
+            return Style(axis=self._axis)
         return Style() if self.typed else usual_style(list(self.distinct))
 
     @cached_property
@@ -58,6 +62,12 @@ class Column:
         cells = list(self.distinct)
         step = max(1, len(cells) // _SAMPLE)
         return numbers(cells[::step], self.style)
+
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """Smallest and largest number of the sample; NaN without any."""
+        values = self.sample[np.isfinite(self.sample)]
+        return (float(values.min()), float(values.max())) if len(values) else (np.nan, np.nan)
 
     @cached_property
     def has_numbers(self) -> bool:
@@ -76,6 +86,17 @@ class Column:
         cells = list(self.distinct)
         value = dict(zip(cells, numbers(cells, self.style).tolist(), strict=True))
         return np.array([value.get(cell, np.nan) for cell in self.cells], dtype=np.float64)
+
+
+def as_coordinate(column: Column, axis: str) -> Column:
+    """The column read as degrees, minutes and seconds if it is written so, else as it is.
+
+    Args:
+        axis: 'lon' or 'lat'.
+    """
+    if column.has_numbers or not is_sexagesimal(list(column.distinct), axis):
+        return column
+    return Column(column.name, column.position, column.cells, False, axis)
 
 
 def read_columns(source: Source) -> list[Column]:

@@ -76,8 +76,9 @@ def parse_date(text: str, order: str | None = None) -> datetime.date | str | Non
     """Parse a date; None if it is missing; a reason (text) if it cannot be read.
 
     Accepted: YYYY (its first of January; also 1990.0 from a spreadsheet), YYYY-MM, YYYY-MM-DD with
-    or without a time, the same with slashes, and YYYYMMDD. Year 0 means missing. With an
-    `order` other than year-first also 5/1/2014, 05.01.2014 and 05-01-2014, with or without a time.
+    or without a time, the same with slashes, and YYYYMMDD. Year 0 means missing. If the
+    order is day-first or month-first, also 5/1/2014, 05.01.2014 and 05-01-2014, with or without a
+    time; 5/5/2014 is read in any order.
     """
     if text.lower() in MISSING:
         return None
@@ -90,9 +91,11 @@ def parse_date(text: str, order: str | None = None) -> datetime.date | str | Non
     elif match := _COMPACT_DAY.fullmatch(text):
         year, month, day = (int(part) for part in match.groups())
     elif match := _YEAR_LAST.fullmatch(text):
-        if order not in ("day-first", "month-first"):
-            return "is neither a year nor written YYYY-MM-DD"
         first, second, year = int(match[1]), int(match[3]), int(match[4])
+        if order == "year-first" and first != second:
+            return "does not begin with the year"
+        if order is None and first != second:
+            return "may begin with the day or the month, and its column does not decide"
         day, month = (first, second) if order == "day-first" else (second, first)
     elif _SHORT_YEAR.fullmatch(text):
         return "has a year of two digits; write all four"

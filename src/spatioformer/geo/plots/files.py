@@ -17,12 +17,13 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import conversion_fault
+from spatioformer.geo.plots.sheets import SUFFIXES, SheetSource
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Row, Source
 from spatioformer.geo.plots.text import TextSource
 from spatioformer.geo.vector.opening import problem_of
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_SPREADSHEETS = {".xlsx", ".xls", ".xlsm", ".ods"}
+_SPREADSHEETS = {".xls", ".xlsb", ".ods"}
 
 
 def open_source(
@@ -32,14 +33,14 @@ def open_source(
     layer: str | None = None,
     key: str = "",
 ) -> Source:
-    """Open a CSV, TSV or TXT file (also gzip), a (Geo)Parquet file or a GeoPackage layer.
+    """Open a CSV, TSV or TXT file (also gzip), a workbook's sheet, a (Geo)Parquet file or a layer.
 
     Args:
         path: file to open; or a table in memory, which messages call "the table".
         separator: character between the columns of a text file, or its name (tab, comma,
-            semicolon, bar); None: that of the file's `sep=` line, otherwise a comma for .csv and
-            a tab for .tsv and .txt. With a separator, a file with any suffix is read as text.
-        layer: layer of a GeoPackage; not needed if there is only one.
+            semicolon, bar); None: that of the file's `sep=` line, otherwise found from the rows.
+            With a separator, a file with any suffix is read as text.
+        layer: layer of a GeoPackage or sheet of a workbook; not needed if there is only one.
         key: prefix of the settings in error messages, such as 'species.'.
 
     Raises:
@@ -57,9 +58,11 @@ def open_source(
     suffix = Path(name).suffix
     if suffix in _SPREADSHEETS:
         raise PlotError(
-            f"{path.name} is a spreadsheet, which is not read; export its sheet (File, Save as, "
-            f"CSV UTF-8) and set the path to that file"
+            f"{path.name} is a spreadsheet in a format that is not read; save it as .xlsx or CSV "
+            f"and set the path to that file"
         )
+    if suffix in SUFFIXES:
+        return SheetSource(path, layer, key)
     if suffix in {".parquet", ".geoparquet"}:
         return _FrameSource(path, _read_parquet(path))
     if suffix == ".gpkg":
@@ -67,7 +70,7 @@ def open_source(
     if separator is None and suffix not in _SEPARATORS:
         raise PlotError(
             f"the format of {path.name} is not supported; use .csv, .tsv, .txt (also .gz), "
-            f".parquet or .gpkg, or set {key}separator to read it as text"
+            f".xlsx, .parquet or .gpkg, or set {key}separator to read it as text"
         )
     return TextSource(path, separator, _SEPARATORS.get(suffix, ","), key)
 

@@ -9,6 +9,9 @@ The rule, one for every column of numbers:
 3. If all cells with a sign are ambiguous, the CRS's area of use decides for coordinates, then the
    other columns of the file. If neither does, the column is refused.
 4. If cells contradict each other, the decimal sign is the point.
+
+A column of coordinates of which most cells are degrees, minutes and seconds is read as these, see
+`sexagesimal`. Blanks and apostrophes between groups of three digits part thousands everywhere.
 """
 
 import re
@@ -20,6 +23,7 @@ from pyproj import CRS
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import area_bounds
+from spatioformer.geo.plots.sexagesimal import all_degrees, is_sexagesimal
 from spatioformer.geo.plots.source import quoted
 
 _LONGEST = 400  # characters of a number; a double-precision number needs at most about 330
@@ -31,15 +35,25 @@ _NUMBER = re.compile(
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?", re.ASCII)
 _SIGNED = re.compile(r"[+-]?([0-9.,]+)(e[+-]?[0-9]+)?", re.IGNORECASE | re.ASCII)
 _AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}", re.ASCII)
+_SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[ \u00a0\u202f\u2009'’][0-9]{3})+(?:[.,][0-9]*)?")
+_GAPS = frozenset(" \u00a0\u202f\u2009'’")
+_SPACES = str.maketrans("", "", "".join(_GAPS))
 _EXCHANGE = str.maketrans(".,", ",.")
 _WORDS = {".": "points", ",": "commas"}
 
 
 class Style(NamedTuple):
-    """How a column writes numbers: its decimal sign, and whether the other sign parts thousands."""
+    """How a column writes numbers.
+
+    Attributes:
+        decimal: the decimal sign.
+        grouped: whether the other sign parts thousands.
+        axis: 'lon' or 'lat' if the column holds degrees, minutes and seconds; '' otherwise.
+    """
 
     decimal: str = "."
     grouped: bool = False
+    axis: str = ""
 
 
 class _Signs(NamedTuple):
@@ -53,6 +67,8 @@ def number(text: str, style: Style = Style()) -> float:
     """Value of a number; NaN if the text is none. Takes time in proportion to the length."""
     if len(text) > _LONGEST:
         return np.nan
+    if _SPACED.fullmatch(text):
+        text = text.translate(_SPACES)
     if style.decimal == ",":
         text = text.translate(_EXCHANGE)
     # float() also accepts '1_000' and 'nan', which are not numbers in a table.
@@ -65,6 +81,8 @@ def number(text: str, style: Style = Style()) -> float:
 
 def numbers(texts: Sequence[str], style: Style = Style()) -> np.ndarray:
     """Values of many texts, float64; as `number`, but faster for the usual decimal point."""
+    if style.axis:
+        return all_degrees(texts, style.axis)
     if style.decimal == ",":
         return np.array([number(text, style) for text in texts], dtype=np.float64)
     match = _NUMBER.fullmatch
@@ -109,9 +127,14 @@ def find_styles(
     """
     styles = dict.fromkeys(columns, Style())
     texts = {name: column for name, column in columns.items() if name not in set(typed)}
+    written = [name for name in ("lon", "lat") if is_sexagesimal(texts.get(name, ()), name)]
+    remarks = []
+    for name in written:
+        styles[name] = Style(axis=name)
+        remarks.append(_degrees_note(name, texts.pop(name)))
     if decimal is not None:
         styles |= dict.fromkeys(texts, Style(decimal, grouped=True))
-        return styles, _notes(texts, styles)
+        return styles, [*remarks, *_notes(texts, styles)]
     signs = {name: _signs(column) for name, column in texts.items()}
     for name, (certain, _) in signs.items():
         if len(certain) == 1:
@@ -138,7 +161,16 @@ def find_styles(
                 f"{name} {example!r} was read as {read:g}, because the decimal sign of other "
                 f"columns is {shared!r}; if that is wrong, set decimal"
             )
-    return styles, [*_notes(texts, styles), *notes]
+    return styles, [*remarks, *_notes(texts, styles), *notes]
+
+
+def _degrees_note(axis: str, texts: Sequence[str]) -> str:
+    values = all_degrees(texts, axis)
+    row = int(np.isfinite(values).argmax())
+    return (
+        f"{axis} is written in degrees, minutes and seconds or with letters: {quoted(texts[row])} "
+        f"was read as {values[row]:.6g}"
+    )
 
 
 def _refuse(name: str, label: str, example: str) -> None:
@@ -170,6 +202,10 @@ def _signs(texts: Sequence[str]) -> _Signs:
 
 def _sign(text: str) -> tuple[str, bool]:
     """Decimal sign of a cell and whether it is certain; '' if the cell is not a number."""
+    if len(text) <= _LONGEST and _SPACED.fullmatch(text):
+        text = text.translate(_SPACES)
+        sign = next((mark for mark in ".," if mark in text), "")
+        return sign, bool(sign)  # the blanks part thousands, so the sign does not
     match = _SIGNED.fullmatch(text) if len(text) <= _LONGEST else None
     if not match:
         return "", False
@@ -218,6 +254,14 @@ def _notes(columns: Mapping[str, Sequence[str]], styles: Mapping[str, Style]) ->
                 notes.append(
                     f"{_WORDS[thousands]} in {name} part thousands: {quoted(example)} was read as "
                     f"{number(example, styles[name]):g}"
+                )
+    for name, texts in columns.items():
+        if not _GAPS.isdisjoint(set("".join(texts))):
+            example = next(filter(_SPACED.fullmatch, texts), None)
+            if example is not None:
+                notes.append(
+                    f"blanks or apostrophes in {name} part thousands: {quoted(example)} was read "
+                    f"as {number(example, styles[name]):g}"
                 )
     return notes
 

@@ -9,18 +9,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import numpy as np
+from pyproj import CRS
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots import vocabulary
 from spatioformer.geo.plots.columns import Column, read_columns
 from spatioformer.geo.plots.covariates import find_covariates
-from spatioformer.geo.plots.dates import find_order, looks_like_date
-from spatioformer.geo.plots.places import find_crs, find_places
+from spatioformer.geo.plots.dates import find_order
+from spatioformer.geo.plots.fields import (
+    first_cell,
+    is_date,
+    is_richness,
+    names_plots,
+    range_of,
+)
+from spatioformer.geo.plots.numbers import find_styles
+from spatioformer.geo.plots.place_crs import find_crs, states_crs
+from spatioformer.geo.plots.places import find_places
+from spatioformer.geo.plots.separators import NAMES
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
 from spatioformer.geo.plots.target import kind_of
-
-_LEAST_DISTINCT = 0.4  # share of rows with different names, else they name groups of plots
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ def recognise(
     *,
     crs: str | None = None,
     columns: Mapping[str, str] = {},
+    decimal: str | None = None,
     counted: bool = False,
 ) -> Recognised:
     """Find what the columns of a table are.
@@ -99,6 +108,7 @@ def recognise(
         source: table, from `files.open_source`.
         crs: CRS of the coordinates, if the user gives it.
         columns: names in `table.FIELDS` -> columns that the user gives; they are taken as they are.
+        decimal: decimal sign of text columns, if the user gives it.
         counted: whether richness is counted from species data, so that no column is needed.
 
     Raises:
@@ -108,6 +118,7 @@ def recognise(
     if not work.columns or not work.columns[0].cells:
         work.result.problems.append(f"{source.path.name} has a header but no rows; add plots")
         return work.result
+    work.file()
     work.given()
     work.places(crs)
     if not counted:
@@ -116,7 +127,37 @@ def recognise(
     work.dates()
     work.names()
     work.rest()
+    work.numbers(decimal)
     return work.result
+
+
+def find_columns(
+    source: Source, crs: object, date_order: str | None, counted: bool
+) -> tuple[dict[str, str | None], object, list[str]]:
+    """Columns and CRS of a table that is read without `columns`, and notes on what was found.
+
+    Raises:
+        PlotError: the table has faults or leaves questions open; all are named.
+    """
+    found = recognise(source, crs=None if crs is None else str(crs), counted=counted)
+    open_questions = [q for q in found.questions if q.key != "date_order" or date_order is None]
+    if found.problems or open_questions:
+        parts = [*found.problems, *map(_sentence, open_questions)]
+        raise PlotError(f"the columns of {source.path.name} are not clear: {'; '.join(parts)}")
+    columns: dict[str, str | None] = {**found.columns}
+    pairs = [f"{name} = {quoted(column)}" for name, column in found.columns.items()]
+    if found.crs is not None:
+        pairs.append(f"crs = {found.crs}")
+    notes = [f"found: {', '.join(pairs)}"]
+    return columns, crs if crs is not None else found.crs, notes
+
+
+def _sentence(question: Question) -> str:
+    """A question as part of a message: the setting, its candidates, the reason."""
+    if question.candidates:
+        return f"set {question.key} to {' or '.join(question.candidates)} ({question.why})"
+    remedy = " to one such as EPSG:32717" if question.key == "crs" else ""
+    return f"set {question.key}{remedy} ({question.why})"
 
 
 class _Recognition:
@@ -135,6 +176,43 @@ class _Recognition:
                 self.result.left_out[""] = "it has no name"
             elif source.header.count(column.name) > 1:
                 self.result.left_out[column.name] = "several columns have this name"
+
+    def file(self) -> None:
+        """Say how the file was read."""
+        source = self.source
+        rows = f"{len(self.all[0].cells):,} rows, {len(self.all)} columns"
+        if source.separator:
+            self.decide("separator", NAMES.get(source.separator, repr(source.separator)), rows)
+        if source.sheet:
+            self.decide("sheet", quoted(source.sheet), rows)
+        if source.encoding == "cp1252":
+            self.decide("encoding", "Windows-1252", "the file is not UTF-8")
+
+    def numbers(self, decimal: str | None) -> None:
+        """Decimal and thousands signs, by the rules with which the table is read."""
+        names = {name: self.by_name.get(column) for name, column in self.result.columns.items()}
+        numeric = {
+            n: c for n, c in names.items() if c and n in ("lon", "lat", "richness", "area_m2")
+        }
+        numeric |= {
+            n: self.by_name[n] for n, kind in self.result.covariates.items() if kind == "number"
+        }
+        try:
+            _, notes = find_styles(
+                {name: list(column.distinct) for name, column in numeric.items()},
+                [name for name, column in numeric.items() if column.typed],
+                CRS(self.result.crs or ("EPSG:32631" if self._is_projected() else "EPSG:4326")),
+                decimal,
+                {name: column.name for name, column in numeric.items()},
+            )
+        except PlotError as error:
+            self.ask("decimal", (".", ","), str(error).partition(";")[0])
+            return
+        for note in notes:
+            self.decide("numbers", note, "")
+
+    def _is_projected(self) -> bool:
+        return "zone" in self.result.columns or any(q.key == "crs" for q in self.result.questions)
 
     def given(self) -> None:
         """Take the columns that the user names."""
@@ -178,7 +256,7 @@ class _Recognition:
                 if name in self.user:
                     continue
                 if column is not None:
-                    self.take(name, column.name, _range_of(column))
+                    self.take(name, column.name, range_of(column))
                 elif found.rivals:
                     names = dict.fromkeys(pair[axis].name for pair in found.rivals)
                     self.ask(f"columns.{name}", names, "several pairs of columns fit")
@@ -187,7 +265,7 @@ class _Recognition:
             self._crs(crs)
         self.leave_out(found.others, "a coordinate, which would give away the place")
         self.leave_out(
-            (c.name for c in self.columns if c.joined in vocabulary.CRS | vocabulary.DATUM),
+            (c.name for c in self.columns if states_crs(c)),
             "the CRS of coordinates",
         )
 
@@ -200,12 +278,13 @@ class _Recognition:
         if crs is not None:
             self.result = replace(self.result, crs=crs)
             self.decide("crs", crs, "given")
-            return
-        if lon is None or lat is None:
+        if crs is not None or "zone" in self.user or lon is None or lat is None:
             return
         finding = find_crs(lon, lat, self.columns)
         if finding.problem:
             self.result.problems.append(finding.problem)
+        elif finding.zone:
+            self.take("zone", finding.zone, finding.why)
         elif finding.crs is None:
             self.ask("crs", finding.candidates, finding.why)
         else:
@@ -214,12 +293,12 @@ class _Recognition:
 
     # --- richness
     def richness(self) -> None:
-        candidates = [c for c in self.free if _is_richness(c)]
+        candidates = [c for c in self.free if is_richness(c)]
         if "richness" not in self.user:
             exact = [c for c in candidates if c.joined in vocabulary.RICHNESS]
             chosen = exact if len(exact) == 1 else candidates
             if len(chosen) == 1:
-                self.take("richness", chosen[0].name, _range_of(chosen[0]))
+                self.take("richness", chosen[0].name, range_of(chosen[0]))
             elif chosen:
                 names = [column.name for column in chosen]
                 self.ask("columns.richness", names, "several columns may hold the richness")
@@ -251,7 +330,7 @@ class _Recognition:
             chosen = stated if len(stated) == 1 else metres
             if len(chosen) == 1:
                 column, unit = chosen[0]
-                why = _range_of(column) + ("" if unit else "; no unit in the name, taken as m2")
+                why = range_of(column) + ("" if unit else "; no unit in the name, taken as m2")
                 self.take("area_m2", column.name, why)
             elif chosen:
                 names = ", ".join(quoted(column.name) for column, _ in chosen)
@@ -270,12 +349,12 @@ class _Recognition:
 
     # --- dates
     def dates(self) -> None:
-        candidates = [c for c in self.free if _is_date(c)]
+        candidates = [c for c in self.free if is_date(c)]
         if "date" not in self.user:
             for names in (vocabulary.DATES, vocabulary.YEARS, None):
                 tier = [c for c in candidates if names is None or c.joined in names]
                 if len(tier) == 1:
-                    self.take("date", tier[0].name, f"dates such as {quoted(_first(tier[0]))}")
+                    self.take("date", tier[0].name, f"dates such as {quoted(first_cell(tier[0]))}")
                 elif tier:
                     names_ = ", ".join(quoted(c.name) for c in tier)
                     self.decide("date", "none", f"{names_} hold dates; set columns.date to one")
@@ -300,7 +379,7 @@ class _Recognition:
     # --- plot names and programmes
     def names(self) -> None:
         if "plot_id" not in self.user:
-            ids = [c for c in self.free if _names_plots(c)]
+            ids = [c for c in self.free if names_plots(c)]
             if ids:
                 best = max(ids, key=lambda c: (c.joined in vocabulary.PLOT_ID, len(c.distinct)))
                 self.take("plot_id", best.name, f"{len(best.distinct):,} names")
@@ -317,45 +396,3 @@ class _Recognition:
         reasons = self.result.left_out | left_out
         ordered = {name: reasons[name] for name in self.source.header if name in reasons}
         self.result = replace(self.result, left_out=ordered)
-
-
-def _range_of(column: Column) -> str:
-    values = column.sample[np.isfinite(column.sample)]
-    if not len(values):
-        return "no numbers"
-    missing = f", {column.missing_share:.0%} missing" if column.missing_share > 0 else ""
-    return f"{values.min():g} to {values.max():g}{missing}"
-
-
-def _first(column: Column) -> str:
-    return next(iter(column.distinct), "")
-
-
-def _is_richness(column: Column) -> bool:
-    """Whether a column is named like a richness and holds numbers from 0 up."""
-    named = (
-        column.joined in vocabulary.RICHNESS | vocabulary.SHORT_RICHNESS
-        or bool(vocabulary.RICHNESS_WORDS & set(column.words))
-        or column.joined.rstrip("0123456789") in vocabulary.RICHNESS
-    )
-    if not named or not column.has_numbers:
-        return False
-    values = column.sample[np.isfinite(column.sample)]
-    is_count = column.is_whole or column.joined not in vocabulary.SHORT_RICHNESS
-    return is_count and bool((values >= 0).mean() > 0.9)
-
-
-def _is_date(column: Column) -> bool:
-    names = vocabulary.DATES | vocabulary.YEARS
-    if column.joined not in names and not vocabulary.DATE_WORDS & set(column.words):
-        return False
-    cells = list(column.distinct)[:500]
-    return bool(cells) and sum(map(looks_like_date, cells)) >= 0.8 * len(cells)
-
-
-def _names_plots(column: Column) -> bool:
-    """Whether a column names plots: by its name, and because most cells differ."""
-    named = column.joined in vocabulary.PLOT_ID or vocabulary.PLOT_WORDS & set(column.words)
-    if not named or not column.known or (column.has_numbers and not column.is_whole):
-        return False
-    return len(column.distinct) >= _LEAST_DISTINCT * column.known

@@ -32,6 +32,8 @@ class Source:
         header: column names, stripped; may be blank or repeated.
         crs: CRS of the point geometries; None if the file has no geometry.
         encoding: encoding of a text file; '' otherwise.
+        separator: character between the columns of a text file; '' otherwise.
+        sheet: name of the sheet of a spreadsheet; '' otherwise.
         notes: sentences for the report on how the file was read.
     """
 
@@ -39,6 +41,8 @@ class Source:
     header: list[str]
     crs: CRS | None = None
     encoding: str = ""
+    separator: str = ""
+    sheet: str = ""
     notes: Sequence[str] = ()
 
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:

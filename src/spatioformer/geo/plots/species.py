@@ -22,10 +22,10 @@ from spatioformer.geo.plots.abundances import (
     UNREADABLE,
     Abundances,
 )
-from spatioformer.geo.plots.checks import is_missing
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.source import MISSING, Source, quoted
 from spatioformer.geo.plots.taxa import Taxa
+from spatioformer.geo.plots.verdicts import is_missing
 
 _SETTINGS: dict[str, Any] = {
     "path": None,
@@ -324,7 +324,8 @@ def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
     """Keep the first row of each plot; reject plots whose rows differ in place, area or date."""
     named = cells[~is_missing(cells["plot_id"])]
     groups = named.groupby("plot_id", sort=False)
-    shared = ["lon", "lat", "area_m2", "date", "programme"]
+    own = {"plot_id", "richness", "line", "kind", "reason"}
+    shared = [name for name in cells.columns if name not in own]
     first = groups.head(1).set_index("plot_id", drop=False)
     differ = groups[shared].nunique() > 1
     for plot_id in differ.index[differ.any(axis=1)]:

@@ -5,8 +5,8 @@ from typing import Any
 import geopandas
 import pandas as pd
 
-from spatioformer.geo.plots.checks import Verdicts, is_missing
 from spatioformer.geo.plots.source import Source
+from spatioformer.geo.plots.verdicts import Verdicts, is_missing
 
 
 def summarise(table: geopandas.GeoDataFrame, verdicts: Verdicts, source: Source) -> dict[str, Any]:

@@ -12,43 +12,39 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas as pd
+from pyproj import CRS
 
 from spatioformer.common.errors import PlotError
 from spatioformer.common.files import writing
 from spatioformer.common.tables import write_csv
-from spatioformer.geo.plots.checks import (
-    REMEDIES,
-    Verdicts,
-    check_region,
-    check_rows,
-    is_missing,
-    parse_crs,
+from spatioformer.geo.plots.assembly import TABLE_DTYPES, assemble
+from spatioformer.geo.plots.cells import (
+    COVARIATE,
+    FIELDS,
+    check_covariates,
+    covariate_values,
+    read_cells,
 )
+from spatioformer.geo.plots.checks import check_region, check_rows
 from spatioformer.geo.plots.files import open_source
-from spatioformer.geo.plots.numbers import find_styles
-from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
+from spatioformer.geo.plots.numbers import Style, find_styles
+from spatioformer.geo.plots.options import (
+    check_columns,
+    check_crs,
+    check_degrees,
+    check_options,
+    target_kind,
+)
+from spatioformer.geo.plots.recognise import find_columns
+from spatioformer.geo.plots.source import Source, quoted
 from spatioformer.geo.plots.species import add_species
 from spatioformer.geo.plots.summary import intake_notes, summarise
+from spatioformer.geo.plots.verdicts import REMEDIES, Verdicts
 
-FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme")
-"""Our column names, which the setting `columns` maps to those of a file."""
-
-TABLE_DTYPES = {
-    "plot_id": "str",
-    "lon": "float64",
-    "lat": "float64",
-    "richness": "float64",
-    "area_m2": "float64",
-    "date": "datetime64[us]",
-    "programme": "str",
-    "location": "int64",
-    "source_line": "int64",
-}
-"""Columns of a plot table in order, without the geometry."""
+__all__ = ["FIELDS", "TABLE_DTYPES", "PlotIntake", "TooManyRejected", "header_problems"]
+__all__ += ["read_plots", "read_table", "write_plots", "write_rejected"]
 
 _NUMBERS = ("lon", "lat", "richness", "area_m2")
-
-_SAME_PLACE = 6  # decimals of a degree, about 0.1 m, within which plots share a location
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,12 @@ class PlotIntake:
 
     Attributes:
         table: GeoDataFrame of points, EPSG:4326, with the columns of TABLE_DTYPES: plot_id
-            (unique), lon, lat (degrees), richness (whole numbers), area_m2 (NaN unknown), date
+            (unique), lon, lat (degrees), richness (whole numbers if it is a count), area_m2 (NaN
+            unknown), date
             (day; NaT unknown), programme ('' unknown), location (0, 1, ...: plots with the same
             coordinates share it), source_line (1 is the header of a text file; the row number
-            from 1 in Parquet and GeoPackage).
+            from 1 in Parquet and GeoPackage). Then come covariates (float64 with NaN, or text
+            with '' for missing), and group and fold (text) if they are asked for.
         rejected: source_file, source_line, plot_id, reason, stage ('plots'), lon, lat, richness;
             plot_id and the last three as text, as in the file.
         summary: counts, ranges and notes, ready for JSON.
@@ -82,28 +80,42 @@ class TooManyRejected(PlotError):
 def read_plots(
     path: str | Path | pd.DataFrame,
     *,
-    columns: Mapping[str, str | None],
-    crs: object = "EPSG:4326",
+    columns: Mapping[str, str | None] | None,
+    crs: object = None,
     separator: str | None = None,
     layer: str | None = None,
     species: Mapping[str, Any] | None = None,
     decimal: str | None = None,
+    date_order: str | None = None,
+    covariates: Mapping[str, str] = {},
+    group: str | None = None,
+    fold: str | None = None,
+    kind: str = "count",
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> PlotIntake:
     """Read and check a plot table.
 
     Args:
-        path: .csv, .tsv, .txt (also .gz), .parquet or .gpkg; or a table in memory.
+        path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in memory.
         columns: names in FIELDS -> column names of the file. lon and lat are required unless the
             file has point geometries, which then take precedence; richness is required unless
-            `species` is given.
-        crs: CRS of lon and lat, anything pyproj reads; geometries have their own.
-        separator: character between the columns of a text file; None: by the file's suffix.
-        layer: layer of a GeoPackage; None: the only one.
+            `species` is given. With `zone`, each row names its zone of WGS 84 / UTM. None: found by
+            name and value, see `recognise`.
+        crs: CRS of lon and lat, anything pyproj reads; geometries have their own. None: EPSG:4326,
+            or, without `columns`, found.
+        separator: character between the columns of a text file; None: found from the rows.
+        layer: layer of a GeoPackage or sheet of a spreadsheet; None: the only one.
         species: settings to count richness from species data, see `species.add_species`.
         decimal: "." or ",", the decimal sign of all numbers in text columns; None: found from
             each column, see `numbers`.
+        date_order: 'year-first', 'day-first' or 'month-first'; None: found from all dates.
+        covariates: columns of the file -> 'number' or 'class'; they become columns of the table.
+            Cells that are no numbers are missing, and a note counts them.
+        group, fold: columns of the file that become the text columns group and fold; rows without
+            a value are rejected.
+        kind: of richness: 'count' (whole numbers), 'continuous' (0 and more), 'proportion' (0 to
+            1), or 'auto', which finds it from the values, see `target`.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -112,39 +124,75 @@ def read_plots(
         TooManyRejected: a larger share of rows was rejected, or all of them.
     """
     check_region(region)
-    if decimal not in (None, ".", ","):
-        raise PlotError(f"decimal {decimal!r} is no decimal sign; use '.' or ','")
+    check_options(decimal, date_order, kind, species is not None)
     source = open_source(path, separator=separator, layer=layer)
-    names = _check_columns(columns, source, species)
-    cells = _read_cells(source, names)
+    notes: list[str] = []
+    if columns is None:
+        columns, crs, notes = find_columns(source, crs, date_order, species is not None)
+    names = check_columns(columns, source, species)
+    place_crs = check_crs(crs, names, source)
+    covariates = check_covariates(covariates, names)
+    groups = {name: column for name, column in (("group", group), ("fold", fold)) if column}
+    extras = groups | {COVARIATE + name: name for name in covariates}
+    cells = read_cells(source, names, extras)
     if cells.empty:
         raise PlotError(f"{source.path.name} has a header but no rows; add plots")
     counted: dict[str, Any] | None = None
-    notes: list[str] = []
     if species is not None:
-        cells, counted, notes = add_species(source, cells, names, species)
+        cells, counted, remarks = add_species(source, cells, names, species)
+        notes += remarks
     verdicts = Verdicts(cells["kind"].tolist(), cells["reason"].tolist())
-    crs = source.crs or parse_crs(crs)
-    styles, remarks = find_styles(
-        {name: cells[name].tolist() for name in _NUMBERS},
-        [name for name in _NUMBERS if not _is_text(source, names, name)],
-        crs,
-        decimal,
-        names,
+    measured = [COVARIATE + name for name, form in covariates.items() if form == "number"]
+    styles, remarks = _styles(source, cells, measured, names | extras, place_crs, decimal)
+    notes += remarks
+    kind, remarks = target_kind(kind, cells["richness"], styles["richness"], species is not None)
+    notes += remarks
+    values = check_rows(
+        cells, names, place_crs, region, styles, verdicts, date_order=date_order, kind=kind
     )
-    values = check_rows(cells, names, crs, region, styles, verdicts)
     if species is not None and species.get("path") is not None:
         _reject_ambiguous(cells, verdicts)
     rejected = _rejected_rows(cells, verdicts, source)
     if len(rejected) + int(verdicts.good.sum()) != len(cells):
         raise RuntimeError(f"rows of {source.path.name} were lost: a defect of Spatioformer")
     _stop_at_too_many(rejected, verdicts, len(cells), max_rejected)
-    table, renamed = _assemble(cells[verdicts.good], values[verdicts.good])
-    summary = summarise(table, verdicts, source)
+    kept = cells[verdicts.good]
+    columns_of_covariates, remarks = covariate_values(kept, covariates, styles)
+    further = columns_of_covariates.join(kept[list(groups)].astype("str"))
+    table, renamed = assemble(kept, values[verdicts.good], further)
+    summary = summarise(table, verdicts, source) | {"target_kind": kind}
+    if covariates:
+        summary["covariates"] = covariates
     if counted:
         summary["species"] = counted
-    summary["notes"] = [*notes, *remarks, *intake_notes(source, cells[verdicts.good], renamed)]
+    summary["notes"] = [*notes, *remarks, *intake_notes(source, kept, renamed)]
     return PlotIntake(table, rejected, summary)
+
+
+def _styles(
+    source: Source,
+    cells: pd.DataFrame,
+    measured: Sequence[str],
+    labels: Mapping[str, str],
+    crs: CRS,
+    decimal: str | None,
+) -> tuple[dict[str, Style], list[str]]:
+    """How the columns of numbers write them, also those of covariates; notes."""
+    keys = [*_NUMBERS, *measured]
+    styles, notes = find_styles(
+        {key: cells[key].tolist() for key in keys},
+        [key for key in keys if not _is_text(source, labels, key)],
+        crs,
+        decimal,
+        labels,
+    )
+    check_degrees(styles, crs)
+    return styles, notes
+
+
+def _is_text(source: Source, names: Mapping[str, str], name: str) -> bool:
+    """Whether a column is one of the file's and holds text; counted richness is not."""
+    return name in names and not source.has_numbers(source.header.index(names[name]))
 
 
 def write_plots(intake: PlotIntake, folder: str | Path) -> None:
@@ -187,11 +235,16 @@ def read_table(path: str | Path) -> geopandas.GeoDataFrame:
 
 def _problem_with(table: geopandas.GeoDataFrame) -> str:
     """Reason why a table is not a plot table; '' if it is one."""
-    if list(table.columns) != [*TABLE_DTYPES, "geometry"]:
+    names = list(table.columns)
+    extras = names[len(TABLE_DTYPES) : -1]
+    if names != [*TABLE_DTYPES, *extras, "geometry"] or len(set(names)) < len(names):
         return f"its columns are {', '.join(table.columns)}"
     for name, dtype in TABLE_DTYPES.items():
         if table[name].dtype != dtype:
             return f"column {name} is {table[name].dtype}, not {dtype}"
+    for name in extras:
+        if table[name].dtype not in ("float64", "str"):
+            return f"column {name} is {table[name].dtype}, neither float64 nor str"
     if table.crs is None or table.crs.to_epsg() != 4326:
         return f"its CRS is {getattr(table.crs, 'name', None)}, not EPSG:4326"
     places = table[["lon", "lat"]].to_numpy()
@@ -204,35 +257,12 @@ def _problem_with(table: geopandas.GeoDataFrame) -> str:
     return ""
 
 
-def _check_columns(
-    columns: Mapping[str, str | None], source: Source, species: Mapping[str, Any] | None
-) -> dict[str, str]:
-    """Our column names -> those of the file, checked to exist."""
-    unknown = sorted(set(columns) - set(FIELDS))
-    if unknown:
-        raise PlotError(f"columns.{unknown[0]} is not a column name; use {', '.join(FIELDS)}")
-    names = {name: column for name, column in columns.items() if column is not None}
-    if source.crs is not None:
-        names |= {"lon": GEOMETRY_X, "lat": GEOMETRY_Y}
-    for name in ("lon", "lat"):
-        if name not in names:
-            raise PlotError(f"columns.{name} is not set; set it to a column of {source.path.name}")
-    if species is not None and species.get("path") is None and species.get("plot_id") is not None:
-        names.setdefault("plot_id", species["plot_id"])
-    if "richness" not in names and species is None:
-        raise PlotError(
-            "columns.richness is not set; set it to a column of counts, or set species to count "
-            "them from species data"
-        )
-    return names
-
-
 def header_problems(
     source: Source, columns: Mapping[str, str | None], species: Mapping[str, Any] | None
 ) -> list[tuple[str, PlotError]]:
     """Settings that do not fit and columns that a header lacks: each setting, and its error."""
     try:
-        names = _check_columns(columns, source, species)
+        names = check_columns(columns, source, species)
     except PlotError as error:
         return [("columns", error)]
     problems = []
@@ -244,30 +274,6 @@ def header_problems(
             if "separator to" in str(error):  # then the other columns are missing for it too
                 break
     return problems
-
-
-def _is_text(source: Source, names: Mapping[str, str], name: str) -> bool:
-    """Whether a column is one of the file's and holds text; counted richness is not."""
-    return name in names and not source.has_numbers(source.header.index(names[name]))
-
-
-def _read_cells(source: Source, names: dict[str, str]) -> pd.DataFrame:
-    """Read text columns FIELDS ('' if absent), line, and kind and reason of rejection."""
-    positions = [source.position(column, f"columns.{name}") for name, column in names.items()]
-    texts: list[list[str]] = [[] for _ in names]
-    lines, faults = [], []
-    for row in source.rows(positions):
-        lines.append(row.line)
-        faults.append(row.fault)
-        for column, cell in zip(texts, row.cells, strict=True):
-            column.append(cell)
-    cells = pd.DataFrame(dict(zip(names, texts, strict=True)), dtype=object)
-    cells = cells.reindex(columns=list(FIELDS), fill_value="")
-    return cells.assign(
-        line=np.array(lines, dtype=np.int64),
-        kind=["broken rows" if fault else "" for fault in faults],
-        reason=faults,
-    )
 
 
 def _reject_ambiguous(cells: pd.DataFrame, verdicts: Verdicts) -> None:
@@ -315,46 +321,3 @@ def _stop_at_too_many(
         f"{', or raise max_rejected' if some_left else ''}",
         rejected,
     )
-
-
-def _assemble(cells: pd.DataFrame, values: pd.DataFrame) -> tuple[geopandas.GeoDataFrame, int]:
-    """The table, and the number of repeated plot_id that were given a suffix."""
-    plot_ids, renamed = _unique_ids(cells["plot_id"], cells["line"])
-    programme = cells["programme"].mask(is_missing(cells["programme"]), "")
-    place = values[["lon", "lat"]].round(_SAME_PLACE)
-    table = pd.DataFrame(
-        {
-            "plot_id": plot_ids,
-            **values[["lon", "lat", "richness", "area_m2", "date"]],
-            "programme": programme,
-            "location": place.groupby(["lon", "lat"], sort=False).ngroup(),
-            "source_line": cells["line"],
-        }
-    )
-    table = table.astype(TABLE_DTYPES).reset_index(drop=True)
-    points = geopandas.points_from_xy(table["lon"], table["lat"])
-    return geopandas.GeoDataFrame(table, geometry=points, crs="EPSG:4326"), renamed
-
-
-def _unique_ids(plot_ids: pd.Series, lines: pd.Series) -> tuple[list[str], int]:
-    """Unique plot_id of each row: line-N if missing, with -2, -3, ... if repeated."""
-    missing = is_missing(plot_ids)
-    ids = [
-        f"line-{line}" if is_missing_id else text
-        for text, line, is_missing_id in zip(
-            plot_ids.tolist(), lines.tolist(), missing, strict=True
-        )
-    ]
-    taken, used, renamed = set(ids), set(), 0
-    next_numbers: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if name in used:
-            renamed += 1
-            number = next_numbers.get(name, 2)
-            while f"{name}-{number}" in taken:
-                number += 1
-            next_numbers[name] = number + 1
-            ids[row] = f"{name}-{number}"
-            taken.add(ids[row])
-        used.add(ids[row])
-    return ids, renamed

@@ -16,11 +16,10 @@ from itertools import islice
 from pathlib import Path
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.separators import NAMES, find_separator, parse_separator
 from spatioformer.geo.plots.source import Row, Source, quoted
 
 _CONTROL_BYTES = bytes({*range(0x20)} - set(b"\t\n\v\f\r"))  # never occur in text files
-_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
-_WORDS = {"\\t": "\t", **{name: mark for mark, name in _NAMES.items()}}
 _WIDE_MARKS = [
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -38,7 +37,8 @@ class TextSource(Source):
     """Delimited text file, held as bytes and decoded while it is read.
 
     Args:
-        separator: one character, or its name such as tab; None: that of a `sep=` line, or `usual`.
+        separator: one character, or its name such as tab; None: that of a `sep=` line, or found
+            from the rows.
         usual: separator that files with this suffix usually have.
         key: prefix of the settings in error messages, such as 'species.'.
     """
@@ -50,7 +50,7 @@ class TextSource(Source):
         content = _read_text(path)
         sep_line = _SEP_LINE.match(content)
         self._lines_before = 1 if sep_line else 0
-        chosen = None if separator is None else _parse_separator(separator, key)
+        chosen = None if separator is None else parse_separator(separator, key)
         if sep_line:
             stated = sep_line[1].decode("latin-1")
             if chosen not in (None, stated):
@@ -59,9 +59,14 @@ class TextSource(Source):
                     f"{key}separator is {chosen!r}; remove one of the two"
                 )
             chosen, content = stated, content[sep_line.end() :]
-        self._separator = usual if chosen is None else chosen
         self._content = content
         self.encoding = _guess_encoding(content)
+        self._is_found = chosen is None
+        self.separator = find_separator(content, self.encoding, usual) if chosen is None else chosen
+        if chosen is None and self.separator != usual:
+            self.notes.append(
+                f"the columns of {path.name} are separated by {NAMES[self.separator]}s"
+            )
         header = next((record for record in self._records() if "".join(record[2]).strip()), None)
         if header is None:
             raise PlotError(f"{path.name} holds no table; give it a header and rows")
@@ -73,7 +78,7 @@ class TextSource(Source):
         if len(self.header) == 1 and better:
             raise PlotError(
                 f"{path.name} has a single column {quoted(self.header[0])} when it is split at "
-                f"{_NAMES.get(self._separator, self._separator)}s; {self._use(better)}"
+                f"{NAMES.get(self.separator, self.separator)}s; {self._use(better)}"
             )
         self._has_row_names, self._is_ambiguous = self._find_row_names()
         if self._has_row_names:
@@ -132,7 +137,7 @@ class TextSource(Source):
         lines = self._lines[first - 1 - self._lines_before : last - self._lines_before]
         if len(lines) < 2 or self._width < 2:
             return
-        widths = [line.count(self._separator) + 1 for line in lines]
+        widths = [line.count(self.separator) + 1 for line in lines]
         is_row_inside = self._width > 2 and any(
             width >= self._width and '"' not in line.replace('""', "")
             for width, line in zip(widths[1:-1], lines[1:-1], strict=True)
@@ -165,7 +170,7 @@ class TextSource(Source):
         if len(set(first)) < len(first) or not all(re.fullmatch("[0-9]+", name) for name in first):
             return False, False
         in_quotes = [
-            text for text in self._lines if text.startswith(f'"{first[0]}"{self._separator}')
+            text for text in self._lines if text.startswith(f'"{first[0]}"{self.separator}')
         ]
         return bool(in_quotes), not in_quotes
 
@@ -181,7 +186,7 @@ class TextSource(Source):
 
     def _records(self) -> Iterator[_Record]:
         """Yield all records, also blank ones."""
-        reader = csv.reader(self._stream(), delimiter=self._separator, strict=True)
+        reader = csv.reader(self._stream(), delimiter=self.separator, strict=True)
         before = self._lines_before
         while True:
             first = reader.line_num + 1 + before
@@ -201,28 +206,18 @@ class TextSource(Source):
     def _better_separator(self) -> str | None:
         """The separator that occurs most often in the column names; None if none does."""
         names = "".join(self.header)
-        counts = {mark: names.count(mark) for mark in _NAMES if mark != self._separator}
+        counts = {mark: names.count(mark) for mark in NAMES if mark != self.separator}
         best = max(counts, key=counts.__getitem__)
         return best if counts[best] else None
 
     def _use(self, separator: str) -> str:
-        return f"set {self._key}separator to {separator!r} ({_NAMES[separator]})"
+        return f"set {self._key}separator to {separator!r} ({NAMES[separator]})"
 
     def _advice(self, name: str) -> str:
-        better = self._better_separator()
+        better = None if self._is_found else self._better_separator()
         if better and any(name in column.split(better) for column in self.header):
             return self._use(better)
         return super()._advice(name)
-
-
-def _parse_separator(text: str, key: str) -> str:
-    r"""One character; also from its name, and from the two characters \t."""
-    separator = _WORDS.get(text.lower(), text)
-    if len(separator) != 1:
-        raise PlotError(f"{key}separator {text!r} is not one character; use ',' ';' or '\\t'")
-    if separator in '"\r\n\0':
-        raise PlotError(f"{key}separator {text!r} cannot part columns; use ',' ';' or '\\t'")
-    return separator
 
 
 def read_bytes(path: Path) -> bytes:

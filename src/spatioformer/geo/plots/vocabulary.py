@@ -102,6 +102,7 @@ ZONE = _set(
     "zone utmzone zoneutm huso husoutm utmhuso zona zonautm utmzona fuso fusoutm fuseau "
     "fuseauutm utmfuseau utmz streifen zonenfeld"
 )
+ZONE_WORDS = _set("huso fuso fuseau utmzone")
 CRS = _set("crs epsg epsgcode codeepsg srid srs crsepsg epsgcrs coordcrs")
 DATUM = _set(
     "datum geodeticdatum coordsys coordsystem coordinatesystem coordinatereferencesystem "

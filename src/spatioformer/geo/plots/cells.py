@@ -1,0 +1,120 @@
+"""Text cells of a plot table: the columns that a reading needs, a row each."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.covariates import KINDS, RESERVED
+from spatioformer.geo.plots.numbers import Style, numbers
+from spatioformer.geo.plots.source import Source, quoted
+from spatioformer.geo.plots.verdicts import is_missing
+
+FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone")
+"""Our column names, which the setting `columns` maps to those of a file."""
+
+COVARIATE = "covariates."
+"""Prefix of covariates among the columns of cells, so that none has the name of a field."""
+
+
+def read_cells(source: Source, names: Mapping[str, str], extras: Mapping[str, str]) -> pd.DataFrame:
+    """Read the text cells of a source.
+
+    Args:
+        names: names in FIELDS -> columns of the file.
+        extras: keys of further columns, which are settings of their own -> columns of the file.
+
+    Returns:
+        Text columns FIELDS ('' if absent) and the keys of `extras`; line, kind and reason of
+        rejection.
+
+    Raises:
+        PlotError: the file lacks a column.
+    """
+    wanted = {f"columns.{name}": column for name, column in names.items()} | dict(extras)
+    positions = [source.position(column, key) for key, column in wanted.items()]
+    texts: list[list[str]] = [[] for _ in positions]
+    lines, faults = [], []
+    for row in source.rows(positions):
+        lines.append(row.line)
+        faults.append(row.fault)
+        for column, cell in zip(texts, row.cells, strict=True):
+            column.append(cell)
+    keys = [*names, *extras]
+    cells = pd.DataFrame(dict(zip(keys, texts, strict=True)), dtype=object)
+    cells = cells.reindex(columns=[*FIELDS, *extras], fill_value="")
+    return cells.assign(
+        line=np.array(lines, dtype=np.int64),
+        kind=["broken rows" if fault else "" for fault in faults],
+        reason=faults,
+    )
+
+
+def check_covariates(covariates: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """Covariates that have to be read -> their kinds; without area_m2, which is a field.
+
+    Raises:
+        PlotError: a kind is unknown, or a covariate has the name of a column of plot tables.
+    """
+    checked = {}
+    for name, kind in covariates.items():
+        if kind not in KINDS:
+            raise PlotError(f"covariate {name!r} is a {kind!r}; use {' or '.join(KINDS)}")
+        if name == "area_m2" and "area_m2" in names:
+            continue
+        if name in RESERVED:
+            raise PlotError(
+                f"covariate {name!r} has the name of a column of every plot table; rename the "
+                f"column of the file" + (", or set columns.area_m2" if name == "area_m2" else "")
+            )
+        checked[name] = kind
+    return checked
+
+
+def covariate_values(
+    cells: pd.DataFrame, covariates: Mapping[str, str], styles: Mapping[str, Style]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Columns of covariates, and notes on cells that count as missing.
+
+    Args:
+        cells: rows that are kept.
+        covariates: names -> 'number' or 'class'.
+        styles: how each column of numbers writes them, with the keys of `cells`.
+
+    Returns:
+        float64 with NaN for numbers, text with '' for classes; a note for each covariate with
+        cells that are no numbers.
+
+    Raises:
+        PlotError: a covariate of numbers has none.
+    """
+    values: dict[str, object] = {}
+    notes = []
+    for name, kind in covariates.items():
+        texts = cells[COVARIATE + name]
+        missing = is_missing(texts)
+        if kind == "class":
+            values[name] = texts.mask(missing, "").astype("str")
+            continue
+        read = numbers(texts.tolist(), styles[COVARIATE + name])
+        bad = ~np.isfinite(read) & ~missing
+        if not np.isfinite(read).any():
+            raise PlotError(_no_number(name, texts, bad))
+        if bad.any():
+            first = int(bad.argmax())
+            notes.append(
+                f"covariate {quoted(name)} counts {int(bad.sum())} cells as missing that are no "
+                f"numbers, such as {quoted(texts.iloc[first])} on line {cells['line'].iloc[first]}"
+            )
+        values[name] = np.where(np.isfinite(read), read, np.nan)
+    return pd.DataFrame(values, index=cells.index), notes
+
+
+def _no_number(name: str, texts: pd.Series, bad: np.ndarray) -> str:
+    if not bad.any():
+        return f"covariate {quoted(name)} is blank in every row; leave it out"
+    return (
+        f"covariate {quoted(name)} holds text such as {quoted(texts.iloc[int(bad.argmax())])} and "
+        f"no number; read it as a class, or leave it out"
+    )
