@@ -10,7 +10,8 @@ from rasterio.transform import from_origin
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import EvaluateSection, RunConfig
+from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS, SOME_MODELS
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.layers import layer_names
 from spatioformer.setup.plan import Request, as_config, plan
@@ -65,7 +66,6 @@ def test_plots_and_a_raster(folder):
     assert config.model.patch == 3
     assert config.model.covariates == {}, "all plots have one area"
     assert [split.name for split in config.evaluate.splits] == ["random", "tiles", "knndm"]
-    assert config.evaluate.models == type(config.evaluate)().models
     assert "holds 150 of 150 plots" in why(draft, "imagery.layers.0")
     assert config == as_config(draft, Request(folder / "plots.csv", (), folder / "run.yaml"))
 
@@ -84,12 +84,25 @@ def test_the_folder_of_the_configuration_sets_the_paths(folder, monkeypatch):
     assert draft.values["plots"]["path"] == str(folder / "plots.csv")
 
 
-def test_few_plots_train_no_network(folder):
+def test_few_plots_have_chips_of_one_pixel(folder):
     plots(60).to_csv(folder / "plots.csv", index=False)
+    assert answered(folder, planned(folder, "image.tif")).model.patch == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "names"),
+    [
+        (60, FEW_MODELS),
+        (200, SOME_MODELS),
+        (700, EvaluateSection().models),
+        (5001, MANY_MODELS),
+    ],
+)
+def test_models_by_the_number_of_plots(folder, n, names):
+    plots(n).to_csv(folder / "plots.csv", index=False)
     config = answered(folder, planned(folder, "image.tif"))
-    assert config.evaluate.models == ("gaussian-process", "random-forest", "location-knn")
-    assert config.map.model == "gaussian-process"
-    assert config.model.patch == 1
+    assert config.evaluate.models == names
+    assert config.map.model == names[0]
 
 
 def test_too_few_plots_are_refused(folder):

@@ -16,6 +16,7 @@ from spatioformer.setup.tables import TableFacts
 FEWEST = 10  # sites; fewer make no folds worth a score
 FOLDS = 5
 FEW = 150  # sites, below which a network learns less than a Gaussian process
+ENOUGH = 500  # sites, from which all models of the default are worth their time
 MANY = 5000  # plots, above which training a network in each fold takes hours on a CPU
 KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
 MOST_COUNTED = 20_000  # plots whose tiles are counted, evenly over the table
@@ -26,6 +27,7 @@ MARGIN = 0.1  # of the plots' extent, mapped around it
 WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a whole
 
 FEW_MODELS = ("gaussian-process", "random-forest", "location-knn")
+SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
 TABLE_MODELS = ("gaussian-process", "spatioformer", "random-forest", "location-knn")
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
 
@@ -169,24 +171,20 @@ def _models(
     draft: Draft, spread: Spread, plots: int, grid: Grid | None
 ) -> tuple[tuple[str, ...], str]:
     """Models to compare, and the one that makes the map."""
-    models = EvaluateSection().models if grid is not None else TABLE_MODELS
-    why = f"{plots:,} plots are enough for networks"
-    mapped = models[0]
-    if spread.sites < FEW:
-        models, mapped = FEW_MODELS, FEW_MODELS[0]
-        why = f"networks need more than {spread.sites:,} sites"
-        if grid is not None and grid.height * grid.width > LARGE_MAP:
-            models = MANY_MODELS
-            mapped = models[0]
-            why += "; the distilled one learns from the Gaussian process, and maps faster"
+    models, why = EvaluateSection().models, f"{plots:,} plots are enough for networks"
+    if spread.sites < FEW and grid is not None and grid.height * grid.width > LARGE_MAP:
+        models = MANY_MODELS
+        why = f"{spread.sites:,} sites are few for networks that learn from plots alone"
+    elif spread.sites < FEW:
+        models, why = FEW_MODELS, f"{spread.sites:,} sites are few for networks"
     elif plots > MANY:
-        models = tuple(
-            name for name in MANY_MODELS if grid is not None or not CATALOGUE[name].needs_imagery
-        )
-        mapped = models[0]
-        why = f"with {plots:,} plots, training more networks in each fold would take hours"
+        models, why = MANY_MODELS, f"with {plots:,} plots, more networks would train for hours"
+    elif spread.sites < ENOUGH:
+        models, why = SOME_MODELS, "the quicker ones; docs/models.md lists all models"
+    if grid is None:
+        models = tuple(name for name in models if name in TABLE_MODELS)
     draft.decide("evaluate.models", list(models), why)
-    return models, mapped
+    return models, models[0] if grid is not None else TABLE_MODELS[0]
 
 
 def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> Size | None:

@@ -78,7 +78,11 @@ def examine_table(
         source = open_source(path, **named)
         columns = dict(given.get("columns") or {})
         recognised = recognise(
-            source, crs=given.get("crs"), columns=columns, counted=species is not None
+            source,
+            crs=given.get("crs"),
+            columns=columns,
+            decimal=given.get("decimal"),
+            counted=species is not None,
         )
         recognised = _dated(_placed(recognised, given, crs), given)
     except SpatioformerError as error:
@@ -92,13 +96,13 @@ def examine_table(
         return TableFacts(recognised)
     settings = {
         "columns": recognised.columns,
-        "crs": recognised.crs or "EPSG:4326",
+        "crs": recognised.crs,
+        "date_order": recognised.date_order,
+        "kind": recognised.target_kind,
         "species": species,
         "region": region,
         **reading,
     }
-    if recognised.date_order not in (None, "year-first"):
-        settings["date_order"] = recognised.date_order
     return _read(path, recognised, settings, findings)
 
 
