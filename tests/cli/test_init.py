@@ -35,7 +35,7 @@ def test_a_configuration_is_written(folder):
     assert "What plots.csv, image.tif show" in ended.out
     assert "holds 150 of 150 plots" in " ".join(ended.out.split())
     text = (folder / "run.yaml").read_text()
-    assert text.startswith("# Written by `spatioformer init plots.csv image.tif`.\n")
+    assert text.startswith("# Written by: spatioformer init plots.csv image.tif\n")
     assert load_config(folder / "run.yaml").imagery.layers[0].name == "image"
     assert not half_written(folder)
 

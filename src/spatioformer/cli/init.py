@@ -110,9 +110,11 @@ def _ask(question: "Question") -> str:
 
 def _head(request: "Request") -> list[str]:
     """First lines of the file: the call that wrote it, and where its keys are explained."""
-    files = " ".join(map(_word, [str(request.plots), *request.rasters]))
+    words = [str(request.plots), *request.rasters]
+    words += ["--crs", request.crs] if request.crs else []
+    words += [word for change in request.changes for word in ("--set", change)]
     return [
-        f"Written by `spatioformer init {files}`.",
+        f"Written by: spatioformer init {' '.join(map(_word, words))}",
         "Edit it as you like; docs/run.md explains the keys.",
         f"Look at it: spatioformer check {_word(request.out)}",
         f"Run it:     spatioformer run {_word(request.out)}",

@@ -94,7 +94,7 @@ def _decided(
     name = Path(facts.layer.path).name
     layer = dict(section)
     if facts.error is not None:
-        findings.object(str(facts.error))
+        findings.object(f"{key}: {facts.error}")
         return layer
     if facts.variables:
         findings.ask(f"{key}.variable", facts.variables, f"{name} holds several variables")
@@ -139,7 +139,7 @@ def in_words(facts: RasterFacts, layer: dict[str, Any], lonlat: NDArray[np.float
         shown = ", ".join(facts.bands[:5]) + (", ..." if len(facts.bands) > 5 else "")
         parts.append(f"{len(facts.bands)} band{'s' * (len(facts.bands) > 1)} ({shown})")
     code = grid.crs.to_authority()
-    parts.append(":".join(code) if code else grid.crs.name)
+    parts.append(":".join(code) if code else f"a CRS without a code ({grid.crs.name})")
     parts += facts.stated
     if facts.few_bands:
         parts.append(

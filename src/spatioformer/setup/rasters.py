@@ -102,8 +102,9 @@ def _peek(facts: RasterFacts) -> None:
         facts.bounds = (bounds.left, bounds.bottom, bounds.right, bounds.top)
         if facts.lacks_crs and dataset.transform.is_identity and layer.bounds is None:
             raise ImageryError(
-                f"{layer.path} has no coordinate reference system, corner and pixel size; add "
-                "`crs` and `bounds: [W, E, S, N]` to the layer's configuration"
+                f"{layer.path} has no coordinate reference system, corner and pixel size; set "
+                "`crs` and `bounds: [W, E, S, N]` of the layer (with `spatioformer init`: --set "
+                "imagery.layers.N.crs=EPSG:4326 --set imagery.layers.N.bounds=[W,E,S,N])"
             )
 
 
