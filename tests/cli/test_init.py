@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import shlex
 import sys
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_a_configuration_is_written(folder):
     ended = spatioformer("init", "plots.csv", "image.tif")
     assert ended.code == 0
     assert ended.err == "run.yaml is written; read it, then start: spatioformer run run.yaml\n"
-    assert "What plots.csv, image.tif show" in ended.out
+    assert "Found in plots.csv, image.tif" in ended.out
     assert "holds 150 of 150 plots" in " ".join(ended.out.split())
     text = (folder / "run.yaml").read_text()
     assert text.startswith("# Written by: spatioformer init plots.csv image.tif\n")
@@ -89,6 +90,16 @@ def test_an_answer_that_does_not_help_is_asked_once(folder, monkeypatch):
     assert ended.code == 2
     assert "column 'shrubs'" in ended.err
     assert not (folder / "run.yaml").exists()
+
+
+def test_names_of_columns_are_text_in_answers(folder):
+    table = plots().rename(columns={"richness": "# tree richness"})
+    table.assign(herb_richness=1).to_csv(folder / "plots.csv", index=False)
+    ended = spatioformer("init", "plots.csv", "image.tif")
+    option = shlex.split(ended.err.rpartition("answer with ")[2])
+    assert option == ["--set", "plots.columns.richness='# tree richness'"]
+    assert spatioformer("init", "plots.csv", "image.tif", *option).code == 0
+    assert load_config("run.yaml").plots.columns["richness"] == "# tree richness"
 
 
 def test_names_that_look_like_markup(folder):

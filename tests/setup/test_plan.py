@@ -343,6 +343,7 @@ def test_any_setting_can_be_given(folder):
         ("train.epochs=many", "it must be a whole number"),
         ("imagery.layers.0.colour=red", "unknown key `colour`"),
         ("imagery.layers.7.crs=EPSG:4326", "is not an index"),
+        ("plots.path=other.csv", "takes files as arguments"),
         ("surprise=1", "unknown key `surprise`"),
     ],
 )

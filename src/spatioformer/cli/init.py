@@ -1,5 +1,6 @@
 """The commands `init` and `check`: a first configuration from files, and a look at one."""
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def init(
         draft = _ask_all(request, draft)
     findings, console = draft.findings, Console(quiet)
     names = ", ".join([plots.name, *(Path(raster).name for raster in request.rasters)])
-    print_table(f"What {names} show", findings.decisions, console)
+    print_table(f"Found in {names}", findings.decisions, console)
     if findings.problems or findings.questions:
         raise ConfigError(
             open_points(names, findings.questions, findings.problems, f"{out} is not written")
@@ -79,6 +80,7 @@ def _is_terminal() -> bool:
 def _ask_all(request: "Request", draft: "Draft") -> "Draft":
     """Ask the questions one by one, each after what the answers so far have settled."""
     from spatioformer.setup.plan import plan
+    from spatioformer.setup.show import as_yaml
 
     asked: set[str] = set()
     while questions := [q for q in draft.findings.questions if q.key not in asked]:
@@ -87,7 +89,7 @@ def _ask_all(request: "Request", draft: "Draft") -> "Draft":
         if questions[0].key == "plots.crs":
             request = replace(request, crs=answer)
         else:
-            change = f"{questions[0].key}={answer}"
+            change = f"{questions[0].key}={as_yaml(questions[0].key, answer)}"
             request = replace(request, changes=(*request.changes, change))
         draft = plan(request)
     return draft
@@ -122,8 +124,6 @@ def _head(request: "Request") -> list[str]:
 
 
 def _word(name: Path | str) -> str:
-    import shlex
-
     return shlex.quote(str(name))
 
 

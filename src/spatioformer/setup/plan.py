@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from spatioformer.common.errors import ConfigError
 from spatioformer.config.file import apply_change, build_config
+from spatioformer.config.messages import shown
 from spatioformer.config.schema import RunConfig
 from spatioformer.config.yaml_text import parse_yaml
 from spatioformer.geo.crs import known_crs
@@ -90,6 +92,11 @@ def _answers(request: Request) -> dict[str, Any]:
         },
     }
     for change in request.changes:
+        if re.match(r"(plots|imagery\.layers\.\d+)\.(path|name)\s*=", change):
+            raise ConfigError(
+                f"--set {shown(change)}: init takes files as arguments and names layers after "
+                "them; change the configuration after it is written"
+            )
         if change.startswith(("plots.", "imagery.")):
             apply_change(answers, change)
         elif "=" not in change:
@@ -145,6 +152,8 @@ def _plots(draft: Draft, table: TableFacts, given: dict[str, Any]) -> None:
         draft.put("target", target, f"column {column!r}" if column else "")
     else:
         draft.put("target", {"name": target, "kind": recognised.target_kind})
+    for note in table.notes:
+        draft.findings.decide("plots", "note", note)
     lost = table.rejected / max(1, table.rows)
     if lost > _allowed(given):
         draft.findings.ask(

@@ -1,10 +1,12 @@
 """Print what was decided, and say what is open: one table, one list."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from spatioformer.common.progress import Console
 from spatioformer.config.messages import MOST_PROBLEMS, escaped
 from spatioformer.geo.plots.recognise import Decision, Question
+from spatioformer.setup.yaml_text import scalar
 
 LONGEST_KEY, LONGEST_VALUE = 16, 25  # characters of the first columns, in a terminal of 80
 
@@ -36,24 +38,21 @@ def _on_lines(key: str) -> str:
 
 def option_of(question: Question) -> str:
     """The option of the command line that answers a question."""
-    value = question.candidates[0] if question.candidates else _PLACEHOLDERS.get(_last(question))
-    if question.key == "plots.crs":
-        return f"--crs {value or 'EPSG:...'}"
-    return f"--set {question.key}={_quoted(value or 'VALUE')}"
+    if not question.candidates:
+        value = _PLACEHOLDERS.get(question.key.rpartition(".")[2], "VALUE")
+    elif question.key == "plots.crs":
+        value = question.candidates[0]
+    else:
+        value = shlex.quote(as_yaml(question.key, question.candidates[0]))
+    return f"--crs {value}" if question.key == "plots.crs" else f"--set {question.key}={value}"
+
+
+def as_yaml(key: str, answer: str) -> str:
+    """An answer as `--set` reads it: names of columns are text, also those like 2014 or "# S"."""
+    return scalar(answer) if key.startswith("plots.columns.") else answer
 
 
 _PLACEHOLDERS = {"crs": "EPSG:...", "lon": "COLUMN", "lat": "COLUMN", "richness": "COLUMN"}
-
-
-def _last(question: Question) -> str:
-    return question.key.rpartition(".")[2]
-
-
-def _quoted(value: str) -> str:
-    """A value that a shell takes as one word."""
-    import shlex
-
-    return value if value == "VALUE" else shlex.quote(value)
 
 
 def in_words(question: Question) -> str:

@@ -40,7 +40,7 @@ def _entry(
 ) -> Iterator[str]:
     """Lines of `key: value`."""
     comment = _one_line(comments.get(path, ""))
-    name = _scalar(key)
+    name = scalar(key)
     if isinstance(value, Mapping) and value:
         yield from _with_comment(f"{indent}{name}:", comment, indent)
         for inner, content in value.items():
@@ -97,10 +97,10 @@ def _is_block(values: list[Any] | tuple[Any, ...], indent: str, name: str) -> bo
 def _flow(value: Any) -> str:
     """A value on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{scalar(k)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_flow(v) for v in value) + "]"
-    return _scalar(value)
+    return scalar(value)
 
 
 def _plain(value: Any) -> str:
@@ -108,10 +108,10 @@ def _plain(value: Any) -> str:
     if isinstance(value, str) and value.isprintable():
         text = yaml.safe_dump(value, allow_unicode=True, width=float("inf"))
         return str(text).removesuffix("\n").removesuffix("\n...")
-    return _scalar(value)
+    return scalar(value)
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
     """A scalar as YAML writes it inside a list, which needs the most quotation marks."""
     plain = not isinstance(value, str) or value.isprintable()
     text = yaml.safe_dump(
