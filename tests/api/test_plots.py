@@ -54,6 +54,18 @@ def test_what_was_read_can_be_read_again_joined_and_saved(tmp_path):
     plots.to_parquet(tmp_path / "plots.parquet")  # and written as JSON
 
 
+def test_other_usual_names_are_found():
+    frame = pd.DataFrame(
+        {"Longitud": [147.25, 148.5], "Latitud": [-42.5, -43.25], "Riqueza": [12, 30]}
+    )
+    frame["Fecha"] = ["05/01/2014", "25/12/2014"]
+    plots = sf.read_plots(frame)
+    assert plots["richness"].tolist() == [12, 30]
+    assert plots["date"].astype(str).tolist() == ["2014-01-05", "2014-12-25"]
+    other = sf.read_plots(frame.iloc[:1], date_order="month-first")
+    assert other["date"].astype(str).tolist() == ["2014-05-01"]
+
+
 def test_species_are_counted():
     matrix = pd.DataFrame(
         {"lon": [147.0, 148.0], "lat": [-42.0, -43.0], "acacia": [1, 0], "poa": [2, 3]}
@@ -65,7 +77,7 @@ def test_species_are_counted():
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (pd.DataFrame({"lon": [1.0], "lat": [2.0]}), r"column 'richness' .* is not in the table"),
+        (pd.DataFrame({"lon": [1.5], "lat": [22.5]}), r"set columns\.richness \(no column is named"),
         (pd.DataFrame(ROWS), r"the table loses 1 of 3 rows \(33%\)"),
         ("absent.csv", r"there is no file absent\.csv"),
     ],

@@ -18,11 +18,12 @@ def read_plots(
     source: str | Path | pd.DataFrame,
     *,
     columns: Mapping[str, str] | None = None,
-    crs: object = "EPSG:4326",
+    crs: object = None,
     separator: str | None = None,
     layer: str | None = None,
     species: Mapping[str, Any] | None = None,
     decimal: str | None = None,
+    date_order: str | None = None,
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> geopandas.GeoDataFrame:
@@ -34,17 +35,20 @@ def read_plots(
     `attrs` hold a DataFrame.
 
     Args:
-        source: a .csv, .tsv, .txt (also .gz), .parquet or .gpkg file; or a DataFrame or
+        source: a .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg file; or a DataFrame or
             GeoDataFrame, which is checked by the same rules.
-        columns: from plot_id, lon, lat, richness, area_m2, date and programme to the columns of
-            the table. None: the table calls them by these names; lon, lat and richness (or
-            `species`) are needed, and the others are taken where the table has them.
+        columns: from plot_id, lon, lat, richness, area_m2, date, programme and zone to the columns
+            of the table. None: the table calls them by these names; lon, lat and richness (or
+            `species`) are needed, and the others are taken where the table has them. If it has no
+            columns of the needed names, all are found by other usual names and by their values.
         crs: of lon and lat, anything pyproj reads. A table with point geometries brings its own.
-        separator: between the columns of a text file; None: by the file's name.
-        layer: of a GeoPackage; None: its only one.
+            None: EPSG:4326, or found if the columns are.
+        separator: between the columns of a text file; None: found from the rows.
+        layer: of a GeoPackage, or sheet of a workbook; None: the only one.
         species: how to count richness from species data: `{"layout": "matrix"}` or
             `{"layout": "long", "path": ...}`; see docs/plots.md.
         decimal: "." or ",", the decimal sign of numbers in text; None: found from each column.
+        date_order: "year-first", "day-first" or "month-first"; None: found from all dates.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -80,6 +84,7 @@ def read_plots(
         layer=layer,
         species=species,
         decimal=decimal,
+        date_order=date_order,
         region=region,
         max_rejected=max_rejected,
     )
@@ -90,12 +95,19 @@ def read_plots(
 
 def _usual_columns(
     source: str | Path | pd.DataFrame, separator: str | None, layer: str | None, counted: bool
-) -> dict[str, str]:
-    """Our own names: those that a table must have, and the others that it has."""
-    header = open_source(source, separator=separator, layer=layer).header
+) -> dict[str, str] | None:
+    """Our own names: those that a table must have and the others that it has; None if it lacks any.
+
+    A column zone may be any zone, so its name alone says nothing.
+    """
+    opened = open_source(source, separator=separator, layer=layer)
+    header = opened.header
     needed = ("lon", "lat") if counted else ("lon", "lat", "richness")
     # Richness that is counted from species must not be read from a column as well.
-    offered = [name for name in table.FIELDS if name in header and name != "richness"]
+    offered = [n for n in table.FIELDS if n in header and n not in ("richness", "zone")]
+    places = {"lon", "lat"} if opened.crs is not None else set()  # of the geometry
+    if not {*needed} <= {*header} | places:
+        return None
     return {name: name for name in (*needed, *offered)}
 
 

@@ -95,12 +95,14 @@ class PlotsSection(Section):
 
     path: str
     columns: dict[
-        Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme"], str
+        Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"], str
     ] = {}
     crs: str = "EPSG:4326"
     separator: str | None = None
     layer: str | None = None
     decimal: Literal[".", ","] | None = None
+    date_order: Literal["year-first", "day-first", "month-first"] | None = None
+    group: str | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
 

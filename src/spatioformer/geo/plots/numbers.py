@@ -256,7 +256,8 @@ def _notes(columns: Mapping[str, Sequence[str]], styles: Mapping[str, Style]) ->
                     f"{number(example, styles[name]):g}"
                 )
     for name, texts in columns.items():
-        if not _GAPS.isdisjoint(set("".join(texts))):
+        text = "".join(texts)
+        if any(gap in text for gap in _GAPS):
             example = next(filter(_SPACED.fullmatch, texts), None)
             if example is not None:
                 notes.append(

@@ -69,7 +69,8 @@ def has_letter(text: str) -> bool:
 
 def is_sexagesimal(texts: Sequence[str], axis: str) -> bool:
     """Whether most cells of a column are written in one of these forms, not as numbers."""
-    if not _MARKS & set("".join(texts)):
+    everything = "".join(texts)
+    if not any(mark in everything for mark in _MARKS):
         return False
     known = count = 0
     for text in texts:
