@@ -77,7 +77,10 @@ def test_species_are_counted():
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (pd.DataFrame({"lon": [1.5], "lat": [22.5]}), r"set columns\.richness \(no column is named"),
+        (
+            pd.DataFrame({"lon": [1.5], "lat": [22.5]}),
+            r"set columns\.richness \(no column is named",
+        ),
         (pd.DataFrame(ROWS), r"the table loses 1 of 3 rows \(33%\)"),
         ("absent.csv", r"there is no file absent\.csv"),
     ],

@@ -47,9 +47,9 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
     grid = _mapped(draft, spread, grids[0]) if grids else None
     _patch(draft, spread, grids)
     _covariates(draft, table, rasters)
-    models, mapped = _models(draft, spread, len(table.table), grid)
+    mapped = _models(draft, spread, len(table.table), grid)
     size = _splits(draft, table, has_rasters=grid is not None)
-    _tiles_of_networks(draft, size, models)
+    _tiles_of_networks(draft, size)
     _map(draft, mapped, grid)
 
 
@@ -167,10 +167,8 @@ def _columns_as_bands(draft: Draft, names: Sequence[str], bands: set[str]) -> No
         )
 
 
-def _models(
-    draft: Draft, spread: Spread, plots: int, grid: Grid | None
-) -> tuple[tuple[str, ...], str]:
-    """Models to compare, and the one that makes the map."""
+def _models(draft: Draft, spread: Spread, plots: int, grid: Grid | None) -> str:
+    """Choose models to compare; returns the one that makes the map."""
     models, why = EvaluateSection().models, f"{plots:,} plots are enough for networks"
     if spread.sites < FEW and grid is not None and grid.height * grid.width > LARGE_MAP:
         models = MANY_MODELS
@@ -184,7 +182,7 @@ def _models(
     if grid is None:
         models = tuple(name for name in models if name in TABLE_MODELS)
     draft.decide("evaluate.models", list(models), why)
-    return models, models[0] if grid is not None else TABLE_MODELS[0]
+    return models[0] if grid is not None else TABLE_MODELS[0]
 
 
 def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> Size | None:
@@ -239,16 +237,12 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
                 return
 
 
-def _tiles_of_networks(draft: Draft, size: Size | None, models: Sequence[str]) -> None:
+def _tiles_of_networks(draft: Draft, size: Size | None) -> None:
     """Tiles whose plots decide when the training of a network stops."""
-    if size is not None and any(CATALOGUE[name].kind != "tabular" for name in models):
-        draft.decide(
-            "train.validation_tile",
-            _number(size.degrees),
-            "degrees; as the tiles of the evaluation"
-            if size.unit == "degrees"
-            else f"degrees; {size}, as the tiles of the evaluation",
-        )
+    if size is not None:
+        why = "the tiles of the evaluation, for networks"
+        unit = "degrees" if size.unit == "degrees" else f"degrees, {size}"
+        draft.decide("train.validation_tile", _number(size.degrees), f"{unit}: {why}")
 
 
 def _map(draft: Draft, model: str, grid: Grid | None) -> None:

@@ -152,8 +152,6 @@ def _plots(draft: Draft, table: TableFacts, given: dict[str, Any]) -> None:
         draft.put("target", target, f"column {column!r}" if column else "")
     else:
         draft.put("target", {"name": target, "kind": recognised.target_kind})
-    for note in table.notes:
-        draft.findings.decide("plots", "note", note)
     lost = table.rejected / max(1, table.rows)
     if lost > _allowed(given):
         draft.findings.ask(

@@ -32,7 +32,6 @@ class TableFacts:
         rows, rejected: numbers of rows read and rejected.
         why_rejected: the reason that rejects most rows; "" if none is.
         spread: how the plots lie; None without a table.
-        notes: remarks of the reader.
     """
 
     recognised: Recognised
@@ -41,7 +40,6 @@ class TableFacts:
     rejected: int = 0
     why_rejected: str = ""
     spread: Spread | None = None
-    notes: tuple[str, ...] = ()
 
     @property
     def lonlat(self) -> NDArray[np.float64] | None:
@@ -174,5 +172,4 @@ def _read(
         len(intake.rejected),
         str(reasons.mode()[0]) if len(reasons) else "",
         Spread.of(intake.table[["lon", "lat"]].to_numpy(np.float64)),
-        tuple(intake.summary["notes"]),
     )
