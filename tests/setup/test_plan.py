@@ -295,6 +295,23 @@ def test_pieces_of_one_raster_are_refused(folder):
     assert "gdalbuildvrt" in problem
 
 
+def test_a_raster_without_data_is_refused(folder):
+    write_raster(folder / "image.tif", np.full((SIDE, SIDE), np.nan, np.float32))
+    (problem,) = planned(folder, "image.tif").findings.problems
+    assert problem.startswith("150 of 150 plots lie on image.tif, none of them on data; check")
+
+
+def test_a_raster_that_is_given_twice_is_refused(folder):
+    (problem,) = planned(folder, "image.tif", "image.tif").findings.problems
+    assert problem.endswith("image.tif is given twice; give it once")
+
+
+def test_a_richness_that_never_varies_is_refused(folder):
+    plots().assign(richness=7).to_csv(folder / "plots.csv", index=False)
+    (problem,) = planned(folder, "image.tif").findings.problems
+    assert problem.startswith("all plots have richness 7, so that there is nothing to learn")
+
+
 def test_plots_and_raster_apart_are_refused(folder):
 
     write_raster(folder / "image.tif", imagery(), transform=from_origin(0, 50, STEP, STEP))

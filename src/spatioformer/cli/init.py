@@ -62,7 +62,8 @@ def init(
     if not yes and _is_terminal():
         draft = _ask_all(request, draft)
     findings, console = draft.findings, Console(quiet)
-    names = ", ".join([plots.name, *(Path(raster).name for raster in request.rasters)])
+    files = [str(plots), *request.rasters]
+    names = ", ".join(Path(file).name or file for file in files)
     print_table(f"Found in {names}", findings.decisions, console)
     if findings.problems or findings.questions:
         raise ConfigError(

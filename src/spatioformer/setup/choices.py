@@ -38,10 +38,16 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
     spread = table.spread
     if spread.sites < FEWEST:
         draft.findings.object(
-            f"the plots lie at {spread.sites} different places, and folds need at least {FEWEST}; "
-            "add plots"
+            f"the plots lie at {spread.sites} different place{'s' * (spread.sites > 1)}, and folds "
+            f"need at least {FEWEST}; add plots"
         )
         return
+    counts = table.table["richness"]
+    if counts.nunique() == 1:
+        draft.findings.object(
+            f"all plots have richness {counts.iloc[0]:g}, so that there is nothing to learn; check "
+            "the column, or set plots.columns.richness"
+        )
     draft.findings.decide("plots", f"{len(table.table):,} at {spread.sites:,} sites", where(spread))
     grids = [facts.grid for facts in rasters if facts.grid is not None]
     grid = _mapped(draft, spread, grids[0]) if grids else None

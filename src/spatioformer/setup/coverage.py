@@ -29,8 +29,12 @@ class Coverage:
 
     def __str__(self) -> str:
         inside, plots = int(self.inside.sum()), len(self.inside)
-        data = f", about {self.kept:,.0f} of them on data" if round(self.kept) < inside else ""
+        data = f", {self._on_data} of them on data" if round(self.kept) < inside else ""
         return f"{inside:,} of {plots:,} plots lie on {self.names}{data}"
+
+    @property
+    def _on_data(self) -> str:
+        return f"about {self.kept:,.0f}" if self.kept >= 1 else "none"
 
     def table(self, table: TableFacts) -> TableFacts:
         """The plots that lie on all rasters; all plots if none does."""

@@ -61,6 +61,8 @@ def plan(request: Request) -> Draft:
         known_crs(request.crs, "--crs")
     answers = _answers(request)
     _head(draft, request)
+    for path in {path for path in request.rasters if request.rasters.count(path) > 1}:
+        draft.findings.object(f"the raster {path} is given twice; give it once")
     path = _relative(request.plots, request.out.parent)
     draft.put("plots.path", path)
     table = examine_table(request.plots, answers["plots"], request.crs, draft.findings)
@@ -198,6 +200,8 @@ def _covered(
     if not coverage.inside.any():
         problem = pieces_of_one(rasters) or apart(table, rasters, coverage.names)
         draft.findings.object(problem)
+    elif coverage.kept < 1:
+        draft.findings.object(f"{coverage}; check the files and their nodata values")
     elif coverage.lost > _allowed(given) >= table.rejected / max(1, table.rows):
         draft.findings.ask(
             "plots.max_rejected",

@@ -20,7 +20,7 @@ def print_table(title: str, decisions: Iterable[Decision], console: Console) -> 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("setting", no_wrap=True)
     table.add_column("value", max_width=LONGEST_VALUE, overflow="fold")
     table.add_column("why", overflow="fold")
