@@ -79,7 +79,7 @@ def test_species_are_counted():
     [
         (
             pd.DataFrame({"lon": [1.5], "lat": [22.5]}),
-            r"set columns\.richness \(no column is named",
+            r"set columns\.richness \(no column is",
         ),
         (pd.DataFrame(ROWS), r"the table loses 1 of 3 rows \(33%\)"),
         ("absent.csv", r"there is no file absent\.csv"),

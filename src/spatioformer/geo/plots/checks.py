@@ -60,8 +60,8 @@ def check_rows(
         Columns lon, lat (degrees, EPSG:4326), richness, area_m2 (float64), date (datetime64).
 
     Raises:
-        PlotError: a numeric column has no number at all, or a column of zones leaves the hemisphere
-            open.
+        PlotError: a numeric column has no number at all, a column of zones leaves the hemisphere
+            open, or a spreadsheet has probably exchanged days and months.
     """
     x, y = (_numbers(cells, name, names, styles[name], verdicts) for name in ("lon", "lat"))
     if "zone" in names:
@@ -72,7 +72,7 @@ def check_rows(
     _check_richness(cells["richness"], richness, kind, verdicts)
     area = _numbers(cells, "area_m2", names, styles["area_m2"], verdicts)
     verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
-    date = _dates(cells["date"], date_order, verdicts)
+    date = _dates(cells["date"], names.get("date", ""), date_order, verdicts)
     for name in [name for name in ("group", "fold") if name in cells]:
         missing = is_missing(cells[name])
         verdicts.reject(missing, "missing group or fold", _same(f"{name} is missing"))
@@ -331,11 +331,16 @@ def _check_richness(texts: pd.Series, richness: np.ndarray, kind: str, verdicts:
         )
 
 
-def _dates(texts: pd.Series, date_order: str | None, verdicts: Verdicts) -> np.ndarray:
+def _dates(texts: pd.Series, column: str, date_order: str | None, verdicts: Verdicts) -> np.ndarray:
     """Dates as datetime64; NaT if missing or unreadable."""
     distinct = dict.fromkeys(texts.tolist())
-    order = date_order or find_order(distinct).order
-    parsed = {text: parse_date(text, order) for text in distinct}
+    found = find_order(distinct)
+    if found.exchanged and date_order is None:
+        raise PlotError(
+            f"column {column!r} (date) is not clear: {found.exchanged}; correct them, or set "
+            f"date_order to {found.order}"
+        )
+    parsed = {text: parse_date(text, date_order or found.order) for text in distinct}
     days = [parsed[text] for text in texts.tolist()]
     verdicts.reject(
         np.array([isinstance(day, str) for day in days], dtype=bool),

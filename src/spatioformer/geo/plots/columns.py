@@ -94,7 +94,7 @@ def as_coordinate(column: Column, axis: str) -> Column:
     Args:
         axis: 'lon' or 'lat'.
     """
-    if column.has_numbers or not is_sexagesimal(list(column.distinct), axis):
+    if column.has_numbers or not is_sexagesimal(list(column.distinct)):
         return column
     return Column(column.name, column.position, column.cells, False, axis)
 

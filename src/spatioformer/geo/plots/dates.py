@@ -2,12 +2,14 @@
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 from spatioformer.geo.plots.source import MISSING, quoted
 
 ORDERS = ("year-first", "day-first", "month-first")
+
+_FEWEST = 5  # dates of each form, from which their days say something
 
 FIRST_YEAR, LAST_YEAR = 1700, 2100
 
@@ -28,15 +30,17 @@ class DateOrder(NamedTuple):
         why: the cell that decides, or that does not, for a message.
         is_ambiguous: whether the dates fit day-first and month-first.
         conflict: two cells that contradict each other; '' if none.
+        exchanged: why day and month of some dates are probably exchanged; '' if nothing says so.
     """
 
     order: str | None
     why: str
     is_ambiguous: bool = False
     conflict: str = ""
+    exchanged: str = ""
 
 
-def find_order(texts: Iterable[str]) -> DateOrder:
+def find_order(texts: Collection[str]) -> DateOrder:
     """Decide from all cells whether the day or the month comes first in dates such as 5/1/2014.
 
     A first number over 12 is a day, and so is a second one. Dates that begin with the year have no
@@ -59,10 +63,11 @@ def find_order(texts: Iterable[str]) -> DateOrder:
     if day_first and month_first:
         conflict = f"{quoted(day_first)} begins with the day, and {quoted(month_first)} does not"
         return DateOrder(None, conflict, conflict=conflict)
-    if day_first:
-        return DateOrder("day-first", f"as in {quoted(day_first)}")
-    if month_first:
-        return DateOrder("month-first", f"as in {quoted(month_first)}")
+    if day_first or month_first:
+        order = "day-first" if day_first else "month-first"
+        example = day_first or month_first
+        exchanged = _exchanged(texts, example) if not undecided else ""
+        return DateOrder(order, f"as in {quoted(example)}", exchanged=exchanged)
     if undecided:
         return DateOrder(
             None, f"{quoted(undecided)} may begin with the day or the month", is_ambiguous=True
@@ -70,6 +75,22 @@ def find_order(texts: Iterable[str]) -> DateOrder:
     if year_first:
         return DateOrder("year-first", f"as in {quoted(year_first)}")
     return DateOrder(None, "no cell is a date")
+
+
+def _exchanged(texts: Collection[str], example: str) -> str:
+    """Why a spreadsheet has probably exchanged day and month of some dates; '' if it has not.
+
+    A spreadsheet set to the other order turns 5/1/2014 into a date of the wrong month, and leaves
+    25/12/2014 as text, because no month 25 exists.
+    """
+    written = [text for text in texts if _YEAR_LAST.fullmatch(text)]
+    days = [int(m[4]) for text in texts if (m := _DAY.fullmatch(text)) and m[4]]
+    if min(len(written), len(days)) < _FEWEST or max(days) > 12:
+        return ""
+    return (
+        f"dates such as {quoted(example)} all have days after 12, and those written YYYY-MM-DD all "
+        f"have days up to 12, so a spreadsheet has probably exchanged day and month of these"
+    )
 
 
 def parse_date(text: str, order: str | None = None) -> datetime.date | str | None:

@@ -127,11 +127,11 @@ def find_styles(
     """
     styles = dict.fromkeys(columns, Style())
     texts = {name: column for name, column in columns.items() if name not in set(typed)}
-    written = [name for name in ("lon", "lat") if is_sexagesimal(texts.get(name, ()), name)]
+    written = [name for name in ("lon", "lat") if is_sexagesimal(texts.get(name, ()))]
     remarks = []
     for name in written:
         styles[name] = Style(axis=name)
-        remarks.append(_degrees_note(name, texts.pop(name)))
+        remarks += _degrees_notes(name, texts.pop(name))
     if decimal is not None:
         styles |= dict.fromkeys(texts, Style(decimal, grouped=True))
         return styles, [*remarks, *_notes(texts, styles)]
@@ -164,13 +164,15 @@ def find_styles(
     return styles, [*remarks, *_notes(texts, styles), *notes]
 
 
-def _degrees_note(axis: str, texts: Sequence[str]) -> str:
+def _degrees_notes(axis: str, texts: Sequence[str]) -> list[str]:
     values = all_degrees(texts, axis)
     row = int(np.isfinite(values).argmax())
-    return (
+    if not np.isfinite(values[row]):
+        return []
+    return [
         f"{axis} is written in degrees, minutes and seconds or with letters: {quoted(texts[row])} "
         f"was read as {values[row]:.6g}"
-    )
+    ]
 
 
 def _refuse(name: str, label: str, example: str) -> None:

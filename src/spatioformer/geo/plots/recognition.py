@@ -227,7 +227,11 @@ class Recognition:
         if column is None:
             return
         order = find_order(column.distinct)
-        if order.order is not None:
+        if order.exchanged:
+            self.result.problems.append(
+                f"column {quoted(column.name)}: {order.exchanged}; correct them, or set date_order"
+            )
+        elif order.order is not None:
             self.result = replace(self.result, date_order=order.order)
             self.decide("date_order", order.order, order.why)
         elif order.conflict:

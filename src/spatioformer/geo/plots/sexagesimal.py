@@ -67,8 +67,11 @@ def has_letter(text: str) -> bool:
     return text[:1].upper() in "NSEW" or text[-1:].upper() in "NSEW"
 
 
-def is_sexagesimal(texts: Sequence[str], axis: str) -> bool:
-    """Whether most cells of a column are written in one of these forms, not as numbers."""
+def is_sexagesimal(texts: Sequence[str]) -> bool:
+    """Whether most cells of a column are written in one of these forms, not as numbers.
+
+    Their values may still be none, such as those with O.
+    """
     everything = "".join(texts)
     if not any(mark in everything for mark in _MARKS):
         return False
@@ -77,8 +80,12 @@ def is_sexagesimal(texts: Sequence[str], axis: str) -> bool:
         if text.lower() in MISSING:
             continue
         known += 1
-        count += not _MARKS.isdisjoint(text) and not np.isnan(degrees(text, axis))
+        count += not _MARKS.isdisjoint(text) and len(text) <= _LONGEST and _is_form(text)
     return count > known / 2
+
+
+def _is_form(text: str) -> bool:
+    return _FORM.fullmatch(text) is not None
 
 
 def all_degrees(texts: Sequence[str], axis: str) -> np.ndarray:

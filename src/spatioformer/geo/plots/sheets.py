@@ -217,7 +217,7 @@ def _refuse_no_workbook(path: Path) -> None:
             texts = sum(p.file_size for p in parts if "sharedstrings" in p.filename.lower())
             if size > _LARGEST or texts > _LARGEST_TEXTS:
                 raise PlotError(
-                    f"{path.name} unpacks to {size / 1e9:.1f} GB, more than a workbook may have; "
+                    f"{path.name} unpacks to {size / 1e6:,.0f} MB, more than a workbook may have; "
                     f"save its sheet as CSV"
                 )
             for part in parts:

@@ -1,11 +1,12 @@
 """Zones of the Universal Transverse Mercator grid, written in a column of the plot table.
 
-A zone is 17, 17S, 17 south, 30T or UTM 30N. N and S may be hemispheres, or two of the bands of
-latitude of 8 degrees, which the letters C to X name. In a column with other letters they are bands.
+A zone is 17, 17S, 17 south, 30T or UTM 30N. The letters C to X name bands of latitude of 8 degrees.
+N is north in any case. S is the southern hemisphere, or the band 32 to 40 degrees north: a tenth of
+the northings outside that band decide for the hemisphere, other letters of bands for the band.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ _SOUTH = frozenset({"south", "sur", "sul", "sud"})
 # Band S is 32 to 40 degrees north. In the south these northings are 50 to 59 degrees, which is
 # land in Patagonia alone.
 _BAND_S = (3_540_000.0, 4_430_000.0)
+
+_MOST_WRONG = 0.1  # share of northings with faults
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,24 @@ def parse_zones(texts: Sequence[str], northings: np.ndarray) -> Zones:
     example = next((text for text, (number, _) in parsed.items() if number), "")
     why = f"zones such as {quoted(example)}, WGS 84"
     if "s" in letters:
-        if bands:
-            side["s"] = "north"
-            why += ", letters are bands of latitude"
-        else:
-            rows = np.array([parsed[text][1] == "s" for text in texts], dtype=bool)
-            low, high = _BAND_S
-            inside = (northings[rows] >= low) & (northings[rows] <= high)
-            if inside.all():
-                return Zones(
-                    np.zeros(len(texts), dtype=np.int64),
-                    why,
-                    f"S in {quoted(example)} may be the southern hemisphere or the band 32 to 40 "
-                    f"degrees north",
-                    _both(numbers),
-                )
+        rows = np.array([parsed[text][1] == "s" for text in texts], dtype=bool)
+        low, high = _BAND_S
+        outside = (northings[rows] < low) | (northings[rows] > high)
+        if outside.mean() > _MOST_WRONG:
             side["s"] = "south"
             why += ", S is the southern hemisphere"
+        elif bands:
+            side["s"] = "north"
+            bands = bands | {"s"}
+            why += ", letters are bands of latitude"
+        else:
+            return Zones(
+                np.zeros(len(texts), dtype=np.int64),
+                why,
+                f"S in {quoted(example)} may be the southern hemisphere or the band 32 to 40 "
+                f"degrees north",
+                _both(numbers),
+            )
     if "" in letters:
         bare = next(text for text, (number, letter) in parsed.items() if number and not letter)
         return Zones(
@@ -92,14 +96,16 @@ def parse_zones(texts: Sequence[str], northings: np.ndarray) -> Zones:
     }
     rows = np.array([codes[text] for text in texts], dtype=np.int64)
     if bands:
-        rows[_outside_band([parsed[text][1] for text in texts], rows, northings)] = 0
+        rows[_outside_band([parsed[text][1] for text in texts], bands, rows, northings)] = 0
     return Zones(rows, why)
 
 
-def _outside_band(letters: Sequence[str], codes: np.ndarray, northings: np.ndarray) -> np.ndarray:
+def _outside_band(
+    letters: Sequence[str], bands: Collection[str], codes: np.ndarray, northings: np.ndarray
+) -> np.ndarray:
     """Mask of rows whose northing lies more than a degree outside the band of their letter."""
-    south = np.array([-80.0 + 8 * max(BANDS.find(letter.upper()), 0) for letter in letters])
-    is_band = np.array([len(letter) == 1 for letter in letters], dtype=bool)
+    is_band = np.array([letter in bands for letter in letters], dtype=bool)
+    south = np.array([-80.0 + 8 * max(BANDS.find(letter[:1].upper()), 0) for letter in letters])
     latitude = (northings - np.where(codes > 32700, 1e7, 0.0)) / 111_000  # to a third of a degree
     height = np.where(south == 72, 12.0, 8.0)
     return is_band & ((latitude < south - 1) | (latitude > south + height + 1))
