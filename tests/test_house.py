@@ -18,7 +18,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
-    {"api"},
+    {"api", "setup"},
     {"run"},
     {"report", "analysis"},
     {"text", "vision", "mapping"},
@@ -46,6 +46,7 @@ THIRD_PARTY = {
         *("threadpoolctl", "torch"),
     },
     "run": {"numpy", "pandas", "rasterio", "rich"},
+    "setup": {"numpy", "pandas", "pydantic", "rasterio", "rich", "scipy", "yaml"},
     "cli": {"typer"},
 }
 """What folders that should stay narrow may import from elsewhere."""

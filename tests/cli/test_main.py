@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
-    *("run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),
+    *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),
     *("survey", "zonal", "drivers", "demo", "years", "text", "vision"),
 ]
 """Every command, in the order of the help text."""

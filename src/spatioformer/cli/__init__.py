@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
+from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
 from spatioformer.cli.run import ForceWithStage, run, stage, train
@@ -55,6 +56,8 @@ STAGE_HELP = {
 """Help of the stages that take no options of their own."""
 
 COMMANDS: tuple[tuple[str, Command, str], ...] = (
+    ("init", init, "init plots.csv climate.tif landsat.tif -o run.yaml"),
+    ("check", check, "check run.yaml"),
     ("run", run, "run demo.yaml --set seed=7"),
     ("plots", stage("plots"), "plots demo.yaml"),
     ("imagery", stage("imagery"), "imagery demo.yaml"),

@@ -85,7 +85,7 @@ def build_config(
         ConfigError: one sentence with the key, the value and the remedy.
     """
     for change in changes:
-        _apply(raw, change)
+        apply_change(raw, change)
     if strange := strange_text(raw):
         raise ConfigError(f"{source}: {strange}")
     try:
@@ -95,7 +95,12 @@ def build_config(
     return resolve_paths(config, folder)
 
 
-def _apply(raw: dict[str, Any], change: str) -> None:
+def apply_change(raw: dict[str, Any], change: str) -> None:
+    """Lay an assignment `a.b=c` over a configuration of plain values; c is read as YAML.
+
+    Raises:
+        ConfigError: it is no assignment, or `a` is a value.
+    """
     key, equals, value = change.partition("=")
     named = f"--set {shown(change)}"
     if not equals or not key.strip():

@@ -54,12 +54,17 @@ def check_run(config: RunConfig, source: str, stages: Collection[str], folder: P
         SpatioformerError: the problem, in the words of the stage that would meet it; of several a
             ConfigError that lists them, one a line.
     """
-    problems = list(_distinct(_problems(config, stages, folder)))
+    problems = problems_of(config, stages, folder)
     if len(problems) == 1:
         raise problems[0][1]
     if problems:
         lines = [f"{key}: {error}" for key, error in problems]
         raise ConfigError(problems_message(source, lines))
+
+
+def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> list[Problem]:
+    """What `check_run` finds, each problem once."""
+    return list(_distinct(_problems(config, stages, folder)))
 
 
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:

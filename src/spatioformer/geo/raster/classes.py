@@ -1,6 +1,6 @@
 """Class rasters: which files look like them, and classes that pass GDAL's warper exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rasterio.enums import ColorInterp
@@ -39,17 +39,22 @@ def few_integers(dataset: DatasetReader, band: int) -> list[int]:
         return []
     values: set[int] = set()
     pixels = 0
-    for row in _spread(dataset.height):
-        for col in _spread(dataset.width):
-            height, width = min(SIDE, dataset.height - row), min(SIDE, dataset.width - col)
-            data = dataset.read(band, window=Window(col, row, width, height))
-            data = data[valid_mask(data, dataset.nodatavals[band - 1])]
-            pixels += data.size
-            values.update(np.unique(data).tolist())
-            if len(values) > FEW[-1]:
-                return []
+    for window in spread_windows(dataset.height, dataset.width):
+        data = dataset.read(band, window=window)
+        data = data[valid_mask(data, dataset.nodatavals[band - 1])]
+        pixels += data.size
+        values.update(np.unique(data).tolist())
+        if len(values) > FEW[-1]:
+            return []
     enough = len(values) in FEW and pixels >= 20 * len(values)
     return sorted(values) if enough else []
+
+
+def spread_windows(height: int, width: int) -> Iterator[Window]:
+    """At most 8 x 8 windows of 64 x 64 pixels, spread evenly over a raster, row by row."""
+    for row in _spread(height):
+        for col in _spread(width):
+            yield Window(col, row, min(SIDE, width - col), min(SIDE, height - row))
 
 
 def _spread(length: int) -> list[int]:

@@ -42,14 +42,20 @@ class Tally:
                 if raw is not None:
                     self._counts[raw] += int((band == extreme).sum())
 
-    def remark(self, name: str) -> str | None:
-        """A sentence on the value that occurs most, if in more than 0.1 % of the pixels."""
+    def suspect(self) -> tuple[float, float] | None:
+        """The raw value that occurs most, and its share of the pixels if above 0.1 %; else None."""
         if not self._counts:
             return None
         value, count = self._counts.most_common(1)[0]
         share = count / self._pixels
-        if share <= SHARE:
+        return (value, share) if share > SHARE else None
+
+    def remark(self, name: str) -> str | None:
+        """A sentence on the value that `suspect` returns."""
+        suspect = self.suspect()
+        if suspect is None:
             return None
+        value, share = suspect
         shown = f"{value:.8g}"
         return (
             f"{100 * share:.2g} % of the values of {name} are {shown}, which looks like missing "

@@ -1,0 +1,191 @@
+"""Look at a configuration written by hand: what it sets, what is found, what is wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spatioformer.common.errors import SpatioformerError
+from spatioformer.config.fields import Section
+from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.geo.plots.recognise import Recognised
+from spatioformer.geo.raster.checks import Trust
+from spatioformer.run.covariates import read_with_covariates
+from spatioformer.run.imagery import layer_of
+from spatioformer.setup.choices import where
+from spatioformer.setup.coverage import apart, coverage_of
+from spatioformer.setup.findings import Findings
+from spatioformer.setup.layers import in_words, why_classes
+from spatioformer.setup.problems import problems_with
+from spatioformer.setup.rasters import RasterFacts, examine
+from spatioformer.setup.sizes import Size, Spread
+from spatioformer.setup.tables import TableFacts
+
+ESSENTIAL = {
+    "model": ("patch",),
+    "train": ("validation_tile",),
+    "evaluate": ("models", "splits", "curve_sizes"),
+    "map": ("model",),
+}
+"""Keys that are shown also where the configuration does not set them."""
+
+
+def examine_config(config: RunConfig) -> Findings:
+    """What a configuration sets and leaves to defaults, and everything that is wrong with it."""
+    findings = Findings()
+    for problem in problems_with(config):
+        findings.object(problem)
+    findings.decide("out", _near(config.out), "folder of the results")
+    findings.decide("target", _shown(config.target), _origin(config, "target"))
+    table = _plots(config, findings)
+    if config.imagery is not None:
+        table = _rasters(config, table, findings)
+    for section in ESSENTIAL:
+        _section(config, section, table, findings)
+    return findings
+
+
+def _near(path: str) -> str:
+    """A path, relative where it lies below the working folder."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _origin(section: Section, key: str) -> str:
+    """Whether a value is the default; a configuration may also state it."""
+    default = type(section).model_fields[key].default
+    return "default" if getattr(section, key) == default else "set"
+
+
+def _plots(config: RunConfig, findings: Findings) -> TableFacts:
+    """Read the plots as the run does."""
+    section = config.plots
+    findings.decide("plots.path", Path(section.path).name, "set")
+    for name, column in (section.columns or {}).items():
+        findings.decide(f"plots.columns.{name}", column, "set")
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        origin = "default" if value is None else _origin(section, key)
+        if key not in ("path", "columns") and (key == "crs" or origin == "set"):
+            findings.decide(f"plots.{key}", _shown(value), origin)
+    try:
+        intake = read_with_covariates(config)
+    except SpatioformerError as error:
+        _object_once(findings, str(error))
+        return TableFacts(Recognised())
+    plots = pd.DataFrame(intake.table.drop(columns="geometry"))
+    for note in intake.summary["notes"]:
+        findings.decide("plots", "note", note)
+    reasons = intake.rejected["reason"]
+    if len(reasons):
+        rows = f"{len(reasons):,} of {len(plots) + len(reasons):,}"
+        findings.decide("rows left out", rows, f"most of them because: {reasons.mode()[0]}")
+    spread = Spread.of(plots[["lon", "lat"]].to_numpy(np.float64))
+    findings.decide("plots", f"{len(plots):,} at {spread.sites:,} sites", where(spread))
+    return TableFacts(Recognised(), plots, len(plots) + len(reasons), len(reasons), spread=spread)
+
+
+def _object_once(findings: Findings, problem: str) -> None:
+    """Add a problem, unless a check has found it already, with its key before it."""
+    if not any(known.endswith(problem) for known in findings.problems):
+        findings.object(problem)
+
+
+def _rasters(config: RunConfig, table: TableFacts, findings: Findings) -> TableFacts:
+    """Look at the layers as `init` does; returns the plots that lie on all of them."""
+    section = config.imagery
+    assert section is not None  # the caller knows
+    trust, rasters = Trust(section.trust, section.folder), []
+    for i, layer in enumerate(section.layers):
+        facts = examine(layer_of(layer, trust), table.lonlat)
+        rasters.append(facts)
+        if facts.error is not None:
+            if not any(p.startswith(f"imagery.layers.{i}:") for p in findings.problems):
+                findings.object(str(facts.error))
+        elif facts.grid is not None:
+            stated = layer.model_dump(exclude_none=True)
+            findings.decide(
+                f"imagery.layers.{i}", layer.name, in_words(facts, stated, table.lonlat)
+            )
+            for note in _doubts(facts, stated):
+                findings.decide(f"imagery.layers.{i}", "look", note)
+    for i, mask in enumerate(section.masks):
+        findings.decide(
+            f"imagery.masks.{i}", mask.name, f"no prediction in the classes {_shown(mask.exclude)}"
+        )
+    for key in ("region", "grid"):
+        if (value := getattr(section, key)) is not None:
+            findings.decide(f"imagery.{key}", _shown(value), "set")
+    return _check_coverage(config, table, rasters, findings)
+
+
+def _doubts(facts: RasterFacts, stated: dict[str, Any]) -> Iterator[str]:
+    """What a look at the values makes doubtful; a run only remarks it."""
+    if facts.states_classes or (facts.few and "categorical" not in stated):
+        yield f"{why_classes(facts)}; set `categorical: true` for classes"
+    if facts.suspect is not None and "nodata" not in stated:
+        value, share = facts.suspect
+        yield (
+            f"{100 * share:.2g} % of the values are {value:.8g}, which looks like missing data; if "
+            f"it is, set `nodata: {value:.8g}`"
+        )
+
+
+def _check_coverage(
+    config: RunConfig, table: TableFacts, rasters: list[RasterFacts], findings: Findings
+) -> TableFacts:
+    coverage = coverage_of(table, rasters)
+    if coverage is None:
+        return table
+    allowed = config.plots.max_rejected
+    if not coverage.inside.any():
+        findings.object(apart(table, rasters, coverage.names))
+    elif coverage.lost > allowed:
+        findings.object(
+            f"imagery.layers: {coverage}, so the run would reject {coverage.lost:.0%} of the rows, "
+            f"more than the {allowed:.0%} of plots.max_rejected; raise it, or give rasters that "
+            "hold more plots"
+        )
+    return coverage.table(table)
+
+
+def _section(config: RunConfig, name: str, table: TableFacts, findings: Findings) -> None:
+    """Lines of a section: what is set, and the essential defaults."""
+    section: Section = getattr(config, name)
+    for key in type(section).model_fields:
+        value, origin = getattr(section, key), _origin(section, key)
+        if origin == "default" and key not in ESSENTIAL[name]:
+            continue
+        if key == "splits":
+            for split in value:
+                findings.decide(f"split {split.name}", split.kind, _split(split, table, origin))
+        else:
+            findings.decide(f"{name}.{key}", _shown(value), origin)
+
+
+def _split(split: SplitSection, table: TableFacts, origin: str) -> str:
+    """A split in words, with the number of tiles that the plots make."""
+    words = f"{origin}; {split.folds} folds"
+    if split.kind == "tiles" and split.size is None:
+        words += "; tiles that fit the plots"
+    elif split.kind == "tiles" and split.size is not None:
+        size = Size(split.size, split.unit)
+        words += f"; tiles of {size}"
+        if table.lonlat is not None:
+            words += f", in which the plots make {size.tiles(table.lonlat):,}"
+    return words
+
+
+def _shown(value: Any) -> str:
+    """A value of a configuration in words."""
+    if isinstance(value, Section):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value)

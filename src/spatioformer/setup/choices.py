@@ -1,0 +1,271 @@
+"""Choose models, splits, chips and the map by the plots and rasters at hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.schema import EvaluateSection
+from spatioformer.geo.grid import Grid
+from spatioformer.setup.draft import Draft
+from spatioformer.setup.rasters import RasterFacts
+from spatioformer.setup.sizes import Size, Spread, curve_sizes, shown_km, tile_size
+from spatioformer.setup.tables import TableFacts
+
+FEWEST = 10  # sites; fewer make no folds worth a score
+FOLDS = 5
+FEW = 150  # sites, below which a network learns less than a Gaussian process
+ENOUGH = 500  # sites, from which all models of the default are worth their time
+MANY = 5000  # plots, above which training a network in each fold takes hours on a CPU
+KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
+MOST_COUNTED = 20_000  # plots whose tiles are counted, evenly over the table
+REGION_SITES = 100
+LARGE_MAP = 2_000_000  # pixels, above which the Gaussian process maps too slowly
+SD_MAP = 1_000_000  # pixels, above which the standard deviation is computed at every fourth
+MARGIN = 0.1  # of the plots' extent, mapped around it
+WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a whole
+
+FEW_MODELS = ("gaussian-process", "random-forest", "location-knn")
+SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
+TABLE_MODELS = ("gaussian-process", "spatioformer", "random-forest", "location-knn")
+MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
+
+
+def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> None:
+    """Put everything that follows from the plots and the rasters into the draft."""
+    assert table.spread is not None
+    spread = table.spread
+    if spread.sites < FEWEST:
+        draft.findings.object(
+            f"the plots lie at {spread.sites} different place{'s' * (spread.sites > 1)}, and folds "
+            f"need at least {FEWEST}; add plots"
+        )
+        return
+    counts = table.table["richness"]
+    if counts.nunique() == 1:
+        draft.findings.object(
+            f"all plots have richness {counts.iloc[0]:g}, so that there is nothing to learn; check "
+            "the column, or set plots.columns.richness"
+        )
+    draft.findings.decide("plots", f"{len(table.table):,} at {spread.sites:,} sites", where(spread))
+    grids = [facts.grid for facts in rasters if facts.grid is not None]
+    grid = _mapped(draft, spread, grids[0]) if grids else None
+    _patch(draft, spread, grids)
+    _covariates(draft, table, rasters)
+    mapped = _models(draft, spread, len(table.table), grid)
+    size = _splits(draft, table, has_rasters=grid is not None)
+    _tiles_of_networks(draft, size)
+    _map(draft, mapped, grid)
+
+
+def where(spread: Spread) -> str:
+    """Extent and spacing of plots in words."""
+    across = ", across 180 degrees" if spread.crosses_180 else ""
+    return (
+        f"in {spread}{across}; half of the sites have a neighbour within "
+        f"{shown_km(spread.spacing_km)}"
+    )
+
+
+def _mapped(draft: Draft, spread: Spread, grid: Grid) -> Grid:
+    """The grid of the map: that of the first raster, or its part around the plots."""
+    west, east, south, north = grid.region
+    w, e, s, n = spread.region
+    box = max(e - w, 1e-9) * max(n - s, 1e-9)
+    area = ((east - west) % 360 or 360) * (north - south)
+    if spread.crosses_180 or west > east or area <= WIDER * box:
+        return grid
+    step = abs(grid.transform.a) if grid.crs.is_geographic else 0.0
+    margins = (max(MARGIN * (e - w), 5 * step), max(MARGIN * (n - s), 5 * step))
+    digits = int(np.clip(2 - np.floor(np.log10(min(margins))), 0, 6))
+    region = [
+        round(max(west, w - margins[0]), digits),
+        round(min(east, e + margins[0]), digits),
+        round(max(south, s - margins[1]), digits),
+        round(min(north, n + margins[1]), digits),
+    ]
+    if not (region[0] < region[1] and region[2] < region[3]):
+        return grid  # no plot lies on the raster
+    draft.decide(
+        "imagery.region",
+        region,
+        f"W, E, S, N of the plots and {MARGIN:.0%} more; the raster covers {area / box:,.0f} times "
+        "that, where a map would be far from any plot",
+        comment=f"W, E, S, N: the plots and {MARGIN:.0%} more; without it, the whole raster",
+    )
+    return grid.clip((region[0], region[1], region[2], region[3]))
+
+
+def _patch(draft: Draft, spread: Spread, grids: Sequence[Grid]) -> None:
+    """Side of the chips, pixels."""
+    if not grids:
+        draft.put("model.patch", 1, "a plot has no pixels around it")
+        return
+    side = pixel_km(grids[0])
+    if side > spread.spacing_km > 0:
+        patch, why = (
+            1,
+            (f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"),
+        )
+    elif spread.sites < FEW:
+        patch, why = 1, f"fewer than {FEW} sites are few for chips of several pixels"
+    else:
+        patch, why = 3, f"a plot and the pixels around it, {shown_km(3 * side)} a side"
+    draft.decide("model.patch", patch, why)
+
+
+def pixel_km(grid: Grid) -> float:
+    """Side of a pixel in the middle of a grid, km."""
+    rows = np.array([grid.height / 2 - 1, grid.height / 2])
+    cols = np.array([grid.width / 2 - 1, grid.width / 2])
+    lon, lat = grid.lonlat(rows, cols)
+    spread = Spread.of(np.column_stack([lon, lat]))
+    return float(np.hypot(spread.width_km, spread.height_km) / np.sqrt(2))
+
+
+def _covariates(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> None:
+    """Columns of the table that models use beside the pixels."""
+    names = list(table.recognised.covariates)
+    areas = table.table["area_m2"].dropna()
+    varies = areas.nunique() > 1
+    if not rasters:
+        shown = ", ".join([*names, *(["area_m2"] if varies else [])]) or "none"
+        why = "all usable columns; or a list, without those computed from the species: [a, b]"
+        draft.decide("model.covariates", "auto", why, shown=f"auto: {shown}")
+    elif varies:
+        usual = float(areas.median())
+        draft.decide(
+            "model.covariates",
+            {"area_m2": int(usual) if usual.is_integer() else usual},
+            f"plots have {areas.min():g} to {areas.max():g} m2; the map is for plots of the median "
+            "area",
+            shown=f"area_m2: {usual:g}",
+            comment="the map is for plots of this area (the median)",
+        )
+    if rasters:
+        _columns_as_bands(draft, names, {band for facts in rasters for band in facts.bands})
+    years = table.table["date"].dropna().dt.year
+    if len(years) and years.nunique() > 1:
+        draft.findings.decide(
+            "year",
+            "not used",
+            f"plots are of {years.min()} to {years.max()}; with `--set model.covariates.year="
+            f"{years.max()}` models use the year",
+        )
+
+
+def _columns_as_bands(draft: Draft, names: Sequence[str], bands: set[str]) -> None:
+    """Say what becomes of the table's columns where rasters are given."""
+    folded = {band.casefold() for band in bands}
+    same = [name for name in names if name.casefold() in folded]
+    others = [name for name in names if name.casefold() not in folded]
+    if same:
+        draft.findings.decide(
+            "table columns", ", ".join(same), "not read: the bands of the same names are used"
+        )
+    if others:
+        shown = ", ".join(others[:6]) + (", ..." if len(others) > 6 else "")
+        draft.findings.decide(
+            "table columns",
+            f"{shown}: not used",
+            "the pixels of the rasters are used; a map needs every covariate as a raster",
+        )
+
+
+def _models(draft: Draft, spread: Spread, plots: int, grid: Grid | None) -> str:
+    """Choose models to compare; returns the one that makes the map."""
+    models, why = EvaluateSection().models, f"{plots:,} plots are enough for networks"
+    if spread.sites < FEW and grid is not None and grid.height * grid.width > LARGE_MAP:
+        models = MANY_MODELS
+        why = f"{spread.sites:,} sites are few for networks that learn from plots alone"
+    elif spread.sites < FEW:
+        models, why = FEW_MODELS, f"{spread.sites:,} sites are few for networks"
+    elif plots > MANY:
+        models, why = MANY_MODELS, f"with {plots:,} plots, more networks would train for hours"
+    elif spread.sites < ENOUGH:
+        models, why = SOME_MODELS, "the quicker ones; docs/models.md lists all models"
+    if grid is None:
+        models = tuple(name for name in models if name in TABLE_MODELS)
+    draft.decide("evaluate.models", list(models), why)
+    return models[0] if grid is not None else TABLE_MODELS[0]
+
+
+def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> Size | None:
+    """Ways to hold plots out, and the sizes of tiles; returns the size of the tiles."""
+    spread, lonlat = table.spread, table.lonlat
+    assert spread is not None
+    assert lonlat is not None
+    lonlat = lonlat[:: 1 + len(lonlat) // MOST_COUNTED]
+    splits: list[dict[str, Any]] = [{"name": "random", "kind": "random"}]
+    reasons = ["random: new plots among the old ones"]
+    size = tile_size(lonlat, spread, FOLDS)
+    if size is not None:
+        tiles = {"name": "tiles", "kind": "tiles", "size": _number(size.value), "unit": size.unit}
+        splits.append(tiles)
+        reasons.append(
+            f"tiles of {size}, in which the plots make {size.tiles(lonlat):,}: new plots away from "
+            "the old ones"
+        )
+    if has_rasters and spread.sites in KNNDM_SITES:
+        splits.append({"name": "knndm", "kind": "knndm"})
+        reasons.append("knndm: new plots as far from the old ones as the map's pixels are")
+    elif spread.sites >= REGION_SITES or size is None:
+        splits.append({"name": "regions", "kind": "regions"})
+        reasons.append("regions: whole regions without plots")
+    draft.put("evaluate.splits", splits, "docs/evaluation.md; each has 5 folds")
+    draft.findings.decide(
+        "evaluate.splits", ", ".join(split["name"] for split in splits), "; ".join(reasons)
+    )
+    curve = [] if size is None else [s.degrees for s in curve_sizes(lonlat, size, FOLDS)]
+    draft.decide(
+        "evaluate.curve_sizes",
+        [_number(value) for value in dict.fromkeys(curve)],
+        "sides of tiles in degrees, for the curve of r2 over the distance to plots",
+    )
+    _folds_of_the_table(draft, table)
+    return size
+
+
+FOLD_WORDS = ("realm", "biome", "fold", "continent", "ecoregion", "region", "country")
+
+
+def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
+    """Hint at a column of the table that could make folds."""
+    names = [name for name, kind in table.recognised.covariates.items() if kind == "class"]
+    for word in FOLD_WORDS:
+        for name in names:
+            if word in name.casefold():
+                draft.hint(
+                    "evaluate.splits",
+                    f"folds from a column: - {{name: {word}, kind: column, column: {name}}}",
+                )
+                return
+
+
+def _tiles_of_networks(draft: Draft, size: Size | None) -> None:
+    """Tiles whose plots decide when the training of a network stops."""
+    if size is not None:
+        why = "the tiles of the evaluation, for networks"
+        unit = "degrees" if size.unit == "degrees" else f"degrees, {size}"
+        draft.decide("train.validation_tile", _number(size.degrees), f"{unit}: {why}")
+
+
+def _map(draft: Draft, model: str, grid: Grid | None) -> None:
+    """The model of the map, and how its standard deviation is computed."""
+    title = CATALOGUE[model].title
+    if grid is None:
+        draft.decide("map.model", model, f"{title} is kept as the model of the run")
+        return
+    pixels = grid.height * grid.width
+    draft.decide("map.model", model, f"{title} maps {pixels:,} pixels")
+    if CATALOGUE[model].kind == "tabular":
+        return
+    draft.put("map.samples", 20, "for the standard deviation; 0 leaves it out")
+    if pixels > SD_MAP:
+        draft.decide("map.sd_step", 4, f"{pixels:,} pixels: standard deviation at one of 4 x 4")
+
+
+def _number(value: float) -> float | int:
+    """1 instead of 1.0."""
+    return int(value) if float(value).is_integer() else value
