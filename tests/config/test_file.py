@@ -205,8 +205,9 @@ def test_no_file_a_folder_and_bytes(tmp_path):
     )
     folder = spatioformer("run", tmp_path)
     assert folder.code == 2
-    assert "Is a directory" in folder.err
-    assert folder.err.endswith("give a YAML text file\n")
+    assert "is none of the three; give a configuration (.yaml), a run folder" in folder.err
+    with pytest.raises(ConfigError, match=r"\(.*Is a directory.*\); give a YAML text file$"):
+        load_config(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00n")
     with pytest.raises(ConfigError, match=r"a\.yaml cannot be read \(.*\); give a YAML text file$"):
         load_config(tmp_path / "a.yaml")
