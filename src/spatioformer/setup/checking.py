@@ -68,8 +68,11 @@ def _plots(config: RunConfig, findings: Findings) -> TableFacts:
     for key in type(section).model_fields:
         value = getattr(section, key)
         origin = "default" if value is None else _origin(section, key)
-        if key not in ("path", "columns") and (key == "crs" or origin == "set"):
+        if key not in ("path", "columns") and origin == "set":
             findings.decide(f"plots.{key}", _shown(value), origin)
+    if section.crs is None:
+        usual = "EPSG:4326" if section.columns is not None else "found"
+        findings.decide("plots.crs", usual, "default")
     try:
         intake = read_with_covariates(config)
     except SpatioformerError as error:
