@@ -43,7 +43,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{LAYER}.categorical", "x", f"`{LAYER}.categorical` is 'x': it must be true or false"),
     ("imagery.layers", "a.tif", "`imagery.layers` is 'a.tif': it must be a list, such as [a, b]"),
     ("name", 2024, "`name` is 2024: it must be text; put it in quotes"),
-    ("model.covariates", {1: 2}, "`model.covariates` is {1: 2}: the key 1 must be text; put it in quotes"),
+    ("model.covariates", {1: 2}, "`model.covariates`: the key 1 must be text; put it in quotes"),
     ("title", {"A": "b"}, "`title` is {'A': 'b'}: it must be text; put it in quotes"),
     ("out", None, "`out` is empty: it must be text; put it in quotes"),
     # a value that cannot be

@@ -48,9 +48,7 @@ def _covariates(value: Any) -> Any:
             raise ValueError("a covariate repeats; name each once")
         value = dict.fromkeys(value)
     if not isinstance(value, dict):
-        raise ValueError(
-            "it must be auto, a list of columns, or columns with their value for a map"
-        )
+        raise ValueError("it must be auto, a list of columns, or columns with values for a map")
     for name, usual in value.items():
         if not isinstance(name, str):
             raise ValueError(f"the key {shown(name)} must be text; put it in quotes")

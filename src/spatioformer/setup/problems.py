@@ -12,6 +12,5 @@ def problems_with(config: RunConfig) -> list[str]:
     folder = Path(config.out)
     while not folder.is_dir():  # a run makes it
         folder = folder.parent
-    return [
-        f"{key}: {error}" for key, error in problems_of(config, list(stages_of(config)), folder)
-    ]
+    problems = problems_of(config, list(stages_of(config)), folder)
+    return [f"{key}: {error}" for key, error in problems]
