@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spatioformer.geo.plots.files import open_source
+from spatioformer.geo.plots.recognise import recognise
 from spatioformer.geo.plots.table import TooManyRejected, read_plots
 
 AUSPLOTS = {"plot_id": "Site and visit", "lon": "Longitude", "lat": "Latitude"}
@@ -121,6 +123,53 @@ def test_splotopen_header(data_dir):
     assert summary["area_m2"] == {"known": 67_022, "min": 0.03, "median": 100.0, "max": 40_000.0}
     assert summary["dates"] == {"known": 80_085, "first": "1888-07-05", "last": "2015-02-03"}
     assert len(summary["programmes"]) == 106
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "crs", "questions", "covariates"),
+    [
+        (
+            "ausplots/sites.csv",
+            ["Longitude", "Latitude"],
+            "EPSG:4326",
+            ["columns.richness"],
+            13,
+        ),
+        ("new_zealand/plots.csv.gz", ["lon", "lat", "richness52"], "EPSG:4326", [], 13),
+        ("south_america/plots.csv", ["lon", "lat", "Species_richness"], "EPSG:4326", [], 12),
+        ("mongon/mongon_plots.csv", ["x", "y", "richness"], None, ["crs"], 0),
+        ("keil_chase/plots.csv", ["Lon", "Lat", "S", "area_m2"], "EPSG:4326", [], 13),
+        ("ecospat/plots.csv", ["long", "lat", "richness"], None, ["crs"], 5),
+        (
+            "catalonia_ifn/plots.csv.gz",
+            ["coordx", "coordy", "year"],
+            "EPSG:23031",
+            ["columns.richness"],
+            9,
+        ),
+    ],
+)
+def test_columns_are_recognised(data_dir, name, columns, crs, questions, covariates):
+    result = recognise(open_source(data_dir / name))
+    fields = [column for field, column in result.columns.items() if field != "plot_id"]
+    assert fields == columns
+    assert result.crs == crs
+    assert [question.key for question in result.questions] == questions
+    assert len(result.covariates) == covariates
+    assert result.problems == []
+
+
+def test_rarefied_richness_is_continuous(data_dir, tmp_path):
+    table = pd.read_csv(data_dir / "keil_chase" / "plots.csv")
+    table.assign(S=np.sqrt(table["S"])).to_csv(tmp_path / "plots.csv", index=False)
+    covariates = {"GPP": "number", "REALM_PK": "class"}
+    columns = {"lon": "Lon", "lat": "Lat", "richness": "S"}
+    intake = read_plots(
+        tmp_path / "plots.csv", columns=columns, kind="auto", covariates=covariates, fold="REALM_PK"
+    )
+    assert (intake.summary["kept"], intake.summary["target_kind"]) == (1336, "continuous")
+    np.testing.assert_array_equal(intake.table["GPP"], table["GPP"])
+    assert intake.table["fold"].nunique() == 7
 
 
 def test_south_america(data_dir):

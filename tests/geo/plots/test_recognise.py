@@ -302,6 +302,52 @@ def test_everything_is_listed_at_once(tmp_path):
     assert list(asked(found(tmp_path, text))) == ["crs", "columns.richness", "date_order"]
 
 
+def test_a_header_that_is_longer_than_the_rows(tmp_path):
+    result = found(tmp_path, "lon,lat,richness,,\n141.4321,-31.8934,3\n142.4321,-32.8934,4\n")
+    assert result.columns == {"lon": "lon", "lat": "lat", "richness": "richness"}
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat"), [("70°30'W", "33°15'S"), ("70 30 00 W", "33 15 00 S"), ("-70 30 00", "-33.25")]
+)
+def test_degrees_and_minutes_are_degrees(tmp_path, lon, lat):
+    text = table("x,y,richness", [lon, lon.replace("30", "45")], [lat], counts)
+    result = found(tmp_path, text)
+    assert (result.crs, result.columns["lon"], result.questions) == ("EPSG:4326", "x", [])
+
+
+def test_a_zone_of_all_rows_is_a_crs(tmp_path):
+    header = "este,norte,huso,riqueza"
+    east = [795551.5, 797242.25]
+    north = [8932373.5, 8934801.25]
+    one = found(tmp_path, table(header, east, north, ["17S"], counts))
+    assert (one.crs, one.questions, list(one.left_out)) == ("EPSG:32717", [], ["huso"])
+    two = found(tmp_path, table(header, east, north, ["17S", "18S"], counts))
+    assert (two.crs, two.columns["zone"], two.questions) == (None, "huso", [])
+    bare = found(tmp_path, table(header, east, north, ["17"], counts))
+    assert asked(bare) == {"crs": ("EPSG:32617", "EPSG:32717")}
+    ecological = found(tmp_path, table("lon,lat,zone,riqueza", degrees, south, [1, 2], counts))
+    assert ecological.covariates == {"zone": "number"}
+
+
+def test_an_old_datum_is_asked_for(tmp_path):
+    result = found(tmp_path, table("lon,lat,datum,richness", degrees, south, ["AGD66"], counts))
+    assert asked(result) == {"crs": ("EPSG:4202",)}
+
+
+def test_how_numbers_are_read_is_said_or_asked(tmp_path):
+    header = "lon;lat;richness;rain"
+    text = table(header, degrees, south, counts, [10.5, 20.25])
+    result = found(tmp_path, text.replace(",", ";").replace(".", ","))
+    said = {decision.what: decision.value for decision in result.decisions}
+    assert said["separator"] == "semicolon"
+    assert said["numbers"] == "decimal comma found in lon, lat, rain"
+    whole = table("lon;lat;richness;rain", [141, 142], [-31, -32], counts, ["1.500", "2.250"])
+    text = whole.replace(",", ";")
+    assert asked(found(tmp_path, text)) == {"decimal": (".", ",")}
+    assert found(tmp_path, text, decimal=".").questions == []
+
+
 def test_no_rows_and_columns_that_are_absent(tmp_path):
     assert found(tmp_path, "lon,lat,richness\n").problems == [
         "plots.csv has a header but no rows; add plots"

@@ -100,13 +100,17 @@ def as_coordinate(column: Column, axis: str) -> Column:
 
 
 def read_columns(source: Source) -> list[Column]:
-    """All columns of a source, with the cells of the rows that are not broken."""
-    cells: list[list[str]] = [[] for _ in source.header]
-    rows = (row.cells for row in source.rows(range(len(source.header))) if not row.fault)
+    """All columns of a source, with the cells of the rows that are not broken.
+
+    Columns behind the last name are left out: rows may end before them.
+    """
+    names = list(source.header)
+    while names and not names[-1]:
+        names.pop()
+    cells: list[list[str]] = [[] for _ in names]
+    rows = (row.cells for row in source.rows(range(len(names))) if not row.fault)
     # Many short-lived rows at once cost less than one long list of all of them.
     while batch := list(islice(rows, _BATCH)):
         for column, part in zip(cells, zip(*batch, strict=True), strict=True):
             column.extend(part)
-    return [
-        Column(name, i, cells[i], source.has_numbers(i)) for i, name in enumerate(source.header)
-    ]
+    return [Column(name, i, cells[i], source.has_numbers(i)) for i, name in enumerate(names)]

@@ -148,6 +148,8 @@ def _degree_problem(lon: Column, lat: Column) -> str:
     x, y = (column.values for column in (lon, lat))
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
+    if not len(x):
+        return ""
     if ((np.abs(y) > 90) & (np.abs(x) <= 90)).mean() > 0.5:
         return (
             f"column {quoted(lon.name)} holds latitudes, and {quoted(lat.name)} holds "
@@ -164,7 +166,7 @@ def _degree_problem(lon: Column, lat: Column) -> str:
         (lat, y, vocabulary.SOUTHWARD, "south", "south of the equator"),
     ):
         # "Longitude W 70.5" is -70.5.
-        if words & set(column.words) and len(values) and (values > 0).all():
+        if words & set(column.words) and (values > 0).all():
             return (
                 f"column {quoted(column.name)} is named for the {side}, but its values such as "
                 f"{values[0]:g} are above 0; write degrees {negative} with a minus sign"
