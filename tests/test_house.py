@@ -36,8 +36,8 @@ THIRD_PARTY = {
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {
-        *("affine", "geopandas", "numpy", "pandas", "pyarrow", "pyogrio", "pyproj", "rasterio"),
-        *("scipy", "shapely"),
+        *("affine", "geopandas", "numpy", "openpyxl", "pandas", "pyarrow", "pyogrio"),
+        *("pyproj", "rasterio", "scipy", "shapely"),
     },
     "evaluation": {"joblib", "numpy", "scipy", "sklearn", "threadpoolctl"},
     "training": {"numpy", "torch"},
