@@ -361,6 +361,10 @@ def test_any_setting_can_be_given(folder):
         ("imagery.layers.0.colour=red", "unknown key `colour`"),
         ("imagery.layers.7.crs=EPSG:4326", "is not an index"),
         ("plots.path=other.csv", "takes files as arguments"),
+        ("imagery.layers=[]", "takes files as arguments"),
+        ("imagery.layers.0.name=b", "takes files as arguments"),
+        ("plots.columns=5", "`columns` is 5"),
+        ("plots.columns.longitude=x", "unknown key `columns.longitude`"),
         ("surprise=1", "unknown key `surprise`"),
     ],
 )

@@ -12,6 +12,7 @@ from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts
 from spatioformer.setup.sizes import Size, Spread, curve_sizes, shown_km, tile_size
 from spatioformer.setup.tables import TableFacts
+from spatioformer.setup.yaml_text import scalar
 
 FEWEST = 10  # sites; fewer make no folds worth a score
 FOLDS = 5
@@ -104,10 +105,8 @@ def _patch(draft: Draft, spread: Spread, grids: Sequence[Grid]) -> None:
         return
     side = pixel_km(grids[0])
     if side > spread.spacing_km > 0:
-        patch, why = (
-            1,
-            (f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"),
-        )
+        patch = 1
+        why = f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"
     elif spread.sites < FEW:
         patch, why = 1, f"fewer than {FEW} sites are few for chips of several pixels"
     else:
@@ -145,13 +144,19 @@ def _covariates(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts])
         )
     if rasters:
         _columns_as_bands(draft, names, {band for facts in rasters for band in facts.bands})
+    _years(draft, table, bool(rasters))
+
+
+def _years(draft: Draft, table: TableFacts, has_rasters: bool) -> None:
+    """Say that the year can be a covariate, where plots are of several."""
     years = table.table["date"].dropna().dt.year
-    if len(years) and years.nunique() > 1:
+    if years.nunique() > 1:
+        last = years.max()
+        way = f"`--set model.covariates.year={last}`" if has_rasters else "`[a, b, year]`"
         draft.findings.decide(
             "year",
             "not used",
-            f"plots are of {years.min()} to {years.max()}; with `--set model.covariates.year="
-            f"{years.max()}` models use the year",
+            f"plots are of {years.min()} to {last}; models use it with covariates {way}",
         )
 
 
@@ -238,7 +243,8 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
             if word in name.casefold():
                 draft.hint(
                     "evaluate.splits",
-                    f"folds from a column: - {{name: {word}, kind: column, column: {name}}}",
+                    f"folds from a column: - {{name: {word}, kind: column, column: "
+                    f"{scalar(name)}}}",
                 )
                 return
 

@@ -111,8 +111,8 @@ def _placed(recognised: Recognised, given: Mapping[str, Any], crs: str | None) -
     """
     if crs is None or given.get("crs") is not None:
         return recognised
-    asked = any(q.key == "crs" for q in recognised.questions)
-    if recognised.crs is None and not asked:
+    is_open = any(q.key == "crs" for q in recognised.questions)
+    if recognised.crs is None and not is_open:
         return recognised  # of the geometry, of a zone column, or without coordinates
     stated = parse_crs(crs)
     shows = None if recognised.crs is None else parse_crs(recognised.crs)
