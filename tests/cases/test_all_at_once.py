@@ -31,7 +31,9 @@ def project(tmp_path):
 
 
 def computed(folder):
-    return sorted(path.name for path in (folder / "run").glob("*") if path.name != ".stages")
+    """Names in the run folder, but for what every run writes there first."""
+    kept = (".stages", "run.log")
+    return sorted(path.name for path in (folder / "run").glob("*") if path.name not in kept)
 
 
 def test_every_mistake_is_listed_before_any_work(project):
@@ -146,6 +148,20 @@ def landscape_at(west, north):
     from rasterio.transform import from_origin
 
     return from_origin(west, north, landscape.STEP, landscape.STEP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [("knndm", "use fewer folds or more sites"), ("regions", "use fewer regions")],
+)
+def test_too_few_plots_for_a_split_are_found_before_any_work(project, kind, remedy):
+    split = {"name": "far", "kind": kind, "folds": 160}
+    assert_refused(
+        spatioformer("run", write_config(project, ("evaluate.splits", [split])), "--quiet"),
+        "evaluate.splits, far: 150 plots make 150 separate site(s), too few for 160 folds; "
+        f"{remedy}",
+    )
+    assert computed(project) == ["config.resolved.yaml", "provenance.json"]
 
 
 def test_too_little_memory_for_any_map(project):

@@ -74,19 +74,8 @@ def test_the_way_out_of_ground_control_points(tmp_path):
     assert np.abs(data[0] - lon)[wanted].max() < 0.06
 
 
-def test_unequal_latitudes_and_rotated_poles(tmp_path):
-    lat = np.degrees(np.arcsin(np.linspace(0.9, -0.9, 20)))
-    axes = {"lat": (lat, "degrees_north"), "lon": (np.arange(30) + 0.5, "degrees_east")}
-    path = write_netcdf(tmp_path / "soil.nc", axes, "soil", np.zeros((20, 30)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", NotGeoreferencedWarning)
-        refused(
-            f"layer soil: {path} is placed by arrays of longitude and latitude, not by equal "
-            "steps, which `crs` and `bounds` cannot replace; warp it first: gdalwarp -geoloc "
-            f"-t_srs EPSG:4326 -dstalpha 'netcdf:\"{path}\":soil' soil-warped.tif",
-            Layer(path, "soil"),
-            out=tmp_path / "s.tif",
-        )
+def test_curvilinear_coordinates(tmp_path):
+    """Two-dimensional longitudes and latitudes without a grid mapping are refused, with a way."""
 
     def two_dimensional(out) -> None:
         for name, units in (("lat", "degrees_north"), ("lon", "degrees_east")):
@@ -98,18 +87,20 @@ def test_unequal_latitudes_and_rotated_poles(tmp_path):
     path = write_netcdf(
         tmp_path / "pole.nc", steps, "t", np.zeros((10, 12)), two_dimensional, coordinates="lon lat"
     )
-    refused(
-        f"layer t: {path} is placed by arrays of longitude and latitude, not by equal steps, which "
-        "`crs` and `bounds` cannot replace; warp it first: gdalwarp -geoloc -t_srs EPSG:4326 "
-        f"-dstalpha 'netcdf:\"{path}\":t' pole-warped.tif",
-        Layer(path, "t", variable="t"),
-        out=tmp_path / "s.tif",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotGeoreferencedWarning)
+        refused(
+            f"layer t: {path} is placed by arrays of longitude and latitude, not by equal steps, "
+            "which `crs` and `bounds` cannot replace; warp it first: gdalwarp -geoloc "
+            f"-t_srs EPSG:4326 -dstalpha 'netcdf:\"{path}\":t' pole-warped.tif",
+            Layer(path, "t", variable="t"),
+            out=tmp_path / "s.tif",
+        )
     path = write_netcdf(tmp_path / "lost.nc", steps, "t", np.zeros((10, 12)))
     refused(
-        f"layer t: {path} has no axes of equally spaced longitudes and latitudes (units "
-        "degrees_east and degrees_north) or projected coordinates, so its pixels have no place; "
-        "write such axes into the file, or write it as a GeoTIFF with a place",
+        f"layer t: {path} has no axes of longitudes and latitudes (units degrees_east and "
+        "degrees_north) or projected coordinates, so its pixels have no place; write such axes "
+        "into the file, or write it as a GeoTIFF with a place",
         Layer(path, "t"),
         out=tmp_path / "s.tif",
     )

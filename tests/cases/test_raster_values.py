@@ -157,6 +157,22 @@ def test_classes_of_a_mask_are_never_averaged(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("shift", "notes"), [(0.0, 0), (0.1, 0), (0.05, 1)])
+def test_bilinear_masks_are_remarked_where_they_are_interpolated(tmp_path, shift, notes):
+    """A mask on pixels of the same lattice is read as it is."""
+    a = write_raster(tmp_path / "a.tif", np.ones((20, 20), np.float32))
+    cover = np.tile(np.array([0, 20], np.uint8), (20, 10))
+    place = from_origin(140 + shift, -20, 0.1, 0.1)
+    path = write_raster(tmp_path / "c.tif", cover, transform=place)
+    mask = Mask(Layer(path, "c", resampling="bilinear"), (20,))
+    _, wanted, summary = stack_of(tmp_path / "s.tif", Layer(a, "a"), masks=[mask])
+    assert len(summary["notes"]) == notes
+    assert all(note.startswith("mask c: `resampling: bilinear`") for note in summary["notes"])
+    if not notes:
+        first = round(shift / 0.1)
+        np.testing.assert_array_equal(wanted[0, first:], cover[0, : 20 - first] == 0)
+
+
 @pytest.mark.parametrize("nodata", [None, 0])
 def test_alpha_masks_and_is_no_band(tmp_path, nodata):
     data = np.full((4, 30, 30), 7, np.uint8)

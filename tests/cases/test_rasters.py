@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 
 GIVEN = {
-    "01-netcdf-unequal-latitudes": "is placed by arrays of longitude and latitude",
+    "01-netcdf-unequal-latitudes": 1600,
     "03-netcdf-sum-over-missing": 47,
     "04-netcdf-other-variable": "variable 'tp' is not in .*; set `variable` to t2m",
     "07-mask-codes-above-2-to-24": 600,
@@ -43,6 +43,11 @@ def test_given_cases(case, cases_dir, tmp_path, monkeypatch):
     assert ended.code == 0, ended.err
     summary = json.loads((folder / "out" / "imagery.json").read_text())
     assert summary["pixels_to_predict"] == expected
+    if case.startswith("01"):  # values are latitudes; rows 3 degrees apart
+        low, high = (summary["statistics"]["soil"][key] for key in ("min", "max"))
+        assert 44 <= low < 44.2
+        assert 51.8 < high <= 52
+        assert "note: rows of" in ended.err
     if case.startswith("22"):
         assert "note: 17 % of the values of dem are -3.4028235e+38" in ended.err
 

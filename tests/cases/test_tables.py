@@ -212,9 +212,9 @@ def test_no_geometry_at_all(tmp_path):
 UNUSABLE = [
     ('LOCAL_CS["Undefined Cartesian SRS",UNIT["Meter",1]]', "is undefined"),
     ('LOCAL_CS["my grid",UNIT["Meter",1]]', "is neither geographic nor projected"),
-    ("IAU_2015:30100", "is not of the Earth"),
-    ("+proj=longlat +R=3396190 +no_defs", "is not of the Earth"),
-    ("+proj=airy", "cannot be converted to degrees"),
+    ("IAU_2015:30100", "is of another celestial body than the Earth"),
+    ("+proj=longlat +R=3396190 +no_defs", "is of another celestial body than the Earth"),
+    ("+proj=airy", "has no inverse, so that its coordinates have no longitude and latitude"),
 ]
 
 
@@ -310,6 +310,7 @@ def test_given_hostile_tables_that_are_read(cases_dir, name, places, reasons):
 
 def test_a_given_table_of_the_moon_is_refused(cases_dir):
     assert refusal(cases_dir / "hostile" / "moon.parquet", {"richness": "richness"}) == (
-        "the CRS of moon.parquet (Moon (2015) - Sphere / Ocentric) is not of the Earth; set the "
+        "the CRS of moon.parquet (Moon (2015) - Sphere / Ocentric) is of another celestial body "
+        "than the Earth; set the "
         "right CRS in the file"
     )

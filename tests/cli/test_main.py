@@ -4,7 +4,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -24,12 +26,14 @@ ALL = [
     *("survey", "zonal", "drivers", "demo", "years", "text", "vision"),
 ]
 """Every command, in the order of the help text."""
-LEAVES = [
-    *((name,) for name in ALL if name not in ("text", "vision")),
-    *(("text", name) for name in ("train", "next", "generate", "attend")),
-    *(("text", name) for name in ("neighbours", "analogy", "senses")),
-    *(("vision", name) for name in ("train", "predict", "attend")),
-]
+
+
+def commands(node: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command and group: (), (run,), ..., (text,), (text, train), ..."""
+    node = node or typer.main.get_command(app)
+    yield words
+    for name, inner in getattr(node, "commands", {}).items():
+        yield from commands(inner, (*words, name))
 
 
 def process(*arguments) -> subprocess.CompletedProcess:
@@ -47,7 +51,7 @@ def test_help_names_every_command():
     assert re.findall(r"^│ (\w+) ", ended.out.split("Commands")[1], re.MULTILINE) == ALL
 
 
-@pytest.mark.parametrize("command", LEAVES, ids=" ".join)
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
 def test_every_command_has_an_example_that_is_understood(command):
     """The example's options exist and its arguments are complete; nothing is run."""
     text = " ".join(spatioformer(*command, "-h").out.split())
@@ -56,7 +60,8 @@ def test_every_command_has_an_example_that_is_understood(command):
     node, rest = typer.main.get_command(app), example[1:]
     while rest and rest[0] in getattr(node, "commands", ()):
         node = node.commands[rest.pop(0)]
-    node.make_context(command[-1], rest)
+    assert not hasattr(node, "commands"), "the example of a group is one of its commands"
+    node.make_context(node.name, rest)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -153,21 +158,6 @@ def test_uneven_folds_are_said_once_and_in_words(tmp_path):
     assert warnings[0].endswith(" plots are uneven; use fewer folds")
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr("spatioformer.common.progress.time.monotonic", lambda: self.now)
-
-
-def test_progress_in_a_log_is_a_line_every_ten_seconds(monkeypatch, capsys):
-    clock = Clock(monkeypatch)
-    for _ in Console(interactive=False).track(range(25), "map"):
-        clock.now += 1
-    assert capsys.readouterr().err == "  map: 11 of 25\n  map: 22 of 25\n"
-
-
 def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = Console(interactive=True)
@@ -240,3 +230,13 @@ def test_the_demo_refuses_plots_that_are_not_there(tmp_path):
     assert ended.err.count("\n") == 1
     missing = f"spatioformer: there is no file {tmp_path / 'none.csv'}; check the path\n"
     assert ended.err == missing or "make install" in ended.err
+
+
+def test_the_page_of_commands_names_each_of_them():
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", text.split("## Old")[0], re.M)
+        for name in re.findall(r"`([a-z ]+)`", row)
+    } | set(re.findall(r"`(text \w+)`", text))
+    assert named == {" ".join(words) for words in commands()} - {"", "text", "vision"}

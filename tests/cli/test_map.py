@@ -34,9 +34,9 @@ def test_the_stack_of_the_run_gives_the_map_of_the_run(run, tmp_path):
         np.testing.assert_array_equal(one.read(), other.read())
     assert_refused(
         spatioformer(*arguments),
-        f"{out} exists; give --overwrite to replace it, or name another file",
+        f"{out} exists; give --force to replace it, or name another file",
     )
-    again = spatioformer(*arguments, "--samples", 0, "--quiet", "--overwrite")
+    again = spatioformer(*arguments, "--samples", 0, "--quiet", "--force")
     assert again == Ended(0, "", "")
     with rasterio.open(out) as one:
         assert "standard deviation" not in str(one.descriptions)
@@ -89,8 +89,8 @@ PLACELESS = (
 CASES: dict[str, tuple[Callable[[Path, Path], tuple[Path, Path]], str]] = {
     "no model": (
         lambda run, folder: (folder / "none", run / "imagery.tif"),
-        "none is not a model folder: config.json is missing; give a folder that `spatioformer "
-        "train` wrote",
+        "none does not exist; give a configuration (.yaml), a run folder (with "
+        "config.resolved.yaml) or a model folder (with config.json)",
     ),
     "no weights": (
         damaged("model.safetensors", None),
@@ -160,29 +160,33 @@ def test_what_is_missing_or_too_much(run, tmp_path):
         "--samples 1 has no spread; give 0 for none, or at least 2",
     )
     config = run.parent / "tiny.yaml"
-    for given, name in ([stack], "raster"), (["--memory", "1GB"], "memory"):
+    for source in (config, run):
         assert_refused(
-            spatioformer("map", config, *given),
-            f"{config} is a configuration, which says itself what is mapped and how; leave out "
-            f"{name!r} (--set map.KEY=VALUE changes a value), or give a model's folder with a "
-            "raster and -o",
+            spatioformer("map", source, stack),
+            f"with the model {source}, give a raster and -o OUT.tif",
         )
+        for given, name in (["--memory", "1GB"], "memory"), (out, "out"):
+            assert_refused(
+                spatioformer("map", source, *given),
+                f"{source} is a run, whose configuration says what is mapped and how; leave out "
+                f"{name!r} (--set map.KEY=VALUE changes a value), or give a raster and -o too",
+            )
 
 
-@pytest.mark.parametrize(
-    ("more", "option"), [(["--set", "seed=1"], "--set"), (["--force"], "--force")]
-)
-def test_options_of_a_configuration_need_one(run, tmp_path, more, option):
+def test_changes_of_a_configuration_need_one(run, tmp_path):
     model, stack = run / "model", run / "imagery.tif"
     assert_refused(
-        spatioformer("map", model, stack, "-o", tmp_path / "map.tif", *more),
-        f"{option} belongs to a run's configuration, and {stack} is none; leave it out, or give a "
-        "CONFIG.yaml for the raster",
+        spatioformer("map", model, stack, "-o", tmp_path / "map.tif", "--set", "seed=1"),
+        f"--set belongs to a run's configuration, and {stack} is none; leave it out, or give a "
+        "configuration for the raster",
     )
     assert not (tmp_path / "map.tif").exists()
 
 
 def test_every_option_reaches_the_map(tmp_path, monkeypatch):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
     calls = []
 
     def record(*arguments, console, **options):
@@ -193,14 +197,14 @@ def test_every_option_reaches_the_map(tmp_path, monkeypatch):
     words = (
         "--samples 3 --sd-step 2 --layers mean,sd --outline park.gpkg --grid grid.tif --memory 1GB "
         "--workers 4 --scheduler tcp://host:1 --worker-timeout 7 --dtype uint16 --compress zstd "
-        "--separate --year 2021 --stac --zarr --shards 2/3 --overwrite"
+        "--separate --year 2021 --stac --zarr --shards 2/3 --force"
     )
     out = tmp_path / "map.tif"
-    ended = spatioformer("map", "model", "scene.tif", "-o", out, *words.split())
+    ended = spatioformer("map", model, "scene.tif", "-o", out, *words.split())
     assert ended == Ended(0, "", f"{out}: 3 tiles of part 2/3 computed\n")
     assert calls == [
         (
-            (Path("model"), Path("scene.tif"), out),
+            (model, Path("scene.tif"), out),
             {
                 "samples": 3, "sd_step": 2, "outline": Path("park.gpkg"), "grid": Path("grid.tif"),
                 "output": mapping.Output(
@@ -211,7 +215,7 @@ def test_every_option_reaches_the_map(tmp_path, monkeypatch):
             },
         )
     ]  # fmt: skip
-    spatioformer("map", "model", "scene.tif", "-o", out, "--samples", 0)
+    spatioformer("map", model, "scene.tif", "-o", out, "--samples", 0)
     (_, options) = calls[1]
     assert options["output"] == mapping.Output()
     assert options["resources"] == mapping.Resources()
@@ -225,21 +229,34 @@ def test_help_groups_the_options_by_what_is_mapped():
         title: set(re.findall(r"│ +(--[\w-]+)", panel))
         for title, panel in zip(panels[1::2], panels[2::2], strict=True)
     }
-    assert options["Options"] == {"--quiet", "--help"}
-    assert options["With a configuration"] == {"--set", "--force"}
+    assert options["Options"] == {"--force", "--quiet", "--help"}
+    assert options["With a configuration"] == {"--set"}
     assert options["With a model"] == {
         "--out", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr", "--shards",
-        "--overwrite", "--samples", "--sd-step", "--layers", "--outline", "--grid", "--memory",
+        "--samples", "--sd-step", "--layers", "--outline", "--grid", "--memory",
         "--workers", "--scheduler", "--worker-timeout",
     }  # fmt: skip
 
 
 def test_a_run_can_stand_for_its_imagery(run, tmp_path):
-    out, again = tmp_path / "a.tif", tmp_path / "b.tif"
-    for source, target in ((run.parent / "tiny.yaml", out), (run / "imagery.tif", again)):
-        ended = spatioformer("map", run / "model", source, "-o", target, "--samples", 0)
+    config, maps = run.parent / "tiny.yaml", []
+    for model, source in (run / "model", config), (config, run), (run, run / "imagery.tif"):
+        maps.append(tmp_path / f"{len(maps)}.tif")
+        ended = spatioformer("map", model, source, "-o", maps[-1], "--samples", 0)
         assert ended.code == 0, ended
-    assert out.read_bytes() == again.read_bytes()
+    assert len({path.read_bytes() for path in maps}) == 1
+
+
+def test_the_old_spelling_of_force(run, tmp_path):
+    out = tmp_path / "map.tif"
+    arguments = ("map", run / "model", run / "imagery.tif", "-o", out, "--samples", 0)
+    assert spatioformer(*arguments, "-q").code == 0
+    assert spatioformer(*arguments, "--overwrite") == Ended(
+        0,
+        "",
+        "spatioformer: --overwrite is now --force; the old spelling still works\n"
+        f"{out}: 3,844 pixels predicted\n",
+    )
 
 
 def test_a_runs_map_does_not_depend_on_its_memory(run):

@@ -12,7 +12,7 @@ from tests.helpers.tiny_run import Ended, assert_refused, spatioformer
 SUMMARY = {"tested": 9, "years": [1, 2, 3], "rising": 2, "falling": 1, "autocorrelation": 0.25}
 BY_YEAR = {year: Path(f"{year}.tif") for year in (2019, 2020, 2021)}
 RASTERS = [f"{year}={path}" for year, path in BY_YEAR.items()]
-TREND = "--fdr 0.1 --least 4 --rho 0.3 --overwrite"
+TREND = "--fdr 0.1 --least 4 --rho 0.3 --force"
 
 
 @pytest.fixture
@@ -32,12 +32,21 @@ def calls(monkeypatch) -> dict:
     return recorded
 
 
-def test_every_option_reaches_the_years(calls):
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A folder that looks like a model's."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_every_option_reaches_the_years(calls, model):
     words = (
         "--samples 3 --sd-step 2 --layers mean,sd --stac --outline park.gpkg --grid grid.tif "
         f"--memory 1GB --workers 4 --scheduler tcp://host:1 --worker-timeout 7 {TREND}"
     )
-    ended = spatioformer("years", "model", *RASTERS, "-o", "out", *words.split())
+    ended = spatioformer("years", model, *RASTERS, "-o", "out", *words.split())
     assert ended == Ended(
         0,
         "",
@@ -46,7 +55,7 @@ def test_every_option_reaches_the_years(calls):
     )
     assert calls == {
         "map_years": (
-            ("model", BY_YEAR, Path("out")),
+            (model, BY_YEAR, Path("out")),
             {
                 "samples": 3, "sd_step": 2, "outline": Path("park.gpkg"), "grid": Path("grid.tif"),
                 "output": Output(("mean", "sd")), "stac": True,
@@ -65,6 +74,21 @@ def test_every_option_reaches_the_trend(calls):
             {"fdr": 0.1, "least": 4, "rho": 0.3, "overwrite": True},
         )
     }
+
+
+def test_the_model_may_be_that_of_a_run(calls, model):
+    (model.parent / "config.resolved.yaml").write_text("{}")
+    assert spatioformer("years", model.parent, *RASTERS, "-o", "out", "-q").code == 0
+    assert calls["map_years"][0] == (model, BY_YEAR, Path("out"))
+
+
+def test_the_old_spelling_of_force(calls):
+    ended = spatioformer("years", "--maps", *RASTERS, "-o", "out", "--overwrite")
+    assert ended.code == 0
+    assert ended.err.splitlines()[0] == (
+        "spatioformer: --overwrite is now --force; the old spelling still works"
+    )
+    assert calls["map_trend"][1]["overwrite"]
 
 
 @pytest.mark.parametrize(

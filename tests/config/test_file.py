@@ -43,6 +43,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{LAYER}.categorical", "x", f"`{LAYER}.categorical` is 'x': it must be true or false"),
     ("imagery.layers", "a.tif", "`imagery.layers` is 'a.tif': it must be a list, such as [a, b]"),
     ("name", 2024, "`name` is 2024: it must be text; put it in quotes"),
+    ("model.covariates", {1: 2}, "`model.covariates.1`: a key must be text; put it in quotes"),
     ("title", {"A": "b"}, "`title` is {'A': 'b'}: it must be text; put it in quotes"),
     ("out", None, "`out` is empty: it must be text; put it in quotes"),
     # a value that cannot be
@@ -121,7 +122,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         "evaluate.splits.0.kind", "spatial",
-        "`evaluate.splits.0.kind` is 'spatial': it must be 'random', 'tiles', 'knndm' or 'regions'",
+        "`evaluate.splits.0.kind` is 'spatial': it must be 'random', 'tiles', 'knndm', 'regions' "
+        "or 'column'",
     ),
     (
         "evaluate.curve_sizes", [1, 200],

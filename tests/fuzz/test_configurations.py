@@ -106,4 +106,4 @@ def test_configurations(folder):
         config = load_config(path, changes)
         check_run(config, str(path), STAGES, folder)
 
-    assert fuzz(case, listing=True) > 50
+    assert fuzz(case, full=2_000, listing=True) > 50

@@ -92,4 +92,4 @@ def test_tables(tmp_path):
         assert np.isfinite(intake.table[["lon", "lat", "richness"]]).all(axis=None)
         assert intake.table["plot_id"].is_unique
 
-    assert fuzz(case) > 50
+    assert fuzz(case, full=10_000) > 50

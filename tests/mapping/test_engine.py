@@ -335,7 +335,7 @@ def test_a_file_a_layer(tmp_path):
         path = tmp_path / f"one_{name}.tif"
         np.testing.assert_array_equal(read(path)[0], read(out)[band])
         assert cog_validate(path, quiet=True)[0]
-    with pytest.raises(OutputError, match=r"one_mean.tif exists; give --overwrite"):
+    with pytest.raises(OutputError, match=r"one_mean.tif exists; give --force"):
         map_raster(small(), scene, tmp_path / "one.tif", output=Output(separate=True))
 
 
@@ -368,7 +368,7 @@ def test_layers_that_the_model_cannot_give(tmp_path):
 def test_what_stands_is_not_replaced_unasked(tmp_path):
     scene, out = noise(tmp_path / "a.tif", (9, 9)), tmp_path / "map.tif"
     out.write_text("mine")
-    with pytest.raises(OutputError, match=r"map.tif exists; give --overwrite to replace it, or"):
+    with pytest.raises(OutputError, match=r"map.tif exists; give --force to replace it, or"):
         map_raster(small(), scene, out)
     assert out.read_text() == "mine"
     map_raster(small(), scene, out, samples=0, overwrite=True)

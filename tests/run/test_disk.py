@@ -37,6 +37,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+KEPT_APART = (".stages", "config.", "provenance.", "run.log")
+"""Files that are no results."""
+
 SPACE = "no space left; free some space and run again"
 PARTLY = "only a part of it reached the disk; free some space and run again"
 # A raster's driver may notice, in its own words, or not: then the file is read back.
@@ -61,14 +64,14 @@ def test_a_disk_that_fills_up(tmp_path, capfd, stage, named, largest, words, lef
     run = tmp_path / "run"
     before = contents(run)
     with disk_of(int((run / largest).stat().st_size * left)):
-        ended = spatioformer("run", config, "--until", stage, "--force", stage, "--quiet")
+        ended = spatioformer("run", config, "--until", stage, "--redo", stage, "--quiet")
     pattern = rf"spatioformer: cannot write {re.escape(str(run))}/{named}{words}\n"
     assert re.fullmatch(pattern, ended.err), ended.err
     assert ended.code == 2
     assert not half_written(tmp_path)
     after = contents(run)
     assert set(before) - set(after) == {f".stages/{stage}.json"}, "only its record is gone"
-    results = {n for n in before if not n.startswith((".stages", "config.", "provenance."))}
+    results = {n for n in before if not n.startswith(KEPT_APART)}
     assert {name: after[name] for name in results} == {name: before[name] for name in results}
     assert Run(config).is_current("plots") == (stage != "plots")
     capfd.readouterr()  # libtiff says its own on the process's stderr

@@ -1,6 +1,7 @@
 """The splits a run knows by name: each plot held out once, places together, the map matched."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spatioformer.common.errors import EvaluationError
@@ -14,6 +15,10 @@ from tests.helpers import landscape
 KINDS = ("random", "tiles", "knndm", "regions")
 
 
+def plots_at(places: np.ndarray, **columns) -> pd.DataFrame:
+    return pd.DataFrame({"lon": places[:, 0], "lat": places[:, 1], **columns})
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Configuration, stack and coordinates of a survey crowded into one corner."""
@@ -25,17 +30,17 @@ def run(tmp_path_factory):
     places = rng.uniform([140.3, -26], [142.5, -24], (120, 2))
     places[::10] = rng.uniform([140.3, -26], [146, -20.5], (12, 2))
     places[50:55] = places[50]
-    return config, stack, places
+    return config, stack, plots_at(places)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_plot_is_held_out_once_and_places_stay_together(run, kind):
     config, stack, places = run
-    folds = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+    folds = assign(SplitSection(name="x", kind=kind, folds=4, size=1), config, places, stack)
     assert folds.shape == (120,)
     assert set(folds) == {0, 1, 2, 3}
     assert len(set(folds[50:55])) == 1
-    again = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+    again = assign(SplitSection(name="x", kind=kind, folds=4, size=1), config, places, stack)
     np.testing.assert_array_equal(folds, again)
 
 
@@ -44,9 +49,9 @@ def test_knndm_is_nearer_to_the_map_than_random_folds(run):
     target = prediction_points(stack, seed=5)
     W = {}
     for kind in ("random", "knndm"):
-        folds = assign(SplitSection(name="x", kind=kind, folds=4), config, places, stack)
+        folds = assign(SplitSection(name="x", kind=kind, folds=4, size=1), config, places, stack)
         pairs = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(4)]
-        W[kind] = neighbour_distances(places, target, pairs).W
+        W[kind] = neighbour_distances(places[["lon", "lat"]].to_numpy(), target, pairs).W
     assert W["knndm"] < 0.7 * W["random"]
 
 
@@ -82,3 +87,35 @@ def test_too_few_plots_name_the_split(run):
 def test_the_curve_follows_the_configured_splits(run):
     config, _, _ = run
     assert [s.name for s in all_splits(config)] == ["random", "tiles", "curve-0-5"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_never_straddles_folds(run, kind):
+    config, stack, plots = run
+    cells = (plots["lon"] / 0.35 + 0.4) // 1 + 100 * ((plots["lat"] / 0.35 + 0.4) // 1)
+    grouped = plots.assign(group=cells.astype(str))
+    grouped.loc[[0, 2, 3], "group"] = "apart"
+    split = SplitSection(name="x", kind=kind, folds=3, size=0.5)
+    folds = assign(split, config, grouped, stack)
+    assert pd.Series(folds).groupby(grouped["group"]).nunique().max() == 1
+    assert len(set(folds)) == 3
+    alone = assign(split, config, plots, stack)
+    assert pd.Series(alone).groupby(grouped["group"]).nunique().max() > 1  # the test can fail
+
+
+def test_a_column_makes_the_folds(run):
+    config, stack, plots = run
+    realm = np.where(plots["lon"] < 141, "west", np.where(plots["lat"] < -24.8, "south", "north"))
+    split = SplitSection(name="realms", kind="column", column="realm")
+    folds = assign(split, config, plots.assign(fold=realm), stack)
+    assert pd.crosstab(folds, realm).gt(0).to_numpy().sum() == 3
+    grouped = plots.assign(fold=realm, group="all")
+    with pytest.raises(EvaluationError, match=r"the group 'all' .* lie in 3 folds of the column"):
+        assign(split, config, grouped, stack)
+
+
+def test_a_column_split_needs_its_column():
+    with pytest.raises(ValueError, match="belong together"):
+        SplitSection(name="x", kind="column")
+    with pytest.raises(ValueError, match="belong together"):
+        SplitSection(name="x", kind="tiles", column="realm")

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from spatioformer import __version__
+from spatioformer.config.fields import Section
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import RunConfig, Section
+from spatioformer.config.schema import RunConfig
 from spatioformer.run.fingerprint import code_hash, dependencies, source_file
 from spatioformer.run.runner import LIBRARIES, Run
 from spatioformer.run.stages import STAGES
@@ -38,7 +39,8 @@ def stale(config: Path, *changes: str) -> set[str]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Hashes of all files but the log."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "run.log")
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -273,9 +275,13 @@ def test_a_command_runs_what_it_needs(tmp_path, ran, arguments, expected):
     [
         (["run"], []),
         (["train"], []),
+        (["run", "--redo", "map"], ["map", "report"]),
+        (["run", "--redo", "evaluate", "--redo", "map"], ["evaluate", "map", "report"]),
+        (["run", "--redo", "imagery", "--until", "train"], ["imagery", "chips", "train"]),
+        (["run", "--force", "--until", "chips"], ["plots", "imagery", "chips"]),
+        # as it was written until version 0.1
         (["run", "--force", "map"], ["map", "report"]),
-        (["run", "--force", "evaluate", "--force", "map"], ["evaluate", "map", "report"]),
-        (["run", "--force", "imagery", "--until", "train"], ["imagery", "chips", "train"]),
+        (["run", "--force", "evaluate", "--force=map"], ["evaluate", "map", "report"]),
         (["map", "--force"], ["map"]),
         (["chips", "--force"], ["chips"]),
     ],
@@ -286,7 +292,7 @@ def test_force_takes_along_what_stands_on_it(config, ran, arguments, expected):
     assert ran == expected
 
 
-@pytest.mark.parametrize("option", ["--until", "--force"])
+@pytest.mark.parametrize("option", ["--until", "--redo"])
 def test_unknown_stages(config, option):
     ended = spatioformer("run", config, option, "mapping")
     sentence = (

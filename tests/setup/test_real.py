@@ -62,9 +62,6 @@ def test_mongon_has_tiles_in_km(data_dir, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    RunConfig.model_fields["imagery"].is_required(), reason="a run without rasters is to come"
-)
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(data_dir, tmp_path, name):
     table, changes = TABLES[name]

@@ -38,6 +38,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.values import Values, check_numbers, value_bands
 from spatioformer.geo.vector import zones
 from spatioformer.models.uncertainty import Uncertainty
@@ -89,6 +90,8 @@ def summarise(
     else:
         polygons = zones.read_polygons(polygons, name, layer)
     with _Map(map_, with_interval=correlation is not None) as source:
+        if source.remark:
+            console.say(f"note: {source.remark}")
         shapes = zones.on_pixels(polygons.geometry, source.grid)
         rows = [
             _Sums.over(source, shape, seed).row(source.grid, correlation)
@@ -111,6 +114,7 @@ class _Map:
             bands = tuple(self._band(path, layer) for layer in layers)
             check_numbers(self._dataset, bands, str(path))
             self._values = Values(self._dataset, bands)
+            self.remark = remark_of(self._dataset)
         except ImageryError:
             self._dataset.close()
             raise

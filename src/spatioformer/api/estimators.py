@@ -48,7 +48,7 @@ class NetworkParameters(PlotRegressor):
         members: int = _MODEL.members,
         epochs: int = _TRAIN.epochs,
         batch: int = _TRAIN.batch,
-        loss: Loss = _TRAIN.loss,
+        loss: Loss = _TRAIN.loss_name,
         learning_rate: float = _TRAIN.learning_rate,
         weight_decay: float = _TRAIN.weight_decay,
         warmup: float = _TRAIN.warmup,
@@ -56,7 +56,7 @@ class NetworkParameters(PlotRegressor):
         augment: bool = _TRAIN.augment,
         patience: int = _TRAIN.patience,
         validation_share: float = _TRAIN.validation_share,
-        validation_tile: float = _TRAIN.validation_tile,
+        validation_tile: float | None = _TRAIN.validation_tile,
         device: Literal["auto", "cpu", "cuda"] = _TRAIN.device,
         precision: Literal["float32", "bf16"] = _TRAIN.precision,
         compile: bool = _TRAIN.compile,
@@ -131,7 +131,8 @@ class SpatioformerRegressor(NetworkParameters):
         augment: turn and mirror chips while training.
         patience: epochs without a better validation error before training stops.
         validation_share: share of the plots that decide when to stop.
-        validation_tile: side of the tiles in which they are held out, degrees.
+        validation_tile: side of the tiles in which they are held out, degrees; None: from the
+            extent of the plots.
         device: "auto", "cpu" or "cuda".
         precision: "float32" or "bf16".
         compile: fuse the network with torch.compile first.
@@ -225,7 +226,7 @@ class DistilledRegressor(PlotRegressor):
         averaging: float = _TRAIN.averaging,
         augment: bool = _TRAIN.augment,
         validation_share: float = _TRAIN.validation_share,
-        validation_tile: float = _TRAIN.validation_tile,
+        validation_tile: float | None = _TRAIN.validation_tile,
         device: Literal["auto", "cpu", "cuda"] = _TRAIN.device,
         precision: Literal["float32", "bf16"] = _TRAIN.precision,
         compile: bool = _TRAIN.compile,

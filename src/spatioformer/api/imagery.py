@@ -20,8 +20,8 @@ from rioxarray.exceptions import MissingSpatialDimensionError
 
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.config.file import absolute_paths
+from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.messages import sentence
-from spatioformer.config.schema import ImagerySection
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.run.imagery import build_imagery

@@ -11,13 +11,15 @@ signals.early()
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
-from spatioformer.cli.run import run, stage, train
+from spatioformer.cli.predict import predict
+from spatioformer.cli.run import ForceWithStage, run, stage, train
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
@@ -30,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: spatioformer run my_run.yaml --set train.epochs=20",
 )
 
 
@@ -62,6 +65,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("train", train, "train demo.yaml --set train.epochs=20"),
     ("evaluate", stage("evaluate"), "evaluate demo.yaml --force"),
     ("map", map_, "map runs/demo/model scene.tif -o richness.tif --samples 0"),
+    ("predict", predict, "predict runs/demo places.csv -o predicted.csv --imagery scene.tif"),
     ("report", stage("report"), "report demo.yaml"),
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
@@ -72,7 +76,13 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
 """Name, function and example of each command."""
 
 for _name, _function, _example in COMMANDS:
-    command(app, _name, help=STAGE_HELP.get(_name), example=f"spatioformer {_example}")(_function)
+    command(
+        app,
+        _name,
+        help=STAGE_HELP.get(_name),
+        example=f"spatioformer {_example}",
+        cls=ForceWithStage if _name == "run" else TyperCommand,
+    )(_function)
 app.add_typer(text.app)
 app.add_typer(vision.app)
 

@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from spatioformer.cli.options import Quiet
+from spatioformer.cli.source import METAVAR, Source, model_folder, run_folder
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.catalogue import CATALOGUE
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")]
-
 
 def survey(
-    folder: RunFolder,
+    source: Source,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The table to write: sites.gpkg, .csv or .gpx.")
     ],
@@ -34,7 +33,7 @@ def survey(
     from spatioformer.geo.vector.access import read_access
 
     check_format(out)
-    proposed = propose(folder, sites, read_access(near, within, exclude), seed=seed)
+    proposed = propose(run_folder(source), sites, read_access(near, within, exclude), seed=seed)
     write_sites(proposed, out)
     share = proposed["total_gain"].iloc[-1]
     Console(quiet).say(
@@ -58,7 +57,9 @@ def zonal(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run or model of the map; default: that in the map's folder."),
+        typer.Option(
+            metavar=METAVAR, help="Run or model of the map; default: that in the map's folder."
+        ),
     ] = None,
     range_: Annotated[
         float | None,
@@ -93,7 +94,7 @@ def zonal(
     if interval and range_ is not None:
         correlation = ErrorCorrelation(range_, nugget or 0.0)
     elif interval:
-        correlation = correlation_of(map_, run)
+        correlation = correlation_of(map_, None if run is None else model_folder(run))
     console = Console(quiet)
     zones = summarise(
         map_, polygons, correlation, name=name, layer=layer, seed=seed, console=console
@@ -106,7 +107,7 @@ def zonal(
 
 
 def drivers(
-    folder: RunFolder,
+    source: Source,
     model: Annotated[
         str | None,
         typer.Option(
@@ -128,7 +129,7 @@ def drivers(
 
     if model is not None and model not in CATALOGUE:
         raise ConfigError(f"--model {model} is not known; choose one of {', '.join(CATALOGUE)}")
-    console = Console(quiet)
+    console, folder = Console(quiet), run_folder(source)
     measured = measure_drivers(folder, model=model, console=console)
     if (folder / "report.html").exists():
         write_report(folder, load_config(folder / "config.resolved.yaml"))

@@ -13,7 +13,9 @@ def demo(
         Path | None,
         typer.Option(help="Your own plots in Australia: a CSV with lon, lat and richness."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")] = Path("runs/demo"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run folder.")
+    ] = Path("runs/demo"),
     full: Annotated[
         bool, typer.Option("--full", help="Chips of 9 x 9 pixels instead of 3 x 3: slow.")
     ] = False,
@@ -24,8 +26,4 @@ def demo(
     from spatioformer.common.progress import Console
     from spatioformer.run.demo import run_demo
 
-    folder = run_demo(out, plots=plots, full=full, changes=set_ or [], console=Console(quiet))
-    if not quiet:
-        from spatioformer.run.summary import print_summary
-
-        print_summary(folder)
+    run_demo(out, plots=plots, full=full, changes=set_ or [], console=Console(quiet))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from spatioformer.cli import signals
 from spatioformer.common.errors import SpatioformerError
@@ -18,7 +19,12 @@ Command = Callable[..., None]
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, help: str | None = None, example: str
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    help: str | None = None,
+    example: str,
+    cls: type[TyperCommand] = TyperCommand,
 ) -> Callable[[Command], Command]:
     """Register a command of `app` whose user errors become one sentence and an exit code.
 
@@ -26,10 +32,11 @@ def command(
         name: the command's name; None takes that of the function.
         help: the help text; None takes the function's docstring.
         example: one call of the command, shown below its options.
+        cls: how the command reads its arguments.
     """
 
     def register(function: Command) -> Command:
-        @app.command(name, help=help, epilog=f"Example: {example}")
+        @app.command(name, cls=cls, help=help, epilog=f"Example: {example}")
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             with signals.handled() as arrival:

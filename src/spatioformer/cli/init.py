@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatioformer.cli.options import Changes, ConfigFile, Quiet
+from spatioformer.cli.options import Changes, Quiet
+from spatioformer.cli.source import RESOLVED, Kind, Source, kind_of, run_folder
 from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _word(name: Path | str) -> str:
 
 
 def check(
-    config: ConfigFile,
+    source: Source,
     set_: Changes = None,
     quiet: Quiet = False,
 ) -> None:
@@ -151,6 +152,7 @@ def check(
     from spatioformer.setup.checking import examine_config
     from spatioformer.setup.show import open_points, print_table
 
+    config = source if kind_of(source) is Kind.CONFIG else run_folder(source) / RESOLVED
     findings = examine_config(load_config(config, set_ or []))
     console = Console(quiet)
     print_table(f"What {config.name} sets", findings.decisions, console)
@@ -158,4 +160,4 @@ def check(
         raise ConfigError(
             open_points(str(config), findings.questions, findings.problems, "a run would stop")
         )
-    console.say(f"no problem found; start: spatioformer run {_word(config)}")
+    console.say(f"no problem found; start: spatioformer run {_word(source)}")

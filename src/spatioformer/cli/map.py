@@ -1,5 +1,7 @@
 """The command `map`: a run's map stage, or the map that any model folder makes of any raster."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +11,14 @@ import typer
 from spatioformer.cli.options import (
     WITH_MODEL,
     ModelOptions,
+    Overwrite,
     Quiet,
     given,
     grouped,
     names_of,
+    note_renamed,
 )
-from spatioformer.cli.run import open_run
+from spatioformer.cli.source import METAVAR, RESOLVED, Kind, kind_of, model_folder, open_run
 from spatioformer.common.errors import ConfigError
 
 WITH_CONFIG = "With a configuration"
@@ -33,14 +37,6 @@ class ConfigOptions:
             rich_help_panel=WITH_CONFIG,
         ),
     ] = None
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Run the stage even when nothing changed.",
-            rich_help_panel=WITH_CONFIG,
-        ),
-    ] = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,14 @@ class OutputOptions:
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The map to write.", rich_help_panel=WITH_MODEL),
+    ] = None
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Value of a covariate that the raster lacks, for a model of a plot table.",
+            rich_help_panel=WITH_MODEL,
+        ),
     ] = None
     dtype: Annotated[
         str,
@@ -89,10 +93,6 @@ class OutputOptions:
             rich_help_panel=WITH_MODEL,
         ),
     ] = None
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace an existing map.", rich_help_panel=WITH_MODEL),
-    ] = False
 
 
 @grouped
@@ -101,50 +101,56 @@ def map_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG.yaml|MODEL", help="A run's configuration, or a model's folder."
+            metavar=METAVAR,
+            help="The run whose map stage to run, or whose model maps RASTER: its configuration, "
+            "its folder, or a model folder.",
         ),
     ],
     raster: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RASTER|CONFIG.yaml]",
-            help="With a model: imagery with the model's bands, or the configuration of a run "
-            "whose imagery stage makes it.",
+            metavar="[RASTER|CONFIG|RUN]",
+            help="Imagery with the model's bands, or the run whose imagery stage makes it.",
         ),
     ] = None,
     config_options: ConfigOptions = ConfigOptions(),
     output: OutputOptions = OutputOptions(),
     options: ModelOptions = ModelOptions(),
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Run the stage even when nothing changed; replace an existing map."
+        ),
+    ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Predict wall to wall: `map CONFIG.yaml`, a run's stage, or `map MODEL RASTER -o OUT.tif`."""
-    if _is_config(source):
-        surplus = given(context, {"raster"} | names_of(OutputOptions) | names_of(ModelOptions))
+    """Predict wall to wall: `map RUN`, a run's stage, or `map MODEL RASTER -o OUT.tif`."""
+    if overwrite:
+        note_renamed("--overwrite", "--force", quiet)
+    force = force or overwrite
+    if kind_of(source) is not Kind.MODEL and raster is None:
+        surplus = given(context, names_of(OutputOptions) | names_of(ModelOptions))
         if surplus:
             raise ConfigError(
-                f"{source} is a configuration, which says itself what is mapped and how; leave "
-                f"out {surplus[0]!r} (--set map.KEY=VALUE changes a value), or give a model's "
-                "folder with a raster and -o"
+                f"{source} is a run, whose configuration says what is mapped and how; leave out "
+                f"{surplus[0]!r} (--set map.KEY=VALUE changes a value), or give a raster and -o too"
             )
-        map_run(source, config_options, quiet)
+        open_run(source, config_options.set_, quiet).stage("map", force)
         return
     if raster is None or output.out is None:
         raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
     options.check_samples()
-    if _is_config(raster):
+    model = model_folder(source)
+    if _is_run(raster):
         run = open_run(raster, config_options.set_, quiet)
-        raster = run.stage("imagery", config_options.force) / "imagery.tif"
-    elif surplus := given(context, names_of(ConfigOptions)):
+        raster = run.stage("imagery", force) / "imagery.tif"
+    elif given(context, names_of(ConfigOptions)):
         raise ConfigError(
-            f"--{surplus[0].rstrip('_')} belongs to a run's configuration, and {raster} is none; "
-            "leave it out, or give a CONFIG.yaml for the raster"
+            f"--set belongs to a run's configuration, and {raster} is none; leave it out, or give "
+            "a configuration for the raster"
         )
-    map_with_model(source, raster, output.out, output, options, quiet)
-
-
-def map_run(config: Path, options: ConfigOptions, quiet: bool) -> None:
-    """Run the map stage of a run, and before it the stages it needs where they are out of date."""
-    open_run(config, options.set_, quiet).stage("map", options.force)
+    map_with_model(model, raster, output.out, output, options, force, quiet)
 
 
 def map_with_model(
@@ -153,47 +159,66 @@ def map_with_model(
     out: Path,
     output: OutputOptions,
     options: ModelOptions,
+    force: bool,
     quiet: bool,
 ) -> None:
     """Map a raster with a model's folder, and print what was computed."""
     from spatioformer.common.progress import Console
     from spatioformer.mapping import Output, Resources, map_raster
+    from spatioformer.mapping.covariates import (
+        as_imagery,
+        covariates_of,
+        fixed_values,
+        takes_imagery,
+    )
     from spatioformer.mapping.options import parse_memory, parse_shard
+    from spatioformer.models.store import load
 
     console = Console(quiet)
     shard = parse_shard(output.shards) if output.shards else None
-    summary = map_raster(
-        model,
-        raster,
-        out,
-        samples=options.samples,
-        sd_step=options.sd_step,
-        outline=options.outline,
-        grid=options.grid,
-        output=Output(
-            options.layer_names,
-            output.dtype,
-            output.compress,
-            output.separate,
-            output.year,
-            output.stac,
-            output.zarr,
-        ),
-        resources=Resources(
-            parse_memory(options.memory),
-            options.workers,
-            options.scheduler,
-            shard,
-            options.worker_timeout,
-        ),
-        overwrite=output.overwrite,
-        console=console,
-    )
+    loaded, fixed = load(model), fixed_values(output.fixed or [])
+    if fixed and takes_imagery(loaded):
+        raise ConfigError(
+            f"--fixed is for models that learned from a plot table alone, and {model} takes the "
+            "bands of imagery; leave it out"
+        )
+    with contextlib.ExitStack() as stack:
+        if not takes_imagery(loaded):
+            made = as_imagery(covariates_of(loaded), raster, fixed, out, console)
+            raster = stack.enter_context(made)
+        summary = map_raster(
+            model,
+            raster,
+            out,
+            samples=options.samples,
+            sd_step=options.sd_step,
+            outline=options.outline,
+            grid=options.grid,
+            output=Output(
+                options.layer_names,
+                output.dtype,
+                output.compress,
+                output.separate,
+                output.year,
+                output.stac,
+                output.zarr,
+            ),
+            resources=Resources(
+                parse_memory(options.memory),
+                options.workers,
+                options.scheduler,
+                shard,
+                options.worker_timeout,
+            ),
+            overwrite=force,
+            console=console,
+        )
     if shard is not None:
         console.say(f"{out}: {summary['tiles']:,} tiles of part {output.shards} computed")
     else:
         console.say(f"{out}: {summary['pixels']:,} pixels predicted")
 
 
-def _is_config(path: Path) -> bool:
-    return path.suffix in (".yaml", ".yml")
+def _is_run(raster: Path) -> bool:
+    """Whether a run stands for its imagery; a raster may be a folder too, but not of a run."""
+    return raster.suffix in (".yaml", ".yml") or os.path.isfile(raster / RESOLVED)

@@ -12,13 +12,19 @@ import typer
 from spatioformer.cli.guard import Command
 from spatioformer.common.errors import ConfigError
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run the stage even when nothing changed.")]
+RunOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", help="The run folder; default: that of the configuration."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", hidden=True, help="Now --force.")]
 
 WITH_MODEL = "With a model"
 """Panel of the help text: options of a map that a model folder makes, outside a run."""
@@ -126,6 +132,13 @@ def given(context: typer.Context, names: set[str]) -> list[str]:
         if name in names
         and getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE"
     ]
+
+
+def note_renamed(old: str, new: str, quiet: bool = False) -> None:
+    """Say on stderr that an option has another name now; unless quiet."""
+    from spatioformer.common.progress import Console
+
+    Console(quiet).say(f"spatioformer: {old} is now {new}; the old spelling still works")
 
 
 def grouped(function: Callable[..., None]) -> Command:

@@ -44,7 +44,7 @@ class Arrival:
         if self.number is None:
             self.number = number
             threading.Thread(target=self._repeat, daemon=True).start()
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(message(self.code))
 
     def _repeat(self) -> None:
         assert self.number is not None

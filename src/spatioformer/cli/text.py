@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: spatioformer text train corpus.txt -o runs/gpt",
 )
 
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="The text, in quotes.")]

@@ -9,11 +9,14 @@ import typer
 from spatioformer.cli.options import (
     WITH_MODEL,
     ModelOptions,
+    Overwrite,
     Quiet,
     given,
     grouped,
     names_of,
+    note_renamed,
 )
+from spatioformer.cli.source import model_folder
 from spatioformer.common.errors import ConfigError
 
 
@@ -40,9 +43,15 @@ class TrendOptions:
             help="Lag-1 autocorrelation of the noise; 0: independent years; default: estimated."
         ),
     ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results of another model or imagery.")
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace results of another model or imagery.")
     ] = False
+    overwrite: Overwrite = False
+
+    @property
+    def replaces(self) -> bool:
+        """Whether results of another model or imagery are replaced."""
+        return self.force or self.overwrite
 
 
 @grouped
@@ -51,9 +60,9 @@ def years(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="[MODEL] YEAR=RASTER...|YEARS.csv",
-            help="A model's folder and its imagery of each year; with --maps, the maps of each "
-            "year alone. A CSV has the columns year and path.",
+            metavar="[CONFIG|RUN|MODEL] YEAR=RASTER...|YEARS.csv",
+            help="A run, or a model's folder, and imagery of each year; with --maps, the maps of "
+            "each year alone. A CSV has the columns year and path.",
         ),
     ],
     out: Annotated[
@@ -78,6 +87,8 @@ def years(
     """Map 3 to 50 years; compute mean, variability and trend, false discovery rate controlled."""
     from spatioformer.common.progress import Console
 
+    if trend.overwrite:
+        note_renamed("--overwrite", "--force", quiet)
     if maps:
         surplus = given(context, {"stac"} | names_of(ModelOptions))
         if surplus:
@@ -109,7 +120,7 @@ def trend_of_maps(
         fdr=trend.fdr,
         least=trend.least,
         rho=trend.rho,
-        overwrite=trend.overwrite,
+        overwrite=trend.replaces,
         console=Console(quiet),
     )
 
@@ -136,7 +147,7 @@ def map_with_model(
             "that stand already, give --maps"
         )
     return map_years(
-        model,
+        model_folder(Path(model)),
         parse_years(rasters),
         out,
         samples=options.samples,
@@ -154,6 +165,6 @@ def map_with_model(
         fdr=trend.fdr,
         least=trend.least,
         rho=trend.rho,
-        overwrite=trend.overwrite,
+        overwrite=trend.replaces,
         console=Console(quiet),
     )

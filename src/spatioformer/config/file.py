@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
+from spatioformer.config.fields import PATH_KEYS, Section
 from spatioformer.config.messages import escaped, message, shown, strange_text
-from spatioformer.config.schema import PATH_KEYS, RunConfig, Section
+from spatioformer.config.schema import RunConfig
 from spatioformer.config.yaml_text import (
     MOST_BYTES,
     MOST_CHARACTERS,
@@ -149,10 +150,19 @@ def resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
     docs/dependencies.md); other relative paths start at `folder`. `out` starts at the working
     directory, as a command's output does.
     """
-    out = _usable("out", str(Path(expand(config.out)).absolute()))
-    config = absolute_paths(config, folder).model_copy(update={"out": out})
-    config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
+    config = with_out(absolute_paths(config, folder), expand(config.out))
+    if config.imagery is not None:
+        config.imagery._folder = folder.absolute()  # no setting, so no part of a fingerprint
     return config
+
+
+def with_out(config: RunConfig, out: str | Path) -> RunConfig:
+    """The same configuration with another run folder, made absolute.
+
+    Raises:
+        ConfigError: no file system can take the path.
+    """
+    return config.model_copy(update={"out": _usable("out", str(Path(out).absolute()))})
 
 
 def absolute_paths(section: AnySection, folder: Path) -> AnySection:

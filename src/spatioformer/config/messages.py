@@ -54,7 +54,10 @@ def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         return _unknown_key(problem["loc"], _keys_beside(problem["loc"], model))
     if problem["loc"] and problem["loc"][-1] == "[key]":
-        return _unknown_key(problem["loc"][:-1], re.findall(r"'(\w+)'", problem["ctx"]["expected"]))
+        expected = problem.get("ctx", {}).get("expected")
+        if expected is None:
+            return f"`{_dotted(problem['loc'][:-1])}`: {_PHRASES['invalid_key']}"
+        return _unknown_key(problem["loc"][:-1], re.findall(r"'(\w+)'", expected))
     if problem["type"] == "missing":
         return f"`{_dotted(problem['loc'])}` is missing; add it"
     return _wrong_value(problem)

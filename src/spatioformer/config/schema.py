@@ -2,62 +2,27 @@
 
 import re
 from operator import attrgetter
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    TypeAdapter,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
 
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.fields import (
+    LONGEST_NAME,
+    AllDifferent,
+    NotEmpty,
+    Positive,
+    Section,
+    Share,
+    Size,
+    TileSize,
+    Whole,
+    name_of,
+)
+from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.messages import shown
 
-Values = tuple[Any, ...]
-
-
-def _not_empty(values: Values) -> Values:
-    if not values:
-        raise ValueError("it needs at least one entry")
-    return values
-
-
-def _all_different(values: Values) -> Values:
-    if len(set(values)) < len(values):
-        raise ValueError("an entry repeats; name each once")
-    return values
-
-
-def _name(pattern: str, words: str) -> AfterValidator:
-    """Check that text matches a pattern, because it becomes part of file or band names."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"it may hold {words} only")
-        if len(value) > LONGEST_NAME:
-            raise ValueError(f"it may have {LONGEST_NAME} characters at most")
-        return value
-
-    return AfterValidator(check)
-
-
-LONGEST_NAME = 100  # with an ending it is a file's name, and that takes 255 bytes
-NotEmpty = AfterValidator(_not_empty)
-AllDifferent = AfterValidator(_all_different)
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-TileSize = Annotated[float, Field(gt=0, le=180)]
-Whole = Annotated[int, Field(ge=1, le=10**9)]  # beyond it, libraries fail in words of their own
-Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and other counts
-Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
-Region = tuple[float, float, float, float]
-PATH_KEYS = ("path", "noise_path")
 MODELS = tuple(CATALOGUE)
 QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
 TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
@@ -71,10 +36,29 @@ IntervalKind = Literal[
 ]
 
 
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, and values are immutable."""
+def _named(value: Any) -> Any:
+    """A list of names as names without a value of their own."""
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        if len(set(value)) < len(value):
+            raise ValueError("a covariate repeats; name each once")
+        return dict.fromkeys(value)
+    return value
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+CovariateNames = Annotated[dict[str, float | str | None] | Literal["auto"], BeforeValidator(_named)]
+"""Covariates of the plot table: all usable columns, names, or names with the value for a map."""
+
+
+def _number(value: float | str | None) -> float | None:
+    assert not isinstance(value, str), "classes are resolved before models are made"
+    return value
+
+
+def name_after(path: str) -> str:
+    """Name of a run after the file of its plots, of letters, digits, blanks, ., _ and -."""
+    stem = PurePath(path.replace("\\", "/")).name.split(".")[0]
+    name = re.sub(r"[^A-Za-z0-9 ._-]+", "-", stem).strip(" ._-")
+    return name[:LONGEST_NAME] or "run"
 
 
 class SpeciesSection(Section):
@@ -94,108 +78,21 @@ class PlotsSection(Section):
     """The table of vegetation plots; see docs/plots.md."""
 
     path: str
-    columns: dict[
-        Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"], str
-    ] = {}
-    crs: str = "EPSG:4326"
+    columns: (
+        dict[
+            Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"],
+            str,
+        ]
+        | None
+    ) = None  # None: recognised by name and value
+    crs: str | None = None  # None: EPSG:4326, or recognised where `columns` are
     separator: str | None = None
     layer: str | None = None
     decimal: Literal[".", ","] | None = None
     date_order: Literal["year-first", "day-first", "month-first"] | None = None
-    group: str | None = None
+    group: str | None = None  # plots with one value in this column stay in one fold
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
-
-    @model_validator(mode="before")
-    @classmethod
-    def _usual_columns(cls, raw: Any) -> Any:
-        """Without `columns`, the columns of the file have our names."""
-        if isinstance(raw, dict) and "columns" not in raw:
-            counted = raw.get("species") is not None
-            names = ("lon", "lat") if counted else ("lon", "lat", "richness")
-            return raw | {"columns": {name: name for name in names}}
-        return raw
-
-
-class RasterSection(Section):
-    """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`."""
-
-    path: str
-    name: Annotated[
-        str, _name("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
-    ]
-    bands: tuple[Size, ...] | None = None
-    band_names: tuple[str, ...] | None = None
-    resampling: Literal["nearest", "bilinear", "cubic", "average", "mode"] | None = None
-    scale: float | None = None
-    offset: float | None = None
-    nodata: Annotated[float, Field(allow_inf_nan=True)] | None = None
-    crs: str | None = None
-    bounds: Region | None = None
-    variable: str | None = None
-    reduce: Literal["mean", "sum", "min", "max"] | None = None
-    min_share: Share | None = None
-    categorical: bool | None = None
-    classes: tuple[Code, ...] | None = None
-
-    @field_validator("bounds")
-    @classmethod
-    def _ordered(cls, bounds: Region | None) -> Region | None:
-        if bounds is not None:
-            west, east, south, north = bounds
-            if not (west < east and south < north):
-                raise ValueError("it must be [W, E, S, N] with W < E and S < N")
-        return bounds
-
-
-class MaskSection(RasterSection):
-    """A class raster; pixels of the excluded classes are not predicted."""
-
-    exclude: tuple[Code, ...]
-
-
-class GridSection(Section):
-    """The grid of the imagery; without it, the grid of the first layer."""
-
-    crs: str
-    resolution: Positive
-
-
-class ImagerySection(Section):
-    """Rasters of the imagery, and where to predict."""
-
-    layers: Annotated[tuple[RasterSection, ...], NotEmpty]
-    region: Region | None = None
-    grid: GridSection | None = None
-    masks: tuple[MaskSection, ...] = ()
-    trust: bool = False
-    _folder: Path | None = PrivateAttr(None)
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder of the configuration, in which sources of a VRT may lie; None: not known."""
-        return self._folder
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ImagerySection) and dict(self) == dict(other)
-
-    @field_validator("region")
-    @classmethod
-    def _ordered(cls, region: Region | None) -> Region | None:
-        if region is not None:
-            west, east, south, north = region
-            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError(
-                    "it must be [W, E, S, N] in degrees with W < E and S < N, for example "
-                    "[112, 154, -44, -10]"
-                )
-        return region
-
-    @model_validator(mode="after")
-    def _grid_has_region(self) -> "ImagerySection":
-        if self.grid is not None and self.region is None:
-            raise ValueError("with `grid`, give `region: [W, E, S, N]` too: it sets the extent")
-        return self
 
 
 class ModelSection(Section):
@@ -215,8 +112,18 @@ class ModelSection(Section):
     wavelengths: Annotated[tuple[Positive, ...], NotEmpty] | None = None
     location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     location_jitter: Annotated[float, Field(ge=0)] | None = None
-    covariates: dict[str, float | None] = {}
+    covariates: CovariateNames = Field(default_factory=dict)
     members: Size = 1
+
+    @property
+    def usual(self) -> dict[str, float | None]:
+        """The covariates that models take, with the value that a map is predicted at.
+
+        None stands for the median of the training plots. Only of a resolved section, in which every
+        covariate is a column of numbers (`models.resolved`).
+        """
+        assert self.covariates != "auto", "covariates are resolved before models are made"
+        return {name: _number(value) for name, value in self.covariates.items()}
 
     @field_validator("patch")
     @classmethod
@@ -256,7 +163,8 @@ class TrainSection(Section):
 
     epochs: Whole = 40
     batch: Whole = 64
-    loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] = "poisson"
+    # None: poisson of a count, mse of another target
+    loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] | None = None
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0)] = 1.0
@@ -264,22 +172,37 @@ class TrainSection(Section):
     augment: bool = True
     patience: Whole = 10
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    validation_tile: Positive = 1.0
+    validation_tile: Positive | None = None  # degrees; None: from the extent of the plots
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
     teacher: TeacherName = "gaussian-process"  # of spatioformer-distilled
 
+    @property
+    def loss_name(self) -> Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"]:
+        """The loss, that of counts where none is chosen."""
+        return self.loss or "poisson"
+
 
 class SplitSection(Section):
     """A way to hold plots out: at random, by whole tiles, by kNNDM (as far from training as the map
-    is from the plots), or by whole regions of neighbouring plots."""
+    is from the plots), by whole regions of neighbouring plots, or by a column of the plot table."""
 
-    name: Annotated[str, _name("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
-    kind: Literal["random", "tiles", "knndm", "regions"]
+    name: Annotated[str, name_of("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
+    kind: Literal["random", "tiles", "knndm", "regions", "column"]
     folds: Annotated[int, Field(ge=2, le=10**9)] = 5
-    size: Positive = 1.0
+    size: Positive | None = None  # of tiles; None: from the extent of the plots
     unit: Literal["degrees", "km"] = "degrees"
+    column: str | None = None
+
+    @model_validator(mode="after")
+    def _column_of_its_kind(self) -> "SplitSection":
+        if (self.kind == "column") != (self.column is not None):
+            raise ValueError(
+                "`kind: column` and `column: NAME` belong together: the plots with one value in "
+                "that column of the plot table make a fold"
+            )
+        return self
 
 
 class EvaluateSection(Section):
@@ -298,7 +221,9 @@ class EvaluateSection(Section):
         SplitSection(name="random", kind="random"),
         SplitSection(name="tiles", kind="tiles"),
     )
-    curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] = (0.5, 1, 2, 4, 8)
+    # None: half, once, twice, 4 and 8 times the side of tiles that fits the plots
+    curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] | None = None
+    curve_unit: Literal["degrees", "km"] = "degrees"
     curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # nominal coverage of the map's intervals
     interval: IntervalKind = "auto"
@@ -308,6 +233,15 @@ class EvaluateSection(Section):
     def map_like(self) -> SplitSection:
         """The split most like the use of the map, by `MAP_LIKE`; the first of several."""
         return min(self.splits, key=lambda split: MAP_LIKE.index(split.kind))
+
+    @model_validator(mode="after")
+    def _one_column(self) -> "EvaluateSection":
+        columns = sorted({split.column for split in self.splits if split.column})
+        if len(columns) > 1:
+            raise ValueError(
+                f"the splits take their folds from the columns {shown(columns)}; a run can use one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> "EvaluateSection":
@@ -322,7 +256,7 @@ class EvaluateSection(Section):
         return self
 
 
-MAP_LIKE = ("knndm", "tiles", "regions", "random")
+MAP_LIKE = ("knndm", "tiles", "column", "regions", "random")
 """Kinds of splits by preference for judging the map: the first is most like its use."""
 
 
@@ -350,23 +284,94 @@ class TruthSection(Section):
     noise_path: str
 
 
+class TargetSection(Section):
+    """What the plots count or measure.
+
+    `kind` says which losses and intervals fit; "auto" decides by the values.
+    """
+
+    name: str
+    kind: Literal["auto", "count", "continuous", "proportion"] = "auto"
+
+
+WITHOUT_IMAGERY = {
+    "models": (
+        "spatioformer",
+        "spatioformer-no-location",
+        "random-forest",
+        "extra-trees",
+        "gaussian-process",
+        "location-knn",
+    ),
+    "model": "gaussian-process",
+}
+"""Models of a run on the plot table alone: those scored, and the one that predicts other places."""
+
+
 class RunConfig(Section):
     """Everything a run needs to know."""
 
     name: Annotated[
-        str, _name("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
+        str, name_of("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
     ]
     out: str
     title: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    target: str = "plant species richness"
+    target: TargetSection = TargetSection(name="plant species richness")
     plots: PlotsSection
-    imagery: ImagerySection
+    imagery: ImagerySection | None = None
     model: ModelSection = ModelSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     map: MapSection = MapSection()
     truth: TruthSection | None = None
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        """The name and the folder after the plot table; models that need no imagery."""
+        if not isinstance(raw, dict):
+            return raw
+        raw = dict(raw)
+        plots = raw.get("plots")
+        path = plots.get("path") if isinstance(plots, dict) else None
+        if "name" not in raw and isinstance(path, str):
+            raw["name"] = name_after(path)
+        if "out" not in raw and isinstance(raw.get("name"), str):
+            raw["out"] = f"runs/{raw['name']}"
+        if "imagery" not in raw or raw["imagery"] is None:
+            model = raw.get("model", {})
+            if isinstance(model, dict):
+                raw["model"] = {"covariates": "auto", "patch": 1} | model
+            for section, key in (("evaluate", "models"), ("map", "model")):
+                values = raw.get(section, {})
+                if isinstance(values, dict) and key not in values:
+                    raw[section] = values | {key: WITHOUT_IMAGERY[key]}
+        return raw
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> "RunConfig":
+        if self.imagery is not None:
+            return self
+        needy = [name for name in sorted(self.models) if CATALOGUE[name].needs_imagery]
+        if needy:
+            raise ValueError(
+                f"{needy[0]} needs imagery, and the run has none; give `imagery`, or choose other "
+                "models in `evaluate.models` and `map.model`"
+            )
+        if any(split.kind == "knndm" for split in self.evaluate.splits):
+            raise ValueError(
+                "the split kind knndm needs the mapped area, and a run without `imagery` has none; "
+                "choose tiles or regions"
+            )
+        if self.truth is not None:
+            raise ValueError("`truth` is compared with a map, and a run without `imagery` has none")
+        return self
 
     @model_validator(mode="after")
     def _quantiles_are_learned(self) -> "RunConfig":
@@ -384,6 +389,8 @@ class RunConfig(Section):
 
     def plain(self, dotted: str) -> Any:
         """Value of a key or property, such as "map.model", ready for JSON."""
+        if dotted.startswith("imagery.") and self.imagery is None:
+            return None
         return TypeAdapter(Any).dump_python(attrgetter(dotted)(self), mode="json")
 
     @property
@@ -396,11 +403,16 @@ class RunConfig(Section):
         """Whether a model of the run learns from land without plots."""
         return any(CATALOGUE[name].kind == "distilled" for name in self.models)
 
+    @property
+    def fold_column(self) -> str | None:
+        """The column of the plot table that makes folds, or None."""
+        return next((split.column for split in self.evaluate.splits if split.column), None)
+
     @model_validator(mode="after")
     def _chips_are_large_enough(self) -> "RunConfig":
         for name in sorted(self.models):
             smallest = CATALOGUE[name].smallest_patch
-            if self.model.patch < smallest:
+            if self.imagery is not None and self.model.patch < smallest:
                 raise ValueError(
                     f"`model.patch` is {self.model.patch}, and {name} needs {smallest} or more; "
                     "raise it, or leave that model out of `evaluate.models` and `map.model`"

@@ -123,6 +123,16 @@ class SeededFolds(Splitter):
         self._require_units(len(sizes), len(unit), what, remedy)
         return deal(sizes, self.n_splits, self.seed)[unit]
 
+    def require_sites(self, X: ArrayLike) -> None:
+        """Raise if the plots `X` (n, 2) have fewer separate sites than folds.
+
+        Raises:
+            EvaluationError: they have.
+        """
+        site = sites(checks.coordinates(X, self.space))
+        count = int(site.max()) + 1
+        self._require_units(count, len(site), "separate site(s)", "use fewer folds or more sites")
+
     def _require_units(self, units: int, plots: int, what: str, remedy: str) -> None:
         if units < self.n_splits:
             raise EvaluationError(

@@ -25,34 +25,30 @@ def known_crs(crs: object, owner: str, remedy: str = "give one such as EPSG:4326
         parsed = CRS.from_user_input(crs)
     except Exception as error:  # pyproj's CRSError; rasterio raises several kinds
         raise ImageryError(f"{owner}: crs {shown} is unknown; {remedy}") from error
-    if not (parsed.is_geographic or parsed.is_projected):
-        raise ImageryError(
-            f"{owner}: crs {shown} ({parsed.name}) is neither geographic nor projected; {remedy}"
-        )
-    reason = _why_not_of_earth(parsed.to_wkt())
+    reason = conversion_fault(parsed)
     if reason:
-        raise ImageryError(f"{owner}: crs {shown} ({parsed.name}) {reason}; {remedy}")
+        raise ImageryError(f"{owner}: crs {shown} ({short_name(parsed)}) {reason}; {remedy}")
     return parsed
 
 
 def conversion_fault(crs: CRS) -> str:
-    """Reason why coordinates in a CRS cannot be converted to EPSG:4326, as a predicate; '' if none.
+    """Reason why places in a CRS have no longitude and latitude, as a predicate; '' if none.
 
     Such CRSs are neither geographic nor projected, undefined (SRS -1 and 0 of GeoPackages), of
-    another body than the Earth, or have a projection without an inverse.
+    another body than the Earth, or have a projection without an inverse. All readers of tables,
+    rasters and vector files ask here.
     """
     if crs.name.lower().startswith("undefined"):
         return "is undefined"
     if not (crs.is_geographic or crs.is_projected):
         return "is neither geographic nor projected"
-    ellipsoid = crs.ellipsoid
-    if ellipsoid is not None and not 6.2e6 < ellipsoid.semi_major_metre < 6.5e6:
-        return "is not of the Earth"
-    try:
-        Transformer.from_crs(crs, 4326, always_xy=True).transform([1.0], [1.0])
-    except ProjError:
-        return "cannot be converted to degrees"
-    return ""
+    return _why_not_of_earth(crs.to_wkt())
+
+
+def short_name(crs: CRS) -> str:
+    """Name of a CRS from a file, short and on one line, for a message."""
+    name = " ".join(crs.name.split())
+    return name if len(name) <= 60 else f"{name[:57]}..."
 
 
 def area_bounds(crs: CRS) -> tuple[float, float, float, float] | None:
@@ -77,6 +73,9 @@ def area_bounds(crs: CRS) -> tuple[float, float, float, float] | None:
 def _why_not_of_earth(wkt: str) -> str:
     """Why places cannot be converted to and from longitude and latitude; "" if they can."""
     crs = CRS.from_wkt(wkt)
+    ellipsoid = crs.ellipsoid
+    if ellipsoid is not None and not 6.2e6 < ellipsoid.semi_major_metre < 6.5e6:
+        return "is of another celestial body than the Earth"
     try:
         Transformer.from_crs("EPSG:4326", crs, always_xy=True)
     except (ProjError, CRSError) as error:
@@ -84,7 +83,7 @@ def _why_not_of_earth(wkt: str) -> str:
             return "is of another celestial body than the Earth"
         return "cannot be converted to longitude and latitude"
     try:
-        Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform([1.0], [1.0])
     except (ProjError, CRSError):
         return "has no inverse, so that its coordinates have no longitude and latitude"
     return ""

@@ -91,6 +91,8 @@ def map_raster(
     _check_place(out, imagery, predictor.layers, output, overwrite)
     bands = predictor.model.bands
     with open_source(imagery, bands, outline, grid) as source, locked(out, resources.shard):
+        if source.remark:
+            console.say(f"  note: {source.remark}")
         if not predictor.model.is_dense:  # a dense network accepts any size
             source.check_size(predictor.model.patch)
         job = _Job(out, source, predictor, output, resources, model, outline, grid)
@@ -108,9 +110,7 @@ def _check_place(out: Path, imagery, layers, output: Output, overwrite: bool) ->
         if path.exists() and Path(imagery).exists() and path.samefile(imagery):
             raise OutputError(f"cannot write {path}: it is the imagery itself; name another file")
         if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} exists; give --overwrite to replace it, or name another file"
-            )
+            raise OutputError(f"{path} exists; give --force to replace it, or name another file")
 
 
 def task_of(
@@ -158,7 +158,7 @@ class _Job:
             if not overwrite:
                 raise OutputError(
                     f"{tiles_folder(self.out)} holds the unfinished map of another model, raster "
-                    "or choice of layers; repeat that command to finish it, or give --overwrite "
+                    "or choice of layers; repeat that command to finish it, or give --force "
                     "to begin anew"
                 )
             shutil.rmtree(tiles_folder(self.out))

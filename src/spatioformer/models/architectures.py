@@ -107,16 +107,17 @@ class Configured(Architecture):
         return model
 
     def loss(self, train: TrainSection) -> LossName:
-        return train.loss
+        return train.loss_name
 
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
-        return Recipe(**train.model_dump(include=CONFIGURED), seed=seed)
+        values = train.model_dump(include=CONFIGURED) | {"loss": self.loss(train)}
+        return Recipe(**values, seed=seed)
 
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         located = self.located and model.location != "none"
         arguments = model.model_dump(include=SIZES | {"patch"}) | {
             "bands": inputs.bands,
-            "covariates": len(model.covariates),
+            "covariates": len(model.usual),
             "edges": inputs.edges,
             "location": inputs.location(model) if located else None,
             "location_dropout": model.location_dropout,
@@ -173,7 +174,7 @@ class ChipsAlone(Architecture):
 
     def loss(self, train: TrainSection) -> LossName:
         # The network has one output. The mean of the loss "quantile" is trained with "poisson".
-        return "poisson" if train.loss == "quantile" else train.loss
+        return "poisson" if train.loss == "quantile" else train.loss_name
 
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
         values = train.model_dump(include=CONFIGURED) | {"loss": self.loss(train)}

@@ -54,7 +54,7 @@ class Inputs:
         if raw:
             return cls(len(store.bands), Link(), extent)
         scaling = Scaling.of(store.chips[rows], store.richness[rows], loss)
-        usual = model.covariates
+        usual = model.usual
         covariates = Covariates.of(store.table.iloc[rows], usual) if usual else None
         edges = None
         if model.intervals:

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from spatioformer.common.errors import EvaluationError
 from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.evaluation.sizes import splittable
 from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.architectures import ARCHITECTURES, Architecture, outputs_of
@@ -55,7 +55,7 @@ class NetworkEstimator:
         plots. The names of their files end in a number from the second member on.
 
         Raises:
-            EvaluationError: all plots lie in one validation tile.
+            EvaluationError: all plots lie at one place.
             ModelError: the loss is not finite, or the checkpoint belongs to another training.
         """
         architecture = self.architecture
@@ -95,7 +95,7 @@ class NetworkEstimator:
 
     def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
         """Whether each plot is a validation plot, bool (n,)."""
-        size, share = self.train.validation_tile, self.train.validation_share
+        share = self.train.validation_share
         with warnings.catch_warnings():
             # Only one of these folds is used, so the sizes of the others do not matter.
             warnings.simplefilter("ignore", DegenerateFolds)
@@ -103,10 +103,8 @@ class NetworkEstimator:
                 folds = min(len(coordinates), max(2, round(1 / share)))
                 rows = RandomKFold(folds, seed=seed, keep_sites=False)
                 return rows.assign(coordinates) == 0
-            try:
-                return validation_tiles(coordinates, share, size, seed)
-            except EvaluationError as error:
-                raise EvaluationError(f"`train.validation_tile` is {size:g}: {error}") from error
+            size = splittable(coordinates, self.train.validation_tile)
+            return validation_tiles(coordinates, share, size, seed)
 
 
 def _facts(plots: int, held_out: Sequence[int], histories: Sequence[History]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spatioformer.common.cache import Arrays
-from spatioformer.common.errors import EvaluationError
+from spatioformer.evaluation.sizes import splittable
 from spatioformer.evaluation.units import deal
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator
@@ -40,14 +40,15 @@ class StackEstimator:
     Attributes:
         members: name -> estimator.
         prior: name -> prior weight; they sum to 1.
-        tile: side of a tile, the middle size of held-out areas, degrees.
+        tile: side of a tile, the middle size of held-out areas, degrees; None: from the extent of
+            the plots.
         seed: of the folds.
         strength: prior strength, in plots.
     """
 
     members: Mapping[str, Estimator]
     prior: Mapping[str, float]
-    tile: float
+    tile: float | None
     seed: int
     strength: float = PRIOR_STRENGTH
 
@@ -60,7 +61,7 @@ class StackEstimator:
             context: its checkpoint is a folder with the held-out predictions so far.
 
         Raises:
-            EvaluationError: all plots lie in one tile.
+            EvaluationError: all plots lie at one place.
         """
         cache = PredictionCache(context.checkpoint, context.resume)
         trainings = (FOLDS + 1) * len(self.members)
@@ -118,15 +119,14 @@ class StackEstimator:
         """Fold (n,) of each plot at lon, lat (n, 2), degrees.
 
         Raises:
-            EvaluationError: all plots lie in one tile.
+            EvaluationError: all plots lie at one place.
         """
-        piece = pieces(places, self.tile, self.seed)
+        tile = splittable(places, self.tile)
+        piece = pieces(places, tile, self.seed)
+        while piece.max() == 0:  # two tiles, but one block of tiles
+            tile /= 2
+            piece = pieces(places, tile, self.seed)
         sizes = np.bincount(piece)
-        if len(sizes) < 2:
-            raise EvaluationError(
-                f"`train.validation_tile` is {self.tile:g}: all {len(places)} training plots "
-                "lie in one such tile, and a stack needs at least two tiles; use smaller tiles"
-            )
         return deal(sizes, min(FOLDS, len(sizes)), self.seed)[piece]
 
 

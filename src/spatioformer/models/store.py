@@ -4,7 +4,6 @@ Weights of networks are stored as safetensors, those of scikit-learn's models as
 pickled, so loading a model runs no code from the folder.
 """
 
-import math
 import re
 from pathlib import Path
 
@@ -12,12 +11,12 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json
 from spatioformer.common.version import __version__
 from spatioformer.models.base import Model
+from spatioformer.models.config_types import check_arguments, check_types
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.stack import StackModel
 from spatioformer.models.tabular import TabularModel
 
 MOST_CONFIG_BYTES = 64_000_000
-LARGEST_ARGUMENT = 65_536  # no width, depth or number of members comes near
 DEEPEST = 3  # stacks of stacks
 
 KINDS: dict[str, type[Model]] = {
@@ -48,6 +47,7 @@ def _load(folder: Path, depth: int) -> Model:
         if names and depth >= DEEPEST:
             raise ValueError("its members have members in turn too many times")
         members = {name: _load(folder / "members" / name, depth + 1) for name in names}
+        check_types(config)
         check_arguments([config.get("arguments"), config.get("scaling")])
         model = kind.read(config, members)
     except ModelError:
@@ -58,7 +58,16 @@ def _load(folder: Path, depth: int) -> Model:
             f"{folder / 'config.json'} does not describe a model that this version "
             f"({__version__}) can read ({type(error).__name__}: {reason}); train the model again"
         ) from error
-    model.read_weights(folder / kind.weights)
+    try:
+        model.read_weights(folder / kind.weights)
+    except ModelError:
+        raise
+    except Exception as error:  # a configuration of the right types may fit no weights
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{folder / kind.weights} and config.json do not fit each other "
+            f"({type(error).__name__}: {reason}); copy or train the model again"
+        ) from error
     return model
 
 
@@ -67,21 +76,6 @@ def _member(name: object) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w. +-]*", name):
         raise ValueError(f"{name!r} is not the name of a member")
     return name
-
-
-def check_arguments(value: object) -> None:
-    """Check that the numbers by which a network is built are finite and not too large for it.
-
-    Raises:
-        ValueError: one is not.
-    """
-    if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            check_arguments(part)
-    elif isinstance(value, int) and abs(value) > LARGEST_ARGUMENT:
-        raise ValueError(f"an argument is {value:.3g}, above {LARGEST_ARGUMENT}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"an argument is {value}")
 
 
 def _need(folder: Path, name: str) -> None:

@@ -47,7 +47,7 @@ class TabularEstimator:
         Raises:
             ModelError: the plot table lacks a covariate, or no plot has a value of it.
         """
-        defaults = self.model.covariates
+        defaults = self.model.usual
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
         model = TabularModel(
             regressor,

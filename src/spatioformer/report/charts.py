@@ -60,14 +60,16 @@ def draw_block_curve(
     *,
     markers: dict[str, tuple[float, float, float]],
     ceiling: float | None = None,
+    unit: str = "degrees",
 ) -> Figure:
     """r2 against the size of the held-out tiles, log scale; random folds at the left.
 
     Args:
-        sizes: degrees, ascending.
+        sizes: ascending.
         curves: label -> (r2 on random folds, r2 at each size); NaN where unknown.
-        markers: label -> (r2 on random folds, tile size in degrees, r2 there), drawn unconnected.
+        markers: label -> (r2 on random folds, tile size, r2 there), drawn unconnected.
         ceiling: r2 of a perfect map, drawn as a line.
+        unit: of the sizes, "degrees" or "km".
     """
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -104,7 +106,7 @@ def draw_block_curve(
         axes.set_xticks(sizes, labels=labels)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", length=0)
-    axes.set(xlabel="side of the held-out tiles, degrees", ylabel="r2 = 1 - SSE/SST")
+    axes.set(xlabel=f"side of the held-out tiles, {unit}", ylabel="r2 = 1 - SSE/SST")
     # A model with r2 below -0.5 is useless; the table beside the figure states the number.
     axes.set_ylim(bottom=max(-0.5, axes.get_ylim()[0]))
     figure.legend(loc="outside lower center", ncols=2)

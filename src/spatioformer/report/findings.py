@@ -68,16 +68,22 @@ HELD_OUT = {
 }
 
 
+UNITS = {"degrees": "°", "km": " km"}
+"""What follows a number in a unit of tiles."""
+
+
 def where(split: SplitSection) -> str:
     """How a split holds plots out, as part of a sentence."""
     if split.kind == "tiles":
         return f"on held-out tiles of {side(split)}"
+    if split.kind == "column":
+        return f"on held-out folds of the column {split.column}"
     return HELD_OUT[split.kind]
 
 
 def side(split: SplitSection) -> str:
     """Side of a split's tiles with its unit, such as '1°' or '50 km'."""
-    return f"{split.size:g}{'°' if split.unit == 'degrees' else ' km'}"
+    return f"{split.size:g}{UNITS[split.unit]}"
 
 
 def score(scores: pd.DataFrame, model: str, metric: str) -> float:
@@ -127,10 +133,10 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
     )
 
 
-def note(model: str, mapped: str) -> str:
-    """What a table says under a model's name; `mapped` made the map."""
+def note(model: str, mapped: str, role: str = "it makes the map") -> str:
+    """What a table says under a model's name; `mapped` has the role of the run's model."""
     about = CATALOGUE[model].note if model in CATALOGUE else ""
-    return "; ".join(filter(None, (about, "it makes the map" if model == mapped else "")))
+    return "; ".join(filter(None, (about, role if model == mapped else "")))
 
 
 def ranking(scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped: str) -> list[str]:
@@ -171,7 +177,7 @@ def headline(
     target: str,
     mapped: str,
     plots: int,
-    extent: str,
+    extent: str | None,
     held_out: str | None,
     spatial: pd.DataFrame | None,
     random: pd.DataFrame | None,
@@ -182,23 +188,29 @@ def headline(
     Args:
         target: what was mapped.
         mapped: the model that made the map.
-        extent: how much was mapped, such as '7.6 million km2'; '' when nothing was.
+        extent: how much was mapped, such as '7.6 million km2'; '' when nothing was, and None where
+            there was no imagery to map.
         held_out: how plots were held out in space, such as 'on held-out tiles of 1 degree'.
         spatial, random: scores on that split and on random folds, indexed by model; or None.
         virtual: whether the plots are simulated.
     """
-    area = f"was mapped over {extent}" if extent else "could not be mapped at any pixel"
+    area = "could not be mapped at any pixel"
+    if extent is None:
+        area = "was modelled without imagery"
+    elif extent:
+        area = f"was mapped over {extent}"
     opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {area}."
     scores = random if spatial is None else spatial
     best = None if scores is None else best_model(scores)
     if scores is None or best is None:
         return f"{opening} No model could be scored on held-out plots."
     place = held_out if spatial is not None and held_out else HELD_OUT["random"]
-    verdict = _verdict(scores, best, mapped) + _random(spatial, random, best)
+    role = "makes the predictions" if extent is None else "made the map"
+    verdict = _verdict(scores, best, mapped, role) + _random(spatial, random, best)
     return f"{opening} {start(place)}, {verdict}"
 
 
-def _verdict(scores: pd.DataFrame, best: str, mapped: str) -> str:
+def _verdict(scores: pd.DataFrame, best: str, mapped: str, made: str) -> str:
     r2, rmse = score(scores, best, "r2"), score(scores, best, "rmse")
     figures = f"r2 {decimal(r2)}, RMSE {decimal(rmse, 1)} species"
     if r2 <= 0:
@@ -209,12 +221,12 @@ def _verdict(scores: pd.DataFrame, best: str, mapped: str) -> str:
     alone = len(scores) == 1
     if best == mapped:
         role = "reaches" if alone else f"predicts best of {len(scores)} models:"
-        return f"{title(best)}, which made the map, {role} {figures}."
+        return f"{title(best)}, which {made}, {role} {figures}."
     verdict = f"{title(best)} {'reaches' if alone else 'predicts best:'} {figures}."
     if mapped not in scores.index:
-        return f"{verdict} {start(title(mapped))}, which made the map, was not scored."
+        return f"{verdict} {start(title(mapped))}, which {made}, was not scored."
     mapped_r2 = decimal(score(scores, mapped, "r2"))
-    return f"{verdict} {start(title(mapped))}, which made the map, reaches r2 {mapped_r2}."
+    return f"{verdict} {start(title(mapped))}, which {made}, reaches r2 {mapped_r2}."
 
 
 def _random(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str) -> str:
@@ -233,12 +245,15 @@ def _random(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str
     return f"{opening} a {'higher' if difference > 0 else 'lower'} r2, {decimal(r2)}."
 
 
-def block_curve(curves: Mapping[str, tuple[float, Sequence[float]]], sizes: Sequence[float]) -> str:
+def block_curve(
+    curves: Mapping[str, tuple[float, Sequence[float]]], sizes: Sequence[float], unit: str = "°"
+) -> str:
     """What the curve of r2 against tile size says about random folds.
 
     Args:
         curves: model -> (r2 on random folds, r2 at each size).
-        sizes: degrees, ascending.
+        sizes: ascending.
+        unit: what follows a size.
     """
     parts, falls = [], []
     for model, (random, values) in curves.items():
@@ -246,7 +261,7 @@ def block_curve(curves: Mapping[str, tuple[float, Sequence[float]]], sizes: Sequ
         if not known or not math.isfinite(random):
             continue
         steps = [known[0], known[-1]] if len(known) > 1 else known
-        path = " and ".join(f"{decimal(v)} on tiles of {s:g}°" for s, v in steps)
+        path = " and ".join(f"{decimal(v)} on tiles of {s:g}{unit}" for s, v in steps)
         parts.append(f"{title(model)} scores r2 {decimal(random)} on random folds, {path}")
         falls.append(random - steps[-1][1])
     if not parts:

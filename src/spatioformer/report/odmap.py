@@ -7,6 +7,7 @@ empty.
 
 from spatioformer.report import facts
 from spatioformer.report.findings import start, title, where
+from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
 
 Row = tuple[str, str | None]
@@ -24,18 +25,33 @@ def odmap(results: Results) -> list[Row]:
 
 
 def _overview(results: Results) -> list[Row]:
-    imagery = dict(facts.imagery(results))
+    imagery = dict(facts.imagery(results)) if results.has_imagery else {}
+    grain = f"{results.grain}; map pixels {imagery['Pixel']}" if imagery else results.grain
     return [
         ("Overview: authors and contact", None),
-        ("Overview: objective", f"Map {results.config.target}"),
-        ("Overview: focal taxon", results.config.target),
-        ("Overview: location and extent", imagery["Region"]),
-        ("Overview: grain", f"{results.grain}; map pixels {imagery['Pixel']}"),
-        ("Overview: boundary", "rectangle of the region, without the masked pixels"),
+        (
+            "Overview: objective",
+            f"{'Map' if results.has_imagery else 'Predict'} {results.config.target.name}",
+        ),
+        ("Overview: focal taxon", results.config.target.name),
+        ("Overview: location and extent", imagery.get("Region", _plots_extent(results))),
+        ("Overview: grain", grain),
+        (
+            "Overview: boundary",
+            "rectangle of the region, without the masked pixels" if imagery else None,
+        ),
         ("Overview: assumptions on the system", None),
         ("Overview: software", _software(results)),
         ("Overview: code and data availability", None),
     ]
+
+
+def _plots_extent(results: Results) -> str:
+    lon, lat = results.observed["lon"], results.observed["lat"]
+    return (
+        f"{degrees(lon.min(), 'E', 'W')} to {degrees(lon.max(), 'E', 'W')}, "
+        f"{degrees(lat.min(), 'N', 'S')} to {degrees(lat.max(), 'N', 'S')}"
+    )
 
 
 def _software(results: Results) -> str:
@@ -101,10 +117,16 @@ def _assessment(results: Results) -> list[Row]:
 
 def _prediction(results: Results) -> list[Row]:
     share = results.map.get("inside_share")
+    output = "expected species in one plot"
+    if results.has_imagery:
+        output += f", {results.map['pixels']:,} pixels"
     novel = "not measured" if share is None else f"{1 - share:.0%} of the mapped pixels lie outside"
     return [
-        ("Prediction: output", f"expected species in one plot, {results.map['pixels']:,} pixels"),
+        ("Prediction: output", output),
         ("Prediction: novel environments", f"area of applicability: {novel}"),
-        ("Prediction: scenarios", "none; the imagery is of one time"),
+        (
+            "Prediction: scenarios",
+            "none; the imagery is of one time" if results.has_imagery else None,
+        ),
         ("Prediction: intended and unsuitable uses", None),
     ]

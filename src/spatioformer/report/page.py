@@ -65,10 +65,12 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=config.title or findings.start(f"{config.target}: {config.name}"),
+            title=config.title or findings.start(f"{config.target.name}: {config.name}"),
             name=config.name,
             version=results.provenance["spatioformer"],
             virtual=results.virtual,
+            has_imagery=results.has_imagery,
+            folder=results.folder.name,
             **content,
         )
     )
@@ -76,7 +78,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
     write_text(out, page)
     picture = results.folder / "map.png"
     picture.unlink(missing_ok=True)  # that of an earlier run would show another map
-    if content["maps"] is not None:
+    if content["maps"] is not None and content["maps"]["mean"] is not None:
         with writing(picture) as part:
             part.write_bytes(content["maps"]["mean"].png)
     return out
@@ -98,16 +100,18 @@ def _opening(results: Results) -> dict[str, Any]:
     """The main result in a few sentences, and the most important numbers."""
     spatial, random, pixels = results.spatial, results.random, results.map["pixels"]
     finding = findings.headline(
-        target=results.config.target,
+        target=results.config.target.name,
         mapped=results.mapped,
         plots=len(results.observed),
-        extent=_area(results.mapped_area) if pixels else "",
+        extent=_extent_mapped(results),
         held_out=findings.where(spatial) if spatial else None,
         spatial=results.scores(spatial) if spatial else None,
         random=results.scores(random) if random else None,
         virtual=results.virtual,
     )
-    key = [(f"{len(results.observed):,}", "plots"), (f"{pixels:,}", "pixels mapped")]
+    key = [(f"{len(results.observed):,}", "plots")]
+    if results.has_imagery:
+        key.append((f"{pixels:,}", "pixels mapped"))
     if pixels:
         key.append((decimal(results.map["mean"], 1), "species in a plot, mean over the map"))
     for split in filter(None, (spatial, random)):
@@ -115,6 +119,13 @@ def _opening(results: Results) -> dict[str, Any]:
             r2 = decimal(results.r2(results.mapped, split))
             key.append((r2, f"r2 of {title(results.mapped)} {findings.where(split)}"))
     return {"finding": finding, "key": key}
+
+
+def _extent_mapped(results: Results) -> str | None:
+    """The mapped area in words; None without imagery."""
+    if not results.has_imagery:
+        return None
+    return _area(results.mapped_area) if results.map["pixels"] else ""
 
 
 def _area(square_km: float) -> str:
@@ -126,6 +137,8 @@ def _area(square_km: float) -> str:
 
 
 def _maps(results: Results) -> dict[str, Any] | None:
+    if not results.has_imagery:
+        return {"mean": None, "spread": None, "plots": pictures.plot_map(results)}
     if not results.map["pixels"]:
         return None
     return {
@@ -165,7 +178,7 @@ def _score_table(
         "rows": [
             {
                 "name": model,
-                "note": findings.note(model, results.mapped),
+                "note": findings.note(model, results.mapped, _role(results)),
                 "cells": [_cells(table, model) for _, table in splits],
             }
             for model in results.models
@@ -173,10 +186,17 @@ def _score_table(
     }
 
 
+def _role(results: Results) -> str:
+    return "it makes the map" if results.has_imagery else "it makes the predictions"
+
+
 def _about(split: SplitSection) -> str:
+    if split.kind == "column":
+        return f"folds of the column {split.column}"
+    if split.kind == "tiles":
+        return f"{split.folds} folds of whole tiles of {findings.side(split)}"
     kinds = {
         "random": "at random",
-        "tiles": f"of whole tiles of {findings.side(split)}",
         "knndm": "with the map's distances to the plots",
         "regions": "of whole regions",
     }
@@ -208,9 +228,9 @@ def _agreement(results: Results) -> dict[str, Any]:
     if curves:
         content |= {
             "curve": pictures.block_curve(results),
-            "curve_sentence": findings.block_curve(curves, sizes),
+            "curve_sentence": findings.block_curve(curves, sizes, _unit(results)),
             "curve_models": list(curves),
-            "curve_rows": _curve_rows(sizes, curves),
+            "curve_rows": _curve_rows(sizes, curves, _unit(results)),
         }
     if results.map["pixels"]:
         content["distances"] = pictures.distances(results)
@@ -218,14 +238,18 @@ def _agreement(results: Results) -> dict[str, Any]:
     return content
 
 
+def _unit(results: Results) -> str:
+    return findings.UNITS[results.config.evaluate.curve_unit]
+
+
 def _curve_rows(
-    sizes: list[float], curves: dict[str, tuple[float, list[float]]]
+    sizes: list[float], curves: dict[str, tuple[float, list[float]]], unit: str
 ) -> list[tuple[str, list[str]]]:
     """r2 of each model on random folds, if the run has them, and at each size."""
     random = [r2 for r2, _ in curves.values()]
     rows = [("random", [decimal(r2) for r2 in random])] if np.isfinite(random).any() else []
     return rows + [
-        (f"{size:g}°", [decimal(values[i]) for _, values in curves.values()])
+        (f"{size:g}{unit}", [decimal(values[i]) for _, values in curves.values()])
         for i, size in enumerate(sizes)
     ]
 
@@ -244,7 +268,7 @@ def _data(results: Results) -> dict[str, Any]:
         "notes": results.plots["notes"],
         "histogram": pictures.histogram(results),
         "rejected": facts.rejected(results.rejected),
-        "imagery": facts.imagery(results),
+        "imagery": facts.imagery(results) if results.has_imagery else [],
         "bands": [(name, imagery["statistics"][name]) for name in imagery["bands"]],
     }
 
@@ -252,6 +276,12 @@ def _data(results: Results) -> dict[str, Any]:
 def _training(results: Results) -> dict[str, Any]:
     curve = pictures.training_curve(results) if results.is_network else None
     return {"picture": curve, "facts": facts.training(results)}
+
+
+def _knows_area(results: Results) -> bool:
+    """Whether the plot area is a predictor of the model."""
+    known = {"area_m2", "log10 area_m2"}
+    return bool(known & {*results.imagery["bands"], *results.config.model.covariates})
 
 
 def _limits(results: Results) -> Iterator[tuple[str, str]]:
@@ -266,17 +296,18 @@ def _limits(results: Results) -> Iterator[tuple[str, str]]:
     grain = "Richness increases with plot area: the map does not hold for other plot sizes."
     if not area["known"]:
         grain += " The plots do not state their area, so the plot size of the map is unknown."
-    elif area["min"] < area["max"] and "area_m2" not in results.config.model.covariates:
+    elif area["min"] < area["max"] and not _knows_area(results):
         grain += " The plots differ in area, and the model does not know their area."
     yield f"Grain: {results.grain}.", grain
     yield "Extent.", _extent(results)
-    yield (
-        "Time.",
-        (
-            "The model treats plots and imagery as if they were of one time. Changes between "
-            "survey and image are part of the error."
-        ),
-    )
+    if results.has_imagery:
+        yield (
+            "Time.",
+            (
+                "The model treats plots and imagery as if they were of one time. Changes between "
+                "survey and image are part of the error."
+            ),
+        )
     yield (
         "Scores.",
         "Random folds are too optimistic where plots are clustered (Ploton et al. 2020). Held-out "

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from spatioformer.common import style
+from spatioformer.common.earth import KM_PER_DEGREE
+from spatioformer.evaluation.sizes import KM_BELOW
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import decimal, score, sides, start, title, where
 from spatioformer.report.results import Band, Results
@@ -42,7 +44,7 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
 
 
 def mean_map(results: Results) -> Picture:
-    summary, target = results.map, results.config.target
+    summary, target = results.map, results.config.target.name
     low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
     dropout = " with dropout off" if results.is_network else ""
     drawing = maps.draw_map(
@@ -88,6 +90,9 @@ def spread_map(results: Results) -> Picture:
 
 def plot_map(results: Results) -> Picture:
     mean, plots = results.mean, results.observed
+    where_far = "Far from all plots, the map extrapolates."
+    if not results.has_imagery:
+        where_far = "Far from all plots, the model extrapolates."
     drawing = maps.draw_plots(
         mean.mapped,
         frame_of(mean),
@@ -101,8 +106,8 @@ def plot_map(results: Results) -> Picture:
         results,
         drawing,
         f"Map of the {len(plots):,} plots, coloured by their observed richness.",
-        f"The {len(plots):,} plots that the model was trained on, in the colours of the map. Far "
-        "from all plots, the map extrapolates.",
+        f"The {len(plots):,} plots that the model was trained on"
+        f"{', in the colours of the map' if results.has_imagery else ''}. {where_far}",
     )
 
 
@@ -164,6 +169,7 @@ def block_curve(results: Results) -> Picture:
         {start(title(model)): values for model, values in results.curves.items()},
         markers=_mapped_marker(results),
         ceiling=results.ceiling if results.virtual else None,
+        unit=results.config.evaluate.curve_unit,
     )
     return picture(
         results,
@@ -177,7 +183,9 @@ def block_curve(results: Results) -> Picture:
 def _mapped_marker(results: Results) -> dict[str, tuple[float, float, float]]:
     """The mapped model on random folds and on tiles, where the curve lacks it."""
     mapped, tiles, random = results.mapped, results.spatial, results.random
-    if mapped in results.curves or tiles is None or random is None or tiles.unit != "degrees":
+    if mapped in results.curves or tiles is None or random is None or tiles.size is None:
+        return {}
+    if tiles.unit != results.config.evaluate.curve_unit:
         return {}
     r2 = [results.r2(mapped, split) for split in (random, tiles)]
     return {start(title(mapped)): (r2[0], tiles.size, r2[1])} if np.isfinite(r2).all() else {}
@@ -262,7 +270,7 @@ def training_curve(results: Results) -> Picture:
         f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
         f"RMSE by epoch of the network that makes the map{against}. About "
         f"{section.validation_share:.0%} of the {examples}, in whole tiles of "
-        f"{section.validation_tile:g}°, are held out to choose the epoch whose weights are kept "
+        f"{_tile(section.validation_tile)}, are held out to choose the epoch of the kept weights "
         f"({best['epoch']:.0f} of {len(log)}). The training RMSE is measured during the epoch "
         "(with dropout, if the network has it), so it can be higher than the validation RMSE.",
     )
@@ -273,11 +281,21 @@ def frame_of(band: Band) -> maps.Frame:
     return maps.Frame(*band.lonlat)
 
 
+def _tile(degrees: float | None) -> str:
+    """Side of validation tiles in words."""
+    if degrees is None:
+        return "a size that fits the plots"
+    small = degrees < KM_BELOW
+    return f"{degrees * KM_PER_DEGREE:.3g} km" if small else f"{degrees:g}°"
+
+
 def _unit(results: Results) -> str:
     return f"species ({results.grain})"
 
 
 def _shared_limits(results: Results) -> tuple[float, float]:
     """Ends of the colour bar that the mean, the truth and the plots share."""
+    if not results.has_imagery:
+        return maps.robust_limits(results.observed["richness"].to_numpy())
     truth = [results.truth.values[results.mean.mapped]] if results.virtual else []
     return maps.robust_limits(results.mean.values, *truth)

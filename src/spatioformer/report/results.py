@@ -18,11 +18,13 @@ from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import RunConfig, SplitSection, TrainSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
-from spatioformer.geo.grid import Grid
+from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
+from spatioformer.models.resolved import resolved
 from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
@@ -31,14 +33,12 @@ NEEDED = (
     "config.resolved.yaml",
     "plots.json",
     "rejected.csv",
-    "imagery.json",
     "model/README.md",
     "scores.csv",
     "evaluation/predictions.parquet",
-    "map.tif",
-    "map.json",
     "provenance.json",
 )
+OF_IMAGERY = ("imagery.json", "map.tif", "map.json")
 _FINE = 16  # plots are placed to 1/16 of a pixel
 
 
@@ -81,8 +81,33 @@ def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
     return Band(values.astype(np.float64).filled(np.nan), grid)
 
 
+def features(store: ChipStore) -> dict[str, Any]:
+    """The bands of plots without imagery, which are their covariates, as imagery.json has bands."""
+    values = np.asarray(store.chips, np.float64).reshape(-1, len(store.bands))
+    statistics = {}
+    for band, column in zip(store.bands, values.T, strict=True):
+        lacking = f"{band} is missing"
+        missing = values[:, store.bands.index(lacking)].mean() if lacking in store.bands else 0.0
+        statistics[band] = {
+            "valid_share": 1 - missing,
+            **{name: float(getattr(column, name)()) for name in ("min", "mean", "max")},
+            "sd": float(column.std()),
+        }
+    return {"bands": list(store.bands), "statistics": statistics}
+
+
+def grid_around(plots: pd.DataFrame) -> Grid:
+    """A grid in degrees on which plots (columns lon, lat) are drawn where there is no map."""
+    lon, lat = plots["lon"].to_numpy(), plots["lat"].to_numpy()
+    side = max(np.ptp(lon), np.ptp(lat), 0.001) / 400
+    margin = 20 * side
+    west, north = lon.min() - margin, lat.max() + margin
+    width, height = (int(np.ceil((np.ptp(v) + 2 * margin) / side)) for v in (lon, lat))
+    return Grid(LONLAT, Affine(side, 0, west, 0, -side, north), height, width)
+
+
 class Results:
-    """A run folder with its resolved configuration.
+    """A run folder with its configuration, in which values that depend on the plots are filled in.
 
     `mapped` is the name of the model that made the map, `model` the content of its config.json.
 
@@ -91,13 +116,14 @@ class Results:
     """
 
     def __init__(self, folder: str | Path, config: RunConfig):
-        self.folder, self.config = Path(folder), config
-        self.mapped = config.map.model
+        self.folder, self.mapped = Path(folder), config.map.model
+        self.has_imagery = config.imagery is not None
         model = self.folder / "model" / "config.json"
         self.model: dict[str, Any] = read_json(model) if model.exists() else {}
         self.is_network = self.model.get("kind", "network") == "network"
         self.is_taught = "teacher" in self.model.get("facts", {})
-        for name in (*NEEDED, *["training.csv"] * self.is_network):
+        needed = (*NEEDED, *OF_IMAGERY) if self.has_imagery else NEEDED
+        for name in (*needed, *["training.csv"] * self.is_network):
             if not (self.folder / name).exists():
                 raise OutputError(
                     f"the report of {folder} needs {name}, which is missing; run "
@@ -105,15 +131,24 @@ class Results:
                 )
         self.virtual = config.truth is not None
         self.plots: dict[str, Any] = read_json(self.folder / "plots.json")
-        self.imagery: dict[str, Any] = read_json(self.folder / "imagery.json")
-        self.map: dict[str, Any] = read_json(self.folder / "map.json")
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
         self.all_scores = pd.read_csv(self.folder / "scores.csv")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
-        with open_raster(self.folder / "map.tif") as source:
-            self.grid = Grid.of(source)
-            self.grain = source.tags().get("GRAIN", "plot size not stated").replace("m2", "m²")
-            self._bands = bands_of(source)
+        self.config = resolved(config, self.observed[["lon", "lat"]].to_numpy())
+        grain = self.model.get("facts", {}).get("grain", "plot size not stated")
+        self._bands: dict[str, int] = {}
+        if self.has_imagery:
+            self.imagery: dict[str, Any] = read_json(self.folder / "imagery.json")
+            self.map: dict[str, Any] = read_json(self.folder / "map.json")
+            with open_raster(self.folder / "map.tif") as source:
+                self.grid = Grid.of(source)
+                grain = source.tags().get("GRAIN", "plot size not stated")
+                self._bands = bands_of(source)
+        else:
+            self.imagery = features(open_chips(self.folder / "chips"))
+            self.map = {"pixels": 0, "negative_set_to_0": 0, "mean_sd": None}
+            self.grid = grid_around(self.observed)
+        self.grain = grain.replace("m2", "m²")
         self.has_spread = "sd" in self._bands
 
     @property
@@ -154,6 +189,8 @@ class Results:
 
     @cached_property
     def mean(self) -> Band:
+        if not self.has_imagery:
+            return Band(np.full((self.grid.height, self.grid.width), np.nan), self.grid)
         return read_band(self.folder / "map.tif", 1)
 
     @cached_property
@@ -231,8 +268,8 @@ class Results:
 
     @property
     def curve_sizes(self) -> list[float]:
-        """Sides of the tiles of the block-size curve, degrees, ascending."""
-        return sorted(self.config.evaluate.curve_sizes)
+        """Sides of the tiles of the block-size curve, in `evaluate.curve_unit`, ascending."""
+        return sorted(self.config.evaluate.curve_sizes or ())
 
     @cached_property
     def curves(self) -> dict[str, tuple[float, list[float]]]:
@@ -241,7 +278,9 @@ class Results:
         if table.empty:
             return {}
         # The splits of the curve come in the order of the configured sizes.
-        size_of = dict(zip(table["split"].unique(), self.config.evaluate.curve_sizes, strict=True))
+        size_of = dict(
+            zip(table["split"].unique(), self.config.evaluate.curve_sizes or (), strict=True)
+        )
         curves = {}
         for name, part in table.groupby("model", sort=False):
             model = str(name)

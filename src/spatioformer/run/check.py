@@ -12,14 +12,20 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.errors import ConfigError, ImageryError, OutputError, SpatioformerError
+from spatioformer.common.errors import (
+    ConfigError,
+    ImageryError,
+    ModelError,
+    OutputError,
+    SpatioformerError,
+)
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.messages import problems_message
 from spatioformer.config.schema import RunConfig
 
 if TYPE_CHECKING:
     from spatioformer.geo.grid import Grid
-    from spatioformer.geo.plots.table import PlotIntake
+    from spatioformer.geo.plots.source import Source
     from spatioformer.geo.raster.layers import OpenLayer
 
 Problem = tuple[str, SpatioformerError]
@@ -63,13 +69,11 @@ def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> lis
 
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
     if "plots" in stages:
-        yield from _plots(config)
+        yield from _plots(config, stages)
     if "imagery" in stages:
         yield from _imagery(config, folder)
-    if "train" in stages or "evaluate" in stages:
-        yield from _covariates(config)
     if "plots" in stages and "evaluate" in stages:
-        yield from _splits(config, folder)
+        yield from _splits(config)
     if "map" in stages:
         yield from _map(config)
 
@@ -90,7 +94,7 @@ def _caught(key: str, check: Callable[[], object]) -> Iterator[Problem]:
         yield key, error
 
 
-def _plots(config: RunConfig) -> Iterator[Problem]:
+def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
     """Files, columns and the CRS of the plot table and the species."""
     from spatioformer.geo.plots.checks import parse_crs
     from spatioformer.geo.plots.files import open_source
@@ -104,12 +108,16 @@ def _plots(config: RunConfig) -> Iterator[Problem]:
         except SpatioformerError as error:
             yield "plots.path", error
     if source is not None:
-        columns: dict[str, str | None] = {str(k): v for k, v in section.columns.items()}
-        settings = species.model_dump(exclude_none=True) if species else None
-        for name, problem in header_problems(source, columns, settings):
-            yield f"plots.{name}", problem
-        if source.crs is None:
+        if section.columns is not None:
+            columns: dict[str, str | None] = {str(k): v for k, v in section.columns.items()}
+            settings = species.model_dump(exclude_none=True) if species else None
+            for name, problem in header_problems(source, columns, settings):
+                yield f"plots.{name}", problem
+        if source.crs is None and section.crs is not None:
             yield from _caught("plots.crs", partial(parse_crs, section.crs))
+        yield from _fold_columns(config, source)
+    if "train" in stages or "evaluate" in stages:
+        yield from _covariates(config, source)
     if species is None:
         return
     if species.path is not None:
@@ -146,6 +154,7 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
     from spatioformer.run.imagery import grid_of, layer_of
 
     section = config.imagery
+    assert section is not None  # else the run has no such stage
     trust = Trust(section.trust, section.folder)
     entries = [(f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)]
     entries += [(f"imagery.masks.{i}", mask) for i, mask in enumerate(section.masks)]
@@ -229,66 +238,60 @@ def _check_disk(values: int, folder: Path) -> None:
         )
 
 
-def _covariates(config: RunConfig) -> Iterator[Problem]:
+def _covariates(config: RunConfig, source: "Source | None") -> Iterator[Problem]:
     """Covariates that no column gives."""
-    if not config.model.covariates or all(CATALOGUE[name].published for name in config.models):
+    from spatioformer.run.covariates import OF_PLOTS
+
+    chosen, columns = config.model.covariates, config.plots.columns
+    if chosen == "auto" or all(CATALOGUE[name].published for name in config.models):
         return
-    import pandas as pd
-
-    from spatioformer.geo.plots.table import TABLE_DTYPES
-    from spatioformer.models.scaling import Covariates
-
-    # One plot, with a value wherever the configuration names a column.
-    columns = config.plots.columns
-    optional = {"area_m2": float("nan"), "date": pd.NaT}
-    usual = {"area_m2": 1.0, "date": pd.Timestamp(2000, 1, 1)}
-    row = {
-        name: (usual if name in columns else optional).get(name, 1 if dtype != "str" else "-")
-        for name, dtype in TABLE_DTYPES.items()
-    }
-    table = pd.DataFrame([row]).astype(TABLE_DTYPES).assign(geometry=None)
-    for name, value in config.model.covariates.items():
-        check = partial(Covariates.of, table, {name: value})
-        yield from _caught(f"model.covariates.{name}", check)
+    for name in chosen:
+        if name not in OF_PLOTS:
+            if source is not None:
+                check = partial(source.position, name, f"model.covariates, {name}")
+                yield from _caught(f"model.covariates.{name}", check)
+        elif columns is not None and OF_PLOTS[name] not in columns:
+            yield (
+                f"model.covariates.{name}",
+                ModelError(
+                    f"no plot has a value of the covariate {name!r}; name its column in "
+                    f"`plots.columns` ({OF_PLOTS[name]}: ...), or leave it out of "
+                    "`model.covariates`"
+                ),
+            )
 
 
-def _splits(config: RunConfig, folder: Path) -> Iterator[Problem]:
-    """Splits at random or by tiles for which the plots of a small table are too few or too close.
+def _fold_columns(config: RunConfig, source: "Source") -> Iterator[Problem]:
+    """Columns of splits that the table lacks."""
+    for i, split in enumerate(config.evaluate.splits):
+        if split.column is not None:
+            key = f"evaluate.splits.{i}.column"
+            yield from _caught(key, partial(source.position, split.column, key))
 
-    The other kinds need the imagery or take longer, and chips may be lacking: the stage knows.
+
+def _splits(config: RunConfig) -> Iterator[Problem]:
+    """Splits for which the plots of a small table are too few or too close.
+
+    How kNNDM clusters them depends on the imagery too, and chips may be lacking: the stage knows.
     """
-    from spatioformer.run.folds import all_splits, assign
+    from spatioformer.models.resolved import resolved
+    from spatioformer.run.covariates import read_with_covariates
+    from spatioformer.run.folds import all_splits, check_split
 
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
     if sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file()) > SMALL:
         return
     try:
-        table = plots_of(config).table
+        table = read_with_covariates(config).table
+        config = resolved(config, table[["lon", "lat"]].to_numpy())
     except SpatioformerError:  # found above, or left to the stage, which lists the rows
         return
-    coordinates = table[["lon", "lat"]].to_numpy()
     for split in all_splits(config):
-        if split.kind in ("random", "tiles"):
-            check = partial(assign, split, config, coordinates, folder / "imagery.tif")
-            problems = list(_caught("evaluate", check))
-            yield from problems
-            if problems:  # the plots are too few for the other splits too, or for one of them
-                return
-
-
-def plots_of(config: RunConfig) -> "PlotIntake":
-    """Read the plots as the stage does.
-
-    Raises:
-        PlotError: the table cannot be read, or too many rows are rejected.
-    """
-    from spatioformer.geo.plots.table import read_plots
-
-    section = config.plots
-    arguments = section.model_dump(exclude={"species"})
-    species = section.species.model_dump(exclude_none=True) if section.species else None
-    return read_plots(**arguments, species=species, region=config.imagery.region)
+        problems = list(_caught("evaluate", partial(check_split, split, config, table)))
+        yield from problems
+        if problems:  # the plots are too few for the other splits too, or for one of them
+            return
 
 
 def _map(config: RunConfig) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.file import build_config
 from spatioformer.run.fingerprint import code_hash
 from spatioformer.run.runner import Run
+from spatioformer.run.summary import print_summary
 
 AUSTRALIA = (112.0, 154.0, -44.0, -10.0)
 PLOTS = 3000
@@ -94,7 +95,7 @@ def run_demo(
     changes: list[str] | tuple[str, ...] = (),
     console: Console = SILENT,
 ) -> Path:
-    """Run the demo; returns the run folder.
+    """Run the demo, and print its scores unless the console is quiet; returns the run folder.
 
     Args:
         plots: the user's plot table; None simulates a virtual flora and surveys it.
@@ -105,10 +106,14 @@ def run_demo(
     """
     config = build_config(settings(Path(folder), plots, full), "the demo", Path.cwd(), changes)
     run = Run(config, console=console)
-    if plots is None:
-        run.stage("imagery")
-        _survey_virtual_flora(run)
-    return run.until("report")
+    with run.log.recording():
+        if plots is None:
+            run.stage("imagery")
+            _survey_virtual_flora(run)
+        run.until("report")
+        if not console.quiet:
+            print_summary(run.folder, log=run.log.write)
+    return run.folder
 
 
 def _survey_virtual_flora(run: Run) -> None:

@@ -15,8 +15,9 @@ from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE, Entry
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
+from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
@@ -35,7 +36,8 @@ def held_out_predictions(
 
     Args:
         chips: folder of a chip store.
-        imagery: the stack that the chips were cut from.
+        imagery: the stack that the chips were cut from; kNNDM alone reads it.
+        config: resolved with the plots (`models.resolved`).
         cache: folds and results of finished jobs. Its content must come from the same chips,
             `config.model`, `config.train` and seed.
 
@@ -51,12 +53,14 @@ def held_out_predictions(
     section, map_like = config.evaluate, config.evaluate.map_like
     folds, jobs = {}, []
     for split in all_splits(config):  # impossible folds fail here, before any training
-        folds[split.name] = assign(split, config, store.coordinates, imagery, console)
+        folds[split.name] = assign(split, config, store.table, imagery, console)
+        _say_smaller_tiles(split, folds[split.name], store, config, console)
         key = save_folds(cache, folds[split.name])
         for model in section.models if split in section.splits else section.curve_models:
             with_spread = model == config.map.model and split == map_like
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache) for fold in range(split.folds)
+                Job(model, split.name, fold, key, with_spread, cache)
+                for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
     todo = [job for job in unique if not job.done]
@@ -69,6 +73,22 @@ def held_out_predictions(
             for job in finished:
                 advance(1, f"{job.model}, {job.split}")
     return pd.concat([_job_rows(job, store, folds[job.split]) for job in jobs], ignore_index=True)
+
+
+def _say_smaller_tiles(
+    split: SplitSection, folds: np.ndarray, store: ChipStore, config: RunConfig, console: Console
+) -> None:
+    """Say in which folds the training plots are too close together for the validation tiles."""
+    wanted = config.train.validation_tile
+    assert wanted is not None  # of a resolved configuration
+    sizes = {k: splittable(store.coordinates[folds != k], wanted) for k in np.unique(folds)}
+    smaller = [k for k, size in sizes.items() if size < wanted]
+    if smaller:
+        names = ", ".join(str(k + 1) for k in smaller)
+        console.say(
+            f"  {split.name}: without fold {names} all plots lie in one validation tile of "
+            f"{wanted:.3g} degrees; tiles of {min(sizes.values()):.3g} degrees are used there"
+        )
 
 
 def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:

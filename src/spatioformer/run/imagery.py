@@ -8,7 +8,7 @@ from rasterio.warp import transform_bounds
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.schema import GridSection, ImagerySection, MaskSection, RasterSection
+from spatioformer.config.imagery import GridSection, ImagerySection, MaskSection, RasterSection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust
@@ -66,6 +66,5 @@ def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> 
 def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
     """The layer that a section of the configuration describes."""
     values = section.model_dump(exclude={"exclude", "path"})
-    if isinstance(section, MaskSection):
-        values |= {"categorical": True, "is_mask": True}
-    return Layer(path=Path(section.path), trust=trust, **values)
+    layer = Layer(path=Path(section.path), trust=trust, **values)
+    return Mask(layer, section.exclude).layer if isinstance(section, MaskSection) else layer

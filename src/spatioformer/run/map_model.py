@@ -10,6 +10,7 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
+from spatioformer.models.resolved import resolved_with
 from spatioformer.run.context import RunContext
 
 
@@ -24,7 +25,8 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
     Returns:
         The model, and the chip store of all plots.
     """
-    config, store = run.config, open_chips(run.folder / "chips")
+    store = open_chips(run.folder / "chips")
+    config = resolved_with(run.config, store)
     estimator = make(config.map.model, config.model, config.train, config.seed)
     context = FitContext(checkpoint, run.resume, run.folder / "training.csv", run.console)
     return estimator.fit(store, np.arange(len(store)), context=context), store
@@ -52,11 +54,15 @@ def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any
     """Facts of the model, for the model card and the tags of the map."""
     facts = {
         "name": f"{config.map.model} ({config.name})",
-        "target": config.target,
+        "target": config.target.name,
         **plot_facts(store),
         "seed": config.seed,
     }
     facts |= model.facts
+    if store.encoding.covariates:
+        facts["covariates"] = store.encoding.to_json()
+    if store.target_kind != "count":
+        facts["target_kind"] = store.target_kind
     if config.truth is not None:
         facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
     return facts

@@ -9,7 +9,7 @@ run, so that the runner can say which part has changed.
 import contextlib
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,17 @@ from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
-from spatioformer.config.file import load_config, to_yaml
-from spatioformer.config.schema import PATH_KEYS, RunConfig
+from spatioformer.config.fields import PATH_KEYS
+from spatioformer.config.file import load_config, to_yaml, with_out
+from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
 from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.hashes import Hashes
+from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
-from spatioformer.run.stages import STAGES
+from spatioformer.run.stages import STAGES, Stage, stages_of
 from spatioformer.training import distributed
 
 LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
@@ -50,6 +52,7 @@ class Run:
         config: a configuration, or the path of its YAML file.
         changes: `a.b=c` assignments laid over a YAML file.
         resume: continue an interrupted training from its checkpoint.
+        out: the run folder; None: that of the configuration.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -63,12 +66,19 @@ class Run:
         *,
         console: Console | None = None,
         resume: bool = True,
+        out: str | Path | None = None,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
+        if out is not None:
+            self.config = with_out(self.config, out)
         self._source = "the configuration" if isinstance(config, RunConfig) else str(config)
         self.folder = Path(self.config.out)
-        # Of processes that train together only the leader prints.
-        self.console = (console or Console()) if distributed.leads() else Console(quiet=True)
+        self.stages = stages_of(self.config)
+        self.console = console or Console()
+        self.log = RunLog(self.folder, self.console.say)
+        # Of processes that train together only the leader prints and writes the log.
+        leads = distributed.leads()
+        self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
         self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
         self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
         try:
@@ -87,19 +97,29 @@ class Run:
             SpatioformerError: a mistake that the user can correct.
         """
         for name in (last, *force):
-            _check_stage(name)
-        names = list(STAGES)
+            self._check_stage(name)
+        names = list(self.stages)
         return self._execute(names[: names.index(last) + 1], force)
 
     def stage(self, name: str, force: bool = False) -> Path:
         """Run one stage, and before it the stages it needs where they are out of date."""
-        _check_stage(name)
-        return self._execute([n for n in STAGES if n in _needed(name)], (name,) if force else ())
+        self._check_stage(name)
+        needed = _needed(name, self.stages)
+        return self._execute([n for n in self.stages if n in needed], (name,) if force else ())
+
+    def _check_stage(self, name: str) -> None:
+        if name not in STAGES:
+            raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
+        if name not in self.stages:
+            raise ConfigError(
+                f"the run has no `imagery`, and so no stage {name!r}; give `imagery`, or predict "
+                f"a table of places with spatioformer predict {self.folder} TABLE"
+            )
 
     def _execute(self, names: list[str], force: tuple[str, ...] | list[str]) -> Path:
         with distributed.group():
             if distributed.leads():
-                with self._locked():
+                with self.log.recording(), self._locked():
                     self._lead(names, force)
             else:  # started by torchrun: computes its share of each batch, writes nothing
                 from spatioformer.run.map_model import join_training
@@ -133,6 +153,7 @@ class Run:
             yield
 
     def _lead(self, names: list[str], force: tuple[str, ...] | list[str]) -> None:
+        self.log.begin()
         self._parts.clear()  # inputs may have changed since the last call
         sweep(self.folder)  # what killed runs were writing
         self._set_aside_bookkeeping()
@@ -142,7 +163,7 @@ class Run:
         redone: set[str] = set()
         for name in names:
             # The stages that need a forced stage run again with it.
-            again = [n for n in STAGES[name].needs if n in redone]
+            again = [n for n in self.stages[name].needs if n in redone]
             forced = name in force or bool(again)
             damaged = {} if name in force else self._damaged(name)
             reason = "forced" if name in force else self._reason(name, damaged)
@@ -162,13 +183,13 @@ class Run:
 
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""
-        for pattern in STAGES[name].kept:
+        for pattern in self.stages[name].kept:
             for old in self.folder.glob(pattern):
                 remove(old)
 
     def _set_aside_bookkeeping(self) -> None:
         """Rename records that cannot be read, so that their stages run again."""
-        damaged = [self._record(n) for n in STAGES if self._read(n) is None]
+        damaged = [self._record(n) for n in self.stages if self._read(n) is None]
         if self._hashes.damaged:
             damaged.append(self._hashes.path)
             self._hashes.damaged = False
@@ -189,7 +210,7 @@ class Run:
         self.console.say(f"  {path} is damaged or was changed; kept as {kept}, and made again")
 
     def _run_stage(self, name: str) -> None:
-        stage = STAGES[name]
+        stage = self.stages[name]
         record = self._record(name)
         record.unlink(missing_ok=True)  # until it is finished again, it is not finished
         fingerprint, parts = self.fingerprint(name), self._parts_of(name)
@@ -263,7 +284,7 @@ class Run:
     def _outputs(self, name: str) -> Outputs:
         """SHA-256 of a stage's results: of a file, of each file of a folder; None if absent."""
         outputs: Outputs = {}
-        for output in STAGES[name].outputs:
+        for output in self.stages[name].outputs:
             path = self.folder / output
             outputs[output] = (
                 self._hashes.inside(path, output)
@@ -286,7 +307,7 @@ class Run:
         """What the stage's result depends on, by kind and name."""
         key = (name, sections)
         if key not in self._parts:
-            stage = STAGES[name]
+            stage = self.stages[name]
             chosen = stage.sections if sections is None else sections
             used = dependencies(stage.run)
             config: dict[str, Any] = {}
@@ -324,9 +345,9 @@ class Run:
         return read_record(self._record(name))
 
     def _write_provenance(self) -> None:
-        records = {n: r for n in STAGES if (r := self._read(n)) is not None}
+        records = {n: r for n in self.stages if (r := self._read(n)) is not None}
         inputs = {
-            p: self._hashes.of(Path(p)) for s in STAGES.values() for p in s.inputs(self.config)
+            p: self._hashes.of(Path(p)) for s in self.stages.values() for p in s.inputs(self.config)
         }
         self._hashes.save()
         write_json(
@@ -353,10 +374,5 @@ def _portable(value: Any) -> Any:
     return [_portable(v) for v in value] if isinstance(value, list) else value
 
 
-def _check_stage(name: str) -> None:
-    if name not in STAGES:
-        raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
-
-
-def _needed(name: str) -> set[str]:
-    return {name}.union(*(_needed(n) for n in STAGES[name].needs))
+def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:
+    return {name}.union(*(_needed(n, stages) for n in stages[name].needs))

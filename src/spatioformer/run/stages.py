@@ -5,7 +5,7 @@ it did. `runner.py` decides whether a stage has to run at all.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Stage:
         inputs: files it reads from outside the run folder.
         outputs: files or folders it writes, relative to the run folder.
         kept: patterns of folders with intermediate results, from which a later call continues.
+        of_imagery: whether a run on a plot table alone has no such stage.
     """
 
     run: Callable[[RunContext], str]
@@ -40,19 +41,16 @@ class Stage:
     inputs: Callable[["RunConfig"], list[str]]
     outputs: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    of_imagery: bool = False
 
 
 def plots(run: RunContext) -> str:
     """Plot table -> plots.parquet, plots.json, and the rejected rows."""
-    from spatioformer.geo.plots.table import TooManyRejected, read_plots
+    from spatioformer.geo.plots.table import TooManyRejected
+    from spatioformer.run.covariates import read_with_covariates
 
-    section = run.config.plots
-    arguments = section.model_dump(exclude={"path", "species"})
-    species = section.species.model_dump(exclude_none=True) if section.species else None
     try:
-        intake = read_plots(
-            section.path, **arguments, species=species, region=run.config.imagery.region
-        )
+        intake = read_with_covariates(run.config)
     except TooManyRejected as error:
         _write_csv(error.rejected, run.rejected("plots"))
         raise
@@ -69,6 +67,7 @@ def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
     from spatioformer.run.imagery import build_imagery
 
+    assert run.config.imagery is not None  # else the run has no such stage
     summary = build_imagery(run.config.imagery, run.folder / "imagery.tif", run.console)
     write_json(run.folder / "imagery.json", summary)
     height, width = summary["height"], summary["width"]
@@ -84,18 +83,26 @@ def _write_csv(table: "pd.DataFrame", path: Path) -> None:
 def chips(run: RunContext) -> str:
     """plots.parquet x imagery.tif -> chips/, and the rejected plots, which have no chip.
 
-    For a model that is taught on land without plots, chips of such land too.
+    For a model that is taught on land without plots, chips of such land too. Without imagery, the
+    covariates of the plot table are the bands of chips of one pixel.
     """
     from spatioformer.geo.chips import UNLABELLED, cut_chips
     from spatioformer.geo.plots.table import read_table
     from spatioformer.geo.unlabelled import cut_unlabelled
+    from spatioformer.run.covariates import imagery_covariates, table_features
 
     table = read_table(run.folder / "plots.parquet")
+    if run.config.imagery is None:
+        features = table_features(run, table)
+        return f"{len(table):,} plots, {features}"
+    extra = imagery_covariates(run, table)
     lost = cut_chips(
         run.folder / "imagery.tif",
-        table,
+        extra.table,
         run.config.model.patch,
         run.folder / "chips",
+        measured=extra.measured,
+        facts=extra.facts,
         console=run.console,
     )
     if run.config.distils:
@@ -178,16 +185,21 @@ FITTING = ("model", "train", "seed")
 
 def evaluate(run: RunContext) -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
+    from spatioformer.geo.chips import open_chips
+    from spatioformer.models.resolved import resolved_with
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
-    folder = run.folder / "evaluation"
+    folder, config = (
+        run.folder / "evaluation",
+        resolved_with(run.config, open_chips(run.folder / "chips")),
+    )
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     for path in cache.arrays(key).set_aside_damaged():
         run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
     predictions = held_out_predictions(
         run.folder / "chips",
         run.folder / "imagery.tif",
-        run.config,
+        config,
         cache.arrays(key),
         console=run.console,
     )
@@ -196,13 +208,13 @@ def evaluate(run: RunContext) -> str:
     table = score_table(predictions)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
-    _calibrate(run, predictions)
+    _calibrate(run, config, predictions)
     cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
 
 
-def _calibrate(run: RunContext, predictions) -> None:
+def _calibrate(run: RunContext, config: "RunConfig", predictions) -> None:
     """Write evaluation/uncertainty.json, .npz and intervals.parquet, or remove old ones.
 
     There are none where the mapped model is not evaluated or the plots are too few.
@@ -212,7 +224,7 @@ def _calibrate(run: RunContext, predictions) -> None:
 
     folder, calibration = run.folder / "evaluation", None
     try:
-        calibration = calibrate(run.folder / "chips", predictions, run.config)
+        calibration = calibrate(run.folder / "chips", predictions, config)
     except EvaluationError as error:
         run.console.say(f"  the map gets no intervals: {error}")
     if calibration is None:
@@ -273,6 +285,8 @@ def _plot_inputs(config: "RunConfig") -> list[str]:
 
 
 def _imagery_inputs(config: "RunConfig") -> list[str]:
+    if config.imagery is None:
+        return []
     return [layer.path for layer in (*config.imagery.layers, *config.imagery.masks)]
 
 
@@ -284,15 +298,22 @@ STAGES: dict[str, Stage] = {
     "plots": Stage(
         plots,
         (),
-        ("plots", "imagery.region"),
+        ("plots", "imagery.region", "model.covariates", "target.kind", "fold_column"),
         _plot_inputs,
         ("plots.parquet", "plots.json", ".stages/plots.rejected.csv"),
     ),
-    "imagery": Stage(imagery, (), ("imagery",), _imagery_inputs, ("imagery.tif", "imagery.json")),
+    "imagery": Stage(
+        imagery,
+        (),
+        ("imagery",),
+        _imagery_inputs,
+        ("imagery.tif", "imagery.json"),
+        of_imagery=True,
+    ),
     "chips": Stage(
         chips,
         ("plots", "imagery"),
-        ("model.patch", "distils"),
+        ("model.patch", "model.covariates", "distils"),
         _no_inputs,
         ("chips", ".stages/chips.rejected.csv"),
     ),
@@ -334,6 +355,7 @@ STAGES: dict[str, Stage] = {
         ("map.samples", "map.sd_step", "seed", "truth"),
         _truth_inputs,
         ("map.tif", "map.json"),
+        of_imagery=True,
     ),
     "report": Stage(
         report,
@@ -343,3 +365,19 @@ STAGES: dict[str, Stage] = {
         ("report.html", "map.png"),
     ),
 }
+"""All stages, in order."""
+
+
+def stages_of(config: "RunConfig") -> dict[str, Stage]:
+    """The stages of a run: all of them, or without imagery those of a plot table alone."""
+    if config.imagery is not None:
+        return STAGES
+    own = {name: stage for name, stage in STAGES.items() if not stage.of_imagery}
+    return {
+        name: replace(
+            stage,
+            needs=tuple(n for n in stage.needs if n in own),
+            outputs=tuple(output for output in stage.outputs if output != "map.png"),
+        )
+        for name, stage in own.items()
+    }

@@ -1,5 +1,6 @@
 """Print the summary of a finished run: a table of scores and the paths of the results."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -7,24 +8,29 @@ import pandas as pd
 from spatioformer.run.stages import STAGES
 
 
-def print_summary(folder: Path, last: str = "report") -> None:
+def print_summary(
+    folder: Path, last: str = "report", log: Callable[[str], None] | None = None
+) -> None:
     """Print r2 and RMSE of all models on each split, and the paths of the map and the report.
 
     Args:
         folder: folder of the run.
         last: last stage of the run; results of later stages may be out of date, so they are left
             out.
+        log: gets the printed text, without escape codes.
     """
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(record=log is not None)
     done = list(STAGES)[: list(STAGES).index(last) + 1]
     if "evaluate" in done:
         console.print(_table(pd.read_csv(folder / "scores.csv"), Table))
     for stage, name in (("map", "map.tif"), ("report", "report.html")):
-        if stage in done:
+        if stage in done and (folder / name).exists():  # a run without imagery has no map
             console.print(f"{stage:<7}{folder / name}", soft_wrap=True, highlight=False)
+    if log is not None:
+        log(console.export_text())
 
 
 def _table(scores: pd.DataFrame, table_type):

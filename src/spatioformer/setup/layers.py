@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.common.pip_files import locate
+from spatioformer.config.imagery import RasterSection
 from spatioformer.config.messages import message
-from spatioformer.config.schema import RasterSection
 from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import Layer, open_layer
 from spatioformer.geo.raster.remarks import check_pieces
 from spatioformer.run.imagery import layer_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts, examine
-from spatioformer.setup.sizes import shown_km
+from spatioformer.setup.spread import shown_km
 
 MOST_STEPS = 24  # of a NetCDF variable that become a band each without a question
 

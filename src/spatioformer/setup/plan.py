@@ -228,7 +228,7 @@ def _check(draft: Draft, request: Request) -> None:
         draft.comments[key] = "given by --set"
     config = as_config(draft, request)
     if not any(change.startswith("model.covariates") for change in request.changes):
-        # Columns that were found need no check, which would import torch.
+        # Columns that were found need no check, which would read the table once more.
         model = config.model.model_copy(update={"covariates": {}})
         config = config.model_copy(update={"model": model})
     for problem in problems_with(config):

@@ -16,7 +16,7 @@ from spatioformer.geo.plots.recognise import Decision, Recognised, recognise
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y
 from spatioformer.geo.plots.table import TooManyRejected, read_plots
 from spatioformer.setup.findings import Findings
-from spatioformer.setup.sizes import Spread
+from spatioformer.setup.spread import Spread
 
 READING = ("separator", "layer", "decimal")
 """Settings of `plots` that change how a file is read, and that `init` takes as they are given."""

@@ -196,6 +196,8 @@ def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console
                 f"  note: with {len(maps)} years the smallest possible p is {smallest:.2g}, so no "
                 f"trend can be significant at {rule.fdr:g}"
             )
+        for remark in series.remarks:
+            console.say(f"  note: {remark}")
         record.begin(out, inputs)
         summary = _summary(write_trend(series, out, rule, console), series, rule)
     record.finish(out, summary)
@@ -260,7 +262,7 @@ class _Record(Record):
         if not overwrite:
             raise OutputError(
                 f"{out} stands and is of other rasters, another model or another choice; give "
-                "--overwrite to replace it, or name another folder"
+                "--force to replace it, or name another folder"
             )
         return False
 

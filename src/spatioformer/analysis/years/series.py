@@ -14,10 +14,12 @@ from rasterio.windows import Window
 from spatioformer.analysis.trends import FEWEST_YEARS, MOST_YEARS
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
-from spatioformer.geo.raster.values import Values, check_numbers, value_bands
+from spatioformer.geo.raster.regular import remark_of
+from spatioformer.geo.raster.values import Values, band_titles, check_numbers, value_bands
 
 TOLERANCE = 0.01  # largest difference between the grids of two years, pixels
 
@@ -131,6 +133,7 @@ class Series:
         years: int (year,), ascending.
         layers: ("mean", "lower", "upper") if all maps have these layers, otherwise ("mean",).
         tags: GeoTIFF tags that all maps share.
+        remarks: how values of NetCDF files were brought to equal steps, a sentence a file.
 
     Raises:
         ImageryError: a map cannot be read, has no mean band, or has another grid.
@@ -150,6 +153,7 @@ class Series:
             }
             check_one_grid(grids, self.paths, "warp it to that grid first, for example by gdalwarp")
             self._open = stack.pop_all()
+        self.remarks = [remark for map_ in self._maps.values() if (remark := remark_of(map_))]
         self.grid = grids[int(self.years[0])]
         common = set.intersection(*(set(bands) for bands in self._bands.values()))
         self.layers = ("mean", "lower", "upper") if {"lower", "upper"} <= common else ("mean",)
@@ -201,7 +205,7 @@ def _bands(source: DatasetReader, path: Path) -> dict[str, int]:
     check_numbers(source, list(bands.values()), str(path))
     if "mean" in bands:
         return bands
-    described = ", ".join(name or "no name" for name in source.descriptions)
+    described = short(", ".join(name or "no name" for name in band_titles(source)))
     raise ImageryError(
         f"none of the {source.count} bands of {path} ({described}) is described as the mean; "
         "give a map with one band, or one written by `spatioformer map`"

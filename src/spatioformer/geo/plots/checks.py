@@ -41,7 +41,7 @@ def check_rows(
     verdicts: Verdicts,
     *,
     date_order: str | None = None,
-    kind: str = "count",
+    kind: str | None = "count",
 ) -> pd.DataFrame:
     """Parse the cells, and check the rows that are still good.
 
@@ -54,7 +54,8 @@ def check_rows(
         styles: how each column of numbers writes them.
         verdicts: updated with the rows rejected here.
         date_order: order of day, month and year, see `dates`; None: found from the column.
-        kind: of richness, one of `target.KINDS` or 'auto'.
+        kind: of richness, one of `target.KINDS` or 'auto'; None: places without one, which may
+            repeat.
 
     Returns:
         Columns lon, lat (degrees, EPSG:4326), richness, area_m2 (float64), date (datetime64).
@@ -69,7 +70,8 @@ def check_rows(
     else:
         lon, lat = _check_places(cells, x, y, crs, region, verdicts)
     richness = _numbers(cells, "richness", names, styles["richness"], verdicts)
-    _check_richness(cells["richness"], richness, kind, verdicts)
+    if kind is not None:
+        _check_richness(cells["richness"], richness, kind, verdicts)
     area = _numbers(cells, "area_m2", names, styles["area_m2"], verdicts)
     verdicts.reject(area <= 0, "areas not above 0", _quote(cells, "area_m2", "is not above 0"))
     date = _dates(cells["date"], names.get("date", ""), date_order, verdicts)
@@ -79,7 +81,8 @@ def check_rows(
     values = pd.DataFrame(
         {"lon": lon, "lat": lat, "richness": richness, "area_m2": area, "date": date}
     )
-    _check_duplicates(cells, values, verdicts)
+    if kind is not None:
+        _check_duplicates(cells, values, verdicts)
     return values
 
 

@@ -33,7 +33,10 @@ def check_options(decimal: str | None, date_order: str | None, kind: str, counte
 
 
 def check_columns(
-    columns: Mapping[str, str | None], source: Source, species: Mapping[str, Any] | None
+    columns: Mapping[str, str | None],
+    source: Source,
+    species: Mapping[str, Any] | None,
+    with_richness: bool = True,
 ) -> dict[str, str]:
     """Our column names -> those of the file; checks that the necessary ones are set."""
     unknown = sorted(set(columns) - set(FIELDS))
@@ -52,7 +55,9 @@ def check_columns(
             raise PlotError(f"columns.{name} is not set; set it to a column of {source.path.name}")
     if species is not None and species.get("path") is None and species.get("plot_id") is not None:
         names.setdefault("plot_id", species["plot_id"])
-    if "richness" not in names and species is None:
+    if not with_richness:
+        names.pop("richness", None)
+    elif "richness" not in names and species is None:
         raise PlotError(
             "columns.richness is not set; set it to a column of counts, or set species to count "
             "them from species data"

@@ -1,6 +1,7 @@
 """A table of plots or species as rows of text cells: what all file formats have in common."""
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ class Row(NamedTuple):
     fault: str
 
 
-class Source:
+class Source(ABC):
     """Table of text cells; each call of `rows` starts at the first row.
 
     Attributes:
@@ -45,9 +46,9 @@ class Source:
     sheet: str = ""
     notes: Sequence[str] = ()
 
+    @abstractmethod
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:
         """Yield rows with the cells at `positions` of the header, stripped."""
-        raise NotImplementedError
 
     def has_numbers(self, position: int) -> bool:
         """Whether the column holds typed numbers, whose text always has a decimal point."""

@@ -90,7 +90,7 @@ def read_plots(
     covariates: Mapping[str, str] = {},
     group: str | None = None,
     fold: str | None = None,
-    kind: str = "count",
+    kind: str | None = "count",
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
 ) -> PlotIntake:
@@ -115,7 +115,8 @@ def read_plots(
         group, fold: columns of the file that become the text columns group and fold; rows without
             a value are rejected.
         kind: of richness: 'count' (whole numbers), 'continuous' (0 and more), 'proportion' (0 to
-            1), or 'auto', which finds it from the values, see `target`.
+            1), or 'auto', which finds it from the values, see `target`. None: places without a
+            richness, which is NaN; repeated rows are kept.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
 
@@ -124,12 +125,14 @@ def read_plots(
         TooManyRejected: a larger share of rows was rejected, or all of them.
     """
     check_region(region)
-    check_options(decimal, date_order, kind, species is not None)
+    check_options(decimal, date_order, kind or "auto", species is not None)
     source = open_source(path, separator=separator, layer=layer)
     notes: list[str] = []
     if columns is None:
-        columns, crs, notes = find_columns(source, crs, date_order, species is not None)
-    names = check_columns(columns, source, species)
+        columns, crs, notes = find_columns(
+            source, crs, date_order, species is not None or kind is None
+        )
+    names = check_columns(columns, source, species, kind is not None)
     place_crs = check_crs(crs, names, source)
     covariates = check_covariates(covariates, names)
     groups = {name: column for name, column in (("group", group), ("fold", fold)) if column}
@@ -145,8 +148,10 @@ def read_plots(
     measured = [COVARIATE + name for name, form in covariates.items() if form == "number"]
     styles, remarks = _styles(source, cells, measured, names | extras, place_crs, decimal)
     notes += remarks
-    kind, remarks = target_kind(kind, cells["richness"], styles["richness"], species is not None)
-    notes += remarks
+    if kind is not None:
+        texts = cells["richness"]
+        kind, remarks = target_kind(kind, texts, styles["richness"], species is not None)
+        notes += remarks
     values = check_rows(
         cells, names, place_crs, region, styles, verdicts, date_order=date_order, kind=kind
     )

@@ -4,11 +4,13 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
@@ -17,6 +19,7 @@ from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, 
 MOST_PIXELS = 1e11  # 400 GB a band in float32
 LONGEST_SIDE = 50_000_000  # the equator at 0.8 m
 MOST_BANDS = 65_535
+MOST_TAGGED = 100  # bands whose tags are looked at when a raster is opened
 SIDECARS = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr")
 MOST_XML_BYTES = 64_000_000
 READ_ELSEWHERE = re.compile(rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS=[^\s\"]*/", re.IGNORECASE)
@@ -115,9 +118,31 @@ def check_leaf(file: Path, driver: str) -> None:
 
 def open_with(name: str, driver: str) -> DatasetReader:
     """Open a raster with one driver, without a warning about a missing georeference."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), text_errors():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
-        return rasterio.open(name, driver=driver)
+        dataset = rasterio.open(name, driver=driver)
+        try:
+            _read_texts(dataset)
+        except Exception:
+            dataset.close()
+            raise
+    return dataset
+
+
+@contextmanager
+def text_errors() -> Iterator[None]:
+    """Turn errors of decoding text of a file, which rasterio lets through, into RasterioIOError."""
+    try:
+        yield
+    except (UnicodeDecodeError, CRSError) as error:
+        raise RasterioIOError(f"its text is damaged: {short(str(error))}") from error
+
+
+def _read_texts(dataset: DatasetReader) -> None:
+    """Read all texts of a raster once, so that no later access fails."""
+    _ = dataset.crs, dataset.descriptions, dataset.tags(), dataset.colorinterp
+    for band in dataset.indexes[:MOST_TAGGED]:
+        dataset.tags(band)
 
 
 def check_size(file: Path, width: int, height: int, bands: int = 1) -> None:

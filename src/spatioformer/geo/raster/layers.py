@@ -23,10 +23,17 @@ from spatioformer.geo.place import check_warped
 from spatioformer.geo.raster import netcdf
 from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
 from spatioformer.geo.raster.classes import ClassIndex, check_colours
-from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.opening import open_raster, variables_of
+from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
 from spatioformer.geo.raster.tally import Tally
-from spatioformer.geo.raster.values import Values, alpha_bands, check_numbers, value_bands
+from spatioformer.geo.raster.values import (
+    Values,
+    alpha_bands,
+    band_titles,
+    check_numbers,
+    value_bands,
+)
 
 PLACE = "set the right `crs` and `bounds: [W, E, S, N]` in the layer's configuration"
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
@@ -95,6 +102,7 @@ class OpenLayer:
         self.values = Values(dataset, tuple(self.indexes), layer.nodata, layer.scale, layer.offset)
         self.dtype: type = np.float32
         self.tally, self.counts = Tally(self.values.units()), True
+        self.regularity = remark_of(dataset)
         self._resampler = Resampler(grid, len(self.indexes))
         names = layer.band_names or self._default_names()
         if layer.categorical:
@@ -139,7 +147,8 @@ class OpenLayer:
             )
 
     def _default_names(self) -> tuple[str, ...]:
-        described = [self.dataset.descriptions[b - 1] for b in self.indexes]
+        titles = band_titles(self.dataset)
+        described = [titles[b - 1] for b in self.indexes]
         if all(described) and len(set(described)) == len(described):
             return tuple(described)
         if len(self.indexes) == 1:
@@ -181,15 +190,15 @@ class OpenLayer:
 
         That interpolates codes, as version 0.1 did; `build_stack` remarks it.
         """
-        if not self.is_interpolated or self._resampler.is_aligned(window, grid):
+        if not self.interpolates_on(grid):
             return self.read_classes(window, grid)
         codes = self._resampler.resample(window, grid, "bilinear", self._read)[0]
         return codes, np.isfinite(codes)
 
-    @property
-    def is_interpolated(self) -> bool:
-        """Whether `read_mask` interpolates codes on other grids."""
-        return self.layer.resampling == "bilinear"
+    def interpolates_on(self, grid: Grid) -> bool:
+        """Whether `read_mask` interpolates codes on a grid, which has other pixels."""
+        whole = Window(0, 0, grid.width, grid.height)
+        return self.layer.resampling == "bilinear" and not self._resampler.is_aligned(whole, grid)
 
     def read_all(self) -> np.ndarray:
         """Read the whole raster on its own grid, as `read`."""
@@ -235,11 +244,11 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
     if not layer.path.exists():
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
     if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
-        with _netcdf(layer) as (dataset, grid, tally):
+        with _netcdf(layer) as (dataset, grid, whole):
             # The values are already in their final units.
             plain = replace(layer, scale=None, offset=None, nodata=None)
             opened = OpenLayer(plain, dataset, grid)
-            opened.tally, opened.counts = tally, False
+            opened.tally, opened.counts, opened.regularity = whole.tally, False, whole.regularity
             opened.dtype = np.float64 if layer.categorical else np.float32
             yield opened
         return
@@ -283,21 +292,35 @@ def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
     )
 
 
+def _check_regular(layer: Layer, source: DatasetReader, owner: str) -> None:
+    """Raise if the layer gives another place to a raster that its axes placed."""
+    if remark_of(source) is None:
+        return
+    for option in ("bounds", "crs") if source.crs else ("bounds",):
+        value = getattr(layer, option)
+        if value is not None and not (option == "crs" and known_crs(value, owner) == source.crs):
+            raise ImageryError(
+                f"{owner} is placed by axes with unequal steps or a rotated pole, which `{option}` "
+                f"cannot replace; remove `{option}`"
+            )
+
+
 @contextmanager
-def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, Tally]]:
+def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
     """Open a NetCDF variable as an in-memory raster: steps reduced, longitudes -180 to 180."""
     owner = f"layer {layer.name}: {layer.path}"
     try:
-        with open_raster(layer.path, layer.trust) as container:
-            listed = [name.rpartition(":")[2] for name in container.subdatasets]
+        listed = variables_of(layer.path, layer.trust)
         name = netcdf.chosen_variable(listed, layer.variable, owner) if listed else None
         address = layer.path if name is None else f"netcdf:{layer.path}:{name}"
-        source = open_raster(address, layer.trust)
+        nearest = bool(layer.categorical) or layer.resampling in ("nearest", "mode")
+        source = open_raster(address, layer.trust, nearest=nearest, nodata=layer.nodata)
     except RasterioIOError as error:
         raise unreadable(layer.path, error) from error
     with source:
         name = netcdf.only_variable(source, layer.variable, owner)
         check_warped(source, owner, netcdf.address(layer.path, name))
+        _check_regular(layer, source, owner)
         crs, transform = netcdf.place(source, name, layer.crs, owner)
         if layer.bounds is not None:
             west, east, south, north = layer.bounds
@@ -306,14 +329,11 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, Tally]]:
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
         raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
         whole = OpenLayer(raw, source, grid)
-        missing, valid_range = netcdf.stated_missing(source, name)
-        whole.values = replace(whole.values, missing=missing, valid_range=valid_range)
         whole.dtype = np.float64 if layer.categorical else np.float32
         data = whole.read_all()
-        tally = whole.tally
     if layer.reduce is not None:
         data = netcdf.reduced(data, layer.reduce, layer.min_share).astype(data.dtype)
     if crs.is_geographic:
         data, transform = netcdf.westward(data, transform)
     with memory_raster(data, transform, crs) as dataset:
-        yield dataset, Grid(crs, transform, *dataset.shape), tally
+        yield dataset, Grid(crs, transform, *dataset.shape), whole

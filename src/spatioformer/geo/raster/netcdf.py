@@ -69,13 +69,13 @@ def place(
         crs: CRS of the configuration, which replaces that of the file.
 
     Raises:
-        ImageryError: the axes are not equally spaced, or have no known CRS.
+        ImageryError: the file tells no axes, or they have no known CRS.
     """
     transform = source.transform
     if transform == Affine.identity():
         raise ImageryError(
-            f"{owner} has no axes of equally spaced longitudes and latitudes (units degrees_east "
-            "and degrees_north) or projected coordinates, so its pixels have no place; write such "
+            f"{owner} has no axes of longitudes and latitudes (units degrees_east and "
+            "degrees_north) or projected coordinates, so its pixels have no place; write such "
             "axes into the file, or write it as a GeoTIFF with a place"
         )
     if crs or source.crs:
@@ -99,13 +99,14 @@ def place(
     return LONLAT, transform
 
 
-def stated_missing(
-    source: DatasetReader, variable: str | None
-) -> tuple[tuple[float, ...], tuple[float, float]]:
-    """Raw values that mean no data, and the smallest and largest valid raw value.
+def stated_missing(source: DatasetReader) -> tuple[tuple[float, ...], tuple[float, float]]:
+    """Raw values that mean no data, and the smallest and largest valid raw value, of a variable.
 
-    GDAL itself uses one of `_FillValue` and `missing_value`.
+    GDAL itself uses one of `_FillValue` and `missing_value`. Other formats state neither here.
     """
+    if source.driver != "netCDF" or not source.count:
+        return (), (-np.inf, np.inf)
+    variable = source.tags(1).get("NETCDF_VARNAME")
     tags = source.tags()
 
     def numbers(attribute: str) -> list[float]:

@@ -8,6 +8,7 @@ docs/security.md describes what that prevents.
 
 from pathlib import Path
 
+from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
@@ -21,17 +22,52 @@ from spatioformer.geo.raster.checks import (
     open_with,
     refuse_address,
 )
+from spatioformer.geo.raster.regular import regular
 from spatioformer.geo.raster.vrt import check_vrt
 
 
-def open_raster(path: Path | str, trust: Trust = UNTRUSTED) -> DatasetReader:
+def open_raster(
+    path: Path | str,
+    trust: Trust = UNTRUSTED,
+    *,
+    nearest: bool = False,
+    nodata: float | None = None,
+) -> DatasetReader:
     """Open a raster file, or a variable given as `netcdf:PATH:VARIABLE`, for reading.
+
+    A NetCDF variable on unequal steps or a rotated pole is interpolated to equal steps.
+
+    Args:
+        nearest: whether it takes the nearest values instead, as classes need.
+        nodata: raw value that means no data in it; None: as the file states.
 
     Raises:
         ImageryError: no regular file, a format that is not listed, content of another format than
             the extension says, a reference to a file elsewhere, or a size above the limit.
         RasterioIOError: the file is missing or damaged.
     """
+    dataset, file = _opened(path, trust)
+    if dataset.driver != "netCDF":
+        return dataset
+    try:
+        return regular(dataset, file, nearest, nodata)
+    except (ImageryError, RasterioIOError):
+        dataset.close()
+        raise
+
+
+def variables_of(path: Path | str, trust: Trust = UNTRUSTED) -> list[str]:
+    """Names of the variables of a NetCDF file; an empty list if it has only one.
+
+    Raises:
+        ImageryError, RasterioIOError: as `open_raster`.
+    """
+    with _opened(path, trust)[0] as container:
+        return [name.rpartition(":")[2] for name in container.subdatasets]
+
+
+def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
+    """An open raster as it is, and its file."""
     subdataset = SUBDATASET.fullmatch(str(path))
     file = Path(subdataset[3] if subdataset else path)
     refuse_address(file)
@@ -47,7 +83,7 @@ def open_raster(path: Path | str, trust: Trust = UNTRUSTED) -> DatasetReader:
     except ImageryError:
         dataset.close()
         raise
-    return dataset
+    return dataset, file
 
 
 def _location(file: Path, driver: str) -> str:

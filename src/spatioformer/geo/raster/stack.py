@@ -21,13 +21,15 @@ from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.checks import refuse_address
+from spatioformer.geo.raster.checks import refuse_address, short, text_errors
 from spatioformer.geo.raster.classes import is_among
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.remarks import check_pieces, class_remark
 from spatioformer.geo.raster.values import (
     Values,
+    band_titles,
     check_numbers,
     has_shadowed_alpha,
     is_stack,
@@ -46,6 +48,9 @@ class Mask:
 
     layer: Layer
     exclude: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", replace(self.layer, categorical=True, is_mask=True))
 
 
 def build_stack(
@@ -81,18 +86,13 @@ def build_stack(
         _check_size(grid)
         notes = [remark for layer in opened if (remark := class_remark(layer))]
         opened = [_with_classes(layer, grid, console) for layer in opened]
-        masking = [
-            (
-                stack.enter_context(open_layer(replace(m.layer, categorical=True, is_mask=True))),
-                m.exclude,
-            )
-            for m in masks
-        ]
+        masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
+        notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
         notes += [
             f"mask {mask.layer.name}: `resampling: bilinear` interpolates its class codes, and "
             "pixels at the edges of excluded classes are predicted; `mode` excludes them"
             for mask, _ in masking
-            if mask.is_interpolated
+            if mask.interpolates_on(grid)
         ]
         names = check_band_names(opened)
         statistics = _Statistics(names)
@@ -101,7 +101,7 @@ def build_stack(
             write_errors(out),
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         ):
-            with rasterio.open(part, "w", **_profile(grid, len(names))) as target:
+            with rasterio.open(part, "w", **stack_profile(grid, len(names))) as target:
                 for i, name in enumerate(names, start=1):
                     target.set_band_description(i, name)
                 windows = list(grid.windows(BLOCK))
@@ -186,7 +186,7 @@ def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
         )
 
 
-def _profile(grid: Grid, count: int) -> dict:
+def stack_profile(grid: Grid, count: int) -> dict:
     return {
         "driver": "GTiff",
         "dtype": "float32",
@@ -237,7 +237,7 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     with_classes = OpenLayer(
         replace(layer, classes=tuple(sorted(classes))), opened.dataset, opened.grid
     )
-    with_classes.tally = opened.tally
+    with_classes.tally, with_classes.regularity = opened.tally, opened.regularity
     return with_classes
 
 
@@ -302,12 +302,21 @@ class _Statistics:
         }
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: all of them if they are few and short."""
+    shown = ", ".join(names[:12])
+    return short(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
 class Stack:
     """Raster that is open for reading by band name; a context manager.
 
     Args:
         path: a stack made by `build_stack`, or any raster with band descriptions.
         bands: names of the bands to read, in this order; None: all.
+
+    Attributes:
+        remark: how a NetCDF file's values were brought to equal steps; None: they lie so.
 
     Raises:
         ImageryError: the file cannot be opened, or lacks one of the bands.
@@ -332,11 +341,13 @@ class Stack:
             self._dataset.close()
             raise
         self.is_stack = is_stack(self._dataset)
+        self.remark = remark_of(self._dataset)
         self._values = Values(self._dataset, tuple(self._indexes))
 
     def _choose_bands(self, bands: Sequence[str] | None) -> None:
         numbers = value_bands(self._dataset)
-        names = [self._dataset.descriptions[i - 1] for i in numbers]
+        titles = band_titles(self._dataset)
+        names = [titles[i - 1] for i in numbers]
         described = [name or f"band_{i}" for i, name in zip(numbers, names, strict=True)]
         self.bands = list(bands) if bands is not None else described
         if all(b in described for b in self.bands):
@@ -347,8 +358,8 @@ class Stack:
             missing = [b for b in self.bands if b not in described]
             raise ImageryError(
                 f"{self.path} lacks {len(missing)} of the {len(self.bands)} bands the model needs, "
-                f"among them {missing[0]!r} (it has {', '.join(described)}); give imagery with "
-                f"the bands {', '.join(self.bands)}, named by their descriptions"
+                f"among them {missing[0]!r} (it has {_listed(described)}); give imagery with "
+                f"the bands {_listed(self.bands)}, named by their descriptions"
             )
 
     def __enter__(self) -> Self:
@@ -395,10 +406,12 @@ class Stack:
         try:
             if has_shadowed_alpha(self._dataset):
                 return np.isfinite(self._read(window)).any(axis=0)
-            return self._dataset.dataset_mask(window=window) > 0
+            with text_errors():
+                return self._dataset.dataset_mask(window=window) > 0
         except RasterioIOError as error:
             raise unreadable(self.path, error) from error
 
+    @text_errors()
     def _read(self, window: Window) -> np.ndarray:
         """Values of a window inside the raster: float32 (band, y, x), NaN where there are none.
 

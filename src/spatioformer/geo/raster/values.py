@@ -6,6 +6,7 @@ alpha band, further values and a valid range of a NetCDF variable. All of them h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
@@ -13,6 +14,8 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.checks import short, text_errors
+from spatioformer.geo.raster.netcdf import stated_missing
 
 EXACT = 2**24  # the largest integer up to which float32 holds every integer
 
@@ -51,6 +54,11 @@ def value_bands(dataset: DatasetReader) -> list[int]:
     return [band for band in dataset.indexes if band not in alpha]
 
 
+def band_titles(dataset: DatasetReader) -> list[str]:
+    """The description of each band as one short line; "" where there is none."""
+    return [short(" ".join((title or "").split())) for title in dataset.descriptions]
+
+
 def check_numbers(dataset: DatasetReader, indexes: Sequence[int], owner: str) -> None:
     """Raise if bands hold complex numbers, which have no single value.
 
@@ -74,8 +82,8 @@ class Values:
         indexes: 1-based band numbers.
         nodata: raw value that means no data, instead of the file's mask; None: as the file states.
         scale, offset: value = raw * scale + offset; None: as the file states.
-        missing: further raw values that mean no data.
-        valid_range: smallest and largest valid raw value.
+
+    A NetCDF variable may state further values that mean no data, and the range of valid ones.
     """
 
     dataset: DatasetReader
@@ -83,17 +91,17 @@ class Values:
     nodata: float | None = None
     scale: float | None = None
     offset: float | None = None
-    missing: tuple[float, ...] = ()
-    valid_range: tuple[float, float] = (-np.inf, np.inf)
 
     def read(self, window: Window, dtype: type = np.float32) -> np.ndarray:
         """Read a window inside the raster: (band, y, x), NaN where there is no data."""
         raw, valid = self.read_raw(window)
         out: np.ndarray = np.empty(raw.shape, dtype)
-        for i, (scale, offset) in enumerate(self.units()):
-            with np.errstate(over="ignore"):  # beyond the range of float32: no data
+        units = self.units()
+        for i, (scale, offset) in enumerate(units):
+            # Beyond the range of float32 there is no data.
+            with np.errstate(over="ignore", invalid="ignore"):
                 out[i] = np.where(valid[i], raw[i] * scale + offset, np.nan)
-        if raw.dtype == np.float64 or self.scale is not None:
+        if raw.dtype == np.float64 or set(units) != {(1.0, 0.0)}:
             out[~np.isfinite(out)] = np.nan
         return out
 
@@ -110,6 +118,7 @@ class Values:
             return raw[0], valid[0]
         return raw[0].astype(np.float64) * scale + offset, valid[0]
 
+    @text_errors()
     def read_raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window as in the file, and where it is valid: both (band, y, x)."""
         bands = list(self.indexes)
@@ -120,14 +129,19 @@ class Values:
             valid = np.stack([valid_mask(band, self.nodata) for band in raw])
         for i, band in enumerate(bands):
             valid[i] &= valid_mask(raw[i], self.dataset.nodatavals[band - 1])
-            for value in self.missing:
+            missing, valid_range = self._stated
+            for value in missing:
                 valid[i] &= valid_mask(raw[i], value)
-            if np.isfinite(self.valid_range).any():
-                valid[i] &= (raw[i] >= self.valid_range[0]) & (raw[i] <= self.valid_range[1])
+            if np.isfinite(valid_range).any():
+                valid[i] &= (raw[i] >= valid_range[0]) & (raw[i] <= valid_range[1])
         if self._alpha_is_unread():
             alpha = self.dataset.read(alpha_bands(self.dataset), window=window)
             valid &= (alpha > 0).all(axis=0)
         return raw, valid
+
+    @cached_property
+    def _stated(self) -> tuple[tuple[float, ...], tuple[float, float]]:
+        return stated_missing(self.dataset)
 
     def _alpha_is_unread(self) -> bool:
         """Whether an alpha band is not part of GDAL's mask, for example beside a nodata value."""

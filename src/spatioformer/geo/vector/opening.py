@@ -16,6 +16,7 @@ import geopandas as gpd
 import pyogrio
 
 from spatioformer.common.errors import PlotError, SpatioformerError
+from spatioformer.geo.crs import conversion_fault, short_name
 
 FORMATS = {".gpkg": "GeoPackage", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "shapefile"}
 PARQUET = (".parquet", ".geoparquet")
@@ -39,14 +40,33 @@ def read_vector(
         error: class of the errors.
 
     Raises:
-        SpatioformerError: of the class `error`: the file is missing, damaged, or of another format.
+        SpatioformerError: of the class `error`: the file is missing, damaged, or of another format,
+            or its CRS is none of the Earth.
     """
     file = Path(path)
-    if file.suffix.lower() in PARQUET:
-        check_vector(file, error)
-        return _tried(file, error, lambda: gpd.read_parquet(file))
     name = check_vector(file, error)
-    return _tried(file, error, lambda: gpd.read_file(name, layer=layer))
+    if file.suffix.lower() in PARQUET:
+        frame = _tried(file, error, lambda: gpd.read_parquet(file))
+    else:
+        frame = _tried(file, error, lambda: gpd.read_file(name, layer=layer))
+    check_crs(frame, str(file), error)
+    return frame
+
+
+def check_crs(frame: Any, source: str, error: type[SpatioformerError] = PlotError) -> None:
+    """Raise if the geometries of a table have a CRS without longitude and latitude.
+
+    A table without a CRS or without geometries is left to the caller.
+
+    Raises:
+        SpatioformerError: of the class `error`.
+    """
+    crs = getattr(frame, "crs", None)
+    if crs is not None and (reason := conversion_fault(crs)):
+        raise error(
+            f"the coordinate reference system of {source} ({short_name(crs)}) {reason}; write the "
+            "right one into the file, for example with ogr2ogr -a_srs EPSG:4326"
+        )
 
 
 def list_layers(path: str | Path, error: type[SpatioformerError] = PlotError) -> list[str]:

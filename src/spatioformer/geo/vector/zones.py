@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.vector.opening import list_layers, read_vector
+from spatioformer.geo.vector.opening import check_crs, list_layers, read_vector
 
 SIDE = 512  # largest side of a window, pixels
 POINTS = 4  # the share of a pixel is counted on POINTS x POINTS points
@@ -71,6 +71,7 @@ def named_polygons(frame, name: str | None = None, source: str = "the table") ->
         )
     if frame.crs is None:
         raise PlotError(f"{source} has no coordinate reference system; write one into the file")
+    check_crs(frame, source)
     if name is not None and name not in frame.columns:
         fields = ", ".join(repr(c) for c in frame.columns if c != frame.geometry.name)
         raise PlotError(f"{source} has no field {name!r}; its fields are {fields or 'none'}")

@@ -53,12 +53,13 @@ class CalibrationParameters:
     Attributes:
         curve: (2, k), dissimilarity index (ascending) and the expected RMSE there, species; k is 1
             if there are too few plots for a curve.
-        dispersion: k of the counts, variance m + k m^2; 0 means Poisson.
+        dispersion: k of the counts, variance m + k m^2; 0 means Poisson, and None plots that hold
+            no counts.
         centres: (r, 2), lon, lat of the regions' centres, degrees.
     """
 
     curve: Floats
-    dispersion: float
+    dispersion: float | None
     centres: Floats
 
     @classmethod
@@ -69,13 +70,14 @@ class CalibrationParameters:
         centres = Regions.of(
             predictions.lonlat, REGIONS, least=min(enough, len(predictions))
         ).centres
-        return cls(
-            error_curve(observed, predictions), dispersion(observed, predictions.mean), centres
-        )
+        counts = bool(np.all(observed == np.round(observed)))
+        spread = dispersion(observed, predictions.mean) if counts else None
+        return cls(error_curve(observed, predictions), spread, centres)
 
     def frame(self, kind: str, predictions: Predictions, level: float) -> dict[str, Any]:
         """Arguments of the conformal interval of that kind: `predicted`, `where`, `scale`."""
         if kind == "counts":
+            assert self.dispersion is not None, "`possible` rules the kind out"
             return {"predicted": _tabled_bounds(predictions.mean, self.dispersion, level)}
         if kind == "quantiles":
             return {"predicted": predictions.quantiles}
@@ -156,6 +158,8 @@ def possible(kind: str, predictions: Predictions, parameters: CalibrationParamet
     """
     if kind == "dissimilarity":
         return len(predictions) >= WINDOW
+    if kind == "counts":
+        return parameters.dispersion is not None
     if kind == "region":
         return len(parameters.centres) > 1
     needs = {"spread": predictions.spread, "quantiles": predictions.quantiles}

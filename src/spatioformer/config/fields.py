@@ -1,0 +1,52 @@
+"""Types of values of a configuration, and the base class of its sections."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Values = tuple[Any, ...]
+
+
+def _not_empty(values: Values) -> Values:
+    if not values:
+        raise ValueError("it needs at least one entry")
+    return values
+
+
+def _all_different(values: Values) -> Values:
+    if len(set(values)) < len(values):
+        raise ValueError("an entry repeats; name each once")
+    return values
+
+
+def name_of(pattern: str, words: str) -> AfterValidator:
+    """Check that text matches a pattern, because it becomes part of file or band names."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"it may hold {words} only")
+        if len(value) > LONGEST_NAME:
+            raise ValueError(f"it may have {LONGEST_NAME} characters at most")
+        return value
+
+    return AfterValidator(check)
+
+
+LONGEST_NAME = 100  # with an ending it is a file's name, and that takes 255 bytes
+NotEmpty = AfterValidator(_not_empty)
+AllDifferent = AfterValidator(_all_different)
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+TileSize = Annotated[float, Field(gt=0, le=180)]
+Whole = Annotated[int, Field(ge=1, le=10**9)]  # beyond it, libraries fail in words of their own
+Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and other counts
+Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
+Region = tuple[float, float, float, float]
+PATH_KEYS = ("path", "noise_path")
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, and values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

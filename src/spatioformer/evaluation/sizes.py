@@ -1,0 +1,128 @@
+"""Sizes of tiles that fit a set of plots, for splits, validation and the curve of r2."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spatioformer.common.earth import KM_PER_DEGREE
+from spatioformer.common.errors import EvaluationError
+from spatioformer.evaluation import checks
+from spatioformer.evaluation.splits import SpatialBlockKFold
+from spatioformer.evaluation.units import sites
+
+TILES_ACROSS = 30
+"""Number of tiles along the plots' extent; 1 degree in Australia, as published."""
+
+SITES_IN_A_TILE = 1.5
+"""Smallest mean number of sites in a tile. With fewer, holding tiles out is nearly the
+same as holding plots out at random."""
+
+FEWEST_TILES = 10
+"""Smallest number of tiles that holds enough for five folds."""
+
+CURVE = (0.5, 1, 2, 4, 8)
+"""Sides of the tiles of the curve, as multiples of the usual side."""
+
+KM_BELOW = 0.5
+"""Side in degrees below which tiles are measured in kilometres."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Side of a square tile.
+
+    Attributes:
+        size: in `unit`.
+    """
+
+    size: float
+    unit: Literal["degrees", "km"]
+
+    @property
+    def degrees(self) -> float:
+        """The side in degrees of latitude."""
+        return self.size if self.unit == "degrees" else self.size / KM_PER_DEGREE
+
+    def times(self, factor: float) -> float:
+        """A multiple of the side, in `unit`, at most 180 degrees."""
+        longest = 180.0 if self.unit == "degrees" else 180 * KM_PER_DEGREE
+        return float(f"{min(self.size * factor, longest):.6g}")
+
+    def __str__(self) -> str:
+        return f"{self.size:g}{'°' if self.unit == 'degrees' else ' km'}"
+
+
+def usual_tile(lonlat: ArrayLike) -> Tile:
+    """The side of tiles that fits plots: a 30th of their extent, and tiles with several sites each.
+
+    It is 1, 2 or 5 times a power of ten. Plots in few clusters get smaller tiles, until there are
+    enough to hold out.
+
+    Args:
+        lonlat: (n, 2), degrees.
+
+    Raises:
+        EvaluationError: no valid coordinates.
+    """
+    places = checks.coordinates(lonlat, "geographic")
+    across = extent(places)
+    unit: Literal["degrees", "km"] = "degrees" if across / TILES_ACROSS >= KM_BELOW else "km"
+    factor = 1.0 if unit == "degrees" else KM_PER_DEGREE
+    size = rounded(across / TILES_ACROSS * factor)
+    count = len(np.unique(sites(places, None)))
+    longest = across * factor / 2
+    while size < longest and _tiles(places, size, unit) * SITES_IN_A_TILE > count:
+        size = rounded(size * 2)
+    while size > longest / 1000 and _tiles(places, size, unit) < min(FEWEST_TILES, count):
+        size = rounded(size / 2)
+    return Tile(size, unit)
+
+
+def splittable(lonlat: ArrayLike, size: float | None) -> float:
+    """Side of tiles, degrees, of which the plots fill two at least.
+
+    Args:
+        lonlat: (n, 2), degrees.
+        size: wanted side, halved until two tiles hold plots; None: `usual_tile`.
+
+    Raises:
+        EvaluationError: all plots lie at one place.
+    """
+    places = checks.coordinates(lonlat, "geographic")
+    count = len(np.unique(places, axis=0))
+    if count < 2:
+        raise EvaluationError(
+            f"{len(places)} plots lie at {count} place(s), and validation holds whole places out; "
+            "give plots at two places or more"
+        )
+    side = usual_tile(places).degrees if size is None else size
+    while _tiles(places, side, "degrees") < 2:
+        side /= 2
+    return side
+
+
+def extent(places: np.ndarray) -> float:
+    """The longer side of the smallest box around lon, lat (n, 2), degrees of arc; at least 0.001.
+
+    The box may straddle 180 degrees.
+    """
+    around = np.sort(places[:, 0] % 360)
+    gaps = np.append(np.diff(around), around[0] + 360 - around[-1])
+    south, north = places[:, 1].min(), places[:, 1].max()
+    width = (360 - gaps.max()) * np.cos(np.radians((south + north) / 2))
+    return max(float(width), float(north - south), 0.001)
+
+
+def rounded(value: float) -> float:
+    """The nearest of 1, 2 and 5 times a power of ten, by ratio."""
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = np.array([1, 2, 5, 10]) * power
+    nearest = steps[np.argmin(np.abs(np.log(steps / value)))]
+    return float(f"{nearest:.6g}")
+
+
+def _tiles(places: np.ndarray, size: float, unit: Literal["degrees", "km"]) -> int:
+    """Number of tiles that hold plots."""
+    return len(np.unique(SpatialBlockKFold(2, size=size, unit=unit).tiles(places)))

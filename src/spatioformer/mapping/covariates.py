@@ -1,0 +1,96 @@
+"""Maps of models that learned from a plot table alone: rasters and fixed values as their bands."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import rasterio
+
+from spatioformer.common.errors import ConfigError, ImageryError, ModelError
+from spatioformer.common.files import hash_value
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.geo.chips import CONSTANT
+from spatioformer.geo.covariates import Covariates
+from spatioformer.geo.raster.covariates import Fixed, write_covariates
+from spatioformer.models.base import Model
+
+TASK = "SPATIOFORMER_TASK"
+"""Tag of a raster of covariates: what it was made of."""
+
+
+def covariates_of(model: Model) -> Covariates:
+    """The covariates of the plot table that the model learned from.
+
+    Raises:
+        ModelError: the model's facts do not describe them.
+    """
+    try:
+        return Covariates.from_json(model.facts.get("covariates", []))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "the facts of the model do not describe its covariates; train the model again"
+        ) from error
+
+
+def takes_imagery(model: Model) -> bool:
+    """Whether the model's bands are those of imagery, not covariates of a plot table."""
+    own = covariates_of(model).columns or [CONSTANT]
+    return list(model.bands) != own
+
+
+def fixed_values(texts: Sequence[str]) -> dict[str, str]:
+    """Values of covariates from "NAME=VALUE".
+
+    Raises:
+        ConfigError: a text has another form, or a name repeats.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ConfigError(f"--fixed {text!r} is no value; write it as --fixed NAME=VALUE")
+        if name in values:
+            raise ConfigError(f"--fixed {name} is given twice; give one value")
+        values[name] = value
+    return values
+
+
+@contextlib.contextmanager
+def as_imagery(
+    covariates: Covariates, raster: Path, fixed: Fixed, out: Path, console: Console = SILENT
+) -> Iterator[Path]:
+    """A raster with the bands of a model of a plot table, while a map is made of it.
+
+    It lies beside the map as OUT.covariates.tif. A map that is interrupted keeps it, so that the
+    same call resumes from it.
+
+    Raises:
+        ImageryError: the raster lacks a covariate, see `write_covariates`.
+        OutputError: the raster of covariates cannot be written.
+    """
+    path = out.with_name(f"{out.name}.covariates.tif")
+    task = _task(covariates, raster, fixed)
+    if not _is_of(path, task):
+        write_covariates(covariates, raster, fixed, path, console, tags={TASK: task})
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def _task(covariates: Covariates, raster: Path, fixed: Fixed) -> str:
+    try:
+        state = raster.stat()
+    except OSError:
+        raise ImageryError(f"{raster} does not exist; give the path of a raster") from None
+    place = [str(raster.absolute()), state.st_size, state.st_mtime_ns]
+    return hash_value([covariates.to_json(), place, dict(fixed)])
+
+
+def _is_of(path: Path, task: str) -> bool:
+    """Whether the file is a whole raster of covariates of that task."""
+    if not path.is_file():
+        return False
+    try:
+        with rasterio.open(path) as opened:
+            return opened.tags().get(TASK) == task
+    except rasterio.RasterioIOError:
+        return False

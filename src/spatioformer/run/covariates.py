@@ -1,0 +1,154 @@
+"""Covariates of a run: which columns of the plot table its models take, and how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import read_json
+from spatioformer.config.schema import RunConfig
+from spatioformer.geo.chips import table_chips
+from spatioformer.geo.covariates import Covariates, Usual
+from spatioformer.models.scaling import LOGARITHMIC
+from spatioformer.run.context import RunContext
+
+if TYPE_CHECKING:
+    from spatioformer.geo.plots.table import PlotIntake
+
+OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
+"""Covariate that every plot table may have -> our name of its column."""
+
+
+def read_with_covariates(config: RunConfig) -> "PlotIntake":
+    """Read the plot table of a run, with the columns of its covariates, group and folds.
+
+    Raises:
+        PlotError: a file, setting or column that cannot be used.
+        TooManyRejected: more rows were rejected than the configuration allows.
+    """
+    from spatioformer.geo.plots.table import read_plots
+
+    section = config.plots
+    species = section.species.model_dump(exclude_none=True) if section.species else None
+    intake = read_plots(
+        section.path,
+        **section.model_dump(exclude={"path", "species"}),
+        species=species,
+        region=config.imagery.region if config.imagery else None,
+        covariates=_kinds(config),
+        fold=config.fold_column,
+        kind=config.target.kind,
+    )
+    intake.summary.setdefault("covariates", {})
+    return intake
+
+
+def _kinds(config: RunConfig) -> dict[str, str]:
+    """Columns of the file to read as covariates -> "number" or "class"."""
+    from spatioformer.geo.plots.columns import read_columns
+    from spatioformer.geo.plots.files import open_source
+    from spatioformer.geo.plots.recognise import recognise
+
+    section, chosen = config.plots, config.model.covariates
+    wanted = [name for name in chosen if name not in OF_PLOTS] if chosen != "auto" else []
+    if chosen != "auto" and not wanted:
+        return {}
+    source = open_source(section.path, separator=section.separator, layer=section.layer)
+    if chosen == "auto":
+        columns = {str(k): v for k, v in (section.columns or {}).items()}
+        counted = section.species is not None
+        found = recognise(source, crs=section.crs, columns=columns, counted=counted).covariates
+        used = {section.group, config.fold_column}
+        return {name: kind for name, kind in found.items() if name not in used}
+    for name in wanted:
+        source.position(name, f"model.covariates, {name}")
+    of_name = {column.name: column for column in read_columns(source)}
+    return {name: "number" if of_name[name].has_numbers else "class" for name in wanted}
+
+
+def usual_of(run: RunContext) -> Usual:
+    """The covariates of the run, with the value that the configuration gives for a map."""
+    chosen = run.config.model.covariates
+    if chosen != "auto":
+        return chosen
+    summary = read_json(run.folder / "plots.json")
+    names = [*summary["covariates"], *(["area_m2"] if _differ(summary["area_m2"]) else [])]
+    return dict.fromkeys(names)
+
+
+def _differ(area: Mapping[str, Any]) -> bool:
+    """Whether most plots state their area, and it is not the same for all."""
+    return bool(area["known"] and area["min"] < area["max"])
+
+
+def table_features(run: RunContext, table: pd.DataFrame) -> str:
+    """Write the chips of a run without imagery, and return what they hold in words."""
+    covariates = Covariates.of(table, usual_of(run), LOGARITHMIC)
+    table_chips(table, covariates, run.folder / "chips", _facts(run))
+    if not covariates.names:
+        return "no covariates: models know the location alone"
+    return f"{len(covariates.names)} covariates: {', '.join(covariates.names)}"
+
+
+@dataclass(frozen=True)
+class ImageryCovariates:
+    """Covariates beside imagery.
+
+    Attributes:
+        table: the plots, with the columns of numbers that models take.
+        measured: values (n, band) of covariates that have a band's name, NaN for none; None where
+            no covariate has.
+        facts: for the chip store.
+    """
+
+    table: pd.DataFrame
+    measured: np.ndarray | None
+    facts: Mapping[str, Any]
+
+
+def imagery_covariates(run: RunContext, table: pd.DataFrame) -> ImageryCovariates:
+    """The covariates of a run with imagery.
+
+    A covariate with the name of a band is that band: models learn from the value that the table
+    states for a plot, and a map takes the pixel's.
+
+    Raises:
+        ModelError: a covariate has the name of a band, and chips are larger than a pixel.
+    """
+    usual, bands = dict(usual_of(run)), read_json(run.folder / "imagery.json")["bands"]
+    patch, shared = run.config.model.patch, [name for name in usual if name in bands]
+    if patch > 1 and shared:
+        if run.config.model.covariates != "auto":
+            raise ModelError(
+                f"the covariate {shared[0]!r} is a band of the imagery too, and chips have {patch} "
+                f"x {patch} pixels, of which a plot measures one; set `model.patch: 1`, or leave "
+                f"{shared[0]} out of `model.covariates`"
+            )
+        run.console.say(f"  note: {', '.join(shared)} are taken from the imagery, not the table")
+    others = {name: value for name, value in usual.items() if name not in shared}
+    covariates = Covariates.of(table, others)
+    encoded = covariates.encoded(table)
+    columns = {
+        name: _for_map(covariates, others, name, value) for name, value in covariates.usual.items()
+    }
+    own = [name for name in encoded if name not in OF_PLOTS]
+    plain = table.drop(columns=[name for name in covariates.names if name not in OF_PLOTS])
+    measured = None
+    if shared and patch == 1:
+        measured = np.full((len(table), len(bands)), np.nan)
+        for name in shared:
+            measured[:, bands.index(name)] = table[name].to_numpy(np.float64, na_value=np.nan)
+    facts = _facts(run) | {"encoding": covariates.to_json(), "covariates": columns}
+    return ImageryCovariates(plain.join(encoded[own]), measured, facts)
+
+
+def _for_map(covariates: Covariates, chosen: Usual, column: str, usual: float) -> float | None:
+    """Value of a column of numbers for a map; None lets a model take its own plots' median."""
+    return None if column in covariates.names and chosen[column] is None else usual
+
+
+def _facts(run: RunContext) -> dict[str, Any]:
+    return {"target_kind": read_json(run.folder / "plots.json").get("target_kind", "count")}
