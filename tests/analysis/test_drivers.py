@@ -154,10 +154,10 @@ def test_the_command_and_the_report(tmp_path):
 
 
 def test_what_it_refuses(tmp_path, run):
+    (tmp_path / "config.resolved.yaml").touch()
     assert_refused(
         spatioformer("drivers", tmp_path),
-        f"{tmp_path} is not a finished run: config.resolved.yaml is missing; give the folder of a "
-        "finished run",
+        f"{tmp_path} is not a finished run: chips is missing; give the folder of a finished run",
     )
     ended = spatioformer("drivers", run, "--model", "oracle")
     assert ended.code == 2

@@ -146,10 +146,12 @@ def test_what_it_refuses(run, tmp_path):
     def ask(*arguments):
         return spatioformer("survey", *arguments)
 
-    out, gone = tmp_path / "sites.csv", tmp_path / "gone"
+    out, gone, begun = tmp_path / "sites.csv", tmp_path / "gone", tmp_path / "begun"
+    begun.mkdir()
+    (begun / "config.resolved.yaml").touch()
     assert_refused(
-        ask(gone, "-o", out),
-        f"{gone} is not a run with a map: map.tif is missing; give the folder of a finished run",
+        ask(begun, "-o", out),
+        f"{begun} is not a run with a map: map.tif is missing; give the folder of a finished run",
     )
     assert_refused(
         ask(run, "-o", tmp_path / "sites.txt"),

@@ -102,7 +102,7 @@ def test_one_sentence_names_the_three_possibilities(words, tmp_path):
     assert_refused(spatioformer(*arguments), f"{place} is none of the three; {remedy}")
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "a\nb", "a\0b"], ids=["long", "line", "nul"])
+@pytest.mark.parametrize("name", ["x" * 300, "a\nb"], ids=["long", "line"])
 def test_a_path_that_no_file_has_is_one_line(name):
     for command in ("run", "drivers"):
         ended = spatioformer(command, name)

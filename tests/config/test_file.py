@@ -43,7 +43,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{LAYER}.categorical", "x", f"`{LAYER}.categorical` is 'x': it must be true or false"),
     ("imagery.layers", "a.tif", "`imagery.layers` is 'a.tif': it must be a list, such as [a, b]"),
     ("name", 2024, "`name` is 2024: it must be text; put it in quotes"),
-    ("model.covariates", {1: 2}, "`model.covariates.1`: a key must be text; put it in quotes"),
+    ("model.covariates", {1: 2}, "`model.covariates`: the key 1 must be text; put it in quotes"),
     ("title", {"A": "b"}, "`title` is {'A': 'b'}: it must be text; put it in quotes"),
     ("out", None, "`out` is empty: it must be text; put it in quotes"),
     # a value that cannot be
@@ -205,8 +205,9 @@ def test_no_file_a_folder_and_bytes(tmp_path):
     )
     folder = spatioformer("run", tmp_path)
     assert folder.code == 2
-    assert "Is a directory" in folder.err
-    assert folder.err.endswith("give a YAML text file\n")
+    assert "is none of the three; give a configuration (.yaml), a run folder" in folder.err
+    with pytest.raises(ConfigError, match=r"\(.*Is a directory.*\); give a YAML text file$"):
+        load_config(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00n")
     with pytest.raises(ConfigError, match=r"a\.yaml cannot be read \(.*\); give a YAML text file$"):
         load_config(tmp_path / "a.yaml")

@@ -109,7 +109,7 @@ def map_(
     raster: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RASTER|CONFIG|RUN]",
+            metavar="RASTER|CONFIG|RUN",
             help="Imagery with the model's bands, or the run whose imagery stage makes it.",
         ),
     ] = None,

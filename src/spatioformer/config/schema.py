@@ -5,7 +5,7 @@ from operator import attrgetter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
+from pydantic import Field, PlainValidator, TypeAdapter, field_validator, model_validator
 
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import (
@@ -36,16 +36,33 @@ IntervalKind = Literal[
 ]
 
 
-def _named(value: Any) -> Any:
-    """A list of names as names without a value of their own."""
-    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-        if len(set(value)) < len(value):
+def _covariates(value: Any) -> Any:
+    """Check `model.covariates`; a list of names becomes names without a value of their own.
+
+    A union of types would be checked by pydantic too, but each of its members has a message.
+    """
+    if value == "auto":
+        return value
+    if isinstance(value, list | tuple):
+        if len(set(map(str, value))) < len(value):
             raise ValueError("a covariate repeats; name each once")
-        return dict.fromkeys(value)
-    return value
+        value = dict.fromkeys(value)
+    if not isinstance(value, dict):
+        raise ValueError("it must be auto, a list of columns, or columns with values for a map")
+    for name, usual in value.items():
+        if not isinstance(name, str):
+            raise ValueError(f"the key {shown(name)} must be text; put it in quotes")
+        number = isinstance(usual, int | float) and not isinstance(usual, bool)
+        if not (usual is None or isinstance(usual, str) or (number and abs(usual) < 1e300)):
+            raise ValueError(f"the value of {shown(name)} must be a number, a class or null")
+    return {
+        name: float(usual) if isinstance(usual, int) else usual for name, usual in value.items()
+    }
 
 
-CovariateNames = Annotated[dict[str, float | str | None] | Literal["auto"], BeforeValidator(_named)]
+CovariateNames = Annotated[
+    dict[str, float | str | None] | Literal["auto"], PlainValidator(_covariates)
+]
 """Covariates of the plot table: all usable columns, names, or names with the value for a map."""
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.check import problems_of
-from spatioformer.run.stages import STAGES
+from spatioformer.run.stages import stages_of
 
 
 def problems_with(config: RunConfig) -> list[str]:
@@ -12,4 +12,5 @@ def problems_with(config: RunConfig) -> list[str]:
     folder = Path(config.out)
     while not folder.is_dir():  # a run makes it
         folder = folder.parent
-    return [f"{key}: {error}" for key, error in problems_of(config, list(STAGES), folder)]
+    problems = problems_of(config, list(stages_of(config)), folder)
+    return [f"{key}: {error}" for key, error in problems]
