@@ -40,7 +40,7 @@ def examine_config(config: RunConfig) -> Findings:
     for problem in problems_with(config):
         findings.object(problem)
     findings.decide("out", _near(config.out), "folder of the results")
-    findings.decide("target", _shown(config.target), _origin(config, "target"))
+    findings.decide("target", config.target.name, _origin(config, "target"))
     table = _plots(config, findings)
     if config.imagery is not None:
         table = _rasters(config, table, findings)
@@ -75,11 +75,11 @@ def _plots(config: RunConfig, findings: Findings) -> TableFacts:
     findings.decide("plots.path", Path(section.path).name, "set")
     for name, column in (section.columns or {}).items():
         findings.decide(f"plots.columns.{name}", column, "set")
+    if section.crs is None and section.columns:
+        findings.decide("plots.crs", "EPSG:4326", "default; a geometry has its own")
     for key in type(section).model_fields:
-        value = getattr(section, key)
-        origin = "default" if value is None else _origin(section, key)
-        if key not in ("path", "columns") and (key == "crs" or origin == "set"):
-            findings.decide(f"plots.{key}", _shown(value), origin)
+        if key not in ("path", "columns") and _origin(section, key) == "set":
+            findings.decide(f"plots.{key}", _shown(getattr(section, key)), "set")
     try:
         intake = read_with_covariates(config)
     except SpatioformerError as error:
@@ -192,7 +192,8 @@ def _section(
         else:
             if value != getattr(section, key):
                 origin = "from the extent of the plots"
-            findings.decide(f"{name}.{key}", _shown(value), origin)
+            unit = f" {effective.evaluate.curve_unit}" if key == "curve_sizes" else ""
+            findings.decide(f"{name}.{key}", _shown(value) + unit, origin)
 
 
 def _split(split: SplitSection, table: TableFacts, origin: str) -> str:
