@@ -80,6 +80,22 @@ def test_questions_on_a_terminal(folder, monkeypatch):
     config = load_config(folder / "run.yaml")
     assert config.plots.columns["richness"] == "herb_richness"
     assert config.imagery.layers[0].nodata == -9999
+    head = (folder / "run.yaml").read_text().splitlines()[0]
+    assert head.endswith(
+        "--set plots.columns.richness=herb_richness --set imagery.layers.0.nodata=-9999"
+    )
+
+
+def test_an_answer_that_cannot_be_is_asked_again(folder, monkeypatch):
+    table = plots().rename(columns={"lon": "x", "lat": "y"})
+    table[["x", "y"]] = 1e5 * table[["x", "y"]].abs()
+    table.to_csv(folder / "plots.csv", index=False)
+    monkeypatch.setattr(command, "_is_terminal", lambda: True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("EPSG:99\nEPSG:3857\n"))
+    ended = spatioformer("init", "plots.csv", "image.tif")
+    assert "--crs: crs 'EPSG:99' is unknown" in ended.err
+    assert ended.err.count("metres fit many CRSs") == 2
+    assert ended.code == 2, "the plots lie elsewhere"
 
 
 def test_an_answer_that_does_not_help_is_asked_once(folder, monkeypatch):

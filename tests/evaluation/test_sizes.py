@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spatioformer.common.errors import EvaluationError
-from spatioformer.evaluation.sizes import Tile, extent, rounded, splittable, usual_tile
+from spatioformer.evaluation.sizes import Tile, curve_of, extent, rounded, splittable, usual_tile
 from spatioformer.evaluation.splits import SpatialBlockKFold
 
 
@@ -66,3 +66,18 @@ def test_validation_tiles_shrink_until_there_are_two():
 def test_one_place_cannot_be_split():
     with pytest.raises(EvaluationError, match=r"5 plots lie at 1 place\(s\)"):
         splittable(np.full((5, 2), 10.5), 1.0)
+
+
+def test_the_curve_has_sides_that_make_folds():
+    places = scattered(150, 6.0)
+    tile = usual_tile(places)
+    sizes = curve_of(places, tile)
+    assert sizes[:2] == (tile.size / 2, tile.size)
+    tiles = {
+        factor: len(
+            np.unique(SpatialBlockKFold(2, size=tile.times(factor), unit=tile.unit).tiles(places))
+        )
+        for factor in (0.5, 1, 2, 4, 8)
+    }
+    assert sizes == tuple(tile.times(factor) for factor, count in tiles.items() if count >= 5)
+    assert len(sizes) < 5, "the largest would make fewer tiles than folds"

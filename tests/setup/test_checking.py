@@ -19,7 +19,7 @@ def test_what_is_set(tmp_path):
     assert findings.questions == []
     shown = lines(findings)
     assert shown["plots.columns.plot_id"] == ("plot", "set")
-    assert shown["plots.crs"] == ("EPSG:4326", "default")
+    assert shown["plots.crs"] == ("EPSG:4326", "default; a geometry has its own")
     assert shown["plots"][0].startswith("150 at ")
     assert "3 bands (red, green, blue)" in shown["imagery.layers.0"][1]
     assert "holds 150 of 150 plots" in shown["imagery.layers.0"][1]

@@ -17,10 +17,6 @@ from spatioformer.setup.layers import layer_names
 from spatioformer.setup.plan import Request, as_config, plan
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, imagery, plots, write_raster
 
-needs_tables = pytest.mark.skipif(
-    RunConfig.model_fields["imagery"].is_required(), reason="a run without rasters is to come"
-)
-
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
@@ -132,7 +128,6 @@ def test_columns_of_the_table_beside_bands(folder):
     assert answered(folder, draft).model.covariates == {}
 
 
-@needs_tables
 def test_a_table_alone(folder):
     table = plots()
     table["elevation"] = np.random.default_rng(1).normal(size=len(table))
@@ -145,7 +140,6 @@ def test_a_table_alone(folder):
     assert "spatioformer-distilled" not in config.evaluate.models
 
 
-@needs_tables
 def test_fractional_richness_is_continuous(folder):
     table = plots()
     table["richness"] += 0.5
@@ -361,6 +355,10 @@ def test_any_setting_can_be_given(folder):
         ("imagery.layers.0.colour=red", "unknown key `colour`"),
         ("imagery.layers.7.crs=EPSG:4326", "is not an index"),
         ("plots.path=other.csv", "takes files as arguments"),
+        ("imagery.layers=[]", "takes files as arguments"),
+        ("imagery.layers.0.name=b", "takes files as arguments"),
+        ("plots.columns=5", "`columns` is 5"),
+        ("plots.columns.longitude=x", "unknown key `columns.longitude`"),
         ("surprise=1", "unknown key `surprise`"),
     ],
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spatioformer.cli.options import Changes, Quiet
-from spatioformer.common.errors import ConfigError, OutputError
+from spatioformer.cli.source import RESOLVED, Kind, Source, kind_of, run_folder
+from spatioformer.common.errors import ConfigError, OutputError, SpatioformerError
 
 if TYPE_CHECKING:
     from spatioformer.geo.plots.recognise import Question
@@ -60,7 +61,7 @@ def init(
     request = Request(plots, tuple(rasters or ()), out, crs, tuple(set_ or ()))
     draft = plan(request)
     if not yes and _is_terminal():
-        draft = _ask_all(request, draft)
+        request, draft = _ask_all(request, draft)
     findings, console = draft.findings, Console(quiet)
     files = [str(plots), *request.rasters]
     names = ", ".join(Path(file).name or file for file in files)
@@ -78,22 +79,34 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _ask_all(request: "Request", draft: "Draft") -> "Draft":
-    """Ask the questions one by one, each after what the answers so far have settled."""
+def _ask_all(request: "Request", draft: "Draft") -> "tuple[Request, Draft]":
+    """Ask the questions one by one, each after what the answers so far have settled.
+
+    Returns:
+        The request with the answers, and its draft.
+    """
     from spatioformer.setup.plan import plan
+
+    answered: set[str] = set()
+    while questions := [q for q in draft.findings.questions if q.key not in answered]:
+        key, answer = questions[0].key, _ask(questions[0])
+        try:
+            answering = _with_answer(request, key, answer)
+            draft = plan(answering)
+        except SpatioformerError as error:  # such as an unknown CRS
+            typer.echo(str(error), err=True)
+        else:
+            request = answering
+            answered.add(key)
+    return request, draft
+
+
+def _with_answer(request: "Request", key: str, answer: str) -> "Request":
     from spatioformer.setup.show import as_yaml
 
-    asked: set[str] = set()
-    while questions := [q for q in draft.findings.questions if q.key not in asked]:
-        answer = _ask(questions[0])
-        asked.add(questions[0].key)
-        if questions[0].key == "plots.crs":
-            request = replace(request, crs=answer)
-        else:
-            change = f"{questions[0].key}={as_yaml(questions[0].key, answer)}"
-            request = replace(request, changes=(*request.changes, change))
-        draft = plan(request)
-    return draft
+    if key == "plots.crs":
+        return replace(request, crs=answer)
+    return replace(request, changes=(*request.changes, f"{key}={as_yaml(key, answer)}"))
 
 
 def _ask(question: "Question") -> str:
@@ -129,7 +142,7 @@ def _word(name: Path | str) -> str:
 
 
 def check(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration.")],
+    source: Source,
     set_: Changes = None,
     quiet: Quiet = False,
 ) -> None:
@@ -139,6 +152,7 @@ def check(
     from spatioformer.setup.checking import examine_config
     from spatioformer.setup.show import open_points, print_table
 
+    config = source if kind_of(source) is Kind.CONFIG else run_folder(source) / RESOLVED
     findings = examine_config(load_config(config, set_ or []))
     console = Console(quiet)
     print_table(f"What {config.name} sets", findings.decisions, console)
@@ -146,4 +160,4 @@ def check(
         raise ConfigError(
             open_points(str(config), findings.questions, findings.problems, "a run would stop")
         )
-    console.say(f"no problem found; start: spatioformer run {_word(config)}")
+    console.say(f"no problem found; start: spatioformer run {_word(source)}")

@@ -25,6 +25,9 @@ FEWEST_TILES = 10
 CURVE = (0.5, 1, 2, 4, 8)
 """Sides of the tiles of the curve, as multiples of the usual side."""
 
+CURVE_FOLDS = 5
+"""Number of folds of each split of the curve."""
+
 KM_BELOW = 0.5
 """Side in degrees below which tiles are measured in kilometres."""
 
@@ -78,6 +81,16 @@ def usual_tile(lonlat: ArrayLike) -> Tile:
     while size > longest / 1000 and _tiles(places, size, unit) < min(FEWEST_TILES, count):
         size = rounded(size / 2)
     return Tile(size, unit)
+
+
+def curve_of(lonlat: ArrayLike, tile: Tile) -> tuple[float, ...]:
+    """Sides of tiles for the curve of r2, in the unit of `tile`: multiples of its side.
+
+    Sides of which the plots at lon, lat (n, 2), degrees, fill too few tiles for folds are left out.
+    """
+    places = checks.coordinates(lonlat, "geographic")
+    sizes = dict.fromkeys(tile.times(factor) for factor in CURVE)
+    return tuple(size for size in sizes if _tiles(places, size, tile.unit) >= CURVE_FOLDS)
 
 
 def splittable(lonlat: ArrayLike, size: float | None) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.schema import RunConfig, SplitSection
-from spatioformer.evaluation.sizes import CURVE, usual_tile
+from spatioformer.evaluation.sizes import curve_of, usual_tile
 from spatioformer.geo.chips import ChipStore
 
 TargetKind = Literal["count", "continuous", "proportion"]
@@ -44,8 +44,7 @@ def resolved(
     )
     changes: dict[str, Any] = {"splits": splits}
     if evaluate.curve_sizes is None:
-        sizes = dict.fromkeys(tile.times(factor) for factor in CURVE)
-        changes |= {"curve_sizes": tuple(sizes), "curve_unit": tile.unit}
+        changes |= {"curve_sizes": curve_of(lonlat, tile), "curve_unit": tile.unit}
     if train.validation_tile is None:
         train = train.model_copy(update={"validation_tile": tile.degrees})
     if target_kind != "count" and train.loss in COUNT_LOSSES:

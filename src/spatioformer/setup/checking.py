@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,19 @@ import pandas as pd
 from spatioformer.common.errors import SpatioformerError
 from spatioformer.config.fields import Section
 from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.plots.recognise import Recognised
 from spatioformer.geo.raster.checks import Trust
+from spatioformer.models.resolved import TargetKind, resolved
 from spatioformer.run.covariates import read_with_covariates
 from spatioformer.run.imagery import layer_of
-from spatioformer.setup.choices import where
+from spatioformer.setup.choices import shown_tile, tiles_of, where
 from spatioformer.setup.coverage import apart, coverage_of
 from spatioformer.setup.findings import Findings
 from spatioformer.setup.layers import in_words, why_classes
 from spatioformer.setup.problems import problems_with
 from spatioformer.setup.rasters import RasterFacts, examine
-from spatioformer.setup.sizes import Size, Spread
+from spatioformer.setup.spread import Spread
 from spatioformer.setup.tables import TableFacts
 
 ESSENTIAL = {
@@ -38,12 +40,20 @@ def examine_config(config: RunConfig) -> Findings:
     for problem in problems_with(config):
         findings.object(problem)
     findings.decide("out", _near(config.out), "folder of the results")
-    findings.decide("target", _shown(config.target), _origin(config, "target"))
+    findings.decide("target", config.target.name, _origin(config, "target"))
     table = _plots(config, findings)
     if config.imagery is not None:
         table = _rasters(config, table, findings)
-    for section in ESSENTIAL:
-        _section(config, section, table, findings)
+    effective = config
+    if table.lonlat is not None:
+        try:
+            effective = resolved(
+                config, table.lonlat, target_kind=cast(TargetKind, table.recognised.target_kind)
+            )
+        except SpatioformerError as error:
+            _object_once(findings, str(error))
+    for name in ESSENTIAL:
+        _section(config, effective, name, table, findings)
     return findings
 
 
@@ -55,7 +65,7 @@ def _near(path: str) -> str:
 
 def _origin(section: Section, key: str) -> str:
     """Whether a value is the default; a configuration may also state it."""
-    default = type(section).model_fields[key].default
+    default = type(section).model_fields[key].get_default(call_default_factory=True)
     return "default" if getattr(section, key) == default else "set"
 
 
@@ -65,14 +75,11 @@ def _plots(config: RunConfig, findings: Findings) -> TableFacts:
     findings.decide("plots.path", Path(section.path).name, "set")
     for name, column in (section.columns or {}).items():
         findings.decide(f"plots.columns.{name}", column, "set")
+    if section.crs is None and section.columns:
+        findings.decide("plots.crs", "EPSG:4326", "default; a geometry has its own")
     for key in type(section).model_fields:
-        value = getattr(section, key)
-        origin = "default" if value is None else _origin(section, key)
-        if key not in ("path", "columns") and origin == "set":
-            findings.decide(f"plots.{key}", _shown(value), origin)
-    if section.crs is None:
-        usual = "EPSG:4326" if section.columns is not None else "found"
-        findings.decide("plots.crs", usual, "default")
+        if key not in ("path", "columns") and _origin(section, key) == "set":
+            findings.decide(f"plots.{key}", _shown(getattr(section, key)), "set")
     try:
         intake = read_with_covariates(config)
     except SpatioformerError as error:
@@ -85,9 +92,20 @@ def _plots(config: RunConfig, findings: Findings) -> TableFacts:
     if len(reasons):
         rows = f"{len(reasons):,} of {len(plots) + len(reasons):,}"
         findings.decide("rows left out", rows, f"most of them because: {reasons.mode()[0]}")
+    if config.model.covariates == "auto":
+        names = ", ".join(intake.summary["covariates"]) or "none"
+        findings.decide("covariates", names, "all usable columns (model.covariates: auto)")
+    kind = intake.summary.get("target_kind", "count")
+    findings.decide("target.kind", kind, "of the values of the richness")
     spread = Spread.of(plots[["lon", "lat"]].to_numpy(np.float64))
     findings.decide("plots", f"{len(plots):,} at {spread.sites:,} sites", where(spread))
-    return TableFacts(Recognised(), plots, len(plots) + len(reasons), len(reasons), spread=spread)
+    return TableFacts(
+        Recognised(target_kind=kind),
+        plots,
+        len(plots) + len(reasons),
+        len(reasons),
+        spread=spread,
+    )
 
 
 def _object_once(findings: Findings, problem: str) -> None:
@@ -154,30 +172,40 @@ def _check_coverage(
     return coverage.table(table)
 
 
-def _section(config: RunConfig, name: str, table: TableFacts, findings: Findings) -> None:
-    """Lines of a section: what is set, and the essential defaults."""
+def _section(
+    config: RunConfig, effective: RunConfig, name: str, table: TableFacts, findings: Findings
+) -> None:
+    """Lines of a section: what is set, and the essential defaults.
+
+    Args:
+        effective: the configuration with the sizes that the plots decide.
+    """
     section: Section = getattr(config, name)
     for key in type(section).model_fields:
-        value, origin = getattr(section, key), _origin(section, key)
+        origin = _origin(section, key)
         if origin == "default" and key not in ESSENTIAL[name]:
             continue
+        value = getattr(getattr(effective, name), key)
         if key == "splits":
             for split in value:
                 findings.decide(f"split {split.name}", split.kind, _split(split, table, origin))
         else:
-            findings.decide(f"{name}.{key}", _shown(value), origin)
+            if value != getattr(section, key):
+                origin = "from the extent of the plots"
+            unit = f" {effective.evaluate.curve_unit}" if key == "curve_sizes" else ""
+            findings.decide(f"{name}.{key}", _shown(value) + unit, origin)
 
 
 def _split(split: SplitSection, table: TableFacts, origin: str) -> str:
     """A split in words, with the number of tiles that the plots make."""
-    words = f"{origin}; {split.folds} folds"
-    if split.kind == "tiles" and split.size is None:
-        words += "; tiles that fit the plots"
-    elif split.kind == "tiles" and split.size is not None:
-        size = Size(split.size, split.unit)
-        words += f"; tiles of {size}"
+    words = origin if split.kind == "column" else f"{origin}; {split.folds} folds"
+    if split.column is not None:
+        words += f"; a fold for each value of column {split.column}"
+    if split.kind == "tiles" and split.size is not None:
+        tile = Tile(split.size, split.unit)
+        words += f"; tiles of {shown_tile(tile)}"
         if table.lonlat is not None:
-            words += f", in which the plots make {size.tiles(table.lonlat):,}"
+            words += f", in which the plots make {tiles_of(table.lonlat, tile):,}"
     return words
 
 

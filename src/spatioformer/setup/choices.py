@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import EvaluateSection
+from spatioformer.config.schema import WITHOUT_IMAGERY, EvaluateSection
+from spatioformer.evaluation.sizes import Tile, usual_tile
+from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.geo.grid import Grid
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts
-from spatioformer.setup.sizes import Size, Spread, curve_sizes, shown_km, tile_size
+from spatioformer.setup.spread import Spread, shown_km
 from spatioformer.setup.tables import TableFacts
+from spatioformer.setup.yaml_text import scalar
 
 FEWEST = 10  # sites; fewer make no folds worth a score
 FOLDS = 5
@@ -19,7 +23,7 @@ FEW = 150  # sites, below which a network learns less than a Gaussian process
 ENOUGH = 500  # sites, from which all models of the default are worth their time
 MANY = 5000  # plots, above which training a network in each fold takes hours on a CPU
 KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
-MOST_COUNTED = 20_000  # plots whose tiles are counted, evenly over the table
+MOST_COUNTED = 20_000  # plots from which the size of tiles is found, evenly over the table
 REGION_SITES = 100
 LARGE_MAP = 2_000_000  # pixels, above which the Gaussian process maps too slowly
 SD_MAP = 1_000_000  # pixels, above which the standard deviation is computed at every fourth
@@ -28,7 +32,7 @@ WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a who
 
 FEW_MODELS = ("gaussian-process", "random-forest", "location-knn")
 SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
-TABLE_MODELS = ("gaussian-process", "spatioformer", "random-forest", "location-knn")
+TABLE_MODELS = tuple(WITHOUT_IMAGERY["models"])
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
 
 
@@ -54,8 +58,7 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
     _patch(draft, spread, grids)
     _covariates(draft, table, rasters)
     mapped = _models(draft, spread, len(table.table), grid)
-    size = _splits(draft, table, has_rasters=grid is not None)
-    _tiles_of_networks(draft, size)
+    _splits(draft, table, has_rasters=grid is not None)
     _map(draft, mapped, grid)
 
 
@@ -104,10 +107,8 @@ def _patch(draft: Draft, spread: Spread, grids: Sequence[Grid]) -> None:
         return
     side = pixel_km(grids[0])
     if side > spread.spacing_km > 0:
-        patch, why = (
-            1,
-            (f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"),
-        )
+        patch = 1
+        why = f"a pixel of {shown_km(side)} is wider than the distance between neighbouring plots"
     elif spread.sites < FEW:
         patch, why = 1, f"fewer than {FEW} sites are few for chips of several pixels"
     else:
@@ -145,13 +146,19 @@ def _covariates(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts])
         )
     if rasters:
         _columns_as_bands(draft, names, {band for facts in rasters for band in facts.bands})
+    _years(draft, table, bool(rasters))
+
+
+def _years(draft: Draft, table: TableFacts, has_rasters: bool) -> None:
+    """Say that the year can be a covariate, where plots are of several."""
     years = table.table["date"].dropna().dt.year
-    if len(years) and years.nunique() > 1:
+    if years.nunique() > 1:
+        last = years.max()
+        way = f"`--set model.covariates.year={last}`" if has_rasters else "`[a, b, year]`"
         draft.findings.decide(
             "year",
             "not used",
-            f"plots are of {years.min()} to {years.max()}; with `--set model.covariates.year="
-            f"{years.max()}` models use the year",
+            f"plots are of {years.min()} to {last}; models use it with covariates {way}",
         )
 
 
@@ -187,44 +194,51 @@ def _models(draft: Draft, spread: Spread, plots: int, grid: Grid | None) -> str:
         models, why = SOME_MODELS, "the quicker ones; docs/models.md lists all models"
     if grid is None:
         models = tuple(name for name in models if name in TABLE_MODELS)
+    if grid is None and spread.sites >= ENOUGH and plots <= MANY:
+        models = TABLE_MODELS
     draft.decide("evaluate.models", list(models), why)
-    return models[0] if grid is not None else TABLE_MODELS[0]
+    return models[0] if grid is not None else str(WITHOUT_IMAGERY["model"])
 
 
-def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> Size | None:
-    """Ways to hold plots out, and the sizes of tiles; returns the size of the tiles."""
+def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> None:
+    """Ways to hold plots out, and the sizes of tiles."""
     spread, lonlat = table.spread, table.lonlat
     assert spread is not None
     assert lonlat is not None
-    lonlat = lonlat[:: 1 + len(lonlat) // MOST_COUNTED]
     splits: list[dict[str, Any]] = [{"name": "random", "kind": "random"}]
     reasons = ["random: new plots among the old ones"]
-    size = tile_size(lonlat, spread, FOLDS)
-    if size is not None:
-        tiles = {"name": "tiles", "kind": "tiles", "size": _number(size.value), "unit": size.unit}
-        splits.append(tiles)
+    tile = usual_tile(lonlat[:: 1 + len(lonlat) // MOST_COUNTED])
+    tiles = tiles_of(lonlat, tile)
+    if tiles >= FOLDS:
+        splits.append(
+            {"name": "tiles", "kind": "tiles", "size": _number(tile.size), "unit": tile.unit}
+        )
         reasons.append(
-            f"tiles of {size}, in which the plots make {size.tiles(lonlat):,}: new plots away from "
+            f"tiles of {shown_tile(tile)}, in which the plots make {tiles:,}: new plots away from "
             "the old ones"
         )
     if has_rasters and spread.sites in KNNDM_SITES:
         splits.append({"name": "knndm", "kind": "knndm"})
         reasons.append("knndm: new plots as far from the old ones as the map's pixels are")
-    elif spread.sites >= REGION_SITES or size is None:
+    elif spread.sites >= REGION_SITES or tiles < FOLDS:
         splits.append({"name": "regions", "kind": "regions"})
         reasons.append("regions: whole regions without plots")
-    draft.put("evaluate.splits", splits, "docs/evaluation.md; each has 5 folds")
+    draft.put("evaluate.splits", splits, f"docs/evaluation.md; each has {FOLDS} folds")
     draft.findings.decide(
         "evaluate.splits", ", ".join(split["name"] for split in splits), "; ".join(reasons)
     )
-    curve = [] if size is None else [s.degrees for s in curve_sizes(lonlat, size, FOLDS)]
-    draft.decide(
-        "evaluate.curve_sizes",
-        [_number(value) for value in dict.fromkeys(curve)],
-        "sides of tiles in degrees, for the curve of r2 over the distance to plots",
-    )
     _folds_of_the_table(draft, table)
-    return size
+
+
+def tiles_of(lonlat: NDArray[np.float64], tile: Tile) -> int:
+    """Number of tiles in which plots at lon, lat (n, 2), degrees, lie."""
+    return int(SpatialBlockKFold(2, size=tile.size, unit=tile.unit).tiles(lonlat).max()) + 1
+
+
+def shown_tile(tile: Tile) -> str:
+    """The side of a tile in words."""
+    unit = "degree" if tile.unit == "degrees" and tile.size == 1 else tile.unit
+    return f"{tile.size:g} {unit}"
 
 
 FOLD_WORDS = ("realm", "biome", "fold", "continent", "ecoregion", "region", "country")
@@ -238,17 +252,10 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
             if word in name.casefold():
                 draft.hint(
                     "evaluate.splits",
-                    f"folds from a column: - {{name: {word}, kind: column, column: {name}}}",
+                    f"folds from a column: - {{name: {word}, kind: column, column: "
+                    f"{scalar(name)}}}",
                 )
                 return
-
-
-def _tiles_of_networks(draft: Draft, size: Size | None) -> None:
-    """Tiles whose plots decide when the training of a network stops."""
-    if size is not None:
-        why = "the tiles of the evaluation, for networks"
-        unit = "degrees" if size.unit == "degrees" else f"degrees, {size}"
-        draft.decide("train.validation_tile", _number(size.degrees), f"{unit}: {why}")
 
 
 def _map(draft: Draft, model: str, grid: Grid | None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.setup.rasters import RasterFacts
-from spatioformer.setup.sizes import Spread
+from spatioformer.setup.spread import Spread
 from spatioformer.setup.tables import TableFacts
 
 

@@ -21,7 +21,7 @@ from spatioformer.geo.raster.remarks import check_pieces
 from spatioformer.run.imagery import layer_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts, examine
-from spatioformer.setup.sizes import shown_km
+from spatioformer.setup.spread import shown_km
 
 MOST_STEPS = 24  # of a NetCDF variable that become a band each without a question
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.file import apply_change, build_config
-from spatioformer.config.messages import shown
-from spatioformer.config.schema import RunConfig
+from spatioformer.config.messages import message, shown
+from spatioformer.config.schema import PlotsSection, RunConfig
 from spatioformer.config.yaml_text import parse_yaml
 from spatioformer.geo.crs import known_crs
 from spatioformer.setup.choices import choose
@@ -26,6 +27,9 @@ from spatioformer.setup.rasters import RasterFacts
 from spatioformer.setup.tables import READING, TableFacts, examine_table
 
 MOST_LOST = 0.1  # of the rows, as `plots.max_rejected` has it without a setting
+
+FILES = r"plots|imagery|imagery\.layers|imagery\.layers\.\d+"
+"""Keys that state the files, as a regular expression."""
 
 GENERIC = ("plot", "plots", "site", "sites", "data", "table", "richness")
 """Names of files that say little; the name of their folder is put before them."""
@@ -94,7 +98,7 @@ def _answers(request: Request) -> dict[str, Any]:
         },
     }
     for change in request.changes:
-        if re.match(r"(plots|imagery\.layers\.\d+)\.(path|name)\s*=", change):
+        if re.match(rf"({FILES}|({FILES})\.(path|name))\s*=", change):
             raise ConfigError(
                 f"--set {shown(change)}: init takes files as arguments and names layers after "
                 "them; change the configuration after it is written"
@@ -103,6 +107,10 @@ def _answers(request: Request) -> dict[str, Any]:
             apply_change(answers, change)
         elif "=" not in change:
             apply_change({}, change)  # says what an assignment is
+    try:
+        PlotsSection.model_validate(answers["plots"] | {"path": ""})
+    except ValidationError as error:
+        raise ConfigError(message(error, PlotsSection, "--set plots")) from None
     return answers
 
 
@@ -220,7 +228,7 @@ def _check(draft: Draft, request: Request) -> None:
         draft.comments[key] = "given by --set"
     config = as_config(draft, request)
     if not any(change.startswith("model.covariates") for change in request.changes):
-        # Columns that were found need no check, which would import torch.
+        # Columns that were found need no check, which would read the table once more.
         model = config.model.model_copy(update={"covariates": {}})
         config = config.model_copy(update={"model": model})
     for problem in problems_with(config):

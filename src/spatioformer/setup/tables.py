@@ -16,7 +16,7 @@ from spatioformer.geo.plots.recognise import Decision, Recognised, recognise
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y
 from spatioformer.geo.plots.table import TooManyRejected, read_plots
 from spatioformer.setup.findings import Findings
-from spatioformer.setup.sizes import Spread
+from spatioformer.setup.spread import Spread
 
 READING = ("separator", "layer", "decimal")
 """Settings of `plots` that change how a file is read, and that `init` takes as they are given."""
@@ -111,8 +111,8 @@ def _placed(recognised: Recognised, given: Mapping[str, Any], crs: str | None) -
     """
     if crs is None or given.get("crs") is not None:
         return recognised
-    asked = any(q.key == "crs" for q in recognised.questions)
-    if recognised.crs is None and not asked:
+    is_open = any(q.key == "crs" for q in recognised.questions)
+    if recognised.crs is None and not is_open:
         return recognised  # of the geometry, of a zone column, or without coordinates
     stated = parse_crs(crs)
     shows = None if recognised.crs is None else parse_crs(recognised.crs)

@@ -333,6 +333,8 @@ def test_a_zone_of_all_rows_is_a_crs(tmp_path):
 def test_an_old_datum_is_asked_for(tmp_path):
     result = found(tmp_path, table("lon,lat,datum,richness", degrees, south, ["AGD66"], counts))
     assert asked(result) == {"crs": ("EPSG:4202",)}
+    named = found(tmp_path, table("lon_nad27,lat_nad27,richness", degrees, south, counts))
+    assert asked(named) == {"crs": ("EPSG:4267",)}
 
 
 def test_how_numbers_are_read_is_said_or_asked(tmp_path):

@@ -1,5 +1,6 @@
 """Which CRS coordinates of a table have: degrees, metres, or a column that says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def find_crs(lon: Column, lat: Column, columns: list[Column]) -> CrsFinding:
     doubt = _doubt(lon, lat)
     if doubt:
         return CrsFinding(None, (WGS84, *stated), f"{shown} {doubt}")
-    column, datum = _old_datum(columns)
+    column, datum = _old_datum(columns, (lon, lat))
     if datum and not stated:
         return CrsFinding(
             None, (_DATUMS[datum],), f"{shown} are degrees of {datum}, as {quoted(column)} states"
@@ -94,7 +95,7 @@ def _by_zone(lat: Column, columns: list[Column]) -> CrsFinding | None:
     if len(zoned) != 1:
         return None
     (column,) = zoned
-    owner, datum = _old_datum(columns)
+    owner, datum = _old_datum(columns, ())
     if datum:
         return CrsFinding(
             None,
@@ -124,8 +125,15 @@ def _is_zone(column: Column) -> bool:
     return column.joined in vocabulary.ZONE or bool(vocabulary.ZONE_WORDS & set(column.words))
 
 
-def _old_datum(columns: list[Column]) -> tuple[str, str]:
-    """A column that states a datum up to 200 m from WGS 84, and the datum; '' if none does."""
+def _old_datum(columns: list[Column], coordinates: Sequence[Column]) -> tuple[str, str]:
+    """A column that states a datum up to 250 m from WGS 84, and the datum; '' if none does.
+
+    The names of coordinates may state it too, as lon_nad27 does.
+    """
+    for column in coordinates:
+        for datum in _DATUMS:
+            if datum.lower() in column.joined:
+                return column.name, datum
     for column in columns:
         if column.joined in vocabulary.DATUM:
             for cell in list(column.distinct)[:20]:
