@@ -139,6 +139,11 @@ class OpenLayer:
             raise ImageryError(
                 f"layer {layer.name}: `classes` are given; set `categorical: true` too"
             )
+        if layer.classes == ():
+            raise ImageryError(
+                f"layer {layer.name}: `classes` is empty; list the classes to use, or remove "
+                "`classes` to use all"
+            )
         methods = (None, "nearest", "mode", *(["bilinear"] if layer.is_mask else []))
         if layer.categorical and layer.resampling not in methods:
             raise ImageryError(

@@ -229,6 +229,8 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
                 "remove `categorical: true` or give a class raster"
             )
         classes |= set(map(int, np.unique(values).tolist()))
+    if not classes:
+        raise no_data(layer.name)
     if len(classes) > 64:
         raise ImageryError(
             f"layer {layer.name}: {len(classes)} classes in {layer.path}, more than 64; list those "
