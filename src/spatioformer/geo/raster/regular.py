@@ -20,11 +20,11 @@ from rasterio.windows import Window
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.raster.axes import Axes, axes_of, in_file_order, is_equal
 from spatioformer.geo.raster.checks import check_size
+from spatioformer.geo.raster.classes import NAMESPACE, few_integers
 from spatioformer.geo.raster.values import Values
 
 Floats = NDArray[np.float64]
 
-NAMESPACE = "SPATIOFORMER"
 FINEST = 8  # rows or columns at equal steps for each one of the file, at most; or their mean
 CHUNK = 2**20  # pixels interpolated at once
 
@@ -102,6 +102,8 @@ def _in_memory(
         memory.update_tags(band, **dataset.tags(band))
         if title:
             memory.set_band_description(band, title)
+    # Interpolated, classes are no integers any more.
+    memory.update_tags(ns=NAMESPACE, INTEGERS=" ".join(map(str, few_integers(dataset, 1))))
     if remark:
         memory.update_tags(ns=NAMESPACE, REGULAR=remark)
     return memory
