@@ -72,7 +72,7 @@ _ENTRIES = (
     Entry(
         "spatioformer-no-location",
         "Spatioformer without location",
-        "the same network, on imagery only",
+        "the same network, without location",
         "network",
         uses_location=False,
         learns_quantiles=True,
