@@ -71,8 +71,8 @@ bench-speed: install
 	$(PY) -m benchmarks.speed
 
 soak: install-dev
-	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py
-	SPATIOFORMER_FUZZ=150 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
+	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py
+	SPATIOFORMER_FUZZ_FULL=1 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 
 clean:
 	rm -rf $(VENV) runs site .doctrees dist .coverage .coverage.* .pytest_cache .ruff_cache .mypy_cache docs/reference/generated

@@ -8,6 +8,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rasterio.windows import Window
+from scipy.io import netcdf_file
 
 from spatioformer.analysis.years.series import Series
 from spatioformer.common.errors import ImageryError
@@ -220,6 +221,23 @@ def test_a_colour_table_needs_a_word(tmp_path):
         _, _, summary = stack_of(tmp_path / "s.tif", Layer(path, "cover", categorical=categorical))
         assert summary["bands"] == bands
         assert summary["notes"] == []
+
+
+@pytest.mark.parametrize("power", [1.0, 1.1])
+def test_a_few_integers_of_netcdf_are_remarked(tmp_path, power):
+    """Also where rows are unequal, so that the values are interpolated."""
+    path = tmp_path / "a.nc"
+    with netcdf_file(path, "w") as out:
+        for name, units in (("lat", "degrees_north"), ("lon", "degrees_east")):
+            out.createDimension(name, 20)
+            axis = out.createVariable(name, "f8", (name,))
+            axis[:] = np.arange(20.0) ** (power if name == "lat" else 1)
+            axis.units = units
+        values = np.array([10, 20, 30, 200])[np.arange(400) % 4].reshape(20, 20)
+        out.createVariable("cover", "i2", ("lat", "lon"))[:] = values
+        out.Conventions = "CF-1.6"
+    _, _, summary = stack_of(tmp_path / "s.tif", Layer(path, "cover"))
+    assert summary["notes"][0].startswith("cover holds only 4 different integers (10, 20, 30, 200)")
 
 
 def test_a_few_integers_are_remarked(tmp_path):

@@ -257,7 +257,7 @@ def open_chips(folder: str | Path) -> ChipStore:
         table=table,
         bands=about["bands"],
         unlabelled=open_chips(subfolder) if subfolder.is_dir() else None,
-        covariates=about.get("covariates", {}),
+        covariates=dict(about.get("covariates", [])),  # pairs, because JSON sorts keys
         encoding=Covariates.from_json(about.get("encoding", [])),
         target_kind=about.get("target_kind", "count"),
     )

@@ -191,7 +191,7 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
 
 def _elsewhere(grid: "Grid", opened: Mapping[str, "OpenLayer"]) -> Iterator[Problem]:
     """Layers and masks that do not touch the grid."""
-    from spatioformer.geo.raster.stack import no_data
+    from spatioformer.geo.raster.statistics import no_data
 
     for key, layer in opened.items():
         if _apart(grid.region, layer.grid.region):

@@ -142,7 +142,7 @@ def imagery_covariates(run: RunContext, table: pd.DataFrame) -> ImageryCovariate
         measured = np.full((len(table), len(bands)), np.nan)
         for name in shared:
             measured[:, bands.index(name)] = table[name].to_numpy(np.float64, na_value=np.nan)
-    facts = _facts(run) | {"encoding": covariates.to_json(), "covariates": columns}
+    facts = _facts(run) | {"encoding": covariates.to_json(), "covariates": list(columns.items())}
     return ImageryCovariates(plain.join(encoded[own]), measured, facts)
 
 

@@ -411,6 +411,12 @@ def test_all_questions_at_once(tmp_path):
     assert "set date_order to day-first or month-first" in message
 
 
+def test_a_given_decimal_sign_answers_too(tmp_path):
+    text = "lon;lat;richness;area_m2\n141;-31;3;1.500\n142;-32;4;2.250\n"
+    assert "set decimal to . or ," in refusal(tmp_path, text, None)
+    assert intake(tmp_path, text, None, decimal=".").table["area_m2"].tolist() == [1.5, 2.25]
+
+
 def test_a_given_crs_and_order_answer_questions(tmp_path):
     text = "x,y,richness,date\n500000,4600000,3,5/1/2014\n500100,4600000,4,6/1/2014\n"
     table = intake(tmp_path, text, None, crs="EPSG:32630", date_order="day-first").table

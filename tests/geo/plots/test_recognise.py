@@ -149,14 +149,15 @@ def test_metres_are_asked_for(tmp_path):
     [
         ("x,y", lambda i: 10 * i, lambda i: 5 * i),
         ("x,y", lambda i: 1.25 * i, lambda i: 2.5 * i),
-        ("x,y", lambda i: 1.234 * i, lambda i: 2.345 * i),
+        ("x,y", lambda i: 1.23456 * i, lambda i: 2.34567 * i),
+        ("x,y", lambda i: round(101.234 + i, 3), lambda i: round(51.345 + i, 3)),
         ("easting,northing", lambda i: 101.1234 + i, lambda i: 51.2345 + i),
         ("lon,lat", lambda i: 0.1 * i, lambda i: 0.2 * i),
     ],
 )
 def test_local_metres_that_fit_degrees_are_asked_for(tmp_path, header, x, y):
     result = found(tmp_path, table(f"{header},richness", x, y, counts))
-    assert asked(result) == {"crs": ("EPSG:4326",)}
+    assert asked(result)["crs"] == ("EPSG:4326",)
 
 
 def test_a_crs_that_the_table_states(tmp_path):

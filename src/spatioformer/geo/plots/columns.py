@@ -16,6 +16,8 @@ _SAMPLE = 2000  # distinct values from which the kind of a column is decided
 
 _BATCH = 1000  # rows
 
+_MISSING_LENGTH = max(map(len, MISSING))
+
 _MOST_BAD = 0.1  # share of a column of numbers that may be something else
 
 
@@ -38,7 +40,9 @@ class Column:
     def distinct(self) -> dict[str, int]:
         """Distinct cells that are not missing, in the order of the file -> number of rows."""
         counts = Counter(self.cells)
-        return {cell: count for cell, count in counts.items() if cell.lower() not in MISSING}
+        for cell in [c for c in counts if len(c) <= _MISSING_LENGTH and c.lower() in MISSING]:
+            del counts[cell]
+        return counts
 
     @cached_property
     def known(self) -> int:

@@ -38,6 +38,7 @@ _AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}", re.ASCII)
 _SPACED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[ \u00a0\u202f\u2009'’][0-9]{3})+(?:[.,][0-9]*)?")
 _GAPS = frozenset(" \u00a0\u202f\u2009'’")
 _SPACES = str.maketrans("", "", "".join(_GAPS))
+_TWO_COMMAS = re.compile(r",[^\n,]*,")
 _EXCHANGE = str.maketrans(".,", ",.")
 _WORDS = {".": "points", ",": "commas"}
 
@@ -83,13 +84,12 @@ def numbers(texts: Sequence[str], style: Style = Style()) -> np.ndarray:
     """Values of many texts, float64; as `number`, but faster for the usual decimal point."""
     if style.axis:
         return all_degrees(texts, style.axis)
-    if style.decimal == ",":
-        return np.array([number(text, style) for text in texts], dtype=np.float64)
     match = _NUMBER.fullmatch
+    usual = [text.translate(_EXCHANGE) for text in texts] if style.decimal == "," else texts
     return np.array(
         [
-            float(text) if len(text) <= _LONGEST and match(text) else number(text, style)
-            for text in texts
+            float(plain) if len(plain) <= _LONGEST and match(plain) else number(text, style)
+            for text, plain in zip(texts, usual, strict=True)
         ],
         dtype=np.float64,
     )
@@ -184,8 +184,11 @@ def _refuse(name: str, label: str, example: str) -> None:
 
 
 def _signs(texts: Sequence[str]) -> _Signs:
-    """Decimal signs that the cells show; stops early at a point if there is no comma."""
-    has_comma = any("," in text for text in texts)
+    """Decimal signs that the cells show; stops early if no other cell can contradict one."""
+    everything = "\n".join(texts)
+    has_comma, has_point = "," in everything, "." in everything
+    # A comma in 1,234,567 parts thousands, which contradicts a decimal comma.
+    is_sure = {".": not has_comma, ",": not has_point and not _TWO_COMMAS.search(everything)}
     signs = _Signs(set(), {})
     for text in texts:
         if "." not in text and "," not in text:
@@ -195,7 +198,7 @@ def _signs(texts: Sequence[str]) -> _Signs:
             continue
         if certain:
             signs.certain.add(sign)
-            if not has_comma and sign == ".":
+            if is_sure[sign]:
                 break
         else:
             signs.ambiguous.setdefault(sign, text)

@@ -16,7 +16,7 @@ from spatioformer.geo.plots.zones import holds_zones, parse_zones
 
 WGS84 = "EPSG:4326"
 
-_MOST_DECIMALS = 3  # x and y with fewer decimals may be metres even between -180 and 180
+_LEAST_DECIMALS = 4  # x and y with fewer may be metres, to a millimetre, even between -180 and 180
 
 _NEAR_ZERO = 2.0  # degrees around (0, 0) without land: such values are no degrees
 
@@ -195,7 +195,7 @@ def _doubt(lon: Column, lat: Column) -> str:
     if words & {*vocabulary.METRES, *vocabulary.METRES.values()}:
         return "may be degrees, but the names are those of metres"
     decimals = [_decimals(column) for column in (lon, lat)]
-    if min(decimals) < _MOST_DECIMALS:
+    if min(decimals) < _LEAST_DECIMALS:
         return f"have {min(decimals)} decimals, so they may be degrees or metres of a local grid"
     if all(
         -1 <= low <= max(1.0, 0.1 * (high - low)) for low, high in ((west, east), (south, north))

@@ -53,14 +53,16 @@ def recognise(
 
 
 def find_columns(
-    source: Source, crs: object, date_order: str | None, counted: bool
+    source: Source, crs: object, date_order: str | None, decimal: str | None, counted: bool
 ) -> tuple[dict[str, str | None], object, list[str]]:
     """Columns and CRS of a table that is read without `columns`, and notes on what was found.
 
     Raises:
         PlotError: the table has faults or leaves questions open; all are named.
     """
-    found = recognise(source, crs=None if crs is None else str(crs), counted=counted)
+    found = recognise(
+        source, crs=None if crs is None else str(crs), decimal=decimal, counted=counted
+    )
     open_questions = [q for q in found.questions if q.key != "date_order" or date_order is None]
     if found.problems or open_questions:
         parts = [*found.problems, *map(_sentence, open_questions)]

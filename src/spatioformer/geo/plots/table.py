@@ -129,9 +129,8 @@ def read_plots(
     source = open_source(path, separator=separator, layer=layer)
     notes: list[str] = []
     if columns is None:
-        columns, crs, notes = find_columns(
-            source, crs, date_order, species is not None or kind is None
-        )
+        counts = species is not None or kind is None
+        columns, crs, notes = find_columns(source, crs, date_order, decimal, counts)
     names = check_columns(columns, source, species, kind is not None)
     place_crs = check_crs(crs, names, source)
     covariates = check_covariates(covariates, names)

@@ -82,7 +82,7 @@ def axes_of(dataset: DatasetReader, file: Path) -> Axes | None:
         axes = _two_dimensional(dataset, file, rotated) or _named(dataset, file, rotated)
     if axes is None or not (_is_monotonic(axes.x) and _is_monotonic(axes.y)):
         return None
-    return axes
+    return axes if _is_on_earth(axes) else None
 
 
 def _one_dimensional(dataset: DatasetReader, file: Path, rotated: CRS | None) -> Axes | None:
@@ -186,6 +186,15 @@ def _is_monotonic(centres: Floats) -> bool:
     steps = np.diff(centres)
     finite = bool(np.isfinite(centres).all())
     return finite and bool((steps > 0).all() or (steps < 0).all())
+
+
+def _is_on_earth(axes: Axes) -> bool:
+    """Whether degrees are those of latitudes and of longitudes once round; True of lengths."""
+    if axes.crs is None or not axes.crs.is_geographic:
+        return True
+    return bool(
+        np.abs(axes.y).max() <= 90.01 and np.ptp(axes.x) <= 360.01 and np.abs(axes.x).max() <= 720
+    )
 
 
 def _rotated_pole(dataset: DatasetReader) -> CRS | None:

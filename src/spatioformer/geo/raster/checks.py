@@ -14,6 +14,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.cdf import problem_of_header
 from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, format_of
 
 MOST_PIXELS = 1e11  # 400 GB a band in float32
@@ -87,6 +88,8 @@ def check_file(file: Path, trust: Trust = UNTRUSTED) -> str:
         raise ImageryError(
             f"{file} ends with {file.suffix}, but its content is {content}, {remedy}"
         )
+    if content == "a NetCDF file" and (problem := problem_of_header(file)):
+        raise RasterioIOError(f"{short(str(file))} has no valid NetCDF header: {problem}")
     if not trust.everything:
         _check_sidecars(file)
     return driver

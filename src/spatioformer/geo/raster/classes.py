@@ -10,6 +10,7 @@ from rasterio.windows import Window
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.raster.values import valid_mask
 
+NAMESPACE, INTEGERS = "SPATIOFORMER", "INTEGERS"  # of tags of rasters in memory
 FEW = range(3, 25)  # numbers of different integers that look like classes
 WINDOWS, SIDE = 8, 64  # windows a side, and their side in pixels, in which values are sampled
 
@@ -33,8 +34,12 @@ def check_colours(
 def few_integers(dataset: DatasetReader, band: int) -> list[int]:
     """The values of an integer band that has 3 to 24 different ones, ascending; else an empty list.
 
-    They are sampled in windows spread over the raster.
+    They are sampled in windows spread over the raster. A raster in memory may keep those of its
+    file as a tag.
     """
+    kept = dataset.tags(ns=NAMESPACE).get(INTEGERS)
+    if kept is not None:
+        return [int(value) for value in kept.split()]
     if not np.issubdtype(np.dtype(dataset.dtypes[band - 1]), np.integer):
         return []
     values: set[int] = set()

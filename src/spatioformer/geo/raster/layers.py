@@ -22,7 +22,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import check_warped
 from spatioformer.geo.raster import netcdf
 from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
-from spatioformer.geo.raster.classes import ClassIndex, check_colours
+from spatioformer.geo.raster.classes import ClassIndex, check_colours, few_integers
 from spatioformer.geo.raster.opening import open_raster, variables_of
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
@@ -103,6 +103,7 @@ class OpenLayer:
         self.dtype: type = np.float32
         self.tally, self.counts = Tally(self.values.units()), True
         self.regularity = remark_of(dataset)
+        self.integers: list[int] | None = None  # those of a NetCDF file, which is read already
         self._resampler = Resampler(grid, len(self.indexes))
         names = layer.band_names or self._default_names()
         if layer.categorical:
@@ -138,6 +139,11 @@ class OpenLayer:
         if layer.classes is not None and layer.categorical is None:
             raise ImageryError(
                 f"layer {layer.name}: `classes` are given; set `categorical: true` too"
+            )
+        if layer.classes == ():
+            raise ImageryError(
+                f"layer {layer.name}: `classes` is empty; list the classes to use, or remove "
+                "`classes` to use all"
             )
         methods = (None, "nearest", "mode", *(["bilinear"] if layer.is_mask else []))
         if layer.categorical and layer.resampling not in methods:
@@ -249,6 +255,7 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
             plain = replace(layer, scale=None, offset=None, nodata=None)
             opened = OpenLayer(plain, dataset, grid)
             opened.tally, opened.counts, opened.regularity = whole.tally, False, whole.regularity
+            opened.integers = whole.integers
             opened.dtype = np.float64 if layer.categorical else np.float32
             yield opened
         return
@@ -330,6 +337,8 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
         raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
         whole = OpenLayer(raw, source, grid)
         whole.dtype = np.float64 if layer.categorical else np.float32
+        with whole.readable():
+            whole.integers = few_integers(source, 1)
         data = whole.read_all()
     if layer.reduce is not None:
         data = netcdf.reduced(data, layer.reduce, layer.min_share).astype(data.dtype)

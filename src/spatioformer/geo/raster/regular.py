@@ -20,12 +20,12 @@ from rasterio.windows import Window
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.raster.axes import Axes, axes_of, in_file_order, is_equal
 from spatioformer.geo.raster.checks import check_size
+from spatioformer.geo.raster.classes import NAMESPACE, few_integers
 from spatioformer.geo.raster.values import Values
 
 Floats = NDArray[np.float64]
 
-NAMESPACE = "SPATIOFORMER"
-FINEST = 8  # rows or columns at equal steps for each one of the file, at most
+FINEST = 8  # rows or columns at equal steps for each one of the file, at most; or their mean
 CHUNK = 2**20  # pixels interpolated at once
 
 
@@ -102,6 +102,8 @@ def _in_memory(
         memory.update_tags(band, **dataset.tags(band))
         if title:
             memory.set_band_description(band, title)
+    # Interpolated, classes are no integers any more.
+    memory.update_tags(ns=NAMESPACE, INTEGERS=" ".join(map(str, few_integers(dataset, 1))))
     if remark:
         memory.update_tags(ns=NAMESPACE, REGULAR=remark)
     return memory
@@ -169,6 +171,8 @@ def _lonlat_target(axes: Axes) -> tuple[Affine, tuple[int, int]]:
         west, east = -180.0, 180.0
         north, south = (90.0 if poles[0] else north), (-90.0 if poles[1] else south)
     step = min(np.abs(np.diff(axes.x)).mean(), np.abs(np.diff(axes.y)).mean())
+    most = FINEST**2 * len(axes.x) * len(axes.y)  # pixels; near a pole longitudes are many
+    step = max(step, np.sqrt((east - west) * (north - south) / most))
     width, height = (max(1, int(np.ceil(s / step - 1e-6))) for s in (east - west, north - south))
     west -= 360 * np.floor((west + 180) / 360)
     if width * step > 360:
@@ -194,6 +198,7 @@ def _positions(axes: Axes, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     if axes.is_rotated:
         west = edges(axes.x)[0]
         x, y = Transformer.from_crs(LONLAT, axes.crs, always_xy=True).transform(lon, lat)
+        x = np.where(np.isfinite(x), x, np.nan)
         x = west + (x - west) % 360
     return _position(axes.y, y), _position(axes.x, x)
 

@@ -18,7 +18,9 @@ def class_remark(opened: OpenLayer) -> str | None:
         return None
     for band in opened.indexes:
         with opened.readable():
-            values = few_integers(opened.dataset, band)
+            values = opened.integers
+            if values is None:
+                values = few_integers(opened.dataset, band)
         if values:
             shown = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
             return (

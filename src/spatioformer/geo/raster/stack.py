@@ -27,6 +27,7 @@ from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreada
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.remarks import check_pieces, class_remark
+from spatioformer.geo.raster.statistics import Statistics, no_data
 from spatioformer.geo.raster.values import (
     Values,
     band_titles,
@@ -95,7 +96,7 @@ def build_stack(
             if mask.interpolates_on(grid)
         ]
         names = check_band_names(opened)
-        statistics = _Statistics(names)
+        statistics = Statistics(names)
         with (
             writing(out) as part,
             write_errors(out),
@@ -140,14 +141,6 @@ def check_band_names(opened: Sequence[OpenLayer]) -> list[str]:
             f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
         )
     return names
-
-
-def no_data(band: str) -> ImageryError:
-    """Error for a band without any value on the grid."""
-    return ImageryError(
-        f"band {band} has no data at all on the chosen grid and region (all nodata, or the rasters "
-        "do not overlap); check the files, `nodata` and `region`"
-    )
 
 
 @contextmanager
@@ -229,6 +222,8 @@ def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
                 "remove `categorical: true` or give a class raster"
             )
         classes |= set(map(int, np.unique(values).tolist()))
+    if not classes:
+        raise no_data(layer.name)
     if len(classes) > 64:
         raise ImageryError(
             f"layer {layer.name}: {len(classes)} classes in {layer.path}, more than 64; list those "
@@ -250,56 +245,6 @@ def _wanted(
         # A mask raster's nodata means unknown: such pixels are not predicted either.
         wanted &= present & ~is_among(classes, exclude)
     return wanted
-
-
-class _Statistics:
-    """Running count, mean, spread and range of each band over the pixels to predict."""
-
-    def __init__(self, names: list[str]):
-        self.names = names
-        self.pixels = self.wanted = 0
-        self.count = np.zeros(len(names), np.int64)
-        self.sums = np.zeros((2, len(names)))
-        self.low = np.full(len(names), np.inf)
-        self.high = np.full(len(names), -np.inf)
-
-    def add(self, data: np.ndarray, wanted: np.ndarray) -> None:
-        self.pixels += wanted.size
-        self.wanted += int(wanted.sum())
-        for i, band in enumerate(data):
-            values = band[np.isfinite(band)].astype(np.float64)
-            if values.size:
-                self.count[i] += values.size
-                self.sums[:, i] += values.sum(), (values**2).sum()
-                self.low[i] = min(self.low[i], values.min())
-                self.high[i] = max(self.high[i], values.max())
-
-    def summary(self, layers: Sequence[Layer]) -> dict:
-        empty = [n for n, c in zip(self.names, self.count, strict=True) if c == 0]
-        if empty:
-            raise no_data(empty[0])
-        if self.wanted == 0:
-            raise ImageryError(
-                "no pixel with data in every band remains after the masks; check that the rasters "
-                f"overlap ({', '.join(layer.name for layer in layers)}), and which classes "
-                "`exclude` names"
-            )
-        mean = self.sums[0] / self.count
-        sd = np.sqrt(np.maximum(self.sums[1] / self.count - mean**2, 0))
-        return {
-            "pixels": self.pixels,
-            "pixels_to_predict": self.wanted,
-            "statistics": {
-                name: {
-                    "min": float(self.low[i]),
-                    "max": float(self.high[i]),
-                    "mean": float(mean[i]),
-                    "sd": float(sd[i]),
-                    "valid_share": float(self.count[i] / self.pixels),
-                }
-                for i, name in enumerate(self.names)
-            },
-        }
 
 
 def _listed(names: Sequence[str]) -> str:
