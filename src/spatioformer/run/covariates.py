@@ -12,7 +12,6 @@ from spatioformer.common.files import read_json
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import table_chips
 from spatioformer.geo.covariates import Covariates, Usual
-from spatioformer.models.scaling import LOGARITHMIC
 from spatioformer.run.context import RunContext
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ def _differ(area: Mapping[str, Any]) -> bool:
 
 def table_features(run: RunContext, table: pd.DataFrame) -> str:
     """Write the chips of a run without imagery, and return what they hold in words."""
+    from spatioformer.models.scaling import LOGARITHMIC  # imports torch
+
     covariates = Covariates.of(table, usual_of(run), LOGARITHMIC)
     table_chips(table, covariates, run.folder / "chips", _facts(run))
     if not covariates.names:

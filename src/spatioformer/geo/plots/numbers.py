@@ -85,14 +85,18 @@ def numbers(texts: Sequence[str], style: Style = Style()) -> np.ndarray:
     if style.axis:
         return all_degrees(texts, style.axis)
     match = _NUMBER.fullmatch
-    usual = [text.translate(_EXCHANGE) for text in texts] if style.decimal == "," else texts
-    return np.array(
-        [
+    if style.decimal == ",":
+        exchanged = [text.translate(_EXCHANGE) for text in texts]
+        read = [
             float(plain) if len(plain) <= _LONGEST and match(plain) else number(text, style)
-            for text, plain in zip(texts, usual, strict=True)
-        ],
-        dtype=np.float64,
-    )
+            for text, plain in zip(texts, exchanged, strict=True)
+        ]
+    else:
+        read = [
+            float(text) if len(text) <= _LONGEST and match(text) else number(text, style)
+            for text in texts
+        ]
+    return np.array(read, dtype=np.float64)
 
 
 def usual_style(texts: Sequence[str]) -> Style:
@@ -187,6 +191,8 @@ def _signs(texts: Sequence[str]) -> _Signs:
     """Decimal signs that the cells show; stops early if no other cell can contradict one."""
     everything = "\n".join(texts)
     has_comma, has_point = "," in everything, "." in everything
+    if not has_comma and not has_point:
+        return _Signs(set(), {})
     # A comma in 1,234,567 parts thousands, which contradicts a decimal comma.
     is_sure = {".": not has_comma, ",": not has_point and not _TWO_COMMAS.search(everything)}
     signs = _Signs(set(), {})

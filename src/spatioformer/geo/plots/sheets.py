@@ -173,7 +173,7 @@ def _open(path: Path) -> Any:
             return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except Exception as error:  # any, for damaged parts of the archive
         raise PlotError(
-            f"{path.name} is not a readable workbook ({error}); save it again"
+            f"{path.name} is not a readable workbook ({_one_line(error)}); save it again"
         ) from error
 
 
@@ -231,7 +231,7 @@ def _refuse_no_workbook(path: Path) -> None:
                                 )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise PlotError(
-            f"{path.name} is not a readable workbook ({error}); save it again"
+            f"{path.name} is not a readable workbook ({_one_line(error)}); save it again"
         ) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
