@@ -22,8 +22,8 @@ pytestmark = pytest.mark.integration
 
 COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
-    *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map", "report"),
-    *("survey", "zonal", "drivers", "demo", "years", "text", "vision"),
+    *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map"),
+    *("predict", "report", "survey", "zonal", "drivers", "demo", "years", "text", "vision"),
 ]
 """Every command, in the order of the help text."""
 

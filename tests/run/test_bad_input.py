@@ -71,12 +71,21 @@ TABLES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
         f"plots.csv loses {N} of {N} rows (100%), all it has, most often to negative richness "
         f"({N}), first on line 2 (richness '-1' is negative); correct the counts",
     ),
-    "fractions": (
-        lambda t: t.assign(richness=2.5),
-        f"plots.csv loses {N} of {N} rows (100%), all it has, most often to fractional richness "
-        f"({N}), first on line 2 (...); choose a column of counts",
-    ),
 }
+
+
+def test_fractions_are_no_counts(tmp_path):
+    table = plots().assign(richness=lambda t: t["richness"] + 0.5)
+    landscape.write(tmp_path)
+    table.to_csv(tmp_path / "plots.csv", index=False)
+    refuses(
+        tmp_path,
+        "plots",
+        f"plots.csv loses {N} of {N} rows (100%), all it has, most often to fractional richness "
+        f"({N}), first on line 2 (...); choose a column of counts, or set target.kind to "
+        "continuous",
+        ("target", {"name": "x", "kind": "count"}),
+    )
 
 
 @pytest.mark.parametrize("case", TABLES)
@@ -175,11 +184,6 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
     ("stage", "spoil", "sentence"),
     [
         (
-            "train", one_place,
-            f"`train.validation_tile` is 0.5: {N} plots make 1 tile(s) of 0.5 degrees, too few for "
-            "2 folds; use smaller tiles or fewer folds",
-        ),
-        (
             "evaluate", one_place,
             f"evaluate.splits, tiles: {N} plots make 1 tile(s) of 1 degrees, too few for 2 "
             "folds; use smaller tiles or fewer folds",
@@ -199,8 +203,15 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
 def test_plots_too_few_or_too_close(project, stage, spoil, sentence):
     spoil(plots()).to_csv(project / "plots.csv", index=False)
     refuses(project, stage, sentence)
-    # The splits are checked before any work; what was finished before the training stays.
-    assert (project / "run" / ".stages" / "chips.json").exists() == (stage == "train")
+    # The splits are checked before any work.
+    assert not (project / "run" / ".stages" / "plots.json").exists()
+
+
+def test_plots_in_one_validation_tile_get_smaller_tiles(project):
+    one_place(plots()).to_csv(project / "plots.csv", index=False)
+    ended = spatioformer("train", write_config(project))
+    assert ended.code == 0, ended.err
+    assert "all plots lie in one validation tile of 0.5 degrees; tiles of 0.00195" in ended.err
 
 
 def test_a_truth_that_is_not_there(project):

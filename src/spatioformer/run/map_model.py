@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spatioformer.config.schema import RunConfig
+from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
@@ -27,6 +28,13 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
     """
     store = open_chips(run.folder / "chips")
     config = resolved_with(run.config, store)
+    wanted = config.train.validation_tile
+    assert wanted is not None  # of a resolved configuration
+    if (side := splittable(store.coordinates, wanted)) < wanted:
+        run.console.say(
+            f"  all plots lie in one validation tile of {wanted:.3g} degrees; tiles of {side:.3g} "
+            "degrees are used"
+        )
     estimator = make(config.map.model, config.model, config.train, config.seed)
     context = FitContext(checkpoint, run.resume, run.folder / "training.csv", run.console)
     return estimator.fit(store, np.arange(len(store)), context=context), store

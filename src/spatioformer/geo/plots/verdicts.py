@@ -20,7 +20,7 @@ REMEDIES = {
     "places outside the region": "check the region, crs and coordinates",
     "missing richness": "fill in the richness",
     "negative richness": "correct the counts",
-    "fractional richness": "choose a column of counts",
+    "fractional richness": "choose a column of counts, or set target.kind to continuous",
     "proportions outside 0 to 1": "divide percentages by 100",
     "areas not above 0": "leave unknown areas blank",
     "unreadable dates": "write dates as YYYY-MM-DD or YYYY, or set date_order",
