@@ -16,12 +16,12 @@ pytestmark = pytest.mark.integration
 
 LAYER = {"path": "image.tif", "name": "image", "band_names": ["red", "green", "blue"]}
 COVARIATES = (
-    "the plot table has no column 'height'; choose covariates among plot_id, lon, lat, richness, "
-    "area_m2, date, programme, location, source_line, geometry and year"
+    "column 'height' (model.covariates, height) is not in plots.csv; its columns are 'plot', "
+    "'lon', 'lat', 'richness', 'area'"
 )
 YEAR = (
-    "no plot has a value of the covariate 'year'; name its column in `plots.columns`, or leave it "
-    "out of `model.covariates`"
+    "no plot has a value of the covariate 'year'; name its column in `plots.columns` (date: ...), "
+    "or leave it out of `model.covariates`"
 )
 
 
@@ -65,6 +65,8 @@ def test_every_mistake_is_listed_before_any_work(project):
         "plots.columns.richness: column 'species' (columns.richness) is not in plots.csv; its "
         "columns are 'plot', 'lon', 'lat', 'richness', 'area'",
         "plots.crs: crs 'EPSG:999999' is unknown; give one such as 'EPSG:4326'",
+        f"model.covariates.height: {COVARIATES}",
+        f"model.covariates.year: {YEAR}",
         f"imagery.layers.1: layer two: band 5 is not in {project}/two.tif, which has bands 1 to 2; "
         "correct `bands`",
         f"imagery.layers.2: layer plain: {project}/plain.tif has no coordinate reference system; "
@@ -73,8 +75,6 @@ def test_every_mistake_is_listed_before_any_work(project):
         f"imagery.masks.0: layer water: {project}/mask.tif does not exist; correct its `path`",
         "imagery.region: the region W, E, S, N = [0.0, 10.0, 0.0, 10.0] lies outside the imagery, "
         "which covers [140.0, 146.4, -26.4, -20.0]; give a region inside it",
-        f"model.covariates.height: {COVARIATES}",
-        f"model.covariates.year: {YEAR}",
         f"truth.path: {project}/t.tif, given by `truth`, cannot be read",
         f"truth.noise_path: {project}/n.tif, given by `truth`, cannot be read",
     ]

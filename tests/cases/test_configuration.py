@@ -213,7 +213,7 @@ def test_aliases_and_merged_keys_are_read(tmp_path):
     text = config.read_text().replace("train:\n", "train:\n  <<: {patience: 3}\n")
     config.write_text(f"{text}title: &t Plants\ntarget: *t\n")
     read = load_config(config)
-    assert (read.train.patience, read.title, read.target) == (3, "Plants", "Plants")
+    assert (read.train.patience, read.title, read.target.name) == (3, "Plants", "Plants")
 
 
 @pytest.mark.parametrize("size", [1, 5, 79, 80, 81, 500])

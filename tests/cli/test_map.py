@@ -232,7 +232,8 @@ def test_help_groups_the_options_by_what_is_mapped():
     assert options["Options"] == {"--force", "--quiet", "--help"}
     assert options["With a configuration"] == {"--set"}
     assert options["With a model"] == {
-        "--out", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr", "--shards",
+        "--out", "--fixed", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr",
+        "--shards",
         "--samples", "--sd-step", "--layers", "--outline", "--grid", "--memory",
         "--workers", "--scheduler", "--worker-timeout",
     }  # fmt: skip

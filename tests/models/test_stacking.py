@@ -240,9 +240,17 @@ def test_each_member_speaks_where_it_knows():
     np.testing.assert_allclose(error, stack.shares[1] @ [10, 7])
 
 
-def test_one_tile_is_too_few():
-    with pytest.raises(EvaluationError, match="all 60 training plots lie in one such tile"):
-        stack_of(Spy(1.0, []), tile=90.0).fit(store(), np.arange(60))
+def test_tiles_become_smaller_until_plots_lie_in_two():
+    seen = []
+    stack_of(Spy(1.0, seen), tile=90.0).fit(store(), np.arange(60))
+    assert sum(what == "fit" for what, _ in seen) >= 3
+
+
+def test_one_place_cannot_be_held_out():
+    plots = store()
+    plots.table[["lon", "lat"]] = 10.0
+    with pytest.raises(EvaluationError, match=r"60 plots lie at 1 place\(s\)"):
+        stack_of(Spy(1.0, []), tile=90.0).fit(plots, np.arange(60))
 
 
 def test_plots_in_two_tiles_make_two_folds():

@@ -165,26 +165,20 @@ def map_with_model(
     """Map a raster with a model's folder, and print what was computed."""
     from spatioformer.common.progress import Console
     from spatioformer.mapping import Output, Resources, map_raster
-    from spatioformer.mapping.covariates import (
-        as_imagery,
-        covariates_of,
-        fixed_values,
-        takes_imagery,
-    )
+    from spatioformer.mapping.covariates import as_imagery, covariates_of_table, fixed_values
     from spatioformer.mapping.options import parse_memory, parse_shard
-    from spatioformer.models.store import load
 
     console = Console(quiet)
     shard = parse_shard(output.shards) if output.shards else None
-    loaded, fixed = load(model), fixed_values(output.fixed or [])
-    if fixed and takes_imagery(loaded):
+    covariates, fixed = covariates_of_table(model), fixed_values(output.fixed or [])
+    if fixed and covariates is None:
         raise ConfigError(
             f"--fixed is for models that learned from a plot table alone, and {model} takes the "
             "bands of imagery; leave it out"
         )
     with contextlib.ExitStack() as stack:
-        if not takes_imagery(loaded):
-            made = as_imagery(covariates_of(loaded), raster, fixed, out, console)
+        if covariates is not None:
+            made = as_imagery(covariates, raster, fixed, out, console)
             raster = stack.enter_context(made)
         summary = map_raster(
             model,

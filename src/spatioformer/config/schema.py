@@ -394,8 +394,8 @@ class RunConfig(Section):
     def _quantiles_are_learned(self) -> "RunConfig":
         if self.evaluate.interval == "quantiles" and self.train.loss != "quantile":
             raise ValueError(
-                f"`evaluate.interval` is quantiles, and `train.loss` is {self.train.loss}, which "
-                "learns none; set `train.loss: quantile`, or `evaluate.interval: auto`"
+                "`evaluate.interval` is quantiles, and `train.loss` is "
+                f"{self.train.loss_name}, which learns none; set `train.loss: quantile`, or `evaluate.interval: auto`"
             )
         if self.evaluate.interval == "quantiles" and self.map.model not in QUANTILE_MODELS:
             raise ValueError(

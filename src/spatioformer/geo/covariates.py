@@ -15,6 +15,9 @@ from spatioformer.common.errors import ModelError, PlotError
 
 Kind = Literal["number", "class"]
 
+LOGARITHMIC = ("area_m2",)
+"""Covariates whose logarithm models take: richness grows with the logarithm of the area."""
+
 MOST_CLASSES = 100
 """Largest number of classes of a covariate; text with more is no set of classes."""
 

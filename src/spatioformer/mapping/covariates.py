@@ -7,7 +7,7 @@ from pathlib import Path
 import rasterio
 
 from spatioformer.common.errors import ConfigError, ImageryError, ModelError
-from spatioformer.common.files import hash_value
+from spatioformer.common.files import hash_value, read_json
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.chips import CONSTANT
 from spatioformer.geo.covariates import Covariates
@@ -36,6 +36,20 @@ def takes_imagery(model: Model) -> bool:
     """Whether the model's bands are those of imagery, not covariates of a plot table."""
     own = covariates_of(model).columns or [CONSTANT]
     return list(model.bands) != own
+
+
+def covariates_of_table(folder: Path) -> Covariates | None:
+    """The covariates of a model that learned from a plot table alone; None of another model.
+
+    Only `config.json` is read: whoever loads the model finds what is wrong with its folder.
+    """
+    try:
+        config = read_json(folder / "config.json")
+        covariates = Covariates.from_json(config["facts"].get("covariates", []))
+        own = covariates.columns or [CONSTANT]
+        return covariates if config["bands"] == own else None
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def fixed_values(texts: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from spatioformer.common.errors import ModelError
+from spatioformer.geo.covariates import LOGARITHMIC
 from spatioformer.nn.losses import (
     QUANTILES,
     Link,
@@ -154,9 +155,6 @@ class Covariates:
                 )
             values[:, self.names.index(name)] = value
         return values
-
-
-LOGARITHMIC = ("area_m2",)  # richness grows with the logarithm of the area
 
 
 def raw_covariates(table: "pd.DataFrame", names: tuple[str, ...]) -> np.ndarray:

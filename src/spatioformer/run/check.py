@@ -240,7 +240,7 @@ def _check_disk(values: int, folder: Path) -> None:
 
 def _covariates(config: RunConfig, source: "Source | None") -> Iterator[Problem]:
     """Covariates that no column gives."""
-    from spatioformer.run.covariates import OF_PLOTS
+    from spatioformer.run.plot_table import OF_PLOTS
 
     chosen, columns = config.model.covariates, config.plots.columns
     if chosen == "auto" or all(CATALOGUE[name].published for name in config.models):
@@ -275,8 +275,8 @@ def _splits(config: RunConfig) -> Iterator[Problem]:
     How kNNDM clusters them depends on the imagery too, and chips may be lacking: the stage knows.
     """
     from spatioformer.models.resolved import resolved
-    from spatioformer.run.covariates import read_with_covariates
     from spatioformer.run.folds import all_splits, check_split
+    from spatioformer.run.plot_table import read_with_covariates
 
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]

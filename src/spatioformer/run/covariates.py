@@ -2,70 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json
-from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import table_chips
-from spatioformer.geo.covariates import Covariates, Usual
+from spatioformer.geo.covariates import LOGARITHMIC, Covariates, Usual
 from spatioformer.run.context import RunContext
-
-if TYPE_CHECKING:
-    from spatioformer.geo.plots.table import PlotIntake
-
-OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
-"""Covariate that every plot table may have -> our name of its column."""
-
-
-def read_with_covariates(config: RunConfig) -> "PlotIntake":
-    """Read the plot table of a run, with the columns of its covariates, group and folds.
-
-    Raises:
-        PlotError: a file, setting or column that cannot be used.
-        TooManyRejected: more rows were rejected than the configuration allows.
-    """
-    from spatioformer.geo.plots.table import read_plots
-
-    section = config.plots
-    species = section.species.model_dump(exclude_none=True) if section.species else None
-    intake = read_plots(
-        section.path,
-        **section.model_dump(exclude={"path", "species"}),
-        species=species,
-        region=config.imagery.region if config.imagery else None,
-        covariates=_kinds(config),
-        fold=config.fold_column,
-        kind=config.target.kind,
-    )
-    intake.summary.setdefault("covariates", {})
-    return intake
-
-
-def _kinds(config: RunConfig) -> dict[str, str]:
-    """Columns of the file to read as covariates -> "number" or "class"."""
-    from spatioformer.geo.plots.columns import read_columns
-    from spatioformer.geo.plots.files import open_source
-    from spatioformer.geo.plots.recognise import recognise
-
-    section, chosen = config.plots, config.model.covariates
-    wanted = [name for name in chosen if name not in OF_PLOTS] if chosen != "auto" else []
-    if chosen != "auto" and not wanted:
-        return {}
-    source = open_source(section.path, separator=section.separator, layer=section.layer)
-    if chosen == "auto":
-        columns = {str(k): v for k, v in (section.columns or {}).items()}
-        counted = section.species is not None
-        found = recognise(source, crs=section.crs, columns=columns, counted=counted).covariates
-        used = {section.group, config.fold_column}
-        return {name: kind for name, kind in found.items() if name not in used}
-    for name in wanted:
-        source.position(name, f"model.covariates, {name}")
-    of_name = {column.name: column for column in read_columns(source)}
-    return {name: "number" if of_name[name].has_numbers else "class" for name in wanted}
+from spatioformer.run.plot_table import OF_PLOTS
 
 
 def usual_of(run: RunContext) -> Usual:
@@ -85,8 +32,6 @@ def _differ(area: Mapping[str, Any]) -> bool:
 
 def table_features(run: RunContext, table: pd.DataFrame) -> str:
     """Write the chips of a run without imagery, and return what they hold in words."""
-    from spatioformer.models.scaling import LOGARITHMIC  # imports torch
-
     covariates = Covariates.of(table, usual_of(run), LOGARITHMIC)
     table_chips(table, covariates, run.folder / "chips", _facts(run))
     if not covariates.names:

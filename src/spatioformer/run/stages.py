@@ -47,7 +47,7 @@ class Stage:
 def plots(run: RunContext) -> str:
     """Plot table -> plots.parquet, plots.json, and the rejected rows."""
     from spatioformer.geo.plots.table import TooManyRejected
-    from spatioformer.run.covariates import read_with_covariates
+    from spatioformer.run.plot_table import read_with_covariates
 
     try:
         intake = read_with_covariates(run.config)
@@ -339,7 +339,7 @@ STAGES: dict[str, Stage] = {
             *(
                 f"evaluate.{key}"
                 for key in (
-                    *("models", "splits", "curve_sizes", "curve_models"),
+                    *("models", "splits", "curve_sizes", "curve_unit", "curve_models"),
                     *("level", "interval"),
                 )
             ),

@@ -14,8 +14,8 @@ from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.plots.recognise import Recognised
 from spatioformer.geo.raster.checks import Trust
 from spatioformer.models.resolved import TargetKind, resolved
-from spatioformer.run.covariates import read_with_covariates
 from spatioformer.run.imagery import layer_of
+from spatioformer.run.plot_table import read_with_covariates
 from spatioformer.setup.choices import shown_tile, tiles_of, where
 from spatioformer.setup.coverage import apart, coverage_of
 from spatioformer.setup.findings import Findings

@@ -30,7 +30,7 @@ def uneven(n: int, seed: int = 0) -> HeldOut:
     west = rng.random(n) < 0.5
     errors = rng.normal(0, np.where(west, 8, 2))
     lon = np.where(west, held.lon - 5, held.lon + 5)
-    return replace(held, lon=lon, observed=held.predicted + errors)
+    return replace(held, lon=lon, observed=np.round(held.predicted + errors))
 
 
 def coverage(layers: dict, observed: np.ndarray) -> np.ndarray:
@@ -157,6 +157,14 @@ def test_a_kind_restored_gives_the_same_intervals(tmp_path):
         fresh = Intervals.calibrate(kind, made.parameters, held.observed, at, 0.9)
         again = Intervals.restored(kind, opened.parameters, opened.margins[kind], 0.9)
         assert np.array_equal(fresh(at), again(at)), kind
+
+
+def test_what_is_no_count_has_no_intervals_of_counts():
+    held = uneven(90)
+    _, cross, _ = Uncertainty.calibrate(replace(held, observed=held.observed + 0.5), BANDS)
+    assert list(cross) == ["constant", "dissimilarity"]
+    with pytest.raises(EvaluationError, match="'counts' cannot be calibrated"):
+        Uncertainty.calibrate(replace(held, observed=held.observed + 0.5), BANDS, kind="counts")
 
 
 def test_few_plots_have_no_regions():
