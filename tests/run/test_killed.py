@@ -78,7 +78,7 @@ def prepare_train(folder: Path) -> Command:
 def prepare_years(folder: Path) -> Command:
     model = small().save(folder / "model")
     words = [
-        f"{year}={noise(folder / f'{year}.tif', (500, 500))}" for year in (2001, 2002, 2003, 2004)
+        f"{year}={noise(folder / f'{year}.tif', (250, 250))}" for year in (2001, 2002, 2003, 2004)
     ]
     out = folder / "years"
     arguments = ["years", str(model), *words, "-o", str(out), "-q", "--samples", "4"]
