@@ -395,7 +395,8 @@ class RunConfig(Section):
         if self.evaluate.interval == "quantiles" and self.train.loss != "quantile":
             raise ValueError(
                 "`evaluate.interval` is quantiles, and `train.loss` is "
-                f"{self.train.loss_name}, which learns none; set `train.loss: quantile`, or `evaluate.interval: auto`"
+                f"{self.train.loss_name}, which learns none; set `train.loss: quantile`, or "
+                "`evaluate.interval: auto`"
             )
         if self.evaluate.interval == "quantiles" and self.map.model not in QUANTILE_MODELS:
             raise ValueError(

@@ -1,13 +1,13 @@
 """Read the plot table of a run, with the columns of its covariates, group and folds."""
 
 from spatioformer.config.schema import RunConfig
-from spatioformer.geo.plots.table import PlotIntake, read_plots
+from spatioformer.geo.plots import table
 
 OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
 """Covariate that every plot table may have -> our name of its column."""
 
 
-def read_with_covariates(config: RunConfig) -> PlotIntake:
+def read_with_covariates(config: RunConfig) -> table.PlotIntake:
     """Read the plot table of a run, with the columns of its covariates, group and folds.
 
     Raises:
@@ -16,7 +16,7 @@ def read_with_covariates(config: RunConfig) -> PlotIntake:
     """
     section = config.plots
     species = section.species.model_dump(exclude_none=True) if section.species else None
-    intake = read_plots(
+    intake = table.read_plots(
         section.path,
         **section.model_dump(exclude={"path", "species"}),
         species=species,
