@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from benchmarks.datasets import DATASETS, DataSet
 
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import DegenerateFolds, RandomKFold, SpatialBlockKFold
 from spatioformer.evaluation.metrics import scores
 from spatioformer.models.registry import make

@@ -43,7 +43,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import spatioformer
 from spatioformer.common.files import hash_file, hash_value, read_json, write_json, writing
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
 from spatioformer.models.base import Estimator
 from spatioformer.models.baselines import TABULAR

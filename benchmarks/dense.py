@@ -20,7 +20,7 @@ import torch
 from benchmarks.core_speed import PlainSpatioformer
 
 from spatioformer.common.files import writing
-from spatioformer.config.schema import ModelSection
+from spatioformer.config.learning import ModelSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.geo.chips import ChipStore

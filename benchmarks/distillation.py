@@ -17,7 +17,7 @@ from benchmarks.accuracy import config_of
 from benchmarks.datasets import DataSet, flora
 from benchmarks.stack_trials import part
 
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.distilled import network_for, training_on, with_teacher_predictions

@@ -23,7 +23,7 @@ from benchmarks.accuracy_plan import TREE_COUNT
 from benchmarks.datasets import DATASETS, DataSet, flora
 
 from spatioformer.common.files import writing
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator

@@ -6,7 +6,7 @@ import pytest
 
 from spatioformer.analysis.places import predict_places
 from spatioformer.common.errors import ImageryError
-from spatioformer.config.schema import ModelSection
+from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import open_chips, table_chips
 from spatioformer.geo.covariates import Covariates
 from spatioformer.models.registry import make

@@ -17,7 +17,7 @@ from spatioformer.api.adapter import PlotRegressor, PlotsWithoutChip
 from spatioformer.common.errors import ArgumentError, ImageryError, PlotError, SpatioformerError
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models import distilled
 from spatioformer.models.base import OutsideExtent

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.baselines import TABULAR
 from spatioformer.models.registry import make

@@ -12,7 +12,7 @@ import rasterio
 
 from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.common.progress import Console
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.unlabelled import cut_unlabelled, draw_pixels

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.progress import Console
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.baselines import TABULAR
 from spatioformer.models.capabilities import FitContext

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spatioformer.common.errors import ModelError
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.network import NetworkModel

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spatioformer.common.errors import EvaluationError, ModelError
-from spatioformer.config.schema import TrainSection
+from spatioformer.config.learning import TrainSection
 from spatioformer.nn import PaperSpatioformer, Spatioformer
 from spatioformer.nn.losses import Link, Loss
 from spatioformer.training import richness

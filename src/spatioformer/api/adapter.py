@@ -26,8 +26,8 @@ from spatioformer.api.tables import Column, Floats, Layout
 from spatioformer.common.errors import ArgumentError
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import Section
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.config.messages import sentence
-from spatioformer.config.schema import ModelSection, TrainSection
 from spatioformer.geo.chips import UNLABELLED, ChipStore, cut_chips, open_chips
 from spatioformer.geo.unlabelled import cut_unlabelled
 from spatioformer.models.base import Estimator, Model

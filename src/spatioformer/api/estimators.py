@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 from spatioformer.api.adapter import PlotRegressor, sections
 from spatioformer.api.tables import Column
 from spatioformer.common.errors import ArgumentError
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.base import Estimator
 from spatioformer.models.baselines import GaussianProcess, Kriging, random_forest
 from spatioformer.models.network_estimator import NetworkEstimator

@@ -3,9 +3,9 @@
 import re
 from operator import attrgetter
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, TypeAdapter, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import (
@@ -21,54 +21,12 @@ from spatioformer.config.fields import (
     name_of,
 )
 from spatioformer.config.imagery import ImagerySection
+from spatioformer.config.learning import QUANTILE_MODELS, ModelName, ModelSection, TrainSection
 from spatioformer.config.messages import shown
 
-MODELS = tuple(CATALOGUE)
-QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
-TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
-if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
-    ModelName = str
-    TeacherName = str
-else:
-    ModelName, TeacherName = Literal[MODELS], Literal[TEACHERS]
 IntervalKind = Literal[
     "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
 ]
-
-
-def _covariates(value: Any) -> Any:
-    """Check `model.covariates`; a list of names becomes names without a value of their own.
-
-    A union of types would be checked by pydantic too, but each of its members has a message.
-    """
-    if value == "auto":
-        return value
-    if isinstance(value, list | tuple):
-        if len(set(map(str, value))) < len(value):
-            raise ValueError("a covariate repeats; name each once")
-        value = dict.fromkeys(value)
-    if not isinstance(value, dict):
-        raise ValueError("it must be auto, a list of columns, or columns with values for a map")
-    for name, usual in value.items():
-        if not isinstance(name, str):
-            raise ValueError(f"the key {shown(name)} must be text; put it in quotes")
-        number = isinstance(usual, int | float) and not isinstance(usual, bool)
-        if not (usual is None or isinstance(usual, str) or (number and abs(usual) < 1e300)):
-            raise ValueError(f"the value of {shown(name)} must be a number, a class or null")
-    return {
-        name: float(usual) if isinstance(usual, int) else usual for name, usual in value.items()
-    }
-
-
-CovariateNames = Annotated[
-    dict[str, float | str | None] | Literal["auto"], PlainValidator(_covariates)
-]
-"""Covariates of the plot table: all usable columns, names, or names with the value for a map."""
-
-
-def _number(value: float | str | None) -> float | None:
-    assert not isinstance(value, str), "classes are resolved before models are made"
-    return value
 
 
 def name_after(path: str) -> str:
@@ -110,95 +68,6 @@ class PlotsSection(Section):
     group: str | None = None  # plots with one value in this column stay in one fold
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
-
-
-class ModelSection(Section):
-    """The network `spatioformer`, and the chips of all models; see docs/models.md."""
-
-    network: Literal["chip", "dense"] = "chip"
-    patch: Size = 3
-    width: Annotated[int, Field(ge=2, le=10**5)] = 32
-    heads: Size = 4
-    layers: Size = 2
-    mlp_hidden: Size = 64
-    head_hidden: Size = 64
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    tokens: Literal["pixels", "bands"] = "pixels"
-    intervals: Annotated[int, Field(ge=0, le=64)] = 8
-    location: Literal["none", "paper", "sinusoids", "sphere", "harmonics", "fourier"] = "sphere"
-    wavelengths: Annotated[tuple[Positive, ...], NotEmpty] | None = None
-    location_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    location_jitter: Annotated[float, Field(ge=0)] | None = None
-    covariates: CovariateNames = Field(default_factory=dict)
-    members: Size = 1
-
-    @property
-    def usual(self) -> dict[str, float | None]:
-        """The covariates that models take, with the value that a map is predicted at.
-
-        None stands for the median of the training plots. Only of a resolved section, in which every
-        covariate is a column of numbers (`models.resolved`).
-        """
-        assert self.covariates != "auto", "covariates are resolved before models are made"
-        return {name: _number(value) for name, value in self.covariates.items()}
-
-    @field_validator("patch")
-    @classmethod
-    def _odd(cls, patch: int) -> int:
-        if patch % 2 == 0:
-            raise ValueError(f"it must be odd, for a chip needs a centre pixel; try {patch + 1}")
-        return patch
-
-    @model_validator(mode="after")
-    def _bands_of_a_pixel(self) -> "ModelSection":
-        if self.tokens == "bands" and self.patch > 1:
-            raise ValueError(
-                f"tokens: bands needs patch 1, and patch is {self.patch}; choose tokens: pixels"
-            )
-        if self.tokens == "bands" and self.network == "dense":
-            raise ValueError(
-                "tokens: bands are of the chip network, and network is dense; choose tokens: pixels"
-            )
-        if self.location == "paper" and self.wavelengths is not None:
-            raise ValueError(
-                "location: paper has wavelengths of its own; leave `wavelengths` out, or choose "
-                "location: sinusoids"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "ModelSection":
-        if self.width % self.heads:
-            raise ValueError(
-                f"width {self.width} does not divide into {self.heads} heads; choose a multiple"
-            )
-        return self
-
-
-class TrainSection(Section):
-    """Training of networks; docs/models.md lists differences from the published recipe."""
-
-    epochs: Whole = 40
-    batch: Whole = 64
-    # None: poisson of a count, mse of another target
-    loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] | None = None
-    learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup: Annotated[float, Field(ge=0)] = 1.0
-    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    augment: bool = True
-    patience: Whole = 10
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    validation_tile: Positive | None = None  # degrees; None: from the extent of the plots
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bf16"] = "float32"
-    compile: bool = False
-    teacher: TeacherName = "gaussian-process"  # of spatioformer-distilled
-
-    @property
-    def loss_name(self) -> Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"]:
-        """The loss, that of counts where none is chosen."""
-        return self.loss or "poisson"
 
 
 class SplitSection(Section):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from spatioformer.common.errors import ModelError
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator, Model
 from spatioformer.models.capabilities import FitContext

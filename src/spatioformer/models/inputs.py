@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from spatioformer.common.earth import KM_PER_DEGREE
-from spatioformer.config.schema import ModelSection
+from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Covariates, Scaling, raw_covariates

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.evaluation.splits import DegenerateFolds, RandomKFold
 from spatioformer.geo.chips import ChipStore

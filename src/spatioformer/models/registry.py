@@ -1,7 +1,7 @@
 """Make the estimator of a model of the catalogue."""
 
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import ModelSection, TrainSection
+from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.base import Estimator
 from spatioformer.models.distilled import DistilledEstimator
 from spatioformer.models.network_estimator import NetworkEstimator

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
-from spatioformer.config.schema import ModelSection
+from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics, with_covariates

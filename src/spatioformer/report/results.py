@@ -16,7 +16,8 @@ from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import RunConfig, SplitSection, TrainSection, TruthSection
+from spatioformer.config.learning import TrainSection
+from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.grid import LONLAT, Grid

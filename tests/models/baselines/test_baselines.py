@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
-from spatioformer.config.schema import MODELS
+from spatioformer.config.learning import MODELS
 from spatioformer.evaluation.correlation import apart, correlation, log_likelihood
 from spatioformer.models.baselines import (
     TABULAR,
