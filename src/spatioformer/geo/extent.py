@@ -21,8 +21,17 @@ def km_outside(region: Sequence[float], lon, lat) -> float:
         return 0.0
     west, east, south, north = region
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-    beyond = (lon - west) % 360 - (east - west)  # degrees east of the eastern edge
+    width = east - west if west <= east else east - west + 360
+    beyond = (lon - west) % 360 - width  # degrees east of the eastern edge
     # The distance to the nearer edge; the other edge may be nearer across the antimeridian.
-    across = np.where(beyond > 0, np.minimum(beyond, 360 - (east - west) - beyond), 0)
+    across = np.where(beyond > 0, np.minimum(beyond, 360 - width - beyond), 0)
     along = np.maximum(0, np.maximum(south - lat, lat - north))
     return float(KM_PER_DEGREE * np.hypot(across * np.cos(np.radians(lat)), along).max())
+
+
+def arc_of(lon: np.ndarray) -> tuple[float, float]:
+    """Western and eastern end, degrees, of the shortest arc that holds all longitudes."""
+    ordered = np.unique(lon)
+    gaps = np.diff(np.append(ordered, ordered[0] + 360))
+    last = int(np.argmax(gaps))
+    return float(ordered[(last + 1) % len(ordered)]), float(ordered[last])

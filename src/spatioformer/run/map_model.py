@@ -8,6 +8,7 @@ import numpy as np
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.extent import arc_of
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
@@ -41,7 +42,7 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
 
 
 def plot_facts(store: ChipStore) -> dict[str, Any]:
-    """Grain, number and extent (W, E, S, N, degrees) of the training plots."""
+    """Grain, number and extent (W, E, S, N in degrees; W > E across 180) of the training plots."""
     area = store.table["area_m2"]
     area = area[np.isfinite(area)]
     if area.empty:
@@ -51,10 +52,11 @@ def plot_facts(store: ChipStore) -> dict[str, Any]:
     else:
         grain = f"plots of {area.min():g} to {area.max():g} m2, median {area.median():g}"
     lon, lat = store.coordinates.T
+    west, east = arc_of(lon)
     return {
         "grain": grain,
         "plots": len(store),
-        "region": [round(float(v), 4) for v in (lon.min(), lon.max(), lat.min(), lat.max())],
+        "region": [round(float(v), 4) for v in (west, east, lat.min(), lat.max())],
     }
 
 

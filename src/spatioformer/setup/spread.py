@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from spatioformer.common.earth import KM_PER_DEGREE, MEAN_RADIUS_KM, arc, on_sphere
+from spatioformer.geo.extent import arc_of
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ class Spread:
     def of(cls, lonlat: Floats) -> "Spread":
         """Spread of plots at lon, lat (n, 2), degrees, n > 0."""
         places: Floats = np.unique(np.round(lonlat / FINENESS) * FINENESS, axis=0)
-        west, east = _arc_of(places[:, 0])
+        west, east = arc_of(places[:, 0])
         south, north = places[:, 1].min(), places[:, 1].max()
         lat = float(south + north) / 2
         spacing = 0.0
@@ -55,14 +56,6 @@ class Spread:
 
     def __str__(self) -> str:
         return f"{shown_km(self.width_km)} x {shown_km(self.height_km)}"
-
-
-def _arc_of(lon: Floats) -> tuple[float, float]:
-    """Western and eastern end, degrees, of the shortest arc that holds all longitudes."""
-    ordered = np.unique(lon)
-    gaps = np.diff(np.append(ordered, ordered[0] + 360))
-    last = int(np.argmax(gaps))
-    return float(ordered[(last + 1) % len(ordered)]), float(ordered[last])
 
 
 def shown_km(km: float) -> str:
