@@ -182,6 +182,7 @@ def test_a_covariate_with_the_name_of_a_band_is_that_band(tmp_path):
     assert len(store) == COUNT
     np.testing.assert_allclose(store.chips[:, 0, 0, 0], plots["rain"], rtol=1e-6)
     assert dict(store.covariates) == {}
+    assert "differ: at" in ended.err  # the raster and the table were drawn apart
     refused = spatioformer("chips", config, "--set", "model.patch=3")
     assert refused.code == 2
     assert "the covariate 'rain' is a band of the imagery too" in refused.err

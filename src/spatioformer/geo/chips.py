@@ -26,6 +26,12 @@ UNLABELLED = "unlabelled"
 CONSTANT = "constant"
 """Band of a store of plots without imagery and covariates: 0 everywhere."""
 
+COMPARABLE = 5
+"""Smallest number of plots with which the table and the imagery are compared."""
+
+NEARLY = 0.3
+"""Median difference of table and imagery, in standard deviations, above which a note says so."""
+
 Facts = Mapping[str, Any] | None
 """Entries of store.json besides the bands, the side and the number of the chips."""
 
@@ -144,6 +150,7 @@ def cut_chips(
                 advance(len(members))
         if measured is not None:
             assert patch == 1, "a measured value is that of one pixel"
+            _check_agreement(stack.bands, measured, chips[:, 0, 0], reason == "", console)
             chips[:, 0, 0] = np.where(np.isfinite(measured), measured, chips[:, 0, 0])
             reason[np.isfinite(measured).all(axis=1)] = ""
         kept = reason == ""
@@ -159,6 +166,43 @@ def cut_chips(
         table = plots[kept].assign(row=rows[kept], col=cols[kept])
         _write(folder, chips[kept], chip_lon, chip_lat, table, stack.bands, facts)
     return plots[~kept].assign(reason=reason[~kept])
+
+
+def _check_agreement(
+    bands: Sequence[str],
+    measured: np.ndarray,
+    pixels: np.ndarray,
+    covered: np.ndarray,
+    console: Console,
+) -> None:
+    """Compare values of the plot table with those of the imagery, which may have another unit.
+
+    Args:
+        measured, pixels: (n, band) of the table and of the imagery.
+        covered: whether the imagery has a value, bool (n,).
+
+    Raises:
+        ImageryError: half of the plots differ by more than the standard deviation.
+    """
+    for i, band in enumerate(bands):
+        both = covered & np.isfinite(measured[:, i])
+        if both.sum() < COMPARABLE:
+            continue
+        table, image = measured[both, i], np.asarray(pixels[both, i], np.float64)
+        difference = float(np.median(np.abs(table - image))) / max(float(table.std()), 1e-12)
+        figures = (
+            f"at {both.sum()} plots the table has the median {np.median(table):.4g} and the "
+            f"imagery {np.median(image):.4g}"
+        )
+        if difference > 1:
+            raise ImageryError(
+                f"the covariate {band!r} is not the band {band!r}: {figures}; give both in one unit "
+                "(`scale` and `offset` of the layer), or leave it out of `model.covariates`"
+            )
+        if difference > NEARLY:
+            console.say(
+                f"  note: the covariate {band!r} and the band of that name differ: {figures}"
+            )
 
 
 def _require_chips(
