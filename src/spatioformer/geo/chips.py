@@ -196,13 +196,11 @@ def _check_agreement(
         )
         if difference > 1:
             raise ImageryError(
-                f"the covariate {band!r} is not the band {band!r}: {figures}; give both in one unit "
-                "(`scale` and `offset` of the layer), or leave it out of `model.covariates`"
+                f"the covariate {band!r} is not the band of that name: {figures}; give both in one "
+                "unit (`scale` and `offset` of the layer), or leave it out of `model.covariates`"
             )
         if difference > NEARLY:
-            console.say(
-                f"  note: the covariate {band!r} and the band of that name differ: {figures}"
-            )
+            console.say(f"  note: covariate and band {band!r} differ: {figures}")
 
 
 def _require_chips(
