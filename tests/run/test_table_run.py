@@ -182,9 +182,7 @@ def test_a_covariate_with_the_name_of_a_band_is_that_band(tmp_path):
     assert len(store) == COUNT
     np.testing.assert_allclose(store.chips[:, 0, 0, 0], plots["rain"], rtol=1e-6)
     assert dict(store.covariates) == {}
-    assert (
-        "covariate and band 'rain' differ: at" in ended.err
-    )  # the raster and the table were drawn apart
+    assert "covariate and band 'rain' differ: at" in ended.err  # drawn apart
     other = spatioformer("chips", config, "--set", "imagery.layers.0.scale=10")
     assert other.code == 2
     assert "the covariate 'rain' is not the band of that name: at" in other.err
