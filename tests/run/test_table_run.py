@@ -186,6 +186,10 @@ def test_a_covariate_with_the_name_of_a_band_is_that_band(tmp_path):
     other = spatioformer("chips", config, "--set", "imagery.layers.0.scale=10")
     assert other.code == 2
     assert "the covariate 'rain' is not the band of that name: at" in other.err
+    table().rename(columns={"rain": "wet", "soil": "rain"}).to_csv(tmp_path / "text.csv")
+    text = spatioformer("chips", config, "--set", "plots.path=text.csv")
+    assert text.code == 2
+    assert "the covariate 'rain' has the name of a band and holds text" in text.err
     refused = spatioformer("chips", config, "--set", "model.patch=3")
     assert refused.code == 2
     assert "the covariate 'rain' is a band of the imagery too" in refused.err

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spatioformer.common.errors import ConfigError
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import curve_of, usual_tile
 from spatioformer.geo.chips import ChipStore
 
@@ -37,7 +37,7 @@ def resolved(
     tile = usual_tile(lonlat)
     evaluate, train, model = config.evaluate, config.train, config.model
     splits = tuple(
-        _update(split, {"size": tile.size, "unit": tile.unit})
+        split.model_copy(update={"size": tile.size, "unit": tile.unit})
         if split.kind == "tiles" and split.size is None
         else split
         for split in evaluate.splits
@@ -73,7 +73,3 @@ def resolved_with(config: RunConfig, store: ChipStore) -> RunConfig:
         covariates=store.covariates,
         target_kind=store.target_kind,
     )
-
-
-def _update(split: SplitSection, values: dict[str, Any]) -> SplitSection:
-    return split.model_copy(update=values)

@@ -62,7 +62,8 @@ def imagery_covariates(run: RunContext, table: pd.DataFrame) -> ImageryCovariate
     states for a plot, and a map takes the pixel's.
 
     Raises:
-        ModelError: a covariate has the name of a band, and chips are larger than a pixel.
+        ModelError: a covariate has the name of a band, and chips are larger than a pixel or it
+            holds text.
     """
     usual, bands = dict(usual_of(run)), read_json(run.folder / "imagery.json")["bands"]
     patch, shared = run.config.model.patch, [name for name in usual if name in bands]
@@ -86,6 +87,11 @@ def imagery_covariates(run: RunContext, table: pd.DataFrame) -> ImageryCovariate
     if shared and patch == 1:
         measured = np.full((len(table), len(bands)), np.nan)
         for name in shared:
+            if not pd.api.types.is_numeric_dtype(table[name]):
+                raise ModelError(
+                    f"the covariate {name!r} has the name of a band and holds text; rename its "
+                    "column, or leave it out of `model.covariates`"
+                )
             measured[:, bands.index(name)] = table[name].to_numpy(np.float64, na_value=np.nan)
     facts = _facts(run) | {"encoding": covariates.to_json(), "covariates": list(columns.items())}
     return ImageryCovariates(plain.join(encoded[own]), measured, facts)
