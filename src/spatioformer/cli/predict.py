@@ -1,5 +1,6 @@
 """The command `predict`: a model's predictions at the places of a table."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +9,7 @@ import typer
 
 from spatioformer.cli.options import Quiet, grouped
 from spatioformer.cli.source import Source, model_folder
-from spatioformer.common.errors import ConfigError, OutputError
+from spatioformer.common.errors import ConfigError, OutputError, PlotError
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,27 @@ class TableOptions:
         return names
 
 
+OPTIONS = {
+    "columns.lon": "--lon",
+    "columns.lat": "--lat",
+    "columns.plot_id": "--id",
+    "columns.area_m2": "--area",
+    "columns.date": "--date",
+    "date_order": "--date-order",
+    "separator": "--separator",
+    "decimal": "--decimal",
+    "layer": "--layer",
+    "crs": "--crs",
+}
+"""Setting of a plot table -> the option of this command."""
+
+
+def in_options(message: str) -> str:
+    """A message on a plot table whose remedies name the options of this command."""
+    names = "|".join(map(re.escape, OPTIONS))
+    return re.sub(rf"\bset ({names})\b( to\b)?", lambda match: f"give {OPTIONS[match[1]]}", message)
+
+
 @grouped
 def predict(
     source: Source,
@@ -118,15 +140,18 @@ def predict(
         raise ConfigError("--samples 1 has no spread; give 0 for none, or at least 2")
     model = model_folder(source)
     options = {name: getattr(reading, name) for name in ("crs", "separator", "layer", "decimal")}
-    predictions = predict_table(
-        model,
-        table,
-        imagery=imagery,
-        samples=samples,
-        columns=reading.columns,
-        date_order=reading.date_order,
-        **options,
-    )
+    try:
+        predictions = predict_table(
+            model,
+            table,
+            imagery=imagery,
+            samples=samples,
+            columns=reading.columns,
+            date_order=reading.date_order,
+            **options,
+        )
+    except PlotError as error:
+        raise PlotError(in_options(str(error))) from error
     with writing(out) as part:
         write_csv(predictions, part)
     good = int(predictions["predicted"].notna().sum())

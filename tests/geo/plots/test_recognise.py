@@ -2,6 +2,7 @@
 
 import pytest
 
+from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.recognise import Recognised, recognise
 from tests.helpers.plot_tables import put
@@ -360,3 +361,10 @@ def test_no_rows_and_columns_that_are_absent(tmp_path):
     )
     assert len(result.problems) == 1
     assert "column 'when' (columns.date) is not in plots.csv" in result.problems[0]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:99", "Mars", "IAU_2015:30100"])
+def test_a_crs_that_cannot_be_used_is_refused(tmp_path, crs):
+    source = open_source(put(tmp_path, "lon,lat,richness\n1.5,2.5,3\n2.5,3.5,4\n"))
+    with pytest.raises(PlotError, match=f"crs '{crs}' "):
+        recognise(source, crs=crs)

@@ -8,6 +8,7 @@ that a program can print all of it at once.
 from collections.abc import Mapping
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.checks import parse_crs
 from spatioformer.geo.plots.findings import Decision, Question, Recognised
 from spatioformer.geo.plots.recognition import Recognition
 from spatioformer.geo.plots.source import Source, quoted
@@ -33,8 +34,10 @@ def recognise(
         counted: whether richness is counted from species data, so that no column is needed.
 
     Raises:
-        PlotError: the file cannot be read as a table.
+        PlotError: the file cannot be read as a table, or `crs` is unknown.
     """
+    if crs is not None:
+        parse_crs(crs)  # an unknown one is refused here, whatever the coordinates are
     work = Recognition(source, columns)
     if not work.columns or not work.columns[0].cells:
         work.result.problems.append(f"{source.path.name} has a header but no rows; add plots")
