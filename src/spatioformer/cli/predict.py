@@ -89,7 +89,8 @@ OPTIONS = {
 def in_options(message: str) -> str:
     """A message on a plot table whose remedies name the options of this command."""
     names = "|".join(map(re.escape, OPTIONS))
-    return re.sub(rf"\bset ({names})\b( to\b)?", lambda match: f"give {OPTIONS[match[1]]}", message)
+    given = re.sub(rf"\bset ({names})\b( to\b)?", lambda m: f"give {OPTIONS[m[1]]}", message)
+    return given.replace("--crs one such as", "--crs, such as")
 
 
 @grouped
