@@ -41,3 +41,12 @@ def small_forests(monkeypatch) -> None:
     from tests.helpers.models import shrink
 
     shrink(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def as_little_memory_as_a_command(monkeypatch) -> None:
+    """Let a map count at most 600 MB for this process, which holds what all tests before left."""
+    from spatioformer.mapping import plan
+
+    held = plan.resident
+    monkeypatch.setattr(plan, "resident", lambda: min(held(), 600_000_000))

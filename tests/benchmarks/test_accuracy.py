@@ -20,7 +20,7 @@ from benchmarks.accuracy_table import Bootstrap, collect, interval, markdown, ro
 from benchmarks.datasets import DataSet, cropped
 
 from benchmarks import accuracy, accuracy_table
-from spatioformer.config.schema import MODELS as KNOWN
+from spatioformer.config.learning import MODELS as KNOWN
 from spatioformer.evaluation import scores
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.baselines import TABULAR

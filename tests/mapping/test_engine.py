@@ -13,8 +13,9 @@ from spatioformer.common.progress import Console
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.mapping import Output, Resources, map_raster
+from spatioformer.mapping import plan as planning
 from spatioformer.mapping.options import parse_memory, parse_shard
-from spatioformer.mapping.plan import Plan, make_plan, resident, tile_bytes
+from spatioformer.mapping.plan import Plan, make_plan, tile_bytes
 from spatioformer.mapping.source import Source
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
@@ -249,7 +250,7 @@ def test_memory_decides_the_tiles(tmp_path):
         transform=from_origin(140, -20, 0.01, 0.01),
     )
     with Source(scene, BANDS) as source:
-        now = resident()
+        now = planning.resident()
         whole, budget = make_plan(source, 32, 2, 256, now + 10**10, 2)
         # 32 pixels around: (1 + 64 / 1280) ** 2 = 1.1025 and (1 + 64 / 1536) ** 2 = 1.085
         assert (whole.rows, whole.cols, budget.waiting) == (1250 // 256 * 256, 1024, 3)

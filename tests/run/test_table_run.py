@@ -140,6 +140,15 @@ def test_other_places_are_predicted(finished):
     assert (refused.code, "--force" in refused.err) == (2, True)
 
 
+def test_the_covariates_that_matter_are_measured(finished):
+    folder, _ = finished
+    ended = spatioformer("drivers", folder / "run")
+    assert ended.code == 0, ended.err
+    measured = json.loads((folder / "run" / "drivers.json").read_text())
+    rises = {row["group"]: row["rise"] for row in measured["importance"]}
+    assert rises["imagery"] > 3 * max(rises["location"], 0.1)
+
+
 def test_rasters_and_fixed_values_make_a_map(finished):
     folder, _ = finished
     rain = np.tile(np.linspace(100, 900, SIDE, dtype=np.float32), (SIDE, 1))

@@ -29,6 +29,7 @@ from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model, OutsideExtent
 from spatioformer.models.registry import make
+from spatioformer.models.resolved import resolved_with
 from spatioformer.models.store import load
 
 Floats = NDArray[np.float64]
@@ -73,8 +74,8 @@ def drivers(
             raise OutputError(
                 f"{run} is not a finished run: {name} is missing; give the folder of a finished run"
             )
-    config = load_config(run / "config.resolved.yaml")
     store, bundle = open_chips(run / "chips"), load(run / "model")
+    config = resolved_with(load_config(run / "config.resolved.yaml"), store)
     model = model or config.map.model
     split = config.evaluate.map_like.name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)
