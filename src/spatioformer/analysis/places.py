@@ -11,10 +11,9 @@ import pandas as pd
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.chips import ChipStore, cut_chips, open_chips
 from spatioformer.geo.covariates import Covariates
-from spatioformer.mapping.covariates import covariates_of, takes_imagery
+from spatioformer.mapping.covariates import covariates_of, stated_covariates, takes_imagery
 from spatioformer.mapping.predictor import Predictor, open_predictor
 from spatioformer.models.base import Model
-from spatioformer.models.store import load
 
 if TYPE_CHECKING:
     from spatioformer.geo.plots.table import PlotIntake
@@ -87,7 +86,8 @@ def predict_table(
     Raises:
         SpatioformerError: the table, the imagery or the model cannot be used.
     """
-    intake = read_places(path, covariates_of(load(folder)), **reading)
+    covariates, _ = stated_covariates(folder) or (Covariates(), [])
+    intake = read_places(path, covariates, **reading)
     places = pd.DataFrame(intake.table.drop(columns="geometry"))
     predicted = predict_places(folder, places, imagery=imagery, samples=samples, seed=seed)
     kept = [n for n in ("source_line", "plot_id", "lon", "lat", *COLUMNS) if n in predicted]

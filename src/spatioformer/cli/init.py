@@ -149,11 +149,14 @@ def check(
     """Show what a configuration sets, and list its problems; nothing is computed or written."""
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
+
+    config = source if kind_of(source) is Kind.CONFIG else run_folder(source) / RESOLVED
+    read = load_config(config, set_ or [])  # a wrong one is refused before the imports below
+
     from spatioformer.setup.checking import examine_config
     from spatioformer.setup.show import open_points, print_table
 
-    config = source if kind_of(source) is Kind.CONFIG else run_folder(source) / RESOLVED
-    findings = examine_config(load_config(config, set_ or []))
+    findings = examine_config(read)
     console = Console(quiet)
     print_table(f"What {config.name} sets", findings.decisions, console)
     if findings.problems or findings.questions:

@@ -38,18 +38,26 @@ def takes_imagery(model: Model) -> bool:
     return list(model.bands) != own
 
 
-def covariates_of_table(folder: Path) -> Covariates | None:
-    """The covariates of a model that learned from a plot table alone; None of another model.
+def stated_covariates(folder: str | Path) -> tuple[Covariates, list[str]] | None:
+    """The covariates and bands that a model's `config.json` states, without loading the model.
 
-    Only `config.json` is read: whoever loads the model finds what is wrong with its folder.
+    None if it cannot be read: whoever loads the model says what is wrong with the folder.
     """
     try:
-        config = read_json(folder / "config.json")
+        config = read_json(Path(folder) / "config.json")
         covariates = Covariates.from_json(config["facts"].get("covariates", []))
-        own = covariates.columns or [CONSTANT]
-        return covariates if config["bands"] == own else None
+        return covariates, list(config["bands"])
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def covariates_of_table(folder: str | Path) -> Covariates | None:
+    """The covariates of a model that learned from a plot table alone; None of another model."""
+    stated = stated_covariates(folder)
+    if stated is None:
+        return None
+    covariates, bands = stated
+    return covariates if bands == (covariates.columns or [CONSTANT]) else None
 
 
 def fixed_values(texts: Sequence[str]) -> dict[str, str]:

@@ -368,3 +368,10 @@ def test_a_crs_that_cannot_be_used_is_refused(tmp_path, crs):
     source = open_source(put(tmp_path, "lon,lat,richness\n1.5,2.5,3\n2.5,3.5,4\n"))
     with pytest.raises(PlotError, match=f"crs '{crs}' "):
         recognise(source, crs=crs)
+
+
+def test_a_column_of_that_name_without_numbers_is_asked_for(tmp_path):
+    source = open_source(put(tmp_path, "lon,lat,richness\n1.5,2.5,many\n2.5,3.5,few\n"))
+    (question,) = recognise(source).questions
+    assert (question.key, question.candidates) == ("columns.richness", ("richness",))
+    assert "many of its cells are no numbers" in question.why

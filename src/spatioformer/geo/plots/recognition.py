@@ -165,7 +165,11 @@ class Recognition:
                 names = [column.name for column in chosen]
                 self.ask("columns.richness", names, "several columns may hold the richness")
             else:
-                self.ask("columns.richness", (), "no column is named like a species richness")
+                named = [c.name for c in self.columns if c.joined in vocabulary.RICHNESS]
+                why = "no column is named like a species richness"
+                if named:
+                    why = f"{quoted(named[0])} is named like it; many of its cells are no numbers"
+                self.ask("columns.richness", named, why)
         self.leave_out(
             (c.name for c in candidates), "another count of species, which would give away richness"
         )
