@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 
 import pytest
@@ -123,7 +124,8 @@ def test_a_hostile_file_is_one_sentence(tmp_path, case):
     started = time.process_time()
     ended = spatioformer("plots", path)
     assert_refused(ended, f"{path} {sentence}")
-    assert time.process_time() - started < 1
+    counted = 3 if sys.gettrace() else 1  # lines that are counted take longer
+    assert time.process_time() - started < counted
 
 
 VALUES = {
@@ -240,7 +242,8 @@ def test_the_given_files(cases_dir, tmp_path, name):
     shutil.copy(cases_dir / "hostile" / f"{name}.yaml", path)
     started = time.process_time()
     ended = spatioformer("plots", path)
-    assert time.process_time() - started < 1
+    counted = 3 if sys.gettrace() else 1  # lines that are counted take longer
+    assert time.process_time() - started < counted
     assert ended.code == 2
     assert ended.err.startswith(f"spatioformer: {path} cannot be used at line ")
     assert ended.err.count("\n") == 1
