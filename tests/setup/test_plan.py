@@ -11,6 +11,7 @@ from rasterio.transform import from_origin
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import EvaluateSection, RunConfig
+from spatioformer.setup.checking import examine_config
 from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS, SOME_MODELS
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.layers import layer_names
@@ -243,6 +244,22 @@ def test_a_raster_of_few_plots_is_asked(folder):
     assert answered(folder, draft).plots.max_rejected == float(share)
     assert why(draft, "plots").startswith("in "), "of the plots on the raster"
     assert f"{inside} at" in next(d.value for d in draft.findings.decisions if d.what == "plots")
+
+
+def test_a_table_that_states_the_bands_needs_no_plot_on_the_raster(folder):
+    names = ("rain", "slope")
+    write_raster(folder / "image.tif", imagery()[:2, :, : SIDE // 4], names=names)
+    table = plots()
+    rng = np.random.default_rng(0)
+    table = table.assign(**{name: rng.normal(size=len(table)) for name in names})
+    table.to_csv(folder / "plots.csv", index=False)
+    config = answered(folder, planned(folder, "image.tif"))
+    assert (config.model.patch, list(config.model.covariates)) == (1, [*names])
+    assert config.plots.max_rejected == 0.1
+    assert examine_config(config).problems == []
+    table.drop(columns="slope").to_csv(folder / "plots.csv", index=False)
+    (question,) = planned(folder, "image.tif").findings.questions
+    assert question.key == "plots.max_rejected"
 
 
 def test_rows_that_cannot_be_used_are_asked(folder):

@@ -163,13 +163,20 @@ def _check_coverage(
     allowed = config.plots.max_rejected
     if not coverage.inside.any():
         findings.object(apart(table, rasters, coverage.names))
-    elif coverage.lost > allowed:
+    elif coverage.lost > allowed and not _states_bands(config, rasters):
         findings.object(
             f"imagery.layers: {coverage}, so the run would reject {coverage.lost:.0%} of the rows, "
             f"more than the {allowed:.0%} of plots.max_rejected; raise it, or give rasters that "
             "hold more plots"
         )
     return coverage.table(table)
+
+
+def _states_bands(config: RunConfig, rasters: list[RasterFacts]) -> bool:
+    """Whether the table states the values of all bands, so that plots need no raster."""
+    bands = {band for facts in rasters for band in facts.bands}
+    chosen = config.model.covariates
+    return config.model.patch == 1 and chosen != "auto" and bands <= set(chosen)
 
 
 def _section(

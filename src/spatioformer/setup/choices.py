@@ -36,8 +36,14 @@ TABLE_MODELS = tuple(WITHOUT_IMAGERY["models"])
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
 
 
-def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> None:
-    """Put everything that follows from the plots and the rasters into the draft."""
+def choose(
+    draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts], measured: Sequence[str] = ()
+) -> None:
+    """Put everything that follows from the plots and the rasters into the draft.
+
+    Args:
+        measured: bands whose values the table states, so that plots outside the rasters count.
+    """
     assert table.spread is not None
     spread = table.spread
     if spread.sites < FEWEST:
@@ -54,9 +60,15 @@ def choose(draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts]) -> N
         )
     draft.findings.decide("plots", f"{len(table.table):,} at {spread.sites:,} sites", where(spread))
     grids = [facts.grid for facts in rasters if facts.grid is not None]
-    grid = _mapped(draft, spread, grids[0]) if grids else None
-    _patch(draft, spread, grids)
-    _covariates(draft, table, rasters)
+    if measured:
+        grid: Grid | None = grids[0]
+        draft.decide("model.patch", 1, "a plot measures the values of one pixel")
+        why = "the table's values at the plots; the map takes the rasters'"
+        draft.decide("model.covariates", list(measured), why)
+    else:
+        grid = _mapped(draft, spread, grids[0]) if grids else None
+        _patch(draft, spread, grids)
+        _covariates(draft, table, rasters)
     mapped = _models(draft, spread, len(table.table), grid)
     _splits(draft, table, has_rasters=grid is not None)
     _map(draft, mapped, grid)

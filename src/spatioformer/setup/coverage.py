@@ -56,6 +56,16 @@ def coverage_of(table: TableFacts, rasters: Sequence[RasterFacts]) -> Coverage |
     return Coverage(inside, kept, 1 - kept / max(1, table.rows), names)
 
 
+def measured_bands(table: TableFacts, rasters: Sequence[RasterFacts]) -> tuple[str, ...]:
+    """All bands of the rasters, if the table has a column of numbers for each; else none.
+
+    Plots that the rasters do not hold can then be used: their values are in the table.
+    """
+    bands = tuple(band for facts in rasters for band in facts.bands)
+    kinds = table.recognised.covariates
+    return bands if bands and all(kinds.get(band) == "number" for band in bands) else ()
+
+
 def apart(table: TableFacts, rasters: Sequence[RasterFacts], names: str) -> str:
     """A sentence for plots of which none lies on all rasters."""
     assert table.spread is not None

@@ -19,7 +19,7 @@ from spatioformer.config.schema import PlotsSection, RunConfig
 from spatioformer.config.yaml_text import parse_yaml
 from spatioformer.geo.crs import known_crs
 from spatioformer.setup.choices import choose
-from spatioformer.setup.coverage import apart, coverage_of
+from spatioformer.setup.coverage import apart, coverage_of, measured_bands
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.layers import examine_rasters, layer_names, pieces_of_one
 from spatioformer.setup.problems import problems_with
@@ -72,14 +72,15 @@ def plan(request: Request) -> Draft:
     table = examine_table(request.plots, answers["plots"], request.crs, draft.findings)
     _plots(draft, table, answers["plots"])
     rasters: list[RasterFacts] = []
+    measured: tuple[str, ...] = ()
     if request.rasters:
         rasters = examine_rasters(
             request.rasters, answers["imagery"]["layers"], request.crs, table.lonlat, draft
         )
         _offer_crs(draft, rasters)
-        table = _covered(draft, table, rasters, answers["plots"])
+        table, measured = _covered(draft, table, rasters, answers["plots"])
     if table.spread is not None and all(facts.grid is not None for facts in rasters):
-        choose(draft, table, rasters)
+        choose(draft, table, rasters, measured)
     if not draft.findings.questions and not draft.findings.problems:
         _check(draft, request)
     return draft
@@ -200,16 +201,28 @@ def _share(lost: float) -> str:
 
 def _covered(
     draft: Draft, table: TableFacts, rasters: Sequence[RasterFacts], given: dict[str, Any]
-) -> TableFacts:
-    """The plots on all rasters; refuses where there are none, and asks where they are few."""
+) -> tuple[TableFacts, tuple[str, ...]]:
+    """The plots on all rasters; refuses where there are none, and asks where they are few.
+
+    If the table holds the values of all bands, all plots stay, and the names of the bands are given
+    too.
+    """
     coverage = coverage_of(table, rasters)
     if coverage is None:
-        return table
+        return table, ()
+    bands = measured_bands(table, rasters)
     if not coverage.inside.any():
         problem = pieces_of_one(rasters) or apart(table, rasters, coverage.names)
         draft.findings.object(problem)
     elif coverage.kept < 1:
         draft.findings.object(f"{coverage}; check the files and their nodata values")
+    elif coverage.lost > _allowed(given) and bands and given.get("max_rejected") is None:
+        draft.findings.decide(
+            "table columns",
+            ", ".join(bands),
+            f"{coverage}; the table states the values of all bands, so all plots are used",
+        )
+        return table, bands
     elif coverage.lost > _allowed(given) >= table.rejected / max(1, table.rows):
         draft.findings.ask(
             "plots.max_rejected",
@@ -217,7 +230,7 @@ def _covered(
             f"{coverage}; allow the loss of the others for a map from these, give rasters that "
             "hold more plots, or leave the rasters out for a run of the table alone",
         )
-    return coverage.table(table)
+    return coverage.table(table), ()
 
 
 def _check(draft: Draft, request: Request) -> None:
