@@ -5,7 +5,6 @@ from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
-from sklearn.cluster import KMeans
 
 from spatioformer.common.streams import family_seed
 from spatioformer.evaluation import distances
@@ -25,6 +24,8 @@ def kmeans(points: Floats, n_clusters: int, seed: int, start: int = 0) -> Intege
     either alone. If there are more than `KMEANS_SAMPLE` points, the centres are fitted to a random
     sample and every point joins the nearest centre.
     """
+    from sklearn.cluster import KMeans  # takes longer to import than most commands to start
+
     state = family_seed(seed, n_clusters, start)
     init = "random" if start % 2 else "k-means++"
     sample = points

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
-from scipy.stats import wasserstein_distance
 
 from spatioformer.common.earth import S2_RADIUS_M, arc, chord, on_sphere
 from spatioformer.common.errors import EvaluationError
@@ -158,6 +157,8 @@ def neighbours(
 
 def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
     """First Wasserstein distance between two samples, in their unit."""
+    from scipy.stats import wasserstein_distance  # a slow import
+
     return float(wasserstein_distance(np.asarray(a), np.asarray(b)))
 
 
