@@ -256,6 +256,8 @@ def test_a_table_that_states_the_bands_needs_no_plot_on_the_raster(folder):
     config = answered(folder, planned(folder, "image.tif"))
     assert (config.model.patch, list(config.model.covariates)) == (1, [*names])
     assert config.plots.max_rejected == 0.1
+    assert config.map.model == "gaussian-process"
+    assert "spatioformer-distilled" not in config.evaluate.models
     assert examine_config(config).problems == []
     table.drop(columns="slope").to_csv(folder / "plots.csv", index=False)
     (question,) = planned(folder, "image.tif").findings.questions

@@ -69,7 +69,7 @@ def choose(
         grid = _mapped(draft, spread, grids[0]) if grids else None
         _patch(draft, spread, grids)
         _covariates(draft, table, rasters)
-    mapped = _models(draft, spread, len(table.table), grid)
+    mapped = _models(draft, spread, len(table.table), grid, beyond=bool(measured))
     _splits(draft, table, has_rasters=grid is not None)
     _map(draft, mapped, grid)
 
@@ -192,8 +192,15 @@ def _columns_as_bands(draft: Draft, names: Sequence[str], bands: set[str]) -> No
         )
 
 
-def _models(draft: Draft, spread: Spread, plots: int, grid: Grid | None) -> str:
-    """Choose models to compare; returns the one that makes the map."""
+def _models(
+    draft: Draft, spread: Spread, plots: int, grid: Grid | None, *, beyond: bool = False
+) -> str:
+    """Choose models to compare; returns the one that makes the map.
+
+    Args:
+        beyond: whether plots lie outside the rasters, so that a network that is taught on the land
+            of the rasters knows too little of them.
+    """
     models, why = EvaluateSection().models, f"{plots:,} plots are enough for networks"
     if spread.sites < FEW and grid is not None and grid.height * grid.width > LARGE_MAP:
         models = MANY_MODELS
@@ -208,6 +215,10 @@ def _models(draft: Draft, spread: Spread, plots: int, grid: Grid | None) -> str:
         models = tuple(name for name in models if name in TABLE_MODELS)
     if grid is None and spread.sites >= ENOUGH and plots <= MANY:
         models = TABLE_MODELS
+    if beyond:
+        models = tuple(name for name in models if CATALOGUE[name].kind != "distilled")
+        models = ("gaussian-process", *(name for name in models if name != "gaussian-process"))
+        why += "; none is taught on the land of the rasters alone"
     draft.decide("evaluate.models", list(models), why)
     return models[0] if grid is not None else str(WITHOUT_IMAGERY["model"])
 

@@ -135,7 +135,7 @@ def test_splotopen_header(data_dir):
             ["columns.richness"],
             13,
         ),
-        ("new_zealand/plots.csv.gz", ["lon", "lat", "richness52"], "EPSG:4326", [], 13),
+        ("new_zealand/plots.csv.gz", ["lon", "lat", "richness52"], "EPSG:4326", [], 10),
         ("south_america/plots.csv", ["lon", "lat", "Species_richness"], "EPSG:4326", [], 12),
         ("mongon/mongon_plots.csv", ["x", "y", "richness"], None, ["crs"], 0),
         ("keil_chase/plots.csv", ["Lon", "Lat", "S", "area_m2"], "EPSG:4326", [], 13),

@@ -375,3 +375,13 @@ def test_a_column_of_that_name_without_numbers_is_asked_for(tmp_path):
     (question,) = recognise(source).questions
     assert (question.key, question.candidates) == ("columns.richness", ("richness",))
     assert "many of its cells are no numbers" in question.why
+
+
+def test_indices_of_the_same_species_are_no_covariates(tmp_path):
+    header = "lon,lat,richness,rain,Shannon,Pareto alpha,Lognorm sigma,Delta AIC"
+    rows = "\n".join(
+        f"{i}.5,{i}.1,{i * 3 % 7},{i * 1.7},{i / 3},{i / 4},{i / 5},{i / 6}" for i in range(9)
+    )
+    found = recognise(open_source(put(tmp_path, f"{header}\n{rows}\n")))
+    assert list(found.covariates) == ["rain"]
+    assert all("the same species" in found.left_out[n] for n in ("Pareto alpha", "Delta AIC"))

@@ -138,9 +138,11 @@ RICHNESS_WORDS = _set(
 
 DIVERSITY_WORDS = _set(
     "shannon simpson evenness pielou diversity diversidad diversite diversitat diversitaet "
-    "diversidade hill chao rarefied rarefaction fisher equitability equitabilidad invsimpson"
+    "diversidade hill chao rarefied rarefaction fisher equitability equitabilidad invsimpson "
+    "pareto lognorm lognormal logseries zipf mandelbrot aic"
 )
-"""Words of indices that are computed from the same species as the richness."""
+"""Words of indices that are computed from the same species as the richness, also of models of their
+abundances (Pareto alpha, Delta AIC)."""
 
 # --- area
 AREA = _set(
