@@ -107,7 +107,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(config):
     ended = spatioformer("run", config)
     assert ended.code == 0
     assert [line.split()[0] for line in ended.err.splitlines()] == list(STAGES)
-    for words in ("random r2", "tiles r2", "RMSE", "location-knn", "spatioformer"):
+    for words in ("random", "tiles", "r2", "RMSE", "location-knn", "spatioformer"):
         assert words in ended.out
     assert "curve-" not in ended.out
     folder = config.parent / "run"

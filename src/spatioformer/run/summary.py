@@ -42,9 +42,9 @@ def _table(scores: pd.DataFrame, table_type):
     table = table_type(title=f"Held-out plots: {definition}", title_justify="left")
     table.add_column("model", no_wrap=True)
     for split in splits:
-        table.add_column(f"{split} r2", justify="right")
+        table.add_column(f"{split}\nr2", justify="right")
         if "rmse" in score_names:
-            table.add_column("RMSE", justify="right")
+            table.add_column("\nRMSE", justify="right")
     shown = scores[scores["split"].isin(splits)]
     for model, part in shown.groupby("model", sort=False):
         by_split = part.set_index("split")
