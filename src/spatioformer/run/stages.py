@@ -105,6 +105,11 @@ def chips(run: RunContext) -> str:
         facts=extra.facts,
         console=run.console,
     )
+    if run.config.distils and extra.measured is not None:
+        run.console.say(
+            "  note: a distilled network is taught on the land of the imagery alone; where plots lie "
+            "outside it, choose another model (map.model: gaussian-process)"
+        )
     if run.config.distils:
         cut_unlabelled(
             run.folder / "imagery.tif",
