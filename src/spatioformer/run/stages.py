@@ -107,7 +107,7 @@ def chips(run: RunContext) -> str:
     )
     if run.config.distils and extra.measured is not None:
         run.console.say(
-            "  note: a distilled network is taught on the land of the imagery alone; where plots lie "
+            "  note: a distilled network is taught on the land of the imagery alone; if plots lie "
             "outside it, choose another model (map.model: gaussian-process)"
         )
     if run.config.distils:
