@@ -12,6 +12,8 @@ from spatioformer.geo.covariates import Covariates
 from spatioformer.models.registry import make
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 
+pytestmark = pytest.mark.slow
+
 COUNT = 120
 
 

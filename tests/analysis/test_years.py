@@ -19,6 +19,8 @@ from tests.helpers.landscape import write_raster
 from tests.helpers.maps import BANDS, Mirror, disk_of, noise, read, small
 from tests.helpers.tiny_run import Ended, assert_refused, half_written, spatioformer
 
+pytestmark = pytest.mark.slow
+
 YEARS = (2015, 2016, 2018, 2019, 2020, 2021, 2022)
 SHAPE = (270, 130)
 NAMES = ("mean", "lower end of the interval", "upper end of the interval")

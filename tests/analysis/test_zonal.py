@@ -30,6 +30,8 @@ from tests.helpers.landscape import write_raster
 from tests.helpers.maps import KINDS
 from tests.helpers.tiny_run import Ended, assert_refused, finished, spatioformer
 
+pytestmark = pytest.mark.slow
+
 TITLES = tuple(
     f"plant species richness, {title}"
     for title in ("mean", "lower end of the interval", "upper end of the interval")

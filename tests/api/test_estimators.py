@@ -29,6 +29,8 @@ from tests.api.conftest import SMALL
 from tests.helpers import landscape
 from tests.helpers.models import shrink
 
+pytestmark = pytest.mark.slow
+
 TABLES = {
     "spatioformer": sf.SpatioformerRegressor(validation_tile=0.5, **SMALL),
     "gaussian-process": sf.GaussianProcessRegressor(),

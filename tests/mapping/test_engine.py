@@ -33,6 +33,8 @@ from tests.helpers.maps import (
     small,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiles_of_16(monkeypatch):

@@ -23,6 +23,8 @@ from spatioformer.mapping.journal import Journal, decode, encode, tiles_folder
 from spatioformer.mapping.predictor import Totals
 from tests.helpers.maps import disk_of, noise, read, small
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("SPATIOFORMER_SOAK", 4))
 TILES = 5 * 6
 

@@ -17,6 +17,8 @@ from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, spatioformer, write_config
 
+pytestmark = pytest.mark.integration
+
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 

@@ -18,6 +18,8 @@ from spatioformer.setup.layers import layer_names
 from spatioformer.setup.plan import Request, as_config, plan
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, imagery, plots, write_raster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:

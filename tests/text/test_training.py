@@ -27,6 +27,8 @@ from spatioformer.text.training import TextTask, fit, validation_loss
 from spatioformer.training.loop import curve_csv
 from tests.helpers.text import CORPUS, RECIPE, SIZES, train
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY, CONTEXT = 11, 7
 SHORT = TextRecipe(steps=9, batch=4, warmup=2, check_every=3, learning_rate=1e-2)
 

@@ -23,6 +23,8 @@ from spatioformer.vision.preparation import Preparation
 from spatioformer.vision.settings import Recipe, Sizes
 from spatioformer.vision.training import fit, hold_out, jitter
 
+pytestmark = pytest.mark.slow
+
 SIZES = Sizes(patch=2, width=8, heads=2, layers=1, dropout=0.1)
 RECIPE = Recipe(epochs=6, batch=16, patience=6, shift=0.5, rotation=20, seed=7)
 

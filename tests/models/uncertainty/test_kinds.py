@@ -14,6 +14,8 @@ from spatioformer.models.uncertainty.kinds import Intervals
 from spatioformer.report.trust import KINDS as WORDS
 from tests.models.uncertainty.test_known import BANDS, held_out, place
 
+pytestmark = pytest.mark.slow
+
 
 def counted(n: int, seed: int = 0, k: float = 0.1) -> HeldOut:
     """Negative binomial counts around predictions from few species to many."""

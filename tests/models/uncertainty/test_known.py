@@ -10,6 +10,8 @@ from spatioformer.common.files import read_json, write_json
 from spatioformer.evaluation import AreaOfApplicability, Conformal
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 
+pytestmark = pytest.mark.slow
+
 BANDS = ["red", "green"]
 
 
