@@ -60,12 +60,12 @@ class TableOptions:
             "area_m2": self.area,
             "date": self.date,
         }
-        given = {name: column for name, column in names.items() if column is not None}
-        if not given:
+        stated = {name: column for name, column in names.items() if column is not None}
+        if not stated:
             return None
         if self.lon is None or self.lat is None:
             raise ConfigError(
-                f"{', '.join(map(repr, given.values()))} is given as a column, but not both "
+                f"{', '.join(map(repr, stated.values()))} is given as a column, but not both "
                 "coordinates; give --lon COLUMN and --lat COLUMN too"
             )
         return names
@@ -89,8 +89,8 @@ OPTIONS = {
 def in_options(message: str) -> str:
     """A message on a plot table whose remedies name the options of this command."""
     names = "|".join(map(re.escape, OPTIONS))
-    given = re.sub(rf"\bset ({names})\b( to\b)?", lambda m: f"give {OPTIONS[m[1]]}", message)
-    return given.replace("--crs one such as", "--crs, such as")
+    renamed = re.sub(rf"\bset ({names})\b( to\b)?", lambda m: f"give {OPTIONS[m[1]]}", message)
+    return renamed.replace("--crs one such as", "--crs, such as")
 
 
 @grouped

@@ -61,3 +61,11 @@ def arc(straight: ArrayLike, radius: float) -> Floats:
     """Great-circle distance over a straight line through the sphere; the inverse of `chord`."""
     angles: Floats = np.arcsin(np.minimum(1, np.asarray(straight) / (2 * radius)))
     return 2 * radius * angles
+
+
+def arc_of(lon: np.ndarray) -> tuple[float, float]:
+    """Western and eastern end, degrees, of the shortest arc that holds all longitudes."""
+    ordered = np.unique(lon)
+    gaps = np.diff(np.append(ordered, ordered[0] + 360))
+    last = int(np.argmax(gaps))
+    return float(ordered[(last + 1) % len(ordered)]), float(ordered[last])

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spatioformer.common.earth import KM_PER_DEGREE
+from spatioformer.common.earth import KM_PER_DEGREE, arc_of
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.splits import SpatialBlockKFold
@@ -121,10 +121,9 @@ def extent(places: np.ndarray) -> float:
 
     The box may straddle 180 degrees.
     """
-    around = np.sort(places[:, 0] % 360)
-    gaps = np.append(np.diff(around), around[0] + 360 - around[-1])
+    west, east = arc_of(places[:, 0])
     south, north = places[:, 1].min(), places[:, 1].max()
-    width = (360 - gaps.max()) * np.cos(np.radians((south + north) / 2))
+    width = (east - west) % 360 * np.cos(np.radians((south + north) / 2))
     return max(float(width), float(north - south), 0.001)
 
 

@@ -211,14 +211,14 @@ def _described(
     column = _column(table, name)
     if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(np.float64, na_value=np.nan)
-        known = np.isfinite(values) & ((values > 0) | (not logarithmic))
-        _require(name, int(known.sum()))
+        usable = np.isfinite(values) & ((values > 0) | (not logarithmic))
+        _require(name, int(usable.sum()))
         if isinstance(usual, str):
             raise ModelError(
                 f"`model.covariates.{name}` is {usual!r}, and {name} holds numbers; give a number"
             )
-        middle = float(np.median(values[known])) if usual is None else float(usual)
-        return Covariate(name, middle, (), not known.all(), logarithmic)
+        middle = float(np.median(values[usable])) if usual is None else float(usual)
+        return Covariate(name, middle, (), not usable.all(), logarithmic)
     labels = column.astype(str)
     counts = labels[labels != ""].value_counts().sort_index()
     _require(name, int(counts.sum()))

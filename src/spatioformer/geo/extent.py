@@ -27,11 +27,3 @@ def km_outside(region: Sequence[float], lon, lat) -> float:
     across = np.where(beyond > 0, np.minimum(beyond, 360 - width - beyond), 0)
     along = np.maximum(0, np.maximum(south - lat, lat - north))
     return float(KM_PER_DEGREE * np.hypot(across * np.cos(np.radians(lat)), along).max())
-
-
-def arc_of(lon: np.ndarray) -> tuple[float, float]:
-    """Western and eastern end, degrees, of the shortest arc that holds all longitudes."""
-    ordered = np.unique(lon)
-    gaps = np.diff(np.append(ordered, ordered[0] + 360))
-    last = int(np.argmax(gaps))
-    return float(ordered[(last + 1) % len(ordered)]), float(ordered[last])

@@ -34,8 +34,12 @@ def covariates_of(model: Model) -> Covariates:
 
 def takes_imagery(model: Model) -> bool:
     """Whether the model's bands are those of imagery, not covariates of a plot table."""
-    own = covariates_of(model).columns or [CONSTANT]
-    return list(model.bands) != own
+    return list(model.bands) != bands_of_table(covariates_of(model))
+
+
+def bands_of_table(covariates: Covariates) -> list[str]:
+    """The bands of a model that learned from a plot table alone, with these covariates."""
+    return covariates.columns or [CONSTANT]
 
 
 def stated_covariates(folder: str | Path) -> tuple[Covariates, list[str]] | None:
@@ -57,7 +61,7 @@ def covariates_of_table(folder: str | Path) -> Covariates | None:
     if stated is None:
         return None
     covariates, bands = stated
-    return covariates if bands == (covariates.columns or [CONSTANT]) else None
+    return covariates if bands == bands_of_table(covariates) else None
 
 
 def fixed_values(texts: Sequence[str]) -> dict[str, str]:

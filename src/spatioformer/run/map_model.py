@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from spatioformer.common.earth import arc_of
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.extent import arc_of
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from spatioformer.common.earth import KM_PER_DEGREE, MEAN_RADIUS_KM, arc, on_sphere
-from spatioformer.geo.extent import arc_of
+from spatioformer.common.earth import KM_PER_DEGREE, MEAN_RADIUS_KM, arc, arc_of, on_sphere
 
 Floats = NDArray[np.float64]
 

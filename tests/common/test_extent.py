@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spatioformer.geo.extent import arc_of
+from spatioformer.common.earth import arc_of
 
 
 @pytest.mark.parametrize(
