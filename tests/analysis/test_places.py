@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spatioformer.analysis.places import predict_places
-from spatioformer.common.errors import ImageryError
+from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import open_chips, table_chips
 from spatioformer.geo.covariates import Covariates
@@ -81,6 +81,8 @@ def test_a_place_that_cannot_be_predicted_says_why(plots, folder):
     assert np.isfinite(out["predicted"]).tolist() == [True, False, False, True]
     assert "realm is 'c', a class that the training plots do not have" in out["reason"][1]
     assert "realm has no value" in out["reason"][2]
+    with pytest.raises(PlotError, match="none of the 2 places can be predicted, the first because"):
+        predict_places(folder / "model", places.iloc[1:3].reset_index(drop=True))
     far = places.head(1).assign(rain=500.0)
     assert not predict_places(folder / "model", far)["inside"].any()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spatioformer.common.errors import ImageryError
+from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.chips import ChipStore, cut_chips, open_chips
 from spatioformer.geo.covariates import Covariates
 from spatioformer.mapping.covariates import covariates_of, stated_covariates, takes_imagery
@@ -122,11 +122,17 @@ def predict_places(
     Raises:
         ImageryError: the imagery is needed, cannot be read, or lacks a band of the model.
         ModelError: the folder is no model's, or the places lack a covariate.
+        PlotError: no place has values that the model can take.
     """
     predictor = open_predictor(folder, None, samples, 1, seed)
     covariates = covariates_of(predictor.model)
     reasons = covariates.reasons(places)
     good = places[reasons == ""]
+    if good.empty:
+        raise PlotError(
+            f"none of the {len(places)} places can be predicted, the first because {reasons[0]}; "
+            "correct the table"
+        )
     if takes_imagery(predictor.model):
         if imagery is None:
             raise ImageryError(
