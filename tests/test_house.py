@@ -24,6 +24,7 @@ FLOORS = [
     {"text", "vision", "mapping"},
     {"models"},
     {"training"},
+    {"archives"},
     {"nn", "geo", "evaluation"},
     {"config"},
     {"common"},
