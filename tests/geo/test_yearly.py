@@ -1,4 +1,4 @@
-"""Chips by year: the year of each plot, the windows that are read, and the same bytes as a stack."""
+"""Chips by year: the year of each plot, the windows that are read, the same bytes as a stack."""
 
 import numpy as np
 import pandas as pd
@@ -71,13 +71,8 @@ def test_chips_are_those_of_a_stack_of_their_year(scenes, tmp_path, patch):
         assert yearly.table[kept]["plot_id"].tolist() == whole.table["plot_id"].tolist()
         assert yearly.chips[kept].tobytes() == whole.chips.tobytes()
         assert yearly.lon[kept].tobytes() == whole.lon.tobytes()
-        assert (
-            yearly.table[kept][["row", "col"]].equals(whole.table[["row", "col"]])
-            or (
-                yearly.table[kept][["row", "col"]].to_numpy()
-                == whole.table[["row", "col"]].to_numpy()
-            ).all()
-        )
+        for name in ("row", "col"):
+            assert yearly.table[kept][name].tolist() == whole.table[name].tolist()
         reasons = lost[lost["plot_id"].isin(gone["plot_id"])]
         assert reasons["reason"].tolist() == gone["reason"].tolist()
 
@@ -130,7 +125,7 @@ def test_groups_hold_every_plot_once_and_little_besides(half, spread):
     if spread == 3:
         assert len(groups) == 1
     if spread == 3000:  # far apart: a window each, but for a few
-        assert len(groups) > 450
+        assert len(groups) > 400
 
 
 def dates(*texts):

@@ -119,8 +119,9 @@ class _Tiles:
         self, members: np.ndarray, rows: np.ndarray, cols: np.ndarray, half: int
     ) -> Iterator[Piece]:
         tiles = pd.Series(members).groupby([rows[members] // TILE, cols[members] // TILE])
-        for (row, col), several in tiles:
-            top, left = row * TILE, col * TILE
+        for _, several in tiles:
+            first = several.iloc[0]
+            top, left = rows[first] // TILE * TILE, cols[first] // TILE * TILE
             data, valid, _ = self.stack.read(Window(left, top, TILE, TILE), halo=half)
             yield Piece(several.to_numpy(), top, left, data, valid)
 
