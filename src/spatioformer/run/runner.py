@@ -28,7 +28,7 @@ from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
-from spatioformer.config.fields import PATH_KEYS
+from spatioformer.config.fields import PATH_KEYS, is_address
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
@@ -370,7 +370,10 @@ class Run:
 def _portable(value: Any) -> Any:
     """A part of the configuration with file names for paths: a run that is moved stays a run."""
     if isinstance(value, dict):
-        return {k: Path(v).name if k in PATH_KEYS and v else _portable(v) for k, v in value.items()}
+        return {
+            k: Path(v).name if k in PATH_KEYS and v and not is_address(v) else _portable(v)
+            for k, v in value.items()
+        }
     return [_portable(v) for v in value] if isinstance(value, list) else value
 
 
