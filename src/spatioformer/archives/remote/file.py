@@ -43,6 +43,7 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
         self._ahead = AHEAD
         self._fetched_ahead = 0
+        self._near = 0, b""  # the piece of the last small read, for the next ones
         self._local = None if is_remote(href) else open(local_path(href), "rb")  # noqa: SIM115
         self._source: Source | None = None
         self._identity: Identity | None = None
@@ -80,9 +81,14 @@ class RemoteFile(io.RawIOBase):
             return self._local.read(stop - start)
         assert self._source is not None
         assert self._identity is not None
-        if length < SMALL:
+        if length >= SMALL:
+            return self._source.read((start, stop), self._identity, self._access)
+        first, data = self._near
+        if not first <= start <= stop <= first + len(data):
             self._read_ahead(start, stop)
-        return self._source.read((start, stop), self._identity, self._access)
+            first, data = self._source.around((start, stop), self._identity, self._access)
+            self._near = first, data
+        return data[start - first : stop - first]
 
     def _read_ahead(self, start: int, stop: int) -> None:
         """Fetch what follows a small read, as headers are read in many of them."""
