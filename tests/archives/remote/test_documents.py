@@ -48,14 +48,14 @@ def test_searches_are_told_apart_by_their_bodies(served, access, monkeypatch):
 
 def test_faults_are_tried_again(served, access):
     (served.folder / "a.json").write_bytes(b"content" * 50)
-    served.plan = servers.sometimes(0.6, seed=1)
+    # Without a range, nothing tells that a body is not the document, if its length is as stated.
+    kinds = [f for f in servers.all_kinds() if f.kind not in ("shorter", "longer", "wrong-range")]
+    served.plan = servers.sometimes(0.6, seed=1, kinds=kinds)
     for number in range(60):
         read = read_bytes(f"{served.url}/a.json?page={number}", access, limit=1000)
         assert read == b"content" * 50
     assert served.faults > 50
-    # A wrong range is no fault where no range was asked for.
-    wrong = sum(sent.fault == "wrong-range" for sent in served.sent)
-    assert remote.counters().retries == served.faults - wrong
+    assert remote.counters().retries == served.faults
 
 
 @pytest.mark.parametrize("local", [True, False])

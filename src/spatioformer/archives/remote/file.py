@@ -71,6 +71,11 @@ class RemoteFile(io.RawIOBase):
         inside = [(max(start, 0), min(stop, size)) for start, stop in spans]
         self._source.ensure(inside, self._identity, self._access)
 
+    def discard(self) -> None:
+        """Remove from the cache what is kept of the file, because its content is damaged."""
+        if self._source is not None:
+            self._source.discard()
+
     def read_at(self, start: int, length: int) -> bytes:
         """Read bytes from a position, fewer at the end of the file. The position stays."""
         stop = min(start + length, self.size())

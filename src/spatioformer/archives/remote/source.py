@@ -119,6 +119,11 @@ class Source:
                     self._flying.difference_update(mine)
                     self._condition.notify_all()
 
+    def discard(self) -> None:
+        """Remove what is kept of the file; whoever has it open gets FileChanged at the next read."""
+        with self._condition:
+            self._forget()
+
     def known(self, position: int) -> bool:
         """Whether a byte is kept."""
         with self._condition:
