@@ -37,6 +37,7 @@ THIRD_PARTY = {
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {
+        "zarr",
         *("affine", "geopandas", "numpy", "openpyxl", "pandas", "pyarrow", "pyogrio"),
         *("pyproj", "rasterio", "scipy", "shapely"),
     },

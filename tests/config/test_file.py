@@ -27,7 +27,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "map.colour",
         "red",
-        "unknown key `map.colour`; known keys are model, samples, sd_step, memory, workers",
+        "unknown key `map.colour`; known keys are model, samples, sd_step, memory, workers, "
+        "years",
     ),
     # a value of the wrong type
     ("plots", 3, "`plots` is 3: it must be a section: keys and values, indented below it"),

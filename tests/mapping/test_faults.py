@@ -165,7 +165,7 @@ def test_a_map_that_was_computed_is_only_assembled(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("spatioformer.mapping.raster._to_cog", interrupted)
+        patched.setattr("spatioformer.geo.raster.cog.to_cog", interrupted)
         with pytest.raises(KeyboardInterrupt):
             mapped(scene, out)
     computed.clear()
@@ -318,7 +318,7 @@ def test_tiles_of_another_model_are_not_mixed_in(tmp_path, scene, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("spatioformer.mapping.raster._to_cog", interrupted)
+        patched.setattr("spatioformer.geo.raster.cog.to_cog", interrupted)
         with pytest.raises(KeyboardInterrupt):
             mapped(scene, out)
     other = small()

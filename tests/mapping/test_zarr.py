@@ -8,8 +8,8 @@ import zarr
 from pyproj import CRS
 
 from spatioformer.common.errors import OutputError
+from spatioformer.geo.raster.zarr_copy import CHUNK, zarr_of
 from spatioformer.mapping import Output, map_raster
-from spatioformer.mapping.zarr_copy import CHUNK, zarr_of
 from tests.helpers.maps import mask, noise, numbered, read, small
 
 
@@ -82,7 +82,7 @@ def test_xarray_reads_it(tmp_path):
 
 
 def test_without_the_package_one_sentence_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("spatioformer.mapping.zarr_copy.find_spec", lambda name: None)
+    monkeypatch.setattr("spatioformer.geo.raster.zarr_copy.find_spec", lambda name: None)
     with pytest.raises(OutputError, match="pip install 'spatioformer\\[zarr\\]'"):
         mapped(tmp_path, noise(tmp_path / "scene.tif", (9, 9)))
     assert not (tmp_path / "map.tif").exists()

@@ -223,7 +223,7 @@ def test_a_map_interrupted_between_its_tiles(tmp_path, monkeypatch, expected):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("spatioformer.mapping.raster._to_cog", interrupted)
+        patched.setattr("spatioformer.geo.raster.cog.to_cog", interrupted)
         assert spatioformer("map", config, "--force", "-q") == Ended(130, "", INTERRUPTED)
     assert not half_written(tmp_path)
     assert (tmp_path / "run" / "map.tif").read_bytes() == expected["map.tif"], "the old one stays"

@@ -1,11 +1,26 @@
 """Collections known by name: what their numbers mean, where they lie, who is to be credited.
 
-`collections.yaml` has one row a collection. A configuration may give rows of its own.
+`collections.yaml` has one row a collection. A configuration may give rows of its own
+(`imagery.collections`), also under a name of the table, which they then replace.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
+
+from spatioformer.archives.rows import (
+    BandRow,
+    CollectionRow,
+    MaskRow,
+    ValuesRow,
+    built_in,
+    rows_of,
+)
+from spatioformer.common.errors import ConfigError
+from spatioformer.config.archives import SourceSection
+from spatioformer.config.messages import escaped, shown
 
 CatalogueKind = Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
 Kind = Literal["scenes", "annual", "embedding"]
@@ -24,6 +39,9 @@ class Band:
         scale, offset: value = raw * scale + offset.
         nodata: raw value without data.
         unit: unit of the value, "" for a reflectance.
+        dtype: type of the raw numbers.
+        default: whether it is read where a configuration names no bands. Bands that not all
+            items of the collection have are not.
     """
 
     name: str
@@ -35,6 +53,8 @@ class Band:
     offset: float = 0.0
     nodata: float | None = None
     unit: str = ""
+    dtype: str = "uint16"
+    default: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,7 +68,10 @@ class QualityMask:
         classes: bit number or value of each class, by name ("cloud", "shadow").
         spoils: names of the classes that are not clear, unless the configuration says otherwise.
         buffered: names of the classes round which pixels are spoiled too (`SourceSection.buffer`).
-        bands: names of the bands it belongs to; empty: all. Saturation is stated band by band.
+        bands: names of the bands it belongs to; empty: all. Where `classes` are named like
+            these bands, each spoils its own band alone: saturation is stated band by band.
+        platforms: names of the satellites whose items it belongs to ("landsat-8"); empty: all. The
+            bits of saturation count the bands of the sensor.
         nodata: raw value outside the scene; it is never clear.
     """
 
@@ -59,7 +82,13 @@ class QualityMask:
     spoils: tuple[str, ...]
     buffered: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
     nodata: float | None = None
+
+    def applies(self, properties: Mapping[str, object]) -> bool:
+        """Whether it belongs to an item with these properties."""
+        platform = str(properties.get("platform", "")).lower().replace("_", "-")
+        return not self.platforms or platform in self.platforms
 
 
 @dataclass(frozen=True)
@@ -76,6 +105,8 @@ class Collection:
         id: name of the collection in the catalogue.
         bands, masks: the bands and the quality bands.
         hosts: hosts from which its files may come ("*.example.org" matches subdomains).
+        addresses: beginnings of addresses in the catalogue, and what is read instead: those of
+            open buckets ("s3://bucket/") are read over https.
         signing: name of the way its addresses are signed (`remote.signing`), or None.
         resolution: size of a pixel, m.
         years: first and last year known; None: still growing.
@@ -88,6 +119,7 @@ class Collection:
         citation: paper or DOI.
         source: public document from which the address was taken.
         verified: whether the address has been opened by the authors.
+        note: what a user must know before reading, such as a login.
     """
 
     name: str
@@ -99,6 +131,7 @@ class Collection:
     bands: tuple[Band, ...]
     masks: tuple[QualityMask, ...] = ()
     hosts: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
     signing: str | None = None
     resolution: float = 30.0
     years: tuple[int, int | None] | None = None
@@ -109,4 +142,92 @@ class Collection:
     citation: str = ""
     source: str = ""
     verified: bool = False
+    note: str = ""
     properties: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[Band | QualityMask, ...]:
+        """The bands, then the quality bands."""
+        return *self.bands, *self.masks
+
+
+def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()) -> Collection:
+    """The collection of a source: its row, with the catalogue that the source gives.
+
+    Args:
+        section: the source.
+        extra: YAML files with further rows (`imagery.collections`); a later file counts first.
+
+    Raises:
+        ConfigError: no row has the name, or a file of rows is wrong.
+    """
+    rows = dict(built_in())
+    for path in (extra,) if isinstance(extra, str | Path) else extra:
+        rows.update(rows_of(path))
+    if section.collection not in rows:
+        near = difflib.get_close_matches(section.collection[:80], rows, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(rows)}"
+        raise ConfigError(
+            f"source {section.name}: the collection {shown(section.collection)} is not known; "
+            f"{hint}? Rows of your own belong in a file that `imagery.collections` names"
+        )
+    collection = _collection(section.collection, rows[section.collection])
+    endpoint = section.endpoint or collection.endpoint
+    return replace(
+        collection,
+        catalogue=section.kind or collection.catalogue,
+        endpoint=endpoint,
+        id=section.id or collection.id,
+        hosts=collection.hosts + section.hosts,
+        # An address of the user's own choice needs no warning.
+        verified=collection.verified or endpoint != collection.endpoint,
+    )
+
+
+def chosen_bands(section: SourceSection, collection: Collection) -> tuple[Band, ...]:
+    """The bands that a source names, or the collection's default ones.
+
+    Raises:
+        ConfigError: the collection lacks one.
+    """
+    if section.bands is None:
+        return tuple(band for band in collection.bands if band.default)
+    known = {band.name: band for band in collection.bands}
+    for name in section.bands:
+        if name not in known:
+            near = difflib.get_close_matches(name[:80], known, n=1)
+            hint = f"did you mean {near[0]}" if near else f"it has {', '.join(known)}"
+            raise ConfigError(
+                f"source {section.name}: {collection.name} has no band {escaped(name)}; {hint}"
+            )
+    return tuple(known[name] for name in section.bands)
+
+
+def _collection(name: str, row: CollectionRow) -> Collection:
+    bands = [_band(band, of, row.values) for band, of in row.bands.items()]
+    if (counted := row.numbered) is not None:
+        bands += [
+            _band(
+                f"{counted.prefix}{i + counted.first:0{counted.digits}d}",
+                BandRow(keys=counted.keys, number=i + 1),
+                row.values,
+            )
+            for i in range(counted.count)
+        ]
+    own = {
+        key: getattr(row, key)
+        for key in CollectionRow.model_fields
+        if key not in ("like", "values", "bands", "numbered", "masks")
+    }
+    masks = tuple(_mask(mask, of) for mask, of in row.masks.items())
+    return Collection(name=name, bands=tuple(bands), masks=masks, **own)
+
+
+def _band(name: str, row: BandRow, values: ValuesRow) -> Band:
+    common = {key: getattr(values, key) for key in ValuesRow.model_fields}
+    own = {key: value for key, value in row if value is not None}
+    return Band(name=name, **(common | own))
+
+
+def _mask(name: str, row: MaskRow) -> QualityMask:
+    return QualityMask(name=name, **row.model_dump())

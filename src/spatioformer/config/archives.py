@@ -1,9 +1,11 @@
-"""Sections of a configuration that describe imagery in archives: sources, their composites, cache."""
+"""Sections of a configuration for imagery in archives: sources, their composites, the cache."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spatioformer.config.fields import (
     AllDifferent,
@@ -12,8 +14,10 @@ from spatioformer.config.fields import (
     Section,
     Share,
     Whole,
+    is_address,
     name_of,
 )
+from spatioformer.config.messages import shown
 
 Year = Annotated[int, Field(ge=1972, le=2100)]  # the first Landsat
 Composite = Literal["geomedian", "median", "mean", "percentiles", "count", "none"]
@@ -28,7 +32,8 @@ class SourceSection(Section):
             `collections` in the configuration.
         kind, endpoint: kind and address (or path) of the catalogue; None: those of the table.
         id: name of the collection in that catalogue; None: that of the table.
-        years: first and last year, or every year; composites are made for these.
+        years: first and last year, or every year in order; composites are made for these. One
+            year may stand alone.
         season: first and last day of the season as MM-DD; the last may lie in the next year, and
             the season then counts for the year of its first day. None: the whole year.
         bands: names of bands; None: all of the collection's.
@@ -41,7 +46,8 @@ class SourceSection(Section):
         max_cloud: largest share of cloud that a scene's catalogue may state; None: any.
         spoils: classes of the quality band that are not clear; None: those of the table.
         buffer: pixels round clouds and their shadows that are not clear either.
-        max_years: largest distance of a plot's year from the year of its composite.
+        max_years: largest distance of a plot's year from the year of its composite; of several
+            sources the smallest counts.
         offset: whether the offset of the values is decided by dark pixels ("auto"), by the
             catalogue ("metadata"), or never subtracted ("none").
         on_error: whether a scene that cannot be read is left out, with a message, or ends the run.
@@ -77,14 +83,69 @@ class SourceSection(Section):
     offset: Literal["auto", "metadata", "none"] = "auto"
     on_error: Literal["skip", "stop"] = "stop"
     hosts: tuple[str, ...] = ()
-    resampling: Literal["nearest", "bilinear", "cubic", "average"] | None = None
+    resampling: Literal["nearest", "bilinear", "average"] | None = None
+
+    @field_validator("years", mode="before")
+    @classmethod
+    def _one_year(cls, years: Any) -> Any:
+        return (years,) if isinstance(years, int) and not isinstance(years, bool) else years
+
+    @field_validator("years")
+    @classmethod
+    def _years_ascend(cls, years: tuple[int, ...]) -> tuple[int, ...]:
+        return ascending(years)
+
+    @field_validator("season")
+    @classmethod
+    def _days_of_the_calendar(cls, season: tuple[str, str] | None) -> tuple[str, str] | None:
+        for day in season or ():
+            if not _is_day(day):
+                raise ValueError(
+                    f"{shown(day)} is not a day written MM-DD; give the first and the last day, "
+                    'such as ["10-01", "03-31"]'
+                )
+        return season
+
+    @field_validator("hosts")
+    @classmethod
+    def _names_of_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{shown(host)} is not the name of a host; give one such as data.example.org, "
+                    "or *.example.org for all below it"
+                )
+        return hosts
+
+    @field_validator("endpoint")
+    @classmethod
+    def _readable_address(cls, endpoint: str | None) -> str | None:
+        kinds = ("https://", "http://")
+        if endpoint is not None and is_address(endpoint) and not endpoint.startswith(kinds):
+            raise ValueError("an address begins with https:// or http://; give that one")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SourceSection":
+        default = type(self).model_fields["percentiles"].default
+        if self.percentiles != default and self.composite != "percentiles":
+            raise ValueError("`percentiles` belong to `composite: percentiles`; set that too")
+        if self.deviations and self.composite not in (None, "geomedian"):
+            raise ValueError(
+                f"`deviations` are those of the geometric median, and `composite` is "
+                f"{self.composite}; set `composite: geomedian`, or leave `deviations` out"
+            )
+        if self.kind is not None and self.endpoint is None:
+            raise ValueError(
+                f"`kind: {self.kind}` needs `endpoint`, the address or path of that catalogue; add "
+                "it, or leave `kind` out"
+            )
+        return self
 
     @property
     def every_year(self) -> tuple[int, ...]:
         """The years one by one; two years are a first and a last one."""
-        if len(self.years) == 2:
-            return tuple(range(self.years[0], self.years[1] + 1))
-        return self.years
+        return every_year(self.years)
 
 
 class CacheSection(Section):
@@ -92,3 +153,40 @@ class CacheSection(Section):
 
     path: str | None = None  # None: the user's cache folder
     gb: Positive = 20.0
+
+
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _is_day(text: str) -> bool:
+    """Whether text is a day MM-DD of every year; the 29th of February is not."""
+    if not re.fullmatch("[0-9]{2}-[0-9]{2}", text):
+        return False
+    month, day = int(text[:2]), int(text[3:])
+    return 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1]
+
+
+def ascending(years: tuple[int, ...]) -> tuple[int, ...]:
+    """Years, checked to rise.
+
+    Raises:
+        ValueError: a year is not larger than the one before it.
+    """
+    if any(late <= early for early, late in pairwise(years)):
+        raise ValueError("years rise; give the first and the last, or every year in order")
+    return years
+
+
+def every_year(years: Iterable[int]) -> tuple[int, ...]:
+    """Years one by one; two years are a first and a last one."""
+    years = tuple(years)
+    return tuple(range(years[0], years[1] + 1)) if len(years) == 2 else years
+
+
+def span(years: Iterable[int]) -> str:
+    """Ascending years in words: "2015 to 2023", or one by one."""
+    years = tuple(years)
+    if len(years) > 2 and years == tuple(range(years[0], years[-1] + 1)):
+        return f"{years[0]} to {years[-1]}"
+    return ", ".join(map(str, years))

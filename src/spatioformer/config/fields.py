@@ -43,10 +43,18 @@ Whole = Annotated[int, Field(ge=1, le=10**9)]  # beyond it, libraries fail in wo
 Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and other counts
 Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
 Region = tuple[float, float, float, float]
-PATH_KEYS = ("path", "noise_path")
+PATH_KEYS = ("path", "noise_path", "endpoint", "collections")
+
+
+def is_address(text: str) -> bool:
+    """Whether text begins like an address of the network, such as https://, and is no path."""
+    return re.match("[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, and values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # A serializer of its own keeps a nodata of NaN, which JSON has no word for.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )

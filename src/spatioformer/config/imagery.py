@@ -1,10 +1,19 @@
 """Sections of a configuration that describe rasters: layers, masks, and the grid of the imagery."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from spatioformer.config.archives import CacheSection, SourceSection, Year, span
 from spatioformer.config.fields import (
     Code,
     NotEmpty,
@@ -61,10 +70,32 @@ class GridSection(Section):
     resolution: Positive
 
 
-class ImagerySection(Section):
-    """Rasters of the imagery, and where to predict."""
+ZONE = 6
+"""Width of a UTM zone, degrees: the widest region for which one is chosen."""
 
-    layers: Annotated[tuple[RasterSection, ...], NotEmpty]
+EXAMPLE = 'grid: {crs: "EPSG:3577", resolution: 30}'
+REGION = "[W, E, S, N] in degrees with W < E and S < N, for example [112, 154, -44, -10]"
+
+
+class ImagerySection(Section):
+    """Rasters of the imagery, collections of archives, and where to predict.
+
+    Attributes:
+        layers: rasters on this computer.
+        sources: collections of archives, whose composites are the bands after those of `layers`.
+        collections: path of a YAML file with more rows of the table of collections.
+        cache: where files of archives are kept.
+        year: year of the map's composites; None: the last one that all sources have.
+        region: (W, E, S, N), degrees; of sources W > E crosses the antimeridian.
+        grid: None: that of the first layer; without layers, pixels of the first collection's size
+            in the UTM zone of the region.
+    """
+
+    layers: Annotated[tuple[RasterSection, ...], NotEmpty] = ()
+    sources: tuple[SourceSection, ...] = ()
+    collections: str | None = None
+    cache: CacheSection = CacheSection()
+    year: Year | None = None
     region: Region | None = None
     grid: GridSection | None = None
     masks: tuple[MaskSection, ...] = ()
@@ -79,20 +110,118 @@ class ImagerySection(Section):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ImagerySection) and dict(self) == dict(other)
 
+    @property
+    def years(self) -> tuple[int, ...]:
+        """The years that all sources have, ascending; none without sources."""
+        common = [set(source.every_year) for source in self.sources]
+        return tuple(sorted(set.intersection(*common))) if common else ()
+
+    @property
+    def map_year(self) -> int | None:
+        """Year of the map's composites; None without sources."""
+        return self.year if self.year is not None or not self.sources else self.years[-1]
+
+    @property
+    def max_years(self) -> int:
+        """Largest distance of a plot's year from the year of its composite."""
+        return min(source.max_years for source in self.sources)
+
+    @property
+    def of_pixels(self) -> dict[str, Any]:
+        """What the pixels of the map's stack depend on.
+
+        That is neither the cache, nor years and `max_years` of sources: only the map's year.
+        """
+        values = self.model_dump(mode="json")
+        if self.sources:
+            del values["cache"]
+            values["year"] = self.map_year
+        for source in values.get("sources", ()):
+            del source["max_years"], source["years"]
+        return values
+
+    @property
+    def chips(self) -> dict[str, Any]:
+        """What the chips of a year depend on: neither the masks nor the map's year."""
+        return {k: v for k, v in self.of_pixels.items() if k not in ("year", "masks")}
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What the answer of the catalogues depends on."""
+        place = {"region": self.region, "grid": self.grid}
+        asked = [source.model_dump(include=_ASKED) for source in self.sources]
+        return {"sources": asked, "collections": self.collections, **place}
+
     @field_validator("region")
     @classmethod
-    def _ordered(cls, region: Region | None) -> Region | None:
+    def _ordered(cls, region: Region | None, info: ValidationInfo) -> Region | None:
         if region is not None:
             west, east, south, north = region
-            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError(
-                    "it must be [W, E, S, N] in degrees with W < E and S < N, for example "
-                    "[112, 154, -44, -10]"
-                )
+            of_archives = bool(info.data.get("sources")) and not info.data.get("layers")
+            ordered = west < east or (of_archives and west > east)  # across the antimeridian
+            on_earth = min(west, east) >= -180 and max(west, east) <= 180 and south < north
+            if not (ordered and on_earth and south >= -90 and north <= 90):
+                raise ValueError(f"it must be {REGION}")
         return region
 
+    @field_validator("sources")
+    @classmethod
+    def _names_once(cls, sources: tuple[SourceSection, ...]) -> tuple[SourceSection, ...]:
+        names = [source.name for source in sources]
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the name {repeated!r} repeats; give each source a name of its own")
+        return sources
+
     @model_validator(mode="after")
-    def _grid_has_region(self) -> "ImagerySection":
+    def _has_a_place(self) -> "ImagerySection":
+        if not self.layers and not self.sources:
+            raise ValueError("it needs `layers`, your rasters, or `sources`, those of archives")
+        if self.sources and not self.layers and self.region is None:
+            raise ValueError(
+                "`sources` alone have no extent; give `region: [W, E, S, N]` in degrees, and for a "
+                f"grid of your own {EXAMPLE}"
+            )
         if self.grid is not None and self.region is None:
             raise ValueError("with `grid`, give `region: [W, E, S, N]` too: it sets the extent")
+        if self.grid is None and self.region is not None and not self.layers:
+            width = (self.region[1] - self.region[0]) % 360 or 360
+            if width > ZONE:
+                raise ValueError(
+                    f"the region is {width:g} degrees wide, and a UTM zone has {ZONE}; choose a "
+                    f"CRS for it and a resolution, for example {EXAMPLE}"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _years_of_sources(self) -> "ImagerySection":
+        if not self.sources:
+            for key in ("collections", "year"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"`{key}` belongs to `sources`, and there are none; remove it")
+            return self
+        if not self.years:
+            spans = ", ".join(f"{s.name}: {s.years[0]} to {s.years[-1]}" for s in self.sources)
+            raise ValueError(
+                f"the sources have no year in common ({spans}); give them years that overlap"
+            )
+        if self.year is not None and self.year not in self.years:
+            raise ValueError(
+                f"`year` is {self.year}, and the sources have {span(self.years)} in common; "
+                "choose one of these"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_archives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without sources as before there were any, so that records of old runs still hold."""
+        values: dict[str, Any] = handler(self)
+        if not self.sources:
+            return {k: v for k, v in values.items() if k not in _OF_SOURCES}
+        return values if self.layers else {k: v for k, v in values.items() if k != "layers"}
+
+
+_OF_SOURCES = ("sources", "collections", "cache", "year")
+_ASKED = {
+    *("name", "collection", "kind", "endpoint", "id", "years", "season"),
+    *("bands", "indices", "max_cloud", "spoils"),
+}

@@ -5,8 +5,16 @@ from operator import attrgetter
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from spatioformer.config.archives import Year, ascending, every_year, span
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import (
     LONGEST_NAME,
@@ -147,13 +155,32 @@ MAP_LIKE = ("knndm", "tiles", "column", "regions", "random")
 
 
 class MapSection(Section):
-    """The wall-to-wall map and its model."""
+    """The wall-to-wall map and its model.
+
+    `years`: first and last year, or every year, whose maps and trend a run with sources makes.
+    """
 
     model: ModelName = "spatioformer-distilled"
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Whole = 1
     memory: Positive = 2.0  # limit of resident memory, GB
     workers: Size | None = None
+    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+
+    @property
+    def every_year(self) -> tuple[int, ...]:
+        """The years of the maps one by one; none unless they are set."""
+        return every_year(self.years or ())
+
+    @field_validator("years")
+    @classmethod
+    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if years is None else ascending(years)
+
+    @model_serializer(mode="wrap")
+    def _years_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {k: v for k, v in values.items() if k != "years" or v is not None}
 
     @field_validator("samples")
     @classmethod
@@ -260,6 +287,23 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _years_have_imagery(self) -> "RunConfig":
+        years = self.map.every_year
+        if not years:
+            return self
+        if self.imagery is None or not self.imagery.sources:
+            raise ValueError(
+                "`map.years` needs `imagery.sources`, from which each year's imagery is made; to "
+                "map years of your own rasters run `spatioformer years`"
+            )
+        if missing := [year for year in years if year not in self.imagery.years]:
+            raise ValueError(
+                f"`map.years` holds {missing[0]}, and the sources have {span(self.imagery.years)} "
+                "in common; choose years of these, or widen `years` of the sources"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _quantiles_are_learned(self) -> "RunConfig":
         if self.evaluate.interval == "quantiles" and self.train.loss != "quantile":
             raise ValueError(
@@ -275,10 +319,16 @@ class RunConfig(Section):
         return self
 
     def plain(self, dotted: str) -> Any:
-        """Value of a key or property, such as "map.model", ready for JSON."""
+        """Value of a key or property, such as "map.model", ready for JSON.
+
+        Of `imagery`, what the values of its pixels depend on.
+        """
         if dotted.startswith("imagery.") and self.imagery is None:
             return None
-        return TypeAdapter(Any).dump_python(attrgetter(dotted)(self), mode="json")
+        value = attrgetter(dotted)(self)
+        if dotted == "imagery" and value is not None:
+            value = value.of_pixels
+        return TypeAdapter(Any).dump_python(value, mode="json")
 
     @property
     def models(self) -> set[str]:

@@ -19,6 +19,7 @@ from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
+from spatioformer.geo.raster.zarr_copy import check_zarr, write_zarr
 from spatioformer.mapping import raster
 from spatioformer.mapping.checks import compare_extent, compare_scale
 from spatioformer.mapping.engine import compute_here
@@ -29,7 +30,6 @@ from spatioformer.mapping.predictor import Predictor, identity, open_predictor, 
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
 from spatioformer.mapping.stac import write_catalogue
-from spatioformer.mapping.zarr_copy import check_zarr, write_zarr
 from spatioformer.models.base import Model
 
 __all__ = ["Output", "Resources", "map_raster"]

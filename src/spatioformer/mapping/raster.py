@@ -1,29 +1,26 @@
 """Assemble finished tiles into Cloud Optimized GeoTIFFs. Reproducible bytes: no timestamps."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import disk_usage
 
 import numpy as np
-import rasterio
-import rasterio.shutil
-from rasterio.io import DatasetWriter
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.cog import cog, cog_profile
 from spatioformer.geo.raster.map_layers import TITLES
-from spatioformer.geo.raster.stack import check_written, write_errors
+from spatioformer.geo.raster.stack import check_written
 from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown
 from spatioformer.mapping.predictor import Totals
 from spatioformer.models.base import Model
 
-BLOCK = 256
 SCALE = 0.01  # for uint16: values are stored in hundredths, 0 to 655.34
 NODATA = 65535
 UNITLESS = ("inside", "valid", "di")
@@ -74,7 +71,7 @@ def assemble(
         for path, names in files.items():
             part = stack.enter_context(writing(path))
             chosen = [list(layers).index(name) for name in names]
-            with cog(part, path, profile(plan.grid, len(names), output), output) as raw:
+            with cog(part, path, profile(plan.grid, len(names), output), output.compress) as raw:
                 _describe(raw, names, model, output, tags, method)
                 totals = Totals()
                 for tile in console.track(order, "write"):
@@ -104,23 +101,7 @@ def _encoded(values: np.ndarray, names: Sequence[str], output: Output) -> np.nda
 
 def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     """rasterio profile of the temporary raster in which a map of `count` bands is assembled."""
-    return {
-        "driver": "GTiff",
-        "dtype": output.dtype,
-        "count": count,
-        "height": grid.height,
-        "width": grid.width,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": np.nan if output.dtype == "float32" else NODATA,
-        "tiled": True,
-        "blockxsize": BLOCK,
-        "blockysize": BLOCK,
-        "compress": "deflate",
-        "zlevel": 1,
-        "sparse_ok": True,
-        "bigtiff": "if_safer",
-    }
+    return cog_profile(grid, count, output.dtype, np.nan if output.dtype == "float32" else NODATA)
 
 
 def _describe(raw, names, model: Model, output: Output, tags: dict, method: str) -> None:
@@ -143,45 +124,6 @@ def _describe(raw, names, model: Model, output: Output, tags: dict, method: str)
         GRAIN=model.facts.get("grain", "plot size not stated"),
         TARGET=target,
         **tags,
-    )
-
-
-@contextmanager
-def cog(part: Path, out: Path, profile: dict, output: Output = Output()) -> Iterator[DatasetWriter]:
-    """Yield a raster to fill; on exit it becomes the Cloud Optimized GeoTIFF `part`.
-
-    Args:
-        part: path to write, from `files.writing`.
-        out: final path, for error messages.
-        profile: rasterio profile of the raster to fill, from `profile`.
-
-    Raises:
-        OutputError: no space, or a folder that cannot be written.
-    """
-    base = part.with_name(f"{part.stem}.tiles.tif")
-    base.unlink(missing_ok=True)
-    try:
-        with write_errors(out), rasterio.open(base, "w+", **profile) as raw:
-            yield raw
-        with write_errors(out):
-            _to_cog(base, part, output)
-    finally:
-        base.unlink(missing_ok=True)
-
-
-def _to_cog(base: Path, out: Path, output: Output) -> None:
-    """Copy to a Cloud Optimized GeoTIFF; an overview pixel is the mean of its valid pixels."""
-    rasterio.shutil.copy(
-        base,
-        out,
-        driver="COG",
-        compress=output.compress.upper(),
-        predictor="FLOATING_POINT" if output.dtype == "float32" else "STANDARD",
-        blocksize=BLOCK,
-        overview_resampling="AVERAGE",
-        overviews="IGNORE_EXISTING",
-        sparse_ok=True,
-        bigtiff="if_safer",
     )
 
 

@@ -22,8 +22,9 @@ from spatioformer.analysis.years.series import Series
 from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
 from spatioformer.common.version import __version__
+from spatioformer.geo.raster.cog import BLOCK, cog
 from spatioformer.geo.raster.stack import check_written
-from spatioformer.mapping.raster import BLOCK, cog, profile
+from spatioformer.mapping.raster import profile
 
 CACHE = 64 * 2**20  # size of GDAL's block cache, bytes
 PROBES = 64  # largest number of windows from which the autocorrelation is estimated

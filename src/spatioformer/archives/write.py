@@ -1,0 +1,193 @@
+"""Write the composites of a year: a Cloud Optimized GeoTIFF, and a STAC item that says of what."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spatioformer.archives.offsets import verdict
+from spatioformer.archives.source import Source
+from spatioformer.archives.stack import SourceStack
+from spatioformer.archives.work import compute_windows, load_window, window_size
+from spatioformer.common.cache import Cache
+from spatioformer.common.errors import ImageryError
+from spatioformer.common.files import write_json, writing
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.version import __version__
+from spatioformer.geo.raster.cog import cog, cog_profile
+from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.zarr_copy import write_zarr
+from spatioformer.geo.stac import raster_item
+
+READERS = 8
+SHOWN = 5  # items named in a message
+
+
+def write_year(
+    stack: SourceStack,
+    year: int,
+    out: Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: float = 2.0,
+    zarr: bool = False,
+    console: Console = SILENT,
+) -> dict[str, Any]:
+    """Write the bands of a year to `out`, its provenance to NAME.item.json, and NAME.zarr if asked.
+
+    Finished windows are kept beside `out` until it is complete, so a killed run continues.
+
+    Args:
+        workers: windows computed at once; None: one a core. With a Dask scheduler, those sent
+            ahead.
+        scheduler: None or "threads", "processes", or the address of a dask.distributed scheduler.
+        memory: limit of resident memory, GB, shared by the workers.
+
+    Returns:
+        Facts: bands, number of items used, items left out, items whose catalogue was wrong about
+        the offset.
+
+    Raises:
+        ImageryError: an item cannot be read, or no pixel has a value.
+        OutputError: `out` cannot be written.
+    """
+    import os
+
+    count = workers or os.cpu_count() or 1
+    facts = {"year": year, "bands": stack.bands, "offsets": offsets(stack, year, console)}
+    size = window_size(stack, year, count, memory)
+    windows = list(stack.grid.windows(size))
+    cache = Cache(out.parent, f"{out.stem}.windows")
+    store = cache.arrays(_name(stack, year))
+    stack = compute_windows(
+        stack,
+        year,
+        windows,
+        store,
+        workers=count,
+        scheduler=scheduler,
+        console=console,
+    )
+    _write_raster(stack, year, out, windows, store)
+    facts |= {
+        "items": {source.section.name: len(source.items[year]) for source in stack.sources},
+        "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
+    }
+    write_json(item_path(out), _item(stack, year, out, facts))
+    if zarr:
+        write_zarr(out, {out: stack.bands})
+    cache.clear()
+    return facts
+
+
+def item_path(out: Path) -> Path:
+    """Path of the STAC item beside a composite."""
+    return out.with_name(f"{out.stem}.item.json")
+
+
+def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[str, Any]:
+    """Items whose catalogue states another offset than their pixels show, by source.
+
+    Returns:
+        Of each source with such items: their number, and what was done with each.
+    """
+    found: dict[str, Any] = {}
+    for source in stack.sources:
+        if source.collection.offset_claim is None:
+            continue
+        wrong = _disagreeing(source, year)
+        if not wrong:
+            continue
+        found[source.section.name] = wrong
+        names = ", ".join(list(wrong)[:SHOWN]) + (", ..." if len(wrong) > SHOWN else "")
+        console.say(
+            f"  {source.owner}: the catalogue is wrong about the offset of {len(wrong)} of "
+            f"{len(source.items[year])} items of {year} ({names}); their dark pixels decided "
+            "(`offset: metadata` trusts the catalogue)"
+        )
+    return found
+
+
+def _disagreeing(source: Source, year: int) -> dict[str, str]:
+    items = source.items[year]
+
+    def judge(item) -> str | None:
+        try:
+            known = verdict(item, source)
+        except ImageryError:  # its turn to be reported comes when it is read
+            return None
+        return None if not known.disagree else ("subtracted" if known.carried else "kept")
+
+    with ThreadPoolExecutor(READERS) as pool:
+        judged = list(pool.map(judge, items))
+    return {item.id: word for item, word in zip(items, judged, strict=True) if word is not None}
+
+
+def _name(stack: SourceStack, year: int) -> str:
+    from spatioformer.common.files import hash_value
+
+    names = [source.section.model_dump(mode="json") for source in stack.sources]
+    grid = [stack.grid.crs.to_wkt(), list(stack.grid.transform[:6]), list(stack.grid.shape)]
+    return hash_value([names, grid, year])
+
+
+def _write_raster(stack: SourceStack, year: int, out: Path, windows, store) -> None:
+    counts = np.zeros(len(stack.bands), np.int64)
+    profile = cog_profile(stack.grid, len(stack.bands), "float32", float("nan"))
+    with writing(out) as part:
+        with cog(part, out, profile) as raw:
+            for band, name in enumerate(stack.bands, start=1):
+                raw.set_band_description(band, name)
+            raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
+            for window in windows:
+                values = load_window(stack, year, window, store)
+                if values is None:  # damaged since it was written
+                    values = stack.read(window, year)
+                if np.isfinite(values).any():
+                    raw.write(values, window=window)
+                counts += np.isfinite(values).sum(axis=(1, 2))
+        if not counts.any():
+            raise ImageryError(_nothing(stack, year))
+        check_written(part, out, counts.tolist())
+
+
+def _nothing(stack: SourceStack, year: int) -> str:
+    fewest = max(source.section.min_clear for source in stack.sources)
+    items = sum(len(source.items[year]) for source in stack.sources)
+    return (
+        f"no pixel of {year} has a value although {items} items were read: they are cloudy or "
+        f"outside the grid; lower `min_clear` ({fewest}), widen `season`, or give other years"
+    )
+
+
+def _item(stack: SourceStack, year: int, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """STAC item of a composite: the collections, how it was made, and a link to every item used."""
+    properties = {
+        "spatioformer:sources": [
+            {
+                "name": source.section.name,
+                "collection": source.collection.name,
+                "composite": source.composite,
+                "season": source.section.season,
+                "items": len(source.items[year]),
+                "license": source.collection.licence,
+                "attribution": source.collection.attribution,
+                "citation": source.collection.citation,
+            }
+            for source in stack.sources
+        ],
+        "spatioformer:left_out": facts["left_out"],
+        "spatioformer:offsets_against_catalogue": facts["offsets"],
+    }
+    item = raster_item(out, {"imagery": out}, (year, year), properties)
+    item["links"] = [
+        {"rel": "derived_from", "href": used["href"] or next(iter(used["assets"].values()), ""),
+         "title": used["id"], "type": "application/json" if used["href"] else None}
+        for used in stack.provenance(year)
+    ]  # fmt: skip
+    for link in item["links"]:
+        if link["type"] is None:
+            del link["type"]
+    return item

@@ -1,0 +1,192 @@
+"""One source in one year, on a window of the grid: scenes -> sun days -> composite."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import numpy as np
+from rasterio.windows import Window
+
+from spatioformer.archives.composites.deviations import deviations
+from spatioformer.archives.composites.geomedian import geomedian
+from spatioformer.archives.composites.reduce import reduce
+from spatioformer.archives.indices import spectral_indices
+from spatioformer.archives.items import Item
+from spatioformer.archives.remote.access import NotCached, Unreachable
+from spatioformer.archives.scenes import SceneReader
+from spatioformer.archives.source import COUNT, Source
+from spatioformer.common.errors import ImageryError
+
+READERS = 8  # scenes read at once: they wait for the network
+
+
+class FailedItems(ImageryError):
+    """Items of a source that cannot be read.
+
+    Attributes:
+        reasons: the sentence for each item's id.
+    """
+
+    def __init__(self, reasons: dict[str, str]):
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple:
+        return FailedItems, (self.reasons,)
+
+
+def sun_day(item: Item) -> date:
+    """The day of an item in the mean solar time of its centre, so that one overpass is one day."""
+    west, _, east, _ = item.bbox
+    middle = (west + (east + 360 if east < west else east)) / 2
+    return (item.start + timedelta(hours=middle / 15)).date()
+
+
+def days(items: Iterable[Item]) -> list[list[Item]]:
+    """Items by sun day, in order; those of one day by id."""
+    found: dict[date, list[Item]] = {}
+    for item in sorted(items, key=lambda item: item.id):
+        found.setdefault(sun_day(item), []).append(item)
+    return [found[day] for day in sorted(found)]
+
+
+def mosaic(scenes: Sequence[np.ndarray]) -> np.ndarray:
+    """One observation (band, y, x) from the scenes of a day, the first complete pixel of them.
+
+    A pixel of which no scene has all bands takes those of the first scene that has one.
+    """
+    out = scenes[0].copy()
+    for scene in scenes[1:]:
+        have, new = np.isfinite(out), np.isfinite(scene)
+        better = (new.all(axis=0) & ~have.all(axis=0)) | (new.any(axis=0) & ~have.any(axis=0))
+        out[:, better] = scene[:, better]
+    return out
+
+
+def read_year(reader: SceneReader, items: Sequence[Item], window: Window) -> np.ndarray:
+    """The bands of a source for a year: float32 (band, y, x), NaN where there is no data.
+
+    Args:
+        items: those of the year that touch the window.
+
+    Raises:
+        FailedItems: some cannot be read.
+        ImageryError: none can be read, because the network or the cache does not give them.
+    """
+    source = reader.source
+    observations = _observations(reader, items, window)
+    if source.composite == "none":
+        return _as_published(source, observations, window)
+    return composite(source, observations, window)
+
+
+def _observations(reader: SceneReader, items: Sequence[Item], window: Window) -> np.ndarray:
+    """(time, band, y, x), a sun day each; of yearly collections one."""
+    source = reader.source
+    scenes = _read_all(reader, items, window)
+    together = [list(items)] if source.composite == "none" else days(items)
+    shape = (len(together), len(source.read), window.height, window.width)
+    out = np.full(shape, np.nan, np.float32)
+    for place, several in enumerate(together):
+        if several:
+            out[place] = mosaic([scenes.pop(item.id) for item in several])
+    return out
+
+
+def _read_all(
+    reader: SceneReader, items: Sequence[Item], window: Window
+) -> dict[str, np.ndarray]:
+    reasons: dict[str, str] = {}
+
+    def read(item: Item) -> np.ndarray | None:
+        try:
+            return reader.read(item, window)
+        except (Unreachable, NotCached):  # no other item could be read either
+            raise
+        except ImageryError as error:
+            reasons[item.id] = str(error)
+            return None
+
+    remote = any(a.href.startswith("http") for item in items for a in item.assets.values())
+    if remote and len(items) > 1:
+        with ThreadPoolExecutor(min(READERS, len(items))) as pool:
+            scenes = list(pool.map(read, items))
+    else:
+        scenes = [read(item) for item in items]
+    if reasons:
+        raise FailedItems({key: reasons[key] for key in sorted(reasons)})
+    return {
+        item.id: scene
+        for item, scene in zip(items, scenes, strict=True)
+        if scene is not None
+    }
+
+
+def _as_published(source: Source, observations: np.ndarray, window: Window) -> np.ndarray:
+    values = observations[0]
+    wanted = values[: len(source.wanted)]
+    if not source.section.indices:
+        return wanted
+    return np.concatenate([wanted, _indices(source, values)])
+
+
+def composite(source: Source, observations: np.ndarray, window: Window) -> np.ndarray:
+    """The composite of observations (time, band, y, x), in the order of `Source.band_names`.
+
+    Spectral indices are computed of each date and reduced as a band is; of a geometric median they
+    are computed from its bands, because it keeps the relations between bands.
+    """
+    section, count = source.section, len(source.wanted)
+    shape = window.height, window.width
+    if not len(observations):
+        observations = np.full((0, len(source.read), *shape), np.nan, np.float32)
+    clear = np.isfinite(observations)
+    complete = clear.all(axis=1).sum(axis=0)  # (y, x)
+    parts: list[np.ndarray] = []
+    if source.composite == "geomedian":
+        median = geomedian(observations[:, :count]) if len(observations) else _nothing(count, shape)
+        enough = _complete(observations[:, :count]) >= section.min_clear
+        median = np.where(enough, median, np.nan)
+        parts.append(median)
+        if section.indices:
+            full = median if count == len(source.read) else np.where(
+                complete >= section.min_clear, geomedian(observations), np.nan
+            )  # fmt: skip
+            parts.append(_indices(source, full))
+        if section.deviations:
+            spread = deviations(observations[:, :count], median)
+            parts.append(np.where(enough, spread, np.nan))
+    elif source.composite != COUNT:
+        layers = [observations[:, :count]]
+        if section.indices:
+            layers.append(np.stack([_indices(source, date) for date in observations])
+                          if len(observations) else _none(len(section.indices), shape))  # fmt: skip
+        values = np.concatenate(layers, axis=1)
+        enough = np.isfinite(values).sum(axis=0) >= section.min_clear
+        if source.composite == "percentiles":
+            found = reduce(values, "percentiles", section.percentiles)
+            per_band = len(section.percentiles)
+            parts.append(np.where(np.repeat(enough, per_band, axis=0), found, np.nan))
+        else:
+            parts.append(np.where(enough, reduce(values, source.composite), np.nan))
+    if section.count or source.composite == COUNT:
+        parts.append(_complete(observations[:, :count])[None].astype(np.float32))
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _complete(observations: np.ndarray) -> np.ndarray:
+    """Number of observations with all bands at each pixel: (y, x)."""
+    return np.isfinite(observations).all(axis=1).sum(axis=0)
+
+
+def _indices(source: Source, values: np.ndarray) -> np.ndarray:
+    named = {band.name: value for band, value in zip(source.read, values, strict=True)}
+    return spectral_indices(named, source.section.indices, source.collection)
+
+
+def _nothing(count: int, shape: tuple[int, int]) -> np.ndarray:
+    return np.full((count, *shape), np.nan, np.float32)
+
+
+def _none(count: int, shape: tuple[int, int]) -> np.ndarray:
+    return np.full((0, count, *shape), np.nan, np.float32)
