@@ -26,14 +26,14 @@ ITEMS = "archives/items.json"
 
 def search(run: RunContext) -> str:
     """Catalogues -> archives/items.json; no imagery is read."""
-    from spatioformer.archives.answer import answer_of, changes, read_answer, write_answer
-    from spatioformer.archives.opening import open_sources
+    from spatioformer.archives.answer import ask, changes, read_answer, write_answer
     from spatioformer.common.errors import ImageryError
     from spatioformer.run.sources import grid_of_sources
 
     section, path = _section(run), run.folder / ITEMS
     grid = grid_of_sources(section)
-    answer = answer_of(open_sources(section, grid, offline=run.offline, console=run.console))
+    needed = {section.map_year, *run.config.map.every_year} - {None}
+    answer = ask(section, grid, needed, offline=run.offline, console=run.console)
     try:
         differences = changes(read_answer(path), answer)
     except ImageryError:  # there was no search before, or its answer is damaged
@@ -79,9 +79,9 @@ def imagery(run: RunContext) -> str:
         }
         for source in stack.sources
     ]
-    write_json(
-        run.folder / "imagery.json", summary | {"year": year, "sources": credits} | facts_of(facts)
-    )
+    more = {name: facts[name] for name in ("left_out", "offsets") if facts.get(name)}
+    more |= {"year": year, "sources": credits}
+    write_json(run.folder / "imagery.json", summary | more)
     height, width = summary["height"], summary["width"]
     return (
         f"{height} x {width} pixels, {len(summary['bands'])} bands of {year}, "
