@@ -4,7 +4,7 @@ Nothing is read from a file before a window is. The values of a pixel depend nei
 nor on where it is computed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,13 +16,14 @@ from rasterio.windows import Window
 from spatioformer.archives.items import Bounds, Item
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.source import Source
+from spatioformer.archives.vectors import VectorReader
 from spatioformer.archives.yearly import FailedItems, days, read_year
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import hash_value
 from spatioformer.geo.grid import LONLAT, Grid
 
 MARGIN = 0.02
-"""Degrees by which a window is enlarged when the catalogue's boxes of items are compared with it."""
+"""Degrees by which a window is enlarged before the boxes of items are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ class SourceStack:
         return out
 
     def _read(self, number: int, window: Window, year: int) -> np.ndarray:
-        reader = self._readers[number]
-        source = reader.source
+        reader, source = self._readers[number], self.sources[number]
         try:
+            if isinstance(reader, VectorReader):
+                return reader.read(source.items[year], window)
             return read_year(reader, self._touching(number, window, year), window)
         except FailedItems as error:
             if source.section.on_error == "stop":
@@ -92,8 +94,13 @@ class SourceStack:
             raise
 
     @cached_property
-    def _readers(self) -> list[SceneReader]:
-        return [SceneReader(source, self.grid) for source in self.sources]
+    def _readers(self) -> list[SceneReader | VectorReader]:
+        return [
+            (VectorReader if source.collection.kind == "embedding" else SceneReader)(
+                source, self.grid
+            )
+            for source in self.sources
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sources": self.sources, "grid": self.grid, "failed": self.failed}
@@ -141,7 +148,7 @@ class SourceStack:
         )
 
     def most_days(self, year: int) -> int:
-        """Largest number of observations of one place in a year, at most: for estimates of memory."""
+        """Largest number of observations that one place may have in a year."""
         return max((len(days(source.items[year])) for source in self.sources), default=0)
 
     def provenance(self, year: int) -> list[dict[str, Any]]:
