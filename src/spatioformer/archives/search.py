@@ -40,19 +40,6 @@ class Found:
     least_cloud: float | None = None
     lacking: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def remarks(self) -> list[str]:
-        """What was left out, a phrase each."""
-        remarks = []
-        if self.older:
-            remarks.append(f"{self.older:,} older processings of the same scenes left out")
-        if self.cloudy:
-            remarks.append(f"{self.cloudy:,} items with too much cloud left out")
-        if self.lacking:
-            name, band = self.lacking[0]
-            remarks.append(f"{len(self.lacking):,} items left out, for example {name}: no {band}")
-        return remarks
-
 
 def search(
     section: SourceSection, collection: Collection, region: Region, year: int, access: Access
