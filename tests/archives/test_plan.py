@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from pyproj import Transformer
 
 from spatioformer.archives.collections import collection_of
 from spatioformer.archives.items import Asset, Item
@@ -35,14 +36,12 @@ def test_all_of_a_file():
 
 
 def test_part_of_a_file():
-    # West of 15 degrees, the middle of zone 33 (x = 500000), lies all of it; of the region's
-    # meridian at x = 405120 half.
-    from pyproj import Transformer
-
+    # The middle of the file is x = 405120, and meridians are nearly upright there.
     lon, _ = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True).transform(
         405120, 4690000
     )
-    whole, _ = amounts([SQUARE], (RED,), (0, lon, 30, 50))
+    placed = dataclasses.replace(SQUARE, bbox=(13.79, 42.26, 13.91, 42.45))
+    whole, _ = amounts([placed], (RED,), (0, lon, 30, 50))
     assert whole.pixels == pytest.approx(2048 * 512, rel=0.03)
 
 
@@ -63,8 +62,6 @@ def test_coarser_bands_have_fewer_pixels():
 
 
 def test_blocks_of_plots():
-    from pyproj import Transformer
-
     back = Transformer.from_crs("EPSG:32633", "EPSG:4326", always_xy=True)
     # Two plots in the first block, one in the last, one outside.
     x = np.array([400015, 405000, 410230, 395000.0])

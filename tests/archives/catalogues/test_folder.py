@@ -123,7 +123,7 @@ def test_rasters_that_cannot_be_placed_or_read(tmp_path):
     with pytest.raises(ImageryError, match="has no coordinate system; set one"):
         found(tmp_path)
     (tmp_path / "20200301_red.tif").write_bytes(b"no raster")
-    with pytest.raises(ImageryError, match="cannot be read .* remove it from the folder"):
+    with pytest.raises(ImageryError, match=r"cannot be read .* remove it from the folder"):
         found(tmp_path)
 
 

@@ -90,7 +90,7 @@ def test_a_static_collection_outside_is_not_entered(items, tmp_path):
     path = static_catalogue(tmp_path, [item for item in items if "2020" in item["id"]])
     collection = path.parent / "landsat-c2-l2" / "collection.json"
     (path.parent / "landsat-c2-l2" / f"{items[0]['id']}.json").unlink()
-    with pytest.raises(ImageryError, match="cannot be read|does not exist"):
+    with pytest.raises(ImageryError, match=r"cannot be read|does not exist"):
         looked_up("stac-static", str(path), tmp_path / "cache")
     document = json.loads(collection.read_text())
     document["extent"]["temporal"]["interval"] = [["2013-01-01T00:00:00Z", "2014-01-01T00:00:00Z"]]
