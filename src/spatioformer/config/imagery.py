@@ -128,12 +128,22 @@ class ImagerySection(Section):
 
     @property
     def of_pixels(self) -> dict[str, Any]:
-        """The section without what changes no pixel of a stack: the cache, `max_years`."""
+        """What the pixels of the map's stack depend on.
+
+        That is neither the cache, nor years and `max_years` of sources: only the map's year.
+        """
         values = self.model_dump(mode="json")
-        values.pop("cache", None)
+        if self.sources:
+            del values["cache"]
+            values["year"] = self.map_year
         for source in values.get("sources", ()):
-            del source["max_years"]
+            del source["max_years"], source["years"]
         return values
+
+    @property
+    def chips(self) -> dict[str, Any]:
+        """What the chips of a year depend on: neither the masks nor the map's year."""
+        return {k: v for k, v in self.of_pixels.items() if k not in ("year", "masks")}
 
     @property
     def search(self) -> dict[str, Any]:

@@ -12,11 +12,22 @@ from spatioformer.config.imagery import GridSection, ImagerySection, MaskSection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust
+from spatioformer.geo.raster.layers import open_layer
 from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, Mask, build_stack
 
 
-def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT) -> dict[str, Any]:
+def build_imagery(
+    section: ImagerySection,
+    out: Path,
+    console: Console = SILENT,
+    *,
+    composite: Path | None = None,
+) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
+
+    Args:
+        composite: raster with the bands of the section's sources, on the section's grid; they
+            follow those of the layers.
 
     Returns:
         Summary, as `build_stack`.
@@ -26,11 +37,16 @@ def build_imagery(section: ImagerySection, out: Path, console: Console = SILENT)
         OutputError: the stack cannot be written.
     """
     trust = Trust(section.trust, section.folder)
+    layers = [layer_of(layer, trust) for layer in section.layers]
     grid = None
-    if section.grid is not None and section.region is not None:
+    if composite is not None:
+        with open_layer(Layer(composite, "sources")) as opened:
+            grid = opened.grid
+        layers.append(Layer(composite, "sources"))
+    elif section.grid is not None and section.region is not None:
         grid = grid_of(section.grid, section.region)
     return build_stack(
-        [layer_of(layer, trust) for layer in section.layers],
+        layers,
         out,
         grid=grid,
         region=None if grid else section.region,
