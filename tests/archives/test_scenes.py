@@ -7,6 +7,13 @@ import pytest
 from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
+
+from spatioformer.archives.collections import Band, QualityMask
+from spatioformer.archives.items import Asset
+from spatioformer.archives.placement import Placement
+from spatioformer.archives.scenes import SceneReader
+from spatioformer.common.errors import ImageryError
+from spatioformer.geo.grid import Grid
 from tests.helpers.scenes import (
     COLLECTION,
     CORNER,
@@ -16,13 +23,6 @@ from tests.helpers.scenes import (
     write_raster,
     write_scene,
 )
-
-from spatioformer.archives.collections import Band, QualityMask
-from spatioformer.archives.items import Asset
-from spatioformer.archives.placement import Placement
-from spatioformer.archives.scenes import SceneReader
-from spatioformer.common.errors import ImageryError
-from spatioformer.geo.grid import Grid
 
 UTM = CRS.from_user_input(UTM55)
 NATIVE = Grid(UTM, CORNER, 64, 64)
@@ -197,9 +197,9 @@ def test_positions_between_exact_ones_are_good_to_a_thousandth(tmp_path):
         window = Window(100, 200, 300, 300)
         u, v = placement.positions(window)
         rows, cols = 200 + np.arange(300) + 0.5, 100 + np.arange(300) + 0.5
-        a, b, c, d, e, f = grid.transform[:6]
+        a, _, c, _, e, f = grid.transform[:6]
         x, y = np.broadcast_arrays(a * cols[None] + c, e * rows[:, None] + f)
         x, y = Transformer.from_crs(target, UTM, always_xy=True).transform(x, y)
-        a, b, c, d, e, f = (~scene.transform)[:6]
+        a, _, c, _, e, f = (~scene.transform)[:6]
         assert np.abs(u - (a * x + c)).max() < 1e-3
         assert np.abs(v - (e * y + f)).max() < 1e-3

@@ -11,9 +11,12 @@ from typing import Any
 
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.opening import sources_of
+from spatioformer.archives.search import empty_message, look_up
 from spatioformer.archives.stack import SourceStack
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import hash_value, read_json, write_json
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.archives import span
 from spatioformer.config.fields import is_address
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
@@ -22,9 +25,39 @@ Answer = Mapping[str, Mapping[int, tuple[Item, ...]]]
 """Items of each source and year."""
 
 
-def answer_of(stack: SourceStack) -> Answer:
-    """The items that a search found."""
-    return {source.section.name: dict(source.items) for source in stack.sources}
+def ask(
+    section: ImagerySection,
+    grid: Grid,
+    needed: Iterable[int] = (),
+    *,
+    offline: bool = False,
+    console: Console = SILENT,
+) -> Answer:
+    """Search the catalogues for the items of all years; no imagery is read.
+
+    Args:
+        needed: years without which the run cannot go on.
+
+    Raises:
+        ConfigError: a collection, band or class is not known.
+        ImageryError: a catalogue cannot be read, or has nothing for a needed or for any year.
+    """
+    answer: dict[str, dict[int, tuple[Item, ...]]] = {}
+    for source in sources_of(section, offline=offline):
+        part, asked = source.section, (source.section, source.collection, grid.region)
+        answer[part.name] = items = {}
+        for year in console.track(section.years, part.name):
+            found = look_up(*asked, year, source.access)
+            items[year] = found.items
+            for remark in found.remarks:
+                console.say(f"  {part.name}, {year}: {remark}")
+            if not found.items and year in needed:
+                raise ImageryError(empty_message(*asked, year, source.access, found))
+        if not any(items.values()):
+            raise ImageryError(empty_message(*asked, section.years[-1], source.access))
+        if empty := [year for year, several in items.items() if not several]:
+            console.say(f"  {part.name}: there is no item of {span(empty)}")
+    return answer
 
 
 def with_answer(

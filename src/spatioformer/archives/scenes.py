@@ -4,12 +4,14 @@ Quality codes are applied on the pixels of the scene, before these are resampled
 never flow into the mean of a larger pixel. A value does not depend on the window that is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from affine import Affine
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -18,12 +20,15 @@ from spatioformer.archives.collections import Band, QualityMask
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.offsets import carries_offset
 from spatioformer.archives.placement import Placement, resample
-from spatioformer.archives.remote import open_remote
+from spatioformer.archives.remote import prefetch, read_remote
 from spatioformer.archives.source import Source
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.values import Values, valid_mask
+
+Result = TypeVar("Result")
 
 
 class Unit(NamedTuple):
@@ -62,8 +67,8 @@ class SceneReader:
         codes, places = _Codes(self, item), {}
         for href in dict.fromkeys(asset.href for asset in assets):
             numbers = [i for i, asset in enumerate(assets) if asset.href == href]
-            with open_remote(href, self.source.access) as dataset:
-                values = self._read_file(item, dataset, window, numbers, assets, codes, places)
+            task = partial(self._read_file, item, window, numbers, assets, codes, places)
+            values = read_file(href, self.source, task)
             if values is not None:
                 out[numbers] = values
         return out
@@ -71,12 +76,12 @@ class SceneReader:
     def _read_file(
         self,
         item: Item,
-        dataset: DatasetReader,
         window: Window,
         numbers: Sequence[int],
         assets: Sequence[Asset],
         codes: "_Codes",
         places: dict[int, tuple[np.ndarray, np.ndarray]],
+        dataset: DatasetReader,
     ) -> np.ndarray | None:
         """The bands of one file, by their numbers among those to read; None: it lies elsewhere."""
         owner = self.source.owner
@@ -93,6 +98,7 @@ class SceneReader:
         raw = Values(dataset, tuple(files))
 
         def read(part: Window) -> np.ndarray:
+            prefetch(dataset, [part], files)
             values, valid = raw.read_raw(part)
             result = np.empty(values.shape, np.float32)
             for i, (band, unit) in enumerate(zip(bands, units, strict=True)):
@@ -197,22 +203,42 @@ class _Codes:
             window.width + 2 * buffer,
             window.height + 2 * buffer,
         )
-        with open_remote(asset.href, source.access) as dataset:
+
+        def nearest(dataset: DatasetReader) -> np.ndarray | None:
             values = Values(dataset, (asset.number,))
             nodata = asset.nodata if asset.nodata is not None else mask.nodata
 
             def read(part: Window) -> np.ndarray:
+                prefetch(dataset, [part], [asset.number])
                 raw, valid = values.read_raw(part)
                 return np.where(valid & valid_mask(raw, nodata), raw, np.nan)
 
             theirs = self.reader.grid_of(dataset, item, asset.href)
-            found = resample(self.reader.placement(theirs, own), wide, "nearest", read)
+            return resample(self.reader.placement(theirs, own), wide, "nearest", read)
+
+        found = read_file(asset.href, source, nearest)
         if found is None:
             return np.zeros((window.height, window.width), bool)
         inside = np.isfinite(found[0])
         exact = np.where(inside, found[0], 0).astype(np.int64)
         clear = is_clear(exact, mask, spoils, buffer) & inside
         return clear[buffer : buffer + window.height, buffer : buffer + window.width]
+
+
+def read_file(href: str, source: Source, task: Callable[[DatasetReader], Result]) -> Result:
+    """Run a task on an open raster of a source.
+
+    Raises:
+        ImageryError: the file is missing or damaged.
+    """
+    try:
+        return read_remote(href, source.access, task)
+    except RasterioError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ImageryError(
+            f"{source.owner}: {href} cannot be read ({short(reason)}); replace the file, or leave "
+            "such items out with `on_error: skip`"
+        ) from error
 
 
 def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from spatioformer.common.errors import ConfigError
 from spatioformer.common.files import remove, write_json
 from spatioformer.config.fields import is_address
 from spatioformer.run.context import RunContext
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
 SEARCH, YEARS = "search", "years"
 """Stages that only runs with sources have."""
 
+ORDER = (*("plots", SEARCH, "imagery", "chips", "train", "evaluate", "map", YEARS, "report"),)
+"""All stages that a run may have, in order."""
+
 ITEMS = "archives/items.json"
 
 
 def search(run: RunContext) -> str:
     """Catalogues -> archives/items.json; no imagery is read."""
-    from spatioformer.archives.answer import answer_of, changes, read_answer, write_answer
-    from spatioformer.archives.opening import open_sources
+    from spatioformer.archives.answer import ask, changes, read_answer, write_answer
     from spatioformer.common.errors import ImageryError
     from spatioformer.run.sources import grid_of_sources
 
     section, path = _section(run), run.folder / ITEMS
     grid = grid_of_sources(section)
-    answer = answer_of(open_sources(section, grid, offline=run.offline, console=run.console))
+    needed = {year for year in (section.map_year, *run.config.map.every_year) if year}
+    answer = ask(section, grid, needed, offline=run.offline, console=run.console)
     try:
         differences = changes(read_answer(path), answer)
     except ImageryError:  # there was no search before, or its answer is damaged
@@ -79,9 +83,9 @@ def imagery(run: RunContext) -> str:
         }
         for source in stack.sources
     ]
-    write_json(
-        run.folder / "imagery.json", summary | {"year": year, "sources": credits} | facts_of(facts)
-    )
+    more = {name: facts[name] for name in ("left_out", "offsets") if facts.get(name)}
+    more |= {"year": year, "sources": credits}
+    write_json(run.folder / "imagery.json", summary | more)
     height, width = summary["height"], summary["width"]
     return (
         f"{height} x {width} pixels, {len(summary['bands'])} bands of {year}, "
@@ -245,5 +249,4 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         )
         own["report"] = replace(stages["report"], needs=(*stages["report"].needs, YEARS))
     own["report"] = replace(own["report"], reads=(SEARCH,))
-    order = ["plots", SEARCH, *(n for n in stages if n not in ("plots", "report")), YEARS, "report"]
-    return {name: own[name] for name in order if name in own}
+    return {name: own[name] for name in ORDER if name in own}
