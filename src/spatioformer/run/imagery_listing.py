@@ -30,7 +30,7 @@ def print_listings(listings: Iterable[SourceListing], console: Console | None = 
 
 def rendered(listing: SourceListing) -> RenderableType:
     """The table of a source, below it where it comes from and its terms."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in COLUMNS:
         side: Literal["left", "right"] = "left" if "dates" in name else "right"
         table.add_column(name, justify=side, no_wrap=True)
