@@ -256,8 +256,8 @@ def _is_of_gdal(error: Exception) -> bool:
 def _damaged(href: str, access: Access, why: str) -> RemoteError:
     shown = without_signature(href)
     return RemoteError(
-        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {_plain(why)}; what was kept of it is "
-        "removed: run again, or leave its item out",
+        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {_plain(why)}; what was kept of it "
+        "is removed: run again, or leave its item out",
         shown,
     )
 

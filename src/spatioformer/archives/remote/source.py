@@ -120,7 +120,7 @@ class Source:
                     self._condition.notify_all()
 
     def discard(self) -> None:
-        """Remove what is kept of the file; whoever has it open gets FileChanged at the next read."""
+        """Remove what is kept of the file; who has it open gets FileChanged at the next read."""
         with self._condition:
             self._forget()
 
