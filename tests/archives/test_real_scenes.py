@@ -245,7 +245,7 @@ def test_the_other_zone_gives_the_same_land(archive, series, clouds):
     expected = median(numbers)[place]
     both = np.isfinite(nir) & np.isfinite(expected) & (count > 2)
     assert both.mean() > 0.3
-    assert np.corrcoef(nir[both], expected[both])[0, 1] > 0.97
+    assert np.corrcoef(nir[both], expected[both])[0, 1] > 0.95
     assert abs(np.mean(nir[both] - expected[both])) < 0.002
 
 
