@@ -37,6 +37,9 @@ LEFT = 24 * 3600
 TOUCHED = 60.0
 """Seconds for which a piece's time of last use need not be exact."""
 
+ABSENT = Identity(-404)
+"""The version of a file that its server did not have when it was asked last."""
+
 Span = tuple[int, int]
 """First byte, and the byte after the last."""
 
