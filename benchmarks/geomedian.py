@@ -1,4 +1,4 @@
-"""Geometric medians against hdstats and geomad, the kernels of Digital Earth Australia and odc-algo.
+"""Geometric medians against hdstats and geomad, the kernels behind odc-algo.
 
     pip install --no-deps hdstats geomad
     python -m benchmarks.geomedian [--side 1000] [--dates 20] [--bands 6] [--threads 2]

@@ -11,9 +11,18 @@ from spatioformer.common.errors import ConfigError
 spyndex = pytest.importorskip("spyndex")
 
 LETTERS = {
-    **{"coastal": "A", "blue": "B", "green": "G", "red": "R", "rededge1": "RE1"},
-    **{"rededge2": "RE2", "rededge3": "RE3", "nir": "N", "nir08": "N2"},
-    **{"swir1": "S1", "swir2": "S2", "thermal": "T"},
+    "coastal": "A",
+    "blue": "B",
+    "green": "G",
+    "red": "R",
+    "rededge1": "RE1",
+    "rededge2": "RE2",
+    "rededge3": "RE3",
+    "nir": "N",
+    "nir08": "N2",
+    "swir1": "S1",
+    "swir2": "S2",
+    "thermal": "T",
 }
 WAVELENGTHS = {"green": 560, "red": 665, "nir": 842, "nir08": 865, "swir1": 1610, "swir2": 2190}
 
