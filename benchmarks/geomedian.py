@@ -109,7 +109,7 @@ def compare(values: np.ndarray, threads: int) -> None:
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     one, _ = timed(lambda: geomedian(values))
     theirs = np.ascontiguousarray(values.transpose(2, 3, 1, 0))
-    times, results = {}, {f"ours, eps {EPS:g} of the mean distance": median}
+    times, results = {}, {f"ours, eps {EPS:g} of the distances": median}
     for eps in (1e-4, 1e-6):
         name = f"geomad (odc-algo), eps {eps:g}"
         options = {"eps": eps, "nocheck": True, "maxiters": 10_000}

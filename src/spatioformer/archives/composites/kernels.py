@@ -267,7 +267,7 @@ def geomedian(values, result, start, stop, eps, limit):
                     ahead[lane] = pull[lane] * share[lane] if on[lane] > ZERO else ahead[lane]
                     gap[lane] += ahead[lane] * ahead[lane]
             for lane in range(LANES):
-                allowed = eps * total[lane] / (count[lane] if count[lane] > ONE else ONE)
+                allowed = eps * count[lane] / weight[lane] if weight[lane] > ZERO else ZERO
                 small = length[lane] <= allowed and np.sqrt(gap[lane]) <= allowed
                 worse = total[lane] > best[lane] * (ONE + SLACK) and trusted[lane] == ZERO
                 now = ENDS if small else GOES_ON

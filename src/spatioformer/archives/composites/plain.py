@@ -50,7 +50,7 @@ def _iterate(x: Doubles, clear: Bools, eps: float, limit: int) -> Doubles:
     count = clear.sum(axis=0)
     y = np.zeros_like(x[0])
     result, safe = y.copy(), y.copy()
-    best: NDArray[np.floating] = np.full(len(y[0]), np.inf)
+    best = np.full(len(y[0]), np.inf)
     trusted, live = count > 0, count > 0
     for iteration in range(limit):
         force, curve, weight, total, on = _sums(x, clear, y)
@@ -59,7 +59,8 @@ def _iterate(x: Doubles, clear: Bools, eps: float, limit: int) -> Doubles:
         share = np.where(weight > 0, excess / np.where(weight > 0, weight, 1), 0)
         plain = force * share
         jump = np.where(on > 0, plain, _newton(force, curve, weight))
-        gap, allowed = _length(jump), eps * total / count
+        gap = _length(jump)
+        allowed = np.where(weight > 0, eps * count / np.where(weight > 0, weight, 1), 0)
         bad = live & (total > best * (1 + 1e-12)) & ~trusted
         done = live & ~bad & (_length(plain) <= allowed) & (gap <= allowed)
         result = np.where(done, y + jump, result)
@@ -69,7 +70,7 @@ def _iterate(x: Doubles, clear: Bools, eps: float, limit: int) -> Doubles:
         good = live & ~bad
         before, y = y, np.where(bad, safe, y + jump)
         safe = np.where(good, before + plain, safe)
-        best, trusted = np.where(good, total, best), bad
+        best[good], trusted = total[good], bad
         even = iteration & ~1
         if iteration > 0 and even & (even - 1) == 0:
             nearest, chosen = _nearest(x, clear, before, force, gap)
