@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from spatioformer import __version__
-from spatioformer.cli import app, main
+from spatioformer.cli import app, imagery, main
 from spatioformer.common.progress import Console
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
@@ -34,6 +34,8 @@ def commands(node: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[st
     yield words
     for name, inner in getattr(node, "commands", {}).items():
         yield from commands(inner, (*words, name))
+    if words == ("imagery",):  # a stage that is followed by a configuration or by a command
+        yield from ((*words, name) for name in typer.main.get_group(imagery.app).commands)
 
 
 def process(*arguments) -> subprocess.CompletedProcess:
