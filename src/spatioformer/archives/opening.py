@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from spatioformer.archives.collections import collection_of
 from spatioformer.archives.remote.access import Access, default_cache
@@ -24,15 +25,21 @@ def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Sourc
     for number, part in enumerate(section.sources):
         collection = collection_of(part, extra)
         access = Access(
-            hosts=collection.hosts,
+            hosts=(*collection.hosts, *_own_host(collection.endpoint)),
             signing=collection.signing,
             cache=Path(section.cache.path) if section.cache.path else default_cache(),
             limit_gb=section.cache.gb,
             offline=offline,
-            owner=f"imagery.sources[{number}] ({part.name})",
+            owner=f"imagery.sources[{number}]",
         )
         found.append(Source(part, collection, access))
     return tuple(found)
+
+
+def _own_host(endpoint: str) -> list[str]:
+    """Host and port of a catalogue on the network; none of a path."""
+    parts = urlsplit(endpoint)
+    return [parts.netloc] if parts.scheme in ("http", "https") and parts.netloc else []
 
 
 def source_bands(section: ImagerySection) -> list[str]:

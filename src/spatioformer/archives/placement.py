@@ -8,14 +8,17 @@ interpolated between them: over STRETCH metres, the curvature of one map project
 a pixel by less than a centimetre.
 """
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import ModuleType
 
 import numpy as np
 from pyproj import Transformer
 from rasterio.windows import Window
 
+from spatioformer.archives.gather import plain
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import full_turn
@@ -151,12 +154,25 @@ def resample(
     if not near.any():
         return None
     part = _needed(u[near], v[near], reach, own)
-    values = read(part)
-    u, v = u - part.col_off, v - part.row_off
-    kernel = {"nearest": _nearest, "bilinear": _bilinear}.get(method)
-    if kernel is not None:
-        return kernel(values, u, v, near)
-    return _average(values, u, v, near, width, height)
+    values = np.ascontiguousarray(read(part))
+    u = np.where(near, u - part.col_off, np.nan)
+    v = np.where(near, v - part.row_off, np.nan)
+    gather = compiled() or plain
+    if method == "nearest":
+        return gather.nearest(values, u, v)
+    if method == "bilinear":
+        return gather.bilinear(values, u, v)
+    return gather.average(values, u, v, width, height, ENOUGH * width * height * (1 - 1e-9))
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The compiled module of sums, or None where numba (extra `fast`) is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    from spatioformer.archives.gather import compiled
+
+    return compiled
 
 
 def _between(places: np.ndarray, first: float, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,71 +188,3 @@ def _needed(u: np.ndarray, v: np.ndarray, reach: np.ndarray, own: Grid) -> Windo
     right = min(own.width, int(np.floor(u.max() + reach[0])) + 1)
     bottom = min(own.height, int(np.floor(v.max() + reach[1])) + 1)
     return Window(left, top, right - left, bottom - top)
-
-
-def _at(values: np.ndarray, rows: np.ndarray, cols: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values (band, n) at pixels, NaN outside."""
-    inside = (
-        wanted & (rows >= 0) & (rows < values.shape[1]) & (cols >= 0) & (cols < values.shape[2])
-    )
-    flat = np.where(inside, rows * values.shape[2] + cols, 0)
-    out = values.reshape(len(values), -1)[:, flat]
-    out[:, ~inside] = np.nan
-    return out
-
-
-def _pixels(u: np.ndarray, v: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column (int) of the pixel in which each place lies."""
-    safe = np.where(near, v, 0), np.where(near, u, 0)
-    return tuple(np.floor(place).astype(np.intp) for place in safe)
-
-
-def _nearest(values: np.ndarray, u: np.ndarray, v: np.ndarray, near: np.ndarray) -> np.ndarray:
-    return _at(values, *_pixels(u, v, near), near)
-
-
-def _bilinear(values: np.ndarray, u: np.ndarray, v: np.ndarray, near: np.ndarray) -> np.ndarray:
-    total = np.zeros((len(values), *u.shape))
-    weights = np.zeros_like(total)
-    row, col = _pixels(u - 0.5, v - 0.5, near)
-    with np.errstate(invalid="ignore"):
-        across, down = u - 0.5 - col, v - 0.5 - row
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            weight = (down if i else 1 - down) * (across if j else 1 - across)
-            value = _at(values, row + i, col + j, near)
-            present = np.isfinite(value)
-            total += np.where(present, value, 0) * weight
-            weights += np.where(present, weight, 0)
-        out = (total / weights).astype(np.float32)
-    out[~np.isfinite(_nearest(values, u, v, near))] = np.nan
-    return out
-
-
-def _average(
-    values: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    near: np.ndarray,
-    width: float,
-    height: float,
-) -> np.ndarray:
-    out = np.full((len(values), *u.shape), np.nan, np.float32)
-    u, v = u[near], v[near]
-    left, top = u - width / 2, v - height / 2
-    col, row = np.floor(left).astype(np.intp), np.floor(top).astype(np.intp)
-    everywhere = np.ones(u.shape, bool)
-    total, weights = np.zeros((2, len(values), len(u)))
-    for i in range(int(np.ceil(height)) + 1):
-        down = np.minimum(row + i + 1, top + height) - np.maximum(row + i, top)
-        for j in range(int(np.ceil(width)) + 1):
-            across = np.minimum(col + j + 1, left + width) - np.maximum(col + j, left)
-            weight = np.maximum(down, 0) * np.maximum(across, 0)
-            value = _at(values, row + i, col + j, everywhere)
-            present = np.isfinite(value)
-            total += np.where(present, value, 0) * weight
-            weights += np.where(present, weight, 0)
-    with np.errstate(invalid="ignore"):
-        mean = (total / weights).astype(np.float32)
-    mean[weights < ENOUGH * width * height * (1 - 1e-9)] = np.nan
-    out[:, near] = mean
-    return out
