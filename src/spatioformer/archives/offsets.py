@@ -24,7 +24,7 @@ from spatioformer.archives.source import Source
 
 FIRST_BASELINE = 4.0
 BASELINES = ("s2:processing_baseline", "processing:version", "sentinel:processing_baseline")
-VISIBLE, DARKEST = ("blue", "green", "red"), "swir22"
+VISIBLE, DARKEST = ("blue", "green", "red"), "swir2"
 OFFSET = 1000
 NEGATIVE = OFFSET - 100
 """A number below it would be a reflectance under -.01 if the offset were in the file."""

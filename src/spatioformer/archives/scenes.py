@@ -25,7 +25,7 @@ from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import full_turn
 from spatioformer.geo.raster.resampling import Resampler
-from spatioformer.geo.raster.values import Values
+from spatioformer.geo.raster.values import Values, valid_mask
 
 COARSER = 1.5  # source pixels a pixel of the grid from which the default is their average
 
@@ -104,13 +104,14 @@ class SceneReader:
                    zip(places, bands, strict=True)]  # fmt: skip
         units = [self._unit(item, band, assets[i], dataset, number) for i, band, number in
                  zip(places, bands, numbers, strict=True)]  # fmt: skip
-        raw = Values(dataset, tuple(numbers), _nodata(assets[places[0]], bands[0]))
+        raw, missing = Values(dataset, tuple(numbers)), [_nodata(assets[i], self.source.read[i]) for i in places]
 
         def read(source_window: Window) -> np.ndarray:
             values, valid = raw.read_raw(source_window)
             result = np.empty(values.shape, np.float32)
             for i, (band, unit) in enumerate(zip(bands, units, strict=True)):
-                clear = valid[i] & codes.clear(band, own, source_window)
+                clear = valid[i] & valid_mask(values[i], missing[i])
+                clear &= codes.clear(band, own, source_window)
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
 
@@ -173,9 +174,8 @@ class _Codes:
     def clear(self, band: Band, own: Grid, window: Window) -> np.ndarray:
         """Whether each pixel of a window of the scene's grid is clear for a band: bool (y, x)."""
         clear = np.ones((window.height, window.width), bool)
-        for mask in self.source.masks:
-            if not mask.bands or band.name in mask.bands:
-                clear &= self._of(mask, band, own, window)
+        for mask in self.source.masks_of(self.item, band):
+            clear &= self._of(mask, band, own, window)
         return clear
 
     def _of(self, mask: QualityMask, band: Band, own: Grid, window: Window) -> np.ndarray:
@@ -205,12 +205,12 @@ class _Codes:
             window.height + 2 * buffer,
         )
         with open_remote(asset.href, source.access) as dataset:
-            values = Values(dataset, (asset.number,), asset.nodata if asset.nodata is not None
-                            else mask.nodata)  # fmt: skip
+            values = Values(dataset, (asset.number,))
+            nodata = asset.nodata if asset.nodata is not None else mask.nodata
 
             def read(part: Window) -> np.ndarray:
                 raw, valid = values.read_raw(part)
-                return np.where(valid, raw, np.nan)
+                return np.where(valid & valid_mask(raw, nodata), raw, np.nan)
 
             theirs = file_grid(dataset, item, source.owner)
             codes = Resampler(theirs, 1).resample(wide, own, "nearest", read)[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from spatioformer.archives.collections import Band, Collection, QualityMask
+from spatioformer.archives.collections import Band, Collection, QualityMask, chosen_bands
 from spatioformer.archives.indices import needed_bands
 from spatioformer.archives.items import Item
 from spatioformer.archives.remote.access import Access
@@ -41,20 +41,12 @@ class Source:
 
     @cached_property
     def wanted(self) -> tuple[Band, ...]:
-        """The bands that the configuration names, or all.
+        """The bands that the configuration names, or the collection's default ones.
 
         Raises:
             ConfigError: the collection lacks one.
         """
-        known = {band.name: band for band in self.collection.bands}
-        names = tuple(known) if self.section.bands is None else self.section.bands
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise ConfigError(
-                f"{self.owner}: {self.collection.name} has no band {missing[0]!r}; choose from "
-                f"{', '.join(known)}"
-            )
-        return tuple(known[name] for name in names)
+        return chosen_bands(self.section, self.collection)
 
     @cached_property
     def read(self) -> tuple[Band, ...]:
@@ -68,6 +60,14 @@ class Source:
     def masks(self) -> tuple[QualityMask, ...]:
         """The quality bands; of yearly composites none are read."""
         return self.collection.masks if self.collection.kind == "scenes" else ()
+
+    def masks_of(self, item: Item, band: Band) -> list[QualityMask]:
+        """The quality bands that say which pixels of a band of an item are clear."""
+        return [
+            mask
+            for mask in self.masks
+            if mask.applies(item.properties) and (not mask.bands or band.name in mask.bands)
+        ]
 
     def spoils(self, mask: QualityMask) -> tuple[str, ...]:
         """Classes of a quality band that are not clear.

@@ -161,8 +161,10 @@ class SourceStack:
 
     def _touching(self, number: int, window: Window, year: int) -> list[Item]:
         items = self.sources[number].items[year]
-        boxes = self._boxes(number, year)
-        return [items[i] for i in np.flatnonzero(_meets(boxes, self._degrees(window)))]
+        place = self._degrees(window)
+        if not np.isfinite(place).all():  # the window reaches beyond the projection
+            return list(items)
+        return [items[i] for i in np.flatnonzero(_meets(self._boxes(number, year), place))]
 
     def _boxes(self, number: int, year: int) -> np.ndarray:
         known = self._known_boxes

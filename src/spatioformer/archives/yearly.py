@@ -12,6 +12,7 @@ from spatioformer.archives.composites.geomedian import geomedian
 from spatioformer.archives.composites.reduce import reduce
 from spatioformer.archives.indices import spectral_indices
 from spatioformer.archives.items import Item
+from spatioformer.archives.remote.access import NotCached, Unreachable
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.source import COUNT, Source
 from spatioformer.common.errors import ImageryError
@@ -70,6 +71,7 @@ def read_year(reader: SceneReader, items: Sequence[Item], window: Window) -> np.
 
     Raises:
         FailedItems: some cannot be read.
+        ImageryError: none can be read, because the network or the cache does not give them.
     """
     source = reader.source
     observations = _observations(reader, items, window)
@@ -99,6 +101,8 @@ def _read_all(
     def read(item: Item) -> np.ndarray | None:
         try:
             return reader.read(item, window)
+        except (Unreachable, NotCached):  # no other item could be read either
+            raise
         except ImageryError as error:
             reasons[item.id] = str(error)
             return None
