@@ -17,6 +17,8 @@ class Asset:
         nodata: raw value without data as the catalogue states it; None: as the file or the
             collection states.
         scale, offset: value = raw * scale + offset as the catalogue states them; None: not stated.
+        pixel: size of a pixel in units of the CRS as the catalogue states it.
+        size: length of the file, bytes, as the catalogue states it.
     """
 
     href: str
@@ -24,6 +26,8 @@ class Asset:
     nodata: float | None = None
     scale: float | None = None
     offset: float | None = None
+    pixel: float | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""Remote rasters as datasets of rasterio: only the blocks that are needed are fetched.
+
+GDAL reads through `RemoteFile`, never over the network itself. Its callbacks cannot raise, so an
+error is kept and raised when the caller gets control again; a dataset that met one never ends
+without it.
+"""
+
+import contextlib
+import io
+import os
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from spatioformer.archives.remote.access import Access, FileChanged, RemoteError
+from spatioformer.archives.remote.addresses import is_remote, local_path, without_signature
+from spatioformer.archives.remote.file import RemoteFile
+from spatioformer.archives.remote.spans import Span
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+    from rasterio.windows import Window
+
+Result = TypeVar("Result")
+
+SCHEME = "archive"
+ANEW = 3
+"""How often a raster that changes while it is read is read."""
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_files: "weakref.WeakKeyDictionary[DatasetReader, RemoteFile]" = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def open_remote(href: str, access: Access) -> "Iterator[DatasetReader]":
+    """Open a raster for reading, inside the block only and in one thread only.
+
+    A remote one must be a GeoTIFF. A local one may be any raster that a run reads.
+
+    Args:
+        href: address (http, https, s3, gs) or path.
+
+    Raises:
+        RemoteError: it cannot be read, is no GeoTIFF, or a read inside the block failed.
+        ImageryError: it states a size above the limit; a local one cannot be opened.
+    """
+    from spatioformer.geo.raster.opening import open_raster
+
+    if not is_remote(href):
+        with open_raster(local_path(href)) as dataset:
+            yield dataset
+        return
+    with _opened(href, access) as (dataset, errors):
+        try:
+            yield dataset
+        except Exception as error:
+            if errors and not isinstance(error, RemoteError):
+                raise errors[0] from error
+            if _is_of_gdal(error):
+                raise _damaged(href, access, str(error)) from error
+            raise
+        if errors:  # GDAL went on without what it could not read
+            raise errors[0]
+
+
+def read_remote(href: str, access: Access, task: "Callable[[DatasetReader], Result]") -> Result:
+    """Run a task on an open raster; it starts anew if the raster changes on its server meanwhile.
+
+    Raises:
+        RemoteError, ImageryError: as `open_remote`.
+    """
+    for _ in range(ANEW - 1):
+        with contextlib.suppress(FileChanged):
+            with open_remote(href, access) as dataset:
+                return task(dataset)
+    with open_remote(href, access) as dataset:
+        return task(dataset)
+
+
+def prefetch(
+    dataset: "DatasetReader", windows: "Iterable[Window]", bands: Iterable[int] | None = None
+) -> None:
+    """Fetch the blocks that windows need, neighbours in one request, several requests at a time.
+
+    A read of one of the windows then needs no network. Without it, GDAL asks for one block after
+    the other. A local raster has nothing to fetch.
+
+    Args:
+        dataset: from `open_remote`.
+        windows: windows of its pixels; parts outside it are left out.
+        bands: numbers of the bands, from 1; None: all.
+
+    Raises:
+        RemoteError, OutputError: as `RemoteFile.fetch`.
+    """
+    file = _files.get(dataset)
+    if file is not None:
+        file.fetch(block_spans(dataset, windows, bands))
+
+
+def block_spans(
+    dataset: "DatasetReader", windows: "Iterable[Window]", bands: Iterable[int] | None = None
+) -> list[Span]:
+    """The bytes of a GeoTIFF's blocks that windows need, sorted, each block once."""
+    numbers = list(dataset.indexes if bands is None else bands)
+    pixel = dataset.profile.get("interleave") == "pixel"
+    if pixel:
+        numbers = numbers[:1]
+    blocks = {
+        (band, column, row)
+        for window in windows
+        for column, row in _blocks(dataset, window, numbers[0])
+        for band in numbers
+    }
+    spans = {span for block in blocks if (span := _span(dataset, *block)) is not None}
+    return sorted(spans)
+
+
+def _blocks(dataset: "DatasetReader", window: "Window", band: int) -> Iterator[tuple[int, int]]:
+    """Column and row of each block that a window touches."""
+    height, width = dataset.block_shapes[band - 1]
+    left, top = max(int(window.col_off), 0), max(int(window.row_off), 0)
+    right = min(_ceil(window.col_off + window.width), dataset.width)
+    bottom = min(_ceil(window.row_off + window.height), dataset.height)
+    if right <= left or bottom <= top:
+        return
+    for row in range(top // height, (bottom - 1) // height + 1):
+        for column in range(left // width, (right - 1) // width + 1):
+            yield column, row
+
+
+def _ceil(value: float) -> int:
+    return -int(-value // 1)
+
+
+def _span(dataset: "DatasetReader", band: int, column: int, row: int) -> Span | None:
+    """The bytes of a block; None where the file has none, as it holds no data."""
+    offset = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
+    size = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
+    if not offset or not size or int(size) == 0:
+        return None
+    return int(offset), int(offset) + int(size)
+
+
+class _GdalFile(io.RawIOBase):
+    """What GDAL reads from; it never raises, and gives no bytes after an error.
+
+    GDAL's callbacks into Python lose exceptions. A read that is too short is an error to GDAL.
+    """
+
+    def __init__(self, file: RemoteFile, errors: list[Exception]):
+        super().__init__()
+        self._file, self._errors, self._position = file, errors, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._errors:
+            return b""
+        try:
+            data = self._file.read_at(self._position, size)
+        except Exception as error:
+            self._errors.append(error)
+            return b""
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size()}
+        self._position = max(base[whence] + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+@contextlib.contextmanager
+def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[Exception]]]":
+    """An open dataset, and the errors that its reads will have met."""
+    import rasterio
+
+    with RemoteFile(href, access) as file:
+        if file.read_at(0, 4) not in MAGIC:
+            raise _damaged(href, access, "its content is no GeoTIFF")
+        errors: list[Exception] = []
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            dataset = _open(href, access, file, errors)
+        try:
+            _files[dataset] = file
+            yield dataset, errors
+        finally:
+            dataset.close()
+
+
+def _open(href: str, access: Access, file: RemoteFile, errors: list[Exception]) -> "DatasetReader":
+    """Open a file as a GeoTIFF and check what its header states."""
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    from spatioformer.geo.raster.checks import check_references, check_size, text_errors
+
+    shown = without_signature(href)
+    name = PurePosixPath(urlsplit(shown).path).name or "file"
+    # rasterio keeps openers by folder, so each opening has a folder of its own.
+    place = f"{SCHEME}://{uuid.uuid4().hex}/raster.tif"
+
+    def opener(path: str, mode: str = "rb") -> _GdalFile:
+        if path != place or not mode.startswith("r"):
+            raise FileNotFoundError(path)  # files beside it are never looked for
+        return _GdalFile(file, errors)
+
+    dataset = None
+    try:
+        with warnings.catch_warnings(), text_errors():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
+            dataset = rasterio.open(place, driver="GTiff", opener=opener)
+            check_size(local_path(name), dataset.width, dataset.height, dataset.count)
+            check_references(dataset, local_path(name))
+        if errors:
+            raise errors[0]
+    except Exception as error:
+        if dataset is not None:
+            dataset.close()
+        if errors:
+            raise errors[0] from error
+        if isinstance(error, RasterioError):
+            raise _damaged(href, access, str(error)) from error
+        raise
+    return dataset
+
+
+def _is_of_gdal(error: Exception) -> bool:
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    return isinstance(error, RasterioError | CPLE_BaseError)
+
+
+def _damaged(href: str, access: Access, why: str) -> RemoteError:
+    shown = without_signature(href)
+    text = "".join(c if c.isprintable() else " " for c in why)[:120]
+    return RemoteError(
+        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {text}; the archive holds a damaged "
+        "file, or the cache does not hold what its server does: run again",
+        shown,
+    )
