@@ -6,7 +6,8 @@ import pytest
 from rasterio.transform import from_origin
 
 from spatioformer.common.errors import ImageryError, ModelError
-from spatioformer.geo.chips import check_patch, cut_chips, open_chips
+from spatioformer.geo.chips import check_patch, open_chips
+from spatioformer.geo.cutting import cut_chips
 from spatioformer.geo.grid import LONLAT, Grid
 from tests.helpers.landscape import write_raster
 
@@ -32,7 +33,7 @@ def at(rows, cols, **columns):
 
 @pytest.mark.parametrize("patch", [1, 3, 5])
 def test_chips_hold_their_own_coordinates(tmp_path, own_coordinates, patch, monkeypatch):
-    monkeypatch.setattr("spatioformer.geo.chips.TILE", 16)  # several tiles, halos between them
+    monkeypatch.setattr("spatioformer.geo.cutting.TILE", 16)  # several tiles, halos between them
     rng = np.random.default_rng(1)
     plots = at(rng.integers(8, 37, 50), rng.integers(9, 27, 50))
     lost = cut_chips(own_coordinates, plots, patch, tmp_path / "chips")

@@ -9,7 +9,8 @@ from rio_cogeo.cogeo import cog_validate
 
 import spatioformer
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
-from spatioformer.geo.chips import cut_chips, open_chips
+from spatioformer.geo.chips import open_chips
+from spatioformer.geo.cutting import cut_chips
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.store import load

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.common.errors import ImageryError, PlotError
-from spatioformer.geo.chips import ChipStore, cut_chips, open_chips
+from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.covariates import Covariates
+from spatioformer.geo.cutting import cut_chips
 from spatioformer.mapping.covariates import covariates_of, stated_covariates, takes_imagery
 from spatioformer.mapping.predictor import Predictor, open_predictor
 from spatioformer.models.base import Model

@@ -28,7 +28,8 @@ from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import Section
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.config.messages import sentence
-from spatioformer.geo.chips import UNLABELLED, ChipStore, cut_chips, open_chips
+from spatioformer.geo.chips import UNLABELLED, ChipStore, open_chips
+from spatioformer.geo.cutting import cut_chips
 from spatioformer.geo.unlabelled import cut_unlabelled
 from spatioformer.models.base import Estimator, Model
 from spatioformer.run.map_model import plot_facts

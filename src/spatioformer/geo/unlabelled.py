@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.geo.chips import TILE, cut_chips
+from spatioformer.geo.cutting import TILE, cut_chips
 from spatioformer.geo.raster.stack import Stack
 
 PIXELS = 20_000

@@ -86,7 +86,8 @@ def chips(run: RunContext) -> str:
     For a model that is taught on land without plots, chips of such land too. Without imagery, the
     covariates of the plot table are the bands of chips of one pixel.
     """
-    from spatioformer.geo.chips import UNLABELLED, cut_chips
+    from spatioformer.geo.chips import UNLABELLED
+    from spatioformer.geo.cutting import cut_chips
     from spatioformer.geo.plots.table import read_table
     from spatioformer.geo.unlabelled import cut_unlabelled
     from spatioformer.run.covariates import imagery_covariates, table_features
