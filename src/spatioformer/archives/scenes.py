@@ -116,7 +116,7 @@ class SceneReader:
             return result
 
         resampler = Resampler(own, len(numbers))
-        method = self.source.section.resampling or _default_method(own, cover.grid)
+        method = self.source.resampling or _default_method(own, cover.grid)
         out[np.ix_(places, rows, cols)] = resampler.resample(inner, cover.grid, method, read)
 
     def _asset(self, item: Item, band: Band) -> Asset:

@@ -199,7 +199,10 @@ class MaskSourceSection(Section):
         """The source that reads a year of it."""
         keys = ("collection", "kind", "endpoint", "id", "hosts")
         return SourceSection(
-            name=self.title, years=(year,), **{key: getattr(self, key) for key in keys}
+            name=self.title,
+            years=(year,),
+            resampling="nearest" if self.resampling == "nearest" else None,
+            **{key: getattr(self, key) for key in keys},
         )
 
     @property

@@ -190,9 +190,7 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [
-        section
-        for inner in getattr(annotation, "__args__", ())
-        for section in _sections_in(inner)
+        section for inner in getattr(annotation, "__args__", ()) for section in _sections_in(inner)
     ]
 
 

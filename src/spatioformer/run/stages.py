@@ -291,9 +291,12 @@ def _plot_inputs(config: "RunConfig") -> list[str]:
 
 
 def _imagery_inputs(config: "RunConfig") -> list[str]:
+    from spatioformer.config.imagery import MaskSection
+
     if config.imagery is None:
         return []
-    return [layer.path for layer in (*config.imagery.layers, *config.imagery.masks)]
+    local = [mask for mask in config.imagery.masks if isinstance(mask, MaskSection)]
+    return [layer.path for layer in (*config.imagery.layers, *local)]
 
 
 def _truth_inputs(config: "RunConfig") -> list[str]:
