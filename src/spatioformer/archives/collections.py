@@ -147,6 +147,11 @@ class Collection:
     note: str = ""
     properties: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> tuple[Band | QualityMask, ...]:
+        """The bands, then the quality bands."""
+        return *self.bands, *self.masks
+
 
 def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()) -> Collection:
     """The collection of a source: its row, with the catalogue that the source gives.

@@ -107,7 +107,8 @@ def _items(collection: Collection, query: Query, access: Access) -> list[Item]:
             f"{access.owner}: an item of {collection.endpoint} has no place that can be read "
             f"({str(error)[:100]}); it is damaged, or the catalogue is of another kind"
         ) from error
-    return [item_of(raw, collection, access.owner) for raw, near in zip(raws, hit, strict=True) if near]
+    near = [raw for raw, touches in zip(raws, hit, strict=True) if touches]
+    return [item_of(raw, collection, access.owner) for raw in near]
 
 
 def _is_of(item: Item, collection: Collection, start: datetime, end: datetime) -> bool:
@@ -151,9 +152,7 @@ def _complete(
     if lacking and (section.on_error == "stop" or not whole):
         name, band = lacking[0]
         count = "all items" if not whole else f"{len(lacking):,} of {len(items):,} items"
-        keys = next(
-            p.keys for p in (*collection.bands, *collection.masks) if p.name == band
-        )
+        keys = next(part.keys for part in collection.parts if part.name == band)
         raise ImageryError(
             f"{owner}: {count} lack the band {band} ({' or '.join(keys)} in the catalogue), for "
             f"example {name}; leave the band out of `bands`, or "
@@ -224,4 +223,3 @@ def _nearest(collection: Collection, query: Query, access: Access) -> list[str]:
             ends = ([max(before)] if before else []) + ([min(after)] if after else [])
             return [f"{moment:%Y-%m-%d}" for moment in ends]
     return []
-

@@ -31,6 +31,7 @@ from spatioformer.config.fields import (
     Section,
     Share,
     Size,
+    is_address,
     name_of,
 )
 from spatioformer.config.messages import shown
@@ -173,18 +174,37 @@ class ImagerySection(Section):
         return tuple(mask for mask in self.masks if isinstance(mask, MaskSourceSection))
 
     @property
+    def mask_paths(self) -> list[str]:
+        """What the masks read on this computer: rasters, and catalogues of land cover."""
+        places = [
+            mask.path if isinstance(mask, MaskSection) else mask.endpoint or "https://"
+            for mask in self.masks
+        ]
+        return [place for place in places if not is_address(place)]
+
+    @property
     def max_years(self) -> int:
         """Largest distance of a plot's year from the year of its composite."""
         return min(source.max_years for source in self.sources)
 
     @property
     def of_pixels(self) -> dict[str, Any]:
-        """The section without what changes no pixel of a stack: the cache, `max_years`."""
+        """What the pixels of the map's stack depend on.
+
+        That is neither the cache, nor years and `max_years` of sources: only the map's year.
+        """
         values = self.model_dump(mode="json")
-        values.pop("cache", None)
+        if self.sources:
+            del values["cache"]
+            values["year"] = self.map_year
         for source in values.get("sources", ()):
-            del source["max_years"]
+            del source["max_years"], source["years"]
         return values
+
+    @property
+    def chips(self) -> dict[str, Any]:
+        """What the chips of a year depend on: neither the masks nor the map's year."""
+        return {k: v for k, v in self.of_pixels.items() if k not in ("year", "masks")}
 
     @property
     def search(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class _Tiles:
         tiles = pd.Series(members).groupby([rows[members] // TILE, cols[members] // TILE])
         for _, several in tiles:
             first = several.iloc[0]
-            top, left = rows[first] // TILE * TILE, cols[first] // TILE * TILE
+            top, left = (int(line[first]) // TILE * TILE for line in (rows, cols))
             data, valid, _ = self.stack.read(Window(left, top, TILE, TILE), halo=half)
             yield Piece(several.to_numpy(), top, left, data, valid)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from rasterio.windows import Window
 
+from spatioformer.common.errors import ImageryError
 from spatioformer.geo.cutting import TILE, Piece
 from spatioformer.geo.grid import Grid
 
@@ -81,6 +82,25 @@ def years_of_plots(
     table = pd.DataFrame({"composite_year": chosen, "years_apart": apart}, index=dates.index)
     table[none] = np.nan
     return table.astype("Int64"), reason
+
+
+def require_years(reason: np.ndarray, years: Sequence[int]) -> None:
+    """Raise if no plot has imagery of its year.
+
+    Args:
+        reason: of `years_of_plots`.
+        years: years of the imagery, ascending.
+
+    Raises:
+        ImageryError: none has.
+    """
+    if len(reason) and (reason != "").all():
+        span = f"{years[0]} to {years[-1]}" if len(years) > 1 else f"{years[0]}"
+        raise ImageryError(
+            f"none of the {len(reason)} plots has imagery of its year, which is of {span} (first: "
+            f"{reason[0]}); give `years` that hold the plots' dates, raise `max_years`, or name "
+            "the column of the dates in `plots.columns.date`"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class RunContext:
         fingerprint: `fingerprint(stage)` is the hash of everything the stage's result depends on;
             `fingerprint(stage, sections)` counts only these sections of the configuration, and is
             the cache key of an intermediate result.
+        offline: whether nothing may be read from the network.
     """
 
     config: RunConfig
@@ -27,6 +28,7 @@ class RunContext:
     console: Console
     resume: bool
     fingerprint: Callable[..., str]
+    offline: bool = False
 
     def rejected(self, stage: str) -> Path:
         """File in which a stage lists the plots that it rejects; the runner joins these files."""

@@ -1,6 +1,6 @@
 """Covariates of a run: which columns of the plot table its models take, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,17 +55,22 @@ class ImageryCovariates:
     facts: Mapping[str, Any]
 
 
-def imagery_covariates(run: RunContext, table: pd.DataFrame) -> ImageryCovariates:
+def imagery_covariates(
+    run: RunContext, table: pd.DataFrame, bands: Sequence[str]
+) -> ImageryCovariates:
     """The covariates of a run with imagery.
 
     A covariate with the name of a band is that band: models learn from the value that the table
     states for a plot, and a map takes the pixel's.
 
+    Args:
+        bands: names of the bands of the imagery.
+
     Raises:
         ModelError: a covariate has the name of a band, and chips are larger than a pixel or it
             holds text.
     """
-    usual, bands = dict(usual_of(run)), read_json(run.folder / "imagery.json")["bands"]
+    usual, bands = dict(usual_of(run)), list(bands)
     patch, shared = run.config.model.patch, [name for name in usual if name in bands]
     if patch > 1 and shared:
         if run.config.model.covariates != "auto":

@@ -24,12 +24,15 @@ def build_imagery(
     out: Path,
     console: Console = SILENT,
     *,
+    composite: Path | None = None,
     masks: Path | None = None,
     offline: bool = False,
 ) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
 
     Args:
+        composite: raster with the bands of the section's sources, on the section's grid; they
+            follow those of the layers.
         masks: folder of the masks that come from archives; None: `archives` beside `out`.
         offline: whether archives are read from the cache alone.
 
@@ -41,10 +44,14 @@ def build_imagery(
         OutputError: the stack cannot be written.
     """
     trust = Trust(section.trust, section.folder)
-    grid = None
-    if section.grid is not None and section.region is not None:
-        grid = grid_of(section.grid, section.region)
     layers = [layer_of(layer, trust) for layer in section.layers]
+    grid = None
+    if composite is not None:
+        with open_layer(Layer(composite, "sources")) as opened:
+            grid = opened.grid
+        layers.append(Layer(composite, "sources"))
+    elif section.grid is not None and section.region is not None:
+        grid = grid_of(section.grid, section.region)
     excluding, facts = read_masks(
         section,
         lambda: grid or first_grid(layers[0], section.region),

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError
+from spatioformer.common.files import hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.archives import MaskSourceSection
 from spatioformer.config.imagery import ImagerySection, MaskSection, RasterSection
@@ -16,6 +18,9 @@ from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.classes import spread_windows
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer
 from spatioformer.geo.raster.stack import Mask
+from spatioformer.run.fingerprint import code_hash
+
+RECORD = "masks.json"
 
 
 def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
@@ -49,26 +54,40 @@ def read_masks(
     masks, facts = [], []
     for number, mask in enumerate(section.masks):
         if isinstance(mask, MaskSourceSection):
-            from spatioformer.archives.masks import write_mask
-
             folder.mkdir(parents=True, exist_ok=True)
             out = folder / f"mask_{number}_{mask.title}.tif"
-            of_mask = write_mask(
-                mask,
-                number,
-                section,
-                grid(),
-                section.map_year,
-                out,
-                offline=offline,
-                console=console,
-            )
+            of_mask = _written(mask, number, section, grid(), out, offline, console)
             facts.append(of_mask)
             codes = tuple(int(code) for code in of_mask["excluded"])
             masks.append(Mask(Layer(out, mask.title), codes))
         else:
             masks.append(local_mask(mask, Trust(section.trust, section.folder), number))
     return masks, facts
+
+
+def _written(
+    mask: MaskSourceSection,
+    number: int,
+    section: ImagerySection,
+    grid: Grid,
+    out: Path,
+    offline: bool,
+    console: Console,
+) -> dict[str, Any]:
+    """Write a mask of an archive unless it is there, and return the facts about it."""
+    from spatioformer.archives.masks import write_mask
+
+    year = section.map_year
+    values = [mask.model_dump(mode="json"), section.collections, year]
+    place = [grid.crs.to_wkt(), list(grid.transform[:6]), list(grid.shape)]
+    made_of = hash_value([values, place, code_hash(write_mask)])
+    record = Record(out.parent / RECORD)
+    if record.matches(out, made_of) and (facts := record.facts(out)):
+        return dict(facts)
+    record.begin(out, made_of)
+    facts = write_mask(mask, number, section, grid, year, out, offline=offline, console=console)
+    record.finish(out, facts)
+    return facts
 
 
 def check_mask(mask: MaskSection | MaskSourceSection, number: int, extra: str | None) -> None:

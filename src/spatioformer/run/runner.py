@@ -38,7 +38,9 @@ from spatioformer.run.fingerprint import changes, dependencies, flat
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
-from spatioformer.run.stages import STAGES, Stage, stages_of
+from spatioformer.run.source_stages import SEARCH, refuse_stage
+from spatioformer.run.stage import Stage
+from spatioformer.run.stages import STAGES, stages_of
 from spatioformer.training import distributed
 
 LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
@@ -52,6 +54,8 @@ class Run:
         config: a configuration, or the path of its YAML file.
         changes: `a.b=c` assignments laid over a YAML file.
         resume: continue an interrupted training from its checkpoint.
+        offline: read nothing from the network: catalogues and imagery come from the cache.
+        refresh: search the catalogues again although nothing changed.
         out: the run folder; None: that of the configuration.
 
     Raises:
@@ -66,6 +70,8 @@ class Run:
         *,
         console: Console | None = None,
         resume: bool = True,
+        offline: bool = False,
+        refresh: bool = False,
         out: str | Path | None = None,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
@@ -79,7 +85,10 @@ class Run:
         # Of processes that train together only the leader prints and writes the log.
         leads = distributed.leads()
         self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
-        self._context = RunContext(self.config, self.folder, self.console, resume, self.fingerprint)
+        self._context = RunContext(
+            self.config, self.folder, self.console, resume, self.fingerprint, offline
+        )
+        self._refresh = (SEARCH,) if refresh and SEARCH in self.stages else ()
         self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
         try:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
@@ -108,8 +117,8 @@ class Run:
         return self._execute([n for n in self.stages if n in needed], (name,) if force else ())
 
     def _check_stage(self, name: str) -> None:
-        if name not in STAGES:
-            raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
+        if name not in self.stages and name not in STAGES:
+            refuse_stage(name, self.stages)
         if name not in self.stages:
             raise ConfigError(
                 f"the run has no `imagery`, and so no stage {name!r}; give `imagery`, or predict "
@@ -161,6 +170,7 @@ class Run:
         self._write_provenance()  # the report reads it
         self._assemble()
         redone: set[str] = set()
+        force = (*force, *self._refresh)
         for name in names:
             # The stages that need a forced stage run again with it.
             again = [n for n in self.stages[name].needs if n in redone]
@@ -231,6 +241,8 @@ class Run:
         }
         self._hashes.save()
         write_json(record, value)
+        if any(name in other.reads for other in self.stages.values()):
+            self._parts.clear()  # they depend on what was just written
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
 
@@ -314,7 +326,7 @@ class Run:
             for section in chosen:
                 config |= flat(self._section(section), section)
             self._parts[key] = {
-                "inputs": self._input_hashes(stage.inputs(self.config)),
+                "inputs": self._input_hashes(stage.inputs(self.config)) | self._read_by(stage),
                 "config": config,
                 "code": used.code,
                 "libraries": used.libraries,
@@ -334,6 +346,11 @@ class Run:
             hashes[f"{name} (input {number})" if name in hashes else name] = self._hashes.of(file)
         self._hashes.save()
         return hashes
+
+    def _read_by(self, stage: Stage) -> dict[str, str | None]:
+        """Output -> hash of its content, of the stages that a stage reads."""
+        outputs = [output for name in stage.reads for output in self.stages[name].outputs]
+        return {output: self._hashes.of(self.folder / output, output) for output in outputs}
 
     def _section(self, dotted: str) -> Any:
         return _portable(self.config.plain(dotted))
@@ -378,4 +395,5 @@ def _portable(value: Any) -> Any:
 
 
 def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:
-    return {name}.union(*(_needed(n, stages) for n in stages[name].needs))
+    stage = stages[name]
+    return {name}.union(*(_needed(n, stages) for n in (*stage.needs, *stage.reads)))

@@ -4,44 +4,21 @@ A stage reads its inputs, writes its outputs into the run folder and returns one
 it did. `runner.py` decides whether a stage has to run at all.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.files import read_json, set_aside, write_json, writing
-from spatioformer.common.tables import write_csv
 from spatioformer.run.context import RunContext
+from spatioformer.run.rejected import write_rows
+from spatioformer.run.source_stages import with_sources
+from spatioformer.run.stage import Stage, no_inputs
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a stage needs and makes.
-
-    Attributes:
-        needs: stages whose results it reads.
-        sections: keys and properties of the configuration it depends on.
-        inputs: files it reads from outside the run folder.
-        outputs: files or folders it writes, relative to the run folder.
-        kept: patterns of folders with intermediate results, from which a later call continues.
-        of_imagery: whether a run on a plot table alone has no such stage.
-    """
-
-    run: Callable[[RunContext], str]
-    needs: tuple[str, ...]
-    sections: tuple[str, ...]
-    inputs: Callable[["RunConfig"], list[str]]
-    outputs: tuple[str, ...]
-    kept: tuple[str, ...] = ()
-    of_imagery: bool = False
 
 
 def plots(run: RunContext) -> str:
@@ -52,9 +29,9 @@ def plots(run: RunContext) -> str:
     try:
         intake = read_with_covariates(run.config)
     except TooManyRejected as error:
-        _write_csv(error.rejected, run.rejected("plots"))
+        write_rows(error.rejected, run.rejected("plots"))
         raise
-    _write_csv(intake.rejected, run.rejected("plots"))
+    write_rows(intake.rejected, run.rejected("plots"))
     with writing(run.folder / "plots.parquet") as part:
         intake.table.to_parquet(part, index=False)
     write_json(run.folder / "plots.json", intake.summary)
@@ -75,28 +52,23 @@ def imagery(run: RunContext) -> str:
     return f"{height} x {width} pixels, {bands}, {summary['pixels_to_predict']:,} to predict"
 
 
-def _write_csv(table: "pd.DataFrame", path: Path) -> None:
-    with writing(path) as part:
-        write_csv(table, part)
-
-
 def chips(run: RunContext) -> str:
     """plots.parquet x imagery.tif -> chips/, and the rejected plots, which have no chip.
 
     For a model that is taught on land without plots, chips of such land too. Without imagery, the
     covariates of the plot table are the bands of chips of one pixel.
     """
-    from spatioformer.geo.chips import UNLABELLED
     from spatioformer.geo.cutting import cut_chips
     from spatioformer.geo.plots.table import read_table
-    from spatioformer.geo.unlabelled import cut_unlabelled
+    from spatioformer.run.chip_store import chips_message, reject, teach_elsewhere
     from spatioformer.run.covariates import imagery_covariates, table_features
 
     table = read_table(run.folder / "plots.parquet")
     if run.config.imagery is None:
         features = table_features(run, table)
         return f"{len(table):,} plots, {features}"
-    extra = imagery_covariates(run, table)
+    bands = read_json(run.folder / "imagery.json")["bands"]
+    extra = imagery_covariates(run, table, bands)
     lost = cut_chips(
         run.folder / "imagery.tif",
         extra.table,
@@ -106,43 +78,10 @@ def chips(run: RunContext) -> str:
         facts=extra.facts,
         console=run.console,
     )
-    if run.config.distils and extra.measured is not None:
-        run.console.say(
-            "  note: a distilled network is taught on the land of the imagery alone; if plots lie "
-            "outside it, choose another model (map.model: gaussian-process)"
-        )
     if run.config.distils:
-        cut_unlabelled(
-            run.folder / "imagery.tif",
-            run.config.model.patch,
-            run.folder / "chips" / UNLABELLED,
-            console=run.console,
-        )
-    _reject(run, lost)
-    note = f", {len(lost)} plot{'s' * (len(lost) > 1)} without a chip" if len(lost) else ""
-    return f"{len(table) - len(lost):,} chips of {run.config.model.patch} pixels a side{note}"
-
-
-def _reject(run: RunContext, lost: "pd.DataFrame") -> None:
-    """List the plots without a chip, and refuse too many of them.
-
-    Raises:
-        PlotError: they and the rows that the plots stage rejected exceed plots.max_rejected.
-    """
-    from spatioformer.common.errors import PlotError
-
-    texts = lost[["source_line", "plot_id", "reason", "lon", "lat", "richness"]].astype(str)
-    texts["source_file"], texts["stage"] = Path(run.config.plots.path).name, "chips"
-    columns = ["source_file", "source_line", "plot_id", "reason", "stage", "lon", "lat", "richness"]
-    _write_csv(texts[columns], run.rejected("chips"))
-    summary, limit = read_json(run.folder / "plots.json"), run.config.plots.max_rejected
-    share = (summary["rejected"] + len(lost)) / max(summary["read"], 1)
-    if len(lost) and share > limit:
-        raise PlotError(
-            f"{share:.0%} of the {summary['read']} plot rows cannot be used, more than the "
-            f"{limit:.0%} that plots.max_rejected allows (most often: {lost['reason'].mode()[0]}); "
-            f"see {run.folder / 'rejected.csv'}, then correct the table or raise the limit"
-        )
+        teach_elsewhere(run, extra.measured is not None)
+    reject(run, lost)
+    return chips_message(run, len(table), len(lost))
 
 
 def train(run: RunContext) -> str:
@@ -281,22 +220,15 @@ def report(run: RunContext) -> str:
     return "report.html"
 
 
-def _no_inputs(config: "RunConfig") -> list[str]:
-    return []
-
-
 def _plot_inputs(config: "RunConfig") -> list[str]:
     species = config.plots.species
     return [config.plots.path, *([species.path] if species and species.path else [])]
 
 
 def _imagery_inputs(config: "RunConfig") -> list[str]:
-    from spatioformer.config.imagery import MaskSection
-
     if config.imagery is None:
         return []
-    local = [mask for mask in config.imagery.masks if isinstance(mask, MaskSection)]
-    return [layer.path for layer in (*config.imagery.layers, *local)]
+    return [*(layer.path for layer in config.imagery.layers), *config.imagery.mask_paths]
 
 
 def _truth_inputs(config: "RunConfig") -> list[str]:
@@ -323,14 +255,14 @@ STAGES: dict[str, Stage] = {
         chips,
         ("plots", "imagery"),
         ("model.patch", "model.covariates", "distils"),
-        _no_inputs,
+        no_inputs,
         ("chips", ".stages/chips.rejected.csv"),
     ),
     "train": Stage(
         train,
         ("chips",),
         ("model", "train", "map.model", "seed", "name", "target", "truth"),
-        _no_inputs,
+        no_inputs,
         # Not the folder as a whole: the runner attaches the uncertainty that evaluate measured.
         (
             *(f"model/{name}" for name in ("model.safetensors", "model.skops", "members")),
@@ -353,7 +285,7 @@ STAGES: dict[str, Stage] = {
                 )
             ),
         ),
-        _no_inputs,
+        no_inputs,
         ("scores.csv", *(f"evaluation/{name}" for name in ("predictions.parquet", *UNCERTAINTY))),
         kept=("evaluation/jobs-*",),
     ),
@@ -370,7 +302,7 @@ STAGES: dict[str, Stage] = {
         report,
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
         ("title", "name", "target", "truth", "map.model"),
-        _no_inputs,
+        no_inputs,
         ("report.html", "map.png"),
     ),
 }
@@ -378,9 +310,12 @@ STAGES: dict[str, Stage] = {
 
 
 def stages_of(config: "RunConfig") -> dict[str, Stage]:
-    """The stages of a run: all of them, or without imagery those of a plot table alone."""
+    """The stages of a run: all of them, or without imagery those of a plot table alone.
+
+    A run with sources has a stage that searches the catalogues, and may have one for years.
+    """
     if config.imagery is not None:
-        return STAGES
+        return with_sources(STAGES, config) if config.imagery.sources else STAGES
     own = {name: stage for name, stage in STAGES.items() if not stage.of_imagery}
     return {
         name: replace(

@@ -36,6 +36,7 @@ def map_years(
     *,
     samples: int = 20,
     sd_step: int = 1,
+    seed: int = 0,
     outline: str | Path | None = None,
     grid: str | Path | None = None,
     output: Output = Output(),
@@ -71,7 +72,7 @@ def map_years(
     """
     folder, imagery = Path(folder), ordered(imagery)
     rule = _checked(fdr, least, rho, len(imagery))
-    predictor = open_predictor(model, output.layers, samples, sd_step, 0)
+    predictor = open_predictor(model, output.layers, samples, sd_step, seed)
     if resources.shard is not None:
         raise ConfigError(
             "years cannot be mapped in shards; map each year in shards with `spatioformer map`, "
@@ -103,6 +104,7 @@ def map_years(
                 out,
                 samples=samples,
                 sd_step=sd_step,
+                seed=seed,
                 outline=outline,
                 grid=grid,
                 output=replace(output, year=year),

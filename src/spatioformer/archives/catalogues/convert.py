@@ -33,7 +33,7 @@ def item_of(raw: RawItem, collection: Collection, owner: str) -> Item:
         start, end = times_of(raw)
         assets = raw.get("assets") or {}
         parts = {}
-        for part in (*collection.bands, *collection.masks):
+        for part in collection.parts:
             if isinstance(part, Band) or part.applies(properties):
                 chosen = _asset(part, assets)
                 if chosen is not None:

@@ -48,4 +48,3 @@ def parse(text: str, href: str, access: Access) -> dict[str, Any]:
             "the start page of a website is no catalogue"
         )
     return value
-

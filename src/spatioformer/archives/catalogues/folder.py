@@ -1,4 +1,4 @@
-"""A folder of scenes on this computer: STAC items in JSON, or rasters whose names say what they are.
+"""A folder of scenes: STAC items in JSON, or rasters whose names say what they are.
 
 Where the folder holds STAC items, these alone count. Otherwise the name of each GeoTIFF or JPEG
 2000 gives its date (20150314, 2015-03-14, or for yearly collections 2015) and its band: the end of
@@ -66,8 +66,8 @@ def _folder(collection: Collection, access: Access) -> Path:
     folder = Path(collection.endpoint)
     if not folder.is_dir():
         raise ImageryError(
-            f"{access.owner}: {escaped(folder)} is not a folder; give in `endpoint` the folder that "
-            "holds the scenes"
+            f"{access.owner}: {escaped(folder)} is not a folder; give in `endpoint` the "
+            "folder that holds the scenes"
         )
     return folder
 
@@ -102,7 +102,7 @@ class _Scene:
 
 
 def _scenes(folder: Path, collection: Collection) -> list[_Scene]:
-    keys = {key for part in (*collection.bands, *collection.masks) for key in part.keys}
+    keys = {key for part in collection.parts for key in part.keys}
     scenes: dict[str, _Scene] = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS):
         named = _named(path, folder, keys, collection.kind != "scenes")

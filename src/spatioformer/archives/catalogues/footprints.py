@@ -1,6 +1,7 @@
 """Where an item lies: bounds and footprints, across the antimeridian too."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,13 @@ def touching(raws: Sequence[RawItem], boxes: Iterable[Bounds]) -> np.ndarray:
     # Across the antimeridian an outline reaches beyond 180 degrees, the boxes never do.
     hit: np.ndarray = np.zeros(len(raws), bool)
     for turn in (0, -360, 360):
-        moved = shapely.transform(outlines, lambda xy, turn=turn: xy + (turn, 0)) if turn else outlines
+        moved = shapely.transform(outlines, partial(np.add, (turn, 0)))
         hit |= shapely.intersects(area, moved) & ~shapely.touches(area, moved)
     return hit
 
 
 def _outline(raw: RawItem) -> Any:
-    """The footprint as one polygon that may reach beyond 180 degrees; its bounds where it has none."""
+    """The footprint, perhaps beyond 180 degrees; the bounds of an item that has none."""
     west, south, east, north = bounds_of(raw)
     box = shapely.box(west, south, east + 360 * (west > east), north)
     if not raw.get("geometry"):

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import shapely
 
 from spatioformer.archives.catalogues.query import Query, RawItem
-from spatioformer.archives.catalogues.tables import rows_where, schema_of
+from spatioformer.archives.catalogues.tables import meets, rows_where, schema_of
 from spatioformer.archives.collections import Collection
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
@@ -39,7 +39,8 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
             f"{access.owner}: {collection.endpoint} has no STAC items (no column "
             f"{(missing or ['bbox'])[0]!r}); give a stac-geoparquet file, or choose `kind: index`"
         )
-    condition = _place(query) & _time(schema, query) & _of_collection(schema, collection.id)
+    sides = [pc.field("bbox", key) for key in ("xmin", "ymin", "xmax", "ymax")]
+    condition = meets(query, sides) & _time(schema, query) & _of_collection(schema, collection.id)
     for row in rows_where(collection.endpoint, access, condition):
         yield _item(row)
 
@@ -53,26 +54,18 @@ def names(collection: Collection, access: Access) -> list[str]:
     return sorted({str(row["collection"]) for row in rows})
 
 
-def _place(query: Query) -> Any:
-    west, south, east, north = (
-        pc.field("bbox", key) for key in ("xmin", "ymin", "xmax", "ymax")
-    )
-    conditions = [
-        (south <= box[3]) & (north >= box[1]) & (((west <= box[2]) & (east >= box[0])) | (west > east))
-        for box in query.boxes
-    ]  # fmt: skip
-    return reduce(or_, conditions)
-
-
 def _time(schema: pa.Schema, query: Query) -> Any:
     """The condition on the dates; text is compared later, by the search."""
-    moments = [name for name in ("datetime", "start_datetime", "end_datetime")
-               if name in schema.names and pa.types.is_timestamp(schema.field(name).type)]  # fmt: skip
+    moments = {
+        name
+        for name in ("datetime", "start_datetime", "end_datetime")
+        if name in schema.names and pa.types.is_timestamp(schema.field(name).type)
+    }
     at = pc.field("datetime")
     conditions = []
     if "datetime" in moments:
         conditions.append((at >= query.start) & (at <= query.end))
-    if {"start_datetime", "end_datetime"} <= set(moments):
+    if {"start_datetime", "end_datetime"} <= moments:
         first, last = pc.field("start_datetime"), pc.field("end_datetime")
         conditions.append((first <= query.end) & (last >= query.start))
     return reduce(or_, conditions) if conditions else pc.scalar(True)
@@ -134,5 +127,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(v) for v in value]
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")
     return value

@@ -6,15 +6,13 @@ https://source.coop/tge-labs/aef.
 """
 
 from collections.abc import Iterator
-from functools import reduce
-from operator import or_
 from pathlib import PurePath
 from typing import Any
 
 import pyarrow.compute as pc
 
 from spatioformer.archives.catalogues.query import Query, RawItem
-from spatioformer.archives.catalogues.tables import rows_where, schema_of
+from spatioformer.archives.catalogues.tables import meets, rows_where, schema_of
 from spatioformer.archives.collections import Collection
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
@@ -39,22 +37,14 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
             "wgs84 bounds, or choose `kind: stac-geoparquet`"
         )
     years = (pc.field("year") >= query.start.year) & (pc.field("year") <= query.end.year)
-    for row in rows_where(collection.endpoint, access, years & _place(query)):
+    sides = [pc.field(name) for name in WGS84]
+    for row in rows_where(collection.endpoint, access, years & meets(query, sides)):
         yield _item(row, collection)
 
 
 def names(collection: Collection, access: Access) -> list[str]:
     """An index has no collections."""
     return []
-
-
-def _place(query: Query) -> Any:
-    west, south, east, north = (pc.field(name) for name in WGS84)
-    conditions = [
-        (south <= box[3]) & (north >= box[1]) & (((west <= box[2]) & (east >= box[0])) | (west > east))
-        for box in query.boxes
-    ]  # fmt: skip
-    return reduce(or_, conditions)
 
 
 def _item(row: dict[str, Any], collection: Collection) -> RawItem:

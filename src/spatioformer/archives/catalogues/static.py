@@ -78,7 +78,8 @@ def _walk(
             return
     for item in catalogue.get_items():
         if inside or item.collection_id in (None, collection.id):
-            yield item.make_asset_hrefs_absolute().to_dict()
+            item.make_asset_hrefs_absolute()
+            yield item.to_dict()
     for child in catalogue.get_children():
         yield from _walk(child, collection, query, inside)
 

@@ -3,11 +3,15 @@
 Row groups whose statistics rule the condition out are not read.
 """
 
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spatioformer.archives.catalogues.query import Query
 from spatioformer.archives.remote import RemoteFile
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
@@ -39,7 +43,23 @@ def rows_where(href: str, access: Access, condition: Any) -> list[dict[str, Any]
     return rows
 
 
-def _read(href: str, access: Access, task: Any) -> Any:
+def meets(query: Query, sides: Sequence[Any]) -> Any:
+    """The condition that bounds meet one of the boxes of a query.
+
+    Args:
+        sides: columns of the bounds W, S, E, N; W > E crosses the antimeridian.
+    """
+    west, south, east, north = sides
+    boxes = [
+        (south <= box[3])
+        & (north >= box[1])
+        & (((west <= box[2]) & (east >= box[0])) | (west > east))
+        for box in query.boxes
+    ]
+    return reduce(or_, boxes)
+
+
+def _read(href: str, access: Access, task: Callable[[RemoteFile], Any]) -> Any:
     try:
         with RemoteFile(href, access) as file:
             return task(file)

@@ -170,7 +170,7 @@ class OpenLayer:
             method = self.layer.resampling or "bilinear"
             return self._resampler.resample(window, grid, method, self._read)
         wanted = self.layer.classes
-        assert wanted is not None  # `stack._with_classes` finds those that are not configured
+        assert wanted is not None  # `stack.with_classes` finds those that are not configured
         classes, present = self.read_classes(window, grid)
         bands = [np.where(present, classes == c, np.nan) for c in wanted]
         return np.stack(bands).astype(np.float32)

@@ -86,7 +86,7 @@ def build_stack(
         grid = grid.clip(region) if region is not None else grid
         _check_size(grid)
         notes = [remark for layer in opened if (remark := class_remark(layer))]
-        opened = [_with_classes(layer, grid, console) for layer in opened]
+        opened = [with_classes(layer, grid, console) for layer in opened]
         masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
         notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
         notes += [
@@ -206,7 +206,7 @@ def _check_size(grid: Grid) -> None:
         )
 
 
-def _with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
+def with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     """A categorical layer with its classes set: the given ones, or those that occur on the grid."""
     layer = opened.layer
     if not layer.categorical or layer.classes is not None:

@@ -1,0 +1,194 @@
+"""The answer of the catalogues as a JSON file, so that a run reads the same items again.
+
+The file holds nothing of the time or the place of the search: the same answer has the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from spatioformer.archives.items import Asset, Item
+from spatioformer.archives.opening import sources_of
+from spatioformer.archives.search import empty_message, look_up
+from spatioformer.archives.stack import SourceStack
+from spatioformer.common.errors import ImageryError
+from spatioformer.common.files import hash_value, read_json, write_json
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.archives import span
+from spatioformer.config.fields import is_address
+from spatioformer.config.imagery import ImagerySection
+from spatioformer.geo.grid import Grid
+
+Answer = Mapping[str, Mapping[int, tuple[Item, ...]]]
+"""Items of each source and year."""
+
+
+def ask(
+    section: ImagerySection,
+    grid: Grid,
+    needed: Iterable[int] = (),
+    *,
+    offline: bool = False,
+    console: Console = SILENT,
+) -> Answer:
+    """Search the catalogues for the items of all years; no imagery is read.
+
+    Args:
+        needed: years without which the run cannot go on.
+
+    Raises:
+        ConfigError: a collection, band or class is not known.
+        ImageryError: a catalogue cannot be read, or has nothing for a needed or for any year.
+    """
+    answer: dict[str, dict[int, tuple[Item, ...]]] = {}
+    for source in sources_of(section, offline=offline):
+        part, asked = source.section, (source.section, source.collection, grid.region)
+        answer[part.name] = items = {}
+        for year in console.track(section.years, part.name):
+            found = look_up(*asked, year, source.access)
+            items[year] = found.items
+            for remark in found.remarks:
+                console.say(f"  {part.name}, {year}: {remark}")
+            if not found.items and year in needed:
+                raise ImageryError(empty_message(*asked, year, source.access, found))
+        if not any(items.values()):
+            raise ImageryError(empty_message(*asked, section.years[-1], source.access))
+        if empty := [year for year, several in items.items() if not several]:
+            console.say(f"  {part.name}: there is no item of {span(empty)}")
+    return answer
+
+
+def with_answer(
+    section: ImagerySection, grid: Grid, answer: Answer, *, offline: bool = False
+) -> SourceStack:
+    """Open the sources with the items of an earlier search; no catalogue is asked.
+
+    Raises:
+        ConfigError: a collection, band or class is not known.
+        ImageryError: the answer lacks a source.
+    """
+    sources = sources_of(section, offline=offline)
+    for source in sources:
+        if source.section.name not in answer:
+            raise ImageryError(
+                f"{source.owner} was not searched yet; run `spatioformer run --until search` again"
+            )
+    return SourceStack(
+        tuple(replace(source, items=answer[source.section.name]) for source in sources), grid
+    )
+
+
+def write_answer(answer: Answer, path: Path) -> None:
+    """Write an answer as JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    items = {
+        name: {str(year): [_to_json(item) for item in several] for year, several in years.items()}
+        for name, years in answer.items()
+    }
+    write_json(path, {"items": items, "files": _local_files(answer)})
+
+
+def read_answer(path: Path) -> Answer:
+    """Read an answer.
+
+    Raises:
+        ImageryError: it is absent or damaged.
+    """
+    try:
+        return {
+            name: {
+                int(year): tuple(_from_json(item) for item in several)
+                for year, several in years.items()
+            }
+            for name, years in read_json(path)["items"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ImageryError(
+            f"{path} holds no items of a search; run with --refresh, which searches again"
+        ) from error
+
+
+def changes(before: Answer, now: Answer) -> list[str]:
+    """What differs between two answers, a line for each source and year."""
+    lines = []
+    for name in now:
+        for year, several in now[name].items():
+            old = {item.id: identity(item) for item in before.get(name, {}).get(year, ())}
+            new = {item.id: identity(item) for item in several}
+            counts = {
+                "new": len(new.keys() - old.keys()),
+                "gone": len(old.keys() - new.keys()),
+                "changed": sum(old[key] != new[key] for key in old.keys() & new.keys()),
+            }
+            if words := [f"{count:,} {word}" for word, count in counts.items() if count]:
+                lines.append(f"{name}, {year}: {', '.join(words)}")
+    return lines
+
+
+def identity(item: Item) -> str:
+    """Hash of all that the catalogue says of an item."""
+    return hash_value(_to_json(item))
+
+
+def _local_files(answer: Answer) -> dict[str, Any]:
+    """Size and time of change of each file on this computer; None for one that is absent."""
+    paths = {
+        asset.href
+        for years in answer.values()
+        for items in years.values()
+        for item in items
+        for asset in item.assets.values()
+        if not is_address(asset.href)
+    }
+    return {path: _stamp(Path(path)) for path in sorted(paths)}
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None  # its reading says what is wrong
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _to_json(item: Item) -> dict[str, Any]:
+    value = asdict(item)
+    value["start"], value["end"] = item.start.isoformat(), item.end.isoformat()
+    value["assets"] = {
+        name: {k: v for k, v in asdict(asset).items() if v is not None}
+        for name, asset in sorted(item.assets.items())
+    }
+    value["properties"] = _plain(item.properties)
+    return {k: v for k, v in value.items() if v is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Properties as JSON holds them."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(value[k]) for k in sorted(value, key=str)}
+    if isinstance(value, list | tuple | set):
+        return [_plain(entry) for entry in _ordered(value)]
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _ordered(values: Iterable[Any]) -> Iterable[Any]:
+    return sorted(values, key=str) if isinstance(values, set) else values
+
+
+def _from_json(value: Mapping[str, Any]) -> Item:
+    known = dict(value)
+    known["start"] = datetime.fromisoformat(value["start"])
+    known["end"] = datetime.fromisoformat(value["end"])
+    known["bbox"] = tuple(value["bbox"])
+    known["assets"] = {name: Asset(**asset) for name, asset in value["assets"].items()}
+    for name in ("transform", "shape"):
+        if name in known:
+            known[name] = tuple(known[name])
+    return Item(**known)
