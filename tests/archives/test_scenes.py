@@ -7,6 +7,13 @@ import pytest
 from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
+
+from spatioformer.archives.collections import Band, QualityMask
+from spatioformer.archives.items import Asset
+from spatioformer.archives.placement import Placement
+from spatioformer.archives.scenes import SceneReader
+from spatioformer.common.errors import ImageryError
+from spatioformer.geo.grid import Grid
 from tests.helpers.scenes import (
     COLLECTION,
     CORNER,
@@ -16,12 +23,6 @@ from tests.helpers.scenes import (
     write_raster,
     write_scene,
 )
-
-from spatioformer.archives.collections import Band, QualityMask
-from spatioformer.archives.items import Asset
-from spatioformer.archives.scenes import SceneReader, cover_of
-from spatioformer.common.errors import ImageryError
-from spatioformer.geo.grid import Grid
 
 UTM = CRS.from_user_input(UTM55)
 NATIVE = Grid(UTM, CORNER, 64, 64)
@@ -75,8 +76,8 @@ def test_a_buffer_counts_pixels_of_the_scene(tmp_path):
 def test_a_value_does_not_depend_on_the_window(tmp_path, crs, size):
     """`size`: side of the target's pixels in pixels of the scene; None: smaller ones."""
     rng = np.random.default_rng(4)
-    scl = np.where(rng.random((100, 120)) < 0.1, 9, 4)
-    bands = {name: numbers(i, (200, 240)) for i, name in enumerate(("red", "nir"))}
+    scl = np.where(rng.random((50, 60)) < 0.1, 9, 4)
+    bands = {name: numbers(i, (100, 120)) for i, name in enumerate(("red", "nir"))}
     item = write_scene(tmp_path, "a", bands, scl=scl)
     west, south, east, north = item.bbox
     step = 10.0 * (size or 0.8)
@@ -91,7 +92,7 @@ def test_a_value_does_not_depend_on_the_window(tmp_path, crs, size):
     reader = SceneReader(source([item], bands=["red", "nir"], buffer=2), grid)
     whole = reader.read(item, Window(0, 0, grid.width, grid.height))
     assert 0.2 < np.isfinite(whole).mean() < 1
-    for side in (5, 23):
+    for side in (9, 31):
         pieces = np.full_like(whole, np.nan)
         for w in grid.windows(side):
             part = (slice(w.row_off, w.row_off + w.height), slice(w.col_off, w.col_off + w.width))
@@ -124,7 +125,9 @@ def test_saturation_spoils_its_own_band_alone(tmp_path):
     out = SceneReader(source([item], collection, **section), NATIVE).read(item, Window(0, 0, 4, 1))
     np.testing.assert_array_equal(np.isnan(out[:, 0]), [[1, 0, 1, 0], [0, 1, 1, 0]])
     other = replace(item, properties={"platform": "landsat-7"})
-    out = SceneReader(source([other], collection, **section), NATIVE).read(other, Window(0, 0, 4, 1))
+    out = SceneReader(source([other], collection, **section), NATIVE).read(
+        other, Window(0, 0, 4, 1)
+    )
     assert np.isfinite(out).all()
 
 
@@ -175,8 +178,28 @@ def test_without_its_quality_band_an_item_is_refused(tmp_path):
 def test_a_scene_over_the_antimeridian_lies_where_the_grid_counts_it(left):
     scene = Grid(CRS.from_epsg(32760), Affine(1000, 0, 800_000, 0, -1000, 8_000_000), 50, 100)
     grid = Grid(CRS.from_epsg(4326), Affine(0.01, 0, left, 0, -0.01, 0), 3000, 2000)
-    cover = cover_of(scene, grid)
     lon, lat = scene.lonlat(np.array([25]), np.array([50]))
-    row, col = grid.pixel(lon, lat)
-    assert cover.row <= row[0] < cover.row + cover.grid.height
-    assert cover.col <= col[0] < cover.col + cover.grid.width
+    (row,), (col,) = grid.pixel(lon, lat)
+    u, v = Placement(scene, grid).positions(Window(int(col), int(row), 1, 1))
+    np.testing.assert_allclose([u[0, 0], v[0, 0]], [50.5, 25.5], atol=1)
+
+
+def test_positions_between_exact_ones_are_good_to_a_thousandth(tmp_path):
+    scene = Grid(UTM, CORNER, 2000, 2000)
+    lon, lat = scene.lonlat(np.array([0]), np.array([0]))
+    for crs, step in (("EPSG:4326", 1e-4), ("EPSG:3577", 10.0)):
+        target = CRS.from_user_input(crs)
+        from pyproj import Transformer
+
+        x, y = Transformer.from_crs(4326, target, always_xy=True).transform(lon[0], lat[0])
+        grid = Grid.from_bounds(target, (x, y - 1000 * step, x + 1000 * step, y), (step, step))
+        placement = Placement(scene, grid)
+        window = Window(100, 200, 300, 300)
+        u, v = placement.positions(window)
+        rows, cols = 200 + np.arange(300) + 0.5, 100 + np.arange(300) + 0.5
+        a, _, c, _, e, f = grid.transform[:6]
+        x, y = np.broadcast_arrays(a * cols[None] + c, e * rows[:, None] + f)
+        x, y = Transformer.from_crs(target, UTM, always_xy=True).transform(x, y)
+        a, _, c, _, e, f = (~scene.transform)[:6]
+        assert np.abs(u - (a * x + c)).max() < 1e-3
+        assert np.abs(v - (e * y + f)).max() < 1e-3

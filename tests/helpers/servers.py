@@ -19,6 +19,7 @@ give tokens as the Planetary Computer does.
 import contextlib
 import fnmatch
 import gzip
+import itertools
 import json
 import random
 import re
@@ -180,7 +181,7 @@ class Sent:
         path, query: path and parameters of the request.
         range: first byte and the byte after the last that were asked for, or None.
         status: status of the answer; 0 for none.
-        bytes: bytes of the body.
+        bytes: bytes of the body, as far as it is sent.
         fault: kind of the fault, or None.
         headers: headers of the request, in small letters.
     """
@@ -200,7 +201,7 @@ class FileServer:
     Attributes:
         url: address of the folder, without a slash at its end.
         plan: faults; may be changed while it runs.
-        sent: the log, in the order in which the answers ended.
+        sent: the log, in the order of the answers.
         tags: entity tags by path; others have one made of the file's length.
         tokens: accepted values of the parameter `sig`; None: none is needed.
     """
@@ -253,10 +254,10 @@ class FileServer:
     def serves_tokens(self, life: float = 3600.0) -> None:
         """Demand signatures, and give them at /token/ACCOUNT/CONTAINER, each time a new one."""
         self.tokens = set()
-        tokens = self.tokens
+        tokens, numbers = self.tokens, itertools.count()
 
         def issue(place: str) -> dict[str, str]:
-            token = f"token{len(tokens)}"
+            token = f"token{next(numbers)}"
             tokens.clear()  # older ones expire
             tokens.add(token)
             end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + life))
@@ -309,12 +310,16 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.owner.fault_of(path)
         span = self._range()
         code, body = self._answer(path, query, span, fault)
-        code, count = code, 0
-        with contextlib.suppress(OSError):
-            count = self._send(path, code, body, fault)
+        body, length = self._spoilt(body, fault)
         headers = {name.lower(): text for name, text in self.headers.items()}
         kind = None if fault is None else fault.kind
-        self.owner.log(Sent(path, query, span, code, count, kind, headers))
+        # Before it is sent, so that a client which has it finds it in the log.
+        self.owner.log(Sent(path, query, span, code, len(body), kind, headers))
+        if kind == "dropped":
+            self.close_connection = True
+            return
+        with contextlib.suppress(OSError):
+            self._send(code, body, length, fault)
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
@@ -376,44 +381,41 @@ class _Handler(BaseHTTPRequestHandler):
             stream.seek(start)
             return 206, stream.read(stop - start)
 
-    def _send(self, path: str, code: int, body: bytes, fault: Fault | None) -> int:
-        """Send an answer with what a fault does to its body; returns the body's bytes sent."""
+    def _spoilt(self, body: bytes, fault: Fault | None) -> tuple[bytes, int]:
+        """The body after a fault, and the length that is stated."""
         kind = "" if fault is None else fault.kind
-        if kind == "dropped":
-            self.close_connection = True
-            return 0
         if kind == "compressed":
             body = gzip.compress(body)
             self.extra["Content-Encoding"] = "gzip"
-        length = len(body)
-        if kind in ("truncated", "stall", "shorter"):
-            body = body[: len(body) // 2]
-            length = len(body) if kind == "shorter" else length
-        if kind == "longer":
+        elif kind == "longer":
             body += b"more"
-            length = len(body)
+        elif kind == "shorter":
+            body = body[: len(body) // 2]
+        elif kind in ("truncated", "stall"):
+            self.close_connection = True
+            return body[: len(body) // 2], len(body)
+        return body, len(body)
+
+    def _send(self, code: int, body: bytes, length: int, fault: Fault | None) -> None:
+        closing = self.close_connection
         self.send_response(code)
         for name, text in self.extra.items():
             self.send_header(name, text)
         if code != 304:
             self.send_header("Content-Length", str(length))
-        if kind in ("truncated", "stall"):
-            self.close_connection = True
         self.end_headers()
-        if kind == "slow":
-            assert fault is not None
-            return self._trickle(body, fault.seconds)
+        self.close_connection = closing or self.close_connection
+        if fault is not None and fault.kind == "slow":
+            self._trickle(body, fault.seconds)
+            return
         self.wfile.write(body)
         self.wfile.flush()
-        if kind == "stall":
-            assert fault is not None
+        if fault is not None and fault.kind == "stall":
             self.owner.wait(fault.seconds)
-        return len(body)
 
-    def _trickle(self, body: bytes, seconds: float) -> int:
+    def _trickle(self, body: bytes, seconds: float) -> None:
         step = max(len(body) // 50, 1)
         for start in range(0, len(body), step):
             self.wfile.write(body[start : start + step])
             self.wfile.flush()
             self.owner.wait(seconds / 50)
-        return len(body)

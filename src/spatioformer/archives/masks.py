@@ -25,7 +25,7 @@ from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import stack_profile, write_errors
 
-WINDOW = 1024
+WINDOW = 512
 MOST_YEARS = 5  # years for which a catalogue is asked before a mask is given up
 NO_CLASS = -1
 

@@ -132,8 +132,6 @@ def _parts(dataset: DatasetReader, number: int) -> list[np.ndarray]:
         scale = max(1.0, max(height, width) / SAMPLE)
         shape = (max(1, round(height / scale)), max(1, round(width / scale)))
         return [dataset.read(number, out_shape=shape, resampling=Resampling.nearest)]
-    rows, cols = (
-        np.linspace(0, max(0, side - PIECE), 5).astype(int) for side in (height, width)
-    )
+    rows, cols = (np.linspace(0, max(0, side - PIECE), 5).astype(int) for side in (height, width))
     pieces = [Window(c, r, min(PIECE, width), min(PIECE, height)) for r in rows for c in cols]
     return [dataset.read(number, window=piece) for piece in pieces]

@@ -4,43 +4,31 @@ Quality codes are applied on the pixels of the scene, before these are resampled
 never flow into the mean of a larger pixel. A value does not depend on the window that is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from affine import Affine
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.archives.clear import is_clear
 from spatioformer.archives.collections import Band, QualityMask
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.offsets import carries_offset
-from spatioformer.archives.remote import open_remote
+from spatioformer.archives.placement import Placement, resample
+from spatioformer.archives.remote import prefetch, read_remote
 from spatioformer.archives.source import Source
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.place import full_turn
-from spatioformer.geo.raster.resampling import Resampler
+from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.values import Values, valid_mask
 
-COARSER = 1.5  # source pixels a pixel of the grid from which the default is their average
-
-
-class Cover(NamedTuple):
-    """The part of the target grid's lattice that covers a scene.
-
-    Attributes:
-        grid: that part as a grid of its own; kernels depend on it alone, not on any window.
-        row, col: its first row and column on the target grid; they may be negative.
-    """
-
-    grid: Grid
-    row: int
-    col: int
+Result = TypeVar("Result")
 
 
 class Unit(NamedTuple):
@@ -61,10 +49,11 @@ class SceneReader:
 
     source: Source
     grid: Grid
-    _covers: dict[tuple, Cover | None] = field(default_factory=dict, repr=False)
+    _grids: dict[str, Grid] = field(default_factory=dict, repr=False)
+    _placements: dict[tuple[int, int], Placement] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict:
-        return {"source": self.source, "grid": self.grid, "_covers": {}}
+        return {"source": self.source, "grid": self.grid, "_grids": {}, "_placements": {}}
 
     def read(self, item: Item, window: Window) -> np.ndarray:
         """Read an item: float32 (band, y, x), NaN where there is no clear value.
@@ -75,49 +64,65 @@ class SceneReader:
         bands = self.source.read
         out = np.full((len(bands), window.height, window.width), np.nan, np.float32)
         assets = [self._asset(item, band) for band in bands]
-        codes = _Codes(self.source, item)
+        codes, places = _Codes(self, item), {}
         for href in dict.fromkeys(asset.href for asset in assets):
-            places = [i for i, asset in enumerate(assets) if asset.href == href]
-            with open_remote(href, self.source.access) as dataset:
-                self._read_file(item, dataset, window, places, assets, codes, out)
+            numbers = [i for i, asset in enumerate(assets) if asset.href == href]
+            task = partial(self._read_file, item, window, numbers, assets, codes, places)
+            values = read_file(href, self.source, task)
+            if values is not None:
+                out[numbers] = values
         return out
 
     def _read_file(
         self,
         item: Item,
-        dataset: DatasetReader,
         window: Window,
-        places: Sequence[int],
+        numbers: Sequence[int],
         assets: Sequence[Asset],
         codes: "_Codes",
-        out: np.ndarray,
-    ) -> None:
-        """Fill the bands at `places` from their file."""
-        own = file_grid(dataset, item, self.source.owner)
-        cover = self._cover(own)
-        part = None if cover is None else _overlap(cover, window)
-        if cover is None or part is None:
-            return
-        rows, cols, inner = part
-        bands = [self.source.read[i] for i in places]
-        numbers = [_number(assets[i], band, dataset, self.source.owner) for i, band in
-                   zip(places, bands, strict=True)]  # fmt: skip
+        places: dict[int, tuple[np.ndarray, np.ndarray]],
+        dataset: DatasetReader,
+    ) -> np.ndarray | None:
+        """The bands of one file, by their numbers among those to read; None: it lies elsewhere."""
+        owner = self.source.owner
+        placement = self.placement(self.grid_of(dataset, item, assets[numbers[0]].href), self.grid)
+        key = id(placement)
+        if key not in places:
+            places[key] = placement.positions(window)
+        bands = [self.source.read[i] for i in numbers]
+        files = [_number(assets[i], band, dataset, owner) for i, band in
+                 zip(numbers, bands, strict=True)]  # fmt: skip
         units = [self._unit(item, band, assets[i], dataset, number) for i, band, number in
-                 zip(places, bands, numbers, strict=True)]  # fmt: skip
-        raw, missing = Values(dataset, tuple(numbers)), [_nodata(assets[i], self.source.read[i]) for i in places]
+                 zip(numbers, bands, files, strict=True)]  # fmt: skip
+        missing = [_nodata(assets[i], band) for i, band in zip(numbers, bands, strict=True)]
+        raw = Values(dataset, tuple(files))
 
-        def read(source_window: Window) -> np.ndarray:
-            values, valid = raw.read_raw(source_window)
+        def read(part: Window) -> np.ndarray:
+            prefetch(dataset, [part], files)
+            values, valid = raw.read_raw(part)
             result = np.empty(values.shape, np.float32)
             for i, (band, unit) in enumerate(zip(bands, units, strict=True)):
                 clear = valid[i] & valid_mask(values[i], missing[i])
-                clear &= codes.clear(band, own, source_window)
+                clear &= codes.clear(band, placement.own, part)
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
 
-        resampler = Resampler(own, len(numbers))
-        method = self.source.resampling or _default_method(own, cover.grid)
-        out[np.ix_(places, rows, cols)] = resampler.resample(inner, cover.grid, method, read)
+        method = self.source.resampling or placement.default_method
+        return resample(placement, window, method, read, places[key])
+
+    def grid_of(self, dataset: DatasetReader, item: Item, href: str) -> Grid:
+        """Grid of a file of an item; files on one grid share the object."""
+        if href not in self._grids:
+            own = file_grid(dataset, item, self.source.owner)
+            self._grids[href] = next((g for g in list(self._grids.values()) if g == own), own)
+        return self._grids[href]
+
+    def placement(self, own: Grid, grid: Grid) -> Placement:
+        """Where the pixels of a grid lie on another one, which is that of a file."""
+        key = (id(own), id(grid))  # a CRS is slow to hash; the placement keeps both grids alive
+        if key not in self._placements:
+            self._placements[key] = Placement(own, grid)
+        return self._placements[key]
 
     def _asset(self, item: Item, band: Band) -> Asset:
         if band.name in item.assets:
@@ -127,12 +132,6 @@ class SceneReader:
             f"{', '.join(sorted(item.assets)) or 'none'}); leave the band out of `bands`, or leave "
             "such items out with `on_error: skip`"
         )
-
-    def _cover(self, own: Grid) -> Cover | None:
-        key = (own.crs.to_wkt(), *own.transform[:6], *own.shape)
-        if key not in self._covers:
-            self._covers[key] = cover_of(own, self.grid)
-        return self._covers[key]
 
     def _unit(
         self, item: Item, band: Band, asset: Asset, dataset: DatasetReader, number: int
@@ -167,8 +166,8 @@ class SceneReader:
 class _Codes:
     """The quality bands of one item; each is read once for each window of the scene."""
 
-    def __init__(self, source: Source, item: Item):
-        self.source, self.item = source, item
+    def __init__(self, reader: SceneReader, item: Item):
+        self.reader, self.source, self.item = reader, reader.source, item
         self._known: dict[tuple, np.ndarray] = {}
 
     def clear(self, band: Band, own: Grid, window: Window) -> np.ndarray:
@@ -204,20 +203,42 @@ class _Codes:
             window.width + 2 * buffer,
             window.height + 2 * buffer,
         )
-        with open_remote(asset.href, source.access) as dataset:
+
+        def nearest(dataset: DatasetReader) -> np.ndarray | None:
             values = Values(dataset, (asset.number,))
             nodata = asset.nodata if asset.nodata is not None else mask.nodata
 
             def read(part: Window) -> np.ndarray:
+                prefetch(dataset, [part], [asset.number])
                 raw, valid = values.read_raw(part)
                 return np.where(valid & valid_mask(raw, nodata), raw, np.nan)
 
-            theirs = file_grid(dataset, item, source.owner)
-            codes = Resampler(theirs, 1).resample(wide, own, "nearest", read)[0]
-        inside = np.isfinite(codes)
-        exact = np.where(inside, codes, 0).astype(np.int64)
+            theirs = self.reader.grid_of(dataset, item, asset.href)
+            return resample(self.reader.placement(theirs, own), wide, "nearest", read)
+
+        found = read_file(asset.href, source, nearest)
+        if found is None:
+            return np.zeros((window.height, window.width), bool)
+        inside = np.isfinite(found[0])
+        exact = np.where(inside, found[0], 0).astype(np.int64)
         clear = is_clear(exact, mask, spoils, buffer) & inside
         return clear[buffer : buffer + window.height, buffer : buffer + window.width]
+
+
+def read_file(href: str, source: Source, task: Callable[[DatasetReader], Result]) -> Result:
+    """Run a task on an open raster of a source.
+
+    Raises:
+        ImageryError: the file is missing or damaged.
+    """
+    try:
+        return read_remote(href, source.access, task)
+    except RasterioError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ImageryError(
+            f"{source.owner}: {href} cannot be read ({short(reason)}); replace the file, or leave "
+            "such items out with `on_error: skip`"
+        ) from error
 
 
 def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:
@@ -232,51 +253,6 @@ def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:
         crs = known_crs(item.crs, where, remedy)
         return Grid.placed(crs, Affine(*item.transform[:6]), item.shape, where, remedy)
     return Grid.of(dataset, where)
-
-
-def cover_of(own: Grid, grid: Grid) -> Cover | None:
-    """The part of `grid`'s lattice, beyond its edges too, that covers `own`; None: no place in it.
-
-    On a grid in degrees it lies where most of it overlaps the grid.
-    """
-    left, bottom, right, top = transform_bounds(
-        own.crs.to_wkt(), grid.crs.to_wkt(), *own.bounds, densify_pts=21
-    )
-    if not np.isfinite([left, bottom, right, top]).all():
-        return None
-    if left > right and grid.crs.is_geographic:
-        right += full_turn(grid.crs)
-    inverse = ~grid.transform
-    corners = [inverse @ (x, y) for x in (left, right) for y in (bottom, top)]
-    cols, rows = zip(*corners, strict=True)
-    row, col = int(np.floor(min(rows) + 1e-6)), int(np.floor(min(cols) + 1e-6))
-    height = max(1, int(np.ceil(max(rows) - 1e-6)) - row)
-    width = max(1, int(np.ceil(max(cols) - 1e-6)) - col)
-    if grid.turn is not None:
-        turns = [round(k * grid.turn) for k in (0, 1, -1, 2, -2)]
-        col += max(turns, key=lambda t: min(col + t + width, grid.width) - max(col + t, 0))
-    transform = grid.transform @ Affine.translation(col, row)
-    return Cover(Grid(grid.crs, transform, height, width), row, col)
-
-
-def _overlap(cover: Cover, window: Window) -> tuple[range, range, Window] | None:
-    """Rows and columns of a window that lie in a cover, and that part as a window of the cover."""
-    top = max(window.row_off, cover.row)
-    left = max(window.col_off, cover.col)
-    bottom = min(window.row_off + window.height, cover.row + cover.grid.height)
-    right = min(window.col_off + window.width, cover.col + cover.grid.width)
-    if top >= bottom or left >= right:
-        return None
-    inner = Window(left - cover.col, top - cover.row, right - left, bottom - top)
-    rows = range(top - window.row_off, bottom - window.row_off)
-    return rows, range(left - window.col_off, right - window.col_off), inner
-
-
-def _default_method(own: Grid, cover: Grid) -> str:
-    """Average where pixels of the grid are clearly larger than the scene's, otherwise bilinear."""
-    return "average" if max(own.height / cover.height, own.width / cover.width) > COARSER else (
-        "bilinear"
-    )  # fmt: skip
 
 
 def _number(asset: Asset, band: Band, dataset: DatasetReader, owner: str) -> int:

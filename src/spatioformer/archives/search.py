@@ -11,6 +11,7 @@ from spatioformer.archives.catalogues.footprints import touching
 from spatioformer.archives.catalogues.query import Query, boxes_of, span_of
 from spatioformer.archives.collections import Collection, chosen_bands
 from spatioformer.archives.duplicates import newest
+from spatioformer.archives.indices import needed_bands
 from spatioformer.archives.items import Item
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ConfigError, ImageryError
@@ -137,6 +138,8 @@ def _complete(
         ImageryError: all lack one, or some do and `on_error` is stop.
     """
     wanted = [band.name for band in chosen_bands(section, collection)]
+    if section.indices:
+        wanted += needed_bands(section.indices, collection)
     whole, lacking = [], []
     for item in items:
         parts = wanted + [

@@ -4,7 +4,7 @@ Nothing is read from a file before a window is. The values of a pixel depend nei
 nor on where it is computed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from spatioformer.common.files import hash_value
 from spatioformer.geo.grid import LONLAT, Grid
 
 MARGIN = 0.02
-"""Degrees by which a window is enlarged when the catalogue's boxes of items are compared with it."""
+"""Degrees by which a window is enlarged before the boxes of items are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class SourceStack:
         )
 
     def most_days(self, year: int) -> int:
-        """Largest number of observations of one place in a year, at most: for estimates of memory."""
+        """Largest number of observations that one place may have in a year."""
         return max((len(days(source.items[year])) for source in self.sources), default=0)
 
     def provenance(self, year: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """One source in one year, on a window of the grid: scenes -> sun days -> composite."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
@@ -76,8 +76,8 @@ def read_year(reader: SceneReader, items: Sequence[Item], window: Window) -> np.
     source = reader.source
     observations = _observations(reader, items, window)
     if source.composite == "none":
-        return _as_published(source, observations, window)
-    return composite(source, observations, window)
+        return _as_published(source, observations)
+    return composite(source, observations)
 
 
 def _observations(reader: SceneReader, items: Sequence[Item], window: Window) -> np.ndarray:
@@ -93,9 +93,7 @@ def _observations(reader: SceneReader, items: Sequence[Item], window: Window) ->
     return out
 
 
-def _read_all(
-    reader: SceneReader, items: Sequence[Item], window: Window
-) -> dict[str, np.ndarray]:
+def _read_all(reader: SceneReader, items: Sequence[Item], window: Window) -> dict[str, np.ndarray]:
     reasons: dict[str, str] = {}
 
     def read(item: Item) -> np.ndarray | None:
@@ -115,14 +113,10 @@ def _read_all(
         scenes = [read(item) for item in items]
     if reasons:
         raise FailedItems({key: reasons[key] for key in sorted(reasons)})
-    return {
-        item.id: scene
-        for item, scene in zip(items, scenes, strict=True)
-        if scene is not None
-    }
+    return {item.id: scene for item, scene in zip(items, scenes, strict=True) if scene is not None}
 
 
-def _as_published(source: Source, observations: np.ndarray, window: Window) -> np.ndarray:
+def _as_published(source: Source, observations: np.ndarray) -> np.ndarray:
     values = observations[0]
     wanted = values[: len(source.wanted)]
     if not source.section.indices:
@@ -130,48 +124,52 @@ def _as_published(source: Source, observations: np.ndarray, window: Window) -> n
     return np.concatenate([wanted, _indices(source, values)])
 
 
-def composite(source: Source, observations: np.ndarray, window: Window) -> np.ndarray:
-    """The composite of observations (time, band, y, x), in the order of `Source.band_names`.
+def composite(source: Source, observations: np.ndarray) -> np.ndarray:
+    """The composite of observations (time, band, y, x): (band, y, x) as `Source.band_names`.
 
     Spectral indices are computed of each date and reduced as a band is; of a geometric median they
     are computed from its bands, because it keeps the relations between bands.
     """
-    section, count = source.section, len(source.wanted)
-    shape = window.height, window.width
     if not len(observations):
-        observations = np.full((0, len(source.read), *shape), np.nan, np.float32)
-    clear = np.isfinite(observations)
-    complete = clear.all(axis=1).sum(axis=0)  # (y, x)
+        observations = np.full((1, *observations.shape[1:]), np.nan, np.float32)
+    wanted = observations[:, : len(source.wanted)]
     parts: list[np.ndarray] = []
     if source.composite == "geomedian":
-        median = geomedian(observations[:, :count]) if len(observations) else _nothing(count, shape)
-        enough = _complete(observations[:, :count]) >= section.min_clear
-        median = np.where(enough, median, np.nan)
-        parts.append(median)
-        if section.indices:
-            full = median if count == len(source.read) else np.where(
-                complete >= section.min_clear, geomedian(observations), np.nan
-            )  # fmt: skip
-            parts.append(_indices(source, full))
-        if section.deviations:
-            spread = deviations(observations[:, :count], median)
-            parts.append(np.where(enough, spread, np.nan))
+        parts += _geometric(source, observations, wanted)
     elif source.composite != COUNT:
-        layers = [observations[:, :count]]
-        if section.indices:
-            layers.append(np.stack([_indices(source, date) for date in observations])
-                          if len(observations) else _none(len(section.indices), shape))  # fmt: skip
-        values = np.concatenate(layers, axis=1)
-        enough = np.isfinite(values).sum(axis=0) >= section.min_clear
-        if source.composite == "percentiles":
-            found = reduce(values, "percentiles", section.percentiles)
-            per_band = len(section.percentiles)
-            parts.append(np.where(np.repeat(enough, per_band, axis=0), found, np.nan))
-        else:
-            parts.append(np.where(enough, reduce(values, source.composite), np.nan))
-    if section.count or source.composite == COUNT:
-        parts.append(_complete(observations[:, :count])[None].astype(np.float32))
+        parts.append(_reduced(source, observations, wanted))
+    if source.section.count or source.composite == COUNT:
+        parts.append(_complete(wanted)[None])
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _geometric(
+    source: Source, observations: np.ndarray, wanted: np.ndarray
+) -> Iterator[np.ndarray]:
+    section = source.section
+    enough = _complete(wanted) >= section.min_clear
+    median = np.where(enough, geomedian(wanted), np.nan)
+    yield median
+    if section.indices:
+        full = median
+        if wanted.shape != observations.shape:  # with the bands that only the indices need
+            enough_of_all = _complete(observations) >= section.min_clear
+            full = np.where(enough_of_all, geomedian(observations), np.nan)
+        yield _indices(source, full)
+    if section.deviations:
+        yield np.where(enough, deviations(wanted, median), np.nan)
+
+
+def _reduced(source: Source, observations: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    section, how, values = source.section, source.composite, wanted
+    if section.indices:
+        each = np.stack([_indices(source, date) for date in observations])
+        values = np.concatenate([wanted, each], axis=1)
+    enough = np.isfinite(values).sum(axis=0) >= section.min_clear
+    if how == "percentiles":
+        found = reduce(values, "percentiles", section.percentiles)
+        return np.where(np.repeat(enough, len(section.percentiles), axis=0), found, np.nan)
+    return np.where(enough, reduce(values, how), np.nan)
 
 
 def _complete(observations: np.ndarray) -> np.ndarray:
@@ -182,11 +180,3 @@ def _complete(observations: np.ndarray) -> np.ndarray:
 def _indices(source: Source, values: np.ndarray) -> np.ndarray:
     named = {band.name: value for band, value in zip(source.read, values, strict=True)}
     return spectral_indices(named, source.section.indices, source.collection)
-
-
-def _nothing(count: int, shape: tuple[int, int]) -> np.ndarray:
-    return np.full((count, *shape), np.nan, np.float32)
-
-
-def _none(count: int, shape: tuple[int, int]) -> np.ndarray:
-    return np.full((0, count, *shape), np.nan, np.float32)

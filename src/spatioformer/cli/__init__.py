@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from spatioformer.cli import analysis, text, vision
+from spatioformer.cli import analysis, imagery, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
@@ -85,6 +85,7 @@ for _name, _function, _example in COMMANDS:
     )(_function)
 app.add_typer(text.app)
 app.add_typer(vision.app)
+app.add_typer(imagery.app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -85,7 +85,7 @@ class SourceSection(Section):
     offset: Literal["auto", "metadata", "none"] = "auto"
     on_error: Literal["skip", "stop"] = "stop"
     hosts: tuple[str, ...] = ()
-    resampling: Literal["nearest", "bilinear", "cubic", "average"] | None = None
+    resampling: Literal["nearest", "bilinear", "average"] | None = None
 
     @field_validator("years", mode="before")
     @classmethod

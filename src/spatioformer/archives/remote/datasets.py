@@ -8,6 +8,7 @@ without it.
 import contextlib
 import io
 import os
+import re
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -47,10 +48,20 @@ def open_remote(href: str, access: Access) -> "Iterator[DatasetReader]":
         RemoteError: it cannot be read, is no GeoTIFF, or a read inside the block failed.
         ImageryError: it states a size above the limit; a local one cannot be opened.
     """
+    from rasterio.errors import RasterioIOError
+
     from spatioformer.geo.raster.opening import open_raster
 
     if not is_remote(href):
-        with open_raster(local_path(href)) as dataset:
+        try:
+            dataset = open_raster(local_path(href))
+        except RasterioIOError as error:
+            raise RemoteError(
+                f"{access.owner}: cannot open {local_path(href)}: {_plain(str(error))}; check the "
+                "path",
+                href,
+            ) from error
+        with dataset:
             yield dataset
         return
     with _opened(href, access) as (dataset, errors):
@@ -60,6 +71,7 @@ def open_remote(href: str, access: Access) -> "Iterator[DatasetReader]":
             if errors and not isinstance(error, RemoteError):
                 raise errors[0] from error
             if _is_of_gdal(error):
+                _files[dataset].discard()
                 raise _damaged(href, access, str(error)) from error
             raise
         if errors:  # GDAL went on without what it could not read
@@ -182,6 +194,7 @@ def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[Ex
 
     with RemoteFile(href, access) as file:
         if file.read_at(0, 4) not in MAGIC:
+            file.discard()
             raise _damaged(href, access, "its content is no GeoTIFF")
         errors: list[Exception] = []
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
@@ -227,6 +240,7 @@ def _open(href: str, access: Access, file: RemoteFile, errors: list[Exception]) 
         if errors:
             raise errors[0] from error
         if isinstance(error, RasterioError):
+            file.discard()
             raise _damaged(href, access, str(error)) from error
         raise
     return dataset
@@ -241,9 +255,15 @@ def _is_of_gdal(error: Exception) -> bool:
 
 def _damaged(href: str, access: Access, why: str) -> RemoteError:
     shown = without_signature(href)
-    text = "".join(c if c.isprintable() else " " for c in why)[:120]
     return RemoteError(
-        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {text}; the archive holds a damaged "
-        "file, or the cache does not hold what its server does: run again",
+        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {_plain(why)}; what was kept of it is "
+        "removed: run again, or leave its item out",
         shown,
     )
+
+
+def _plain(text: str) -> str:
+    """A message of GDAL without the names under which it reads files, at most 120 characters."""
+    from spatioformer.geo.raster.checks import short
+
+    return short(re.sub(rf"\S*{SCHEME}:/+\S*raster\.tif['\"]?,?:?", "the file", text))

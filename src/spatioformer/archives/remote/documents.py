@@ -39,7 +39,9 @@ def read_bytes(href: str, access: Access, *, limit: int, body: bytes | None = No
     suffix = "" if body is None else f" {hashlib.sha256(body).hexdigest()}"
     entry = cache_of(access).entry(f"document {shown}{suffix}")
     identity = entry.identity()
-    kept = None if identity is None else entry.load(identity, (0, identity.size))
+    kept = None
+    if identity is not None and identity.size <= limit:
+        kept = entry.load(identity, (0, identity.size))
     if access.offline and kept is not None:
         return kept
     headers = _conditions(identity) if kept is not None and body is None else {}

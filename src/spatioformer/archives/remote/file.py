@@ -43,6 +43,7 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
         self._ahead = AHEAD
         self._fetched_ahead = 0
+        self._near = 0, b""  # the piece of the last small read, for the next ones
         self._local = None if is_remote(href) else open(local_path(href), "rb")  # noqa: SIM115
         self._source: Source | None = None
         self._identity: Identity | None = None
@@ -70,6 +71,11 @@ class RemoteFile(io.RawIOBase):
         inside = [(max(start, 0), min(stop, size)) for start, stop in spans]
         self._source.ensure(inside, self._identity, self._access)
 
+    def discard(self) -> None:
+        """Remove from the cache what is kept of the file, because its content is damaged."""
+        if self._source is not None:
+            self._source.discard()
+
     def read_at(self, start: int, length: int) -> bytes:
         """Read bytes from a position, fewer at the end of the file. The position stays."""
         stop = min(start + length, self.size())
@@ -80,9 +86,14 @@ class RemoteFile(io.RawIOBase):
             return self._local.read(stop - start)
         assert self._source is not None
         assert self._identity is not None
-        if length < SMALL:
+        if length >= SMALL:
+            return self._source.read((start, stop), self._identity, self._access)
+        first, data = self._near
+        if not first <= start <= stop <= first + len(data):
             self._read_ahead(start, stop)
-        return self._source.read((start, stop), self._identity, self._access)
+            first, data = self._source.around((start, stop), self._identity, self._access)
+            self._near = first, data
+        return data[start - first : stop - first]
 
     def _read_ahead(self, start: int, stop: int) -> None:
         """Fetch what follows a small read, as headers are read in many of them."""

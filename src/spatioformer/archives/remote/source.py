@@ -68,6 +68,15 @@ class Source:
             FileChanged: the file is not that version any more.
             RemoteError, OutputError: as `ensure`.
         """
+        first, data = self.around(span, identity, access)
+        return data[span[0] - first : span[1] - first]
+
+    def around(self, span: Span, identity: Identity, access: Access) -> tuple[int, bytes]:
+        """Read bytes and those near them that are kept with them: first byte, bytes.
+
+        Raises:
+            FileChanged, RemoteError, OutputError: as `read`.
+        """
         for _ in range(ROUNDS):
             self.ensure([span], identity, access)
             parts = [self._piece(piece, identity) for piece in self._covering(span)]
@@ -109,6 +118,11 @@ class Source:
                 with self._condition:
                     self._flying.difference_update(mine)
                     self._condition.notify_all()
+
+    def discard(self) -> None:
+        """Remove what is kept of the file; whoever has it open gets FileChanged at the next read."""
+        with self._condition:
+            self._forget()
 
     def known(self, position: int) -> bool:
         """Whether a byte is kept."""
@@ -212,18 +226,18 @@ def _overlaps(span: Span, others: Iterable[Span]) -> bool:
     return any(span[0] < stop and start < span[1] for start, stop in others)
 
 
-def _join(span: Span, parts: list[tuple[int, bytes]]) -> bytes:
-    """The bytes of a span from pieces that cover it."""
+def _join(span: Span, parts: list[tuple[int, bytes]]) -> tuple[int, bytes]:
+    """First byte and bytes of one piece that holds a span, or of the span from several."""
     start, stop = span
     for first, data in parts:
         if first <= start and stop <= first + len(data):
-            return data[start - first : stop - first]
+            return first, data
     joined, position = bytearray(), start
     for first, data in parts:
         if first + len(data) > position:
             joined += data[position - first : stop - first]
             position = min(stop, first + len(data))
-    return bytes(joined)
+    return start, bytes(joined)
 
 
 class _Shelf:

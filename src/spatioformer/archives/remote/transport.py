@@ -113,8 +113,15 @@ def send(query: Query, access: Access, largest_whole: int = 0) -> Answer:
         Refused: the server wants a signature or a newer one.
         RemoteError: it will not succeed.
     """
-    import requests
-    from urllib3.exceptions import HTTPError
+    try:
+        import requests
+        from urllib3.exceptions import HTTPError
+    except ImportError as error:
+        raise RemoteError(
+            f"{access.owner}: reading from the network needs the package requests, which is not "
+            "installed; pip install 'spatioformer[stac]'",
+            query.href,
+        ) from error
 
     deadline = time.monotonic() + access.timeout + _length(query, largest_whole) / SLOWEST
     try:

@@ -1,0 +1,187 @@
+"""Which source pixels make up a target pixel, and with what weights.
+
+`geo.raster.resampling` warps with GDAL. It takes 1 s for 64 bands of 256 x 256 pixels, and on a
+grid in degrees 0.5 % of its values differ between windows in the last bit, because positions count
+from the window's corner. Positions here count from the grid's corner, so a pixel's weights are the
+same bits in every window.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.windows import Window
+
+from spatioformer.geo.grid import Grid
+
+Method = Literal["nearest", "bilinear", "average"]
+Floats = NDArray[np.float64]
+
+EDGE = 21  # points on each edge of a window whose position is looked at first
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """The footprint of each target pixel: a box in source pixels, along its rows and columns.
+
+    Arrays are (y, x), in pixels of the source counted from its corner; NaN where a target pixel has
+    no position in the source's coordinate reference system.
+
+    Attributes:
+        top, left: upper and left edge.
+        height, width: size; 1 for "bilinear", 0 for "nearest".
+    """
+
+    top: Floats
+    left: Floats
+    height: Floats
+    width: Floats
+
+    def box(self) -> tuple[int, int, int, int] | None:
+        """First row, first column, and the row and column after the last ones; None if empty."""
+        known = np.isfinite(self.top) & np.isfinite(self.left)
+        if not known.any():
+            return None
+        top, left = self.top[known], self.left[known]
+        bottom, right = top + self.height[known], left + self.width[known]
+        first = int(np.floor(top.min())), int(np.floor(left.min()))
+        return *first, int(np.floor(bottom.max())) + 1, int(np.floor(right.max())) + 1
+
+    def part(self, rows: slice, cols: slice) -> "Footprints":
+        """The footprints of some rows and columns."""
+        arrays = (self.top, self.left, self.height, self.width)
+        return Footprints(*(array[rows, cols] for array in arrays))
+
+    def weights(self, row: int, col: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Rows (n,), columns (m,) and weights (n, m) of one footprint; empty without a position."""
+        place = slice(row, row + 1), slice(col, col + 1)
+        if not (np.isfinite(self.top[row, col]) and np.isfinite(self.left[row, col])):
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0))
+        rows, row_weights = _all_along(self.top[place], self.height[place])
+        cols, col_weights = _all_along(self.left[place], self.width[place])
+        return rows, cols, row_weights[:, None] * col_weights
+
+    def terms(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]:
+        """Row, column and weight of one source pixel of every footprint after another, (y, x) each.
+
+        The weights of a footprint sum to 1. The order is that of rows, then columns; footprints
+        with fewer pixels than others get weights of 0.
+        """
+        known = np.isfinite(self.top) & np.isfinite(self.left)
+        # Pixels without a position get any footprint, and no weight.
+        height = np.where(known, self.height, np.nanmax(self.height))
+        width = np.where(known, self.width, np.nanmax(self.width))
+        rows = _along(np.where(known, self.top, 0.0), height)
+        columns = list(_along(np.where(known, self.left, 0.0), width))
+        for row, row_weight in rows:
+            row_weight = np.where(known, row_weight, 0.0)
+            for column, weight in columns:
+                yield row, column, row_weight * weight
+
+
+def _all_along(start: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Numbers and weights of the pixels that one box overlaps."""
+    pixels, weights = zip(*_along(start, size), strict=True)
+    return np.concatenate(pixels).ravel(), np.concatenate(weights).ravel()
+
+
+def _along(start: Floats, size: Floats) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Number and weight of the pixels along one axis that boxes from `start` overlap."""
+    first = np.floor(start).astype(np.int64)
+    most = int((np.floor(start + size) - first).max(initial=0)) + 1
+    for step in range(most):
+        pixel = first + step
+        if not size.any():
+            yield pixel, np.ones(start.shape)
+            continue
+        overlap = np.minimum(start + size, pixel + 1) - np.maximum(start, pixel)
+        yield pixel, np.maximum(overlap, 0.0) / size
+
+
+def footprints(
+    window: Window, grid: Grid, to_source: Transformer, source: Affine, method: Method
+) -> Footprints:
+    """Footprints of the pixels of a window of `grid` in a source raster.
+
+    With "average" the box has the width and height of the target pixel in the source, which is the
+    pixel itself where the axes are parallel, and has its area where they are turned. With
+    "bilinear" it has the size of a source pixel, so that overlaps are bilinear weights.
+
+    Args:
+        to_source: from the grid's coordinate reference system to the source's.
+        source: transform of the source.
+    """
+    row = np.arange(window.row_off, window.row_off + window.height + 1)[:, None]
+    col = np.arange(window.col_off, window.col_off + window.width + 1)[None, :]
+    x, y = _positions(row, col, grid.transform, to_source, source)
+    dx_col, dx_row = _mean(np.diff(x, axis=1), 0), _mean(np.diff(x, axis=0), 1)
+    dy_col, dy_row = _mean(np.diff(y, axis=1), 0), _mean(np.diff(y, axis=0), 1)
+    if method == "average":
+        width, height = _size(dx_col, dx_row), _size(dy_col, dy_row)
+    else:
+        width = height = np.full(dx_col.shape, float(method == "bilinear"))
+    centre_x, centre_y = _mean(_mean(x, 0), 1), _mean(_mean(y, 0), 1)
+    return Footprints(centre_y - height / 2, centre_x - width / 2, height, width)
+
+
+def may_meet(
+    window: Window,
+    grid: Grid,
+    to_source: Transformer,
+    source: Affine,
+    box: tuple[int, int, int, int],
+) -> bool:
+    """Whether a window of `grid` may overlap a box of source pixels, judged by its outline.
+
+    Args:
+        box: first row, first column, and the row and column after the last ones.
+    """
+    bottom, right = window.row_off + window.height, window.col_off + window.width
+    rows = np.linspace(window.row_off, bottom, EDGE)
+    cols = np.linspace(window.col_off, right, EDGE)
+    outline_rows = np.concatenate(
+        [rows, rows, np.full(EDGE, window.row_off), np.full(EDGE, bottom)]
+    )
+    outline_cols = np.concatenate([np.full(EDGE, window.col_off), np.full(EDGE, right), cols, cols])
+    x, y = _positions(outline_rows, outline_cols, grid.transform, to_source, source)
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.all():
+        return bool(known.any())
+    margin = 2 + 0.05 * max(np.ptp(x), np.ptp(y))  # edges are curves between the points
+    first_row, first_col, last_row, last_col = box
+    return bool(
+        x.max() + margin > first_col
+        and x.min() - margin < last_col
+        and y.max() + margin > first_row
+        and y.min() - margin < last_row
+    )
+
+
+def _positions(
+    row: np.ndarray, col: np.ndarray, transform: Affine, to_source: Transformer, source: Affine
+) -> tuple[Floats, Floats]:
+    """Column and row in the source, as numbers from its corner, of corners of target pixels."""
+    a, b, c, d, e, f = transform[:6]
+    x, y = a * col + b * row + c, d * col + e * row + f
+    x, y = np.broadcast_arrays(x, y)
+    x, y = to_source.transform(x, y)
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
+    return (x - source.c) / source.a, (y - source.f) / source.e
+
+
+def _mean(values: Floats, axis: int) -> Floats:
+    """Mean of neighbours along an axis."""
+    if axis == 0:
+        return (values[1:] + values[:-1]) / 2
+    return (values[:, 1:] + values[:, :-1]) / 2
+
+
+def _size(along_columns: Floats, along_rows: Floats) -> Floats:
+    """Size of a pixel along one axis of the source, however the pixel is turned."""
+    return np.sqrt(along_columns**2 + along_rows**2)
