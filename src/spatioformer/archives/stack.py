@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from spatioformer.archives.items import Bounds, Item
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.source import Source
+from spatioformer.archives.vectors import VectorReader
 from spatioformer.archives.yearly import FailedItems, days, read_year
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import hash_value
@@ -82,9 +83,10 @@ class SourceStack:
         return out
 
     def _read(self, number: int, window: Window, year: int) -> np.ndarray:
-        reader = self._readers[number]
-        source = reader.source
+        reader, source = self._readers[number], self.sources[number]
         try:
+            if isinstance(reader, VectorReader):
+                return reader.read(source.items[year], window)
             return read_year(reader, self._touching(number, window, year), window)
         except FailedItems as error:
             if source.section.on_error == "stop":
@@ -92,8 +94,13 @@ class SourceStack:
             raise
 
     @cached_property
-    def _readers(self) -> list[SceneReader]:
-        return [SceneReader(source, self.grid) for source in self.sources]
+    def _readers(self) -> list[SceneReader | VectorReader]:
+        return [
+            (VectorReader if source.collection.kind == "embedding" else SceneReader)(
+                source, self.grid
+            )
+            for source in self.sources
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sources": self.sources, "grid": self.grid, "failed": self.failed}
