@@ -230,7 +230,7 @@ def test_help_groups_the_options_by_what_is_mapped():
         for title, panel in zip(panels[1::2], panels[2::2], strict=True)
     }
     assert options["Options"] == {"--force", "--quiet", "--help"}
-    assert options["With a configuration"] == {"--set"}
+    assert options["With a configuration"] == {"--set", "--offline"}
     assert options["With a model"] == {
         "--out", "--fixed", "--dtype", "--compress", "--separate", "--year", "--stac", "--zarr",
         "--shards",

@@ -19,7 +19,7 @@ from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
-from spatioformer.cli.run import ForceWithStage, run, stage, train
+from spatioformer.cli.run import ForceWithStage, plots, run, stage, train
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
@@ -46,7 +46,6 @@ def _root(
 
 
 STAGE_HELP = {
-    "plots": "Read and check the plot table; write plots.parquet and rejected.csv.",
     "imagery": "Resample all rasters to one grid; write imagery.tif.",
     "chips": "Cut the chip of pixels around each plot.",
     "evaluate": "Score all models on held-out plots; write scores.csv.\n\nNames of models, for "
@@ -59,7 +58,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("init", init, "init plots.csv climate.tif landsat.tif -o run.yaml"),
     ("check", check, "check run.yaml"),
     ("run", run, "run demo.yaml --set seed=7"),
-    ("plots", stage("plots"), "plots demo.yaml"),
+    ("plots", plots, "plots demo.yaml"),
     ("imagery", stage("imagery"), "imagery demo.yaml"),
     ("chips", stage("chips"), "chips demo.yaml"),
     ("train", train, "train demo.yaml --set train.epochs=20"),

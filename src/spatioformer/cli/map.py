@@ -37,6 +37,14 @@ class ConfigOptions:
             rich_help_panel=WITH_CONFIG,
         ),
     ] = None
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Read nothing from the network: imagery of archives from the cache alone.",
+            rich_help_panel=WITH_CONFIG,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -136,19 +144,20 @@ def map_(
                 f"{source} is a run, whose configuration says what is mapped and how; leave out "
                 f"{surplus[0]!r} (--set map.KEY=VALUE changes a value), or give a raster and -o too"
             )
-        open_run(source, config_options.set_, quiet).stage("map", force)
+        opened = open_run(source, config_options.set_, quiet, offline=config_options.offline)
+        opened.stage("map", force)
         return
     if raster is None or output.out is None:
         raise ConfigError(f"with the model {source}, give a raster and -o OUT.tif")
     options.check_samples()
     model = model_folder(source)
     if _is_run(raster):
-        run = open_run(raster, config_options.set_, quiet)
+        run = open_run(raster, config_options.set_, quiet, offline=config_options.offline)
         raster = run.stage("imagery", force) / "imagery.tif"
-    elif given(context, names_of(ConfigOptions)):
+    elif surplus := given(context, names_of(ConfigOptions)):
         raise ConfigError(
-            f"--set belongs to a run's configuration, and {raster} is none; leave it out, or give "
-            "a configuration for the raster"
+            f"--{surplus[0].strip('_')} belongs to a run's configuration, and {raster} is none; "
+            "leave it out, or give a configuration for the raster"
         )
     map_with_model(model, raster, output.out, output, options, force, quiet)
 

@@ -23,6 +23,18 @@ RunOut = Annotated[
         "--out", "-o", metavar="FOLDER", help="The run folder; default: that of the configuration."
     ),
 ]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Read nothing from the network: imagery of archives from the cache alone."
+    ),
+]
+Refresh = Annotated[
+    bool,
+    typer.Option(
+        "--refresh", help="Search the archives again; what the answer changes is made again."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", hidden=True, help="Now --force.")]
 

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from spatioformer.cli.guard import Command
-from spatioformer.cli.options import Changes, Force, Quiet, RunOut, note_renamed
+from spatioformer.cli.options import Changes, Force, Offline, Quiet, Refresh, RunOut, note_renamed
 from spatioformer.cli.source import Source, open_run
 
 Resume = Annotated[bool, typer.Option(help="Continue an interrupted training from its checkpoint.")]
@@ -29,18 +29,18 @@ def run(
     ] = None,
     set_: Changes = None,
     resume: Resume = True,
+    offline: Offline = False,
+    refresh: Refresh = False,
     quiet: Quiet = False,
 ) -> None:
     """Run all stages in order: from plots and imagery to model, scores, map and report."""
-    opened = open_run(source, set_, quiet, resume=resume, out=out)
-    from spatioformer.run.stages import STAGES
-
+    opened = open_run(source, set_, quiet, resume=resume, offline=offline, refresh=refresh, out=out)
     with opened.log.recording():
-        opened.until(until, list(STAGES) if force else redo or [])
+        opened.until(until, list(opened.stages) if force else redo or [])
         if not quiet:
             from spatioformer.run.summary import print_summary
 
-            print_summary(opened.folder, until, opened.log.write)
+            print_summary(opened.folder, until, opened.log.write, opened.stages)
 
 
 class ForceWithStage(TyperCommand):
@@ -63,6 +63,17 @@ class ForceWithStage(TyperCommand):
         return super().parse_args(context, words)
 
 
+def plots(
+    source: Source,
+    out: RunOut = None,
+    set_: Changes = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read and check the plot table; write plots.parquet and rejected.csv."""
+    open_run(source, set_, quiet, out=out).stage("plots", force)
+
+
 def stage(name: str) -> Command:
     """The command `spatioformer NAME RUN` of a stage that takes no further options."""
 
@@ -71,9 +82,12 @@ def stage(name: str) -> Command:
         out: RunOut = None,
         set_: Changes = None,
         force: Force = False,
+        offline: Offline = False,
+        refresh: Refresh = False,
         quiet: Quiet = False,
     ) -> None:
-        open_run(source, set_, quiet, out=out).stage(name, force)
+        opened = open_run(source, set_, quiet, offline=offline, refresh=refresh, out=out)
+        opened.stage(name, force)
 
     return run_stage
 
@@ -84,7 +98,10 @@ def train(
     set_: Changes = None,
     force: Force = False,
     resume: Resume = True,
+    offline: Offline = False,
+    refresh: Refresh = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the model that makes the map on all plots; write it to model/."""
-    open_run(source, set_, quiet, resume=resume, out=out).stage("train", force)
+    opened = open_run(source, set_, quiet, resume=resume, offline=offline, refresh=refresh, out=out)
+    opened.stage("train", force)

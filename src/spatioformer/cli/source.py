@@ -102,11 +102,14 @@ def open_run(
     quiet: bool,
     *,
     resume: bool = True,
+    offline: bool = False,
+    refresh: bool = False,
     out: Path | None = None,
 ) -> "Run":
     """The run that `source` names, with `A.B=C` changes laid over its configuration.
 
     Args:
+        resume, offline, refresh: as `Run`.
         out: the run folder; None: that of the configuration, or the folder that `source` names,
             which may have been moved.
 
@@ -125,4 +128,12 @@ def open_run(
         folder = run_folder(source)
         config = folder / RESOLVED
         out = out if out is not None or changed else folder
-    return Run(config, changes, console=Console(quiet), resume=resume, out=out)
+    return Run(
+        config,
+        changes,
+        console=Console(quiet),
+        resume=resume,
+        offline=offline,
+        refresh=refresh,
+        out=out,
+    )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spatioformer.common.files import hash_file, hash_value
+from spatioformer.config.fields import PATH_KEYS, is_address
 
 # Code that says how to run, not what to compute: a change there makes no result out of date.
 NOT_CODE = {
@@ -111,6 +112,16 @@ def flat(value: Any, key: str) -> dict[str, Any]:
     else:
         return {key: value}
     return {k: v for name, item in pairs for k, v in flat(item, f"{key}.{name}").items()}
+
+
+def portable(value: Any) -> Any:
+    """A part of the configuration with file names for paths: a run that is moved stays a run."""
+    if isinstance(value, dict):
+        return {
+            k: Path(v).name if k in PATH_KEYS and v and not is_address(v) else portable(v)
+            for k, v in value.items()
+        }
+    return [portable(v) for v in value] if isinstance(value, list) else value
 
 
 def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

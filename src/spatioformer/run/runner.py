@@ -28,13 +28,12 @@ from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
-from spatioformer.config.fields import PATH_KEYS, is_address
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_uncertainty, write_rejected
 from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
-from spatioformer.run.fingerprint import changes, dependencies, flat
+from spatioformer.run.fingerprint import changes, dependencies, flat, portable
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
@@ -88,7 +87,9 @@ class Run:
         self._context = RunContext(
             self.config, self.folder, self.console, resume, self.fingerprint, offline
         )
-        self._refresh = (SEARCH,) if refresh and SEARCH in self.stages else ()
+        self._refresh = (SEARCH,) if refresh else ()
+        for name in self._refresh:
+            self._check_stage(name)
         self._parts: dict[tuple, dict[str, dict[str, Any]]] = {}
         try:
             (self.folder / ".stages").mkdir(parents=True, exist_ok=True)
@@ -353,7 +354,7 @@ class Run:
         return {output: self._hashes.of(self.folder / output, output) for output in outputs}
 
     def _section(self, dotted: str) -> Any:
-        return _portable(self.config.plain(dotted))
+        return portable(self.config.plain(dotted))
 
     def _record(self, name: str) -> Path:
         return self.folder / ".stages" / f"{name}.json"
@@ -382,16 +383,6 @@ class Run:
                 },
             },
         )
-
-
-def _portable(value: Any) -> Any:
-    """A part of the configuration with file names for paths: a run that is moved stays a run."""
-    if isinstance(value, dict):
-        return {
-            k: Path(v).name if k in PATH_KEYS and v and not is_address(v) else _portable(v)
-            for k, v in value.items()
-        }
-    return [_portable(v) for v in value] if isinstance(value, list) else value
 
 
 def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:

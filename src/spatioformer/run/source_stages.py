@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from spatioformer.common.errors import ConfigError
 from spatioformer.common.files import remove, write_json
 from spatioformer.config.fields import is_address
 from spatioformer.run.context import RunContext
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SEARCH, YEARS = "search", "years"
 """Stages that only runs with sources have."""
 
+ORDER = (*("plots", SEARCH, "imagery", "chips", "train", "evaluate", "map", YEARS, "report"),)
+"""All stages that a run may have, in order."""
+
 ITEMS = "archives/items.json"
 
 
@@ -32,7 +36,7 @@ def search(run: RunContext) -> str:
 
     section, path = _section(run), run.folder / ITEMS
     grid = grid_of_sources(section)
-    needed = {section.map_year, *run.config.map.every_year} - {None}
+    needed = {year for year in (section.map_year, *run.config.map.every_year) if year}
     answer = ask(section, grid, needed, offline=run.offline, console=run.console)
     try:
         differences = changes(read_answer(path), answer)
@@ -252,5 +256,4 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         )
         own["report"] = replace(stages["report"], needs=(*stages["report"].needs, YEARS))
     own["report"] = replace(own["report"], reads=(SEARCH,))
-    order = ["plots", SEARCH, *(n for n in stages if n not in ("plots", "report")), YEARS, "report"]
-    return {name: own[name] for name in order if name in own}
+    return {name: own[name] for name in ORDER if name in own}

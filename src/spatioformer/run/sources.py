@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pyproj import CRS
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
@@ -17,6 +16,7 @@ from spatioformer.archives.yearly import FailedItems
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.imagery import EXAMPLE, ImagerySection
+from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import OpenLayer, open_layer
@@ -67,7 +67,8 @@ def utm_grid(region: tuple[float, float, float, float], resolution: float) -> Gr
         )
     centre = west + ((east - west) % 360 or 360) / 2
     zone = int((centre + 180) % 360 // 6) + 1
-    crs = CRS.from_epsg((32600 if north + south >= 0 else 32700) + zone)
+    code = (32600 if north + south >= 0 else 32700) + zone
+    crs = known_crs(f"EPSG:{code}", "imagery.region")
     bounds = transform_bounds(LONLAT.to_wkt(), crs.to_wkt(), west, south, east, north)
     low, high = np.floor(bounds[:2]), np.ceil(bounds[2:])
     left, bottom = (np.floor(low / resolution) * resolution).tolist()

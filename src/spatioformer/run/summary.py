@@ -1,15 +1,18 @@
 """Print the summary of a finished run: a table of scores and the paths of the results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
 
-from spatioformer.run.stages import STAGES
+from spatioformer.run.source_stages import ORDER
 
 
 def print_summary(
-    folder: Path, last: str = "report", log: Callable[[str], None] | None = None
+    folder: Path,
+    last: str = "report",
+    log: Callable[[str], None] | None = None,
+    stages: Collection[str] = ORDER,
 ) -> None:
     """Print r2 and RMSE of all models on each split, and the paths of the map and the report.
 
@@ -18,16 +21,18 @@ def print_summary(
         last: last stage of the run; results of later stages may be out of date, so they are left
             out.
         log: gets the printed text, without escape codes.
+        stages: those that the run has.
     """
     from rich.console import Console
     from rich.table import Table
 
     console = Console(record=log is not None)
-    done = list(STAGES)[: list(STAGES).index(last) + 1]
+    done = [name for name in ORDER[: ORDER.index(last) + 1] if name in stages]
     if "evaluate" in done:
         console.print(_table(pd.read_csv(folder / "scores.csv"), Table))
-    for stage, name in (("map", "map.tif"), ("report", "report.html")):
-        if stage in done and (folder / name).exists():  # a run without imagery has no map
+    outputs = (("map", "map.tif"), ("years", "years/trend.tif"), ("report", "report.html"))
+    for stage, name in outputs:
+        if stage in done and (folder / name).exists():  # not every run has a map and a trend
             console.print(f"{stage:<7}{folder / name}", soft_wrap=True, highlight=False)
     if log is not None:
         log(console.export_text())
