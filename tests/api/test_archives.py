@@ -157,7 +157,7 @@ def test_a_run_has_the_same_chips(place, plots, stack, tmp_path):
 
 def test_fit_predict_score_and_map(plots, stack):
     plots = plots.iloc[:72]
-    with pytest.warns(PlotsWithoutChip, match="19 of 72 plots"):
+    with pytest.warns(PlotsWithoutChip, match="20 of 72 plots"):
         model = sf.GaussianProcessRegressor(patch=1).fit(plots, stack)
     assert model.feature_names_in_.tolist() == NAMES
     with pytest.warns(PlotsWithoutChip):
