@@ -3,7 +3,7 @@
 The file holds nothing of the time or the place of the search: the same answer has the same bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +28,13 @@ Answer = Mapping[str, Mapping[int, tuple[Item, ...]]]
 def ask(
     section: ImagerySection,
     grid: Grid,
-    needed: Iterable[int] = (),
+    years: Sequence[int],
+    needed: Collection[int],
     *,
     offline: bool = False,
     console: Console = SILENT,
 ) -> Answer:
-    """Search the catalogues for the items of all years; no imagery is read.
+    """Search the catalogues for the items of some years; no imagery is read.
 
     Args:
         needed: years without which the run cannot go on.
@@ -46,7 +47,7 @@ def ask(
     for source in sources_of(section, offline=offline):
         part, asked = source.section, (source.section, source.collection, grid.region)
         answer[part.name] = items = {}
-        for year in console.track(section.years, part.name):
+        for year in console.track(years, part.name):
             found = look_up(*asked, year, source.access)
             items[year] = found.items
             for remark in found.remarks:
@@ -54,7 +55,7 @@ def ask(
             if not found.items and year in needed:
                 raise ImageryError(empty_message(*asked, year, source.access, found))
         if not any(items.values()):
-            raise ImageryError(empty_message(*asked, section.years[-1], source.access))
+            raise ImageryError(empty_message(*asked, years[-1], source.access))
         if empty := [year for year, several in items.items() if not several]:
             console.say(f"  {part.name}: there is no item of {span(empty)}")
     return answer

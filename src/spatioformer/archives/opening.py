@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from spatioformer.archives.collections import Collection, collection_of
 from spatioformer.archives.remote.access import Access, default_cache
@@ -23,12 +24,12 @@ def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Sourc
     extra = () if section.collections is None else (section.collections,)
     found = []
     for number, part in enumerate(section.sources):
-        owner = f"imagery.sources[{number}] ({part.name})"
+        owner = f"imagery.sources[{number}]"
         collection = collection_of(part, extra)
         if collection.kind == "classes":
             raise ConfigError(
-                f"{owner}: {collection.name} holds codes of classes, which are no measurements; use "
-                "it in `imagery.masks`"
+                f"{owner}: {collection.name} holds codes of classes, which are no measurements; "
+                "use it in `imagery.masks`"
             )
         access = access_of(section, collection, owner, offline=offline)
         found.append(Source(part, collection, access))
@@ -44,13 +45,19 @@ def access_of(
         owner: key of the configuration, for messages.
     """
     return Access(
-        hosts=collection.hosts,
+        hosts=(*collection.hosts, *_own_host(collection.endpoint)),
         signing=collection.signing,
         cache=Path(section.cache.path) if section.cache.path else default_cache(),
         limit_gb=section.cache.gb,
         offline=offline,
         owner=owner,
     )
+
+
+def _own_host(endpoint: str) -> list[str]:
+    """Host and port of a catalogue on the network; none of a path."""
+    parts = urlsplit(endpoint)
+    return [parts.netloc] if parts.scheme in ("http", "https") and parts.netloc else []
 
 
 def source_bands(section: ImagerySection) -> list[str]:

@@ -8,14 +8,17 @@ interpolated between them: over STRETCH metres, the curvature of one map project
 a pixel by less than a centimetre.
 """
 
-from collections.abc import Callable, Iterator
+import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from types import ModuleType
 
 import numpy as np
 from pyproj import Transformer
 from rasterio.windows import Window
 
+from spatioformer.archives.gather import plain
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import full_turn
@@ -26,7 +29,6 @@ SNAP = (
     2.0**20
 )  # positions are rounded to this fraction of a pixel, so that equal grids meet exactly
 COARSER = 1.5  # source pixels a pixel of the grid from which the default is their average
-AREAS = ("average", "mode")  # methods that weight pixels by their area
 ENOUGH = 0.5  # share of a pixel's area that must hold values for their average
 
 Read = Callable[[Window], np.ndarray]
@@ -147,7 +149,7 @@ def resample(
     u, v = placement.positions(window) if positions is None else positions
     if method == "mode" and max(placement.size) <= 1:
         method = "nearest"
-    width, height = placement.size if method in AREAS else (1.0, 1.0)
+    width, height = placement.size if method in ("average", "mode") else (1.0, 1.0)
     own = placement.own
     reach = np.array([width, height]) / 2
     near = (
@@ -156,12 +158,47 @@ def resample(
     if not near.any():
         return None
     part = _needed(u[near], v[near], reach, own)
-    values = read(part)
-    u, v = u - part.col_off, v - part.row_off
-    if method in AREAS:
-        kernel = _average if method == "average" else _mode
-        return kernel(values, u, v, near, width, height)
-    return {"nearest": _nearest, "bilinear": _bilinear}[method](values, u, v, near)
+    values = np.ascontiguousarray(read(part))
+    u = np.where(near, u - part.col_off, np.nan)
+    v = np.where(near, v - part.row_off, np.nan)
+    gather = compiled() or plain
+    if method == "nearest":
+        return gather.nearest(values, u, v)
+    if method == "bilinear":
+        return gather.bilinear(values, u, v)
+    least = ENOUGH * width * height * (1 - 1e-9)
+    if method == "average":
+        return gather.average(values, u, v, width, height, least)
+    return np.stack([_mode(band, u, v, width, height, least) for band in values])
+
+
+def _mode(
+    values: np.ndarray, u: np.ndarray, v: np.ndarray, width: float, height: float, least: float
+) -> np.ndarray:
+    """The value (y, x) of the largest area around each place, from a band (y, x) of a raster."""
+    present = np.isfinite(values)
+    classes = np.unique(values[present])
+    if not classes.size:
+        return np.full(u.shape, np.nan, np.float32)
+    gather = compiled() or plain
+    best = np.full(u.shape, -1.0, np.float32)
+    mode = np.full(u.shape, np.nan, np.float32)
+    for code in classes:
+        here = np.where(present, np.float32(1) * (values == code), np.float32(np.nan))[None]
+        share = gather.average(here, u, v, width, height, least)[0]
+        larger = share > best
+        best[larger], mode[larger] = share[larger], code
+    return mode
+
+
+@cache
+def compiled() -> ModuleType | None:
+    """The compiled module of sums, or None where numba (extra `fast`) is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    from spatioformer.archives.gather import compiled
+
+    return compiled
 
 
 def _between(places: np.ndarray, first: float, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,99 +214,3 @@ def _needed(u: np.ndarray, v: np.ndarray, reach: np.ndarray, own: Grid) -> Windo
     right = min(own.width, int(np.floor(u.max() + reach[0])) + 1)
     bottom = min(own.height, int(np.floor(v.max() + reach[1])) + 1)
     return Window(left, top, right - left, bottom - top)
-
-
-def _at(values: np.ndarray, rows: np.ndarray, cols: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values (band, n) at pixels, NaN outside."""
-    inside = (
-        wanted & (rows >= 0) & (rows < values.shape[1]) & (cols >= 0) & (cols < values.shape[2])
-    )
-    flat = np.where(inside, rows * values.shape[2] + cols, 0)
-    out = values.reshape(len(values), -1)[:, flat]
-    out[:, ~inside] = np.nan
-    return out
-
-
-def _pixels(u: np.ndarray, v: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column (int) of the pixel in which each place lies."""
-    safe = np.where(near, v, 0), np.where(near, u, 0)
-    return tuple(np.floor(place).astype(np.intp) for place in safe)
-
-
-def _nearest(values: np.ndarray, u: np.ndarray, v: np.ndarray, near: np.ndarray) -> np.ndarray:
-    return _at(values, *_pixels(u, v, near), near)
-
-
-def _bilinear(values: np.ndarray, u: np.ndarray, v: np.ndarray, near: np.ndarray) -> np.ndarray:
-    total = np.zeros((len(values), *u.shape))
-    weights = np.zeros_like(total)
-    row, col = _pixels(u - 0.5, v - 0.5, near)
-    with np.errstate(invalid="ignore"):
-        across, down = u - 0.5 - col, v - 0.5 - row
-        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            weight = (down if i else 1 - down) * (across if j else 1 - across)
-            value = _at(values, row + i, col + j, near)
-            present = np.isfinite(value)
-            total += np.where(present, value, 0) * weight
-            weights += np.where(present, weight, 0)
-        out = (total / weights).astype(np.float32)
-    out[~np.isfinite(_nearest(values, u, v, near))] = np.nan
-    return out
-
-
-def _average(
-    values: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    near: np.ndarray,
-    width: float,
-    height: float,
-) -> np.ndarray:
-    out = np.full((len(values), *u.shape), np.nan, np.float32)
-    total, weights = np.zeros((2, len(values), int(near.sum())))
-    for weight, value in _areas(values, u[near], v[near], width, height):
-        present = np.isfinite(value)
-        total += np.where(present, value, 0) * weight
-        weights += np.where(present, weight, 0)
-    with np.errstate(invalid="ignore"):
-        mean = (total / weights).astype(np.float32)
-    mean[weights < ENOUGH * width * height * (1 - 1e-9)] = np.nan
-    out[:, near] = mean
-    return out
-
-
-def _mode(
-    values: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    near: np.ndarray,
-    width: float,
-    height: float,
-) -> np.ndarray:
-    out = np.full((len(values), *u.shape), np.nan, np.float32)
-    classes = np.unique(values[np.isfinite(values)])
-    if not classes.size:
-        return out
-    weights = np.zeros((len(classes), len(values), int(near.sum())))
-    for weight, value in _areas(values, u[near], v[near], width, height):
-        for number, code in enumerate(classes):
-            weights[number] += np.where(value == code, weight, 0)
-    mode = classes[weights.argmax(axis=0)]
-    mode[weights.sum(axis=0) < ENOUGH * width * height * (1 - 1e-9)] = np.nan
-    out[:, near] = mode
-    return out
-
-
-def _areas(
-    values: np.ndarray, u: np.ndarray, v: np.ndarray, width: float, height: float
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pixels that each place's area may touch: the area (n,) and the value (band, n) of each."""
-    left, top = u - width / 2, v - height / 2
-    col, row = np.floor(left).astype(np.intp), np.floor(top).astype(np.intp)
-    everywhere = np.ones(u.shape, bool)
-    for i in range(int(np.ceil(height)) + 1):
-        down = np.minimum(row + i + 1, top + height) - np.maximum(row + i, top)
-        for j in range(int(np.ceil(width)) + 1):
-            across = np.minimum(col + j + 1, left + width) - np.maximum(col + j, left)
-            weight = np.maximum(down, 0) * np.maximum(across, 0)
-            yield weight, _at(values, row + i, col + j, everywhere)

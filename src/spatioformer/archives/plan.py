@@ -6,7 +6,7 @@ does not state the length of a file, its pixels are counted without compression.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from pyproj import CRS, Transformer
@@ -120,6 +120,7 @@ class _Shape:
     """
 
     def __init__(self, item: Item, resolution: float):
+        self._bbox = item.bbox
         known = item.crs is not None and item.transform is not None and item.shape is not None
         try:
             self._crs = item.crs if known and _from_degrees(str(item.crs)) else None
@@ -141,7 +142,13 @@ class _Shape:
 
     def share(self, region: Region) -> float:
         """Share of the file that lies in a region, 0 to 1."""
-        others = _in_crs(region, self._crs)
+        # Clipped to the item first: a meridian is no straight line in a CRS.
+        clipped = [
+            _overlap(box, own)
+            for box in boxes_of(region)
+            for own in boxes_of((self._bbox[0], self._bbox[2], self._bbox[1], self._bbox[3]))
+        ]
+        others = [_in_crs(box, self._crs) for box in clipped if _area(box) > 0]
         inside = sum(_area(_overlap(box, other)) for box in self._boxes for other in others)
         return min(1.0, inside / self.area)
 
@@ -178,10 +185,10 @@ def _from_degrees(crs: str) -> Transformer:
     return Transformer.from_crs("EPSG:4326", CRS.from_user_input(crs), always_xy=True)
 
 
-@cache
-def _in_crs(region: Region, crs: str | None) -> tuple[Bounds, ...]:
-    """A region as boxes in a CRS; None: degrees."""
-    boxes = boxes_of(region)
+@lru_cache(maxsize=4096)  # tiles are observed again and again
+def _in_crs(box: Bounds, crs: str | None) -> Bounds:
+    """Bounds in degrees as bounds in a CRS; None: degrees."""
     if crs is None:
-        return boxes
-    return tuple(_from_degrees(crs).transform_bounds(*box) for box in boxes)
+        return box
+    bounds: Bounds = _from_degrees(crs).transform_bounds(*box)
+    return bounds

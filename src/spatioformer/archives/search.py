@@ -11,7 +11,6 @@ from spatioformer.archives.catalogues.footprints import touching
 from spatioformer.archives.catalogues.query import Query, boxes_of, span_of
 from spatioformer.archives.collections import Collection, chosen_bands
 from spatioformer.archives.duplicates import newest
-from spatioformer.archives.indices import needed_bands
 from spatioformer.archives.items import Item
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ConfigError, ImageryError
@@ -47,7 +46,7 @@ class Found:
         if self.older:
             remarks.append(f"{self.older:,} older processings of the same scenes left out")
         if self.cloudy:
-            remarks.append(f"{self.cloudy:,} items with too much cloud left out")
+            remarks.append(f"{self.cloudy:,} items with more cloud than max_cloud left out")
         if self.lacking:
             name, band = self.lacking[0]
             remarks.append(f"{len(self.lacking):,} items left out, for example {name}: no {band}")
@@ -139,6 +138,8 @@ def _complete(
     """
     wanted = [band.name for band in chosen_bands(section, collection)]
     if section.indices:
+        from spatioformer.archives.indices import needed_bands
+
         wanted += needed_bands(section.indices, collection)
     whole, lacking = [], []
     for item in items:

@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from spatioformer.cli import analysis, imagery, text, vision
+from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.guard import Command, command
+from spatioformer.cli.imagery_build import StageOrGroup
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
@@ -46,7 +47,9 @@ def _root(
 
 
 STAGE_HELP = {
-    "imagery": "Resample all rasters to one grid; write imagery.tif.",
+    "imagery": "Resample all rasters to one grid; write imagery.tif.\n\nTwo commands read a "
+    "configuration alone: `imagery search CONFIG` lists what the archives hold for it, and "
+    "`imagery build CONFIG -o FOLDER` writes the imagery of several years.",
     "chips": "Cut the chip of pixels around each plot.",
     "evaluate": "Score all models on held-out plots; write scores.csv.\n\nNames of models, for "
     f"evaluate.models and map.model: {', '.join(CATALOGUE)}.",
@@ -74,17 +77,19 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
 )
 """Name, function and example of each command."""
 
+CLASSES = {"run": ForceWithStage, "imagery": StageOrGroup}
+"""How some commands read their arguments."""
+
 for _name, _function, _example in COMMANDS:
     command(
         app,
         _name,
         help=STAGE_HELP.get(_name),
         example=f"spatioformer {_example}",
-        cls=ForceWithStage if _name == "run" else TyperCommand,
+        cls=CLASSES.get(_name, TyperCommand),
     )(_function)
 app.add_typer(text.app)
 app.add_typer(vision.app)
-app.add_typer(imagery.app)
 
 
 def main(arguments: list[str] | None = None) -> None:

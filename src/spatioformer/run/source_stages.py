@@ -37,7 +37,7 @@ def search(run: RunContext) -> str:
     section, path = _section(run), run.folder / ITEMS
     grid = grid_of_sources(section)
     needed = {year for year in (section.map_year, *run.config.map.every_year) if year}
-    answer = ask(section, grid, needed, offline=run.offline, console=run.console)
+    answer = ask(section, grid, section.years, needed, offline=run.offline, console=run.console)
     try:
         differences = changes(read_answer(path), answer)
     except ImageryError:  # there was no search before, or its answer is damaged

@@ -23,6 +23,7 @@ from spatioformer.setup.findings import Findings
 from spatioformer.setup.layers import in_words, why_classes
 from spatioformer.setup.problems import problems_with
 from spatioformer.setup.rasters import RasterFacts, examine
+from spatioformer.setup.sources import show_sources
 from spatioformer.setup.spread import Spread
 from spatioformer.setup.tables import TableFacts
 
@@ -142,6 +143,10 @@ def _rasters(config: RunConfig, table: TableFacts, findings: Findings) -> TableF
     for key in ("region", "grid"):
         if (value := getattr(section, key)) is not None:
             findings.decide(f"imagery.{key}", _shown(value), "set")
+    if section.sources:
+        show_sources(config, table.table, findings)
+        if not section.layers:
+            return table
     return _check_coverage(config, table, rasters, findings)
 
 

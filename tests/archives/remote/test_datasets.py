@@ -292,3 +292,15 @@ def test_offline_rasters(served, access, raster):
     with pytest.raises(remote.NotCached, match=r"a\.tif is not in the cache"):
         with open_remote(f"{served.url}/a.tif", offline) as dataset:
             dataset.read()
+
+
+def test_an_interrupt_while_gdal_reads_arrives(served, access, raster, monkeypatch):
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    def read(dataset) -> None:
+        monkeypatch.setattr(remote.RemoteFile, "read_at", interrupted)
+        dataset.read()
+
+    with pytest.raises(KeyboardInterrupt):
+        read_remote(f"{served.url}/a.tif", access, read)

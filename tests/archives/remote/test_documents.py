@@ -6,6 +6,7 @@ import pytest
 
 from spatioformer.archives import remote
 from spatioformer.archives.remote import read_bytes
+from spatioformer.archives.remote import source as sources
 from tests.helpers import servers
 
 
@@ -69,3 +70,25 @@ def test_limits_and_absence(served, access, local):
         read_bytes(f"{base}/b.json", access, limit=999)
     with pytest.raises(remote.RemoteError):
         read_bytes(f"{base}/", access, limit=999)
+
+
+def test_offline_knows_what_the_server_did_not_have(served, access):
+    url = f"{served.url}/c/0/0"
+    readers = {
+        "document": lambda access: read_bytes(f"{url}.json", access, limit=100),
+        "file": lambda access: remote.RemoteFile(url, access).close(),
+    }
+    offline = replace(access, offline=True)
+    for read in readers.values():
+        with pytest.raises(remote.NotCached):
+            read(offline)
+        with pytest.raises(remote.NotFound):
+            read(access)
+        for forget in (lambda: None, sources.forget_all):
+            forget()
+            with pytest.raises(remote.NotFound, match=r"c/0/0.* does not exist \(404\)"):
+                read(offline)
+    (served.folder / "c" / "0").mkdir(parents=True)
+    (served.folder / "c" / "0" / "0").write_bytes(b"now")
+    readers["file"](access)
+    readers["file"](offline)

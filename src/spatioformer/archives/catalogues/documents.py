@@ -18,9 +18,12 @@ def read_text(href: str, access: Access, body: bytes | None = None) -> str:
     Raises:
         ImageryError: it cannot be read; one sentence.
     """
-    content = read_bytes(href, access, limit=LARGEST, body=body)
     try:
-        return content.decode()
+        return read_bytes(href, access, limit=LARGEST, body=body).decode()
+    except OSError as error:
+        raise ImageryError(
+            f"{access.owner}: {escaped(href)} cannot be read ({error.strerror}); check `endpoint`"
+        ) from error
     except UnicodeDecodeError:
         raise ImageryError(
             f"{access.owner}: {escaped(href)} is not text; a catalogue consists of JSON documents"

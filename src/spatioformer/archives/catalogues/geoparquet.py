@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import shapely
 
 from spatioformer.archives.catalogues.query import Query, RawItem
-from spatioformer.archives.catalogues.tables import meets, rows_where, schema_of
+from spatioformer.archives.catalogues.tables import Ranges, may_meet, meets, rows_where, schema_of
 from spatioformer.archives.collections import Collection
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
@@ -24,6 +24,7 @@ OF_ITEM = {
     "collection",
 }
 """Columns that are no properties."""
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def find(collection: Collection, query: Query, access: Access) -> Iterator[RawItem]:
@@ -39,9 +40,15 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
             f"{access.owner}: {collection.endpoint} has no STAC items (no column "
             f"{(missing or ['bbox'])[0]!r}); give a stac-geoparquet file, or choose `kind: index`"
         )
-    sides = [pc.field("bbox", key) for key in ("xmin", "ymin", "xmax", "ymax")]
+    sides = [pc.field("bbox", key) for key in SIDES]
     condition = meets(query, sides) & _time(schema, query) & _of_collection(schema, collection.id)
-    for row in rows_where(collection.endpoint, access, condition):
+
+    def may_hold(ranges: Ranges) -> bool:
+        return may_meet(query, ranges, [f"bbox.{key}" for key in SIDES]) and _in_time(
+            schema, query, ranges
+        )
+
+    for row in rows_where(collection.endpoint, access, condition, may_hold):
         yield _item(row)
 
 
@@ -50,7 +57,8 @@ def names(collection: Collection, access: Access) -> list[str]:
     schema = schema_of(collection.endpoint, access)
     if "collection" not in schema.names:
         return []
-    rows = rows_where(collection.endpoint, access, pc.field("collection").is_valid())
+    condition = pc.field("collection").is_valid()
+    rows = rows_where(collection.endpoint, access, condition, lambda _: True)
     return sorted({str(row["collection"]) for row in rows})
 
 
@@ -69,6 +77,14 @@ def _time(schema: pa.Schema, query: Query) -> Any:
         first, last = pc.field("start_datetime"), pc.field("end_datetime")
         conditions.append((first <= query.end) & (last >= query.start))
     return reduce(or_, conditions) if conditions else pc.scalar(True)
+
+
+def _in_time(schema: pa.Schema, query: Query, ranges: Ranges) -> bool:
+    """Whether a row group may hold an item of the span of time, by its dates alone."""
+    dates = ranges.get("datetime")
+    if dates is None or "start_datetime" in schema.names or not isinstance(dates[0], datetime):
+        return True
+    return bool(dates[0] <= query.end and dates[1] >= query.start)
 
 
 def _of_collection(schema: pa.Schema, name: str) -> Any:

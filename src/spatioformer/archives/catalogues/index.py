@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from spatioformer.archives.catalogues.query import Query, RawItem
-from spatioformer.archives.catalogues.tables import meets, rows_where, schema_of
+from spatioformer.archives.catalogues.tables import Ranges, may_meet, meets, rows_where, schema_of
 from spatioformer.archives.collections import Collection
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
@@ -38,7 +38,11 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
         )
     years = (pc.field("year") >= query.start.year) & (pc.field("year") <= query.end.year)
     sides = [pc.field(name) for name in WGS84]
-    for row in rows_where(collection.endpoint, access, years & meets(query, sides)):
+
+    def may_hold(ranges: Ranges) -> bool:
+        return may_meet(query, ranges, WGS84)
+
+    for row in rows_where(collection.endpoint, access, years & meets(query, sides), may_hold):
         yield _item(row, collection)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from pystac.errors import STACError
+from pystac.errors import STACError, STACTypeError
 from pystac_client import Client
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from pystac_client.warnings import ignore
@@ -108,7 +109,10 @@ class _Guard:
             ) from error
 
 
-_ANSWERS = (STACError, APIError, KeyError, TypeError, ValueError, NotImplementedError)
+_ANSWERS = (
+    *(STACError, STACTypeError, APIError, ClientTypeError),
+    *(KeyError, TypeError, ValueError, NotImplementedError),
+)
 
 
 def _with_parameters(href: str, parameters: dict[str, Any]) -> str:

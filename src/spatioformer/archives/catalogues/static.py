@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pystac
-from pystac.errors import STACError
+from pystac.errors import STACError, STACTypeError
 from pystac.stac_io import DefaultStacIO
 
 from spatioformer.archives.catalogues.documents import parse, read_text
@@ -44,7 +44,9 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
         return
     try:
         yield from _walk(pystac.Catalog.from_file(href, reader), collection, query)
-    except (STACError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (STACError, STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error.__cause__, ImageryError):
+            raise error.__cause__ from None  # pystac wraps what a document's reader raises
         raise ImageryError(
             f"{access.owner}: {href} is not a static STAC catalogue ({type(error).__name__}: "
             f"{str(error)[:200]}); check `endpoint` and `kind`"

@@ -3,7 +3,7 @@
 Row groups whose statistics rule the condition out are not read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -27,20 +27,76 @@ def schema_of(href: str, access: Access) -> pa.Schema:
     return _read(href, access, lambda file: pq.read_schema(file))
 
 
-def rows_where(href: str, access: Access, condition: Any) -> list[dict[str, Any]]:
-    """Rows that fulfil a condition (an expression of pyarrow), as plain values by column.
+Ranges = Mapping[str, tuple[Any, Any]]
+"""Smallest and largest value of columns in a row group, by their path ("bbox.xmin")."""
+
+
+def rows_where(
+    href: str, access: Access, condition: Any, may_hold: Callable[[Ranges], bool]
+) -> list[dict[str, Any]]:
+    """Rows that fulfil a condition, as plain values by column.
+
+    Args:
+        condition: an expression of pyarrow.
+        may_hold: whether a row group with these values may hold such a row. pyarrow itself does
+            not look at the statistics of columns inside structs.
 
     Raises:
         ImageryError: the file cannot be read, or its columns are of other types.
     """
-    # One thread, no buffering ahead: the file is read in ranges, each by one caller.
-    table = _read(
-        href,
-        access,
-        lambda file: pq.read_table(file, filters=condition, use_threads=False, pre_buffer=False),
+
+    def task(file: RemoteFile) -> list[dict[str, Any]]:
+        parquet = pq.ParquetFile(file, pre_buffer=False)
+        groups = [
+            number
+            for number in range(parquet.metadata.num_row_groups)
+            if may_hold(_ranges(parquet.metadata.row_group(number)))
+        ]
+        file.fetch([_span(parquet.metadata.row_group(number)) for number in groups])
+        # One thread: the file has one position.
+        table = parquet.read_row_groups(groups, use_threads=False)
+        rows: list[dict[str, Any]] = table.filter(condition).to_pylist()
+        return rows
+
+    found: list[dict[str, Any]] = _read(href, access, task)
+    return found
+
+
+def _ranges(group: pq.RowGroupMetaData) -> Ranges:
+    columns = [group.column(i) for i in range(group.num_columns)]
+    return {
+        column.path_in_schema: (column.statistics.min, column.statistics.max)
+        for column in columns
+        if column.statistics is not None and column.statistics.has_min_max
+    }
+
+
+def _span(group: pq.RowGroupMetaData) -> tuple[int, int]:
+    """First byte of a row group in its file, and the byte after the last."""
+    starts, stops = [], []
+    for column in (group.column(i) for i in range(group.num_columns)):
+        start = column.dictionary_page_offset or column.data_page_offset
+        starts.append(start)
+        stops.append(start + column.total_compressed_size)
+    return min(starts), max(stops)
+
+
+def may_meet(query: Query, ranges: Ranges, sides: Sequence[str]) -> bool:
+    """Whether a row group may hold bounds that meet one of the boxes of a query.
+
+    Args:
+        sides: paths of the columns of the bounds W, S, E, N.
+    """
+    if any(side not in ranges for side in sides):
+        return True
+    west, south, east, north = (ranges[side] for side in sides)
+    crosses = west[1] > 0 > east[0]  # an item may cross the antimeridian
+    return any(
+        south[0] <= box[3]
+        and north[1] >= box[1]
+        and (crosses or (west[0] <= box[2] and east[1] >= box[0]))
+        for box in query.boxes
     )
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
 
 
 def meets(query: Query, sides: Sequence[Any]) -> Any:

@@ -7,9 +7,3 @@ A pixel's result depends on its own observations alone: not on its neighbours, t
 was computed, or the number of threads. Loops over pixels are inside numpy or, where the extra
 `fast` is installed, in kernels that numba compiles.
 """
-
-from spatioformer.archives.composites.deviations import deviations
-from spatioformer.archives.composites.geomedian import geomedian
-from spatioformer.archives.composites.reduce import count_clear, reduce
-
-__all__ = ["count_clear", "deviations", "geomedian", "reduce"]

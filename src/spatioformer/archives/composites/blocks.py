@@ -36,12 +36,12 @@ def observations(values: NDArray[np.generic]) -> Floats:
     """Check an array of observations (time, band, y, x) and return it as float32.
 
     Raises:
-        ArgumentError: if it has not four axes, or no date or band.
+        ArgumentError: if it has not four axes, or no band.
     """
-    if values.ndim != 4 or 0 in values.shape[:2]:
+    if values.ndim != 4 or values.shape[1] == 0:
         raise ArgumentError(
-            f"observations are an array (time, band, y, x) with a date and a band at least, "
-            f"not of shape {values.shape}."
+            f"observations are an array (time, band, y, x) with a band at least, "
+            f"not of shape {values.shape}"
         )
     return np.asarray(values, dtype=np.float32)
 
@@ -74,7 +74,7 @@ def in_threads(work: Callable[[Part], None], parts: Iterable[Part], threads: int
         ArgumentError: if the number of threads is not positive.
     """
     if threads < 1:
-        raise ArgumentError(f"threads must be 1 or more, not {threads}.")
+        raise ArgumentError(f"threads must be 1 or more, not {threads}")
     if threads == 1:
         for part in parts:
             work(part)

@@ -31,7 +31,7 @@ Doubles = NDArray[np.float64]
 def deviations(values: Floats, median: Floats, *, threads: int = 1) -> Floats:
     """Compute the three deviations over time.
 
-    As for the geometric median, an observation counts only with all of its bands. Without one, or
+    As for the geometric median, an observation counts only with all of its bands. Without any, or
     where no observation has a distance (a spectrum of zeros has no direction), the result is NaN.
 
     Args:
@@ -49,9 +49,9 @@ def deviations(values: Floats, median: Floats, *, threads: int = 1) -> Floats:
     if median.shape != values.shape[1:]:
         raise ArgumentError(
             f"a median of shape {median.shape} does not belong to observations of shape "
-            f"{values.shape}: it needs {values.shape[1:]}."
+            f"{values.shape}: it needs {values.shape[1:]}"
         )
-    result = np.empty((len(NAMES), *median.shape[1:]), np.float32)
+    result = np.full((len(NAMES), *median.shape[1:]), np.nan, np.float32)
 
     def block(window: tuple[slice, slice]) -> None:
         distances = _distances(values[:, :, *window], median[:, *window])
@@ -59,7 +59,8 @@ def deviations(values: Floats, median: Floats, *, threads: int = 1) -> Floats:
             found = quantiles(distance.reshape(len(values), -1), [50.0])
             result[number, *window] = found.reshape(result[number, *window].shape)
 
-    in_threads(block, blocks(values), threads)
+    if values.size:
+        in_threads(block, blocks(values), threads)
     return result
 
 

@@ -12,12 +12,12 @@ from numba import njit
 
 LANES = 64
 TINY = np.float32(1e-36)
-"""Squared distance at which a point lies on an observation: float32 ends at 1e-38."""
+"""Squared distance below which a point lies on an observation: float32 ends at 1e-38."""
 LARGEST = np.float32(1e18)
 SLACK = np.float32(1e-6)
 """Relative error of a sum of distances: a smaller rise of it is rounding."""
-REACH = np.float32(1.5)
-"""Squared distance of an observation that is tried, in squared lengths of Newton's step."""
+REACH = np.float32(1.44)
+"""Largest squared distance of an observation that is tried, in squared lengths of Newton's step."""
 NEAR = np.float32(1.3)
 """Pull of the other observations, in unit vectors, below which the nearest one is tried."""
 RIDGE = np.float32(1e-4)
@@ -227,8 +227,8 @@ def geomedian(values, result, start, stop, eps, limit):
     curve = np.empty((bands * (bands + 1) // 2, LANES), np.float32)
     rows = np.empty((15, LANES), np.float32)
     count, weight, total, on, square, cube = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
-    length, gap, best, share, state, trusted = rows[6], rows[7], rows[8], rows[9], rows[10], rows[11]
-    live, chosen, ties = rows[12], rows[13], rows[14]
+    length, gap, best, share, state = rows[6], rows[7], rows[8], rows[9], rows[10]
+    trusted, live, chosen, ties = rows[11], rows[12], rows[13], rows[14]
     sums = (force, curve, weight, total, on, apart, square, cube, ties)
     unfinished = 0
     for first in range(start, stop, LANES):
@@ -267,7 +267,7 @@ def geomedian(values, result, start, stop, eps, limit):
                     ahead[lane] = pull[lane] * share[lane] if on[lane] > ZERO else ahead[lane]
                     gap[lane] += ahead[lane] * ahead[lane]
             for lane in range(LANES):
-                allowed = eps * total[lane] / (count[lane] if count[lane] > ONE else ONE)
+                allowed = eps * count[lane] / weight[lane] if weight[lane] > ZERO else ZERO
                 small = length[lane] <= allowed and np.sqrt(gap[lane]) <= allowed
                 worse = total[lane] > best[lane] * (ONE + SLACK) and trusted[lane] == ZERO
                 now = ENDS if small else GOES_ON

@@ -11,6 +11,9 @@ from spatioformer.archives.composites.blocks import Bools, Floats, is_value
 
 Doubles = NDArray[np.float64]
 
+TINY, RIDGE = 1e-18, 1e-4
+REACH, NEAR = 1.2, 1.3
+
 
 def geomedian(values: Floats, eps: float, limit: int) -> Floats:
     """Geometric medians of (T, B, P) as (B, P)."""
@@ -36,7 +39,7 @@ def all_bands(values: Floats) -> Bools:
 
 def _total(terms: Doubles) -> Doubles:
     """Sum over the first axis, in order."""
-    total = terms[0].copy()
+    total: Doubles = terms[0].copy()
     for term in terms[1:]:
         total += term
     return total
@@ -45,71 +48,80 @@ def _total(terms: Doubles) -> Doubles:
 def _iterate(x: Doubles, clear: Bools, eps: float, limit: int) -> Doubles:
     """Minimise from 0; x (T, B, P), 0 where not clear, each pixel with three observations."""
     count = clear.sum(axis=0)
-    y = np.zeros(x.shape[1:])
-    result, old_y, old_force, safe = y.copy(), y.copy(), y.copy(), y.copy()
-    best = np.full(y.shape[1], np.inf)
-    trusted, live = np.ones(y.shape[1], bool), np.ones(y.shape[1], bool)
+    y = np.zeros_like(x[0])
+    result, safe = y.copy(), y.copy()
+    best = np.full(len(y[0]), np.inf)
+    trusted, live = count > 0, count > 0
     for iteration in range(limit):
-        step, length, total, on, weight = _weiszfeld(x, clear, y)
-        bad = (total > best * (1 + 1e-12)) & ~trusted
-        change = step - old_force / np.where(weight > 0, weight, 1)
-        outer = _total(change * change)
-        use = (iteration > 0) & (outer > 0) & (on == 0)
-        secant = np.where(use, _total(change * step) / np.where(use, outer, 1), 0)
-        jump = step - secant * (y - old_y + change)
-        gap = np.sqrt(_total(jump * jump))
-        allowed = eps * total / count
-        small = (length <= allowed) & (gap <= allowed) & (iteration > 0)
-        done = live & ~bad & (small | (length == 0))
+        force, curve, weight, total, on = _sums(x, clear, y)
+        pull = _length(force)
+        excess = np.where(pull > on, 1 - on / np.where(pull > 0, pull, 1), 0)
+        share = np.where(weight > 0, excess / np.where(weight > 0, weight, 1), 0)
+        plain = force * share
+        jump = np.where(on > 0, plain, _newton(force, curve, weight))
+        gap = _length(jump)
+        allowed = np.where(weight > 0, eps * count / np.where(weight > 0, weight, 1), 0)
+        bad = live & (total > best * (1 + 1e-12)) & ~trusted
+        done = live & ~bad & (_length(plain) <= allowed) & (gap <= allowed)
         result = np.where(done, y + jump, result)
         live &= ~done
         if not live.any():
-            return result
+            break
         good = live & ~bad
-        before = np.where(good, y, old_y)
-        y = np.where(bad, safe, y + jump)
-        safe = np.where(good, before + step, safe)
-        old_y, old_force = before, np.where(good, step * weight, old_force)
-        best = np.where(good, total, best)
-        trusted = bad | (iteration == 0)
-        if iteration > 0 and iteration & (iteration + 1) == 0:
-            nearest, weak = _nearest(x, clear, old_y, step * weight)
-            y = np.where(weak & good, nearest, y)
-            trusted &= ~(weak & good)
-    return np.where(live, safe, result)
+        before, y = y, np.where(bad, safe, y + jump)
+        safe = np.where(good, before + plain, safe)
+        best[good], trusted = total[good], bad
+        even = iteration & ~1
+        if iteration > 0 and even & (even - 1) == 0:
+            nearest, chosen = _nearest(x, clear, before, force, gap)
+            y = np.where(chosen & good, nearest, y)
+    found: Doubles = np.where(live, safe, result)
+    return found
 
 
-def _weiszfeld(
-    x: Doubles, clear: Bools, y: Doubles
-) -> tuple[Doubles, Doubles, Doubles, NDArray[np.int_], Doubles]:
-    """Step r (B, P) at y and its length, sum of distances, observations at y, sum of weights."""
-    pull, weight = np.zeros_like(y), np.zeros(y.shape[1])
-    total, on = np.zeros(y.shape[1]), np.zeros(y.shape[1], int)
+def _length(vectors: Doubles) -> Doubles:
+    """Lengths of (B, P)."""
+    length: Doubles = np.sqrt(_total(vectors * vectors))
+    return length
+
+
+def _sums(x: Doubles, clear: Bools, y: Doubles) -> tuple[Doubles, ...]:
+    """Sums over dates at y, as kernels.py has them, but with curve (B, B, P)."""
+    force, curve = np.zeros_like(y), np.zeros((len(y), *y.shape))
+    weight, total, on = np.zeros((3, y.shape[1]))
     for observation, here in zip(x, clear, strict=True):
-        distance = np.sqrt(_total((observation - y) ** 2))
-        away = here & (distance > 1e-18)
+        apart = observation - y
+        distance = _length(apart)
+        away = here & (distance > TINY)
         inverse = away / np.where(away, distance, 1)
         on += here & ~away
         weight += inverse
         total += distance * away
-        pull += inverse * observation
-    step = np.where(weight > 0, pull / np.where(weight > 0, weight, 1) - y, 0)
-    length = np.sqrt(_total(step * step))
-    force = length * weight
-    share = np.where(force > on, 1 - on / np.where(force > 0, force, 1), 0)
-    share = np.where(on > 0, share, 1)
-    return step * share, length * share, total, on, weight
+        unit = inverse * apart
+        force += unit
+        curve += inverse * unit[:, None] * unit[None]
+    return force, curve, weight, total, on
 
 
-def _nearest(x: Doubles, clear: Bools, y: Doubles, pull: Doubles) -> tuple[Doubles, Bools]:
-    """The observation nearest to y, and whether the others pull weakly there."""
+def _newton(force: Doubles, curve: Doubles, weight: Doubles) -> Doubles:
+    """Newton's step (B, P), with the ridge of kernels.py."""
+    scale = np.where(weight > 0, weight, 1)
+    matrix = (1 + RIDGE) * np.eye(len(force)) - np.moveaxis(curve / scale, 2, 0)
+    step: Doubles = np.linalg.solve(matrix, (force / scale).T[..., None])[..., 0].T
+    return step
+
+
+def _nearest(
+    x: Doubles, clear: Bools, y: Doubles, force: Doubles, gap: Doubles
+) -> tuple[Doubles, Bools]:
+    """The observation nearest to y, and whether to try it."""
     nearest, closest = np.zeros_like(y), np.full(y.shape[1], np.inf)
     ties = np.zeros(y.shape[1])
     for observation, here in zip(x, clear, strict=True):
-        distance = np.where(here, np.sqrt(_total((observation - y) ** 2)), np.inf)
+        distance = np.where(here, _length(observation - y), np.inf)
         ties = np.where(distance < closest, 1, ties + (here & (distance == closest)))
         nearest = np.where(distance < closest, observation, nearest)
         closest = np.minimum(closest, distance)
-    apart = closest > 1e-18
-    rest = pull - (nearest - y) * ties / np.where(apart, closest, 1)
-    return nearest, apart & (np.sqrt(_total(rest * rest)) <= 1.3 * ties)
+    within = (closest > TINY) & (closest <= REACH * gap)
+    rest = force - (nearest - y) * ties / np.where(within, closest, 1)
+    return nearest, within & (_length(rest) <= NEAR * ties)

@@ -1,7 +1,6 @@
 """Median, mean, percentiles and number of each pixel's observations, band by band."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +16,19 @@ from spatioformer.archives.composites.blocks import (
 from spatioformer.archives.composites.plain import all_bands
 from spatioformer.common.errors import ArgumentError
 
-How = Literal["median", "mean", "percentiles", "count"]
-
 
 def reduce(
-    values: Floats, how: How, percentiles: Sequence[float] = (), *, threads: int = 1
+    values: Floats, how: str, percentiles: Sequence[float] = (), *, threads: int = 1
 ) -> Floats:
     """Reduce the dates of each band to one value, or one value a percentile.
 
-    A band's missing values leave its other dates, and other bands, as they are. Without a value the
+    A band's missing values leave its other dates, and other bands, as they are. Without any the
     result is NaN. Means are summed in float64.
 
     Args:
         values: (time, band, y, x) float32, NaN where missing.
-        how: "percentiles" interpolates linearly between values, as numpy does; "count" is that of
-            `count_clear`.
+        how: "median", "mean", "percentiles" (linear between values, as numpy has them) or "count"
+            (that of `count_clear`).
         percentiles: from 0 to 100.
         threads: blocks at a time; the result is the same for any number.
 
@@ -46,13 +43,13 @@ def reduce(
     if how == "count":
         return count_clear(values)[None].astype(np.float32)
     if how not in ("median", "mean", "percentiles"):
-        raise ArgumentError(f"observations are reduced by median, mean or percentiles, not {how}.")
+        raise ArgumentError(f"observations are reduced by median, mean or percentiles, not {how}")
     shares = [50.0] if how == "median" else list(percentiles)
     if how == "percentiles" and (not shares or not all(0 <= share <= 100 for share in shares)):
-        raise ArgumentError(f"percentiles are numbers from 0 to 100, one at least, not {shares}.")
+        raise ArgumentError(f"percentiles are numbers from 0 to 100, one at least, not {shares}")
     each = len(shares) if how == "percentiles" else 1
     bands, height, width = values.shape[1:]
-    result = np.empty((bands, each, height, width), np.float32)
+    result = np.full((bands, each, height, width), np.nan, np.float32)
 
     def block(window: tuple[slice, slice]) -> None:
         for band in range(bands):
@@ -60,7 +57,8 @@ def reduce(
             found = _mean(data) if how == "mean" else quantiles(data, shares)
             result[band, :, *window] = found.reshape(result[band, :, *window].shape)
 
-    in_threads(block, blocks(values), threads)
+    if values.size:
+        in_threads(block, blocks(values), threads)
     return result.reshape(bands * each, height, width)
 
 
@@ -110,4 +108,5 @@ def _between(low: Floats, high: Floats, share: NDArray[np.float64]) -> Floats:
     share = share.astype(np.float32)
     with np.errstate(invalid="ignore"):
         apart = high - low
-        return np.where(share < 0.5, low + apart * share, high - apart * (1 - share))
+        nearer = np.where(share < 0.5, low + apart * share, high - apart * (1 - share))
+        return np.where(share == 0.5, (low + high) / 2, nearer)  # as numpy.median

@@ -53,6 +53,15 @@ class NotFound(RemoteError):
     """The server has no such file (404)."""
 
 
+def not_found(href: str, access: Access, status: int = 404) -> NotFound:
+    """The error for a file that the server does not have."""
+    return NotFound(
+        f"{access.owner}: {href} does not exist ({status}); the catalogue names a file that its "
+        "server does not have",
+        href,
+    )
+
+
 class Unreachable(RemoteError):
     """The host does not answer, so no other file of it can be read either."""
 

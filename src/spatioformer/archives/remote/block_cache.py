@@ -31,10 +31,14 @@ KEPT = 0.9
 """Share of the limit that stays when pieces are removed."""
 COUNTED = 0.02
 """Share of the limit that a process writes before it counts the whole cache again."""
+IDENTITY = "identity.json"
 LEFT = 24 * 3600
 """Seconds after which a temporary file counts as left by a killed process."""
 TOUCHED = 60.0
 """Seconds for which a piece's time of last use need not be exact."""
+
+ABSENT = Identity(-404)
+"""The version of a file that its server did not have when it was asked last."""
 
 Span = tuple[int, int]
 """First byte, and the byte after the last."""
@@ -101,12 +105,21 @@ class BlockCache:
         if excess <= self.limit:
             return
         excess -= int(KEPT * self.limit)
+        folders = set()
         for path, _, size in pieces:
             if excess <= 0:
                 break
+            if path.name == IDENTITY or is_part(path):  # the pieces mean nothing without it
+                continue
             with contextlib.suppress(OSError):  # another process removed or reads it
                 path.unlink()
             excess -= size
+            folders.add(path.parent)
+        for folder in folders:
+            if not any(folder.glob("*-*-*")):
+                with contextlib.suppress(OSError):  # another process writes there now
+                    (folder / IDENTITY).unlink()
+                    folder.rmdir()
 
     def _pieces(self) -> Iterator[tuple[Path, float, int]]:
         """Path, time of last use and size of each file; what killed processes left is removed."""
@@ -130,7 +143,7 @@ class Entry:
     def identity(self) -> Identity | None:
         """The version whose pieces are kept, or None."""
         try:
-            stated = json.loads((self.folder / "identity.json").read_text(encoding="utf-8"))
+            stated = json.loads((self.folder / IDENTITY).read_text(encoding="utf-8"))
             if stated.pop("address") != self._key:
                 return None
             return Identity(**stated)
@@ -140,10 +153,10 @@ class Entry:
     def set_identity(self, identity: Identity) -> None:
         """State the version of the pieces that follow; those of other versions are removed."""
         stated = json.dumps({"address": self._key, **asdict(identity)}, sort_keys=True)
-        self._write(self.folder / "identity.json", stated.encode())
+        self._write(self.folder / IDENTITY, stated.encode())
         version = _version(identity)
         for name in self._names():
-            if name != "identity.json" and not name.startswith(version) and ".part" not in name:
+            if name != IDENTITY and not name.startswith(version) and ".part" not in name:
                 self._remove(name)
 
     def forget(self) -> None:
@@ -188,8 +201,10 @@ class Entry:
         """Write a file whole or not at all. It need not survive a power cut: its checksum tells."""
         part = part_of(path)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
+            try:
+                self._write_part(part, content)
+            except FileNotFoundError:  # another process removed the empty folder just now
+                self._write_part(part, content)
             os.replace(part, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -197,6 +212,10 @@ class Entry:
             # On Windows another process may be reading the piece of this name, which is the same.
             if not (isinstance(error, PermissionError) and path.exists()):
                 raise as_output_error(error, path) from error
+
+    def _write_part(self, part: Path, content: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
 
     def _path(self, identity: Identity, span: Span) -> Path:
         return self.folder / f"{_version(identity)}-{span[0]}-{span[1]}"

@@ -163,7 +163,7 @@ class _GdalFile(io.RawIOBase):
     GDAL's callbacks into Python lose exceptions. A read that is too short is an error to GDAL.
     """
 
-    def __init__(self, file: RemoteFile, errors: list[Exception]):
+    def __init__(self, file: RemoteFile, errors: list[BaseException]):
         super().__init__()
         self._file, self._errors, self._position = file, errors, 0
 
@@ -172,7 +172,7 @@ class _GdalFile(io.RawIOBase):
             return b""
         try:
             data = self._file.read_at(self._position, size)
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C would be lost too
             self._errors.append(error)
             return b""
         self._position += len(data)
@@ -188,7 +188,7 @@ class _GdalFile(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[Exception]]]":
+def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[BaseException]]]":
     """An open dataset, and the errors that its reads will have met."""
     import rasterio
 
@@ -196,7 +196,7 @@ def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[Ex
         if file.read_at(0, 4) not in MAGIC:
             file.discard()
             raise _damaged(href, access, "its content is no GeoTIFF")
-        errors: list[Exception] = []
+        errors: list[BaseException] = []
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             dataset = _open(href, access, file, errors)
         try:
@@ -206,7 +206,9 @@ def _opened(href: str, access: Access) -> "Iterator[tuple[DatasetReader, list[Ex
             dataset.close()
 
 
-def _open(href: str, access: Access, file: RemoteFile, errors: list[Exception]) -> "DatasetReader":
+def _open(
+    href: str, access: Access, file: RemoteFile, errors: list[BaseException]
+) -> "DatasetReader":
     """Open a file as a GeoTIFF and check what its header states."""
     import warnings
 
@@ -256,8 +258,8 @@ def _is_of_gdal(error: Exception) -> bool:
 def _damaged(href: str, access: Access, why: str) -> RemoteError:
     shown = without_signature(href)
     return RemoteError(
-        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {_plain(why)}; what was kept of it is "
-        "removed: run again, or leave its item out",
+        f"{access.owner}: {shown} cannot be read as a GeoTIFF: {_plain(why)}; what was kept of it "
+        "is removed: run again, or leave its item out",
         shown,
     )
 

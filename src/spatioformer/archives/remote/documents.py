@@ -2,7 +2,7 @@
 
 import hashlib
 
-from spatioformer.archives.remote.access import Access, NotFound, RemoteError
+from spatioformer.archives.remote.access import Access, NotFound, RemoteError, not_found
 from spatioformer.archives.remote.addresses import (
     check_host,
     https_of,
@@ -10,6 +10,7 @@ from spatioformer.archives.remote.addresses import (
     local_path,
     without_signature,
 )
+from spatioformer.archives.remote.block_cache import ABSENT
 from spatioformer.archives.remote.fetching import fetch
 from spatioformer.archives.remote.source import cache_of
 from spatioformer.archives.remote.transport import Identity, Query
@@ -40,12 +41,18 @@ def read_bytes(href: str, access: Access, *, limit: int, body: bytes | None = No
     entry = cache_of(access).entry(f"document {shown}{suffix}")
     identity = entry.identity()
     kept = None
-    if identity is not None and identity.size <= limit:
+    if access.offline and identity == ABSENT:
+        raise not_found(shown, access)
+    if identity is not None and 0 <= identity.size <= limit:
         kept = entry.load(identity, (0, identity.size))
     if access.offline and kept is not None:
         return kept
     headers = _conditions(identity) if kept is not None and body is None else {}
-    answer = fetch(Query(url, shown, limit=limit, body=body, headers=headers), access)
+    try:
+        answer = fetch(Query(url, shown, limit=limit, body=body, headers=headers), access)
+    except NotFound:
+        entry.set_identity(ABSENT)  # --offline has to know
+        raise
     if answer.unchanged and kept is not None:
         return kept
     identity = Identity(len(answer.data), answer.identity.etag, answer.identity.modified)

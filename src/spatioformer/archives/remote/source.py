@@ -11,9 +11,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from spatioformer.archives.remote.access import Access, FileChanged, RemoteError
+from spatioformer.archives.remote.access import (
+    Access,
+    FileChanged,
+    NotFound,
+    RemoteError,
+    not_found,
+)
 from spatioformer.archives.remote.addresses import check_host, https_of, without_signature
-from spatioformer.archives.remote.block_cache import BlockCache
+from spatioformer.archives.remote.block_cache import ABSENT, BlockCache
 from spatioformer.archives.remote.fetching import fetch
 from spatioformer.archives.remote.spans import Span, missing, pieces, requests, union
 from spatioformer.archives.remote.transport import Answer, Identity, Query
@@ -43,7 +49,9 @@ class Source:
         self._entry = self._shelf.cache(access).entry(self.href)
         self._condition = threading.Condition()
         self._flying: set[Span] = set()
-        self._identity = self._entry.identity()
+        kept = self._entry.identity()
+        self._absent = kept == ABSENT
+        self._identity = None if self._absent else kept
         self._known: list[Span] = []
         self._longest = 0
         if self._identity is not None:
@@ -57,7 +65,14 @@ class Source:
         """
         with self._condition:
             if self._identity is None:  # readers of one file wait for its first
-                self._take(self._fetch((0, HEAD), access), (0, HEAD))
+                if access.offline and self._absent:
+                    raise not_found(self.href, access)
+                try:
+                    self._take(self._fetch((0, HEAD), access), (0, HEAD))
+                except NotFound:
+                    self._entry.set_identity(ABSENT)  # --offline has to know
+                    self._absent = True
+                    raise
             assert self._identity is not None
             return self._identity
 
@@ -120,7 +135,7 @@ class Source:
                     self._condition.notify_all()
 
     def discard(self) -> None:
-        """Remove what is kept of the file; whoever has it open gets FileChanged at the next read."""
+        """Remove what is kept of the file; who has it open gets FileChanged at the next read."""
         with self._condition:
             self._forget()
 

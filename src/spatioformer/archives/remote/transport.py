@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urljoin, urlsplit
 
-from spatioformer.archives.remote.access import Access, FileChanged, NotFound, RemoteError
+from spatioformer.archives.remote.access import Access, FileChanged, RemoteError, not_found
 from spatioformer.archives.remote.addresses import (
     check_host,
     origin,
@@ -240,9 +240,9 @@ def _session() -> "requests.Session":
         session = requests.Session()
         session.auth = _no_auth
         _local.session, _local.pid = session, os.getpid()
-    session = _local.session
-    session.cookies.clear()
-    return session
+    kept: requests.Session = _local.session
+    kept.cookies.clear()
+    return kept
 
 
 def _no_auth(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
@@ -280,11 +280,7 @@ def _refusal(response: "requests.Response", query: Query, access: Access) -> Exc
             wait=seconds_of(response.headers.get("Retry-After")),
         )
     if status in (404, 410):
-        return NotFound(
-            f"{access.owner}: {query.href} does not exist ({status}); the catalogue names a file "
-            "that its server does not have",
-            query.href,
-        )
+        return not_found(query.href, access, status)
     return RemoteError(
         f"{access.owner}: cannot read {query.href}: the server answered {status}"
         f"{_phrase(response)}; check the address",

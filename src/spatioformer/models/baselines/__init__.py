@@ -22,6 +22,7 @@ from spatioformer.models.baselines.features import chip_statistics, with_covaria
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.models.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.models.baselines.neighbours import LocationKNN
+from spatioformer.models.baselines.shared_lengths import SharedLengths, shares_of
 from spatioformer.models.baselines.trees import (
     extra_trees,
     gradient_boosting,
@@ -63,6 +64,7 @@ __all__ = [
     "Kriging",
     "LocationKNN",
     "Regressor",
+    "SharedLengths",
     "chip_statistics",
     "extra_trees",
     "forest_kriging",
@@ -70,5 +72,6 @@ __all__ = [
     "gradient_boosting",
     "lightgbm",
     "random_forest",
+    "shares_of",
     "with_covariates",
 ]

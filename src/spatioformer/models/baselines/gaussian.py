@@ -13,7 +13,7 @@ effect of imagery that differs between regions, as spatially varying regression 
 (Gelfand et al. 2003, JASA 98). Each observation adds independent noise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,9 @@ GROUP, GROUPS = 300, 12  # with more plots: number of plots in a group, and numb
 
 Inputs = tuple[np.ndarray, np.ndarray]
 """Features (n, f) and points on the sphere (n, 3), standardised."""
+
+Group = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Features (n, f), points on the sphere (n, 3) and target (n,) of some plots, standardised."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
         features = np.ma.masked_invalid(X[:, :-2])
         self.centre_ = features.mean(axis=0).filled(0.0)
-        self.scale_ = _above_zero(features.std(axis=0).filled(0.0))
+        self.scale_ = self._scales(_above_zero(features.std(axis=0).filled(0.0)))
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
         self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
@@ -127,9 +130,16 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         groups = [
             (inputs[0][rows], inputs[1][rows], target[rows]) for rows in _groups(inputs[1], rng)
         ]
-        self.found_ = likeliest(groups, self.prior).vector
+        self.found_ = self._likeliest(groups).vector
         self._solve(inputs, target, rng)
         return self
+
+    def _scales(self, sds: np.ndarray) -> np.ndarray:
+        """Divisor of each feature, from its standard deviation."""
+        return sds
+
+    def _likeliest(self, groups: Sequence[Group]) -> Hyperparameters:
+        return likeliest(groups, self.prior)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
@@ -224,9 +234,7 @@ def fields(
     return parts
 
 
-def likeliest(
-    groups: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], prior: float
-) -> Hyperparameters:
+def likeliest(groups: Sequence[Group], prior: float) -> Hyperparameters:
     """Maximum a posteriori estimate of the hyperparameters.
 
     Args:
@@ -244,11 +252,18 @@ def likeliest(
             value, gradient = value + group_value, gradient + group_gradient
         return value, gradient
 
+    return Hyperparameters(minimum(loss, usual))
+
+
+def minimum(
+    loss: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray
+) -> np.ndarray:
+    """Parameters near `start` at which a loss, given with its gradient, is smallest."""
     # A factor of e^7 from the starting values: beyond it only the conditioning changes.
-    bounds = [(v - 7, v + 7) for v in usual]
-    best = minimize(loss, usual, jac=True, method="L-BFGS-B", bounds=bounds,
+    bounds = [(v - 7, v + 7) for v in start]
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
                     options={"maxiter": STEPS, "ftol": 1e-6})  # fmt: skip
-    return Hyperparameters(best.x)
+    return np.asarray(best.x)
 
 
 def misfit(

@@ -1,0 +1,76 @@
+"""Write the imagery of several years into a folder, for maps of years with any model."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from spatioformer.archives.answer import ask, with_answer
+from spatioformer.common.errors import ConfigError
+from spatioformer.common.files import writing
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.archives import span
+from spatioformer.config.schema import RunConfig
+from spatioformer.run.composites import Composites, imagery_of_year
+from spatioformer.run.sources import composite_path, grid_of_sources
+
+COMPOSITES = "composites"
+
+
+def build_years(
+    config: RunConfig,
+    folder: Path,
+    years: Iterable[int] | None = None,
+    *,
+    offline: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory: float = 2.0,
+    console: Console = SILENT,
+) -> Path:
+    """Write FOLDER/imagery_YEAR.tif for each year, and FOLDER/years.csv with their paths.
+
+    Composites that are there and would be the same are kept. If the configuration has layers or
+    masks too, the composites lie in FOLDER/composites.
+
+    Args:
+        years: None: all that the sources have in common.
+        others: as `archives.write.write_year`.
+
+    Returns:
+        Path of years.csv.
+
+    Raises:
+        ConfigError: there are no sources, or they do not have one of the years.
+        ImageryError, OutputError: as `write_year`.
+    """
+    section = config.imagery
+    if section is None or not section.sources:
+        raise ConfigError(
+            "the configuration has no `imagery.sources`, from which imagery of years is made; add "
+            "them (docs/imagery.md)"
+        )
+    wanted = tuple(section.years if years is None else years)
+    if missing := [year for year in wanted if year not in section.years]:
+        raise ConfigError(
+            f"the sources have no year {missing[0]}, but {span(section.years)}; give some of these"
+        )
+    grid = grid_of_sources(section)
+    answer = ask(section, grid, wanted, wanted, offline=offline, console=console)
+    mixed = bool(section.layers or section.masks)
+    composites = Composites(
+        folder / COMPOSITES if mixed else folder,
+        with_answer(section, grid, answer, offline=offline),
+        workers=workers,
+        scheduler=scheduler,
+        memory=memory,
+        console=console,
+    )
+    for year in wanted:
+        composite, _ = composites.year(year)
+        imagery_of_year(section, composite, composite_path(folder, year), console)
+        console.say(f"{year}: {composite_path(folder, year)}")
+    table = pd.DataFrame({"year": wanted, "path": [composite_path(Path(), y) for y in wanted]})
+    with writing(folder / "years.csv") as part:
+        table.to_csv(part, index=False)
+    return folder / "years.csv"
