@@ -317,14 +317,17 @@ class LazyImagery:
     def _searched(self, years: Sequence[int]) -> SourceStack:
         """The sources with the items of years; those of other years are not searched."""
         known = next(iter(self._items.values()), {})
-        for year in years:
-            if year in known:
-                continue
-            sources = [s.model_copy(update={"years": (year,)}) for s in self.section.sources]
-            section = self.section.model_copy(update={"sources": tuple(sources), "year": year})
-            answer = ask(section, self.grid, (year,), offline=self.offline, console=_Warnings())
+        if missing := [year for year in years if year not in known]:
+            answer = ask(
+                self.section,
+                self.grid,
+                missing,
+                missing,
+                offline=self.offline,
+                console=_Warnings(),
+            )
             for name, items in answer.items():
-                self._items.setdefault(name, {})[year] = items[year]
+                self._items.setdefault(name, {}).update(items)
         found = {name: {y: items[y] for y in years} for name, items in self._items.items()}
         return with_answer(self.section, self.grid, found, offline=self.offline)
 
