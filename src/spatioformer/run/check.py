@@ -20,6 +20,7 @@ from spatioformer.common.errors import (
     SpatioformerError,
 )
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.imagery import MaskSection, RasterSection
 from spatioformer.config.messages import problems_message
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.check_sources import date_problems, source_problems
@@ -154,6 +155,7 @@ def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterat
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.remarks import check_pieces
     from spatioformer.run.imagery import grid_of, layer_of
+    from spatioformer.run.masks import check_mask
 
     section = config.imagery
     assert section is not None  # else the run has no such stage
@@ -161,8 +163,13 @@ def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterat
         from spatioformer.archives.opening import source_bands
         from spatioformer.run.sources import grid_of_sources
     trust = Trust(section.trust, section.folder)
-    entries = [(f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)]
-    entries += [(f"imagery.masks.{i}", mask) for i, mask in enumerate(section.masks)]
+    entries: list[tuple[str, RasterSection]] = [
+        (f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)
+    ]
+    for i, mask in enumerate(section.masks):
+        yield from _caught(f"imagery.masks.{i}", partial(check_mask, mask, i, section.collections))
+        if isinstance(mask, MaskSection):
+            entries.append((f"imagery.masks.{i}", mask))
     opened: dict[str, OpenLayer] = {}
     grid: Grid | None = None
     with ExitStack() as stack:
