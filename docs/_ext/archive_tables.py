@@ -43,7 +43,7 @@ def collections_table() -> str:
     for row in rows():
         hosts = ", ".join(row.hosts)
         access = SIGNING.get(row.signing or "", row.signing or "open")
-        verified = "" if row.verified else ", unverified"
+        verified = ("" if row.verified else ", unverified") + (", see note" if row.note else "")
         cells = [
             f"`{row.name}`", f"[{row.title}]({row.source})", KINDS[row.kind],
             f"{row.resolution:g} m", years_of(row), bands_of(row), hosts, f"{access}{verified}",
@@ -63,7 +63,10 @@ def licences_table() -> str:
     for row in rows():
         key = tuple(" ".join(text.split()) for text in (row.licence, row.attribution, row.citation))
         known.setdefault(key, []).append(f"`{row.name}`")
-    lines = ["| collections | licence | to be shown with results | to be cited |", "|---|---|---|---|"]
+    lines = [
+        "| collections | licence | to be shown with results | to be cited |",
+        "|---|---|---|---|",
+    ]
     for texts, names in known.items():
         lines.append(f"| {' | '.join([', '.join(names), *texts])} |")
     return "\n".join(lines)

@@ -117,7 +117,9 @@ def test_a_composite_is_imagery_with_masks(place):
 
 
 def test_layers_and_collections_make_one_stack(place):
-    landscape.write_raster(place / "height.tif", np.arange(64 * 64, dtype=np.float32).reshape(64, 64))
+    landscape.write_raster(
+        place / "height.tif", np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
+    )
     own = {"collection": "toy", "name": "toy", "bands": ["red"], "composite": "mean"}
     several = [str(place / "height.tif"), own]
     keys = {"collections": str(place / "rows.yaml"), "endpoint": place / "scenes", "min_clear": 1}
@@ -218,7 +220,11 @@ def test_an_item_that_cannot_be_read_is_left_out_with_a_warning(place, tmp_path)
 @pytest.mark.parametrize(
     ("layers", "keys", "words"),
     [
-        ("sentinel-2-l2a", {}, "'sentinel-2-l2a' is of collections of archives, which need `years`"),
+        (
+            "sentinel-2-l2a",
+            {},
+            "'sentinel-2-l2a' is of collections of archives, which need `years`",
+        ),
         ({"collection": "toy"}, {}, "collection is of collections .* need `years`"),
         ("a.tif", {"season": ("01-01", "03-01")}, "season is of collections of archives"),
         ("a.tif", {"regoin": (1, 2, 3, 4)}, "read_imagery has no argument 'regoin'"),
@@ -247,7 +253,10 @@ def test_arguments_that_do_not_fit_are_one_sentence(layers, keys, words):
     ("keys", "words"),
     [
         ({}, "`sources` alone have no extent"),
-        ({"region": (147, 148, -43, -42), "min_claer": 3}, "unknown key .*did you mean `min_clear`"),
+        (
+            {"region": (147, 148, -43, -42), "min_claer": 3},
+            "unknown key .*did you mean `min_clear`",
+        ),
         ({"region": (147, 148, -43, -42)}, "the collection 'sentinel-2-l2' is not known; did you"),
     ],
 )
