@@ -81,6 +81,12 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
     values = landscape.settings(folder)
     values["plots"]["columns"]["date"] = "date"
     values["plots"]["max_rejected"] = 0.8
+    values["evaluate"] |= {
+        "models": ["random-forest"],
+        "splits": [{"name": "tiles", "kind": "tiles", "folds": 2, "size": 1.0}],
+        "curve_sizes": [],
+    }
+    values["map"] = {"model": "random-forest", "samples": 0}
     values["imagery"] = {
         "sources": [source()],
         "collections": "rows.yaml",

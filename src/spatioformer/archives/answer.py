@@ -1,6 +1,7 @@
 """The answer of the catalogues as a JSON file, so that a run reads the same items again.
 
-The file holds nothing of the time or the place of the search: the same answer has the same bytes.
+The file holds nothing of the time of the search, and paths that start at the catalogue: the same
+answer has the same bytes, also where a run was moved with its data.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -81,29 +82,38 @@ def with_answer(
     )
 
 
-def write_answer(answer: Answer, path: Path) -> None:
+def write_answer(answer: Answer, section: ImagerySection, path: Path) -> None:
     """Write an answer as JSON.
+
+    Args:
+        section: in which the sources say where catalogues on this computer lie.
 
     Raises:
         OutputError: it cannot be written.
     """
+    bases = _bases(section)
     items = {
-        name: {str(year): [_to_json(item) for item in several] for year, several in years.items()}
+        name: {
+            str(year): [_to_json(item, bases[name]) for item in several]
+            for year, several in years.items()
+        }
         for name, years in answer.items()
     }
-    write_json(path, {"items": items, "files": _local_files(answer)})
+    files = {name: _local_files(years, bases[name]) for name, years in answer.items()}
+    write_json(path, {"items": items, "files": {k: v for k, v in files.items() if v}})
 
 
-def read_answer(path: Path) -> Answer:
-    """Read an answer.
+def read_answer(section: ImagerySection, path: Path) -> Answer:
+    """Read an answer to the sources of a section.
 
     Raises:
         ImageryError: it is absent or damaged.
     """
+    bases = _bases(section)
     try:
         return {
             name: {
-                int(year): tuple(_from_json(item) for item in several)
+                int(year): tuple(_from_json(item, bases.get(name)) for item in several)
                 for year, several in years.items()
             }
             for name, years in read_json(path)["items"].items()
@@ -112,6 +122,18 @@ def read_answer(path: Path) -> Answer:
         raise ImageryError(
             f"{path} holds no items of a search; run with --refresh, which searches again"
         ) from error
+
+
+def base_of(endpoint: str | None) -> Path | None:
+    """Folder at which paths of a catalogue on this computer start; None: it is not on this one."""
+    if endpoint is None or is_address(endpoint):
+        return None
+    path = Path(endpoint)
+    return path if path.is_dir() else path.parent
+
+
+def _bases(section: ImagerySection) -> dict[str, Path | None]:
+    return {source.name: base_of(source.endpoint) for source in section.sources}
 
 
 def changes(before: Answer, now: Answer) -> list[str]:
@@ -131,22 +153,21 @@ def changes(before: Answer, now: Answer) -> list[str]:
     return lines
 
 
-def identity(item: Item) -> str:
-    """Hash of all that the catalogue says of an item."""
-    return hash_value(_to_json(item))
+def identity(item: Item, base: Path | None = None) -> str:
+    """Hash of all that the catalogue says of an item, with paths that start at `base`."""
+    return hash_value(_to_json(item, base))
 
 
-def _local_files(answer: Answer) -> dict[str, Any]:
+def _local_files(years: Mapping[int, Iterable[Item]], base: Path | None) -> dict[str, Any]:
     """Size and time of change of each file on this computer; None for one that is absent."""
     paths = {
         asset.href
-        for years in answer.values()
         for items in years.values()
         for item in items
         for asset in item.assets.values()
         if not is_address(asset.href)
     }
-    return {path: _stamp(Path(path)) for path in sorted(paths)}
+    return {_portable(path, base): _stamp(Path(path)) for path in sorted(paths)}
 
 
 def _stamp(path: Path) -> list[int] | None:
@@ -157,14 +178,31 @@ def _stamp(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _to_json(item: Item) -> dict[str, Any]:
+HERE = "./"
+"""Beginning of a path that starts at the folder of the catalogue."""
+
+
+def _portable(href: str, base: Path | None) -> str:
+    if base is None or is_address(href) or not Path(href).is_relative_to(base):
+        return href
+    return HERE + Path(href).relative_to(base).as_posix()
+
+
+def _placed(href: str, base: Path | None) -> str:
+    return str(base / href[len(HERE) :]) if base is not None and href.startswith(HERE) else href
+
+
+def _to_json(item: Item, base: Path | None) -> dict[str, Any]:
     value = asdict(item)
     value["start"], value["end"] = item.start.isoformat(), item.end.isoformat()
     value["assets"] = {
         name: {k: v for k, v in asdict(asset).items() if v is not None}
+        | {"href": _portable(asset.href, base)}
         for name, asset in sorted(item.assets.items())
     }
     value["properties"] = _plain(item.properties)
+    if item.href is not None:
+        value["href"] = _portable(item.href, base)
     return {k: v for k, v in value.items() if v is not None}
 
 
@@ -183,12 +221,17 @@ def _ordered(values: Iterable[Any]) -> Iterable[Any]:
     return sorted(values, key=str) if isinstance(values, set) else values
 
 
-def _from_json(value: Mapping[str, Any]) -> Item:
+def _from_json(value: Mapping[str, Any], base: Path | None) -> Item:
     known = dict(value)
     known["start"] = datetime.fromisoformat(value["start"])
     known["end"] = datetime.fromisoformat(value["end"])
     known["bbox"] = tuple(value["bbox"])
-    known["assets"] = {name: Asset(**asset) for name, asset in value["assets"].items()}
+    known["assets"] = {
+        name: Asset(**{**asset, "href": _placed(asset["href"], base)})
+        for name, asset in value["assets"].items()
+    }
+    if "href" in known:
+        known["href"] = _placed(known["href"], base)
     for name in ("transform", "shape"):
         if name in known:
             known[name] = tuple(known[name])

@@ -115,7 +115,8 @@ class Placement:
         a, b, c, d, e, f = self.grid.transform[:6]
         x, y = a * cols + b * rows + c, d * cols + e * rows + f
         if not self._same_crs:
-            x, y = self._to_own.transform(*np.broadcast_arrays(x, y))
+            x, y = np.broadcast_arrays(x, y)
+            x, y = self._to_own.transform(x, y)
         if self.own.crs.is_geographic:  # counted as the raster counts its longitudes
             turn = full_turn(self.own.crs)
             middle = (self.own.transform @ (self.own.width / 2, 0))[0]

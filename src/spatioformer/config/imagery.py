@@ -57,6 +57,7 @@ class RasterSection(Section):
     min_share: Share | None = None
     categorical: bool | None = None
     classes: tuple[Code, ...] | None = None
+    unit_length: bool = False
 
     @field_validator("bounds")
     @classmethod

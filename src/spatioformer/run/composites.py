@@ -1,10 +1,11 @@
 """Composites of a run by year: written once, and again only where they would differ."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spatioformer.archives.answer import identity
+from spatioformer.archives.answer import base_of, identity
 from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.write import item_path, write_year
 from spatioformer.common.cache import Record
@@ -16,6 +17,8 @@ from spatioformer.run.imagery import build_imagery
 from spatioformer.run.sources import composite_path
 
 RECORD = "composites.json"
+OF_ACCESS = {"years", "max_years", "endpoint", "hosts"}
+"""Keys of a source that change no value of a composite of the same items."""
 
 
 class Composites:
@@ -71,9 +74,12 @@ class Composites:
                 [grid.crs.to_wkt(), list(grid.transform[:6]), list(grid.shape)],
                 [
                     [
-                        source.section.model_dump(mode="json", exclude={"years", "max_years"}),
-                        str(source.collection),
-                        [identity(item) for item in source.items[year]],
+                        source.section.model_dump(mode="json", exclude=OF_ACCESS),
+                        str(replace(source.collection, endpoint="", hosts=())),
+                        [
+                            identity(item, base_of(source.section.endpoint))
+                            for item in source.items[year]
+                        ],
                     ]
                     for source in self.stack.sources
                 ],

@@ -39,12 +39,12 @@ def search(run: RunContext) -> str:
     needed = {year for year in (section.map_year, *run.config.map.every_year) if year}
     answer = ask(section, grid, section.years, needed, offline=run.offline, console=run.console)
     try:
-        differences = changes(read_answer(path), answer)
+        differences = changes(read_answer(section, path), answer)
     except ImageryError:  # there was no search before, or its answer is damaged
         differences = []
     for line in differences:
         run.console.say(f"  since the last search: {line}")
-    write_answer(answer, path)
+    write_answer(answer, section, path)
     counts = {name: sum(map(len, years.values())) for name, years in answer.items()}
     listed = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
     return f"{sum(counts.values()):,} items of {len(section.years)} years ({listed})"

@@ -88,7 +88,7 @@ def stack_of(run: RunContext) -> SourceStack:
     """
     section = run.config.imagery
     assert section is not None  # else the run has no such stage
-    answer = read_answer(run.folder / ITEMS)
+    answer = read_answer(section, run.folder / ITEMS)
     return with_answer(section, grid_of_sources(section), answer, offline=run.offline)
 
 

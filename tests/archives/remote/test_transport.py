@@ -121,8 +121,9 @@ def unreachable_url() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("url", [unreachable_url(), "http://no-such-host.invalid"])
+@pytest.mark.parametrize("url", [None, "http://no-such-host.invalid"], ids=["port", "name"])
 def test_an_unreachable_host(url, tmp_path):
+    url = url or unreachable_url()
     host = url.removeprefix("http://")
     access = remote.Access((host,), tmp_path / "cache", attempts=2, owner="imagery.sources[1]")
     with pytest.raises(remote.Unreachable, match=f"cannot reach the host {host}") as caught:

@@ -27,6 +27,7 @@ from spatioformer.geo.raster.opening import open_raster, variables_of
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
 from spatioformer.geo.raster.tally import Tally
+from spatioformer.geo.raster.unit_length import check_unit_length, to_unit_length
 from spatioformer.geo.raster.values import (
     Values,
     alpha_bands,
@@ -62,6 +63,8 @@ class Layer:
         categorical: whether values are classes; None: no, but a raster with a colour table is
             refused.
         classes: class values of a categorical raster, each a 0/1 band; None: those that occur.
+        unit_length: whether the bands of a pixel are a vector of length 1, as of an embedding;
+            means are scaled back to length 1, and a pixel without one band has none.
         is_mask: whether its classes exclude pixels; a mask alone may be resampled bilinearly.
         trust: what the file may do beyond being read.
     """
@@ -81,6 +84,7 @@ class Layer:
     min_share: float | None = None
     categorical: bool | None = None
     classes: tuple[int, ...] | None = None
+    unit_length: bool = False
     is_mask: bool = False
     trust: Trust = UNTRUSTED
 
@@ -145,6 +149,11 @@ class OpenLayer:
                 f"layer {layer.name}: `classes` is empty; list the classes to use, or remove "
                 "`classes` to use all"
             )
+        if layer.unit_length and (layer.categorical or len(self.indexes) < 2):
+            raise ImageryError(
+                f"layer {layer.name}: `unit_length` is for the bands of an embedding, and the "
+                "layer holds classes or one band; remove it"
+            )
         methods = (None, "nearest", "mode", *(["bilinear"] if layer.is_mask else []))
         if layer.categorical and layer.resampling not in methods:
             raise ImageryError(
@@ -168,7 +177,8 @@ class OpenLayer:
         """
         if not self.layer.categorical:
             method = self.layer.resampling or "bilinear"
-            return self._resampler.resample(window, grid, method, self._read)
+            values = self._resampler.resample(window, grid, method, self._read)
+            return to_unit_length(values) if self.layer.unit_length else values
         wanted = self.layer.classes
         assert wanted is not None  # `stack.with_classes` finds those that are not configured
         classes, present = self.read_classes(window, grid)
@@ -219,6 +229,9 @@ class OpenLayer:
             values = self.values.read(window, self.dtype)
         if self.counts:
             self.tally.add(values)
+        if self.layer.unit_length:
+            check_unit_length(values, f"layer {self.layer.name}: {self.layer.path}")
+            values[:, np.isnan(values).any(axis=0)] = np.nan
         return values
 
     @contextmanager
@@ -334,7 +347,8 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
             transform = from_bounds(west, south, east, north, source.width, source.height)
         netcdf.check_flags(source, name, layer.categorical, owner)
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
-        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
+        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None,
+                      unit_length=False)  # fmt: skip
         whole = OpenLayer(raw, source, grid)
         whole.dtype = np.float64 if layer.categorical else np.float32
         with whole.readable():
