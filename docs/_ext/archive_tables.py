@@ -59,9 +59,10 @@ def notes_table() -> str:
 
 
 def licences_table() -> str:
-    known: dict[tuple[str, str, str], list[str]] = {}
+    known: dict[tuple[str, ...], list[str]] = {}
     for row in rows():
-        key = tuple(" ".join(text.split()) for text in (row.licence, row.attribution, row.citation))
+        texts = (row.licence, row.attribution, row.citation)
+        key = tuple(" ".join(text.split()) for text in texts)
         known.setdefault(key, []).append(f"`{row.name}`")
     lines = [
         "| collections | licence | to be shown with results | to be cited |",
@@ -104,7 +105,8 @@ def filled(page: str) -> str:
     for name, text in tables().items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         parts = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        page, count = parts.subn(lambda _, t=text: f"{begin}\n\n{t}\n\n{end}", page)
+        whole = f"{begin}\n\n{text}\n\n{end}"
+        page, count = parts.subn(whole.replace("\\", r"\\"), page)
         if count != 1:
             raise ValueError(f"{PAGE.name} has {count} parts {name!r}, not one")
     return page

@@ -5,7 +5,6 @@ import pytest
 import rasterio
 from affine import Affine
 from pyproj import CRS
-from tests.helpers.scenes import write_raster
 
 from spatioformer.archives.masks import candidate_years, mask_collection, write_mask
 from spatioformer.common.errors import ConfigError, ImageryError
@@ -13,6 +12,7 @@ from spatioformer.common.progress import Console
 from spatioformer.config.archives import MaskSourceSection
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
+from tests.helpers.scenes import write_raster
 
 STEP = 0.01
 TILE = 30  # pixels
@@ -125,7 +125,7 @@ def test_no_tile_on_the_grid_is_one_sentence(tmp_path):
 
 def test_codes_beside_the_legend_are_refused(tmp_path):
     write_tiles(tmp_path / "cover", classes=(1, 12, 17))
-    with pytest.raises(ConfigError, match="holds the code 1, .* fits the legend modis-mcd12q1"):
+    with pytest.raises(ConfigError, match=r"holds the code 1, .* fits the legend modis-mcd12q1"):
         written(mask(tmp_path / "cover"), GRID, tmp_path / "m.tif")
     assert not (tmp_path / "m.tif").exists()
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from tests.helpers.scenes import write_raster
 
 from spatioformer.common.errors import ConfigError, ImageryError
 from spatioformer.common.files import read_json
@@ -13,6 +12,7 @@ from spatioformer.run.imagery import build_imagery
 from spatioformer.run.masks import check_mask, codes_of
 from spatioformer.run.runner import Run
 from tests.helpers import archive_run, landscape
+from tests.helpers.scenes import write_raster
 from tests.helpers.tiny_run import spatioformer
 
 CORNER = Affine(0.01, 0, 20, 0, -0.01, 10.3)
@@ -116,7 +116,7 @@ def test_a_run_with_sources_takes_land_cover_of_the_year_of_its_map(tmp_path):
 
 def test_the_names_are_checked_without_reading_a_file():
     mask = MaskSection(path="a.tif", name="m", legend="esa-worldcover", exclude=("watr",))
-    with pytest.raises(ConfigError, match="names the class 'watr'.*did you mean water"):
+    with pytest.raises(ConfigError, match=r"names the class 'watr'.*did you mean water"):
         check_mask(mask, 0, None)
 
 
