@@ -43,7 +43,7 @@ def collections_table() -> str:
     for row in rows():
         hosts = ", ".join(row.hosts)
         access = SIGNING.get(row.signing or "", row.signing or "open")
-        verified = "" if row.verified else ", unverified"
+        verified = ("" if row.verified else ", unverified") + (", see note" if row.note else "")
         cells = [
             f"`{row.name}`", f"[{row.title}]({row.source})", KINDS[row.kind],
             f"{row.resolution:g} m", years_of(row), bands_of(row), hosts, f"{access}{verified}",
@@ -59,11 +59,15 @@ def notes_table() -> str:
 
 
 def licences_table() -> str:
-    known: dict[tuple[str, str, str], list[str]] = {}
+    known: dict[tuple[str, ...], list[str]] = {}
     for row in rows():
-        key = tuple(" ".join(text.split()) for text in (row.licence, row.attribution, row.citation))
+        texts = (row.licence, row.attribution, row.citation)
+        key = tuple(" ".join(text.split()) for text in texts)
         known.setdefault(key, []).append(f"`{row.name}`")
-    lines = ["| collections | licence | to be shown with results | to be cited |", "|---|---|---|---|"]
+    lines = [
+        "| collections | licence | to be shown with results | to be cited |",
+        "|---|---|---|---|",
+    ]
     for texts, names in known.items():
         lines.append(f"| {' | '.join([', '.join(names), *texts])} |")
     return "\n".join(lines)
@@ -101,7 +105,8 @@ def filled(page: str) -> str:
     for name, text in tables().items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         parts = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        page, count = parts.subn(lambda _, t=text: f"{begin}\n\n{t}\n\n{end}", page)
+        whole = f"{begin}\n\n{text}\n\n{end}"
+        page, count = parts.subn(whole.replace("\\", r"\\"), page)
         if count != 1:
             raise ValueError(f"{PAGE.name} has {count} parts {name!r}, not one")
     return page

@@ -71,7 +71,7 @@ def test_an_unknown_legend_is_refused_with_the_nearest():
 def test_codes_of_another_version_are_found():
     legend = legend_of("modis-mcd12q1", "m")
     legend.check_codes([1, 17, 255], "m")
-    with pytest.raises(ConfigError, match="holds the code 0, .* fits the legend modis-mcd12q1-v5"):
+    with pytest.raises(ConfigError, match=r"holds the code 0, .* fits the legend modis-mcd12q1-v5"):
         legend.check_codes([0, 1, 12], "m")
 
 

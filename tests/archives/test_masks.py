@@ -5,7 +5,6 @@ import pytest
 import rasterio
 from affine import Affine
 from pyproj import CRS
-from tests.helpers.scenes import write_raster
 
 from spatioformer.archives.masks import candidate_years, mask_collection, write_mask
 from spatioformer.common.errors import ConfigError, ImageryError
@@ -13,6 +12,7 @@ from spatioformer.common.progress import Console
 from spatioformer.config.archives import MaskSourceSection
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
+from tests.helpers.scenes import write_raster
 
 STEP = 0.01
 TILE = 30  # pixels
@@ -100,7 +100,9 @@ def test_a_year_without_tiles_gives_way_to_the_next(tmp_path):
 
 
 def test_of_two_years_as_near_the_earlier_is_asked_first():
-    of = MaskSourceSection(collection="dea-land-cover-level3", exclude=["water"], years=[1990, 2000])
+    of = MaskSourceSection(
+        collection="dea-land-cover-level3", exclude=["water"], years=[1990, 2000]
+    )
     collection, _ = mask_collection(of, None, "m")
     assert candidate_years(of, collection, 1993) == [1993, 1992, 1994, 1991, 1995]
     alone = of.model_copy(update={"years": (1990, 1994, 1998)})
@@ -123,7 +125,7 @@ def test_no_tile_on_the_grid_is_one_sentence(tmp_path):
 
 def test_codes_beside_the_legend_are_refused(tmp_path):
     write_tiles(tmp_path / "cover", classes=(1, 12, 17))
-    with pytest.raises(ConfigError, match="holds the code 1, .* fits the legend modis-mcd12q1"):
+    with pytest.raises(ConfigError, match=r"holds the code 1, .* fits the legend modis-mcd12q1"):
         written(mask(tmp_path / "cover"), GRID, tmp_path / "m.tif")
     assert not (tmp_path / "m.tif").exists()
 
@@ -144,7 +146,9 @@ def test_collections_without_classes_are_refused(name, words):
 
 def test_windows_leave_no_trace(tmp_path, monkeypatch):
     write_tiles(tmp_path / "cover", seed=5)
-    grid = Grid.from_bounds(CRS.from_epsg(32634), (390_000, 1_100_000, 470_000, 1_150_000), (700, 700))
+    grid = Grid.from_bounds(
+        CRS.from_epsg(32634), (390_000, 1_100_000, 470_000, 1_150_000), (700, 700)
+    )
     whole, _ = written(mask(tmp_path / "cover"), grid, tmp_path / "a.tif")
     monkeypatch.setattr("spatioformer.archives.masks.WINDOW", 16)
     pieces, _ = written(mask(tmp_path / "cover"), grid, tmp_path / "b.tif", workers=2)
