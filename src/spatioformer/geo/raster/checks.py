@@ -1,5 +1,6 @@
 """Look at a raster file before GDAL opens it: its kind, content, sidecars and stated size."""
 
+import html
 import os
 import re
 import stat
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.crs import names_file
 from spatioformer.geo.raster.cdf import problem_of_header
 from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, format_of
 
@@ -23,7 +26,11 @@ MOST_BANDS = 65_535
 MOST_TAGGED = 100  # bands whose tags are looked at when a raster is opened
 SIDECARS = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr")
 MOST_XML_BYTES = 64_000_000
-READ_ELSEWHERE = re.compile(rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS=[^\s\"]*/", re.IGNORECASE)
+READ_ELSEWHERE = re.compile(
+    rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS(=|\"\s*,\s*\")[^\s\"]*[/\\]"
+    rb"|PARAMETERFILE[^\]]*[/\\]",
+    re.IGNORECASE,
+)
 SUBDATASET = re.compile(r'(netcdf|hdf5):("?)(.+)\2:([\w./ -]+)', re.IGNORECASE)
 
 
@@ -101,12 +108,15 @@ def check_references(dataset: DatasetReader, file: Path) -> None:
     Raises:
         ImageryError: it does.
     """
-    elsewhere = {key.upper() for key in dataset.tags(ns="OVERVIEWS")} & {"OVERVIEW_FILE"}
-    crs = "" if dataset.crs is None else dataset.crs.to_wkt()
-    if elsewhere or READ_ELSEWHERE.search(crs.encode()):
+    remedy = ""
+    if "OVERVIEW_FILE" in {key.upper() for key in dataset.tags(ns="OVERVIEWS")}:
+        remedy = "-nomd"
+    elif dataset.crs is not None and names_file(dataset.crs.to_wkt()):
+        remedy = "-a_srs and its CRS, such as EPSG:4326"
+    if remedy:
         raise ImageryError(
             f"{file} refers to another file in its metadata, which is not read; copy it with "
-            f"gdal_translate -nomd{WAY_OUT}"
+            f"gdal_translate {remedy}{WAY_OUT}"
         )
 
 
@@ -134,10 +144,10 @@ def open_with(name: str, driver: str) -> DatasetReader:
 
 @contextmanager
 def text_errors() -> Iterator[None]:
-    """Turn errors of decoding text of a file, which rasterio lets through, into RasterioIOError."""
+    """Turn errors in text of a file, which rasterio lets through, into RasterioIOError."""
     try:
         yield
-    except (UnicodeDecodeError, CRSError) as error:
+    except (UnicodeDecodeError, CRSError, CPLE_BaseError) as error:
         raise RasterioIOError(f"its text is damaged: {short(str(error))}") from error
 
 
@@ -178,7 +188,8 @@ def _check_sidecars(file: Path) -> None:
             if notes.exists():
                 with _regular(notes) as stream:
                     content = stream.read(MOST_XML_BYTES + 1)
-                if len(content) > MOST_XML_BYTES or READ_ELSEWHERE.search(content):
+                plain = html.unescape(content.decode("latin-1")).encode("latin-1", "replace")
+                if len(content) > MOST_XML_BYTES or READ_ELSEWHERE.search(plain):
                     raise ImageryError(
                         f"{notes} refers to another file or is too large; remove it{WAY_OUT}"
                     )
