@@ -222,6 +222,8 @@ def crowd(project, places):
     """Write 40 plots: those at `places`, the others on a diagonal of the imagery."""
     import pandas as pd
 
+    (project / "run").mkdir()
+
     spread = [(140.5 + i / 10, -20.5 - i / 10) for i in range(40 - len(places))]
     table = pd.DataFrame([*places, *spread], columns=["lon", "lat"])
     table = table.assign(plot=range(40), richness=range(40), area=100)
@@ -231,6 +233,7 @@ def crowd(project, places):
 def test_a_crowded_site_is_found_before_any_work(project):
     crowd(project, [(142.25, -23.25)] * 25)
     split = {"name": "map", "kind": "knndm", "folds": 3}
+    (project / "run").rmdir()
     assert_refused(
         spatioformer("run", write_config(project, ("evaluate.splits", [split])), "--quiet"),
         "evaluate.splits, map: 25 of 40 plots are at one site or in one group, the first at "
@@ -256,6 +259,7 @@ def test_a_large_table_is_read_as_far_as_needed(project, monkeypatch, where):
 
     from spatioformer.run import check
 
+    (project / "run").mkdir()
     monkeypatch.setattr(check, "SMALL", 100)
     monkeypatch.setattr(check, "FIRST", 10)
     rows = []

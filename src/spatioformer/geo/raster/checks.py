@@ -23,6 +23,7 @@ from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, 
 MOST_PIXELS = 1e11  # 400 GB a band in float32
 LONGEST_SIDE = 50_000_000  # the equator at 0.8 m
 MOST_BANDS = 65_535
+BYTES_A_VALUE = 30  # at the peak of reading a NetCDF variable, measured: 28 to 29
 MOST_TAGGED = 100  # bands whose tags are looked at when a raster is opened
 SIDECARS = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr")
 MOST_XML_BYTES = 64_000_000
@@ -170,6 +171,33 @@ def check_size(file: Path, width: int, height: int, bands: int = 1) -> None:
             f"{LONGEST_SIDE} pixels a side, {MOST_PIXELS:.0e} pixels and {MOST_BANDS} bands; cut "
             f"it with gdal_translate -projwin{WAY_OUT}"
         )
+
+
+def check_memory(owner: str, steps: int, height: int, width: int) -> None:
+    """Raise if a NetCDF variable, which is read as a whole, does not fit into the memory.
+
+    Args:
+        owner: subject of the message, such as "layer rain: rain.nc".
+
+    Raises:
+        ImageryError: it takes more than the computer has.
+    """
+    needed, present = BYTES_A_VALUE * steps * height * width, memory_of_computer()
+    if present is not None and needed > present:
+        raise ImageryError(
+            f"{owner} has {steps} steps of {height} x {width} pixels, which take about "
+            f"{needed / 1e9:,.2g} GB when they are read, and this computer has "
+            f"{present / 1e9:,.2g} GB of memory; cut out the region first, for example with "
+            "cdo sellonlatbox,W,E,S,N IN.nc OUT.nc, or keep fewer steps"
+        )
+
+
+def memory_of_computer() -> int | None:
+    """Bytes of memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _check_sidecars(file: Path) -> None:

@@ -21,7 +21,7 @@ from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import check_warped
 from spatioformer.geo.raster import netcdf
-from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
+from spatioformer.geo.raster.checks import UNTRUSTED, Trust, check_memory, refuse_address
 from spatioformer.geo.raster.classes import ClassIndex, check_colours, few_integers
 from spatioformer.geo.raster.hdf5 import ENDINGS
 from spatioformer.geo.raster.hdf5_set import open_data_set
@@ -357,6 +357,7 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
             transform = from_bounds(west, south, east, north, source.width, source.height)
         netcdf.check_flags(source, name, layer.categorical, owner)
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
+        check_memory(owner, source.count, *source.shape)
         raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
         whole = OpenLayer(raw, source, grid)
         whole.dtype = np.float64 if layer.categorical else np.float32
