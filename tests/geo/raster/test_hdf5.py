@@ -53,6 +53,21 @@ ONE = (
 )
 """Group g: t (3, 4) 0 to 11. No axes."""
 
+EOS = (
+    "c-rk*%}(1u5Z*W;v0YUPqN0fYDEJg4io&17#ZoDDVyYyL5~qS*T#LBis*uPrg5G+hH;#P-j@;-YaLl9d26XLR$KEACnu"
+    "64dokPa^&1^iL-SO;<e`reasW>eHpLiamKo-R53R6!a$D#Za<_XM?F+b%(JQ2vIFg}j|pVl+#s_JWBQPejiOE5-{j5Kw"
+    "v=JQQF&SQSTQF=;I)f*wtZB&bTy|QL(=v8u`7KXfU0*s+KiExbWoZt|U#Cj>ruaC3A)GQAG7u&&OfDdqvLx05M2uUX3W"
+    "k6GuCEx#vb+{>>H}L}>rH6~>-3i2bwzXM2$KLBd)1+RhzM(W?ajQMh{?*2D)MakBZ#6^NN9DhVvhVB}8uun|*E_+$+4S"
+    "&t<ltK>1>Z<%kb&_i01-Tae%G5dxp8QDyA97h*!B)wTNKr*Vh)rbu;e<e2oo>}SI}G#1;LkAtvy?oN)jAyD$bs~3@^6)"
+    "izRr`>~w6mY=8D@ZD-%Bcy3qDFDw@j%_BDVW|0JD;ly(L(01$2&TfCwB0XuLutZI&x$Q6Zw&%3>Wldc%OY26>EU7v+RC"
+    "k>n2TA-?VwM!MS@vbYGeL{({Vtpek;o@;6eE^r6&?F)3nGI4?!CHhL|EVyLFkW>Z#=1w8s9p$tgRSk6(+C`s@c%=x`Cw"
+    "5UfJn-a$fSCC(TK|Go{%;R<Vv+H;a912O1K4jF`~~so3t0-3qWSp-KuO9Itr{Aa(}Af>n;dNSP8K@S`<Il|n`KVr9gL5"
+    "u+igQPmay1Q4FX3n}tEL!axzbI`?WQtuLvvonv=k9XBO+H+R#usG`%_uw*3)eThr!DzHN%fDc8#`+3T-5%D*my@KPU*z"
+    "Oa;X=gW+k1-dlMET(bp6g~wD|74Wbw`7`+8rlNA<hBd+y88@%@X6??3Omv2&15xg_(+D0Kb16i@8OB>uiM0e{Z9+rBqV"
+    ";iWjIzNDT0XZ{%652x$WyYkEN49hPpzeM>Z7xqP{z6NSLS8UH}!IR{C0Z{p7^>6dbE4CJ+&~L0SiPQ"
+)
+"""HDF-EOS5: a grid of t (3, 4) 0 to 11, from 140 E, 20 S to 142 E, 21 degrees 30 minutes S."""
+
 PLACE = {"crs": "EPSG:4326", "bounds": (140, 142, -21.5, -20)}
 
 
@@ -75,6 +90,15 @@ def test_axes_place_the_pixels(tmp_path, ending):
     with open_layer(Layer(path, "a", variable="/Grid/rain")) as layer:
         assert layer.grid.transform == Affine(0.5, 0, 139.75, 0, -0.5, -19.75)
         np.testing.assert_array_equal(layer.read_all()[0], np.arange(12).reshape(4, 3).T[::-1])
+
+
+def test_a_grid_of_hdf_eos_places_itself(tmp_path):
+    path = hdf5(tmp_path / "a.he5", EOS)
+    with open_layer(Layer(path, "a")) as layer:
+        assert layer.grid.transform.almost_equals(Affine(0.5, 0, 140, 0, -0.5, -20))
+        assert layer.grid.crs.is_geographic
+        np.testing.assert_array_equal(layer.read_all()[0], np.arange(12).reshape(3, 4))
+        assert layer.regularity is None
 
 
 def test_netcdf_4_of_gdal_by_another_name(tmp_path):

@@ -264,7 +264,7 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
     dataset = _open_plain(layer)
     with dataset:
         opened = OpenLayer(layer, dataset, _grid(layer, dataset))
-        if dataset.driver == "HDF5Image" and layer.bounds is not None:
+        if dataset.driver == "HDF5Image" and dataset.transform == Affine.identity():
             opened.regularity = (
                 f"{layer.path} states no axes that are read; with `bounds`, its first row is "
                 "taken to be the northern one and its first column the western one"
@@ -301,7 +301,7 @@ def _open_plain(layer: Layer) -> DatasetReader:
 
 def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
     owner = f"layer {layer.name}: {layer.path}"
-    check_warped(dataset, owner, layer.path)
+    check_warped(dataset, owner, dataset.name if layer.variable else layer.path)
     crs = layer.crs or dataset.crs
     if not crs:
         raise ImageryError(
