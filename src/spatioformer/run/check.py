@@ -75,16 +75,11 @@ def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> lis
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
     if "plots" in stages:
         yield from _plots(config, stages)
-<<<<<<< HEAD
+    grids: list[Grid] = []
     if "imagery" in stages or "search" in stages:
-        yield from _imagery(config, folder, stages)
+        yield from _imagery(config, folder, stages, grids)
     if "plots" in stages and "chips" in stages and config.imagery and config.imagery.sources:
         yield from _dates(config)
-=======
-    grids: list[Grid] = []
-    if "imagery" in stages:
-        yield from _imagery(config, folder, grids)
->>>>>>> fix-14
     if "plots" in stages and "evaluate" in stages:
         yield from _splits(config, grids[0] if grids else None)
     if "map" in stages:
@@ -158,16 +153,13 @@ def _is_whole(path: str, *suffixes: str) -> bool:
     return file.suffix.lower() in suffixes and file.is_file() and file.stat().st_size > LARGE
 
 
-<<<<<<< HEAD
-def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterator[Problem]:
-    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack."""
-=======
-def _imagery(config: RunConfig, folder: Path, grids: "list[Grid]") -> Iterator[Problem]:
-    """Rasters, their bands and CRSs, the grid and the region, and the size of the stack.
+def _imagery(
+    config: RunConfig, folder: Path, stages: Collection[str], grids: "list[Grid]"
+) -> Iterator[Problem]:
+    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack.
 
     The grid of the stack, if it is known, is appended to `grids`.
     """
->>>>>>> fix-14
     from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.remarks import check_pieces
@@ -318,12 +310,11 @@ def _fold_columns(config: RunConfig, source: "Source") -> Iterator[Problem]:
             yield from _caught(key, partial(source.position, split.column, key))
 
 
-<<<<<<< HEAD
 def _dates(config: RunConfig) -> Iterator[Problem]:
     """Plots of a small table without imagery of their year."""
     from spatioformer.run.plot_table import read_with_covariates
 
-    if not _is_small(config):
+    if _size(config) > SMALL:
         return
     try:
         intake = read_with_covariates(config)
@@ -332,20 +323,15 @@ def _dates(config: RunConfig) -> Iterator[Problem]:
     yield from date_problems(config, intake.table, len(intake.rejected))
 
 
-def _is_small(config: RunConfig) -> bool:
-    """Whether the plot table is small enough to be read before the run."""
+def _size(config: RunConfig) -> int:
+    """Bytes of the plot table and of the species beside it."""
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
-    sizes = [Path(path).stat().st_size for path in paths if path and Path(path).is_file()]
-    return sum(sizes) <= SMALL
+    return sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file())
 
 
-def _splits(config: RunConfig) -> Iterator[Problem]:
-    """Splits for which the plots of a small table are too few or too close.
-=======
 def _splits(config: RunConfig, grid: "Grid | None") -> Iterator[Problem]:
     """Splits for which the plots are too few or too close.
->>>>>>> fix-14
 
     Places and tiles only become more with more plots. So a large table is read as a whole only if
     its first rows do not suffice; species in a large file are left to the stage. How kNNDM clusters
@@ -354,10 +340,8 @@ def _splits(config: RunConfig, grid: "Grid | None") -> Iterator[Problem]:
     Args:
         grid: of the imagery, outside which plots do not count; None: not known, or none.
     """
-    section = config.plots
-    paths = [section.path, *([section.species.path] if section.species else [])]
-    size = sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file())
-    if size <= SMALL or (section.species is None and _problems_of_splits(config, grid, FIRST)):
+    alone = config.plots.species is None
+    if _size(config) <= SMALL or (alone and _problems_of_splits(config, grid, FIRST)):
         yield from _problems_of_splits(config, grid)
 
 
@@ -369,11 +353,6 @@ def _problems_of_splits(
     from spatioformer.run.folds import all_splits, check_split
     from spatioformer.run.plot_table import read_with_covariates
 
-<<<<<<< HEAD
-    if not _is_small(config):
-        return
-=======
->>>>>>> fix-14
     try:
         table = read_with_covariates(config, first).table
         if grid is not None and config.model.patch > 1:  # else values of their own may do

@@ -370,13 +370,9 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
             transform = from_bounds(west, south, east, north, source.width, source.height)
         netcdf.check_flags(source, name, layer.categorical, owner)
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
-<<<<<<< HEAD
+        check_memory(owner, source.count, *source.shape)
         raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None,
                       unit_length=False)  # fmt: skip
-=======
-        check_memory(owner, source.count, *source.shape)
-        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
->>>>>>> fix-14
         whole = OpenLayer(raw, source, grid)
         whole.dtype = np.float64 if layer.categorical else np.float32
         with whole.readable():
