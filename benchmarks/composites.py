@@ -105,9 +105,7 @@ def once(folder: Path, side: int, grid: str, composite: str, scheduler: str, wor
     """Write a composite and print its seconds and this process's largest resident set."""
     stack = stack_of(folder, side, grid, composite)
     start = time.perf_counter()
-    write_year(
-        stack, 2021, folder / "out.tif", workers=workers, scheduler=scheduler, memory=1.8
-    )
+    write_year(stack, 2021, folder / "out.tif", workers=workers, scheduler=scheduler, memory=1.8)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"{seconds:.2f} {peak / 1e9:.3f}")
@@ -121,7 +119,9 @@ def measured(*args: object) -> tuple[float, float]:
 
 
 def memory(folder: Path, side: int) -> None:
-    print(f"| grid | composite | s, 2 threads | largest resident set, GB ({side:,} pixels a side) |")
+    print(
+        f"| grid | composite | s, 2 threads | largest resident set, GB ({side:,} pixels a side) |"
+    )
     print("|---|---|---|---|")
     for grid in ("same", "other"):
         for composite in ("geomedian", "median"):

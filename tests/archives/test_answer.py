@@ -1,4 +1,4 @@
-"""The answer of the catalogues in a file: it reads back the same; differences are counted."""
+"""The answer of the catalogues in a file reads back to the same, and differences are counted."""
 
 import json
 from dataclasses import replace

@@ -32,7 +32,8 @@ def commands(node: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[st
     """The words of every command and group: (), (run,), ..., (text,), (text, train), ..."""
     node = node or typer.main.get_command(app)
     yield words
-    for name, inner in getattr(node, "commands", {}).items():
+    inside = getattr(node, "commands", {}) or getattr(node, "subcommands", {})
+    for name, inner in inside.items():
         yield from commands(inner, (*words, name))
     if words == ("imagery",):  # a stage that is followed by a configuration or by a command
         yield from ((*words, name) for name in typer.main.get_group(imagery.app).commands)

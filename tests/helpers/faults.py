@@ -88,11 +88,15 @@ class Asked:
         number: how many requests came before it.
         path: path without parameters.
         nth: how many requests of the same path came before it.
+        what: path, parameters and range, which are the same in the next attempt.
+        again: how many requests of the same `what` came before it.
     """
 
     number: int
     path: str
     nth: int
+    what: str
+    again: int
 
 
 Plan = Callable[[Asked], Fault | None]
@@ -122,20 +126,22 @@ def all_kinds() -> list[Fault]:
 
 
 def sometimes(share: float, seed: int = 0, kinds: list[Fault] | None = None, most: int = 2) -> Plan:
-    """A share of the requests fails, with faults drawn by seed, path and number of the request.
+    """A share of the requests fails, with faults drawn by seed and by what is asked for.
+
+    So the order in which threads ask changes nothing.
 
     Args:
-        most: most faults in a row of one path, so that a few attempts always succeed.
+        most: most faults in a row of one request, so that a few attempts always succeed.
     """
     faults = all_kinds() if kinds is None else kinds
     rows: dict[str, int] = {}
 
     def plan(asked: Asked) -> Fault | None:
-        draw = random.Random(f"{seed} {asked.path} {asked.nth}")
-        if draw.random() >= share or rows.get(asked.path, 0) >= most:
-            rows[asked.path] = 0
+        draw = random.Random(f"{seed} {asked.what} {asked.again}")
+        if draw.random() >= share or rows.get(asked.what, 0) >= most:
+            rows[asked.what] = 0
             return None
-        rows[asked.path] = rows.get(asked.path, 0) + 1
+        rows[asked.what] = rows.get(asked.what, 0) + 1
         return draw.choice(faults)
 
     return plan

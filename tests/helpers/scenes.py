@@ -72,7 +72,7 @@ def write_scene(
     scl: np.ndarray | None = None,
     properties: Mapping[str, object] | None = None,
 ) -> Item:
-    """Write the bands (y, x) of a scene, and a quality band of any resolution over the same area."""
+    """Write the bands (y, x) of a scene, and a quality band of any resolution over its area."""
     assets = {}
     for key, values in bands.items():
         path = write_raster(folder / f"{name}_{key}.tif", values, crs, transform)

@@ -78,6 +78,7 @@ __all__ = [
     "wrong_range",
 ]
 
+SIGNATURE = re.compile(r"sig=[^&]*")
 RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -121,6 +122,7 @@ class FileServer:
         self.tokens: set[str] | None = None
         self.issued: Callable[[str], dict[str, str]] | None = None
         self._times: dict[str, int] = {}
+        self._again: dict[str, int] = {}
         self._number = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -173,11 +175,12 @@ class FileServer:
 
         self.issued = issue
 
-    def fault_of(self, path: str) -> Fault | None:
+    def fault_of(self, path: str, what: str) -> Fault | None:
         with self._lock:
-            asked = Asked(self._number, path, self._times.get(path, 0))
+            nth, again = self._times.get(path, 0), self._again.get(what, 0)
+            asked = Asked(self._number, path, nth, what, again)
             self._number += 1
-            self._times[path] = asked.nth + 1
+            self._times[path], self._again[what] = nth + 1, again + 1
             return None if self.plan is None else self.plan(asked)
 
     def log(self, sent: Sent) -> None:
@@ -215,8 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         path, query = unquote(parts.path), parts.query
-        fault = self.owner.fault_of(path)
         span = self._range()
+        # The signature may be another one at the next attempt.
+        fault = self.owner.fault_of(path, f"{path} {SIGNATURE.sub('', query)} {span}")
         code, body = self._answer(path, query, span, fault)
         body, length = self._spoilt(body, fault)
         headers = {name.lower(): text for name, text in self.headers.items()}

@@ -108,7 +108,7 @@ def _bytes_of(part: Band | QualityMask) -> int:
     """Bytes of a pixel."""
     if isinstance(part, Band):
         return int(np.dtype(part.dtype).itemsize)
-    return 2 if max(part.classes.values()) > 7 or part.kind == "bits" else 1
+    return 2 if part.kind == "bits" else 1
 
 
 class _Shape:
@@ -162,8 +162,8 @@ class _Shape:
         count = 0
         for left, bottom, right, top in self._boxes:
             inside = (x >= left) & (x < right) & (y > bottom) & (y <= top)
-            cells = np.column_stack([(x[inside] - left) // side, (top - y[inside]) // side])
-            count += len(np.unique(cells, axis=0))
+            cells = (x[inside] - left) // side + 1j * ((top - y[inside]) // side)
+            count += len(np.unique(cells))
         return count
 
 

@@ -64,7 +64,8 @@ class SceneReader:
         bands = self.source.read
         out = np.full((len(bands), window.height, window.width), np.nan, np.float32)
         assets = [self._asset(item, band) for band in bands]
-        codes, places = _Codes(self, item), {}
+        codes = _Codes(self, item)
+        places: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for href in dict.fromkeys(asset.href for asset in assets):
             numbers = [i for i, asset in enumerate(assets) if asset.href == href]
             task = partial(self._read_file, item, window, numbers, assets, codes, places)
@@ -107,7 +108,7 @@ class SceneReader:
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
 
-        method = self.source.section.resampling or placement.default_method
+        method = self.source.resampling or placement.default_method
         return resample(placement, window, method, read, places[key])
 
     def grid_of(self, dataset: DatasetReader, item: Item, href: str) -> Grid:
@@ -248,10 +249,11 @@ def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:
         ImageryError: neither states one.
     """
     where = f"{owner}: {item.id}"
-    if not dataset.crs and item.crs and item.transform and item.shape == dataset.shape:
+    shape = item.shape
+    if not dataset.crs and item.crs and item.transform and shape and shape == dataset.shape:
         remedy = "leave such items out with `on_error: skip`"
         crs = known_crs(item.crs, where, remedy)
-        return Grid.placed(crs, Affine(*item.transform[:6]), item.shape, where, remedy)
+        return Grid.placed(crs, Affine(*item.transform[:6]), shape, where, remedy)
     return Grid.of(dataset, where)
 
 

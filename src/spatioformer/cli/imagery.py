@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spatioformer.cli.guard import command
-from spatioformer.cli.options import Changes, Quiet
+from spatioformer.cli.options import Changes, Offline, Quiet
 
 app = typer.Typer(
     name="imagery",
@@ -27,9 +27,7 @@ def search(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of tables, for other programs.")
     ] = False,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Use the cache alone, never the network.")
-    ] = False,
+    offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
     """List the items, dates and sizes that `imagery.sources` would read; read no imagery."""

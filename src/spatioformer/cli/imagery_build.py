@@ -16,10 +16,15 @@ from spatioformer.common.errors import ConfigError
 class StageOrGroup(TyperCommand):
     """`imagery CONFIG`, the stage, unless a command such as `search` follows."""
 
+    @property
+    def subcommands(self) -> Any:
+        """The commands by name, as those of a group."""
+        return typer.main.get_group(app).commands
+
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
         """The context of the stage, or of the group of commands."""
         group = typer.main.get_group(app)
-        if args and args[0] in group.commands:
+        if args and args[0] in self.subcommands:
             return group.make_context(info_name, args, *rest, **extra)
         return super().make_context(info_name, args, *rest, **extra)
 

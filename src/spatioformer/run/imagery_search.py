@@ -17,11 +17,9 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.fields import Region
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.schema import RunConfig
-from spatioformer.geo.raster.checks import Trust
-from spatioformer.geo.raster.layers import open_layer
 from spatioformer.geo.yearly import years_of_plots
-from spatioformer.run.imagery import layer_of
 from spatioformer.run.plot_table import read_with_covariates
+from spatioformer.run.sources import grid_of_sources
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def list_sources(
             "docs/imagery.md describes them"
         )
     sources = sources_of(section, offline=offline)
-    region = _region(section)
+    region = grid_of_sources(section).region  # that for which a run searches
     plots = _plots_by_year(config, section)
     listings = []
     for source in sources:
@@ -126,15 +124,6 @@ def _listing(source: Source, years: tuple[YearListing, ...]) -> SourceListing:
         note=collection.note,
         years=years,
     )
-
-
-def _region(section: ImagerySection) -> Region:
-    """The region of the imagery: the configuration's, or that of its first layer."""
-    if section.region is not None:
-        return section.region
-    trust = Trust(section.trust, section.folder)
-    with open_layer(layer_of(section.layers[0], trust)) as layer:
-        return layer.grid.region
 
 
 def _plots_by_year(config: RunConfig, section: ImagerySection) -> Mapping[int, Places]:

@@ -127,6 +127,8 @@ def _place(part: Band | QualityMask, asset: Json) -> int | None:
 def _names(asset: Json) -> list[set[str]]:
     """Names of each band that an asset describes."""
     described: Sequence[Json] = asset.get("bands") or asset.get("eo:bands") or ()
+    if not described:
+        return []
     if not all(isinstance(band, Mapping) for band in described):
         return []  # numbers of bands in old items
     return [
@@ -157,16 +159,16 @@ def _raster(asset: Json, number: int = 1) -> Json:
 
 def _pixel(asset: Json) -> float | None:
     """Size of a pixel that an asset states."""
-    transform = _grid(asset)[1]
-    if transform is not None:
-        return abs(transform[0])
+    transform = asset.get("proj:transform")
+    if transform:
+        return abs(float(transform[0]))
     return _number(_either("spatial_resolution", _raster(asset), asset) or asset.get("gsd"))
 
 
 def _either(key: str, raster: Json, asset: Json) -> Any:
     for json in (raster, asset):
         for name in (key, f"raster:{key}"):
-            if json.get(name) is not None:
+            if name in json and json[name] is not None:
                 return json[name]
     return None
 
@@ -208,8 +210,8 @@ def _first_grid(properties: Json, assets: Sequence[Json]) -> Grid:
     """The grid of the first band that states one, completed by the item's."""
     common = _grid(properties)
     for json in assets:
-        own = _grid(json)
-        if own[1] is not None:
+        if json.get("proj:transform"):
+            own = _grid(json)
             return own[0] or common[0], own[1], own[2]
     return common
 

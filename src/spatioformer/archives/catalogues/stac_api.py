@@ -1,7 +1,7 @@
 """Search a STAC API with pystac-client; its requests go through `remote`.
 
-Searches are GET requests, which every API must answer; where a page's link to the next one says
-POST, that is followed.
+Searches are POST requests where the API offers them: some servers cannot write the address of a
+second page otherwise.
 """
 
 import json
@@ -67,8 +67,10 @@ def _pages(
 ) -> Iterator[RawItem]:
     known: set[str] = set()
     with _Guard(collection, access), ignore():
-        search = _open(collection, access).search(
-            method="GET",
+        client = _open(collection, access)
+        offered = {link.extra_fields.get("method") for link in client.get_links("search")}
+        search = client.search(
+            method="POST" if "POST" in offered else "GET",
             collections=[collection.id],
             bbox=box,
             datetime=query.interval,

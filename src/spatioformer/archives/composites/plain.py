@@ -105,10 +105,10 @@ def _sums(x: Doubles, clear: Bools, y: Doubles) -> tuple[Doubles, ...]:
 
 def _newton(force: Doubles, curve: Doubles, weight: Doubles) -> Doubles:
     """Newton's step (B, P), with the ridge of kernels.py."""
-    scale = np.where(weight > 0, weight, 1)
+    scale: Doubles = np.where(weight > 0, weight, 1.0)
     matrix = (1 + RIDGE) * np.eye(len(force)) - np.moveaxis(curve / scale, 2, 0)
-    step: Doubles = np.linalg.solve(matrix, (force / scale).T[..., None])[..., 0].T
-    return step
+    solved = np.linalg.solve(matrix, (force / scale).T[..., None])
+    return np.asarray(solved[..., 0].T, dtype=np.float64)
 
 
 def _nearest(

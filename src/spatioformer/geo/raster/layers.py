@@ -21,12 +21,15 @@ from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import check_warped
 from spatioformer.geo.raster import netcdf
-from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
+from spatioformer.geo.raster.checks import UNTRUSTED, Trust, check_memory, refuse_address
 from spatioformer.geo.raster.classes import ClassIndex, check_colours, few_integers
-from spatioformer.geo.raster.opening import open_raster, variables_of
+from spatioformer.geo.raster.hdf5 import ENDINGS
+from spatioformer.geo.raster.hdf5_set import open_data_set
+from spatioformer.geo.raster.opening import is_netcdf, open_raster, variables_of
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
 from spatioformer.geo.raster.tally import Tally
+from spatioformer.geo.raster.unit_length import check_unit_length, to_unit_length
 from spatioformer.geo.raster.values import (
     Values,
     alpha_bands,
@@ -62,6 +65,8 @@ class Layer:
         categorical: whether values are classes; None: no, but a raster with a colour table is
             refused.
         classes: class values of a categorical raster, each a 0/1 band; None: those that occur.
+        unit_length: whether the bands of a pixel are a vector of length 1, as of an embedding;
+            means are scaled back to length 1, and a pixel without one band has none.
         is_mask: whether its classes exclude pixels; a mask alone may be resampled bilinearly.
         trust: what the file may do beyond being read.
     """
@@ -81,6 +86,7 @@ class Layer:
     min_share: float | None = None
     categorical: bool | None = None
     classes: tuple[int, ...] | None = None
+    unit_length: bool = False
     is_mask: bool = False
     trust: Trust = UNTRUSTED
 
@@ -145,6 +151,11 @@ class OpenLayer:
                 f"layer {layer.name}: `classes` is empty; list the classes to use, or remove "
                 "`classes` to use all"
             )
+        if layer.unit_length and (layer.categorical or len(self.indexes) < 2):
+            raise ImageryError(
+                f"layer {layer.name}: `unit_length` is for the bands of an embedding, and the "
+                "layer holds classes or one band; remove it"
+            )
         methods = (None, "nearest", "mode", *(["bilinear"] if layer.is_mask else []))
         if layer.categorical and layer.resampling not in methods:
             raise ImageryError(
@@ -168,7 +179,8 @@ class OpenLayer:
         """
         if not self.layer.categorical:
             method = self.layer.resampling or "bilinear"
-            return self._resampler.resample(window, grid, method, self._read)
+            values = self._resampler.resample(window, grid, method, self._read)
+            return to_unit_length(values) if self.layer.unit_length else values
         wanted = self.layer.classes
         assert wanted is not None  # `stack.with_classes` finds those that are not configured
         classes, present = self.read_classes(window, grid)
@@ -219,6 +231,9 @@ class OpenLayer:
             values = self.values.read(window, self.dtype)
         if self.counts:
             self.tally.add(values)
+        if self.layer.unit_length:
+            check_unit_length(values, f"layer {self.layer.name}: {self.layer.path}")
+            values[:, np.isnan(values).any(axis=0)] = np.nan
         return values
 
     @contextmanager
@@ -249,7 +264,7 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
     refuse_address(layer.path)
     if not layer.path.exists():
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
-    if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
+    if _is_netcdf(layer):
         with _netcdf(layer) as (dataset, grid, whole):
             # The values are already in their final units.
             plain = replace(layer, scale=None, offset=None, nodata=None)
@@ -259,26 +274,47 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
             opened.dtype = np.float64 if layer.categorical else np.float32
             yield opened
         return
-    for option in ("variable", "reduce"):
+    dataset = _open_plain(layer)
+    with dataset:
+        opened = OpenLayer(layer, dataset, _grid(layer, dataset))
+        if dataset.driver == "HDF5Image" and dataset.transform == Affine.identity():
+            opened.regularity = (
+                f"{layer.path} states no axes that are read; with `bounds`, its first row is "
+                "taken to be the northern one and its first column the western one"
+            )
+        yield opened
+
+
+def _is_netcdf(layer: Layer) -> bool:
+    try:
+        return is_netcdf(layer.path, layer.trust)
+    except RasterioIOError as error:
+        raise unreadable(layer.path, error) from error
+
+
+def _open_plain(layer: Layer) -> DatasetReader:
+    """Open a raster that is no NetCDF; of an HDF5 file the data set `variable`."""
+    is_hdf5 = layer.path.suffix.lower() in ENDINGS
+    for option in ("reduce",) if is_hdf5 else ("variable", "reduce"):
         if getattr(layer, option) is not None:
             raise ImageryError(
                 f"layer {layer.name}: `{option}` is for NetCDF files (.nc), and {layer.path} is "
                 f"another kind; remove `{option}`"
             )
     try:
-        dataset = open_raster(layer.path, layer.trust)
+        if is_hdf5:
+            return open_data_set(layer.path, layer.variable, layer.trust, layer.name)
+        return open_raster(layer.path, layer.trust)
     except RasterioIOError as error:
         raise ImageryError(
             f"layer {layer.name}: {layer.path} cannot be opened as a raster ({error}); "
             "give a GeoTIFF, NetCDF or JPEG"
         ) from error
-    with dataset:
-        yield OpenLayer(layer, dataset, _grid(layer, dataset))
 
 
 def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
     owner = f"layer {layer.name}: {layer.path}"
-    check_warped(dataset, owner, layer.path)
+    check_warped(dataset, owner, dataset.name if layer.variable else layer.path)
     crs = layer.crs or dataset.crs
     if not crs:
         raise ImageryError(
@@ -334,7 +370,9 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
             transform = from_bounds(west, south, east, north, source.width, source.height)
         netcdf.check_flags(source, name, layer.categorical, owner)
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
-        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None)
+        check_memory(owner, source.count, *source.shape)
+        raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None,
+                      unit_length=False)  # fmt: skip
         whole = OpenLayer(raw, source, grid)
         whole.dtype = np.float64 if layer.categorical else np.float32
         with whole.readable():
