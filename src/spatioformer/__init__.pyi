@@ -1,15 +1,16 @@
 """Types of the lazy names of `spatioformer`, for type checkers and editors."""
 
 from spatioformer.api import plot as plot
+from spatioformer.api.archives import LazyImagery as LazyImagery
 from spatioformer.api.estimators import DistilledRegressor as DistilledRegressor
 from spatioformer.api.estimators import ForestKrigingRegressor as ForestKrigingRegressor
 from spatioformer.api.estimators import GaussianProcessRegressor as GaussianProcessRegressor
 from spatioformer.api.estimators import SpatioformerRegressor as SpatioformerRegressor
 from spatioformer.api.estimators import StackRegressor as StackRegressor
 from spatioformer.api.imagery import Imagery as Imagery
-from spatioformer.api.imagery import read_imagery as read_imagery
 from spatioformer.api.maps import predict_map as predict_map
 from spatioformer.api.plots import read_plots as read_plots
+from spatioformer.api.reading import read_imagery as read_imagery
 from spatioformer.api.runs import run_config as run_config
 from spatioformer.api.runs import write_report as write_report
 from spatioformer.api.validation import cross_validate as cross_validate

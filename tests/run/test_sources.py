@@ -158,6 +158,17 @@ def test_years_have_a_map_each_and_a_trend(whole):
         assert source.tags()["YEAR"] == "2021"
 
 
+def test_the_report_credits_the_collections(whole):
+    page = " ".join((whole.parent / "run" / "report.html").read_text().split())
+    for words in (
+        "toy scenes, median of each year, 2019 to 2021; 12 items, 4 of the map&#39;s year. "
+        "Licence: CC0-1.0. Scenes made by a test.",
+        "70 of the same year as the plot; 40 with 1 year between",
+        "2019 to 2021, in the folder years; of ",
+    ):
+        assert words in page, words
+
+
 @pytest.mark.parametrize(
     ("change", "stages"),
     [

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import Tags, assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from spatioformer.api.archives import LazyImagery
 from spatioformer.api.imagery import Imagery
 from spatioformer.api.plots import plot_frame
 from spatioformer.api.tables import Column, Floats, Layout
@@ -74,7 +75,8 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
 
         Args:
             X: plots as `read_plots` gives them; or features, a DataFrame or array (n, columns).
-            y: the imagery; or the number of species of each row, (n,), 0 or more.
+            y: the imagery; or the number of species of each row, (n,), 0 or more. From imagery of
+                archives each plot takes the year of its date.
             coordinates: longitude and latitude of each row of a table, (n, 2), degrees; they
                 replace the columns that the parameter `coordinates` names.
 
@@ -86,7 +88,7 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
             ValueError: as any scikit-learn estimator: missing values, too few rows.
             SpatioformerError: plots, imagery or training that cannot be used.
         """
-        if isinstance(y, Imagery):
+        if isinstance(y, Imagery | LazyImagery):
             if coordinates is not None:
                 raise ArgumentError(
                     "coordinates is given together with imagery; plots on imagery have their "
@@ -106,7 +108,11 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(
-        self, X: Any, imagery: Imagery | None = None, *, coordinates: ArrayLike | None = None
+        self,
+        X: Any,
+        imagery: Imagery | LazyImagery | None = None,
+        *,
+        coordinates: ArrayLike | None = None,
     ) -> NDArray[np.floating[Any]]:
         """Expected number of species of plots on imagery, or of the rows of a table.
 
@@ -168,7 +174,9 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
         model: Model = self.model_
         return model.save(folder)
 
-    def chips(self, plots: Any, imagery: Imagery) -> AbstractContextManager[ChipStore]:
+    def chips(
+        self, plots: Any, imagery: Imagery | LazyImagery
+    ) -> AbstractContextManager[ChipStore]:
         """Chips to fit to: of the plots that have a whole one, and of other land where needed.
 
         Their files are removed at the end of the block.
@@ -231,7 +239,9 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
         model.facts = {**facts, "seed": int(self.seed), **model.facts}
         self.model_ = model
 
-    def _predict_plots(self, plots: Any, imagery: Imagery) -> NDArray[np.floating[Any]]:
+    def _predict_plots(
+        self, plots: Any, imagery: Imagery | LazyImagery
+    ) -> NDArray[np.floating[Any]]:
         frame = plot_frame(plots, counted=False)
         frame = frame.assign(position=np.arange(len(frame)))
         with _cut(frame, imagery, self.model_.patch, bands=self.model_.bands) as store:
@@ -251,7 +261,7 @@ class PlotRegressor(RegressorMixin, BaseEstimator):
 @contextmanager
 def _cut(
     frame: pd.DataFrame,
-    imagery: Imagery,
+    imagery: Imagery | LazyImagery,
     patch: int,
     *,
     bands: list[str] | None = None,
@@ -267,9 +277,13 @@ def _cut(
     """
     with tempfile.TemporaryDirectory(prefix="spatioformer-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        lost = cut_chips(imagery.path, frame, patch, folder, bands=bands)
+        if isinstance(imagery, LazyImagery):
+            lost = imagery.cut(frame, patch, folder, bands)
+        else:
+            lost = cut_chips(imagery.path, frame, patch, folder, bands=bands)
         if land:
-            cut_unlabelled(imagery.path, patch, folder / UNLABELLED)
+            stack = imagery.composite() if isinstance(imagery, LazyImagery) else imagery
+            cut_unlabelled(stack.path, patch, folder / UNLABELLED)
         if len(lost):
             warnings.warn(
                 f"{len(lost)} of {len(frame)} plots have no whole chip in the imagery and are left "

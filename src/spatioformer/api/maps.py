@@ -10,6 +10,7 @@ import rioxarray
 import xarray
 
 from spatioformer.api.adapter import PlotRegressor
+from spatioformer.api.archives import LazyImagery, of_year
 from spatioformer.api.imagery import Imagery, opened
 from spatioformer.geo.raster.map_layers import TITLES
 from spatioformer.mapping import Output, map_raster
@@ -21,8 +22,9 @@ MapLayer = Literal["mean", "sd", "lower", "upper", "di", "inside", "valid"]
 
 def predict_map(
     model: PlotRegressor | Model | str | Path,
-    imagery: Imagery | str | Path,
+    imagery: Imagery | LazyImagery | str | Path,
     *,
+    year: int | None = None,
     layers: Sequence[MapLayer] = ("mean",),
     samples: int = 20,
     sd_step: int = 1,
@@ -37,6 +39,7 @@ def predict_map(
         model: a fitted estimator, an opened model, or a model's folder. The imagery must have its
             bands, by name.
         imagery: what `read_imagery` gives, or a raster with band descriptions.
+        year: of imagery of archives; None: the last one.
         layers: "mean", the expected number of species; "sd", its standard deviation by Monte Carlo
             dropout; of a folder that a run evaluated also "lower", "upper" (the interval's ends),
             "di" (dissimilarity to the plots) and "inside" (the area of applicability).
@@ -53,6 +56,7 @@ def predict_map(
         ImageryError: the imagery cannot be read or lacks a band of the model.
         ModelError: the folder is no model's, or the model cannot give a layer.
         OutputError: an unknown layer.
+        ArgumentError: a year that the imagery does not have.
 
     Examples:
         >>> import numpy as np, pandas as pd, rioxarray, xarray
@@ -69,7 +73,7 @@ def predict_map(
         >>> richness.name, richness.shape, richness.rio.crs.to_epsg()
         ('richness', (20, 20), 4326)
     """
-    stack = opened(imagery)
+    stack = opened(of_year(imagery, year))
     trained = model.model_ if isinstance(model, PlotRegressor) else model
     with tempfile.TemporaryDirectory(prefix="spatioformer-") as folder:
         path = Path(folder) / "map.tif"

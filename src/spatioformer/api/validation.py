@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, indexable
 
 from spatioformer.api.adapter import PlotRegressor
+from spatioformer.api.archives import LazyImagery
 from spatioformer.api.imagery import Imagery
 from spatioformer.api.tables import Column, Floats, Layout, places
 from spatioformer.common.errors import ArgumentError
@@ -117,7 +118,7 @@ def cross_validate(
     with warnings.catch_warnings():
         # Folds are held out so that places are far from training; that is no news here.
         warnings.simplefilter("ignore", OutsideExtent)
-        if isinstance(y, Imagery):
+        if isinstance(y, Imagery | LazyImagery):
             parts = _on_imagery(named, X, y, splitters)
         else:
             parts = _on_table(named, X, y, splitters, coordinates)
@@ -151,7 +152,10 @@ def _split_names(
 
 
 def _on_imagery(
-    estimators: Mapping[str, Any], plots: Any, imagery: Imagery, splits: Mapping[str, Splits]
+    estimators: Mapping[str, Any],
+    plots: Any,
+    imagery: Imagery | LazyImagery,
+    splits: Mapping[str, Splits],
 ) -> Iterator[pd.DataFrame]:
     for name, estimator in estimators.items():
         if not isinstance(estimator, PlotRegressor):
@@ -208,7 +212,9 @@ def _places(
     return places(coordinates, count)
 
 
-def _pairs(splitter: Splits, lonlat: Floats | None, X: Any, imagery: Imagery | None) -> Pairs:
+def _pairs(
+    splitter: Splits, lonlat: Floats | None, X: Any, imagery: Imagery | LazyImagery | None
+) -> Pairs:
     """(train, test) rows of each fold."""
     if isinstance(splitter, KNNDM) and splitter.prediction_points is None:
         if imagery is None:
@@ -216,7 +222,8 @@ def _pairs(splitter: Splits, lonlat: Floats | None, X: Any, imagery: Imagery | N
                 "KNNDM needs places of the map, and a table has no imagery to draw them from; "
                 "give KNNDM(prediction_points=...), degrees (m, 2)"
             )
-        points = prediction_points(imagery.path, splitter.seed)
+        stack = imagery.composite() if isinstance(imagery, LazyImagery) else imagery
+        points = prediction_points(stack.path, splitter.seed)
         splitter = replace(splitter, prediction_points=points)
     if not isinstance(splitter, Splitter):
         return [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(X)]

@@ -23,7 +23,7 @@ from spatioformer.config.archives import SourceSection
 from spatioformer.config.messages import escaped, shown
 
 CatalogueKind = Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
-Kind = Literal["scenes", "annual", "embedding"]
+Kind = Literal["scenes", "annual", "embedding", "classes"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Collection:
         name: name in a configuration, such as "sentinel-2-l2a".
         title: name in a sentence.
         kind: "scenes" are composited by year; "annual" are composites as published; "embedding" are
-            annual vectors of unit length.
+            annual vectors of unit length; "classes" are land cover maps, for masks alone.
         catalogue: kind of catalogue.
         endpoint: address of the catalogue.
         id: name of the collection in the catalogue.
@@ -114,6 +114,7 @@ class Collection:
             sign(v) (v / 127.5)^2.
         offset_claim: property of an item by which a catalogue says whether the offset of the
             values has been applied already; see `offsets.py`.
+        legend: name of the legend of its codes (`legends.yaml`); of "classes" only.
         licence: SPDX name or text.
         attribution: sentence that must be shown with results.
         citation: paper or DOI.
@@ -137,6 +138,7 @@ class Collection:
     years: tuple[int, int | None] | None = None
     decode: Literal["linear", "alphaearth", "tessera"] = "linear"
     offset_claim: str | None = None
+    legend: str | None = None
     licence: str = ""
     attribution: str = ""
     citation: str = ""

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from spatioformer.archives.collections import collection_of
+from spatioformer.archives.collections import Collection, collection_of
 from spatioformer.archives.remote.access import Access, default_cache
 from spatioformer.archives.search import search
 from spatioformer.archives.source import Source
 from spatioformer.archives.stack import SourceStack
+from spatioformer.common.errors import ConfigError
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
@@ -23,17 +24,34 @@ def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Sourc
     extra = () if section.collections is None else (section.collections,)
     found = []
     for number, part in enumerate(section.sources):
+        owner = f"imagery.sources[{number}]"
         collection = collection_of(part, extra)
-        access = Access(
-            hosts=(*collection.hosts, *_own_host(collection.endpoint)),
-            signing=collection.signing,
-            cache=Path(section.cache.path) if section.cache.path else default_cache(),
-            limit_gb=section.cache.gb,
-            offline=offline,
-            owner=f"imagery.sources[{number}]",
-        )
+        if collection.kind == "classes":
+            raise ConfigError(
+                f"{owner}: {collection.name} holds codes of classes, which are no measurements; "
+                "use it in `imagery.masks`"
+            )
+        access = access_of(section, collection, owner, offline=offline)
         found.append(Source(part, collection, access))
     return tuple(found)
+
+
+def access_of(
+    section: ImagerySection, collection: Collection, owner: str, *, offline: bool = False
+) -> Access:
+    """How the files of a collection are read.
+
+    Args:
+        owner: key of the configuration, for messages.
+    """
+    return Access(
+        hosts=(*collection.hosts, *_own_host(collection.endpoint)),
+        signing=collection.signing,
+        cache=Path(section.cache.path) if section.cache.path else default_cache(),
+        limit_gb=section.cache.gb,
+        offline=offline,
+        owner=owner,
+    )
 
 
 def _own_host(endpoint: str) -> list[str]:

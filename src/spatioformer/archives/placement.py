@@ -139,14 +139,18 @@ def resample(
 
     "nearest" takes the pixel in which the centre lies. "bilinear" weights the four pixels round the
     centre that hold values; without a value in the nearest one there is none. "average" weights
-    pixels by their area inside the grid's pixel; values must cover half of it.
+    pixels by their area inside the grid's pixel; values must cover half of it. "mode" takes the
+    value of the largest area by the same rule, of equal ones the smallest; where pixels of the grid
+    are not larger than the raster's it is "nearest".
 
     Args:
-        method: nearest, bilinear or average.
+        method: nearest, bilinear, average or mode.
         positions: of `Placement.positions` for the window, where they are known.
     """
     u, v = placement.positions(window) if positions is None else positions
-    width, height = placement.size if method == "average" else (1.0, 1.0)
+    if method == "mode" and max(placement.size) <= 1:
+        method = "nearest"
+    width, height = placement.size if method in ("average", "mode") else (1.0, 1.0)
     own = placement.own
     reach = np.array([width, height]) / 2
     near = (
@@ -163,7 +167,29 @@ def resample(
         return gather.nearest(values, u, v)
     if method == "bilinear":
         return gather.bilinear(values, u, v)
-    return gather.average(values, u, v, width, height, ENOUGH * width * height * (1 - 1e-9))
+    least = ENOUGH * width * height * (1 - 1e-9)
+    if method == "average":
+        return gather.average(values, u, v, width, height, least)
+    return np.stack([_mode(band, u, v, width, height, least) for band in values])
+
+
+def _mode(
+    values: np.ndarray, u: np.ndarray, v: np.ndarray, width: float, height: float, least: float
+) -> np.ndarray:
+    """The value (y, x) of the largest area around each place, from a band (y, x) of a raster."""
+    present = np.isfinite(values)
+    classes = np.unique(values[present])
+    if not classes.size:
+        return np.full(u.shape, np.nan, np.float32)
+    gather = compiled() or plain
+    best = np.full(u.shape, -1.0, np.float32)
+    mode = np.full(u.shape, np.nan, np.float32)
+    for code in classes:
+        here = np.where(present, np.float32(1) * (values == code), np.float32(np.nan))[None]
+        share = gather.average(here, u, v, width, height, least)[0]
+        larger = share > best
+        best[larger], mode[larger] = share[larger], code
+    return mode
 
 
 @cache

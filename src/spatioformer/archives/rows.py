@@ -102,7 +102,7 @@ class CollectionRow(Section):
 
     like: str | None = None
     title: str
-    kind: Literal["scenes", "annual", "embedding"]
+    kind: Literal["scenes", "annual", "embedding", "classes"]
     catalogue: Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
     endpoint: str
     id: str
@@ -117,6 +117,7 @@ class CollectionRow(Section):
     years: tuple[int, int | None] | None = None
     decode: Literal["linear", "alphaearth", "tessera"] = "linear"
     offset_claim: str | None = None
+    legend: str | None = None
     licence: str = ""
     attribution: str = ""
     citation: str = ""

@@ -108,7 +108,7 @@ class SceneReader:
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
 
-        method = self.source.section.resampling or placement.default_method
+        method = self.source.resampling or placement.default_method
         return resample(placement, window, method, read, places[key])
 
     def grid_of(self, dataset: DatasetReader, item: Item, href: str) -> Grid:

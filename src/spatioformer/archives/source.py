@@ -39,6 +39,12 @@ class Source:
         default = "geomedian" if self.collection.kind == "scenes" else "none"
         return self.section.composite or default
 
+    @property
+    def resampling(self) -> str | None:
+        """How scenes come onto the grid; None: by the sizes of the pixels."""
+        default = "mode" if self.collection.kind == "classes" else None
+        return self.section.resampling or default
+
     @cached_property
     def wanted(self) -> tuple[Band, ...]:
         """The bands that the configuration names, or the collection's default ones.

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spatioformer.config.fields import (
+    LONGEST_NAME,
     AllDifferent,
+    ClassOf,
     NotEmpty,
     Positive,
     Section,
@@ -153,6 +155,63 @@ class CacheSection(Section):
 
     path: str | None = None  # None: the user's cache folder
     gb: Positive = 20.0
+
+
+class MaskSourceSection(Section):
+    """A land cover collection of an archive; pixels of the excluded classes are not predicted.
+
+    Attributes:
+        collection: name in the table of collections, of kind "classes".
+        exclude: names or codes of classes; see `archives.legends`.
+        name: name in messages; None: that of the collection.
+        kind, endpoint, id, hosts: as of a source.
+        years: those that may be used; None: all of the collection. The one nearest to the year of
+            the map is.
+        resampling: how classes come onto the grid; None: the most frequent one.
+    """
+
+    collection: str
+    exclude: Annotated[tuple[ClassOf, ...], NotEmpty]
+    name: (
+        Annotated[
+            str, name_of("[A-Za-z][A-Za-z0-9_-]*", "letters, digits, _ and -, a letter first,")
+        ]
+        | None
+    ) = None
+    kind: Literal["stac-api", "stac-static", "stac-geoparquet", "folder"] | None = None
+    endpoint: str | None = None
+    id: str | None = None
+    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+    hosts: tuple[str, ...] = ()
+    resampling: Literal["nearest", "mode"] | None = None
+
+    @field_validator("years", mode="before")
+    @classmethod
+    def _one_year(cls, years: Any) -> Any:
+        return (years,) if isinstance(years, int) and not isinstance(years, bool) else years
+
+    @field_validator("years")
+    @classmethod
+    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if years is None else ascending(years)
+
+    def source(self, year: int) -> SourceSection:
+        """The source that reads a year of it."""
+        keys = ("collection", "kind", "endpoint", "id", "hosts")
+        return SourceSection(
+            name=self.title,
+            years=(year,),
+            resampling="nearest" if self.resampling == "nearest" else None,
+            **{key: getattr(self, key) for key in keys},
+        )
+
+    @property
+    def title(self) -> str:
+        """Name in messages and files."""
+        if self.name is not None:
+            return self.name
+        name = re.sub("[^A-Za-z0-9_-]", "_", self.collection)[: LONGEST_NAME - 5]
+        return name if name[:1].isalpha() and name.isascii() else f"mask_{name}"
 
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 Values = tuple[Any, ...]
 
@@ -33,6 +33,19 @@ def name_of(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _class(value: Any) -> int | str:
+    """The code or the name of a class; a code may be quoted."""
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", value):
+        if value.strip():
+            return value
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        if -(2**63) <= int(value) < 2**63:
+            return int(value)
+    elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    raise ValueError("it must be the code of a class, a whole number, or the name of one")
+
+
 LONGEST_NAME = 100  # with an ending it is a file's name, and that takes 255 bytes
 NotEmpty = AfterValidator(_not_empty)
 AllDifferent = AfterValidator(_all_different)
@@ -42,6 +55,7 @@ TileSize = Annotated[float, Field(gt=0, le=180)]
 Whole = Annotated[int, Field(ge=1, le=10**9)]  # beyond it, libraries fail in words of their own
 Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and other counts
 Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
+ClassOf = Annotated[int | str, PlainValidator(_class)]
 Region = tuple[float, float, float, float]
 PATH_KEYS = ("path", "noise_path", "endpoint", "collections")
 

@@ -4,17 +4,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    Discriminator,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    Tag,
     ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from spatioformer.config.archives import CacheSection, SourceSection, Year, span
+from spatioformer.config.archives import (
+    CacheSection,
+    MaskSourceSection,
+    SourceSection,
+    Year,
+    span,
+)
 from spatioformer.config.fields import (
+    ClassOf,
     Code,
     NotEmpty,
     Positive,
@@ -22,8 +31,10 @@ from spatioformer.config.fields import (
     Section,
     Share,
     Size,
+    is_address,
     name_of,
 )
+from spatioformer.config.messages import shown
 
 
 class RasterSection(Section):
@@ -59,9 +70,45 @@ class RasterSection(Section):
 
 
 class MaskSection(RasterSection):
-    """A class raster; pixels of the excluded classes are not predicted."""
+    """A class raster; pixels of the excluded classes are not predicted.
 
-    exclude: tuple[Code, ...]
+    Attributes:
+        exclude: codes of classes, or with `legend` their names.
+        legend: name of the legend of the raster's codes, such as "esa-worldcover".
+    """
+
+    exclude: tuple[ClassOf, ...]
+    legend: str | None = None
+
+    @model_validator(mode="after")
+    def _names_have_a_legend(self) -> "MaskSection":
+        names = [name for name in self.exclude if isinstance(name, str)]
+        if names and self.legend is None:
+            raise ValueError(
+                f"`exclude` names the class {shown(names[0])}; add `legend`, such as "
+                "esa-worldcover, which says what code it has, or give the code"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _legend_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {k: v for k, v in values.items() if k != "legend" or v is not None}
+
+
+def _kind_of_mask(mask: Any) -> str:
+    """The class of a mask, which becomes a part of the place of its errors."""
+    if isinstance(mask, Section):
+        return type(mask).__name__
+    of_archive = isinstance(mask, dict) and "collection" in mask
+    return "MaskSourceSection" if of_archive else "MaskSection"
+
+
+AnyMask = Annotated[
+    Annotated[MaskSection, Tag("MaskSection")]
+    | Annotated[MaskSourceSection, Tag("MaskSourceSection")],
+    Discriminator(_kind_of_mask),
+]
 
 
 class GridSection(Section):
@@ -99,7 +146,7 @@ class ImagerySection(Section):
     year: Year | None = None
     region: Region | None = None
     grid: GridSection | None = None
-    masks: tuple[MaskSection, ...] = ()
+    masks: tuple[AnyMask, ...] = ()
     trust: bool = False
     _folder: Path | None = PrivateAttr(None)
 
@@ -121,6 +168,20 @@ class ImagerySection(Section):
     def map_year(self) -> int | None:
         """Year of the map's composites; None without sources."""
         return self.year if self.year is not None or not self.sources else self.years[-1]
+
+    @property
+    def mask_sources(self) -> tuple[MaskSourceSection, ...]:
+        """The masks that are collections of archives."""
+        return tuple(mask for mask in self.masks if isinstance(mask, MaskSourceSection))
+
+    @property
+    def mask_paths(self) -> list[str]:
+        """What the masks read on this computer: rasters, and catalogues of land cover."""
+        places = [
+            mask.path if isinstance(mask, MaskSection) else mask.endpoint or "https://"
+            for mask in self.masks
+        ]
+        return [place for place in places if not is_address(place)]
 
     @property
     def max_years(self) -> int:
@@ -196,7 +257,7 @@ class ImagerySection(Section):
     @model_validator(mode="after")
     def _years_of_sources(self) -> "ImagerySection":
         if not self.sources:
-            for key in ("collections", "year"):
+            for key in ("year",) if self.mask_sources else ("collections", "year"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"`{key}` belongs to `sources`, and there are none; remove it")
             return self
@@ -216,7 +277,7 @@ class ImagerySection(Section):
     def _without_archives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without sources as before there were any, so that records of old runs still hold."""
         values: dict[str, Any] = handler(self)
-        if not self.sources:
+        if not self.sources and not self.mask_sources:
             return {k: v for k, v in values.items() if k not in _OF_SOURCES}
         return values if self.layers else {k: v for k, v in values.items() if k != "layers"}
 

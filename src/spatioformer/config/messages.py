@@ -36,23 +36,57 @@ _PHRASES = {
 
 def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     """Describe the first problem of a failed validation of `model`, and count the others."""
-    problems = error.errors(include_url=False)
-    text = _sentence(problems[0], model)
+    problems = _problems(error, model)
+    text = _sentence(problems[0])
     more = len(problems) - 1
     return f"{text} (and {more} more to correct after it)" if more else text
 
 
 def message(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """The message of a failed validation of `model`, whose values come from `source`."""
-    sentences = [_sentence(problem, model) for problem in error.errors(include_url=False)]
+    sentences = [_sentence(problem) for problem in _problems(error, model)]
     if len(sentences) == 1:
         return f"{source}: {sentences[0]}"
     return problems_message(source, sentences)
 
 
-def _sentence(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The problems, each with its `section`: the one in whose keys the place ends."""
+    problems = []
+    for problem in error.errors(include_url=False):
+        loc, section = _place(problem["loc"], model)
+        problems.append({**problem, "loc": loc, "section": section})
+    return problems
+
+
+def _place(loc: Location, model: type[BaseModel]) -> tuple[Location, type[BaseModel]]:
+    """Keys and indices as the user knows them, and the section that holds the last key.
+
+    Where a list holds sections of several kinds, pydantic names the kind before its keys.
+    """
+    keys: list[int | str] = []
+    inside: list[type[BaseModel]] = [model]
+    section = model
+    for part in loc:
+        if isinstance(part, int):
+            keys.append(part)
+            continue
+        named = [kind for kind in inside if kind.__name__ == part]
+        if named and len(inside) > 1:
+            inside = named
+            continue
+        keys.append(part)
+        section = next((kind for kind in inside if part in kind.model_fields), None) or (
+            inside[0] if inside else section
+        )
+        known = section.model_fields.get(part)
+        inside = _sections_in(known.annotation) if known is not None else []
+    return tuple(keys), section
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
-        return _unknown_key(problem["loc"], _keys_beside(problem["loc"], model))
+        return _unknown_key(problem["loc"], list(problem["section"].model_fields))
     if problem["loc"] and problem["loc"][-1] == "[key]":
         expected = problem.get("ctx", {}).get("expected")
         if expected is None:
@@ -151,24 +185,13 @@ def _unknown_key(loc: Location, keys: list[str]) -> str:
     return f"unknown key `{_dotted(loc)}`; {hint}"
 
 
-def _keys_beside(loc: Location, model: type[BaseModel]) -> list[str]:
-    """Keys of the section in which `loc` lies."""
-    section = model
-    for part in loc[:-1]:
-        if isinstance(part, str):  # a number is an index in a list of sections
-            section = _section_in(section.model_fields[part].annotation)
-    return list(section.model_fields)
-
-
-def _section_in(annotation: Any) -> Any:
-    """The section inside an annotation such as `tuple[RasterSection, ...] | None`."""
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections inside an annotation such as `tuple[RasterSection, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        section = _section_in(inner)
-        if section is not None:
-            return section
-    return None
+        return [annotation]
+    return [
+        section for inner in getattr(annotation, "__args__", ()) for section in _sections_in(inner)
+    ]
 
 
 def _dotted(loc: Location) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.models.architectures import PUBLISHED
 from spatioformer.report.findings import decimal, sides, title
@@ -34,7 +35,26 @@ def plots(results: Results) -> Facts:
     ]
     if plots["programmes"]:
         facts.append(("Programmes", _programmes(plots["programmes"])))
+    if results.years_apart is not None:
+        facts.append(("Imagery of the plots", _years_apart(results.years_apart)))
     return facts
+
+
+def _years_apart(years: pd.Series) -> str:
+    """How far the years of the plots' imagery are from those of the plots, in words.
+
+    Args:
+        years: year of the imagery minus year of the plot; missing for a plot without a date.
+    """
+    apart = years.abs()
+    counts = apart.value_counts().sort_index()
+    phrases = []
+    for gap, count in zip(counts.index.tolist(), counts.tolist(), strict=True):
+        far = f"with {gap} year{'s' * (gap > 1)} between"
+        phrases.append(f"{count:,} {far if gap else 'of the same year as the plot'}")
+    if unknown := int(apart.isna().sum()):
+        phrases.append(f"{unknown:,} of plots without a date")
+    return "; ".join(phrases)
 
 
 def _range(spread: dict[str, Any], unit: str) -> str:
@@ -104,7 +124,54 @@ def imagery(results: Results) -> Facts:
             "Predicted",
             f"{results.map['pixels']:,} pixels, those with data in every pixel of the chip",
         ),
+        *_sources(results),
     ]
+
+
+def _trend(summary: dict[str, Any]) -> str:
+    """The summary of maps of years and their trend, in words."""
+    significant = f"{summary['rising']:,} rising, {summary['falling']:,} falling"
+    return (
+        f"{span(summary['years'])}, in the folder years; of {summary['tested']:,} pixels with a "
+        f"test {significant}, at {summary['fdr']:.0%} false discoveries"
+    )
+
+
+def _sources(results: Results) -> Facts:
+    """Collections from which the imagery comes, and who is to be credited."""
+    imagery = results.imagery
+    facts = [("Year of the map", str(imagery["year"]))] if "year" in imagery else []
+    for source in imagery.get("sources", []):
+        years = source["years"]
+        if source["composite"] == "none":
+            made = f"as published for {span(years)}"
+        else:
+            made = f"{source['composite']} of each year, {span(years)}"
+        items = f"{source['items']:,} items, {source['items_of_year']:,} of the map's year"
+        credits = [source[key] for key in ("attribution", "citation") if source[key]]
+        licence = [f"Licence: {source['licence']}"] if source["licence"] else []
+        facts.append(
+            (
+                f"Source {source['source']}",
+                ". ".join(
+                    text.rstrip(".")
+                    for text in (f"{source['title']}, {made}; {items}", *licence, *credits)
+                )
+                + ".",
+            )
+        )
+    if results.trend is not None:
+        facts.append(("Maps of years", _trend(results.trend)))
+    for name, ids in imagery.get("left_out", {}).items():
+        facts.append((f"Left out of {name}", f"{len(ids):,} items that could not be read"))
+    for name, wrong in imagery.get("offsets", {}).items():
+        facts.append(
+            (
+                f"Offset of {name}",
+                f"the catalogue was wrong about {len(wrong):,} items; dark pixels decided",
+            )
+        )
+    return facts
 
 
 def training(results: Results) -> Facts:

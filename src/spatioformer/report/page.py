@@ -25,7 +25,7 @@ METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 ABREAST = 2
 """Largest number of splits side by side in one table."""
 
-STAGES = ("plots", "imagery", "chips", "train", "evaluate", "map")
+STAGES = ("plots", "search", "imagery", "chips", "train", "evaluate", "map", "years")
 """Stages whose time the page states; the time of the report itself is not known yet."""
 
 

@@ -236,6 +236,20 @@ class Results:
         plots = self.predictions.drop_duplicates("plot_id")
         return plots.rename(columns={"observed": "richness"})[["lon", "lat", "richness"]]
 
+    @cached_property
+    def years_apart(self) -> pd.Series | None:
+        """Year of each plot's imagery minus that of the plot; None where imagery has no years."""
+        path = self.folder / "chips" / "index.parquet"
+        if "sources" not in self.imagery or not path.exists():
+            return None
+        return pd.read_parquet(path)["years_apart"]
+
+    @cached_property
+    def trend(self) -> dict[str, Any] | None:
+        """Summary of the maps of years; None where the run has none."""
+        path = self.folder / "years" / "summary.json"
+        return read_json(path) if self.config.map.years is not None and path.exists() else None
+
     @property
     def random(self) -> SplitSection | None:
         return next((s for s in self.config.evaluate.splits if s.kind == "random"), None)

@@ -89,14 +89,25 @@ class Composites:
 
 
 def imagery_of_year(
-    section: ImagerySection, composite: Path, out: Path, console: Console = SILENT
+    section: ImagerySection,
+    composite: Path,
+    out: Path,
+    console: Console = SILENT,
+    *,
+    masks: Path | None = None,
+    offline: bool = False,
 ) -> Path:
     """Imagery of a year with all bands and masks: the composite itself if there is nothing else.
+
+    The masks are those of the map's year, so that maps of several years cover the same pixels.
+
+    Args:
+        masks, offline: as of `build_imagery`.
 
     Raises:
         ImageryError, OutputError: as `build_imagery`.
     """
     if not section.layers and not section.masks:
         return composite
-    build_imagery(section, out, console, composite=composite)
+    build_imagery(section, out, console, composite=composite, masks=masks, offline=offline)
     return out

@@ -8,12 +8,15 @@ from rasterio.warp import transform_bounds
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.imagery import GridSection, ImagerySection, MaskSection, RasterSection
+from spatioformer.config.imagery import GridSection, ImagerySection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import open_layer
-from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, Mask, build_stack
+from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, build_stack
+from spatioformer.run.masks import layer_of, read_masks
+
+__all__ = ["build_imagery", "first_grid", "grid_of", "layer_of"]
 
 
 def build_imagery(
@@ -22,15 +25,19 @@ def build_imagery(
     console: Console = SILENT,
     *,
     composite: Path | None = None,
+    masks: Path | None = None,
+    offline: bool = False,
 ) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
 
     Args:
         composite: raster with the bands of the section's sources, on the section's grid; they
             follow those of the layers.
+        masks: folder of the masks that come from archives; None: `archives` beside `out`.
+        offline: whether archives are read from the cache alone.
 
     Returns:
-        Summary, as `build_stack`.
+        Summary, as `build_stack`; with masks of archives their facts under `masks`.
 
     Raises:
         ImageryError: a layer, the grid or the region cannot be used.
@@ -45,14 +52,32 @@ def build_imagery(
         layers.append(Layer(composite, "sources"))
     elif section.grid is not None and section.region is not None:
         grid = grid_of(section.grid, section.region)
-    return build_stack(
+    excluding, facts = read_masks(
+        section,
+        lambda: grid or first_grid(layers[0], section.region),
+        masks or out.parent / "archives",
+        offline=offline,
+        console=console,
+    )
+    summary = build_stack(
         layers,
         out,
         grid=grid,
         region=None if grid else section.region,
-        masks=[Mask(layer_of(mask, trust), mask.exclude) for mask in section.masks],
+        masks=excluding,
         console=console,
     )
+    return summary | {"masks": facts} if facts else summary
+
+
+def first_grid(layer: Layer, region: tuple[float, float, float, float] | None) -> Grid:
+    """The grid of the first layer, clipped to the region.
+
+    Raises:
+        ImageryError: the layer cannot be read, or lies outside the region.
+    """
+    with open_layer(layer) as opened:
+        return opened.grid if region is None else opened.grid.clip(region)
 
 
 def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> Grid:
@@ -77,10 +102,3 @@ def grid_of(section: GridSection, region: tuple[float, float, float, float]) -> 
             f"({crs.axis_info[0].unit_name})"
         )
     return Grid.from_bounds(crs, bounds, (section.resolution,) * 2)
-
-
-def layer_of(section: RasterSection | MaskSection, trust: Trust) -> Layer:
-    """The layer that a section of the configuration describes."""
-    values = section.model_dump(exclude={"exclude", "path"})
-    layer = Layer(path=Path(section.path), trust=trust, **values)
-    return Mask(layer, section.exclude).layer if isinstance(section, MaskSection) else layer

@@ -68,7 +68,8 @@ def build_years(
     )
     for year in wanted:
         composite, _ = composites.year(year)
-        imagery_of_year(section, composite, composite_path(folder, year), console)
+        out = composite_path(folder, year)
+        imagery_of_year(section, composite, out, console, offline=offline)
         console.say(f"{year}: {composite_path(folder, year)}")
     table = pd.DataFrame({"year": wanted, "path": [composite_path(Path(), y) for y in wanted]})
     with writing(folder / "years.csv") as part:

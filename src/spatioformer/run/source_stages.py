@@ -68,7 +68,10 @@ def imagery(run: RunContext) -> str:
     )
     composite, facts = composites.year(year)
     out = run.folder / "imagery.tif"
-    summary = build_imagery(section, out, run.console, composite=composite)
+    summary = build_imagery(
+        section, out, run.console, composite=composite, masks=run.folder / FOLDER,
+        offline=run.offline,
+    )  # fmt: skip
     credits = [
         {
             "source": source.section.name,
@@ -152,7 +155,9 @@ def years(run: RunContext) -> str:
         run.console.say(f"  imagery of {year}")
         composite, _ = composites.year(year)
         out = composite_path(folder, year)
-        imagery[year] = imagery_of_year(section, composite, out, run.console)
+        imagery[year] = imagery_of_year(
+            section, composite, out, run.console, masks=run.folder / FOLDER, offline=run.offline
+        )
     summary = map_years(
         run.folder / "model",
         imagery,
@@ -207,6 +212,11 @@ def _layer_inputs(config: "RunConfig") -> list[str]:
     return [*(layer.path for layer in section.layers), *more]
 
 
+def _mask_inputs(config: "RunConfig") -> list[str]:
+    assert config.imagery is not None
+    return config.imagery.mask_paths
+
+
 def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, Stage]:
     """The stages of a run whose imagery has sources, from those of a run without."""
     section = config.imagery
@@ -217,10 +227,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
     own["imagery"] = replace(
         stages["imagery"],
         run=imagery,
-        inputs=lambda config: [
-            *_layer_inputs(config),
-            *(mask.path for mask in (config.imagery.masks if config.imagery else ())),
-        ],
+        inputs=lambda config: [*_layer_inputs(config), *_mask_inputs(config)],
         outputs=(*stages["imagery"].outputs, f"{composite}.tif", f"{composite}.item.json"),
         reads=(SEARCH,),
     )

@@ -228,7 +228,7 @@ def _plot_inputs(config: "RunConfig") -> list[str]:
 def _imagery_inputs(config: "RunConfig") -> list[str]:
     if config.imagery is None:
         return []
-    return [layer.path for layer in (*config.imagery.layers, *config.imagery.masks)]
+    return [*(layer.path for layer in config.imagery.layers), *config.imagery.mask_paths]
 
 
 def _truth_inputs(config: "RunConfig") -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from spatioformer.common.errors import SpatioformerError
 from spatioformer.config.fields import Section
+from spatioformer.config.imagery import MaskSection
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.plots.recognise import Recognised
@@ -135,7 +136,9 @@ def _rasters(config: RunConfig, table: TableFacts, findings: Findings) -> TableF
                 findings.decide(f"imagery.layers.{i}", "look", note)
     for i, mask in enumerate(section.masks):
         findings.decide(
-            f"imagery.masks.{i}", mask.name, f"no prediction in the classes {_shown(mask.exclude)}"
+            f"imagery.masks.{i}",
+            mask.name if isinstance(mask, MaskSection) else mask.title,
+            f"no prediction in the classes {_shown(mask.exclude)}",
         )
     for key in ("region", "grid"):
         if (value := getattr(section, key)) is not None:

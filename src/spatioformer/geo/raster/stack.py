@@ -39,7 +39,7 @@ from spatioformer.geo.raster.values import (
 )
 
 BLOCK = 256
-MOST_PIXELS = 1e10  # 40 GB a band: nobody means that
+MOST_PIXELS = 1e11  # 400 GB a band; Australia in pixels of 30 m has 2e10
 __all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
 
 

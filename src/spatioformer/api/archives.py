@@ -1,0 +1,430 @@
+"""Imagery of archives for the Python door: lazy, by year, on one grid."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray
+from pyproj import CRS
+from rasterio.windows import Window
+
+from spatioformer.api.imagery import Imagery, remove_with, short_name
+from spatioformer.archives.answer import ask, with_answer
+from spatioformer.archives.items import Item
+from spatioformer.archives.opening import source_bands
+from spatioformer.archives.search import cloud_of
+from spatioformer.archives.stack import SourceStack
+from spatioformer.archives.work import NO_DASK
+from spatioformer.common.errors import ArgumentError, ImageryError, OutputError
+from spatioformer.common.progress import Advance, Console
+from spatioformer.config.archives import span
+from spatioformer.config.imagery import ImagerySection
+from spatioformer.geo.cutting import cut_from
+from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.checks import Trust
+from spatioformer.geo.raster.layers import open_layer
+from spatioformer.geo.raster.stack import check_band_names, with_classes
+from spatioformer.geo.yearly import YearlyChips, YearlyImagery, require_years, years_of_plots
+from spatioformer.run.composites import Composites, imagery_of_year
+from spatioformer.run.imagery import layer_of
+from spatioformer.run.sources import (
+    check_bands,
+    composite_path,
+    grid_of_sources,
+    season_of,
+    year_stack,
+)
+
+if TYPE_CHECKING:
+    import dask.array
+
+CHUNK = 512
+
+
+class ArchiveRemark(UserWarning):
+    """Warns of what happened while archives were read: items left out, years without any."""
+
+
+class _Warnings(Console):
+    """A console whose lines become warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.log = self._warn
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(message.strip(), ArchiveRemark, stacklevel=3)
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Advance]:
+        yield lambda steps, note="": None
+
+
+class LazyImagery:
+    """Imagery of archives by year, on one grid; made by `read_imagery(..., years=...)`.
+
+    The catalogues are searched when items are first needed, and files are read window by window.
+
+    Attributes:
+        section: the same as the section `imagery` of a run's configuration.
+        grid: of the pixels.
+        bands: names of the bands: those of layers, then those of each source, NAME_BAND.
+        years: the years that all sources have, ascending.
+        crs: coordinate reference system of the grid.
+        region: W, E, S, N of the grid in degrees; W > E where it crosses the antimeridian.
+        shape: number of rows and columns.
+        offline: whether only the cache is read.
+
+    Examples:
+        >>> import spatioformer as sf
+        >>> stack = sf.read_imagery(
+        ...     "ga_ls8cls9c_gm_cyear_3", years=(2015, 2023), name="dea", crs="EPSG:3577",
+        ...     resolution=1000, region=(147.0, 149.0, -42.9, -41.8),
+        ... )
+        >>> stack.bands
+        ['dea_blue', 'dea_green', 'dea_red', 'dea_nir', 'dea_swir1', 'dea_swir2']
+        >>> stack.years[-1], stack.shape
+        (2023, (140, 183))
+    """
+
+    def __init__(self, section: ImagerySection, folder: Path, *, offline: bool = False):
+        self.section, self.offline = section, offline
+        self._folder, self._end = folder, remove_with(self, folder)
+        self.grid: Grid = grid_of_sources(section)
+        self.bands: list[str] = self._names()
+        self.years: tuple[int, ...] = section.years
+        self._items: dict[str, dict[int, tuple[Item, ...]]] = {}
+
+    @property
+    def crs(self) -> CRS:
+        return self.grid.crs
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.grid.shape
+
+    @cached_property
+    def region(self) -> tuple[float, float, float, float]:
+        west, east, south, north = (float(round(value, 6)) for value in self.grid.region)
+        return west, east, south, north
+
+    def search(self, years: int | Iterable[int] | None = None) -> pd.DataFrame:
+        """The items that would be read; no imagery is read.
+
+        Args:
+            years: None: all.
+
+        Returns:
+            One row an item: source, collection, year, id, time (UTC), cloud (share, NaN unknown),
+            west, south, east, north (degrees), href.
+
+        Raises:
+            ArgumentError: a year is not among `years`.
+            ImageryError: a catalogue cannot be read, or has nothing for a year.
+        """
+        chosen = self._chosen(years)
+        stack = self._searched(chosen)
+        rows = [
+            {
+                "source": source.section.name,
+                "collection": source.collection.name,
+                "year": year,
+                "id": item.id,
+                "time": pd.Timestamp(item.start),
+                "cloud": np.nan if (cloud := cloud_of(item)) is None else cloud,
+                **dict(zip(("west", "south", "east", "north"), item.bbox, strict=True)),
+                "href": item.href,
+            }
+            for source in stack.sources
+            for year in chosen
+            for item in source.items[year]
+        ]
+        return pd.DataFrame(rows)
+
+    def to_xarray(
+        self, years: int | Iterable[int] | None = None, *, chunk: int = CHUNK
+    ) -> xarray.DataArray:
+        """The imagery as a DataArray of Dask blocks, which are read when they are computed.
+
+        An item that cannot be read, with `on_error="skip"`, is left out of the block that met it,
+        with a warning; `write` leaves it out of the whole year.
+
+        Args:
+            years: None: all.
+            chunk: side of a block, pixels. Values do not depend on it.
+
+        Returns:
+            float32 (year, band, y, x), NaN for no data; `.rio.crs` holds the CRS.
+
+        Raises:
+            ArgumentError: a year is not among `years`.
+            ImageryError: as `search`.
+            OutputError: Dask is not installed.
+        """
+        chosen = self._chosen(years)
+        values = _blocks(self.section, self._searched(chosen), self.bands, chosen, chunk)
+        a, _, left, _, e, top = self.grid.transform[:6]
+        height, width = self.shape
+        array = xarray.DataArray(
+            values,
+            {
+                "year": list(chosen),
+                "band": self.bands,
+                "y": top + e * (np.arange(height) + 0.5),
+                "x": left + a * (np.arange(width) + 0.5),
+            },
+            ("year", "band", "y", "x"),
+            "imagery",
+            {"long_name": "imagery"},
+        )
+        import rioxarray  # noqa: F401 - gives arrays `.rio`
+
+        placed: xarray.DataArray = array.rio.write_crs(self.crs.to_wkt())
+        placed = placed.rio.write_transform(self.grid.transform)
+        masked: xarray.DataArray = placed.rio.write_nodata(np.nan, encoded=True)
+        return masked
+
+    def write(
+        self,
+        folder: str | Path,
+        years: int | Iterable[int] | None = None,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        memory: float = 2.0,
+    ) -> dict[int, Path]:
+        """Write a Cloud Optimized GeoTIFF and a STAC item with the provenance for each year.
+
+        They hold the bands of the sources; `composite` joins layers and masks. What is written
+        already is kept, and a call that was killed continues.
+
+        Args:
+            folder: gets imagery_YEAR.tif and imagery_YEAR.item.json.
+            years: None: all.
+            workers: windows computed at once; None: one a core.
+            scheduler: None or "threads", "processes", or the address of a Dask scheduler.
+            memory: limit of resident memory, GB.
+
+        Returns:
+            Path of each year's GeoTIFF.
+
+        Raises:
+            ArgumentError, ImageryError: as `search`; or an item cannot be read.
+            OutputError: the folder cannot be written.
+        """
+        chosen, folder = self._chosen(years), Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        composites = Composites(
+            folder,
+            self._searched(chosen),
+            workers=workers,
+            scheduler=scheduler,
+            memory=memory,
+            console=_Warnings(),
+        )
+        return {year: composites.year(year)[0] for year in chosen}
+
+    def composite(self, year: int | None = None) -> Imagery:
+        """The imagery of a year with all bands and masks, in a temporary file.
+
+        Args:
+            year: None: the last one.
+
+        Raises:
+            ArgumentError, ImageryError: as `write`.
+        """
+        (chosen,) = self._chosen(self.years[-1] if year is None else year)
+        path = self.write(self._folder, chosen)[chosen]
+        out = composite_path(self._folder / "stacks", chosen)
+        if not out.exists():
+            out.parent.mkdir(exist_ok=True)
+            section = self.section.model_copy(update={"year": self.section.year or self.years[-1]})
+            path = imagery_of_year(
+                section, path, out, _Warnings(), masks=self._folder / "masks", offline=self.offline
+            )
+        else:
+            path = out
+        imagery = Imagery(path)
+        imagery._folder = self  # the temporary file lasts as long as either of them
+        return imagery
+
+    def cut(
+        self, plots: pd.DataFrame, patch: int, folder: Path, bands: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Cut the chip of each plot from the imagery of its year into a chip store.
+
+        A plot takes the year of its date, or the nearest one within `max_years`. A plot without a
+        date gets a chip only if there is one year.
+
+        Args:
+            plots: columns lon, lat (degrees), date, and any others.
+            patch: side of a chip, pixels.
+            folder: of the store; its table has also composite_year and years_apart.
+            bands: in this order; None: all.
+
+        Returns:
+            The plots without a chip, with a column `reason`.
+
+        Raises:
+            ImageryError: no plot has imagery of its year, or a whole chip; a file cannot be read.
+        """
+        section, console = self.section, _Warnings()
+        dates = plots["date"] if "date" in plots else pd.Series(pd.NaT, plots.index)
+        years, refused = years_of_plots(
+            pd.to_datetime(dates), self.years, section.max_years, season_of(section)
+        )
+        require_years(refused, self.years)
+        of_plots = years["composite_year"]
+        stack = self._searched(tuple(sorted(of_plots.dropna().astype(int).unique().tolist())))
+        with year_stack(section, stack, console) as imagery:
+            chosen = imagery if bands is None else _Bands.of(imagery, bands)
+            return cut_from(
+                YearlyChips(chosen, of_plots.fillna(0).to_numpy(int)),
+                plots.join(years),
+                patch,
+                folder,
+                refused=refused,
+            )
+
+    def _names(self) -> list[str]:
+        trust = Trust(self.section.trust, self.section.folder)
+        names: list[str] = []
+        for layer in self.section.layers:
+            with open_layer(layer_of(layer, trust)) as opened:
+                names += check_band_names([with_classes(opened, self.grid, Console(quiet=True))])
+        of_sources = source_bands(self.section)
+        check_bands(names, of_sources)
+        return [*names, *of_sources]
+
+    def _chosen(self, years: int | Iterable[int] | None) -> tuple[int, ...]:
+        if years is None:
+            return self.years
+        chosen = (years,) if isinstance(years, int | np.integer) else tuple(years)
+        for year in chosen:
+            if year not in self.years:
+                raise ArgumentError(
+                    f"the year {year} is not among those of the imagery: {span(self.years)}; "
+                    "choose one of them, or read others with read_imagery"
+                )
+        return tuple(int(year) for year in chosen)
+
+    def _searched(self, years: Sequence[int]) -> SourceStack:
+        """The sources with the items of years; those of other years are not searched."""
+        known = next(iter(self._items.values()), {})
+        if missing := [year for year in years if year not in known]:
+            answer = ask(
+                self.section,
+                self.grid,
+                missing,
+                missing,
+                offline=self.offline,
+                console=_Warnings(),
+            )
+            for name, items in answer.items():
+                self._items.setdefault(name, {}).update(items)
+        found = {name: {y: items[y] for y in years} for name, items in self._items.items()}
+        return with_answer(self.section, self.grid, found, offline=self.offline)
+
+    def __repr__(self) -> str:
+        count = f"{len(self.bands)} band{'s' * (len(self.bands) > 1)}"
+        bands = ", ".join(self.bands[:6]) + (", ..." if len(self.bands) > 6 else "")
+        height, width = self.shape
+        region = ", ".join(f"{value:g}" for value in self.region)
+        return (
+            f"<LazyImagery of {', '.join(map(str, self.years))}: {count} ({bands}), {height} x "
+            f"{width} pixels, {short_name(self.crs)}, W, E, S, N = {region}>"
+        )
+
+
+def of_year(imagery: object, year: int | None = None) -> object:
+    """Lazy imagery as the file of a year, the last one if None; anything else as it is.
+
+    Raises:
+        ArgumentError: a year of imagery that has none.
+    """
+    if isinstance(imagery, LazyImagery):
+        return imagery.composite(year)
+    if year is not None:
+        raise ArgumentError(
+            f"year is {year}, and this imagery is one file without years; leave year out"
+        )
+    return imagery
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Some bands of yearly imagery, in an order of their own."""
+
+    imagery: YearlyImagery
+    bands: list[str]
+    numbers: list[int]
+
+    @classmethod
+    def of(cls, imagery: YearlyImagery, bands: Sequence[str]) -> "_Bands":
+        known = imagery.bands
+        if missing := [band for band in bands if band not in known]:
+            raise ImageryError(
+                f"the imagery lacks {len(missing)} of the {len(bands)} bands the model needs, "
+                f"among them {missing[0]!r}; read the same collections with the same names and "
+                "bands"
+            )
+        return cls(imagery, list(bands), [known.index(band) for band in bands])
+
+    @property
+    def grid(self) -> Grid:
+        return self.imagery.grid
+
+    def windows(self, windows: Sequence[Window], year: int) -> Iterator[tuple[int, np.ndarray]]:
+        for number, values in self.imagery.windows(windows, year):
+            yield number, values[self.numbers]
+
+
+def _blocks(
+    section: ImagerySection,
+    stack: SourceStack,
+    bands: Sequence[str],
+    years: Sequence[int],
+    chunk: int,
+) -> "dask.array.Array":
+    """A Dask array (year, band, y, x) of windows that are read when they are computed."""
+    try:
+        import dask
+        import dask.array as da
+    except ImportError as error:
+        raise OutputError(NO_DASK.replace("a scheduler", "to_xarray")) from error
+    packed = dask.delayed(stack, pure=True, traverse=False)
+    read = dask.delayed(_read_block, pure=True)
+    height, width = stack.grid.shape
+    rows, cols = range(0, height, chunk), range(0, width, chunk)
+    pieces = []
+    for year in years:
+        lines = []
+        for row in rows:
+            line = []
+            for col in cols:
+                box = (col, row, min(chunk, width - col), min(chunk, height - row))
+                values = read(section, packed, year, box)
+                shape = (1, len(bands), box[3], box[2])
+                line.append(da.from_delayed(values, shape, np.float32))  # type: ignore[no-untyped-call]
+            lines.append(line)
+        pieces.append([lines])
+    joined: dask.array.Array = da.block(pieces)  # type: ignore[no-untyped-call]
+    return joined
+
+
+def _read_block(
+    section: ImagerySection, stack: SourceStack, year: int, box: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Values (1, band, y, x) of a window; runs on a worker of Dask."""
+    values = None
+    with year_stack(section, stack, _Warnings()) as imagery:
+        for _, found in imagery.windows([Window(*box)], year):
+            values = found
+    assert values is not None  # one window was asked for
+    return values[None]

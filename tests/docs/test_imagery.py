@@ -1,0 +1,54 @@
+"""The page about archives holds the tables of the package, and its configurations are valid."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spatioformer.archives.collections import collection_of
+from spatioformer.archives.rows import rows_of
+from spatioformer.config.archives import SourceSection
+from spatioformer.config.imagery import ImagerySection
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "imagery.md").read_text(encoding="utf-8")
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)]
+
+
+def test_the_tables_are_those_of_the_package():
+    """If not: python docs/_ext/archive_tables.py"""
+    path = DOCS / "_ext" / "archive_tables.py"
+    spec = importlib.util.spec_from_file_location("archive_tables", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.filled(PAGE) == PAGE
+
+
+def test_the_keys_of_a_source_are_all_there():
+    (part,) = re.findall(r"^## Keys of a source$(.*?)^## ", PAGE, re.M | re.S)
+    cells = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
+    named = {key for cell in cells for key in re.findall("`([a-z_]+)`", cell)}
+    assert named == set(SourceSection.model_fields)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[str(i) for i in range(len(BLOCKS))])
+def test_every_configuration_is_valid(block, tmp_path):
+    place = {"region": [147, 148, -43, -42]}
+    if isinstance(block, list):
+        block = {"sources": block}
+    if "imagery" in block:
+        block = block["imagery"]
+    if "sources" in block:
+        section = ImagerySection.model_validate(place | block)
+        for source in section.sources:
+            collection = collection_of(source)
+            assert {*(source.bands or ())} <= {band.name for band in collection.bands}
+    elif "masks" in block:
+        layer = {"path": "a.tif", "name": "a"}
+        section = ImagerySection.model_validate({"layers": [layer]} | block)
+        assert len(section.masks) == 3
+    else:
+        (tmp_path / "rows.yaml").write_text(yaml.safe_dump(block))
+        assert list(rows_of(tmp_path / "rows.yaml")) == list(block)
