@@ -1,5 +1,6 @@
 """From STAC items to ours; odc-stac finds the same files, bands and grids."""
 
+import dataclasses
 import math
 
 import odc.stac
@@ -98,6 +99,14 @@ def test_bands_of_one_file_agree_with_odc_stac():
     assert item.assets["nir"].number == parsed["nir08"].band == 2
     assert (item.assets["nir"].nodata, item.assets["nir"].scale) == (2, 3)
     assert item.assets["red"].nodata == 1
+
+
+def test_one_key_for_several_bands_with_names():
+    bands = tuple(dataclasses.replace(band, keys=("data",)) for band in LANDSAT.bands[2:4])
+    held = dataclasses.replace(LANDSAT, bands=bands, masks=())
+    raw = several(**{"eo:bands": [{"name": "nir"}, {"name": "red"}]})
+    item = item_of(raw, held, "s")
+    assert [item.assets[name].number for name in ("red", "nir")] == [2, 1]
 
 
 def test_pictures_are_no_measurements():

@@ -75,5 +75,13 @@ def test_touching_across_the_antimeridian(raw, hit):
     assert list(touching([raw], boxes_of((10, 11, 40, 41)))) == [False]
 
 
+def test_touching_beyond_the_antimeridian_alone():
+    across = scene("a", "2020-01-01", (179, -18, -179.5, -17))
+    bare = placed([179, -18, 180.5, -17])
+    for region, hit in (((-180, -179.7, -18, -17), True), ((-179.4, -179, -18, -17), False)):
+        assert list(touching([across, bare], boxes_of(region))) == [hit, hit]
+    assert list(touching([across, bare], boxes_of((178, 179.5, -18, -17)))) == [True, True]
+
+
 def test_no_items():
     assert len(touching([], FIJI)) == 0

@@ -10,6 +10,7 @@ import pytest
 
 from spatioformer.archives.catalogues import find, names
 from spatioformer.archives.catalogues.query import Query, boxes_of, span_of
+from spatioformer.archives.catalogues.tables import may_meet
 from spatioformer.archives.collections import collection_of
 from spatioformer.archives.search import empty_message, look_up
 from spatioformer.common.errors import ImageryError
@@ -139,6 +140,18 @@ def test_row_groups_elsewhere_are_not_read(tmp_path):
         )
         assert len(found.items) == 10
         assert server.bytes < 0.5 * (tmp_path / "many.parquet").stat().st_size
+
+
+def test_row_groups_that_may_hold_an_item_across_the_antimeridian():
+    sides = ("w", "s", "e", "n")
+    crossing = {"w": (179.0, 179.9), "s": (-20, -18), "e": (-179.9, -179.0), "n": (-17, -15)}
+    fiji = Query(boxes_of((-179.5, -178, -18, -17)), *span_of(2020, None))
+    assert may_meet(fiji, crossing, sides)
+    europe = {"w": (3.0, 9.9), "s": (-20, -18), "e": (4.0, 10.9), "n": (-17, -15)}
+    assert not may_meet(fiji, europe, sides)
+    assert may_meet(fiji, {}, sides), "without statistics it may hold anything"
+    north = {**crossing, "s": (10, 12), "n": (13, 14)}
+    assert not may_meet(fiji, north, sides)
 
 
 TILES = [
