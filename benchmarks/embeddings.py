@@ -40,8 +40,11 @@ def fields(lon: np.ndarray, lat: np.ndarray, count: int, rng: np.random.Generato
     waves = 40
     length = np.exp(rng.uniform(np.log(1), np.log(20), (waves, count)))
     angle, phase = rng.uniform(0, 2 * np.pi, (2, waves, count))
-    along = lon[..., None, None] * np.cos(angle) + lat[..., None, None] * np.sin(angle)
-    return np.cos(2 * np.pi * along / length + phase).sum(axis=-2) / np.sqrt(waves / 2)
+    total = np.zeros((*lon.shape, count))
+    for i in range(waves):  # one after another, because all waves of all land need 14 GB
+        along = lon[..., None] * np.cos(angle[i]) + lat[..., None] * np.sin(angle[i])
+        total += np.cos(2 * np.pi * along / length[i] + phase[i])
+    return total / np.sqrt(waves / 2)
 
 
 def embedded(store: ChipStore, seed: int, like: ChipStore | None = None) -> ChipStore:

@@ -8,6 +8,7 @@ from spatioformer.archives.collections import collection_of
 from spatioformer.archives.remote import RemoteError
 from spatioformer.archives.search import empty_message, look_up, search
 from spatioformer.common.errors import ConfigError, ImageryError
+from tests.archives.embeddings.imitations import tessera_vectors, tessera_zone
 from tests.helpers.catalogues import access_to, source
 
 REGION = (10.2, 10.4, 40.2, 40.4)
@@ -143,3 +144,15 @@ def test_a_host_that_is_not_permitted(api, tmp_path):
     access = dataclasses.replace(access_to(tmp_path), hosts=("stac.example.org",))
     with pytest.raises(RemoteError, match=r"127\.0\.0\.1"):
         search(section, collection_of(section), REGION, 2020, access)
+
+
+def test_a_store_of_embeddings(tmp_path):
+    store = tmp_path / "store.zarr"
+    tessera_zone(store, 55, 600_000.0, -3_900_000.0, {2020: tessera_vectors((40, 48), 1)})
+    section = source("tessera", endpoint=str(store))
+    collection, access = collection_of(section), access_to(tmp_path)
+    result = look_up(section, collection, (148.1, 148.2, -35.3, -35.2), 2020, access)
+    assert [item.id for item in result.items] == ["utm55-2020"]
+    assert result.items[0].assets["T127"].number == 128
+    with pytest.raises(ImageryError, match="holds no year 2017, but 2019, 2020, 2021"):
+        look_up(section, collection, (148.1, 148.2, -35.3, -35.2), 2017, access)

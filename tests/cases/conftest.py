@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.untrusted import SECRET
+
 
 @pytest.fixture
 def server(monkeypatch):
@@ -21,4 +23,12 @@ def server(monkeypatch):
 def folder(tmp_path) -> Path:
     path = tmp_path / "given"
     path.mkdir()
+    return path
+
+
+@pytest.fixture
+def secret(tmp_path) -> Path:
+    """A file beside the folder of the files to read."""
+    path = tmp_path / "secret.txt"
+    path.write_bytes(SECRET)
     return path

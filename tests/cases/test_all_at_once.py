@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from spatioformer.config.file import load_config
-from spatioformer.run.check import _apart, check_run
+from spatioformer.run.check import _apart, check_run, problems_of
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.landscape import imagery, write_raster
@@ -216,3 +216,74 @@ def test_the_check_is_quick(project):
 )
 def test_regions_apart(one, other, apart):
     assert _apart(one, other) == _apart(other, one) == apart
+
+
+def crowd(project, places):
+    """Write 40 plots: those at `places`, the others on a diagonal of the imagery."""
+    import pandas as pd
+
+    (project / "run").mkdir()
+
+    spread = [(140.5 + i / 10, -20.5 - i / 10) for i in range(40 - len(places))]
+    table = pd.DataFrame([*places, *spread], columns=["lon", "lat"])
+    table = table.assign(plot=range(40), richness=range(40), area=100)
+    table.to_csv(project / "plots.csv", index=False)
+
+
+def test_a_crowded_site_is_found_before_any_work(project):
+    crowd(project, [(142.25, -23.25)] * 25)
+    split = {"name": "map", "kind": "knndm", "folds": 3}
+    (project / "run").rmdir()
+    assert_refused(
+        spatioformer("run", write_config(project, ("evaluate.splits", [split])), "--quiet"),
+        "evaluate.splits, map: 25 of 40 plots are at one site or in one group, the first at "
+        "142.25, -23.25, so that a kNNDM fold would hold more than half of them; keep fewer of "
+        "these plots, or use random folds or tiles",
+    )
+    assert computed(project) == ["config.resolved.yaml", "provenance.json"]
+
+
+def test_a_crowded_site_outside_the_imagery_does_not_count(project):
+    crowd(project, [(100.0, -23.25)] * 25)
+    split = {"name": "map", "kind": "knndm", "folds": 3}
+    config = write_config(
+        project, ("evaluate.splits", [split]), ("model.patch", 3), ("plots.max_rejected", 0.9)
+    )
+    assert not problems_of(load_config(config), STAGES, project / "run")
+
+
+@pytest.mark.parametrize("where", ["first", "all"])
+def test_a_large_table_is_read_as_far_as_needed(project, monkeypatch, where):
+    """Tiles of 3 degrees are too few in the first 10 rows; they suffice, or not, in all 60."""
+    import pandas as pd
+
+    from spatioformer.run import check
+
+    (project / "run").mkdir()
+    monkeypatch.setattr(check, "SMALL", 100)
+    monkeypatch.setattr(check, "FIRST", 10)
+    rows = []
+    read = check._problems_of_splits
+    monkeypatch.setattr(
+        check, "_problems_of_splits", lambda *given: rows.append(given[2:]) or read(*given)
+    )
+    lon = [141.0 + i / 100 for i in range(60)]
+    if where == "all":
+        lon[30:] = [144.0 + i / 100 for i in range(30)]
+    else:
+        lon[::2] = [144.0 + i / 100 for i in range(30)]
+    table = pd.DataFrame({"lon": lon, "lat": -21.0, "richness": 3, "plot": range(60), "area": 1})
+    table.to_csv(project / "plots.csv", index=False)
+    split = {"name": "far", "kind": "tiles", "folds": 2, "size": 3, "unit": "degrees"}
+    config = write_config(
+        project, ("evaluate.splits", [split]), ("evaluate.curve_sizes", []), ("model.patch", 3)
+    )
+    assert not problems_of(load_config(config), STAGES, project / "run")
+    assert rows == [(10,)] if where == "first" else [(10,), ()]
+    split["folds"] = 3
+    config = write_config(
+        project, ("evaluate.splits", [split]), ("evaluate.curve_sizes", []), ("model.patch", 3)
+    )
+    ((key, problem),) = problems_of(load_config(config), STAGES, project / "run")
+    assert key == "evaluate"
+    assert "60 plots make 2 tile(s) of 3 degrees, too few for 3 folds" in str(problem)

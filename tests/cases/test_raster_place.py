@@ -2,6 +2,9 @@
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -27,6 +30,8 @@ from tests.helpers.rasters import longitudes, refused, stack_of, write_netcdf
 
 pytestmark = [pytest.mark.filterwarnings("error::RuntimeWarning"), pytest.mark.integration]
 
+FROM = "(gdalwarp comes with QGIS, conda install gdal or apt install gdal-bin)"
+
 
 def points(path: Path) -> Path:
     """A swath of 30 x 30 pixels, turned by 20 degrees and placed by four corners."""
@@ -49,7 +54,7 @@ def test_ground_control_points(tmp_path, told):
     refused(
         f"layer swath: {path} is placed by 4 ground control points, which `crs` and `bounds` "
         f"cannot replace; warp it first: gdalwarp -t_srs EPSG:4326 -dstalpha {path} "
-        "swath-warped.tif",
+        f"swath-warped.tif {FROM}",
         Layer(path, "swath", **told),
         out=tmp_path / "s.tif",
     )
@@ -92,7 +97,7 @@ def test_curvilinear_coordinates(tmp_path):
         refused(
             f"layer t: {path} is placed by arrays of longitude and latitude, not by equal steps, "
             "which `crs` and `bounds` cannot replace; warp it first: gdalwarp -geoloc "
-            f"-t_srs EPSG:4326 -dstalpha 'netcdf:\"{path}\":t' pole-warped.tif",
+            f"-t_srs EPSG:4326 -dstalpha 'netcdf:\"{path}\":t' pole-warped.tif {FROM}",
             Layer(path, "t", variable="t"),
             out=tmp_path / "s.tif",
         )
@@ -104,6 +109,39 @@ def test_curvilinear_coordinates(tmp_path):
         Layer(path, "t"),
         out=tmp_path / "s.tif",
     )
+
+
+@pytest.mark.parametrize("name", ["swath.tif", "two words.nc"])
+def test_the_command_of_the_message_works(tmp_path, monkeypatch, name):
+    """Each value is the longitude of its pixel, after the command in the message was run."""
+    if shutil.which("gdalwarp") is None:
+        pytest.skip("gdalwarp is absent: the command of the message is not run")
+    monkeypatch.chdir(tmp_path)
+    path, chosen = Path(name), {} if name == "swath.tif" else {"variable": "t"}
+    if name == "swath.tif":
+        points(path)
+    else:
+        rows, cols = np.mgrid[:30, :40]
+        lon, lat = 140 + 0.1 * cols + 0.03 * rows, -20 - 0.1 * rows + 0.02 * cols
+
+        def arrays(out) -> None:
+            for held, values, units in (("lon", lon, "east"), ("lat", lat, "north")):
+                variable = out.createVariable(held, "f8", ("y", "x"))
+                variable[:] = values
+                variable.units = f"degrees_{units}"
+
+        axes = {"y": (np.arange(30), ""), "x": (np.arange(40), "")}
+        write_netcdf(path, axes, "t", lon, arrays, coordinates="lon lat")
+    with pytest.raises(ImageryError) as caught, open_layer(Layer(path, "a", **chosen)):
+        pass
+    command = re.search("warp it first: (.*) \\(gdalwarp", str(caught.value))[1]
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    with open_layer(Layer(Path(f"{path.stem}-warped.tif"), "a")) as opened:
+        data, grid = opened.read_all()[0], opened.grid
+    cols, rows = np.meshgrid(np.arange(grid.width), np.arange(grid.height))
+    lon, _ = grid.lonlat(rows, cols)
+    assert np.isfinite(data).mean() > 0.5
+    assert np.nanmax(np.abs(data - lon)) < 0.15
 
 
 @pytest.mark.parametrize("start", [0.0, 500_000.0])

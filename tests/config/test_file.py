@@ -45,6 +45,16 @@ WRONG: list[tuple[str, Any, str]] = [
     ("imagery.layers", "a.tif", "`imagery.layers` is 'a.tif': it must be a list, such as [a, b]"),
     ("name", 2024, "`name` is 2024: it must be text; put it in quotes"),
     ("model.covariates", {1: 2}, "`model.covariates`: the key 1 must be text; put it in quotes"),
+    (
+        "model.covariates",
+        ["a", ["b"]],
+        "`model.covariates` is ['a', ['b']]: each name must be that of a column, not ['b']",
+    ),
+    (
+        "model.covariates",
+        [{"a": 1}],
+        "`model.covariates` is [{'a': 1}]: each name must be that of a column, not {'a': 1}",
+    ),
     ("title", {"A": "b"}, "`title` is {'A': 'b'}: it must be text; put it in quotes"),
     ("out", None, "`out` is empty: it must be text; put it in quotes"),
     # a value that cannot be

@@ -235,9 +235,33 @@ def test_bad_input_is_one_sentence(options, points, X, sentence):
 
 def test_one_dominant_clump_is_refused():
     # 30 plots at one place among 40: whatever the clusters, a fold holds more than half.
-    X = np.vstack([np.zeros((30, 2)), 10 + np.arange(20).reshape(10, 2)])
-    with pytest.raises(EvaluationError, match="leaves a fold with more than half"):
+    X = np.vstack([np.full((30, 2), 1.5), 10 + np.arange(20).reshape(10, 2)])
+    sentence = "30 of 40 plots are at one site or in one group, the first at 1.5, 1.5, so that"
+    with pytest.raises(EvaluationError, match=sentence):
         KNNDM(3, prediction_points=square()).search(X)
+    with pytest.raises(EvaluationError, match=sentence):
+        KNNDM(3).require_parts(X)
+    with pytest.raises(EvaluationError, match="40 plots make 11 separate site"):
+        KNNDM(12).require_parts(X)
+    KNNDM(3).require_parts(X[20:])  # 10 of 20 are half
+    KNNDM(3).require_parts(X[22:])  # of fewer than 20 plots the folds may be random
+    group = np.r_[np.zeros(30, int), 1 + np.arange(10)]
+    apart = X + np.arange(40)[:, None] / 1000
+    with pytest.raises(EvaluationError, match="30 of 40 plots are at one site or in one group"):
+        KNNDM(3, prediction_points=square()).search(apart, group)
+    KNNDM(3).require_parts(apart)
+
+
+@pytest.mark.parametrize("pixels", [10, 30, 2000])
+def test_a_crowded_site_is_never_dealt_at_random(pixels):
+    """What `require_parts` foretells without a map holds on every map of 10 or more pixels."""
+    rng = np.random.default_rng(pixels)
+    X = np.vstack([np.zeros((11, 2)), rng.uniform(-60, 60, (9, 2))])
+    with pytest.raises(EvaluationError, match="11 of 20 plots"):
+        KNNDM(3).require_parts(X)
+    for _ in range(20):
+        with pytest.raises(EvaluationError, match="11 of 20 plots"):
+            KNNDM(3, prediction_points=rng.uniform(-60, 60, (pixels, 2))).search(X)
 
 
 # Agreement with CAST

@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 TRIES = 6
-CHANGING = ("provenance.json", ".stages", "report.html", "training.log", ".lock")
+CHANGING = ("provenance.json", "run.log", ".stages", "report.html", "training.log", ".lock")
 """Files with times or durations."""
 
 

@@ -80,6 +80,8 @@ def look_up(
             f"source {section.name}: {collection.name} has one image a year, so `season` selects "
             "nothing; remove it"
         )
+    if collection.catalogue == "zarr":
+        return Found(tuple(_of_store(collection, region, year, access)))
     start, end = span_of(year, section.season)
     query = Query(boxes_of(region), start, end)
     items = _items(collection, query, access)
@@ -95,6 +97,14 @@ def look_up(
         least_cloud=min((cloud for cloud in clouds if cloud is not None), default=None),
         lacking=tuple(lacking),
     )
+
+
+def _of_store(collection: Collection, region: Region, year: int, access: Access) -> list[Item]:
+    """Zones of a store of embeddings; it is laid out by place and year, without a catalogue."""
+    from spatioformer.archives.embeddings.tessera import tessera_items
+
+    bands = [band.name for band in collection.bands]
+    return tessera_items(collection.endpoint, collection.name, bands, region, year, access)
 
 
 def _items(collection: Collection, query: Query, access: Access) -> list[Item]:

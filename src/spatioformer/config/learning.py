@@ -28,6 +28,9 @@ def _covariates(value: Any) -> Any:
     if isinstance(value, list | tuple):
         if len(set(map(str, value))) < len(value):
             raise ValueError("a covariate repeats; name each once")
+        nested = [name for name in value if isinstance(name, list | dict)]
+        if nested:
+            raise ValueError(f"each name must be that of a column, not {shown(nested[0])}")
         value = dict.fromkeys(value)
     if not isinstance(value, dict):
         raise ValueError("it must be auto, a list of columns, or columns with values for a map")

@@ -37,6 +37,10 @@ REFINED_LARGE = 6, 6
 SAME_DISTRIBUTION = 0.05
 """At this p value of the Kolmogorov-Smirnov test or above, random folds already match the map."""
 
+FEWEST_CROWDED = 20
+"""With so many plots, more than half of them at one site, the test for random folds always fails:
+half of the distances between plots are 0, and p < 0.05 on a map of 10 or more pixels."""
+
 LARGEST_SHARE = 0.5
 """A candidate is rejected if one fold holds more than this share of the plots."""
 
@@ -116,8 +120,35 @@ class KNNDM(SeededFolds):
         if p_clustered(to_other, to_map) >= SAME_DISTRIBUTION:
             folds = deal(sizes, self.n_splits, self.seed)[unit]
             return Search(folds, self._w(folds, points, to_map), "random")
+        largest = int(sizes.argmax())
+        if sizes[largest] > LARGEST_SHARE * len(X):  # no clustering parts them
+            raise EvaluationError(self._crowded(X[unit == largest], len(X)))
         axis = first_component(points if self.space == "feature" else X)
         return self._best_clusters(points, unit, axis, to_map)
+
+    def require_parts(self, X: ArrayLike) -> None:
+        """Raise if more than half of the plots `X` (n, 2) are at one site, whatever the map.
+
+        With fewer than `FEWEST_CROWDED` plots, the folds may still be random.
+
+        Raises:
+            EvaluationError: they are, or there are fewer sites than folds.
+        """
+        self.require_sites(X)
+        X = checks.coordinates(X, self.space)
+        site = sites(X)
+        sizes = np.bincount(site)
+        largest = int(sizes.argmax())
+        if len(X) >= FEWEST_CROWDED and sizes[largest] > LARGEST_SHARE * len(X):
+            raise EvaluationError(self._crowded(X[site == largest], len(X)))
+
+    def _crowded(self, together: Floats, plots: int) -> str:
+        place = ", ".join(f"{value:.6g}" for value in together[0, :2])
+        return (
+            f"{len(together)} of {plots} plots are at one site or in one group, the first at "
+            f"{place}, so that a kNNDM fold would hold more than half of them; keep fewer of "
+            "these plots, or use random folds or tiles"
+        )
 
     def _best_clusters(
         self, points: Floats, unit: Integers, axis: Floats, to_map: Floats

@@ -1,12 +1,32 @@
 """Parsing of coordinate reference systems given by users and files."""
 
 import math
+import re
 from functools import lru_cache
 
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
 from spatioformer.common.errors import ImageryError
+
+_FILES = re.compile(  # in PROJ strings, WKT 1 and WKT 2; a name without / or \ is one of PROJ's own
+    r"""\w=[^"\s]*[/\\]|GRIDS"\s*,\s*"[^"]*[/\\]|PARAMETERFILE\s*\[[^\]]*[/\\]""", re.IGNORECASE
+)
+
+
+def names_file(text: str) -> bool:
+    """Whether the text of a CRS names a file by its path, such as a datum grid.
+
+    PROJ opens such a file when places are converted. Only a configuration may name one.
+    """
+    return bool(_FILES.search(text))
+
+
+def fault_in_file(crs: CRS) -> str:
+    """As `conversion_fault`, of a CRS that a data file states; it must not name further files."""
+    if names_file(crs.srs) or names_file(crs.to_wkt()):
+        return "names another file, which is not read"
+    return conversion_fault(crs)
 
 
 def known_crs(crs: object, owner: str, remedy: str = "give one such as EPSG:4326") -> CRS:

@@ -42,6 +42,7 @@ def check_warped(dataset: DatasetReader, owner: str, path: str | Path) -> None:
     raise ImageryError(
         f"{owner} is placed by {reason}, which `crs` and `bounds` cannot replace; warp it first: "
         f"gdalwarp {option}-t_srs EPSG:4326 -dstalpha {source} {shlex.quote(name + '-warped.tif')}"
+        " (gdalwarp comes with QGIS, conda install gdal or apt install gdal-bin)"
     )
 
 

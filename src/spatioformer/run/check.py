@@ -39,7 +39,10 @@ Parquet and NetCDF are read as a whole."""
 
 TABLES = (".gpkg", ".parquet", ".geoparquet")
 SMALL = 300_000
-"""Size in bytes up to which a plot table is read before the run: about 5,000 plots."""
+"""Size in bytes up to which a plot table is read as a whole before the run: about 5,000 plots."""
+
+FIRST = 5_000
+"""Rows of a larger table that are read before the run; the others if these do not suffice."""
 
 LEAST_MEMORY = 0.5  # GB, of the libraries and one worker's activations; `mapping.plan` is exact
 COMPRESSION = 20  # a stack on disk is not smaller than its values by more than this
@@ -72,12 +75,13 @@ def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> lis
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
     if "plots" in stages:
         yield from _plots(config, stages)
+    grids: list[Grid] = []
     if "imagery" in stages or "search" in stages:
-        yield from _imagery(config, folder, stages)
+        yield from _imagery(config, folder, stages, grids)
     if "plots" in stages and "chips" in stages and config.imagery and config.imagery.sources:
         yield from _dates(config)
     if "plots" in stages and "evaluate" in stages:
-        yield from _splits(config)
+        yield from _splits(config, grids[0] if grids else None)
     if "map" in stages:
         yield from _map(config)
 
@@ -149,8 +153,13 @@ def _is_whole(path: str, *suffixes: str) -> bool:
     return file.suffix.lower() in suffixes and file.is_file() and file.stat().st_size > LARGE
 
 
-def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterator[Problem]:
-    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack."""
+def _imagery(
+    config: RunConfig, folder: Path, stages: Collection[str], grids: "list[Grid]"
+) -> Iterator[Problem]:
+    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack.
+
+    The grid of the stack, if it is known, is appended to `grids`.
+    """
     from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.remarks import check_pieces
@@ -174,7 +183,7 @@ def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterat
     grid: Grid | None = None
     with ExitStack() as stack:
         for key, layer in entries:
-            if _is_whole(layer.path, ".nc", ".nc4", ".cdf"):
+            if _is_whole(layer.path, ".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5"):
                 continue
             try:
                 opened[key] = stack.enter_context(open_layer(layer_of(layer, trust)))
@@ -202,6 +211,7 @@ def _imagery(config: RunConfig, folder: Path, stages: Collection[str]) -> Iterat
             yield "imagery.grid" if section.grid else "imagery.region", error
             grid = None
         if grid is not None:
+            grids.append(grid)
             if not pieces:
                 yield from _elsewhere(grid, opened)
             bands = sum(max(1, len(layer.band_names)) for layer in layers) + len(of_sources)
@@ -304,7 +314,7 @@ def _dates(config: RunConfig) -> Iterator[Problem]:
     """Plots of a small table without imagery of their year."""
     from spatioformer.run.plot_table import read_with_covariates
 
-    if not _is_small(config):
+    if _size(config) > SMALL:
         return
     try:
         intake = read_with_covariates(config)
@@ -313,35 +323,51 @@ def _dates(config: RunConfig) -> Iterator[Problem]:
     yield from date_problems(config, intake.table, len(intake.rejected))
 
 
-def _is_small(config: RunConfig) -> bool:
-    """Whether the plot table is small enough to be read before the run."""
+def _size(config: RunConfig) -> int:
+    """Bytes of the plot table and of the species beside it."""
     section = config.plots
     paths = [section.path, *([section.species.path] if section.species else [])]
-    sizes = [Path(path).stat().st_size for path in paths if path and Path(path).is_file()]
-    return sum(sizes) <= SMALL
+    return sum(Path(path).stat().st_size for path in paths if path and Path(path).is_file())
 
 
-def _splits(config: RunConfig) -> Iterator[Problem]:
-    """Splits for which the plots of a small table are too few or too close.
+def _splits(config: RunConfig, grid: "Grid | None") -> Iterator[Problem]:
+    """Splits for which the plots are too few or too close.
 
-    How kNNDM clusters them depends on the imagery too, and chips may be lacking: the stage knows.
+    Places and tiles only become more with more plots. So a large table is read as a whole only if
+    its first rows do not suffice; species in a large file are left to the stage. How kNNDM clusters
+    the plots depends on the imagery too, and pixels may have no data: the stage knows.
+
+    Args:
+        grid: of the imagery, outside which plots do not count; None: not known, or none.
     """
+    alone = config.plots.species is None
+    if _size(config) <= SMALL or (alone and _problems_of_splits(config, grid, FIRST)):
+        yield from _problems_of_splits(config, grid)
+
+
+def _problems_of_splits(
+    config: RunConfig, grid: "Grid | None", first: int | None = None
+) -> list[Problem]:
+    """What the first rows of the plot table, or all, do not suffice for; the first such split."""
     from spatioformer.models.resolved import resolved
     from spatioformer.run.folds import all_splits, check_split
     from spatioformer.run.plot_table import read_with_covariates
 
-    if not _is_small(config):
-        return
     try:
-        table = read_with_covariates(config).table
+        table = read_with_covariates(config, first).table
+        if grid is not None and config.model.patch > 1:  # else values of their own may do
+            rows, cols = grid.pixel(table["lon"].to_numpy(), table["lat"].to_numpy())
+            table = table[grid.holds(rows, cols)]
+        if table.empty:  # the chips stage says why
+            return []
         config = resolved(config, table[["lon", "lat"]].to_numpy())
     except SpatioformerError:  # found above, or left to the stage, which lists the rows
-        return
+        return []
     for split in all_splits(config):
         problems = list(_caught("evaluate", partial(check_split, split, config, table)))
-        yield from problems
         if problems:  # the plots are too few for the other splits too, or for one of them
-            return
+            return problems
+    return []
 
 
 def _map(config: RunConfig) -> Iterator[Problem]:

@@ -97,7 +97,7 @@ def check_split(split: SplitSection, config: RunConfig, plots: pd.DataFrame) -> 
         warnings.simplefilter("ignore", DegenerateFolds)  # `assign` prints them
         if split.kind == "knndm":
             sites_of = plots[["lon", "lat"]].to_numpy(np.float64)
-            KNNDM(split.folds, seed=config.seed).require_sites(sites_of)
+            KNNDM(split.folds, seed=config.seed).require_parts(sites_of)
         else:
             _folds(split, config.seed, plots, Path())
 

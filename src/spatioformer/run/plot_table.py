@@ -11,8 +11,11 @@ OF_PLOTS = {"area_m2": "area_m2", "year": "date"}
 """Covariate that every plot table may have -> our name of its column."""
 
 
-def read_with_covariates(config: RunConfig) -> table.PlotIntake:
+def read_with_covariates(config: RunConfig, first: int | None = None) -> table.PlotIntake:
     """Read the plot table of a run, with the columns of its covariates, group and folds.
+
+    Args:
+        first: number of rows to read, without covariates, for a look at a large table; None: all.
 
     Raises:
         PlotError: a file, setting or column that cannot be used.
@@ -20,7 +23,7 @@ def read_with_covariates(config: RunConfig) -> table.PlotIntake:
     """
     section = config.plots
     species = section.species.model_dump(exclude_none=True) if section.species else None
-    kinds, notes = _kinds(config)
+    kinds, notes = _kinds(config) if first is None else ({}, [])
     intake = table.read_plots(
         section.path,
         **section.model_dump(exclude={"path", "species"}),
@@ -29,6 +32,7 @@ def read_with_covariates(config: RunConfig) -> table.PlotIntake:
         covariates=kinds,
         fold=config.fold_column,
         kind=config.target.kind,
+        first=first,
     )
     intake.summary.setdefault("covariates", {})
     intake.summary["notes"] += notes

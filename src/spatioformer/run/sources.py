@@ -1,6 +1,7 @@
 """The sources of a run's imagery: their grid, their items, and layers and sources by year."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ FOLDER = "archives"
 """Folder of a run for what comes from archives."""
 
 ITEMS = f"{FOLDER}/items.json"
+READERS = 4
+"""Windows read at once; each reads several scenes at once."""
+
+BATCH = 32
+"""Windows that are read before an interruption is noticed."""
+
 HIGHEST = 84  # degrees; UTM ends there
 
 
@@ -122,25 +129,40 @@ class YearStack:
         Raises:
             ImageryError: an item cannot be read, and the source's `on_error` is stop.
         """
-        waiting, finished = list(range(len(windows)))[::-1], list[int]()
+        waiting, finished = list(range(len(windows))), set[int]()
         while waiting:
-            number = waiting.pop()
-            try:
-                values = self.sources.read(windows[number], year)
-            except FailedItems as error:
-                again = [n for n in finished if self._touches(windows[n], year, error)]
-                finished = [n for n in finished if n not in again]
-                waiting += [*again, number]
-                for name, reason in error.reasons.items():
-                    self.console.say(f"  left out {name}: {reason}")
-                self.sources = self.sources.without(error.reasons)
-                continue
-            finished.append(number)
-            static = [layer.read(windows[number], self.grid) for layer in self.layers]
-            yield number, np.concatenate([*static, values])
+            reasons: dict[str, str] = {}
+            for number, outcome in self._outcomes(windows, waiting, year):
+                if isinstance(outcome, FailedItems):
+                    reasons |= outcome.reasons
+                    continue
+                finished.add(number)
+                static = [layer.read(windows[number], self.grid) for layer in self.layers]
+                yield number, np.concatenate([*static, outcome])
+            finished -= {n for n in finished if self._touches(windows[n], year, reasons)}
+            waiting = [n for n in range(len(windows)) if n not in finished]
+            for name, reason in sorted(reasons.items()):
+                self.console.say(f"  left out {name}: {reason}")
+            self.sources = self.sources.without(reasons)
 
-    def _touches(self, window: Window, year: int, error: FailedItems) -> bool:
-        return any(item.id in error.reasons for _, item in self.sources.items(window, year))
+    def _outcomes(
+        self, windows: Sequence[Window], numbers: Sequence[int], year: int
+    ) -> Iterator[tuple[int, np.ndarray | FailedItems]]:
+        """Read some of the windows, several at once, because reading waits for the network."""
+
+        def read(number: int) -> np.ndarray | FailedItems:
+            try:
+                return self.sources.read(windows[number], year)
+            except FailedItems as error:
+                return error
+
+        with ThreadPoolExecutor(READERS) as pool:
+            for first in range(0, len(numbers), BATCH):
+                batch = numbers[first : first + BATCH]
+                yield from zip(batch, pool.map(read, batch), strict=True)
+
+    def _touches(self, window: Window, year: int, failed: Collection[str]) -> bool:
+        return any(item.id in failed for _, item in self.sources.items(window, year))
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster import netcdf
 from spatioformer.geo.raster.checks import refuse_address
 from spatioformer.geo.raster.classes import few_integers, spread_windows
+from spatioformer.geo.raster.hdf5 import data_sets
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer
-from spatioformer.geo.raster.opening import open_raster
+from spatioformer.geo.raster.opening import is_netcdf, open_raster
 
-NETCDF = (".nc", ".nc4", ".cdf")
 LARGE_NETCDF = 50 * 10**6  # bytes, from which only the header is read
 MOST_BYTES = 200 * 10**6  # of blocks read from one raster
 MOST_PLOTS = 100  # whose pixels are read
@@ -94,7 +94,7 @@ def _peek(facts: RasterFacts) -> None:
     if not layer.path.exists():
         raise ImageryError(f"there is no file {layer.path}; check the path")
     with open_raster(layer.path, layer.trust) as dataset:
-        if layer.path.suffix.lower() in NETCDF:
+        if dataset.driver == "netCDF" or dataset.subdatasets:
             _choose_variable(facts, dataset)
             return
         facts.lacks_crs = layer.crs is None and not dataset.crs and not dataset.gcps[0]
@@ -109,7 +109,7 @@ def _peek(facts: RasterFacts) -> None:
 
 
 def _choose_variable(facts: RasterFacts, container: DatasetReader) -> None:
-    listed = [name.rpartition(":")[2] for name in container.subdatasets]
+    listed = data_sets(container)
     if facts.layer.variable is not None or not listed:
         return
     variables = [name for name in listed if not _AXES.match(name.rpartition("/")[2])] or listed
@@ -121,7 +121,7 @@ def _choose_variable(facts: RasterFacts, container: DatasetReader) -> None:
 
 def _open(facts: RasterFacts, lonlat: NDArray[np.float64] | None) -> None:
     path = facts.layer.path
-    if path.suffix.lower() in NETCDF:
+    if is_netcdf(path, facts.layer.trust):
         _count_steps(facts)
         if path.stat().st_size > LARGE_NETCDF:
             _locate(facts, lonlat)

@@ -133,7 +133,7 @@ def test_missing_numbers_make_a_vector_missing_as_a_whole(tmp_path):
 
 
 def test_bands_are_chosen_after_the_length_is_made_1(tmp_path, tile):
-    _raw, item = tile
+    _, item = tile
     grid = utm(32755, 30, WEST, NORTH, 16, 10)
     window = Window(2, 3, 4, 4)
     whole = EmbeddingSource(ALPHAEARTH, [item], grid, local(tmp_path))

@@ -11,6 +11,7 @@ from shapely.geometry import box
 from spatioformer.analysis.years.series import Series
 from spatioformer.analysis.zonal import summarise
 from spatioformer.geo.grid import LONLAT
+from spatioformer.geo.raster import checks
 from spatioformer.geo.raster.layers import open_layer
 from spatioformer.geo.raster.stack import Layer, Mask, Stack
 from spatioformer.mapping import map_raster
@@ -235,3 +236,25 @@ def test_unequal_metres_need_a_crs(tmp_path):
         grid, data = opened.grid, opened.read_all()[0]
     north = grid.transform.f + grid.transform.e * (np.arange(grid.height) + 0.5)
     assert np.abs(data[:, 0] - north)[1:-1].max() < 1
+
+
+@pytest.mark.parametrize("lat", [np.linspace(-10, 10, 30), GAUSSIAN])
+def test_more_than_the_memory_holds_is_refused(tmp_path, monkeypatch, lat):
+    """30 bytes a value, of the file or of the rows at equal steps: what is more numerous."""
+    path = of_axes(tmp_path / "a.nc", lat, np.arange(40.0), np.zeros((30, 40)))
+    height = len(whole(path)[1]) if lat is GAUSSIAN else 30
+    needed = 30 * height * 40
+    monkeypatch.setattr(checks, "memory_of_computer", lambda: needed)
+    with open_layer(Layer(path, "t")):
+        pass
+    monkeypatch.setattr(checks, "memory_of_computer", lambda: needed - 1)
+    refused(
+        f"...{path} has 1 steps of {height} x 40 pixels, which take about ... GB when they are "
+        "read, and this computer has ... GB of memory; cut out the region first, for example with "
+        "cdo sellonlatbox,W,E,S,N IN.nc OUT.nc, or keep fewer steps",
+        Layer(path, "t"),
+        out=tmp_path / "s.tif",
+    )
+    monkeypatch.setattr(checks, "memory_of_computer", lambda: None)
+    with open_layer(Layer(path, "t")):
+        pass

@@ -20,8 +20,8 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.unit_length import SHORTEST
 
-BLOCK = 128  # side of a part of a window that is computed at once, target pixels
-MOST_VALUES = 2**25  # source values held at once, 4 bytes each
+LARGEST = 512  # side of a part of a window that is computed at once, target pixels
+MOST_VALUES = 5e7  # source values held at once; a read needs about 0.4 GB
 MANY = 8  # source pixels along a side of a target pixel, from which each target pixel is summed
 MOST = 200  # source pixels along a side of a target pixel
 
@@ -123,6 +123,9 @@ class Mosaic:
         ]
         self._ratios = [_pixel_size(grid) / _pixel_size(zone.origin) for zone in self.zones]
         self._methods = [_method(resampling, ratio) for ratio in self._ratios]
+        # Few large parts, because each opens the files anew and unpacks whole blocks of them.
+        side = 0.9 * np.sqrt(MOST_VALUES / bands) / max([1.0, *self._ratios])
+        self._side = max(1, min(LARGEST, int(side)))
         self._least = 0.5 if "bilinear" in self._methods else 0.0
 
     def read(self, window: Window) -> np.ndarray:
@@ -131,7 +134,7 @@ class Mosaic:
         The result of a pixel is the same, to the last bit, in every window.
         """
         out = np.empty((self.bands, window.height, window.width), np.float32)
-        for part in _blocks(window, BLOCK):
+        for part in _blocks(window, self._side):
             rows = slice(part.row_off - window.row_off, part.row_off - window.row_off + part.height)
             cols = slice(part.col_off - window.col_off, part.col_off - window.col_off + part.width)
             out[:, rows, cols] = np.moveaxis(self._block(part), 2, 0)

@@ -1,6 +1,7 @@
 """Text cells of a plot table: the columns that a reading needs, a row each."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,18 @@ COVARIATE = "covariates."
 """Prefix of covariates among the columns of cells, so that none has the name of a field."""
 
 
-def read_cells(source: Source, names: Mapping[str, str], extras: Mapping[str, str]) -> pd.DataFrame:
+def read_cells(
+    source: Source,
+    names: Mapping[str, str],
+    extras: Mapping[str, str],
+    first: int | None = None,
+) -> pd.DataFrame:
     """Read the text cells of a source.
 
     Args:
         names: names in FIELDS -> columns of the file.
         extras: keys of further columns, which are settings of their own -> columns of the file.
+        first: number of rows to read; None: all.
 
     Returns:
         Text columns FIELDS ('' if absent) and the keys of `extras`; line, kind and reason of
@@ -36,7 +43,7 @@ def read_cells(source: Source, names: Mapping[str, str], extras: Mapping[str, st
     positions = [source.position(column, key) for key, column in wanted.items()]
     texts: list[list[str]] = [[] for _ in positions]
     lines, faults = [], []
-    for row in source.rows(positions):
+    for row in islice(source.rows(positions), first):
         lines.append(row.line)
         faults.append(row.fault)
         for column, cell in zip(texts, row.cells, strict=True):

@@ -16,7 +16,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.crs import conversion_fault
+from spatioformer.geo.crs import fault_in_file
 from spatioformer.geo.plots.sheets import SUFFIXES, SheetSource
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Row, Source
 from spatioformer.geo.plots.text import TextSource
@@ -85,7 +85,7 @@ class _FrameSource(Source):
                 raise PlotError(
                     f"the geometry of {path.name} has no CRS; write the file again with one"
                 )
-            fault = conversion_fault(frame.crs)
+            fault = fault_in_file(frame.crs)
             if fault:
                 raise PlotError(
                     f"the CRS of {path.name} ({_cut(frame.crs.name)}) {fault}; set the right CRS "
@@ -110,6 +110,9 @@ class _FrameSource(Source):
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    problem = problem_of(path)
+    if problem:
+        raise PlotError(f"{path.name} is not a readable Parquet file ({problem}); write it again")
     try:
         metadata = pyarrow.parquet.read_schema(path).metadata or {}
         read = geopandas.read_parquet if b"geo" in metadata else pd.read_parquet

@@ -93,6 +93,7 @@ def read_plots(
     kind: str | None = "count",
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
+    first: int | None = None,
 ) -> PlotIntake:
     """Read and check a plot table.
 
@@ -119,6 +120,7 @@ def read_plots(
             richness, which is NaN; repeated rows are kept.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
+        first: number of rows to read, for a look at a large table; None: all.
 
     Raises:
         PlotError: a file, setting or column that cannot be used.
@@ -136,7 +138,7 @@ def read_plots(
     covariates = check_covariates(covariates, names)
     groups = {name: column for name, column in (("group", group), ("fold", fold)) if column}
     extras = groups | {COVARIATE + name: name for name in covariates}
-    cells = read_cells(source, names, extras)
+    cells = read_cells(source, names, extras, first)
     if cells.empty:
         raise PlotError(f"{source.path.name} has a header but no rows; add plots")
     counted: dict[str, Any] | None = None

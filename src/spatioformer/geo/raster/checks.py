@@ -1,5 +1,6 @@
 """Look at a raster file before GDAL opens it: its kind, content, sidecars and stated size."""
 
+import html
 import os
 import re
 import stat
@@ -10,20 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.geo.crs import names_file
 from spatioformer.geo.raster.cdf import problem_of_header
 from spatioformer.geo.raster.signatures import DRIVERS, LISTED, XML, driver_of, format_of
 
 MOST_PIXELS = 1e11  # 400 GB a band in float32
 LONGEST_SIDE = 50_000_000  # the equator at 0.8 m
 MOST_BANDS = 65_535
+BYTES_A_VALUE = 30  # at the peak of reading a NetCDF variable, measured: 28 to 29
 MOST_TAGGED = 100  # bands whose tags are looked at when a raster is opened
 SIDECARS = (".ovr", ".msk", ".msk.ovr", ".ovr.msk", ".ovr.ovr")
 MOST_XML_BYTES = 64_000_000
-READ_ELSEWHERE = re.compile(rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS=[^\s\"]*/", re.IGNORECASE)
+READ_ELSEWHERE = re.compile(
+    rb"OVERVIEW_FILE|[XY]_DATASET|GRIDS(=|\"\s*,\s*\")[^\s\"]*[/\\]"
+    rb"|PARAMETERFILE[^\]]*[/\\]",
+    re.IGNORECASE,
+)
 SUBDATASET = re.compile(r'(netcdf|hdf5):("?)(.+)\2:([\w./ -]+)', re.IGNORECASE)
 
 
@@ -101,12 +109,15 @@ def check_references(dataset: DatasetReader, file: Path) -> None:
     Raises:
         ImageryError: it does.
     """
-    elsewhere = {key.upper() for key in dataset.tags(ns="OVERVIEWS")} & {"OVERVIEW_FILE"}
-    crs = "" if dataset.crs is None else dataset.crs.to_wkt()
-    if elsewhere or READ_ELSEWHERE.search(crs.encode()):
+    remedy = ""
+    if "OVERVIEW_FILE" in {key.upper() for key in dataset.tags(ns="OVERVIEWS")}:
+        remedy = "-nomd"
+    elif dataset.crs is not None and names_file(dataset.crs.to_wkt()):
+        remedy = "-a_srs and its CRS, such as EPSG:4326"
+    if remedy:
         raise ImageryError(
             f"{file} refers to another file in its metadata, which is not read; copy it with "
-            f"gdal_translate -nomd{WAY_OUT}"
+            f"gdal_translate {remedy}{WAY_OUT}"
         )
 
 
@@ -134,10 +145,10 @@ def open_with(name: str, driver: str) -> DatasetReader:
 
 @contextmanager
 def text_errors() -> Iterator[None]:
-    """Turn errors of decoding text of a file, which rasterio lets through, into RasterioIOError."""
+    """Turn errors in text of a file, which rasterio lets through, into RasterioIOError."""
     try:
         yield
-    except (UnicodeDecodeError, CRSError) as error:
+    except (UnicodeDecodeError, CRSError, CPLE_BaseError) as error:
         raise RasterioIOError(f"its text is damaged: {short(str(error))}") from error
 
 
@@ -162,6 +173,33 @@ def check_size(file: Path, width: int, height: int, bands: int = 1) -> None:
         )
 
 
+def check_memory(owner: str, steps: int, height: int, width: int) -> None:
+    """Raise if a NetCDF variable, which is read as a whole, does not fit into the memory.
+
+    Args:
+        owner: subject of the message, such as "layer rain: rain.nc".
+
+    Raises:
+        ImageryError: it takes more than the computer has.
+    """
+    needed, present = BYTES_A_VALUE * steps * height * width, memory_of_computer()
+    if present is not None and needed > present:
+        raise ImageryError(
+            f"{owner} has {steps} steps of {height} x {width} pixels, which take about "
+            f"{needed / 1e9:,.2g} GB when they are read, and this computer has "
+            f"{present / 1e9:,.2g} GB of memory; cut out the region first, for example with "
+            "cdo sellonlatbox,W,E,S,N IN.nc OUT.nc, or keep fewer steps"
+        )
+
+
+def memory_of_computer() -> int | None:
+    """Bytes of memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def _check_sidecars(file: Path) -> None:
     """Raise if a file beside a raster, which GDAL opens with it, is not what its name says."""
     for ending in ("", *SIDECARS):
@@ -178,7 +216,8 @@ def _check_sidecars(file: Path) -> None:
             if notes.exists():
                 with _regular(notes) as stream:
                     content = stream.read(MOST_XML_BYTES + 1)
-                if len(content) > MOST_XML_BYTES or READ_ELSEWHERE.search(content):
+                plain = html.unescape(content.decode("latin-1")).encode("latin-1", "replace")
+                if len(content) > MOST_XML_BYTES or READ_ELSEWHERE.search(plain):
                     raise ImageryError(
                         f"{notes} refers to another file or is too large; remove it{WAY_OUT}"
                     )

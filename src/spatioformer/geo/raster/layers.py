@@ -21,9 +21,11 @@ from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.place import check_warped
 from spatioformer.geo.raster import netcdf
-from spatioformer.geo.raster.checks import UNTRUSTED, Trust, refuse_address
+from spatioformer.geo.raster.checks import UNTRUSTED, Trust, check_memory, refuse_address
 from spatioformer.geo.raster.classes import ClassIndex, check_colours, few_integers
-from spatioformer.geo.raster.opening import open_raster, variables_of
+from spatioformer.geo.raster.hdf5 import ENDINGS
+from spatioformer.geo.raster.hdf5_set import open_data_set
+from spatioformer.geo.raster.opening import is_netcdf, open_raster, variables_of
 from spatioformer.geo.raster.regular import remark_of
 from spatioformer.geo.raster.resampling import Resampler, memory_raster
 from spatioformer.geo.raster.tally import Tally
@@ -262,7 +264,7 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
     refuse_address(layer.path)
     if not layer.path.exists():
         raise ImageryError(f"layer {layer.name}: {layer.path} does not exist; correct its `path`")
-    if layer.path.suffix.lower() in (".nc", ".nc4", ".cdf"):
+    if _is_netcdf(layer):
         with _netcdf(layer) as (dataset, grid, whole):
             # The values are already in their final units.
             plain = replace(layer, scale=None, offset=None, nodata=None)
@@ -272,26 +274,47 @@ def open_layer(layer: Layer) -> Iterator[OpenLayer]:
             opened.dtype = np.float64 if layer.categorical else np.float32
             yield opened
         return
-    for option in ("variable", "reduce"):
+    dataset = _open_plain(layer)
+    with dataset:
+        opened = OpenLayer(layer, dataset, _grid(layer, dataset))
+        if dataset.driver == "HDF5Image" and dataset.transform == Affine.identity():
+            opened.regularity = (
+                f"{layer.path} states no axes that are read; with `bounds`, its first row is "
+                "taken to be the northern one and its first column the western one"
+            )
+        yield opened
+
+
+def _is_netcdf(layer: Layer) -> bool:
+    try:
+        return is_netcdf(layer.path, layer.trust)
+    except RasterioIOError as error:
+        raise unreadable(layer.path, error) from error
+
+
+def _open_plain(layer: Layer) -> DatasetReader:
+    """Open a raster that is no NetCDF; of an HDF5 file the data set `variable`."""
+    is_hdf5 = layer.path.suffix.lower() in ENDINGS
+    for option in ("reduce",) if is_hdf5 else ("variable", "reduce"):
         if getattr(layer, option) is not None:
             raise ImageryError(
                 f"layer {layer.name}: `{option}` is for NetCDF files (.nc), and {layer.path} is "
                 f"another kind; remove `{option}`"
             )
     try:
-        dataset = open_raster(layer.path, layer.trust)
+        if is_hdf5:
+            return open_data_set(layer.path, layer.variable, layer.trust, layer.name)
+        return open_raster(layer.path, layer.trust)
     except RasterioIOError as error:
         raise ImageryError(
             f"layer {layer.name}: {layer.path} cannot be opened as a raster ({error}); "
             "give a GeoTIFF, NetCDF or JPEG"
         ) from error
-    with dataset:
-        yield OpenLayer(layer, dataset, _grid(layer, dataset))
 
 
 def _grid(layer: Layer, dataset: DatasetReader) -> Grid:
     owner = f"layer {layer.name}: {layer.path}"
-    check_warped(dataset, owner, layer.path)
+    check_warped(dataset, owner, dataset.name if layer.variable else layer.path)
     crs = layer.crs or dataset.crs
     if not crs:
         raise ImageryError(
@@ -347,6 +370,7 @@ def _netcdf(layer: Layer) -> Iterator[tuple[DatasetReader, Grid, OpenLayer]]:
             transform = from_bounds(west, south, east, north, source.width, source.height)
         netcdf.check_flags(source, name, layer.categorical, owner)
         grid = Grid.placed(crs, transform, source.shape, owner, PLACE)
+        check_memory(owner, source.count, *source.shape)
         raw = replace(layer, bands=None, band_names=None, categorical=False, classes=None,
                       unit_length=False)  # fmt: skip
         whole = OpenLayer(raw, source, grid)

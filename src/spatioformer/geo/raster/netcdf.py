@@ -104,13 +104,14 @@ def stated_missing(source: DatasetReader) -> tuple[tuple[float, ...], tuple[floa
 
     GDAL itself uses one of `_FillValue` and `missing_value`. Other formats state neither here.
     """
-    if source.driver != "netCDF" or not source.count:
+    if source.driver not in ("netCDF", "HDF5Image") or not source.count:
         return (), (-np.inf, np.inf)
-    variable = source.tags(1).get("NETCDF_VARNAME")
-    tags = source.tags()
+    tags, prefix = source.tags(1), ""
+    if source.driver == "netCDF":
+        tags, prefix = source.tags(), f"{tags.get('NETCDF_VARNAME')}#"
 
     def numbers(attribute: str) -> list[float]:
-        return [float(text) for text in _NUMBER.findall(tags.get(f"{variable}#{attribute}", ""))]
+        return [float(text) for text in _NUMBER.findall(tags.get(prefix + attribute, ""))]
 
     missing = tuple(numbers("missing_value") + numbers("_FillValue"))
     low, high = (

@@ -6,6 +6,7 @@ content must agree, and a file may refer to others only inside the permitted fol
 docs/security.md describes what that prevents.
 """
 
+import re
 from pathlib import Path
 
 from rasterio.errors import RasterioIOError
@@ -22,7 +23,9 @@ from spatioformer.geo.raster.checks import (
     open_with,
     refuse_address,
 )
+from spatioformer.geo.raster.hdf5 import ENDINGS, data_sets, states_axes
 from spatioformer.geo.raster.regular import regular
+from spatioformer.geo.raster.signatures import EXTENSIONS
 from spatioformer.geo.raster.vrt import check_vrt
 
 
@@ -33,7 +36,7 @@ def open_raster(
     nearest: bool = False,
     nodata: float | None = None,
 ) -> DatasetReader:
-    """Open a raster file, or a variable given as `netcdf:PATH:VARIABLE`, for reading.
+    """Open a raster file, or a variable given as `netcdf:PATH:VARIABLE` or `hdf5:...`, for reading.
 
     A NetCDF variable on unequal steps or a rotated pole is interpolated to equal steps.
 
@@ -57,13 +60,25 @@ def open_raster(
 
 
 def variables_of(path: Path | str, trust: Trust = UNTRUSTED) -> list[str]:
-    """Names of the variables of a NetCDF file; an empty list if it has only one.
+    """Names of the variables of a NetCDF or HDF5 file; an empty list if it has only one.
 
     Raises:
         ImageryError, RasterioIOError: as `open_raster`.
     """
     with _opened(path, trust)[0] as container:
-        return [name.rpartition(":")[2] for name in container.subdatasets]
+        return data_sets(container)
+
+
+def is_netcdf(path: Path, trust: Trust = UNTRUSTED) -> bool:
+    """Whether a file is read as NetCDF: by its extension, or because it is HDF5 with axes.
+
+    Raises:
+        ImageryError, RasterioIOError: as `open_raster`.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        return path.suffix.lower() in EXTENSIONS["netCDF"]
+    with _opened(path, trust)[0] as dataset:
+        return dataset.driver == "netCDF"
 
 
 def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
@@ -74,9 +89,14 @@ def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
     driver = check_file(file, trust)
     if driver == "VRT" and not trust.everything:
         check_vrt(file, trust)
+    if driver == "HDF5" and (
+        subdataset[1].lower() == "netcdf" if subdataset else states_axes(file)
+    ):
+        driver = "netCDF"
     name = _location(file, driver)
     if subdataset:  # quoted, for a path may hold colons
-        name = f'{subdataset[1]}:"{name}":{subdataset[4]}'
+        inner = f"//{subdataset[4]}" if driver == "HDF5" else subdataset[4]
+        name = f'{subdataset[1]}:"{name}":{inner}'
     dataset = open_with(name, "HDF5Image" if subdataset and driver == "HDF5" else driver)
     try:
         _check_opened(dataset, file, trust)
@@ -84,6 +104,10 @@ def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
         dataset.close()
         raise
     return dataset, file
+
+
+def _is_variable(subdataset: re.Match[str]) -> bool:
+    return subdataset[1].lower() == "netcdf"
 
 
 def _location(file: Path, driver: str) -> str:

@@ -5,6 +5,7 @@ longitude and latitude; rows of longitude become columns. Values are interpolate
 missing ones left out; classes take the nearest.
 """
 
+import math
 import uuid
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rasterio.windows import Window
 
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.raster.axes import Axes, axes_of, in_file_order, is_equal
-from spatioformer.geo.raster.checks import check_size
+from spatioformer.geo.raster.checks import check_memory, check_size
 from spatioformer.geo.raster.classes import NAMESPACE, few_integers
 from spatioformer.geo.raster.values import Values
 
@@ -58,6 +59,7 @@ def regular(
     nearest = nearest or any(key.rpartition("#")[2] in flags for key in tags)
     transform, shape = _target(axes)
     check_size(file, shape[1], shape[0], dataset.count)
+    check_memory(str(file), dataset.count, *max(shape, dataset.shape, key=math.prod))
     with in_file_order(dataset) as ordered:
         values = _values(ordered, nodata)
     if axes.transposed:

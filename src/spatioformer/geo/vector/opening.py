@@ -16,18 +16,20 @@ import geopandas as gpd
 import pyogrio
 
 from spatioformer.common.errors import PlotError, SpatioformerError
-from spatioformer.geo.crs import conversion_fault, short_name
+from spatioformer.geo.crs import fault_in_file, names_file, short_name
+from spatioformer.geo.vector.stated_crs import problem_of_geojson, problem_of_parquet
 
 FORMATS = {".gpkg": "GeoPackage", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "shapefile"}
 PARQUET = (".parquet", ".geoparquet")
 ADVICE = "give a GeoPackage, GeoJSON, shapefile or GeoParquet (.gpkg, .geojson, .shp, .parquet)"
+ELSEWHERE = "its CRS names another file"
+LONGEST_CRS = 1_000_000  # characters of a .prj
 SHAPEFILE = b"\0\0\x27\x0a"
 VIRTUAL = re.compile(r"create\s+virtual\s+table\b.*?\busing\s+[\"'`\[]?(\w+)", re.I | re.S)
 INDEXES = {"rtree", "fts3", "fts4", "fts5"}
 READS_FILES = re.compile(
     r"\b(gdal_\w+|ogr_\w+|load_extension|readfile|import\w+)\W{0,2}\s*\(", re.I
 )
-PIPELINE = b"gdal_streamed_alg"  # JSON by which OGR runs a command
 
 
 def read_vector(
@@ -62,7 +64,7 @@ def check_crs(frame: Any, source: str, error: type[SpatioformerError] = PlotErro
         SpatioformerError: of the class `error`.
     """
     crs = getattr(frame, "crs", None)
-    if crs is not None and (reason := conversion_fault(crs)):
+    if crs is not None and (reason := fault_in_file(crs)):
         raise error(
             f"the coordinate reference system of {source} ({short_name(crs)}) {reason}; write the "
             "right one into the file, for example with ogr2ogr -a_srs EPSG:4326"
@@ -116,35 +118,38 @@ def _problem(file: Path, ending: str) -> str:
     with open(file, "rb") as stream:
         head = stream.read(1024)
     if ending in PARQUET:
-        return "" if head.startswith(b"PAR1") else "it is not a Parquet file"
+        return problem_of_parquet(file) if head.startswith(b"PAR1") else "it is not a Parquet file"
     if ending == ".shp":
-        return "" if head.startswith(SHAPEFILE) else "it is not a shapefile"
+        return _problem_of_prj(file) if head.startswith(SHAPEFILE) else "it is not a shapefile"
     if ending == ".gpkg":
         if not head.startswith(b"SQLite format 3\0"):
             return "it is not a GeoPackage"
         return _problem_of_database(file)
     if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return "it is not a GeoJSON file"
-    return "it would run a command of GDAL" if _contains(file, PIPELINE) else ""
+    return problem_of_geojson(file)
 
 
-def _contains(file: Path, text: bytes, size: int = 1 << 24) -> bool:
-    with open(file, "rb") as stream:
-        rest = b""
-        while block := stream.read(size):
-            if text in rest + block:
-                return True
-            rest = block[-len(text) :]
-    return False
+def _problem_of_prj(file: Path) -> str:
+    """What the CRS beside a shapefile would read; empty: nothing."""
+    for ending in (".prj", ".PRJ", ".Prj"):
+        beside = file.with_suffix(ending)
+        if beside.is_file():
+            with open(beside, encoding="latin-1") as stream:
+                text = stream.read(LONGEST_CRS + 1)
+            if len(text) > LONGEST_CRS or names_file(text):
+                return ELSEWHERE
+    return ""
 
 
 def _problem_of_database(file: Path) -> str:
-    """What in a GeoPackage could read other files: virtual tables and views that call GDAL."""
+    """What in a GeoPackage could read other files: virtual tables, views that call GDAL, CRSs."""
     for option in ("mode=ro", "immutable=1"):  # a write-ahead log needs a writable folder
         try:
             with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{option}", uri=True)) as base:
                 base.execute("PRAGMA trusted_schema = OFF")
                 rows = base.execute("SELECT name, sql FROM sqlite_master").fetchall()
+                crss = _stated_crss(base)
             break
         except sqlite3.OperationalError:
             if option == "immutable=1":
@@ -153,7 +158,20 @@ def _problem_of_database(file: Path) -> str:
         virtual = VIRTUAL.search(str(sql or ""))
         if (virtual and virtual[1].lower() not in INDEXES) or READS_FILES.search(str(sql or "")):
             return f"its table {str(name)[:60]!r} reads other files"
-    return ""
+    return ELSEWHERE if any(names_file(crs) for crs in crss) else ""
+
+
+def _stated_crss(base: sqlite3.Connection) -> list[str]:
+    """Texts of the CRSs in a GeoPackage; none if it has no table of them."""
+    try:
+        return [
+            str(value)
+            for row in base.execute("SELECT * FROM gpkg_spatial_ref_sys")
+            for value in row
+            if isinstance(value, str | bytes)
+        ]
+    except sqlite3.OperationalError:
+        return []
 
 
 def _tried(file: Path, error: type[SpatioformerError], read: Callable[[], Any]) -> Any:
