@@ -233,6 +233,7 @@ def test_a_geojson_names_its_crs(folder, member):
         ),
         ('"crs": {"type": "name", "properties": {"name": "EPSG:4326",,', "damaged"),
         ('"crs" /**/ : {"type": "link", "properties": {"href": "x"}},', "damaged"),
+        ('"crs": "EPSG:3577",', "is the text 'EPSG:3577', which readers ignore"),
     ],
 )
 def test_a_crs_of_which_ogr_would_make_degrees(folder, member, reason):

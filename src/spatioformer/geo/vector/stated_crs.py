@@ -21,6 +21,7 @@ _MEMBER = re.compile(  # OGR ignores case; letters may be escaped
     rb"""["'](?:c|\\u00[46]3)(?:r|\\u00[57]2)(?:s|\\u00[57]3)["']\s*""", re.IGNORECASE
 )
 _NAME = re.compile(r"(urn:ogc:def:crs:|)[A-Za-z]\w*:+[\w.]*(:\w+)?")
+_TEXT = re.compile(rb':\s*"([^"]*)"')
 _LONGEST = 10_000  # bytes of a CRS in GeoJSON
 
 
@@ -29,9 +30,18 @@ def problem_of_geojson(file: Path) -> str:
     with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
         if text.find(PIPELINE) >= 0:
             return "it would run a command of GDAL"
+        begin, end = text.find(b'"features"'), text.rfind(b"]")
         for member in _MEMBER.finditer(text):
-            if problem := _problem_of_member(text[member.end() : member.end() + _LONGEST]):
+            after = text[member.end() : member.end() + _LONGEST]
+            if problem := _problem_of_member(after):
                 return problem
+            outside = member.start() < begin or member.start() > end
+            if outside and (stated := _TEXT.match(after)):
+                return (
+                    f"its CRS is the text {stated[1][:60].decode('latin-1')!r}, which readers "
+                    "ignore; state it as "
+                    '{"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::4326"}}'
+                )
     return ""
 
 
