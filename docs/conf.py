@@ -40,6 +40,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # the fields of a section are members too, and would be described twice
 
 toc_object_entries_show_parents = "hide"
 

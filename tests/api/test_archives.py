@@ -1,5 +1,7 @@
 """Imagery of archives through the Python door: lazy, by year, the same as a run's."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -274,6 +276,40 @@ def test_an_existing_file_wins_over_a_collection(tmp_path, monkeypatch):
         sf.read_imagery("sentinel-2-l2a")
     with pytest.raises(ArgumentError, match="an existing file or folder is read as a raster"):
         sf.read_imagery("sentinel-2-l2a", years=2020)
+
+
+WITHOUT_EXTRAS = """
+import sys
+for name in ("pystac_client", "pystac", "odc", "requests", "spyndex", "zarr", "dask", "numba"):
+    sys.modules[name] = None
+import spatioformer as sf
+from spatioformer.api.adapter import PlotRegressor
+keys = {keys!r}
+local = sf.read_imagery("toy", **keys)
+print(len(local.search()), local.composite().bands)
+def refused(call):
+    try:
+        call()
+    except sf.SpatioformerError as error:
+        print(error)
+refused(local.to_xarray)
+away = keys | {{"endpoint": "https://stac.example.org", "kind": "stac-api"}}
+refused(sf.read_imagery("toy", **away).search)
+"""
+
+
+def test_without_the_extras_local_scenes_are_read_and_the_rest_is_one_sentence(place):
+    keys = {"years": 2020, "region": archive_run.REGION, "grid": archive_run.GRID}
+    keys |= {"endpoint": str(place / "scenes"), "collections": str(place / "rows.yaml")}
+    code = WITHOUT_EXTRAS.format(keys=keys | {"composite": "median"})
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == [
+        f"4 {NAMES}",
+        "to_xarray needs Dask, which is not installed; pip install 'spatioformer[dask]'",
+        "imagery.sources[0]: a catalogue of the kind stac-api needs the package pystac, which is "
+        "not installed; pip install 'spatioformer[stac]'",
+    ]
 
 
 def test_years_that_the_imagery_lacks_are_named(stack, imagery):

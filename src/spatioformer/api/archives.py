@@ -1,28 +1,23 @@
 """Imagery of archives for the Python door: lazy, by year, on one grid."""
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray
 from pyproj import CRS
-from rasterio.windows import Window
 
+from spatioformer.api.blocks import ArchiveRemark, SomeBands, Warnings, blocks
 from spatioformer.api.imagery import Imagery, remove_with, short_name
 from spatioformer.archives.answer import ask, with_answer
 from spatioformer.archives.items import Item
 from spatioformer.archives.opening import source_bands
 from spatioformer.archives.search import cloud_of
 from spatioformer.archives.stack import SourceStack
-from spatioformer.archives.work import NO_DASK
-from spatioformer.common.errors import ArgumentError, ImageryError, OutputError
-from spatioformer.common.progress import Advance, Console
+from spatioformer.common.errors import ArgumentError
+from spatioformer.common.progress import Console
 from spatioformer.config.archives import span
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.cutting import cut_from
@@ -30,7 +25,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import open_layer
 from spatioformer.geo.raster.stack import check_band_names, with_classes
-from spatioformer.geo.yearly import YearlyChips, YearlyImagery, require_years, years_of_plots
+from spatioformer.geo.yearly import YearlyChips, require_years, years_of_plots
 from spatioformer.run.composites import Composites, imagery_of_year
 from spatioformer.run.imagery import layer_of
 from spatioformer.run.sources import (
@@ -41,29 +36,9 @@ from spatioformer.run.sources import (
     year_stack,
 )
 
-if TYPE_CHECKING:
-    import dask.array
+__all__ = ["ArchiveRemark", "LazyImagery", "of_year"]
 
 CHUNK = 512
-
-
-class ArchiveRemark(UserWarning):
-    """Warns of what happened while archives were read: items left out, years without any."""
-
-
-class _Warnings(Console):
-    """A console whose lines become warnings."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.log = self._warn
-
-    def _warn(self, message: str) -> None:
-        warnings.warn(message.strip(), ArchiveRemark, stacklevel=3)
-
-    @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Advance]:
-        yield lambda steps, note="": None
 
 
 class LazyImagery:
@@ -168,7 +143,7 @@ class LazyImagery:
             OutputError: Dask is not installed.
         """
         chosen = self._chosen(years)
-        values = _blocks(self.section, self._searched(chosen), self.bands, chosen, chunk)
+        values = blocks(self.section, self._searched(chosen), self.bands, chosen, chunk)
         a, _, left, _, e, top = self.grid.transform[:6]
         height, width = self.shape
         array = xarray.DataArray(
@@ -226,7 +201,7 @@ class LazyImagery:
             workers=workers,
             scheduler=scheduler,
             memory=memory,
-            console=_Warnings(),
+            console=Warnings(),
         )
         return {year: composites.year(year)[0] for year in chosen}
 
@@ -246,7 +221,7 @@ class LazyImagery:
             out.parent.mkdir(exist_ok=True)
             section = self.section.model_copy(update={"year": self.section.year or self.years[-1]})
             path = imagery_of_year(
-                section, path, out, _Warnings(), masks=self._folder / "masks", offline=self.offline
+                section, path, out, Warnings(), masks=self._folder / "masks", offline=self.offline
             )
         else:
             path = out
@@ -274,7 +249,7 @@ class LazyImagery:
         Raises:
             ImageryError: no plot has imagery of its year, or a whole chip; a file cannot be read.
         """
-        section, console = self.section, _Warnings()
+        section, console = self.section, Warnings()
         dates = plots["date"] if "date" in plots else pd.Series(pd.NaT, plots.index)
         years, refused = years_of_plots(
             pd.to_datetime(dates), self.years, section.max_years, season_of(section)
@@ -283,7 +258,7 @@ class LazyImagery:
         of_plots = years["composite_year"]
         stack = self._searched(tuple(sorted(of_plots.dropna().astype(int).unique().tolist())))
         with year_stack(section, stack, console) as imagery:
-            chosen = imagery if bands is None else _Bands.of(imagery, bands)
+            chosen = imagery if bands is None else SomeBands.of(imagery, bands)
             return cut_from(
                 YearlyChips(chosen, of_plots.fillna(0).to_numpy(int)),
                 plots.join(years),
@@ -324,7 +299,7 @@ class LazyImagery:
                 missing,
                 missing,
                 offline=self.offline,
-                console=_Warnings(),
+                console=Warnings(),
             )
             for name, items in answer.items():
                 self._items.setdefault(name, {}).update(items)
@@ -355,76 +330,3 @@ def of_year(imagery: object, year: int | None = None) -> object:
             f"year is {year}, and this imagery is one file without years; leave year out"
         )
     return imagery
-
-
-@dataclass(frozen=True)
-class _Bands:
-    """Some bands of yearly imagery, in an order of their own."""
-
-    imagery: YearlyImagery
-    bands: list[str]
-    numbers: list[int]
-
-    @classmethod
-    def of(cls, imagery: YearlyImagery, bands: Sequence[str]) -> "_Bands":
-        known = imagery.bands
-        if missing := [band for band in bands if band not in known]:
-            raise ImageryError(
-                f"the imagery lacks {len(missing)} of the {len(bands)} bands the model needs, "
-                f"among them {missing[0]!r}; read the same collections with the same names and "
-                "bands"
-            )
-        return cls(imagery, list(bands), [known.index(band) for band in bands])
-
-    @property
-    def grid(self) -> Grid:
-        return self.imagery.grid
-
-    def windows(self, windows: Sequence[Window], year: int) -> Iterator[tuple[int, np.ndarray]]:
-        for number, values in self.imagery.windows(windows, year):
-            yield number, values[self.numbers]
-
-
-def _blocks(
-    section: ImagerySection,
-    stack: SourceStack,
-    bands: Sequence[str],
-    years: Sequence[int],
-    chunk: int,
-) -> "dask.array.Array":
-    """A Dask array (year, band, y, x) of windows that are read when they are computed."""
-    try:
-        import dask
-        import dask.array as da
-    except ImportError as error:
-        raise OutputError(NO_DASK.replace("a scheduler", "to_xarray")) from error
-    packed = dask.delayed(stack, pure=True, traverse=False)
-    read = dask.delayed(_read_block, pure=True)
-    height, width = stack.grid.shape
-    rows, cols = range(0, height, chunk), range(0, width, chunk)
-    pieces = []
-    for year in years:
-        lines = []
-        for row in rows:
-            line = []
-            for col in cols:
-                box = (col, row, min(chunk, width - col), min(chunk, height - row))
-                values = read(section, packed, year, box)
-                shape = (1, len(bands), box[3], box[2])
-                line.append(da.from_delayed(values, shape, np.float32))  # type: ignore[no-untyped-call]
-            lines.append(line)
-        pieces.append([lines])
-    joined: dask.array.Array = da.block(pieces)  # type: ignore[no-untyped-call]
-    return joined
-
-
-def _read_block(
-    section: ImagerySection, stack: SourceStack, year: int, box: tuple[int, int, int, int]
-) -> np.ndarray:
-    """Values (1, band, y, x) of a window; runs on a worker of Dask."""
-    values = None
-    with year_stack(section, stack, _Warnings()) as imagery:
-        for _, found in imagery.windows([Window(*box)], year):
-            values = found
-    assert values is not None  # one window was asked for
-    return values[None]

@@ -50,4 +50,11 @@ def _module(collection: Collection, access: Access) -> Any:
             f"{access.owner}: a catalogue of the kind {collection.catalogue} has no items to "
             f"search; the kinds are {', '.join(MODULES)}"
         )
-    return import_module(f"{__name__}.{MODULES[collection.catalogue]}")
+    try:
+        return import_module(f"{__name__}.{MODULES[collection.catalogue]}")
+    except ModuleNotFoundError as error:
+        raise ImageryError(
+            f"{access.owner}: a catalogue of the kind {collection.catalogue} needs the package "
+            f"{(error.name or '').split('.')[0]}, which is not installed; pip install "
+            "'spatioformer[stac]'"
+        ) from error

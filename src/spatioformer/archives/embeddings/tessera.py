@@ -25,7 +25,6 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
 
-from spatioformer.archives.embeddings.zarr_files import ZarrFiles
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.remote import Access, NotFound, read_bytes
 from spatioformer.common.errors import ImageryError
@@ -190,9 +189,16 @@ class TesseraZone:
         return raw * np.where(valid, scale, np.float32(np.nan))[..., None]
 
     def _array(self, name: str) -> Any:
-        import zarr
-        from zarr.errors import ArrayNotFoundError
+        try:
+            import zarr
+            from zarr.errors import ArrayNotFoundError
 
+            from spatioformer.archives.embeddings.zarr_files import ZarrFiles
+        except ImportError as error:
+            raise ImageryError(
+                f"{self._access.owner}: TESSERA lies in a Zarr store, and the package zarr is not "
+                "installed; pip install 'spatioformer[zarr]'"
+            ) from error
         try:
             return zarr.open_array(
                 ZarrFiles(self.href, self._access), path=name, mode="r", zarr_format=3
