@@ -209,3 +209,14 @@ def test_years_of_maps_need_imagery(tmp_path, section, years, sentence):
     with pytest.raises(ConfigError) as error:
         build(tmp_path, section, map={"model": "spatioformer", "years": years})
     assert str(error.value) == f"here: {sentence}"
+
+
+def test_networks_that_do_not_normalise_are_not_given_reflectances_from_0_to_1(tmp_path):
+    values = landscape.settings(tmp_path) | {"imagery": imagery()}
+    values.pop("evaluate", None)
+    config = build_config(values, "here", tmp_path)
+    assert "spatioformer" in config.evaluate.models
+    assert not any("published" in name for name in config.models)
+    named = {"models": ["spatioformer-published", "random-forest"]}
+    with pytest.raises(ConfigError, match=r"spatioformer-published takes reflectance x 10,000 as"):
+        build_config(values | {"evaluate": named}, "here", tmp_path)

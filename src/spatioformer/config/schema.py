@@ -265,7 +265,26 @@ class RunConfig(Section):
                 values = raw.get(section, {})
                 if isinstance(values, dict) and key not in values:
                     raw[section] = values | {key: WITHOUT_IMAGERY[key]}
+        elif isinstance(raw["imagery"], dict) and raw["imagery"].get("sources"):
+            values = raw.get("evaluate", {})
+            if isinstance(values, dict) and "models" not in values:
+                usual = EvaluateSection.model_fields["models"].default
+                raw["evaluate"] = values | {
+                    "models": tuple(name for name in usual if not CATALOGUE[name].published)
+                }
         return raw
+
+    @model_validator(mode="after")
+    def _published_networks_get_their_numbers(self) -> "RunConfig":
+        """The networks as published do not normalise; they take reflectance x 10,000."""
+        published = [name for name in sorted(self.models) if CATALOGUE[name].published]
+        if published and self.imagery is not None and self.imagery.sources:
+            raise ValueError(
+                f"{published[0]} takes reflectance x 10,000 as it is, and `imagery.sources` give "
+                "reflectance from 0 to 1; leave it out of `evaluate.models` and `map.model`, or "
+                "give the imagery as `layers` with `scale: 10000`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> "RunConfig":

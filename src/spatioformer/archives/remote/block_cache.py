@@ -160,9 +160,10 @@ class Entry:
                 self._remove(name)
 
     def forget(self) -> None:
-        """Remove all that is kept of the file."""
+        """Remove all that is kept of the file, but not what others are writing just now."""
         for name in self._names():
-            self._remove(name)
+            if not is_part(self.folder / name):
+                self._remove(name)
 
     def spans(self, identity: Identity) -> list[Span]:
         """The spans of the pieces that are kept of a version, sorted."""
@@ -201,21 +202,21 @@ class Entry:
         """Write a file whole or not at all. It need not survive a power cut: its checksum tells."""
         part = part_of(path)
         try:
-            try:
-                self._write_part(part, content)
-            except FileNotFoundError:  # another process removed the empty folder just now
-                self._write_part(part, content)
-            os.replace(part, path)
+            for last in (False, False, True):
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    part.write_bytes(content)
+                    os.replace(part, path)
+                    return
+                except FileNotFoundError:  # another process removed the folder just now
+                    if last:
+                        raise
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink()
             # On Windows another process may be reading the piece of this name, which is the same.
             if not (isinstance(error, PermissionError) and path.exists()):
                 raise as_output_error(error, path) from error
-
-    def _write_part(self, part: Path, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
 
     def _path(self, identity: Identity, span: Span) -> Path:
         return self.folder / f"{_version(identity)}-{span[0]}-{span[1]}"
