@@ -32,10 +32,11 @@ def item_of(raw: RawItem, collection: Collection, owner: str) -> Item:
         properties = raw.get("properties") or {}
         start, end = times_of(raw)
         assets = raw.get("assets") or {}
+        described = {key: _names(json) for key, json in assets.items()}
         parts = {}
         for part in collection.parts:
             if isinstance(part, Band) or part.applies(properties):
-                chosen = _asset(part, assets)
+                chosen = _asset(part, assets, described)
                 if chosen is not None:
                     parts[part.name] = chosen
         grid = _first_grid(properties, [json for json, _ in parts.values()])
@@ -100,31 +101,35 @@ PICTURES = {"visual", "thumbnail", "overview", "preview", "rendered_preview"}
 """Keys and roles of assets that hold colours for the eye, not measurements."""
 
 
-def _asset(part: Band | QualityMask, assets: Json) -> Choice | None:
+Names = list[set[str]]
+"""Names of each band that an asset describes."""
+
+
+def _asset(part: Band | QualityMask, assets: Json, described: Mapping[str, Names]) -> Choice | None:
     """The asset of a band or mask, by its key or else by the bands that assets describe."""
     number = part.number if isinstance(part, Band) else 1
     for key in part.keys:
         if key in assets:
-            return assets[key], _place(part, assets[key]) or number
-    described = [
-        (json, place)
-        for key, json in assets.items()
-        if key not in PICTURES and not PICTURES & set(json.get("roles") or ())
-        if (place := _place(part, json)) is not None
+            return assets[key], _place(part, described[key]) or number
+    choices = [
+        (assets[key], place)
+        for key, names in described.items()
+        if names and not PICTURES & {key, *(assets[key].get("roles") or ())}
+        if (place := _place(part, names)) is not None
     ]
     # The same band at several resolutions: the finest.
-    return min(described, key=lambda choice: _pixel(choice[0]) or 0.0, default=None)
+    return min(choices, key=lambda choice: _pixel(choice[0]) or 0.0, default=None)
 
 
-def _place(part: Band | QualityMask, asset: Json) -> int | None:
+def _place(part: Band | QualityMask, described: Names) -> int | None:
     """Number of a band or mask among those that an asset describes by name."""
-    for i, band_names in enumerate(_names(asset)):
+    for i, band_names in enumerate(described):
         if part.name in band_names or any(key in band_names for key in part.keys):
             return i + 1
     return None
 
 
-def _names(asset: Json) -> list[set[str]]:
+def _names(asset: Json) -> Names:
     """Names of each band that an asset describes."""
     described: Sequence[Json] = asset.get("bands") or asset.get("eo:bands") or ()
     if not described:
