@@ -1,6 +1,5 @@
 """The table of collections: known facts, rows of a user, and sentences about wrong ones."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -165,16 +164,3 @@ def test_wrong_rows(tmp_path, text, sentence):
 def test_a_file_of_rows_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="does not exist; give the path of a YAML file with"):
         collection_of(source(), tmp_path / "no.yaml")
-
-
-def test_the_documentation_lists_every_row():
-    text = (Path(__file__).parents[2] / "docs" / "collections.md").read_text(encoding="utf-8")
-    for name in built_in():
-        collection = known(name)
-        names = [band.name for band in collection.bands if band.default]
-        counted = f"{names[0]} to {names[-1]} ({len(names)})"
-        bands = counted if len(names) > 20 else ", ".join(names)
-        first, last = collection.years
-        years = f"from {first}" if last is None else f"{first} to {last}"
-        row = (name, collection.title, years, collection.resolution, bands)
-        assert "| `{}` | {} | {} | {:g} | {} |".format(*row) in text

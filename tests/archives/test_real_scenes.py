@@ -19,7 +19,7 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window
 from scipy.ndimage import distance_transform_edt
 
-from spatioformer.archives.opening import open_sources
+from spatioformer.archives.answer import ask, with_answer
 from spatioformer.archives.remote import Access, NotCached, counters, reset_counters
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.stack import SourceStack
@@ -186,7 +186,8 @@ class Archive:
                 "cache": {"path": str(self.cache)},
             }
         )
-        return open_sources(imagery, self.grid, offline=offline)
+        found = ask(imagery, self.grid, [2018], [2018], offline=offline)
+        return with_answer(imagery, self.grid, found, offline=offline)
 
 
 @pytest.fixture

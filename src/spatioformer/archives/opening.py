@@ -1,18 +1,13 @@
 """From the configuration's `imagery.sources` to a lazy stack: collections, catalogues, items."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from spatioformer.archives.collections import Collection, collection_of
 from spatioformer.archives.remote.access import Access, default_cache
-from spatioformer.archives.search import search
 from spatioformer.archives.source import Source
-from spatioformer.archives.stack import SourceStack
 from spatioformer.common.errors import ConfigError
-from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.imagery import ImagerySection
-from spatioformer.geo.grid import Grid
 
 
 def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Source, ...]:
@@ -67,32 +62,3 @@ def source_bands(section: ImagerySection) -> list[str]:
         ConfigError: as `sources_of`.
     """
     return [name for source in sources_of(section) for name in source.band_names]
-
-
-def open_sources(
-    section: ImagerySection,
-    grid: Grid,
-    *,
-    years: Iterable[int] | None = None,
-    offline: bool = False,
-    console: Console = SILENT,
-) -> SourceStack:
-    """Search the catalogues for a grid; no imagery is read.
-
-    Args:
-        years: those to search for; None: all that every source has.
-
-    Raises:
-        ConfigError: as `sources_of`.
-        ImageryError: a catalogue cannot be read, or has nothing for a year.
-    """
-    wanted = sorted(set(section.years if years is None else years))
-    opened = []
-    for source in sources_of(section, offline=offline):
-        items = {}
-        for year in console.track(wanted, f"search {source.section.name}"):
-            items[year] = tuple(
-                search(source.section, source.collection, grid.region, year, source.access)
-            )
-        opened.append(Source(source.section, source.collection, source.access, items))
-    return SourceStack(tuple(opened), grid)
