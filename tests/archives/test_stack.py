@@ -144,17 +144,6 @@ def test_a_file_says_what_it_is_made_of(scenes, tmp_path):
     pystac.Item.from_dict(item | {"stac_extensions": []}).validate()
 
 
-def test_zarr_holds_the_same_values(scenes, tmp_path):
-    zarr = pytest.importorskip("zarr")
-    out = tmp_path / "2021.tif"
-    write_year(stack(scenes), 2021, out, workers=1, zarr=True)
-    group = zarr.open_group(tmp_path / "2021.zarr", mode="r")
-    for name, values in zip(
-        ("s_blue", "s_red", "s_nir", "s_NDVI", "s_count"), content(out), strict=True
-    ):
-        np.testing.assert_array_equal(group[name][:], values)
-
-
 def test_a_killed_run_computes_only_what_is_missing(scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "SMALLEST", 100)
     monkeypatch.setattr(work, "LARGEST", 100)

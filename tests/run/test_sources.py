@@ -314,7 +314,8 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(tmp_path):
 
 def test_imagery_build_writes_years_for_any_model(whole, tmp_path):
     out = tmp_path / "built"
-    ended = spatioformer("imagery", "build", whole, "-o", out, "--years", "2019-2020")
+    zarr = pytest.importorskip("zarr")
+    ended = spatioformer("imagery", "build", whole, "-o", out, "--years", "2019-2020", "--zarr")
     assert ended.code == 0, ended.err
     table = pd.read_csv(out / "years.csv")
     assert table.to_dict("list") == {
@@ -325,6 +326,14 @@ def test_imagery_build_writes_years_for_any_model(whole, tmp_path):
         with rasterio.open(out / f"imagery_{year}.tif") as source:
             with rasterio.open(archives / f"imagery_{year}.tif") as own:
                 np.testing.assert_array_equal(source.read(), own.read())
+            group = zarr.open_group(out / f"imagery_{year}.zarr", mode="r")
+            for band, name in enumerate(source.descriptions, start=1):
+                np.testing.assert_array_equal(group[name][:], source.read(band))
+    assert_refused(
+        spatioformer("imagery", "build", whole, "-o", out, "--scheduler", "dask", "-q"),
+        "the scheduler 'dask' is unknown; give threads, processes, or an address such as "
+        "tcp://127.0.0.1:8786",
+    )
     assert_refused(
         spatioformer("imagery", "build", whole, "-o", out, "--years", "2018", "-q"),
         "the sources have no year 2018, but 2019 to 2021; give some of these",

@@ -17,7 +17,6 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.raster.cog import cog, cog_profile
 from spatioformer.geo.raster.stack import check_written
-from spatioformer.geo.raster.zarr_copy import write_zarr
 from spatioformer.geo.stac import raster_item
 
 READERS = 8
@@ -32,10 +31,9 @@ def write_year(
     workers: int | None = None,
     scheduler: str | None = None,
     memory: float = 2.0,
-    zarr: bool = False,
     console: Console = SILENT,
 ) -> dict[str, Any]:
-    """Write the bands of a year to `out`, its provenance to NAME.item.json, and NAME.zarr if asked.
+    """Write the bands of a year to `out`, and their provenance to NAME.item.json.
 
     Finished windows are kept beside `out` until it is complete, so a killed run continues.
 
@@ -76,8 +74,6 @@ def write_year(
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
     }
     write_json(item_path(out), _item(stack, year, out, facts))
-    if zarr:
-        write_zarr(out, {out: stack.bands})
     cache.clear()
     return facts
 

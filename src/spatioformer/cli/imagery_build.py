@@ -47,14 +47,20 @@ def build(
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Compute on the Dask cluster at this address."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on the Dask cluster at this address; threads or processes: on this "
+            "machine.",
+        ),
     ] = None,
     memory: Annotated[str, typer.Option(help="Limit of resident memory.")] = "2GB",
+    zarr: Annotated[bool, typer.Option("--zarr", help="Also write each year as Zarr.")] = False,
     changes: Changes = None,
     offline: Offline = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the imagery of each year (FOLDER/imagery_YEAR.tif) and years.csv, for `years`."""
+    from spatioformer.archives.work import scheduler_of
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
     from spatioformer.mapping.options import parse_memory
@@ -68,8 +74,9 @@ def build(
         chosen,
         offline=offline,
         workers=workers,
-        scheduler=scheduler,
+        scheduler=scheduler_of(scheduler),
         memory=parse_memory(memory) / 1e9,
+        zarr=zarr,
         console=console,
     )
     console.say(f"{table}: map its years with spatioformer years MODEL {table} -o FOLDER")

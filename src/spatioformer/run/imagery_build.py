@@ -11,6 +11,8 @@ from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.archives import span
 from spatioformer.config.schema import RunConfig
+from spatioformer.geo.raster.stack import Stack
+from spatioformer.geo.raster.zarr_copy import check_zarr, write_zarr
 from spatioformer.run.composites import Composites, imagery_of_year
 from spatioformer.run.sources import composite_path, grid_of_sources
 
@@ -26,6 +28,7 @@ def build_years(
     workers: int | None = None,
     scheduler: str | None = None,
     memory: float = 2.0,
+    zarr: bool = False,
     console: Console = SILENT,
 ) -> Path:
     """Write FOLDER/imagery_YEAR.tif for each year, and FOLDER/years.csv with their paths.
@@ -35,6 +38,7 @@ def build_years(
 
     Args:
         years: None: all that the sources have in common.
+        zarr: also copy each year's imagery to FOLDER/imagery_YEAR.zarr.
         others: as `archives.write.write_year`.
 
     Returns:
@@ -50,6 +54,8 @@ def build_years(
             "the configuration has no `imagery.sources`, from which imagery of years is made; add "
             "them (docs/imagery.md)"
         )
+    if zarr:
+        check_zarr()
     wanted = tuple(section.years if years is None else years)
     if missing := [year for year in wanted if year not in section.years]:
         raise ConfigError(
@@ -70,6 +76,10 @@ def build_years(
         composite, _ = composites.year(year)
         out = composite_path(folder, year)
         imagery_of_year(section, composite, out, console, offline=offline)
+        if zarr:
+            with Stack(out) as stack:
+                bands = stack.bands
+            write_zarr(out, {out: bands})
         console.say(f"{year}: {composite_path(folder, year)}")
     table = pd.DataFrame({"year": wanted, "path": [composite_path(Path(), y) for y in wanted]})
     with writing(folder / "years.csv") as part:
