@@ -14,7 +14,7 @@ def test_every_known_raster_is_found_and_no_package_is_imported():
         assert locate(name).as_posix().endswith(raster.file)
     new = {module.split(".")[0] for module in set(sys.modules) - before}
     packages = {raster.file.split("/")[0] for raster in PIP_RASTERS.values()}
-    assert len(packages) == 5
+    assert len(packages) == 6
     assert not new & packages
 
 
@@ -23,7 +23,7 @@ def test_an_unknown_name_lists_the_known_ones():
         locate("red_marble")
     assert str(caught.value) == (
         "no raster of a pip package is called 'red_marble'; choose one of blue_marble, "
-        "era5_climatology, land_cover, koppen, landsat"
+        "era5_climatology, land_cover, koppen, landsat, sentinel_series"
     )
 
 

@@ -43,7 +43,7 @@ def holey(tmp_path):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    for module in ("chips", "unlabelled"):
+    for module in ("cutting", "unlabelled"):
         monkeypatch.setattr(f"spatioformer.geo.{module}.TILE", 16)
 
 

@@ -218,7 +218,7 @@ def test_an_evaluation_keeps_its_finished_jobs(tmp_path, monkeypatch, expected):
 def test_a_map_interrupted_between_its_tiles(tmp_path, monkeypatch, expected):
     config = finished(tmp_path)
 
-    def interrupted(tiles, out, _output):
+    def interrupted(tiles, *_):
         assert tiles.exists()
         raise KeyboardInterrupt
 

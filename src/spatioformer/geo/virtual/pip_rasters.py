@@ -44,6 +44,7 @@ GEOREFERENCES = {
     "land_cover": Georeference("EPSG:4326", GLOBE),
     "koppen": Georeference("EPSG:4326", GLOBE),
     "landsat": Georeference("EPSG:32119"),
+    "sentinel_series": Georeference("EPSG:32631"),
 }
 """Georeference of each raster of `common.pip_files.PIP_RASTERS`, for configurations."""
 
