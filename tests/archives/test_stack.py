@@ -100,7 +100,7 @@ def test_threads_processes_and_windows_of_any_size_give_the_same_file(
     for name, scheduler, workers, side in (
         ("one", "threads", 1, 2048),
         ("two", None, 2, 256),
-        ("small", "threads", 3, 64),
+        ("small", "threads", 3, 100),
         ("processes", "processes", 2, 160),
     ):
         monkeypatch.setattr(work, "SMALLEST", side)
