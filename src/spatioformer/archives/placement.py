@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from pyproj import Transformer
@@ -25,9 +26,8 @@ from spatioformer.geo.place import full_turn
 
 STRETCH = 400.0  # metres between exact positions
 MOST = 32  # pixels between exact positions
-SNAP = (
-    2.0**20
-)  # positions are rounded to this fraction of a pixel, so that equal grids meet exactly
+SNAP = 2.0**20
+"""Parts of a pixel to which positions are rounded, so that equal grids meet exactly."""
 COARSER = 1.5  # source pixels a pixel of the grid from which the default is their average
 ENOUGH = 0.5  # share of a pixel's area that must hold values for their average
 
@@ -128,40 +128,55 @@ class Placement:
             return np.round(u * SNAP) / SNAP, np.round(v * SNAP) / SNAP
 
 
-def resample(
-    placement: Placement,
-    window: Window,
-    method: str,
-    read: Read,
-    positions: tuple[np.ndarray, np.ndarray] | None = None,
-) -> np.ndarray | None:
-    """Values of a raster on a window of the grid: float32 (band, y, x); None: it lies elsewhere.
+class Places(NamedTuple):
+    """Where the pixels of one window take their values from a raster.
+
+    Attributes:
+        part: the pixels of the raster that are needed.
+        u, v: column and row in `part` of the centre of each pixel, float64 (y, x); NaN for a pixel
+            that the raster does not cover.
+        method: nearest, bilinear, average or mode.
+        width, height: of a pixel of the grid, in pixels of the raster.
+    """
+
+    part: Window
+    u: np.ndarray
+    v: np.ndarray
+    method: str
+    width: float
+    height: float
+
+
+def places_of(placement: Placement, window: Window, method: str) -> Places | None:
+    """Where the pixels of a window take their values; None: the raster lies elsewhere.
 
     "nearest" takes the pixel in which the centre lies. "bilinear" weights the four pixels round the
     centre that hold values; without a value in the nearest one there is none. "average" weights
     pixels by their area inside the grid's pixel; values must cover half of it. "mode" takes the
     value of the largest area by the same rule, of equal ones the smallest; where pixels of the grid
     are not larger than the raster's it is "nearest".
-
-    Args:
-        method: nearest, bilinear, average or mode.
-        positions: of `Placement.positions` for the window, where they are known.
     """
-    u, v = placement.positions(window) if positions is None else positions
+    u, v = placement.positions(window)
     if method == "mode" and max(placement.size) <= 1:
         method = "nearest"
     width, height = placement.size if method in ("average", "mode") else (1.0, 1.0)
     own = placement.own
-    reach = np.array([width, height]) / 2
-    near = (
-        (u > -reach[0]) & (u < own.width + reach[0]) & (v > -reach[1]) & (v < own.height + reach[1])
-    )
+    across, down = width / 2, height / 2
+    near = (u > -across) & (u < own.width + across) & (v > -down) & (v < own.height + down)
     if not near.any():
         return None
-    part = _needed(u[near], v[near], reach, own)
+    part = _needed(u[near], v[near], np.array([across, down]), own)
+    u -= part.col_off
+    v -= part.row_off
+    far = ~near
+    u[far], v[far] = np.nan, np.nan
+    return Places(part, u, v, method, width, height)
+
+
+def resample(places: Places, read: Read) -> np.ndarray:
+    """Values of a raster at places: float32 (band, y, x), NaN where there is no data."""
+    part, u, v, method, width, height = places
     values = np.ascontiguousarray(read(part))
-    u = np.where(near, u - part.col_off, np.nan)
-    v = np.where(near, v - part.row_off, np.nan)
     gather = compiled() or plain
     if method == "nearest":
         return gather.nearest(values, u, v)

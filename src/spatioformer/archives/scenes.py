@@ -4,9 +4,11 @@ Quality codes are applied on the pixels of the scene, before these are resampled
 never flow into the mean of a larger pixel. A value does not depend on the window that is read.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +21,7 @@ from spatioformer.archives.clear import is_clear
 from spatioformer.archives.collections import Band, QualityMask
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.offsets import carries_offset
-from spatioformer.archives.placement import Placement, resample
+from spatioformer.archives.placement import Placement, Places, places_of, resample
 from spatioformer.archives.remote import prefetch, read_remote
 from spatioformer.archives.source import Source
 from spatioformer.common.errors import ImageryError
@@ -28,6 +30,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.values import Values, valid_mask
 
+KEPT = 6  # windows on grids of files whose places are kept
 Result = TypeVar("Result")
 
 
@@ -51,9 +54,11 @@ class SceneReader:
     grid: Grid
     _grids: dict[str, Grid] = field(default_factory=dict, repr=False)
     _placements: dict[tuple[int, int], Placement] = field(default_factory=dict, repr=False)
+    _places: OrderedDict[tuple, Places | None] = field(default_factory=OrderedDict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def __getstate__(self) -> dict:
-        return {"source": self.source, "grid": self.grid, "_grids": {}, "_placements": {}}
+    def __reduce__(self) -> tuple:
+        return SceneReader, (self.source, self.grid)
 
     def read(self, item: Item, window: Window) -> np.ndarray:
         """Read an item: float32 (band, y, x), NaN where there is no clear value.
@@ -65,10 +70,9 @@ class SceneReader:
         out = np.full((len(bands), window.height, window.width), np.nan, np.float32)
         assets = [self._asset(item, band) for band in bands]
         codes = _Codes(self, item)
-        places: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for href in dict.fromkeys(asset.href for asset in assets):
             numbers = [i for i, asset in enumerate(assets) if asset.href == href]
-            task = partial(self._read_file, item, window, numbers, assets, codes, places)
+            task = partial(self._read_file, item, window, numbers, assets, codes)
             values = read_file(href, self.source, task)
             if values is not None:
                 out[numbers] = values
@@ -81,15 +85,15 @@ class SceneReader:
         numbers: Sequence[int],
         assets: Sequence[Asset],
         codes: "_Codes",
-        places: dict[int, tuple[np.ndarray, np.ndarray]],
         dataset: DatasetReader,
     ) -> np.ndarray | None:
         """The bands of one file, by their numbers among those to read; None: it lies elsewhere."""
         owner = self.source.owner
         placement = self.placement(self.grid_of(dataset, item, assets[numbers[0]].href), self.grid)
-        key = id(placement)
-        if key not in places:
-            places[key] = placement.positions(window)
+        method = self.source.resampling or placement.default_method
+        places = self.places(placement, window, method)
+        if places is None:
+            return None
         bands = [self.source.read[i] for i in numbers]
         files = [_number(assets[i], band, dataset, owner) for i, band in
                  zip(numbers, bands, strict=True)]  # fmt: skip
@@ -108,8 +112,7 @@ class SceneReader:
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
 
-        method = self.source.resampling or placement.default_method
-        return resample(placement, window, method, read, places[key])
+        return resample(places, read)
 
     def grid_of(self, dataset: DatasetReader, item: Item, href: str) -> Grid:
         """Grid of a file of an item; files on one grid share the object."""
@@ -124,6 +127,20 @@ class SceneReader:
         if key not in self._placements:
             self._placements[key] = Placement(own, grid)
         return self._placements[key]
+
+    def places(self, placement: Placement, window: Window, method: str) -> Places | None:
+        """Where a window's pixels lie; kept for the next files and dates on the same grid."""
+        key = (id(placement), *window.flatten(), method)
+        with self._lock:
+            if key in self._places:
+                self._places.move_to_end(key)
+                return self._places[key]
+        found = places_of(placement, window, method)
+        with self._lock:
+            self._places[key] = found
+            while len(self._places) > KEPT:
+                self._places.popitem(last=False)
+        return found
 
     def _asset(self, item: Item, band: Band) -> Asset:
         if band.name in item.assets:
@@ -215,7 +232,9 @@ class _Codes:
                 return np.where(valid & valid_mask(raw, nodata), raw, np.nan)
 
             theirs = self.reader.grid_of(dataset, item, asset.href)
-            return resample(self.reader.placement(theirs, own), wide, "nearest", read)
+            placement = self.reader.placement(theirs, own)
+            places = self.reader.places(placement, wide, "nearest")
+            return None if places is None else resample(places, read)
 
         found = read_file(asset.href, source, nearest)
         if found is None:

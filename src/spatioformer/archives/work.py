@@ -5,13 +5,16 @@ item has to be left out, only the windows that it touches are computed again: th
 a run without the item, whichever window met the fault first.
 """
 
+import contextlib
+import ctypes
 import math
 import os
 import pickle
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from multiprocessing import get_context
 from typing import Any
 
@@ -29,6 +32,8 @@ AHEAD = 2  # windows submitted for each worker
 PATIENCE = 20  # seconds to wait for a Dask scheduler
 COPIES = 4  # arrays of all observations that exist at once: read, mosaicked, sorted, masked
 SMALLEST, LARGEST = 256, 2048
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # numbers of glibc's mallopt
+HELD = 2**28  # bytes of free memory that a process keeps for its next arrays
 BASE = 400e6  # bytes that a process holds before it reads a window
 NO_DASK = "a scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
@@ -147,11 +152,26 @@ def compute_window(
     Args:
         window: column, row, width, height.
     """
+    _keep_memory()
     try:
         values = _unpacked(packed).read(Window(*window), year, halo)
     except FailedItems as error:
         return error
     return values if np.isfinite(values).any() else values[:0]
+
+
+@cache
+def _keep_memory() -> None:
+    """Undo a setting of Dask's workers that makes temporary arrays slow.
+
+    They are started with MALLOC_TRIM_THRESHOLD_=65536: the C library then returns each freed array
+    to the system and gets it anew, page by page, which takes half as long again as the work.
+    """
+    if sys.platform.startswith("linux") and "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            library = ctypes.CDLL(None)
+            for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                library.mallopt(parameter, HELD)
 
 
 @lru_cache(maxsize=2)

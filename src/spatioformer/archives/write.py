@@ -1,16 +1,19 @@
 """Write the composites of a year: a Cloud Optimized GeoTIFF, and a STAC item that says of what."""
 
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.windows import Window
 
 from spatioformer.archives.offsets import verdict
 from spatioformer.archives.source import Source
 from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.work import compute_windows, load_window, window_size
-from spatioformer.common.cache import Cache
+from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
@@ -51,8 +54,6 @@ def write_year(
         ImageryError: an item cannot be read, or no pixel has a value.
         OutputError: `out` cannot be written.
     """
-    import os
-
     count = workers or os.cpu_count() or 1
     facts = {"year": year, "bands": stack.bands, "offsets": offsets(stack, year, console)}
     size = window_size(stack, year, count, memory)
@@ -68,7 +69,7 @@ def write_year(
         scheduler=scheduler,
         console=console,
     )
-    _write_raster(stack, year, out, windows, store)
+    _write_raster(stack, year, out, windows, store, min(count, os.cpu_count() or 1))
     facts |= {
         "items": {source.section.name: len(source.items[year]) for source in stack.sources},
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
@@ -129,11 +130,18 @@ def _name(stack: SourceStack, year: int) -> str:
     return hash_value([names, grid, year])
 
 
-def _write_raster(stack: SourceStack, year: int, out: Path, windows, store) -> None:
+def _write_raster(
+    stack: SourceStack,
+    year: int,
+    out: Path,
+    windows: Sequence[Window],
+    store: Arrays,
+    threads: int,
+) -> None:
     counts = np.zeros(len(stack.bands), np.int64)
     profile = cog_profile(stack.grid, len(stack.bands), "float32", float("nan"))
     with writing(out) as part:
-        with cog(part, out, profile) as raw:
+        with cog(part, out, profile, threads=threads) as raw:
             for band, name in enumerate(stack.bands, start=1):
                 raw.set_band_description(band, name)
             raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))

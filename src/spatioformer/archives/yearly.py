@@ -55,6 +55,8 @@ def mosaic(scenes: Sequence[np.ndarray]) -> np.ndarray:
 
     A pixel of which no scene has all bands takes those of the first scene that has one.
     """
+    if len(scenes) == 1:
+        return scenes[0]
     out = scenes[0].copy()
     for scene in scenes[1:]:
         have, new = np.isfinite(out), np.isfinite(scene)

@@ -36,7 +36,9 @@ def cog_profile(grid: Grid, count: int, dtype: str, nodata: float) -> dict:
 
 
 @contextmanager
-def cog(part: Path, out: Path, profile: dict, compress: str = "deflate") -> Iterator[DatasetWriter]:
+def cog(
+    part: Path, out: Path, profile: dict, compress: str = "deflate", threads: int = 1
+) -> Iterator[DatasetWriter]:
     """Yield a raster to fill; on exit it becomes the Cloud Optimized GeoTIFF `part`.
 
     Args:
@@ -44,6 +46,7 @@ def cog(part: Path, out: Path, profile: dict, compress: str = "deflate") -> Iter
         out: final path, for error messages.
         profile: rasterio profile of the raster to fill, from `cog_profile`.
         compress: "deflate" or "zstd".
+        threads: threads that compress; the bytes are the same for any number.
 
     Raises:
         OutputError: no space, or a folder that cannot be written.
@@ -51,15 +54,15 @@ def cog(part: Path, out: Path, profile: dict, compress: str = "deflate") -> Iter
     base = part.with_name(f"{part.stem}.tiles.tif")
     base.unlink(missing_ok=True)
     try:
-        with write_errors(out), rasterio.open(base, "w+", **profile) as raw:
+        with write_errors(out), rasterio.open(base, "w+", **profile, num_threads=threads) as raw:
             yield raw
         with write_errors(out):
-            to_cog(base, part, compress, profile["dtype"])
+            to_cog(base, part, compress, profile["dtype"], threads)
     finally:
         base.unlink(missing_ok=True)
 
 
-def to_cog(base: Path, out: Path, compress: str, dtype: str) -> None:
+def to_cog(base: Path, out: Path, compress: str, dtype: str, threads: int = 1) -> None:
     """Copy to a Cloud Optimized GeoTIFF; an overview pixel is the mean of its valid pixels."""
     rasterio.shutil.copy(
         base,
@@ -72,4 +75,5 @@ def to_cog(base: Path, out: Path, compress: str, dtype: str) -> None:
         overviews="IGNORE_EXISTING",
         sparse_ok=True,
         bigtiff="if_safer",
+        num_threads=threads,
     )
