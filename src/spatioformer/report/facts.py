@@ -33,6 +33,7 @@ def plots(results: Results) -> Facts:
         ("Dates", _dates(plots["dates"])),
         ("Locations", _locations(plots)),
     ]
+    facts += [(f"Tiles of split {name}", tile["why"]) for name, tile in results.tiles.items()]
     if plots["programmes"]:
         facts.append(("Programmes", _programmes(plots["programmes"])))
     if results.years_apart is not None:

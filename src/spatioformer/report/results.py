@@ -19,6 +19,7 @@ from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import TrainSection
 from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
+from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.map_layers import bands_of
@@ -135,7 +136,11 @@ class Results:
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
         self.all_scores = pd.read_csv(self.folder / "scores.csv")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
-        self.config = resolved(config, self.observed[["lon", "lat"]].to_numpy())
+        self.config = resolved(
+            config,
+            self.observed[["lon", "lat"]].to_numpy(),
+            tiles={name: Tile(t["size"], t["unit"]) for name, t in self.tiles.items()},
+        )
         grain = self.model.get("facts", {}).get("grain", "plot size not stated")
         self._bands: dict[str, int] = {}
         if self.has_imagery:
@@ -235,6 +240,12 @@ class Results:
         """The scored plots, one row each: lon, lat (degrees), richness (species)."""
         plots = self.predictions.drop_duplicates("plot_id")
         return plots.rename(columns={"observed": "richness"})[["lon", "lat", "richness"]]
+
+    @cached_property
+    def tiles(self) -> dict[str, dict[str, Any]]:
+        """Split -> side, unit and reason of the tiles that the evaluation chose itself."""
+        path = self.folder / "evaluation" / "tiles.json"
+        return read_json(path) if path.exists() else {}
 
     @cached_property
     def years_apart(self) -> pd.Series | None:

@@ -14,11 +14,13 @@ from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
 from spatioformer.run.stage import Stage, no_inputs
+from spatioformer.run.tiles import TILES, decide_tiles
 
 if TYPE_CHECKING:
     from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
+EVALUATED = ("predictions.parquet", TILES, *UNCERTAINTY)
 
 
 def plots(run: RunContext) -> str:
@@ -134,10 +136,8 @@ def evaluate(run: RunContext) -> str:
     from spatioformer.models.resolved import resolved_with
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
-    folder, config = (
-        run.folder / "evaluation",
-        resolved_with(run.config, open_chips(run.folder / "chips")),
-    )
+    folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
+    config = resolved_with(run.config, store, decide_tiles(run, store))
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     for path in cache.arrays(key).set_aside_damaged():
         run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
@@ -286,7 +286,7 @@ STAGES: dict[str, Stage] = {
             ),
         ),
         no_inputs,
-        ("scores.csv", *(f"evaluation/{name}" for name in ("predictions.parquet", *UNCERTAINTY))),
+        ("scores.csv", *(f"evaluation/{name}" for name in EVALUATED)),
         kept=("evaluation/jobs-*",),
     ),
     "map": Stage(
