@@ -231,6 +231,8 @@ class Recognition:
         if column is None:
             return
         order = find_order(column.distinct)
+        if order.named:
+            self.decide("date", "month names", order.named)
         if order.exchanged:
             self.result.problems.append(
                 f"column {quoted(column.name)}: {order.exchanged}; correct them, or set date_order"

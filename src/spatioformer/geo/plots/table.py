@@ -26,6 +26,7 @@ from spatioformer.geo.plots.cells import (
     read_cells,
 )
 from spatioformer.geo.plots.checks import check_region, check_rows
+from spatioformer.geo.plots.dates import find_order
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.numbers import Style, find_styles
 from spatioformer.geo.plots.options import (
@@ -153,6 +154,8 @@ def read_plots(
         texts = cells["richness"]
         kind, remarks = target_kind(kind, texts, styles["richness"], species is not None)
         notes += remarks
+    if named := find_order(dict.fromkeys(cells["date"])).named:
+        notes.append(f"date: {named}")
     values = check_rows(
         cells, names, place_crs, region, styles, verdicts, date_order=date_order, kind=kind
     )
