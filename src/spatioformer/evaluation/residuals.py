@@ -5,7 +5,7 @@ would be too good (Roberts et al. 2017, Ecography 40:913).
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.streams import Stream, generator
@@ -94,10 +94,11 @@ def held_out_residuals(features: Floats, target: Floats, fold: Integers) -> Floa
         for row, penalty in zip(residuals, PENALTIES, strict=True):
             weights = vectors @ (slope / (np.maximum(values, 0) + penalty))
             row[test] = target[test] - centre - design[test] @ weights
-    return residuals[np.argmin(np.square(residuals).sum(axis=1))]
+    best: Floats = residuals[np.argmin(np.square(residuals).sum(axis=1))]
+    return best
 
 
-def _design(features: Floats, training: Floats) -> Floats:
+def _design(features: Floats, training: NDArray[np.bool_]) -> Floats:
     """Standardised features and their squares, (n, 2k), without those that are constant.
 
     Values beyond the training plots are set to the nearest training value: squares of far values

@@ -27,6 +27,7 @@ from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
 from spatioformer.models.resolved import resolved
+from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
@@ -156,6 +157,11 @@ class Results:
             self.grid = grid_around(self.observed)
         self.grain = grain.replace("m2", "m²")
         self.has_spread = "sd" in self._bands
+
+    @property
+    def unit(self) -> str:
+        """The unit of the target in words."""
+        return unit(self.plots.get("target_kind"))
 
     @property
     def recipe(self) -> TrainSection:

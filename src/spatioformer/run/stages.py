@@ -88,6 +88,7 @@ def chips(run: RunContext) -> str:
 
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
+    from spatioformer.models.target import amount
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
@@ -104,11 +105,9 @@ def train(run: RunContext) -> str:
             old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
     history = model.histories[0]
+    best = amount(history.best_rmse, 2, store.target_kind)
     against = " against its teacher" if "teacher" in model.facts else ""
-    return (
-        f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
-        f"{history.best_rmse:.2f} species{against}"
-    )
+    return f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE {best}{against}"
 
 
 def _set_aside_damaged(run: RunContext, checkpoint: Path) -> None:
@@ -189,6 +188,7 @@ def _remove(folder: Path, names: tuple[str, ...]) -> None:
 def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
+    from spatioformer.models.target import amount
 
     section = run.config.map
     summary = map_raster(
@@ -209,7 +209,8 @@ def map_(run: RunContext) -> str:
     write_json(run.folder / "map.json", summary)
     if not summary["pixels"]:
         return "no pixel to predict"
-    return f"{summary['pixels']:,} pixels, mean {summary['mean']:.1f} species"
+    kind = read_json(run.folder / "plots.json").get("target_kind")
+    return f"{summary['pixels']:,} pixels, mean {amount(summary['mean'], 1, kind)}"
 
 
 def report(run: RunContext) -> str:
