@@ -45,6 +45,7 @@ def test_numbers_are_distinct_and_stay():
         "IMPORTANCE_SHUFFLES": 7,
         "SENSITIVITY_DIRECTIONS": 8,
         "DRIVERS_PLOTS": 9,
+        "RANGE_PLOTS": 13,
     }
     assert len({stream.value for stream in Stream}) == len(Stream.__members__)
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from spatioformer.common.errors import EvaluationError
-from spatioformer.evaluation.sizes import Tile, curve_of, extent, rounded, splittable, usual_tile
+from spatioformer.evaluation.sizes import (
+    Tile,
+    curve_of,
+    extent,
+    rounded,
+    split_tile,
+    splittable,
+    usual_tile,
+)
 from spatioformer.evaluation.splits import SpatialBlockKFold
 
 
@@ -49,6 +57,46 @@ def test_clustered_plots_get_tiles_small_enough_for_folds():
     places = np.concatenate([scattered(30, 0.5, at, i) for i, at in enumerate(centres)])
     tile = usual_tile(places)
     assert len(np.unique(SpatialBlockKFold(2, size=tile.size, unit=tile.unit).tiles(places))) >= 10
+
+
+def test_tiles_are_widened_to_the_range():
+    places = scattered(3000, 35.0)
+    for reach, size in [(0.0, 1), (100.0, 1), (150.0, 2), (400.0, 5)]:
+        choice = split_tile(places, reach, 5)
+        assert choice.tile == Tile(size, "degrees")
+        assert choice.usual == Tile(1.0, "degrees")
+        assert choice.across_km >= reach
+    assert str(split_tile(places, 150.0, 5)) == (
+        "2°, because the residuals are correlated up to 150 km; by the plots' extent alone 1°"
+    )
+    assert str(split_tile(places, 100.0, 5)) == (
+        "1°, by the plots' extent; the residuals are correlated up to 100 km"
+    )
+
+
+def test_tiles_stay_small_enough_for_even_folds():
+    places = scattered(3000, 35.0)
+    choice = split_tile(places, 5000.0, 5)
+    tiles = SpatialBlockKFold(2, size=choice.tile.size, unit=choice.tile.unit).tiles(places)
+    counts = np.bincount(tiles)
+    assert len(counts) >= 20
+    assert counts.max() <= 600
+    assert str(choice).endswith("but larger tiles would leave too few or too uneven folds")
+    crowded = np.concatenate([places[:100], scattered(2900, 1.9, (30.02, 30.02))])
+    assert split_tile(crowded, 5000.0, 5).tile == usual_tile(crowded)
+
+
+def test_groups_that_join_tiles_keep_them_small():
+    places = scattered(3000, 35.0)
+    halves = (places[:, 0] > places[:, 0].mean()).astype(int)
+    assert split_tile(places, 400.0, 5, halves).tile == Tile(1.0, "degrees")
+
+
+def test_an_unknown_range_keeps_the_usual_tiles():
+    places = scattered(3000, 35.0)
+    choice = split_tile(places, np.nan, 5)
+    assert choice.tile == choice.usual
+    assert str(choice) == "1°, by the plots' extent; the range of the residuals is not known"
 
 
 def test_multiples_end_at_half_the_globe():

@@ -56,12 +56,11 @@ def test_rasters(data_dir, tmp_path, name):
 def test_mongon_has_tiles_in_km(data_dir, tmp_path):
     files, crs, _ = WITH_RASTERS["mongon"]
     draft = planned(data_dir / "mongon", files, tmp_path / "run.yaml", crs)
-    assert draft.values["evaluate"]["splits"][1] == {
-        "name": "tiles",
-        "kind": "tiles",
-        "size": 0.2,
-        "unit": "km",
-    }
+    assert draft.values["evaluate"]["splits"][1] == {"name": "tiles", "kind": "tiles"}
+    assert "size: 0.2, unit: km" in draft.text([])
+    (why,) = [line.why for line in draft.findings.decisions if line.what == "evaluate.splits"]
+    assert "tiles of 0.2 km or more" in why
+    assert "the run widens them to the range of the residuals" in why
 
 
 @pytest.mark.slow

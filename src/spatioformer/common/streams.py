@@ -34,6 +34,8 @@ class Stream(IntEnum):
     """Directions in which location sensitivity moves the plots."""
     DRIVERS_PLOTS = 9
     """Plots over which drivers averages dependence, sensitivity and attention."""
+    RANGE_PLOTS = 13
+    """Plots that the range of the residuals' correlation is estimated from."""
 
 
 FAMILIES = {

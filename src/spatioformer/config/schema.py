@@ -37,6 +37,21 @@ IntervalKind = Literal[
 ]
 
 
+PlotColumn = Literal[
+    "plot_id",
+    "lon",
+    "lat",
+    "lon_hemisphere",
+    "lat_hemisphere",
+    "richness",
+    "area_m2",
+    "date",
+    "programme",
+    "zone",
+]
+"""Our names of the columns of a plot table."""
+
+
 def name_after(path: str) -> str:
     """Name of a run after the file of its plots, of letters, digits, blanks, ., _ and -."""
     stem = PurePath(path.replace("\\", "/")).name.split(".")[0]
@@ -61,13 +76,7 @@ class PlotsSection(Section):
     """The table of vegetation plots; see docs/plots.md."""
 
     path: str
-    columns: (
-        dict[
-            Literal["plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"],
-            str,
-        ]
-        | None
-    ) = None  # None: recognised by name and value
+    columns: dict[PlotColumn, str] | None = None  # None: recognised by name and value
     crs: str | None = None  # None: EPSG:4326, or recognised where `columns` are
     separator: str | None = None
     layer: str | None = None

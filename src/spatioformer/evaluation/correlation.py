@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import EvaluationError
@@ -97,7 +97,7 @@ class ErrorCorrelation:
         groups, values = _draw_groups(points, fold, seed), errors / half_widths
         reach, share = likeliest(points, values, groups, ranges_of(points), NUGGET_SHARES)
         variance, _ = _whitened(apart(points[groups]), values[groups], reach, share)
-        z = norm.ppf((1 + checks.level(level)) / 2)
+        z = ndtri((1 + checks.level(level)) / 2)
         return cls(reach, share, float(z * np.sqrt(variance)))
 
     def to_json(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from spatioformer.common.earth import KM_PER_DEGREE, arc_of
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.evaluation.units import sites
+from spatioformer.evaluation.units import joined, sites
 
 TILES_ACROSS = 30
 """Number of tiles along the plots' extent; 1 degree in Australia, as published."""
@@ -21,6 +21,9 @@ same as holding plots out at random."""
 
 FEWEST_TILES = 10
 """Smallest number of tiles that holds enough for five folds."""
+
+TILES_OF_A_FOLD = 4
+"""Smallest mean number of tiles in a fold, for tiles that are widened to the range of residuals."""
 
 CURVE = (0.5, 1, 2, 4, 8)
 """Sides of the tiles of the curve, as multiples of the usual side."""
@@ -81,6 +84,73 @@ def usual_tile(lonlat: ArrayLike) -> Tile:
     while size > longest / 1000 and _tiles(places, size, unit) < min(FEWEST_TILES, count):
         size = rounded(size / 2)
     return Tile(size, unit)
+
+
+@dataclass(frozen=True)
+class TileChoice:
+    """The tiles of a split by tiles, and why they have this side.
+
+    Attributes:
+        tile: the side.
+        usual: the side by extent and spacing of the plots, `usual_tile`.
+        range_km: range of the residuals' correlation; NaN if it is not known.
+        across_km: the shorter side of a tile at the plots' middle latitude.
+    """
+
+    tile: Tile
+    usual: Tile
+    range_km: float
+    across_km: float
+
+    def __str__(self) -> str:
+        if not np.isfinite(self.range_km):
+            return f"{self.tile}, by the plots' extent; the range of the residuals is not known"
+        reach = f"the residuals are correlated up to {float(f'{self.range_km:.2g}'):,g} km"
+        if self.across_km < self.range_km:
+            return f"{self.tile}; {reach}, but larger tiles would leave too few or too uneven folds"
+        if self.tile == self.usual:
+            return f"{self.tile}, by the plots' extent; {reach}"
+        return f"{self.tile}, because {reach}; by the plots' extent alone {self.usual}"
+
+
+def split_tile(
+    lonlat: ArrayLike, range_km: float, folds: int, groups: ArrayLike | None = None
+) -> TileChoice:
+    """The side of tiles of a split: `usual_tile`, widened to the range of the residuals.
+
+    It is widened in steps of 1, 2 and 5 times a power of ten until a tile is as wide as the range.
+    It stops before there are fewer than 4 tiles a fold, before a tile holds more plots than a fold
+    should, and at half of the plots' extent.
+
+    Args:
+        lonlat: (n, 2), degrees.
+        range_km: from `residuals.residual_range`; NaN keeps `usual_tile`.
+        folds: number of folds.
+        groups: (n,), units that may not be split; tiles that share one count as one tile.
+
+    Raises:
+        EvaluationError: no valid coordinates.
+    """
+    places = checks.coordinates(lonlat, "geographic")
+    usual = tile = usual_tile(places)
+    narrow = float(np.cos(np.radians((places[:, 1].min() + places[:, 1].max()) / 2)))
+
+    def across(tile: Tile) -> float:
+        return tile.size * KM_PER_DEGREE * narrow if tile.unit == "degrees" else tile.size
+
+    while across(tile) < range_km:
+        wider = Tile(rounded(tile.size * 2), tile.unit)
+        if wider.degrees > extent(places) / 2 or not _is_even(places, wider, folds, groups):
+            break
+        tile = wider
+    return TileChoice(tile, usual, range_km, across(tile))
+
+
+def _is_even(places: np.ndarray, tile: Tile, folds: int, groups: ArrayLike | None) -> bool:
+    """Whether tiles make folds of several tiles and of similar numbers of plots."""
+    unit = SpatialBlockKFold(2, size=tile.size, unit=tile.unit).tiles(places)
+    counts = np.bincount(unit if groups is None else joined(unit, groups))
+    return len(counts) >= TILES_OF_A_FOLD * folds and counts.max() * folds <= counts.sum()
 
 
 def curve_of(lonlat: ArrayLike, tile: Tile) -> tuple[float, ...]:

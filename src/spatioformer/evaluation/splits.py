@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -105,6 +105,7 @@ class SeededFolds(Splitter):
     space: Space = "geographic"
     seed: int = 0
     strict: bool = False
+    remedy: ClassVar[str] = "use fewer folds or more sites"
 
     def __post_init__(self) -> None:
         if not isinstance(self.n_splits, Integral) or self.n_splits < 2:
@@ -131,7 +132,7 @@ class SeededFolds(Splitter):
         """
         site = sites(checks.coordinates(X, self.space))
         count = int(site.max()) + 1
-        self._require_units(count, len(site), "separate site(s)", "use fewer folds or more sites")
+        self._require_units(count, len(site), "separate site(s)", self.remedy)
 
     def _require_units(self, units: int, plots: int, what: str, remedy: str) -> None:
         if units < self.n_splits:
@@ -222,12 +223,12 @@ class LeaveRegionOut(SeededFolds):
     regions: on the sphere for lon/lat, seeded.
     """
 
+    remedy: ClassVar[str] = "use fewer regions"
+
     def _assign(self, X: Floats, groups: ArrayLike | None) -> Integers:
         site = sites(X)
         if groups is None:
-            self._require_units(
-                int(site.max()) + 1, len(X), "separate site(s)", "use fewer regions"
-            )
+            self._require_units(int(site.max()) + 1, len(X), "separate site(s)", self.remedy)
             places = distances.placing(X, self.space)(X)[np.unique(site, return_index=True)[1]]
             return kmeans(places, self.n_splits, self.seed)[site]
         region = in_order(

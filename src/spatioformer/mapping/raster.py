@@ -20,6 +20,7 @@ from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown
 from spatioformer.mapping.predictor import Totals
 from spatioformer.models.base import Model
+from spatioformer.models.target import unit
 
 SCALE = 0.01  # for uint16: values are stored in hundredths, 0 to 655.34
 NODATA = 65535
@@ -109,7 +110,7 @@ def _describe(raw, names, model: Model, output: Output, tags: dict, method: str)
     for band, name in enumerate(names, start=1):
         raw.set_band_description(band, f"{target}, {TITLES[name]}")
         if name not in UNITLESS:
-            raw.set_band_unit(band, "species")
+            raw.set_band_unit(band, unit(model.facts.get("target_kind")))
         if name == "sd":
             raw.update_tags(band, METHOD=method)
     if output.dtype == "uint16":

@@ -23,6 +23,7 @@ from spatioformer.models.capabilities import Attention, Draws, FitContext, Quant
 from spatioformer.models.card import model_card
 from spatioformer.models.prediction import BATCH
 from spatioformer.models.scaling import Covariates, Scaling, raw_covariates
+from spatioformer.models.target import bounded
 from spatioformer.models.tiles import PixelTile, checked_chips
 from spatioformer.training.loop import History
 
@@ -226,7 +227,8 @@ class Model(ABC):
             batch: number of chips in a batch of a network.
 
         Returns:
-            (n,), species; float32 for networks, float64 for other models.
+            (n,), species; float32 for networks, float64 for other models. Proportions lie from 0
+            to 1.
 
         Raises:
             ModelError: the chip size, the bands or their order differ from the model's, a value is
@@ -240,7 +242,7 @@ class Model(ABC):
         inputs = checked_chips(chips, lon, lat, self.bands, self.patch)
         raw = self.covariate_rows(len(inputs[0]), covariates)
         self.warn_of_places(*(place[:, self.halo, self.halo] for place in inputs[1:]))
-        return self.over_chips(inputs, raw, batch)
+        return bounded(self.over_chips(inputs, raw, batch), self.facts.get("target_kind"))
 
     def predict_tile(
         self,
@@ -270,7 +272,8 @@ class Model(ABC):
                 shapes of its arrays do not match.
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
-        return self.over_tile(tile).astype(np.float32, copy=False)
+        predictions = self.over_tile(tile).astype(np.float32, copy=False)
+        return bounded(predictions, self.facts.get("target_kind"))
 
     def plot_chips(self, store: ChipStore, rows: np.ndarray) -> Chips:
         """Checked chips of plots of a store.

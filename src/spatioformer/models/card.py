@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from spatioformer.models.target import unit
+
 
 def model_card(
     facts: dict[str, Any],
@@ -29,13 +31,14 @@ def model_card(
     lines = [
         f"# {as_markdown(facts.get('name', 'Spatioformer model'))}",
         "",
-        f"Predicts {as_markdown(target)} (species) from chips of "
+        f"Predicts {as_markdown(target)} ({unit(facts.get('target_kind'))}) from chips of "
         f"{patch} x {patch} pixels and their longitude and latitude.",
         "",
         *(f"- {as_markdown(term)}: {as_markdown(text)}" for term, text in about),
         f"- Bands, in order: {', '.join(map(as_markdown, bands))}",
         *(
-            f"- {label}: {as_markdown(facts[key])}"
+            f"- {label.replace('species', unit(facts.get('target_kind')))}: "
+            f"{as_markdown(facts[key])}"
             for key, label in _CARD
             if facts.get(key) is not None
         ),

@@ -18,6 +18,7 @@ from spatioformer.models.base import Estimator, Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.network_estimator import NetworkEstimator, epochs_in_words
+from spatioformer.models.target import bounded
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 
 NETWORK = {
@@ -114,6 +115,7 @@ def with_teacher_predictions(
     places = {name: land.table[name].to_numpy() for name in ("lon", "lat")}
     land = replace(land, table=table.assign(**places))
     predictions = np.maximum(teacher.predict_rows(land, np.arange(len(land))), 0.0)
+    predictions = bounded(predictions, store.target_kind)
     return replace(land, table=land.table.assign(richness=predictions))
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.schema import RunConfig
-from spatioformer.evaluation.sizes import curve_of, usual_tile
+from spatioformer.evaluation.residuals import residual_range, sample
+from spatioformer.evaluation.sizes import Tile, TileChoice, curve_of, split_tile, usual_tile
 from spatioformer.geo.chips import ChipStore
 
 TargetKind = Literal["count", "continuous", "proportion"]
@@ -22,6 +23,7 @@ def resolved(
     *,
     covariates: Mapping[str, float | None] | None = None,
     target_kind: TargetKind = "count",
+    tiles: Mapping[str, Tile] | None = None,
 ) -> RunConfig:
     """The configuration with sizes, covariates and loss where it leaves them to the plots.
 
@@ -30,15 +32,17 @@ def resolved(
         covariates: the columns of numbers that models take, with the value for a map; None keeps
             those of the configuration.
         target_kind: what the plots count or measure.
+        tiles: name of a split by tiles without a size -> its tiles; others have `usual_tile`.
 
     Raises:
         ConfigError: `train.loss` is of counts, and the target is none.
     """
     tile = usual_tile(lonlat)
     evaluate, train, model = config.evaluate, config.train, config.model
+    sizes = dict.fromkeys(open_tiles(config), tile) | dict(tiles or {})
     splits = tuple(
-        split.model_copy(update={"size": tile.size, "unit": tile.unit})
-        if split.kind == "tiles" and split.size is None
+        split.model_copy(update={"size": sizes[split.name].size, "unit": sizes[split.name].unit})
+        if split.name in sizes
         else split
         for split in evaluate.splits
     )
@@ -65,11 +69,46 @@ def resolved(
     )
 
 
-def resolved_with(config: RunConfig, store: ChipStore) -> RunConfig:
+def resolved_with(
+    config: RunConfig, store: ChipStore, tiles: Mapping[str, Tile] | None = None
+) -> RunConfig:
     """`resolved` with the plots of a chip store."""
     return resolved(
         config,
         store.coordinates,
         covariates=store.covariates,
         target_kind=store.target_kind,
+        tiles=tiles,
     )
+
+
+def open_tiles(config: RunConfig) -> dict[str, int]:
+    """Name -> folds of the splits by tiles whose size the configuration leaves to the plots."""
+    return {s.name: s.folds for s in config.evaluate.splits if s.kind == "tiles" and s.size is None}
+
+
+def choose_tiles(config: RunConfig, store: ChipStore) -> dict[str, TileChoice]:
+    """Tiles of the splits of `open_tiles`, by the plots' extent and the range of the residuals.
+
+    The residuals are those of log(1 + richness), unless it is a proportion: richer plots have
+    larger errors, and would decide alone.
+    """
+    folds = open_tiles(config)
+    if not folds:
+        return {}
+    rows = sample(len(store), config.seed)
+    target = store.richness if store.target_kind == "proportion" else np.log1p(store.richness)
+    features = np.hstack(
+        [store.chips[rows].mean(axis=(1, 2), dtype=np.float64), _columns(store, rows)]
+    )
+    reach = residual_range(store.coordinates[rows], features, target[rows], config.seed)
+    groups = store.table["group"].to_numpy() if "group" in store.table else None
+    return {
+        name: split_tile(store.coordinates, reach, count, groups) for name, count in folds.items()
+    }
+
+
+def _columns(store: ChipStore, rows: np.ndarray) -> np.ndarray:
+    """Covariates of plots, (rows, k); the median, or 0, replaces missing numbers."""
+    table = store.table[list(store.covariates)].astype(np.float64)
+    return table.fillna(table.median()).fillna(0.0).to_numpy()[rows]

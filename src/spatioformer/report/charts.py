@@ -17,7 +17,12 @@ Array = NDArray[np.float64]
 
 @styled
 def draw_agreement(
-    observed: Array, predicted: Array, *, limits: tuple[float, float], note: str
+    observed: Array,
+    predicted: Array,
+    *,
+    limits: tuple[float, float],
+    note: str,
+    unit: str = "species",
 ) -> Figure:
     """Predicted against observed as a density of plots, with the line on which both are equal."""
     figure = Figure(figsize=(3.6, 3.7), layout="constrained")
@@ -41,8 +46,8 @@ def draw_agreement(
         xlim=(low, high),
         ylim=(low, high),
         aspect="equal",
-        xlabel="observed, species",
-        ylabel="predicted, species",
+        xlabel=f"observed, {unit}",
+        ylabel=f"predicted, {unit}",
     )
     axes.text(0.04, 0.96, note, transform=axes.transAxes, va="top", fontsize=9, fontweight="bold")
     inset = axes.inset_axes((0.62, 0.1, 0.32, 0.03))
@@ -132,15 +137,16 @@ def draw_distances(distances: dict[str, Array]) -> Figure:
 
 
 @styled
-def draw_histogram(values: Array, *, label: str) -> Figure:
-    """Histogram of the number of species in a plot."""
+def draw_histogram(values: Array, *, label: str, is_whole: bool = True) -> Figure:
+    """Histogram of the number of species in a plot, or of values that are not whole."""
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
     axes = figure.subplots()
     low, high = np.floor(values.min()), np.ceil(values.max())
     step = max(1, int(np.ceil((high - low + 1) / 40)))  # whole species, at most about 40 bars
+    bins = np.arange(low, high + step + 1, step) - 0.5 if is_whole else np.linspace(low, high, 41)
     axes.hist(
         values,
-        bins=(np.arange(low, high + step + 1, step) - 0.5).tolist(),
+        bins=bins.tolist(),
         color=ACCENT,
         edgecolor="white",
         linewidth=0.4,
@@ -154,7 +160,7 @@ def draw_histogram(values: Array, *, label: str) -> Figure:
 
 
 @styled
-def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
+def draw_training(epochs: Array, train: Array, validation: Array, unit: str = "species") -> Figure:
     """RMSE of training and validation plots by epoch; the best epoch is marked."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
@@ -164,7 +170,7 @@ def draw_training(epochs: Array, train: Array, validation: Array) -> Figure:
     label = f"best: epoch {epochs[best]:.0f}, {validation[best]:.2f}"
     axes.plot(epochs[best], validation[best], "o", color=ACCENT, markersize=7, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set(xlabel="epoch", ylabel="RMSE, species")
+    axes.set(xlabel="epoch", ylabel=f"RMSE, {unit}")
     axes.legend(loc="upper right")
     return figure
 
@@ -183,7 +189,9 @@ def draw_calibration(levels: Sequence[float], coverage: Sequence[float]) -> Figu
 
 
 @styled
-def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold: float) -> Figure:
+def draw_error_by_dissimilarity(
+    di: Array, error: Array, curve: Array, threshold: float, unit: str = "species"
+) -> Figure:
     """Absolute error (n,) against dissimilarity (n,), the expected RMSE (2, k), the threshold."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -194,26 +202,28 @@ def draw_error_by_dissimilarity(di: Array, error: Array, curve: Array, threshold
     axes.axvline(
         threshold, color=INK, linewidth=1, linestyle="--", label="area of applicability ends"
     )
-    axes.set(xlabel="dissimilarity index", ylabel="|predicted − observed|, species")
+    axes.set(xlabel="dissimilarity index", ylabel=f"|predicted − observed|, {unit}")
     axes.set_ylim(bottom=0)
     axes.legend(loc="best")
     return figure
 
 
 @styled
-def draw_importance(groups: Sequence[str], rise: Sequence[float], sd: Sequence[float]) -> Figure:
+def draw_importance(
+    groups: Sequence[str], rise: Sequence[float], sd: Sequence[float], unit: str = "species"
+) -> Figure:
     """Increase of the RMSE when a group is shuffled, and its standard deviation over folds."""
     figure = Figure(figsize=(5.2, 1.0 + 0.28 * len(groups)), layout="constrained")
     axes = figure.subplots()
     axes.barh(groups, rise, xerr=sd, color=ACCENT, height=0.6, error_kw={"ecolor": MUTED})
     axes.axvline(0, color=INK, linewidth=0.7)
     axes.invert_yaxis()
-    axes.set(xlabel="increase of the held-out RMSE, species")
+    axes.set(xlabel=f"increase of the held-out RMSE, {unit}")
     return figure
 
 
 @styled
-def draw_sensitivity(km: Sequence[float], change: Sequence[float]) -> Figure:
+def draw_sensitivity(km: Sequence[float], change: Sequence[float], unit: str = "species") -> Figure:
     """Mean absolute change of the prediction against the shift of the coordinates."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
@@ -221,13 +231,15 @@ def draw_sensitivity(km: Sequence[float], change: Sequence[float]) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="coordinates moved by, km", ylabel="change, species")
+    axes.set(xlabel="coordinates moved by, km", ylabel=f"change, {unit}")
     return figure
 
 
 @styled
-def draw_dependence(curves: dict[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
-    """Mean prediction against each band's value (values, predictions), on one scale of species."""
+def draw_dependence(
+    curves: dict[str, tuple[Sequence[float], Sequence[float]]], unit: str = "species"
+) -> Figure:
+    """Mean prediction against each band's value (values, predictions), on one scale of `unit`."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(2.2 * columns, 1.8 * rows), layout="constrained")
@@ -238,7 +250,7 @@ def draw_dependence(curves: dict[str, tuple[Sequence[float], Sequence[float]]]) 
         axes.xaxis.set_major_locator(MaxNLocator(3))
     for axes in every[len(curves) :]:
         axes.set_visible(False)
-    figure.supylabel("predicted, species", fontsize=9)
+    figure.supylabel(f"predicted, {unit}", fontsize=9)
     return figure
 
 

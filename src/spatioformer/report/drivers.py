@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from spatioformer.report import charts
-from spatioformer.report.findings import decimal, title
+from spatioformer.report.findings import amount, title
 from spatioformer.report.pictures import Picture, picture
 from spatioformer.report.results import Results
 
@@ -15,16 +15,16 @@ def drivers(results: Results) -> dict[str, Any] | None:
     measured = results.drivers
     if measured is None:
         return None
-    return {"sentence": _sentence(measured), "pictures": _pictures(results, measured)}
+    return {"sentence": _sentence(measured, results.unit), "pictures": _pictures(results, measured)}
 
 
-def _sentence(measured: dict[str, Any]) -> str:
+def _sentence(measured: dict[str, Any], unit: str) -> str:
     rises = {row["group"]: row["rise"] for row in measured["importance"]}
     return (
         f"The RMSE of {title(measured['model'])} on held-out plots is "
-        f"{decimal(measured['rmse'])} species (split {measured['split']}). Shuffling the imagery "
-        f"among the held-out plots changes the RMSE by {decimal(rises['imagery'])} species; "
-        f"shuffling the location changes it by {decimal(rises['location'])} species. A negative "
+        f"{amount(measured['rmse'], unit)} (split {measured['split']}). Shuffling the imagery "
+        f"among the held-out plots changes the RMSE by {amount(rises['imagery'], unit)}; "
+        f"shuffling the location changes it by {amount(rises['location'], unit)}. A negative "
         "change means that the input misleads the model."
     )
 
@@ -37,7 +37,7 @@ def _pictures(results: Results, measured: dict[str, Any]) -> list[Picture]:
     panels = [
         picture(
             results,
-            charts.draw_importance(groups, rises, deviations),
+            charts.draw_importance(groups, rises, deviations, results.unit),
             "Permutation importance of bands and location.",
             "Permutation importance: increase of the held-out RMSE when one input is shuffled "
             "among the plots of a fold. Lines: standard deviation over folds. Correlated inputs "
@@ -45,14 +45,14 @@ def _pictures(results: Results, measured: dict[str, Any]) -> list[Picture]:
         ),
         picture(
             results,
-            charts.draw_sensitivity(sensitivity["km"], sensitivity["change"]),
+            charts.draw_sensitivity(sensitivity["km"], sensitivity["change"], results.unit),
             "Change of the prediction against the distance by which the coordinates are moved.",
             "Location sensitivity of the model that made the map: mean absolute change of the "
             "prediction when only the coordinates are moved.",
         ),
         picture(
             results,
-            charts.draw_dependence(curves),
+            charts.draw_dependence(curves, results.unit),
             "Partial dependence of the prediction on each band.",
             "Partial dependence of the model that made the map: mean prediction when one band has "
             "the same value at all plots. The values run from the band's 5th to its 95th "

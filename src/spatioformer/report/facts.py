@@ -8,7 +8,7 @@ import pandas as pd
 from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.models.architectures import PUBLISHED
-from spatioformer.report.findings import decimal, sides, title
+from spatioformer.report.findings import amount, sides, title
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
 
@@ -33,6 +33,7 @@ def plots(results: Results) -> Facts:
         ("Dates", _dates(plots["dates"])),
         ("Locations", _locations(plots)),
     ]
+    facts += [(f"Tiles of split {name}", tile["why"]) for name, tile in results.tiles.items()]
     if plots["programmes"]:
         facts.append(("Programmes", _programmes(plots["programmes"])))
     if results.years_apart is not None:
@@ -194,7 +195,7 @@ def training(results: Results) -> Facts:
         ("Epochs", f"{len(log)}; the weights of epoch {best['epoch']:.0f} are kept"),
         (
             "Validation",
-            f"RMSE {decimal(best['validation_rmse'])} species"
+            f"RMSE {amount(best['validation_rmse'], results.unit)}"
             + " against the teacher's predictions" * results.is_taught,
         ),
     ]

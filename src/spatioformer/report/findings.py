@@ -13,6 +13,7 @@ import pandas as pd
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
+from spatioformer.models.target import PROPORTION
 
 LEVEL = 0.005
 """Smallest difference of r2 that a sentence calls a difference: smaller ones are equal to two
@@ -37,6 +38,17 @@ def decimal(value: float | None, digits: int = 2) -> str:
     if float(text.replace(",", "")) == 0:
         text = text.removeprefix("-")
     return text.replace("-", "−")
+
+
+def amount(value: float | None, unit: str, digits: int = 2) -> str:
+    """A value of the target with its unit: '12.30 species'; '0.1230 (proportion)'.
+
+    Args:
+        digits: decimals of a number of species; a proportion has two more.
+    """
+    if unit == PROPORTION:
+        return f"{decimal(value, digits + 2)} ({unit})"
+    return f"{decimal(value, digits)} {unit}"
 
 
 def length(metres: float) -> str:
@@ -182,6 +194,7 @@ def headline(
     spatial: pd.DataFrame | None,
     random: pd.DataFrame | None,
     virtual: bool = False,
+    unit: str = "species",
 ) -> str:
     """The main result of the report in a few short sentences.
 
@@ -206,13 +219,13 @@ def headline(
         return f"{opening} No model could be scored on held-out plots."
     place = held_out if spatial is not None and held_out else HELD_OUT["random"]
     role = "makes the predictions" if extent is None else "made the map"
-    verdict = _verdict(scores, best, mapped, role) + _random(spatial, random, best)
+    verdict = _verdict(scores, best, mapped, role, unit) + _random(spatial, random, best)
     return f"{opening} {start(place)}, {verdict}"
 
 
-def _verdict(scores: pd.DataFrame, best: str, mapped: str, made: str) -> str:
+def _verdict(scores: pd.DataFrame, best: str, mapped: str, made: str, unit: str) -> str:
     r2, rmse = score(scores, best, "r2"), score(scores, best, "rmse")
-    figures = f"r2 {decimal(r2)}, RMSE {decimal(rmse, 1)} species"
+    figures = f"r2 {decimal(r2)}, RMSE {amount(rmse, unit, 1)}"
     if r2 <= 0:
         return (
             "no model predicts better than the mean of the plots (the best is "

@@ -117,7 +117,7 @@ def _assessment(results: Results) -> list[Row]:
 
 def _prediction(results: Results) -> list[Row]:
     share = results.map.get("inside_share")
-    output = "expected species in one plot"
+    output = f"expected {results.unit} in one plot"
     if results.has_imagery:
         output += f", {results.map['pixels']:,} pixels"
     novel = "not measured" if share is None else f"{1 - share:.0%} of the mapped pixels lie outside"

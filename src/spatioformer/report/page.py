@@ -69,6 +69,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             name=config.name,
             version=results.provenance["spatioformer"],
             virtual=results.virtual,
+            unit=results.unit,
             has_imagery=results.has_imagery,
             folder=results.folder.name,
             **content,
@@ -108,12 +109,14 @@ def _opening(results: Results) -> dict[str, Any]:
         spatial=results.scores(spatial) if spatial else None,
         random=results.scores(random) if random else None,
         virtual=results.virtual,
+        unit=results.unit,
     )
     key = [(f"{len(results.observed):,}", "plots")]
     if results.has_imagery:
         key.append((f"{pixels:,}", "pixels mapped"))
     if pixels:
-        key.append((decimal(results.map["mean"], 1), "species in a plot, mean over the map"))
+        mean = findings.amount(results.map["mean"], results.unit, 1).split()[0]
+        key.append((mean, f"{results.unit} in a plot, mean over the map"))
     for split in filter(None, (spatial, random)):
         if results.mapped in results.scores(split).index:
             r2 = decimal(results.r2(results.mapped, split))
@@ -323,7 +326,7 @@ def _limits(results: Results) -> Iterator[tuple[str, str]]:
             "Below zero.",
             (
                 f"{summary['negative_set_to_0']:,} pixels ({share:.2%}) were predicted below 0 "
-                "species and set to 0."
+                f"{results.unit} and set to 0."
             ),
         )
 
@@ -343,16 +346,17 @@ def _extent(results: Results) -> str:
 
 
 def _spread(results: Results) -> str:
+    mean = findings.amount(results.map["mean_sd"], results.unit)
     text = (
         "The standard deviation of the predictions with dropout on measures the network's own "
-        f"uncertainty: {decimal(results.map['mean_sd'])} species on average over the map. It "
+        f"uncertainty: {mean} on average over the map. It "
         "leaves out the noise of the counts and the errors that all these predictions share."
     )
     scores = results.scores(results.judged)
     if results.mapped not in scores.index:
         return text
-    rmse = decimal(findings.score(scores, results.mapped, "rmse"))
-    return f"{text} The error {findings.where(results.judged)} is {rmse} species (RMSE)."
+    rmse = findings.amount(findings.score(scores, results.mapped, "rmse"), results.unit)
+    return f"{text} The error {findings.where(results.judged)} is {rmse} (RMSE)."
 
 
 def _provenance(results: Results) -> dict[str, Any]:

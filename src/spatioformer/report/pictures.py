@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from spatioformer.common import style
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.evaluation.sizes import KM_BELOW
+from spatioformer.models.target import PROPORTION
 from spatioformer.report import charts, maps
-from spatioformer.report.findings import decimal, score, sides, start, title, where
+from spatioformer.report.findings import amount, decimal, score, sides, start, title, where
 from spatioformer.report.results import Band, Results
 
 VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
@@ -43,9 +44,13 @@ def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: floa
     return Picture(style.png(figure, zoom), width, height, alt, caption)
 
 
+OBSERVED = "observed richness, species a plot"
+
+
 def mean_map(results: Results) -> Picture:
     summary, target = results.map, results.config.target.name
-    low, high = decimal(summary["min"], 0), decimal(summary["max"], 0)
+    low = amount(summary["min"], results.unit, 0).split()[0]
+    high = amount(summary["max"], results.unit, 0)
     dropout = " with dropout off" if results.is_network else ""
     drawing = maps.draw_map(
         results.mean.values,
@@ -57,9 +62,9 @@ def mean_map(results: Results) -> Picture:
     return picture(
         results,
         drawing,
-        f"Map of predicted {target}, from {low} to {high} species.",
+        f"Map of predicted {target}, from {low} to {high}.",
         f"Predicted {target} at {summary['pixels']:,} pixels of {sides(results.pixel_size)}: from "
-        f"{low} to {high} species, {decimal(summary['mean'], 1)} species on average. Each pixel is "
+        f"{low} to {high}, {amount(summary['mean'], results.unit, 1)} on average. Each pixel is "
         f"predicted once{dropout}. Grey: no prediction, because imagery is missing or a mask "
         "excludes the pixel.",
         zoom=ZOOM,
@@ -70,20 +75,21 @@ def spread_map(results: Results) -> Picture:
     summary, step = results.map, results.map["sd_step"]
     grain = "every pixel" if step == 1 else f"one pixel of each {step} × {step} block"
     values = results.spread.values
+    mean = amount(summary["mean_sd"], results.unit)
     drawing = maps.draw_map(
         values,
         frame_of(results.spread),
         limits=(0.0, maps.robust_limits(values)[1]),
-        label="standard deviation, species",
+        label=f"standard deviation, {results.unit}",
         colours="cividis",
         width=HALF,
     )
     return picture(
         results,
         drawing,
-        f"Map of the standard deviation, {decimal(summary['mean_sd'])} species on average.",
+        f"Map of the standard deviation, {mean} on average.",
         f"Standard deviation of {summary['samples']} predictions with dropout on, computed at "
-        f"{grain}: {decimal(summary['mean_sd'])} species on average. It shows where the network is "
+        f"{grain}: {mean} on average. It shows where the network is "
         "uncertain; it is not the error of the map.",
     )
 
@@ -99,7 +105,7 @@ def plot_map(results: Results) -> Picture:
         *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
         plots["richness"].to_numpy(),
         limits=_shared_limits(results),
-        label="observed, species",
+        label=f"observed, {results.unit}",
         width=HALF,
     )
     return picture(
@@ -120,12 +126,14 @@ def agreement(results: Results) -> list[Picture]:
     pictures = []
     for model in results.models:
         part = predictions[predictions["model"] == model]
-        r2, rmse = (decimal(score(scores, model, metric)) for metric in ("r2", "rmse"))
+        r2 = decimal(score(scores, model, "r2"))
+        rmse = amount(score(scores, model, "rmse"), results.unit).split()[0]
         drawing = charts.draw_agreement(
             part["observed"].to_numpy(),
             part["predicted"].to_numpy(),
             limits=(min(0.0, low), high),
             note=f"{start(title(model))}\nr2 {r2}, RMSE {rmse}",
+            unit=results.unit,
         )
         pictures.append(
             picture(
@@ -149,15 +157,15 @@ def residual_map(results: Results) -> Picture:
         frame_of(mean),
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
         (part["predicted"] - part["observed"]).to_numpy(),
-        label="predicted − observed, species",
+        label=f"predicted − observed, {results.unit}",
         width=HALF,
     )
     return picture(
         results,
         drawing,
         f"Map of the residuals of {title(model)}.",
-        f"Residuals of {title(model)} {where(split)}: mean over the plots in each cell. Red: too "
-        "many species predicted; blue: too few. Large areas of one colour show spatially "
+        f"Residuals of {title(model)} {where(split)}: mean over the plots in each cell. Red: "
+        f"{_excess(results)}. Large areas of one colour show spatially "
         "correlated errors.",
     )
 
@@ -249,8 +257,10 @@ def histogram(results: Results) -> Picture:
     richness = results.observed["richness"].to_numpy()
     return picture(
         results,
-        charts.draw_histogram(richness, label="observed richness, species a plot"),
-        f"Histogram of richness: {richness.min():g} to {richness.max():g} species, median "
+        charts.draw_histogram(
+            richness, label=_of_a_plot(results), is_whole=results.unit != PROPORTION
+        ),
+        f"Histogram of richness: {richness.min():g} to {richness.max():g} {results.unit}, median "
         f"{np.median(richness):g}.",
         f"Observed richness of the {len(richness):,} plots.",
     )
@@ -265,7 +275,10 @@ def training_curve(results: Results) -> Picture:
     return picture(
         results,
         charts.draw_training(
-            *(log[name].to_numpy() for name in ("epoch", "train_rmse", "validation_rmse"))
+            log["epoch"].to_numpy(),
+            log["train_rmse"].to_numpy(),
+            log["validation_rmse"].to_numpy(),
+            results.unit,
         ),
         f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
         f"RMSE by epoch of the network that makes the map{against}. About "
@@ -290,7 +303,18 @@ def _tile(degrees: float | None) -> str:
 
 
 def _unit(results: Results) -> str:
-    return f"species ({results.grain})"
+    return f"{results.unit} ({results.grain})"
+
+
+def _excess(results: Results) -> str:
+    """What red and what blue means in a map of differences from the prediction."""
+    if results.unit == PROPORTION:
+        return "predicted too high; blue: too low"
+    return "too many species predicted; blue: too few"
+
+
+def _of_a_plot(results: Results) -> str:
+    return "observed, proportion" if results.unit == PROPORTION else OBSERVED
 
 
 def _shared_limits(results: Results) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import TrainSection
 from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
+from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.map_layers import bands_of
@@ -26,6 +27,7 @@ from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
 from spatioformer.models.resolved import resolved
+from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
@@ -135,7 +137,11 @@ class Results:
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
         self.all_scores = pd.read_csv(self.folder / "scores.csv")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
-        self.config = resolved(config, self.observed[["lon", "lat"]].to_numpy())
+        self.config = resolved(
+            config,
+            self.observed[["lon", "lat"]].to_numpy(),
+            tiles={name: Tile(t["size"], t["unit"]) for name, t in self.tiles.items()},
+        )
         grain = self.model.get("facts", {}).get("grain", "plot size not stated")
         self._bands: dict[str, int] = {}
         if self.has_imagery:
@@ -151,6 +157,11 @@ class Results:
             self.grid = grid_around(self.observed)
         self.grain = grain.replace("m2", "m²")
         self.has_spread = "sd" in self._bands
+
+    @property
+    def unit(self) -> str:
+        """The unit of the target in words."""
+        return unit(self.plots.get("target_kind"))
 
     @property
     def recipe(self) -> TrainSection:
@@ -235,6 +246,12 @@ class Results:
         """The scored plots, one row each: lon, lat (degrees), richness (species)."""
         plots = self.predictions.drop_duplicates("plot_id")
         return plots.rename(columns={"observed": "richness"})[["lon", "lat", "richness"]]
+
+    @cached_property
+    def tiles(self) -> dict[str, dict[str, Any]]:
+        """Split -> side, unit and reason of the tiles that the evaluation chose itself."""
+        path = self.folder / "evaluation" / "tiles.json"
+        return read_json(path) if path.exists() else {}
 
     @cached_property
     def years_apart(self) -> pd.Series | None:

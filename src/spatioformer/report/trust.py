@@ -4,7 +4,7 @@ from typing import Any
 
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
-from spatioformer.report.findings import decimal
+from spatioformer.report.findings import amount, decimal
 from spatioformer.report.pictures import HALF, Picture, frame_of, picture
 from spatioformer.report.results import Results
 
@@ -53,7 +53,7 @@ def _sentence(results: Results, uncertainty: Uncertainty, kind: str) -> str:
         f"The intervals should hold {uncertainty.level:.0%} of new plots. They held "
         f"{scores['coverage']:.1%} of {scores['n']:,} held-out plots (split "
         f"{uncertainty.facts['split']}); those of each fold were calibrated on the other folds. "
-        f"Their mean width is {decimal(scores['width'], 1)} species."
+        f"Their mean width is {amount(scores['width'], results.unit, 1)}."
     )
     share = results.map.get("inside_share")
     if share is None:
@@ -100,6 +100,7 @@ def _error(results: Results, uncertainty: Uncertainty) -> Picture:
         (plots["predicted"] - plots["observed"]).abs().to_numpy(),
         uncertainty.curve,
         uncertainty.area.threshold_,
+        results.unit,
     )
     return picture(
         results,

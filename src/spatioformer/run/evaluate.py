@@ -19,6 +19,7 @@ from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
 from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, run_jobs, save_folds
@@ -157,6 +158,7 @@ def calibrate(
         level=config.evaluate.level,
         kind=config.evaluate.interval,
         seed=config.seed,
+        highest=highest(store.target_kind),
     )
     uncertainty.facts["split"] = split.name
     plots = rows[["plot_id", "lon", "lat", "fold", "observed", "predicted"]].assign(

@@ -98,6 +98,10 @@ def check_split(split: SplitSection, config: RunConfig, plots: pd.DataFrame) -> 
         if split.kind == "knndm":
             sites_of = plots[["lon", "lat"]].to_numpy(np.float64)
             KNNDM(split.folds, seed=config.seed).require_parts(sites_of)
+        elif split.kind == "regions":  # k-means itself takes a second, and fails on nothing else
+            LeaveRegionOut(split.folds, seed=config.seed).require_sites(
+                plots[["lon", "lat"]].to_numpy(np.float64)
+            )
         else:
             _folds(split, config.seed, plots, Path())
 

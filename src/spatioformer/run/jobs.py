@@ -24,6 +24,7 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models.target import bounded
 
 if TYPE_CHECKING:
     from spatioformer.models.base import Model
@@ -173,7 +174,8 @@ def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
     model = make(job.model, config.model, config.train, config.seed).fit(store, training)
     if job.with_spread:
         job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
-    job.cache.save(job.predictions, np.asarray(model.predict_rows(store, test), np.float64))
+    predictions = np.asarray(model.predict_rows(store, test), np.float64)
+    job.cache.save(job.predictions, bounded(predictions, store.target_kind))
     return job
 
 

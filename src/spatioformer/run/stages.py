@@ -14,11 +14,13 @@ from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
 from spatioformer.run.stage import Stage, no_inputs
+from spatioformer.run.tiles import TILES, decide_tiles
 
 if TYPE_CHECKING:
     from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
+EVALUATED = ("predictions.parquet", TILES, *UNCERTAINTY)
 
 
 def plots(run: RunContext) -> str:
@@ -86,6 +88,7 @@ def chips(run: RunContext) -> str:
 
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
+    from spatioformer.models.target import amount
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
@@ -102,11 +105,9 @@ def train(run: RunContext) -> str:
             old.unlink()
         return f"{run.config.map.model} on {len(store):,} plots"
     history = model.histories[0]
+    best = amount(history.best_rmse, 2, store.target_kind)
     against = " against its teacher" if "teacher" in model.facts else ""
-    return (
-        f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE "
-        f"{history.best_rmse:.2f} species{against}"
-    )
+    return f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE {best}{against}"
 
 
 def _set_aside_damaged(run: RunContext, checkpoint: Path) -> None:
@@ -134,10 +135,8 @@ def evaluate(run: RunContext) -> str:
     from spatioformer.models.resolved import resolved_with
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
-    folder, config = (
-        run.folder / "evaluation",
-        resolved_with(run.config, open_chips(run.folder / "chips")),
-    )
+    folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
+    config = resolved_with(run.config, store, decide_tiles(run, store))
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     for path in cache.arrays(key).set_aside_damaged():
         run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
@@ -189,6 +188,7 @@ def _remove(folder: Path, names: tuple[str, ...]) -> None:
 def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
+    from spatioformer.models.target import amount
 
     section = run.config.map
     summary = map_raster(
@@ -209,7 +209,8 @@ def map_(run: RunContext) -> str:
     write_json(run.folder / "map.json", summary)
     if not summary["pixels"]:
         return "no pixel to predict"
-    return f"{summary['pixels']:,} pixels, mean {summary['mean']:.1f} species"
+    kind = read_json(run.folder / "plots.json").get("target_kind")
+    return f"{summary['pixels']:,} pixels, mean {amount(summary['mean'], 1, kind)}"
 
 
 def report(run: RunContext) -> str:
@@ -286,7 +287,7 @@ STAGES: dict[str, Stage] = {
             ),
         ),
         no_inputs,
-        ("scores.csv", *(f"evaluation/{name}" for name in ("predictions.parquet", *UNCERTAINTY))),
+        ("scores.csv", *(f"evaluation/{name}" for name in EVALUATED)),
         kept=("evaluation/jobs-*",),
     ),
     "map": Stage(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from spatioformer.common.files import read_json
+from spatioformer.models.target import unit
 from spatioformer.run.source_stages import ORDER
 
 
@@ -29,7 +31,8 @@ def print_summary(
     console = Console(record=log is not None)
     done = [name for name in ORDER[: ORDER.index(last) + 1] if name in stages]
     if "evaluate" in done:
-        console.print(_table(pd.read_csv(folder / "scores.csv"), Table))
+        kind = read_json(folder / "plots.json").get("target_kind")
+        console.print(_table(pd.read_csv(folder / "scores.csv"), Table, unit(kind)))
     outputs = (("map", "map.tif"), ("years", "years/trend.tif"), ("report", "report.html"))
     for stage, name in outputs:
         if stage in done and (folder / name).exists():  # not every run has a map and a trend
@@ -38,12 +41,12 @@ def print_summary(
         log(console.export_text())
 
 
-def _table(scores: pd.DataFrame, table_type):
+def _table(scores: pd.DataFrame, table_type, unit_name: str):
     """Table of `rich` with one row for each model."""
     splits = [s for s in dict.fromkeys(scores["split"]) if not s.startswith("curve-")]
     # More than three splits with both scores do not fit into 80 columns.
     score_names = ["r2", "rmse"] if len(splits) <= 3 else ["r2"]
-    definition = "r2 = 1 - SSE/SST" + (", RMSE in species" if "rmse" in score_names else "")
+    definition = "r2 = 1 - SSE/SST" + (f", RMSE in {unit_name}" if "rmse" in score_names else "")
     table = table_type(title=f"Held-out plots: {definition}", title_justify="left")
     table.add_column("model", no_wrap=True)
     for split in splits:
@@ -51,10 +54,11 @@ def _table(scores: pd.DataFrame, table_type):
         if "rmse" in score_names:
             table.add_column("\nRMSE", justify="right")
     shown = scores[scores["split"].isin(splits)]
+    digits = {"r2": 3, "rmse": 2 if unit_name == "species" else 3}
     for model, part in shown.groupby("model", sort=False):
         by_split = part.set_index("split")
         cells = [
-            f"{by_split.loc[split, name]:.{3 if name == 'r2' else 2}f}"
+            f"{by_split.loc[split, name]:.{digits[name]}f}"
             for split in splits
             for name in score_names
         ]

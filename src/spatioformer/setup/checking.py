@@ -14,10 +14,10 @@ from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.plots.recognise import Recognised
 from spatioformer.geo.raster.checks import Trust
-from spatioformer.models.resolved import TargetKind, resolved
+from spatioformer.models.resolved import TargetKind, open_tiles, resolved
 from spatioformer.run.imagery import layer_of
 from spatioformer.run.plot_table import read_with_covariates
-from spatioformer.setup.choices import shown_tile, tiles_of, where
+from spatioformer.setup.choices import TO_THE_RANGE, shown_tile, tiles_of, where
 from spatioformer.setup.coverage import apart, coverage_of
 from spatioformer.setup.findings import Findings
 from spatioformer.setup.layers import in_words, why_classes
@@ -203,7 +203,8 @@ def _section(
         value = getattr(getattr(effective, name), key)
         if key == "splits":
             for split in value:
-                findings.decide(f"split {split.name}", split.kind, _split(split, table, origin))
+                words = _split(split, table, origin, split.name in open_tiles(config))
+                findings.decide(f"split {split.name}", split.kind, words)
         else:
             if value != getattr(section, key):
                 origin = "from the extent of the plots"
@@ -211,16 +212,21 @@ def _section(
             findings.decide(f"{name}.{key}", _shown(value) + unit, origin)
 
 
-def _split(split: SplitSection, table: TableFacts, origin: str) -> str:
-    """A split in words, with the number of tiles that the plots make."""
+def _split(split: SplitSection, table: TableFacts, origin: str, is_open: bool) -> str:
+    """A split in words, with the number of tiles that the plots make.
+
+    Args:
+        is_open: whether the configuration leaves the size of its tiles to the plots.
+    """
     words = origin if split.kind == "column" else f"{origin}; {split.folds} folds"
     if split.column is not None:
         words += f"; a fold for each value of column {split.column}"
     if split.kind == "tiles" and split.size is not None:
         tile = Tile(split.size, split.unit)
-        words += f"; tiles of {shown_tile(tile)}"
+        words += f"; tiles of {shown_tile(tile)}" + " or more" * is_open
         if table.lonlat is not None:
             words += f", in which the plots make {tiles_of(table.lonlat, tile):,}"
+        words += f"; {TO_THE_RANGE}" * is_open
     return words
 
 

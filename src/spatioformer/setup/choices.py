@@ -25,6 +25,7 @@ MANY = 5000  # plots, above which training a network in each fold takes hours on
 KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
 MOST_COUNTED = 20_000  # plots from which the size of tiles is found, evenly over the table
 REGION_SITES = 100
+TO_THE_RANGE = "the run widens them to the range of the residuals"
 LARGE_MAP = 2_000_000  # pixels, above which the Gaussian process maps too slowly
 SD_MAP = 1_000_000  # pixels, above which the standard deviation is computed at every fourth
 MARGIN = 0.1  # of the plots' extent, mapped around it
@@ -233,13 +234,13 @@ def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> None:
     tile = usual_tile(lonlat[:: 1 + len(lonlat) // MOST_COUNTED])
     tiles = tiles_of(lonlat, tile)
     if tiles >= FOLDS:
-        splits.append(
-            {"name": "tiles", "kind": "tiles", "size": _number(tile.size), "unit": tile.unit}
-        )
+        splits.append({"name": "tiles", "kind": "tiles"})
         reasons.append(
-            f"tiles of {shown_tile(tile)}, in which the plots make {tiles:,}: new plots away from "
-            "the old ones"
+            f"tiles of {shown_tile(tile)} or more, in which the plots make {tiles:,}: new plots "
+            f"away from the old ones; {TO_THE_RANGE}"
         )
+        size = f"size: {_number(tile.size)}, unit: {tile.unit}"
+        draft.hint("evaluate.splits", f"tiles of one side: - {{name: tiles, kind: tiles, {size}}}")
     if has_rasters and spread.sites in KNNDM_SITES:
         splits.append({"name": "knndm", "kind": "knndm"})
         reasons.append("knndm: new plots as far from the old ones as the map's pixels are")

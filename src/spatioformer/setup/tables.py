@@ -14,7 +14,7 @@ from spatioformer.geo.plots.checks import parse_crs
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.recognise import Decision, Recognised, recognise
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y
-from spatioformer.geo.plots.table import TooManyRejected, read_plots
+from spatioformer.geo.plots.table import FIELDS, TooManyRejected, read_plots
 from spatioformer.setup.findings import Findings
 from spatioformer.setup.spread import Spread
 
@@ -131,10 +131,9 @@ def _placed(recognised: Recognised, given: Mapping[str, Any], crs: str | None) -
 
 def _key(what: str) -> str:
     """Setting that a decision on a table is about."""
-    fields = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone")
     if what == "target":
         return what
-    return f"plots.columns.{what}" if what in fields else f"plots.{what}"
+    return f"plots.columns.{what}" if what in FIELDS else f"plots.{what}"
 
 
 def _dated(recognised: Recognised, given: Mapping[str, Any]) -> Recognised:

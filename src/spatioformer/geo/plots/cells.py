@@ -8,11 +8,15 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.covariates import KINDS, RESERVED
+from spatioformer.geo.plots.hemispheres import SIDES, disagreement, is_named_side, with_sides
 from spatioformer.geo.plots.numbers import Style, numbers
 from spatioformer.geo.plots.source import Source, quoted
 from spatioformer.geo.plots.verdicts import is_missing
 
-FIELDS = ("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone")
+FIELDS = (
+    *("plot_id", "lon", "lat", "richness", "area_m2", "date", "programme", "zone"),
+    *SIDES.values(),
+)
 """Our column names, which the setting `columns` maps to those of a file."""
 
 COVARIATE = "covariates."
@@ -56,6 +60,53 @@ def read_cells(
         kind=["broken rows" if fault else "" for fault in faults],
         reason=faults,
     )
+
+
+def join_hemispheres(
+    source: Source, cells: pd.DataFrame, names: Mapping[str, str]
+) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
+    """Put the letters of columns of hemispheres behind the coordinates, see `hemispheres`.
+
+    Columns of hemispheres that the settings do not name have to agree with the coordinates.
+
+    Args:
+        names: names in FIELDS -> columns of the file.
+
+    Returns:
+        The cells; which of lon and lat got letters; notes.
+
+    Raises:
+        PlotError: coordinates and hemispheres disagree, or a hemisphere is O.
+    """
+    joined, notes = [], []
+    for axis, field in SIDES.items():
+        texts = cells[axis].tolist()
+        if field in names:
+            columns = names[axis], names[field]
+            lettered, note = with_sides(texts, cells[field].tolist(), axis, columns)
+            notes.append(note)
+            if lettered != texts:
+                joined.append(axis)
+                cells = cells.assign(**{axis: pd.Series(lettered, cells.index, dtype=object)})
+        elif axis in names and source.crs is None:
+            _require_agreement(source, texts, axis, names)
+    return cells, tuple(joined), notes
+
+
+def _require_agreement(
+    source: Source, texts: list[str], axis: str, names: Mapping[str, str]
+) -> None:
+    """Raise if a column that nobody reads states another hemisphere than the coordinates."""
+    for position, name in enumerate(source.header):
+        if name in names.values() or not is_named_side(name, axis):
+            continue
+        sides = [row.cells[0] for row in islice(source.rows([position]), len(texts))]
+        if wrong := disagreement(texts, sides, axis):
+            raise PlotError(
+                f"column {names[axis]!r} ({axis}) holds {quoted(wrong[0])} where column {name!r} "
+                f"says {quoted(wrong[1])}; set columns.{SIDES[axis]} to {name!r}, or remove that "
+                "column"
+            )
 
 
 def check_covariates(covariates: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:

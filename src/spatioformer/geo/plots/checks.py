@@ -15,6 +15,7 @@ from pyproj.exceptions import CRSError
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import conversion_fault
 from spatioformer.geo.plots.dates import find_order, parse_date
+from spatioformer.geo.plots.hemispheres import LETTERS
 from spatioformer.geo.plots.numbers import Style, numbers
 from spatioformer.geo.plots.sexagesimal import degrees
 from spatioformer.geo.plots.source import quoted
@@ -141,7 +142,7 @@ def _numbers(
 
 def _why_no_degrees(cells: pd.DataFrame, name: str) -> Callable[[int], str]:
     """Reasons for cells of a column in degrees, minutes and seconds that are not read."""
-    letters = "E or W" if name == "lon" else "N or S"
+    letters = LETTERS[name]
 
     def reason(row: int) -> str:
         text = cells[name][row]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
+from spatioformer.geo.plots.month_names import parse_named
 from spatioformer.geo.plots.source import MISSING, quoted
 
 ORDERS = ("year-first", "day-first", "month-first")
@@ -22,6 +23,9 @@ _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_CLOCK}", re
 _SHORT_YEAR = re.compile(rf"\d{{1,2}}([-/.])\d{{1,2}}\1\d{{2}}{_CLOCK}", re.ASCII)
 
 
+SHORT = "has a year of two digits; write all four"
+
+
 class DateOrder(NamedTuple):
     """Order of the parts of the dates of a column.
 
@@ -31,6 +35,7 @@ class DateOrder(NamedTuple):
         is_ambiguous: whether the dates fit day-first and month-first.
         conflict: two cells that contradict each other; '' if none.
         exchanged: why day and month of some dates are probably exchanged; '' if nothing says so.
+        named: how a date with the name of its month was read; '' if there is none.
     """
 
     order: str | None
@@ -38,14 +43,31 @@ class DateOrder(NamedTuple):
     is_ambiguous: bool = False
     conflict: str = ""
     exchanged: str = ""
+    named: str = ""
 
 
 def find_order(texts: Collection[str]) -> DateOrder:
     """Decide from all cells whether the day or the month comes first in dates such as 5/1/2014.
 
     A first number over 12 is a day, and so is a second one. Dates that begin with the year have no
-    part in the decision. Signs between the numbers decide nothing.
+    part in the decision, nor have those with the name of the month. Signs between the numbers
+    decide nothing.
     """
+    return _order_of_numbers([t for t in texts if not parse_named(t)])._replace(
+        named=_first_named(texts)
+    )
+
+
+def _first_named(texts: Collection[str]) -> str:
+    """How the first date with the name of its month is read; '' if there is none."""
+    for text in texts:
+        if parse_named(text) and isinstance(date := parse_date(text), datetime.date):
+            return f"the name is the month: {quoted(text)} was read as {date.isoformat()}"
+    return ""
+
+
+def _order_of_numbers(texts: Collection[str]) -> DateOrder:
+    """`find_order` of dates that are written in numbers."""
     day_first = month_first = undecided = year_first = ""
     for text in texts:
         match = _YEAR_LAST.fullmatch(text)
@@ -99,7 +121,8 @@ def parse_date(text: str, order: str | None = None) -> datetime.date | str | Non
     Accepted: YYYY (its first of January; also 1990.0 from a spreadsheet), YYYY-MM, YYYY-MM-DD with
     or without a time, the same with slashes, and YYYYMMDD. Year 0 means missing. If the
     order is day-first or month-first, also 5/1/2014, 05.01.2014 and 05-01-2014, with or without a
-    time; 5/5/2014 is read in any order.
+    time; 5/5/2014 is read in any order. Dates with the name of the month, such as 5 Jan 2014, are
+    read in any order too, see `month_names`.
     """
     if text.lower() in MISSING:
         return None
@@ -118,8 +141,12 @@ def parse_date(text: str, order: str | None = None) -> datetime.date | str | Non
         if order is None and first != second:
             return "may begin with the day or the month, and its column does not decide"
         day, month = (first, second) if order == "day-first" else (second, first)
+    elif named := parse_named(text):
+        if len(named[0]) == 2:
+            return SHORT
+        year, month, day = int(named[0]), named[1], named[2]
     elif _SHORT_YEAR.fullmatch(text):
-        return "has a year of two digits; write all four"
+        return SHORT
     else:
         return "is neither a year nor written YYYY-MM-DD"
     if not FIRST_YEAR <= year <= LAST_YEAR:
@@ -134,4 +161,4 @@ def looks_like_date(text: str) -> bool:
     """Whether a cell is a date or year in any order."""
     if any(isinstance(parse_date(text, order), datetime.date) for order in ORDERS):
         return True
-    return bool(_SHORT_YEAR.fullmatch(text))
+    return bool(_SHORT_YEAR.fullmatch(text)) or parse_named(text) is not None

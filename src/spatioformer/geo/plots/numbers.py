@@ -15,7 +15,7 @@ A column of coordinates of which most cells are degrees, minutes and seconds is 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +113,7 @@ def find_styles(
     crs: CRS,
     decimal: str | None,
     labels: Mapping[str, str],
+    lettered: Collection[str] = (),
 ) -> tuple[dict[str, Style], list[str]]:
     """Find how each column writes its numbers; see the module's docstring.
 
@@ -122,6 +123,7 @@ def find_styles(
         crs: CRS of the columns lon and lat.
         decimal: "." or "," for all text columns; None: found from the cells.
         labels: our column names -> those of the file.
+        lettered: coordinates that have letters of hemispheres from another column.
 
     Returns:
         The style of each column; notes on decimal commas and thousands signs.
@@ -131,7 +133,7 @@ def find_styles(
     """
     styles = dict.fromkeys(columns, Style())
     texts = {name: column for name, column in columns.items() if name not in set(typed)}
-    written = [name for name in ("lon", "lat") if is_sexagesimal(texts.get(name, ()))]
+    written = [n for n in ("lon", "lat") if n in lettered or is_sexagesimal(texts.get(n, ()))]
     remarks = []
     for name in written:
         styles[name] = Style(axis=name)

@@ -11,6 +11,7 @@ from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.cells import FIELDS
 from spatioformer.geo.plots.checks import parse_crs
 from spatioformer.geo.plots.dates import ORDERS
+from spatioformer.geo.plots.hemispheres import SIDES
 from spatioformer.geo.plots.numbers import Style, numbers
 from spatioformer.geo.plots.place_crs import WGS84
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source
@@ -44,10 +45,10 @@ def check_columns(
         raise PlotError(f"columns.{unknown[0]} is not a column name; use {', '.join(FIELDS)}")
     names = {name: column for name, column in columns.items() if column is not None}
     if source.crs is not None:
-        if "zone" in names:
+        if extra := next((name for name in ("zone", *SIDES.values()) if name in names), None):
             raise PlotError(
                 f"{source.path.name} has point geometries with a CRS of their own; remove "
-                f"columns.zone"
+                f"columns.{extra}"
             )
         names |= {"lon": GEOMETRY_X, "lat": GEOMETRY_Y}
     for name in ("lon", "lat"):

@@ -6,6 +6,7 @@ import numpy as np
 
 from spatioformer.geo.plots import vocabulary
 from spatioformer.geo.plots.columns import Column, as_coordinate
+from spatioformer.geo.plots.sexagesimal import is_open
 from spatioformer.geo.plots.source import quoted
 
 
@@ -55,7 +56,7 @@ def find_places(columns: list[Column], lon: str | None = None, lat: str | None =
             continue
         if not axis.column.has_numbers:
             if column.known:
-                places.faults[column.name] = f"{quoted(next(iter(column.distinct)))} is no number"
+                places.faults[column.name] = _why_none(axis.column)
             continue
         axes.append(axis)
     pairs = [
@@ -86,6 +87,14 @@ def find_places(columns: list[Column], lon: str | None = None, lat: str | None =
     places.lon = _only(axes, True) if lon is None and lat is not None else None
     places.lat = _only(axes, False) if lat is None and lon is not None else None
     return places
+
+
+def _why_none(column: Column) -> str:
+    """Why a column named like a coordinate holds none."""
+    for cell in column.distinct:
+        if is_open(cell):
+            return f"O in {quoted(cell)} means west or east; write W or E"
+    return f"{quoted(next(iter(column.distinct)))} is no number"
 
 
 def _only(axes: list[_Axis], is_x: bool) -> Column | None:

@@ -12,9 +12,10 @@ from spatioformer.geo.plots.covariates import find_covariates
 from spatioformer.geo.plots.dates import find_order
 from spatioformer.geo.plots.fields import first_cell, is_date, is_richness, names_plots, range_of
 from spatioformer.geo.plots.findings import Decision, Question, Recognised
+from spatioformer.geo.plots.hemispheres import SIDES, find_sides, with_sides
 from spatioformer.geo.plots.numbers import find_styles
 from spatioformer.geo.plots.place_crs import find_crs, states_crs
-from spatioformer.geo.plots.places import find_places
+from spatioformer.geo.plots.places import find_places, fits_degrees
 from spatioformer.geo.plots.separators import NAMES
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Source, quoted
 from spatioformer.geo.plots.target import kind_of
@@ -124,12 +125,40 @@ class Recognition:
                     self.ask(f"columns.{name}", names, "several pairs of columns fit")
                 else:
                     self.ask(f"columns.{name}", (), self._why_no_place(found.faults))
+            self._hemispheres()
             self._crs(crs)
         self.leave_out(found.others, "a coordinate, which would give away the place")
         self.leave_out(
             (c.name for c in self.columns if states_crs(c)),
             "the CRS of coordinates",
         )
+
+    def _hemispheres(self) -> None:
+        """Find the columns that name the side of the degrees, and read the degrees with them."""
+        lon, lat = (self.by_name.get(self.result.columns.get(name, "")) for name in ("lon", "lat"))
+        if lon is None or lat is None or not fits_degrees(lon, lat):
+            return
+        for axis, column in (("lon", lon), ("lat", lat)):
+            field = SIDES[axis]
+            if field not in self.user:
+                sides = find_sides(self.free, axis)
+                if len(sides) > 1:
+                    self.ask(f"columns.{field}", [c.name for c in sides], "several columns fit")
+                if len(sides) != 1:
+                    continue
+                self.take(field, sides[0].name, f"{', '.join(sides[0].distinct)} of {axis}")
+            side = self.by_name.get(self.result.columns.get(field, ""))
+            if side is None:  # given, and not in the table
+                continue
+            try:
+                texts, why = with_sides(column.cells, side.cells, axis, (column.name, side.name))
+            except PlotError as error:
+                self.result.problems.append(str(error))
+                continue
+            self.decide(axis, "signs", why)
+            if texts != list(column.cells):
+                signed = Column(column.name, column.position, texts, False, axis)
+                self.by_name[column.name] = signed
 
     def _why_no_place(self, faults: dict[str, str]) -> str:
         reasons = [f"column {quoted(name)} holds none ({why})" for name, why in faults.items()]
@@ -231,6 +260,8 @@ class Recognition:
         if column is None:
             return
         order = find_order(column.distinct)
+        if order.named:
+            self.decide("date", "month names", order.named)
         if order.exchanged:
             self.result.problems.append(
                 f"column {quoted(column.name)}: {order.exchanged}; correct them, or set date_order"

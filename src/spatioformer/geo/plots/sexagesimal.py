@@ -62,6 +62,11 @@ def degrees(text: str, axis: str) -> float:
     return sign * sum(float(part) / 60**i for i, part in enumerate(whole))
 
 
+def is_open(text: str) -> bool:
+    """Whether a coordinate has the letter O, which means west or east."""
+    return len(text) <= _LONGEST and _is_form(text) and "O" in text.upper()
+
+
 def has_letter(text: str) -> bool:
     """Whether a coordinate names its hemisphere."""
     return text[:1].upper() in "NSEW" or text[-1:].upper() in "NSEW"

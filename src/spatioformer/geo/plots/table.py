@@ -23,9 +23,11 @@ from spatioformer.geo.plots.cells import (
     FIELDS,
     check_covariates,
     covariate_values,
+    join_hemispheres,
     read_cells,
 )
 from spatioformer.geo.plots.checks import check_region, check_rows
+from spatioformer.geo.plots.dates import find_order
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.numbers import Style, find_styles
 from spatioformer.geo.plots.options import (
@@ -101,8 +103,9 @@ def read_plots(
         path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in memory.
         columns: names in FIELDS -> column names of the file. lon and lat are required unless the
             file has point geometries, which then take precedence; richness is required unless
-            `species` is given. With `zone`, each row names its zone of WGS 84 / UTM. None: found by
-            name and value, see `recognise`.
+            `species` is given. With `zone`, each row names its zone of WGS 84 / UTM; with
+            `lon_hemisphere` (E, W) and `lat_hemisphere` (N, S) the side of its degrees. None: found
+            by name and value, see `recognise`.
         crs: CRS of lon and lat, anything pyproj reads; geometries have their own. None: EPSG:4326,
             or, without `columns`, found.
         separator: character between the columns of a text file; None: found from the rows.
@@ -141,18 +144,23 @@ def read_plots(
     cells = read_cells(source, names, extras, first)
     if cells.empty:
         raise PlotError(f"{source.path.name} has a header but no rows; add plots")
+    cells, lettered, remarks = join_hemispheres(source, cells, names)
+    notes += remarks
     counted: dict[str, Any] | None = None
     if species is not None:
         cells, counted, remarks = add_species(source, cells, names, species)
         notes += remarks
     verdicts = Verdicts(cells["kind"].tolist(), cells["reason"].tolist())
     measured = [COVARIATE + name for name, form in covariates.items() if form == "number"]
-    styles, remarks = _styles(source, cells, measured, names | extras, place_crs, decimal)
+    labels = names | extras
+    styles, remarks = _styles(source, cells, measured, labels, place_crs, decimal, lettered)
     notes += remarks
     if kind is not None:
         texts = cells["richness"]
         kind, remarks = target_kind(kind, texts, styles["richness"], species is not None)
         notes += remarks
+    if named := find_order(dict.fromkeys(cells["date"])).named:
+        notes.append(f"date: {named}")
     values = check_rows(
         cells, names, place_crs, region, styles, verdicts, date_order=date_order, kind=kind
     )
@@ -182,15 +190,21 @@ def _styles(
     labels: Mapping[str, str],
     crs: CRS,
     decimal: str | None,
+    lettered: Sequence[str],
 ) -> tuple[dict[str, Style], list[str]]:
-    """How the columns of numbers write them, also those of covariates; notes."""
+    """How the columns of numbers write them, also those of covariates; notes.
+
+    Args:
+        lettered: coordinates that got the letter of their hemisphere from another column.
+    """
     keys = [*_NUMBERS, *measured]
     styles, notes = find_styles(
         {key: cells[key].tolist() for key in keys},
-        [key for key in keys if not _is_text(source, labels, key)],
+        [k for k in keys if not _is_text(source, labels, k) and k not in lettered],
         crs,
         decimal,
         labels,
+        lettered,
     )
     check_degrees(styles, crs)
     return styles, notes

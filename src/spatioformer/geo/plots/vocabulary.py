@@ -22,7 +22,8 @@ def joined(name: str) -> str:
     return "".join(words(name))
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Words that stand in one text."""
     return frozenset(text.split())
 
 
@@ -59,7 +60,7 @@ EITHER = {"x": "y"}
 
 PARTNERS = DEGREES | METRES | EITHER
 
-VAGUE = _set("e n x y long est este nord norte ost east north breite lange laenge")
+VAGUE = word_set("e n x y long est este nord norte ost east north breite lange laenge")
 """Words that are coordinates only beside a partner: N may be nitrogen, long a length."""
 
 # Written as one word in capitals or small letters, these cannot be cut: coordx, UTMX, XCOORD.
@@ -83,7 +84,7 @@ _ONE_WORD = {
     "latdd": ("dd", "lat"),
 }
 
-QUALIFIERS = _set(
+QUALIFIERS = word_set(
     "coord coords coordinate coordinates coordenada coordenadas coordonnee coordonnees "
     "koordinate utm gps point pt wgs dd dec decimal deg degree degrees grad grados graus "
     "degres gradi geo geog geographic geographische geogr etrs gda nad ed sad sirgas epsg m "
@@ -94,17 +95,17 @@ QUALIFIERS = _set(
 )
 """Words that may stand beside those for coordinates; others make the name mean something else."""
 
-WESTWARD = _set("w west oeste ouest westlich")
-SOUTHWARD = _set("s south sur sud sul")
+WESTWARD = word_set("w west oeste ouest westlich")
+SOUTHWARD = word_set("s south sur sud sul")
 """Words of a column whose positive values may point west or south."""
 
-ZONE = _set(
+ZONE = word_set(
     "zone utmzone zoneutm huso husoutm utmhuso zona zonautm utmzona fuso fusoutm fuseau "
     "fuseauutm utmfuseau utmz streifen zonenfeld"
 )
-ZONE_WORDS = _set("huso fuso fuseau utmzone")
-CRS = _set("crs epsg epsgcode codeepsg srid srs crsepsg epsgcrs coordcrs")
-DATUM = _set(
+ZONE_WORDS = word_set("huso fuso fuseau utmzone")
+CRS = word_set("crs epsg epsgcode codeepsg srid srs crsepsg epsgcrs coordcrs")
+DATUM = word_set(
     "datum geodeticdatum coordsys coordsystem coordinatesystem coordinatereferencesystem "
     "sistema sistemacoordenadas sistemadecoordenadas srs crs projection proyeccion "
     "spatialreference"
@@ -112,7 +113,7 @@ DATUM = _set(
 """Columns that may state the datum of the coordinates as text."""
 
 # --- richness
-RICHNESS = _set(
+RICHNESS = word_set(
     "richness speciesrichness plantrichness plantspeciesrichness vascularplantrichness "
     "totalrichness sprichness spprichness srichness nspecies numspecies "
     "numberspecies numberofspecies nrspecies nospecies speciesnumber speciescount "
@@ -125,18 +126,18 @@ RICHNESS = _set(
 )
 """Names that mean richness and nothing else."""
 
-SHORT_RICHNESS = _set(
+SHORT_RICHNESS = word_set(
     "s sr nsp nsps spn spnum numsp nosp spcount spnumber species especies especes arten sps "
     "rich riq nbsp"
 )
 """Names that mean richness if the column holds counts."""
 
-RICHNESS_WORDS = _set(
+RICHNESS_WORDS = word_set(
     "richness riqueza richesse artenzahl artenanzahl artenreichtum nspecies nspp numspecies"
 )
 """Words inside longer names of richness columns, such as woody_richness."""
 
-DIVERSITY_WORDS = _set(
+DIVERSITY_WORDS = word_set(
     "shannon simpson evenness pielou diversity diversidad diversite diversitat diversitaet "
     "diversidade hill chao rarefied rarefaction fisher equitability equitabilidad invsimpson "
     "pareto lognorm lognormal logseries zipf mandelbrot aic"
@@ -145,7 +146,7 @@ DIVERSITY_WORDS = _set(
 abundances (Pareto alpha, Delta AIC)."""
 
 # --- area
-AREA = _set(
+AREA = word_set(
     "area plotarea plotsize surveyarea surveyedarea sampledarea samplearea areaplot "
     "areaofplot sitearea quadratarea quadratsize quadarea releveearea relevearea relevesize "
     "areasampled superficie superficieparcela areaparcela areadaparcela areaparcelle "
@@ -194,7 +195,7 @@ def area_unit(name: str) -> tuple[bool, str, float]:
 
 
 # --- the others
-DATES = _set(
+DATES = word_set(
     "date surveydate dateofsurvey eventdate samplingdate sampledate dateofrecording "
     "recordingdate recorddate visitdate dateofvisit fieldworkdate obsdate observationdate "
     "collectiondate fecha fechamuestreo fechadelmuestreo fechainventario fechalevantamiento "
@@ -204,14 +205,14 @@ DATES = _set(
 )
 """Names of a day. `data` (Portuguese) counts only if the column holds dates."""
 
-YEARS = _set(
+YEARS = word_set(
     "year yr surveyyear yearofsurvey samplingyear sampleyear yearsampled yearrecorded "
     "visityear inventoryyear ano anyo anio anomuestreo anioinventario anoinventario anocoleta "
     "annee anneereleve anneeinventaire jahr aufnahmejahr erhebungsjahr"
 )
-DATE_WORDS = _set("date fecha datum aufnahmedatum year jahr annee anio ano")
+DATE_WORDS = word_set("date fecha datum aufnahmedatum year jahr annee anio ano")
 
-PLOT_ID = _set(
+PLOT_ID = word_set(
     "plotid plot plotcode plotname plotno plotnr plotnumber plotnum plotlabel plotkey "
     "plotidentifier idplot numplot numplots siteid site sitecode sitename idsite siteno "
     "sitenumber releve releveid relevenr relevenumber relevecode quadrat quadratid quadratno "
@@ -222,14 +223,14 @@ PLOT_ID = _set(
     "flaechennr flachennr locationid sitio idsitio code codigo siteandvisit visit visitid "
     "transect transectid name nombre nome nom"
 )
-PLOT_WORDS = _set("plot site releve parcela parcelle placette aufnahme quadrat visit stand")
+PLOT_WORDS = word_set("plot site releve parcela parcelle placette aufnahme quadrat visit stand")
 
-PROGRAMME = _set(
+PROGRAMME = word_set(
     "programme program programa programm project projectname projet projekt proyecto projeto "
     "dataset datasetname survey surveyname network"
 )
 
-IDENTIFIER = PLOT_ID | _set(
+IDENTIFIER = PLOT_ID | word_set(
     "fid objectid ogcfid oid gid rowid rowname rownames row index idx nr no num number numero "
     "rn globalid uuid key recordid recordnumber catalognumber fieldnumber unnamed"
 )

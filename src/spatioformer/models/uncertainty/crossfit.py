@@ -66,15 +66,21 @@ class CrossFit:
         predictions: of the same plots.
         fold: (n,), fold of each plot.
         level: nominal coverage of the intervals, 0-1.
+        highest: largest possible value of the target.
     """
 
     def __init__(
-        self, observed: Floats, predictions: Predictions, fold: NDArray[np.int64], level: float
+        self,
+        observed: Floats,
+        predictions: Predictions,
+        fold: NDArray[np.int64],
+        level: float,
+        highest: float = np.inf,
     ) -> None:
         self.observed, self.predictions, self.level = observed, predictions, level
         tests = [fold == number for number in np.unique(fold)]
         self.folds = [
-            (test, CalibrationParameters.of(observed[~test], predictions[~test], level))
+            (test, CalibrationParameters.of(observed[~test], predictions[~test], level, highest))
             for test in tests
         ]
 

@@ -56,14 +56,18 @@ class CalibrationParameters:
         dispersion: k of the counts, variance m + k m^2; 0 means Poisson, and None plots that hold
             no counts.
         centres: (r, 2), lon, lat of the regions' centres, degrees.
+        highest: largest possible value of the target, at which intervals end.
     """
 
     curve: Floats
     dispersion: float | None
     centres: Floats
+    highest: float = np.inf
 
     @classmethod
-    def of(cls, observed: Floats, predictions: Predictions, level: float) -> Self:
+    def of(
+        cls, observed: Floats, predictions: Predictions, level: float, highest: float = np.inf
+    ) -> Self:
         """Fit on held-out plots; each region has enough plots for intervals of `level`."""
         level = checks.level(level)
         enough = max(REGION_PLOTS, math.ceil(level / (1 - level)))
@@ -72,7 +76,7 @@ class CalibrationParameters:
         ).centres
         counts = bool(np.all(observed == np.round(observed)))
         spread = dispersion(observed, predictions.mean) if counts else None
-        return cls(error_curve(observed, predictions), spread, centres)
+        return cls(error_curve(observed, predictions), spread, centres, highest)
 
     def frame(self, kind: str, predictions: Predictions, level: float) -> dict[str, Any]:
         """Arguments of the conformal interval of that kind: `predicted`, `where`, `scale`."""
@@ -145,9 +149,9 @@ class Intervals:
         return self.conformal.margin_
 
     def __call__(self, predictions: Predictions) -> Floats:
-        """Lower and upper bounds (n, 2), species, at least 0."""
+        """Lower and upper bounds (n, 2), species, at least 0 and at most `parameters.highest`."""
         frame = self.parameters.frame(self.kind, predictions, self.conformal.level)
-        return np.maximum(self.conformal.interval(**frame), 0)
+        return np.clip(self.conformal.interval(**frame), 0, self.parameters.highest)
 
 
 def possible(kind: str, predictions: Predictions, parameters: CalibrationParameters) -> bool:

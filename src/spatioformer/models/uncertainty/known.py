@@ -65,6 +65,7 @@ class Uncertainty:
         level: float = 0.9,
         kind: str = "auto",
         seed: int = 0,
+        highest: float = np.inf,
     ) -> tuple[Self, dict[str, CrossFitted], Floats]:
         """Fit margins and the area of applicability on held-out predictions.
 
@@ -74,6 +75,7 @@ class Uncertainty:
             kind: the preferred kind, one of `KINDS`. "auto" is the kind with the smallest interval
                 score, or "constant" if no kind is better by `crossfit.MINIMUM_GAIN`.
             seed: of the random choice of plots for the area and for the correlation.
+            highest: largest possible value of the target, 1 for proportions.
 
         Returns:
             The uncertainty; the intervals of the held-out plots by kind; and the dissimilarity
@@ -90,9 +92,9 @@ class Uncertainty:
         area = AreaOfApplicability(weights, workers=1).fit(table[sample], held_out.fold[sample])
         di = _di_across_folds(area, table, held_out.fold, sample)
         predictions, observed = held_out.predictions(di), held_out.observed
-        cross = CrossFit(observed, predictions, held_out.fold, level)
+        cross = CrossFit(observed, predictions, held_out.fold, level, highest)
         cross_fitted = {name: cross.fitted(name) for name in cross.kinds()}
-        parameters = CalibrationParameters.of(observed, predictions, level)
+        parameters = CalibrationParameters.of(observed, predictions, level, highest)
         margins = {
             name: Intervals.calibrate(name, parameters, observed, predictions, level).margin
             for name in ranked(cross_fitted, kind)
@@ -189,6 +191,7 @@ class Uncertainty:
                 "level": self.level,
                 "margins": list(self.margins.items()),  # a list keeps the order
                 "dispersion": parameters.dispersion,
+                **({"highest": parameters.highest} if np.isfinite(parameters.highest) else {}),
                 "lon_origin": self.lon_origin,
                 "threshold": self.area.threshold_,
                 "facts": self.facts,
@@ -222,6 +225,7 @@ class Uncertainty:
             with np.load(folder / "uncertainty.npz", allow_pickle=False) as arrays:
                 state = dict(arrays)
             dispersion = content["dispersion"] if content["format"] > 1 else 0.0
+            highest = float(content.get("highest", np.inf))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{folder / 'uncertainty.json'} is damaged or of another version ({error}); "
@@ -232,7 +236,7 @@ class Uncertainty:
             content["bands"],
             content["level"],
             dict(content["margins"]),
-            CalibrationParameters(curve, dispersion, centres),
+            CalibrationParameters(curve, dispersion, centres, highest),
             AreaOfApplicability.from_state(state, workers=1),
             content["lon_origin"],
             content["facts"],
