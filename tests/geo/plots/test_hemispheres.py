@@ -114,6 +114,13 @@ def test_a_column_that_is_not_named_has_to_agree(tmp_path):
     assert places(read(tmp_path, table("-33.5,S,147.25,E"), PLACES)) == [[147.25, -33.5]]
 
 
+def test_other_cells_are_no_hemispheres(tmp_path):
+    assert places(read(tmp_path, table("33.5,S,147.25,3", "1,ns,1,4"), PLACES)) == [
+        [147.25, 33.5],
+        [1.0, 1.0],
+    ]
+
+
 def test_letters_behind_coordinates_need_no_column(tmp_path):
     text = "lat,lon,richness\n33.5S,147.5E,3\n12.25N,70.5W,4\n"
     assert places(read(tmp_path, text, None)) == [[147.5, -33.5], [-70.5, 12.25]]
@@ -135,7 +142,9 @@ def test_names_of_hemispheres(name, axis):
     assert is_named_side(name, axis)
 
 
-@pytest.mark.parametrize("name", ["aspect", "slope_dir", "ref_species", "lat", "wind direction"])
+@pytest.mark.parametrize(
+    "name", ["aspect", "slope_dir", "ref_species", "lat", "wind direction", "Direction", "ref"]
+)
 def test_names_of_other_columns(name):
     assert not is_named_side(name, "lat")
     assert not is_named_side(name, "lon")

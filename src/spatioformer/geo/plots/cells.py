@@ -8,7 +8,13 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.covariates import KINDS, RESERVED
-from spatioformer.geo.plots.hemispheres import SIDES, disagreement, is_named_side, with_sides
+from spatioformer.geo.plots.hemispheres import (
+    SIDES,
+    are_sides,
+    disagreement,
+    is_named_side,
+    with_sides,
+)
 from spatioformer.geo.plots.numbers import Style, numbers
 from spatioformer.geo.plots.source import Source, quoted
 from spatioformer.geo.plots.verdicts import is_missing
@@ -101,7 +107,7 @@ def _require_agreement(
         if name in names.values() or not is_named_side(name, axis):
             continue
         sides = [row.cells[0] for row in islice(source.rows([position]), len(texts))]
-        if wrong := disagreement(texts, sides, axis):
+        if are_sides(sides, axis) and (wrong := disagreement(texts, sides, axis)):
             raise PlotError(
                 f"column {names[axis]!r} ({axis}) holds {quoted(wrong[0])} where column {name!r} "
                 f"says {quoted(wrong[1])}; set columns.{SIDES[axis]} to {name!r}, or remove that "

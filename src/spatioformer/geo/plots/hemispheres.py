@@ -5,7 +5,7 @@ have, all signs have to agree with the letters, which then add nothing. Words su
 Ost are read too. The letter O is refused, because it means west (oeste, ouest) or east (Ost).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots import vocabulary
@@ -31,9 +31,9 @@ _LETTERS = {
 }
 """Coordinate -> cell in small letters -> letter."""
 
-_WORDS = vocabulary.word_set(
-    "hemisphere hemi hemisferio hemisphaere hemisphare direction dir direccion direcao richtung "
-    "cardinal ref letter letra lettre"
+_CLEAR = vocabulary.word_set("hemisphere hemi hemisferio hemisphaere hemisphare")
+_WORDS = _CLEAR | vocabulary.word_set(
+    "direction dir direccion direcao richtung cardinal ref letter letra lettre"
 )
 _PAIRS = {"lon": frozenset(["ew", "we", "eo", "oe", "ow", "wo"]), "lat": frozenset(["ns", "sn"])}
 _OF_AXIS = {
@@ -49,7 +49,14 @@ def is_named_side(name: str, axis: str) -> bool:
         return True
     rest = [word for word in words if word not in _WORDS | _PAIRS[axis]]
     allowed = _OF_AXIS[axis] | vocabulary.QUALIFIERS
-    return len(rest) < len(words) and all(word in allowed for word in rest)
+    # A direction alone may be that of a slope.
+    is_clear = bool((_CLEAR | _PAIRS[axis] | _OF_AXIS[axis]) & set(words))
+    return is_clear and len(rest) < len(words) and all(word in allowed for word in rest)
+
+
+def are_sides(cells: Iterable[str], axis: str) -> bool:
+    """Whether cells that are not missing all name a hemisphere of the axis."""
+    return all(cell.lower() in _LETTERS[axis] for cell in cells if cell.lower() not in MISSING)
 
 
 def find_sides(columns: Sequence[Column], axis: str) -> list[Column]:
@@ -57,9 +64,7 @@ def find_sides(columns: Sequence[Column], axis: str) -> list[Column]:
     return [
         column
         for column in columns
-        if is_named_side(column.name, axis)
-        and column.distinct
-        and all(cell.lower() in _LETTERS[axis] for cell in column.distinct)
+        if is_named_side(column.name, axis) and column.distinct and are_sides(column.distinct, axis)
     ]
 
 
