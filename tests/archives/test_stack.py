@@ -246,6 +246,6 @@ def test_two_sources_give_their_bands_side_by_side(scenes):
 
 
 def test_more_memory_and_fewer_workers_give_larger_windows(scenes):
-    of = stack(scenes)
+    of = replace(stack(scenes), grid=Grid(UTM, CORNER, 20_000, 20_000))
     sides = [work.window_size(of, 2021, w, m) for w, m in ((1, 0.5), (1, 2), (4, 2))]
     assert sides[0] < sides[1] > sides[2]

@@ -29,6 +29,7 @@ from spatioformer.common.progress import SILENT, Console
 
 THREADS, PROCESSES = "threads", "processes"
 AHEAD = 2  # windows submitted for each worker
+SHARES = 4  # windows of each worker, at least, unless they would be very small
 PATIENCE = 20  # seconds to wait for a Dask scheduler
 COPIES = 4  # arrays of all observations that exist at once: read, mosaicked, sorted, masked
 SMALLEST, LARGEST = 256, 2048
@@ -41,12 +42,18 @@ Outcome = np.ndarray | FailedItems
 
 
 def window_size(stack: SourceStack, year: int, workers: int, memory: float) -> int:
-    """Side of the windows, pixels, with which `workers` stay under `memory` GB together."""
+    """Side of the windows, pixels, with which `workers` stay under `memory` GB together.
+
+    There are several windows for each worker, so that no one waits long for the last of another.
+    """
     bands = max(len(source.read) for source in stack.sources)
     pixel = 4 * (COPIES * max(1, stack.most_days(year)) * bands + 2 * len(stack.bands))
     free = max(memory * 1e9 - BASE, 0.1 * memory * 1e9) / max(1, workers)
-    side = math.sqrt(free / pixel)
-    return int(min(LARGEST, max(SMALLEST, side // SMALLEST * SMALLEST)))
+    largest = min(LARGEST, max(SMALLEST, math.sqrt(free / pixel)))
+    longest = max(stack.grid.shape)
+    pieces = max(math.ceil(longest / largest), math.ceil(math.sqrt(SHARES * workers)))
+    pieces += pieces % 2 if workers > 1 else 0
+    return max(SMALLEST, math.ceil(longest / pieces))
 
 
 def compute_windows(
