@@ -1,5 +1,6 @@
 """The sizes of tiles that the evaluation chose, in a file for the report."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,9 @@ def decide_tiles(run: RunContext, store: "ChipStore") -> dict[str, "Tile"]:
     from spatioformer.models.resolved import choose_tiles
 
     path, choices = run.folder / "evaluation" / TILES, choose_tiles(run.config, store)
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError):  # what is in the way is said on writing
+        path.unlink()
     if choices:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {n: {**asdict(c.tile), "why": str(c)} for n, c in choices.items()})
     for name, choice in choices.items():
         run.console.say(f"  {name}: tiles of {choice}")
