@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Networks in tests are tiny: threads would only wait for each other. Before torch is imported.
@@ -43,10 +44,12 @@ def small_forests(monkeypatch) -> None:
     shrink(monkeypatch)
 
 
-@pytest.fixture(autouse=True)
-def as_little_memory_as_a_command(monkeypatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def as_little_memory_as_a_command() -> Iterator[None]:
     """Let a map count at most 600 MB for this process, which holds what all tests before left."""
     from spatioformer.mapping import plan
 
     held = plan.resident
-    monkeypatch.setattr(plan, "resident", lambda: min(held(), 600_000_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "resident", lambda: min(held(), 600_000_000))
+        yield
