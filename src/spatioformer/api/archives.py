@@ -10,7 +10,7 @@ import xarray
 from pyproj import CRS
 
 from spatioformer.api.blocks import ArchiveRemark, SomeBands, Warnings, blocks
-from spatioformer.api.imagery import Imagery, remove_with, short_name
+from spatioformer.api.imagery import Imagery, described, remove_with
 from spatioformer.archives.answer import ask, with_answer
 from spatioformer.archives.items import Item
 from spatioformer.archives.opening import source_bands
@@ -307,14 +307,8 @@ class LazyImagery:
         return with_answer(self.section, self.grid, found, offline=self.offline)
 
     def __repr__(self) -> str:
-        count = f"{len(self.bands)} band{'s' * (len(self.bands) > 1)}"
-        bands = ", ".join(self.bands[:6]) + (", ..." if len(self.bands) > 6 else "")
-        height, width = self.shape
-        region = ", ".join(f"{value:g}" for value in self.region)
-        return (
-            f"<LazyImagery of {', '.join(map(str, self.years))}: {count} ({bands}), {height} x "
-            f"{width} pixels, {short_name(self.crs)}, W, E, S, N = {region}>"
-        )
+        what = f"LazyImagery of {', '.join(map(str, self.years))}"
+        return described(what, self.bands, self.shape, self.crs, self.region)
 
 
 def of_year(imagery: object, year: int | None = None) -> object:

@@ -2,7 +2,7 @@
 
 import shutil
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,25 @@ class Imagery:
         return masked
 
     def __repr__(self) -> str:
-        count = f"{len(self.bands)} band{'s' * (len(self.bands) > 1)}"
-        bands = ", ".join(self.bands[:6]) + (", ..." if len(self.bands) > 6 else "")
-        height, width = self.shape
-        region = ", ".join(f"{v:g}" for v in self.region)
-        return (
-            f"<Imagery: {count} ({bands}), {height} x {width} pixels, "
-            f"{short_name(self.crs)}, W, E, S, N = {region}>"
-        )
+        return described("Imagery", self.bands, self.shape, self.crs, self.region)
+
+
+def described(
+    what: str,
+    bands: Sequence[str],
+    shape: tuple[int, int],
+    crs: CRS,
+    region: Sequence[float],
+) -> str:
+    """Imagery in one line: what it is, its bands, rows and columns, CRS and region."""
+    count = f"{len(bands)} band{'s' * (len(bands) > 1)}"
+    names = ", ".join(bands[:6]) + (", ..." if len(bands) > 6 else "")
+    height, width = shape
+    edges = ", ".join(f"{value:g}" for value in region)
+    return (
+        f"<{what}: {count} ({names}), {height} x {width} pixels, "
+        f"{short_name(crs)}, W, E, S, N = {edges}>"
+    )
 
 
 def short_name(crs: CRS) -> str:

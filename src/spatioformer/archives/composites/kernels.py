@@ -8,7 +8,8 @@ geomedian.py says what is computed; plain.py is the same in numpy.
 """
 
 import numpy as np
-from numba import njit
+
+from spatioformer.archives.compiling import kernel
 
 LANES = 64
 TINY = np.float32(1e-36)
@@ -25,16 +26,6 @@ RIDGE = np.float32(1e-4)
 ZERO, ONE, INFINITE = np.float32(0), np.float32(1), np.float32(np.inf)
 ENDS, KEPT, TAKEN_BACK, GOES_ON = np.float32(-1), np.float32(0), np.float32(1), np.float32(2)
 """States of a lane in an iteration: y is final, was final, is taken back, is accepted."""
-
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-
-
-def kernel(function):
-    """Compile at the first call, release the interpreter while running, cache the compiled code."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # numba finds no folder to write its cache to
-        return njit(**_OPTIONS)(function)
 
 
 @kernel
