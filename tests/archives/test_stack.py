@@ -235,6 +235,15 @@ def test_a_scheduler_that_does_not_answer_is_named(scenes, tmp_path, monkeypatch
         work.scheduler_of("dask")
 
 
+def test_a_scheduler_without_workers_ends_the_run(scenes, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(work, "NOTICE", 0.2)
+    monkeypatch.setattr(work, "WORKER_TIMEOUT", 0.5)
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+        with pytest.raises(OutputError, match=r"has had no worker for 0\.5 s; start one with"):
+            write_year(stack(scenes), 2021, tmp_path / "a.tif", scheduler=cluster.scheduler_address)
+
+
 def test_two_sources_give_their_bands_side_by_side(scenes):
     first = stack(scenes, bands=["red"], indices=[], count=False).sources[0]
     second = source(scenes, name="t", bands=["nir"], composite="mean", min_clear=2)

@@ -30,6 +30,7 @@ from spatioformer.common.progress import SILENT, Console
 THREADS, PROCESSES = "threads", "processes"
 AHEAD = 2  # windows submitted for each worker
 SHARES = 4  # windows of each worker, at least, unless they would be very small
+NOTICE, WORKER_TIMEOUT = 10.0, 120.0  # seconds without a worker: it is said, the run ends
 PATIENCE = 20  # seconds to wait for a Dask scheduler
 COPIES = 4  # arrays of all observations that exist at once: read, mosaicked, sorted, masked
 SMALLEST, LARGEST = 256, 2048
@@ -82,7 +83,7 @@ def compute_windows(
         OutputError: the scheduler does not answer, or the disk is full.
     """
     count = workers or os.cpu_count() or 1
-    with _pool(scheduler, count) as submit:
+    with _pool(scheduler, count, console) as submit:
         with console.task(f"imagery {year}", len(windows)) as advance:
             done = 0
             while True:
@@ -188,7 +189,7 @@ def _unpacked(packed: bytes) -> SourceStack:
 
 
 @contextmanager
-def _pool(scheduler: str | None, workers: int) -> Iterator[Submit]:
+def _pool(scheduler: str | None, workers: int, console: Console) -> Iterator[Submit]:
     """A function that submits a call, and gives a `concurrent.futures.Future`."""
     if scheduler in (None, THREADS, PROCESSES):
         pool: Executor
@@ -212,8 +213,28 @@ def _pool(scheduler: str | None, workers: int) -> Iterator[Submit]:
             f"no Dask scheduler answers at {scheduler}; start one with `dask scheduler`, or "
             "correct --scheduler"
         ) from error
-    with client, client.get_executor(pure=False) as executor:
-        yield executor.submit
+    with client:
+        _wait_for_workers(client, scheduler, console)
+        with client.get_executor(pure=False) as executor:
+            yield executor.submit
+
+
+def _wait_for_workers(client: Any, address: str | None, console: Console) -> None:
+    """Return when the scheduler has a worker; say so while it has none.
+
+    Raises:
+        OutputError: it has none for too long.
+    """
+    for seconds in (NOTICE, WORKER_TIMEOUT - NOTICE):
+        try:
+            client.wait_for_workers(1, timeout=seconds)
+            return
+        except TimeoutError:
+            console.say(f"  the Dask scheduler at {address} has no worker")
+    raise OutputError(
+        f"the Dask scheduler at {address} has had no worker for {WORKER_TIMEOUT:g} s; start one "
+        f"with `dask worker {address}` and run again, which keeps the finished windows"
+    )
 
 
 def scheduler_of(text: str | None) -> str | None:
