@@ -1,0 +1,50 @@
+"""Maximum a posteriori estimate of the hyperparameters."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize
+
+from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, Inputs, misfit
+
+STEPS = 60  # largest number of iterations of the optimiser
+TOLERANCE = 1e-6  # relative change of the loss at which the optimiser ends
+
+Group = tuple[Inputs, np.ndarray]
+"""Inputs and target (n,) of a group of plots."""
+
+
+def likeliest(
+    groups: Sequence[Group],
+    prior: float,
+    start: Hyperparameters | None = None,
+    steps: int = STEPS,
+) -> Hyperparameters:
+    """Maximum a posteriori estimate of the hyperparameters.
+
+    Args:
+        groups: inputs and target of each group, standardised; the groups count as independent.
+        prior: weight of the prior, whose medians are `Hyperparameters.usual`.
+        start: starting values of the optimiser; None: the medians.
+        steps: largest number of iterations.
+    """
+    inputs = groups[0][0]
+    features = inputs.features.shape[1]
+    usual = Hyperparameters.usual(features, inputs.effort is not None)
+    precision = prior / usual.prior_sd**2
+
+    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        offset = vector - usual.vector
+        value, gradient = offset @ (precision * offset) / 2, precision * offset
+        for group in groups:
+            group_value, group_gradient = misfit(*group, Hyperparameters(vector, features))
+            value, gradient = value + group_value, gradient + group_gradient
+        return value, gradient
+
+    # A factor of e^7 from the medians: beyond it only the conditioning changes.
+    reach = 7 * usual.prior_sd
+    bounds = list(zip(usual.vector - reach, usual.vector + reach, strict=True))
+    first = usual if start is None else start
+    best = minimize(loss, first.vector, jac=True, method="L-BFGS-B", bounds=bounds,
+                    options={"maxiter": steps, "ftol": TOLERANCE})  # fmt: skip
+    return Hyperparameters(best.x, features)
