@@ -13,6 +13,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
+from spatioformer.geo.covariates import effort_column
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics, with_covariates
 from spatioformer.models.capabilities import FitContext
@@ -49,6 +50,8 @@ class TabularEstimator:
         """
         defaults = self.model.usual
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
+        if "effort" in regressor.get_params():
+            regressor.set_params(effort=effort_column(list(defaults), store.bands))
         model = TabularModel(
             regressor,
             list(store.bands),

@@ -41,6 +41,10 @@ class Regressor(Protocol):
         """Predictions (n,) for X (n, features)."""
         ...
 
+    def get_params(self) -> dict[str, Any]:
+        """Hyperparameters by name."""
+        ...
+
     def set_params(self, **parameters: Any) -> Self:
         """Change hyperparameters and return the same regressor."""
         ...

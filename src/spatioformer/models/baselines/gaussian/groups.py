@@ -9,6 +9,7 @@ import numpy as np
 WHOLE = 900  # largest number of plots whose likelihood is computed exactly
 GROUP, GROUPS = 300, 12  # with more plots: number of plots in a group, and number of groups
 CLUSTER = 30  # plots of a cluster in a group of clusters
+SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
 
 
 def canonical_order(X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -48,6 +49,14 @@ def likelihood_groups(places: np.ndarray, rng: np.random.Generator) -> list[np.n
         return [np.arange(count)]
     order = spatial_order(places)
     return [order[part] for part in _parts(count, rng)]
+
+
+def sample_of(places: np.ndarray) -> np.ndarray:
+    """Rows of `SAMPLE` plots, in clusters of `PAIR` neighbours; of all plots if there are fewer."""
+    count = len(places)
+    if count <= SAMPLE:
+        return np.arange(count)
+    return spatial_order(places)[_runs(count, PAIR, SAMPLE // PAIR, 0.5)]
 
 
 def _parts(count: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Covariance of the Gaussian process, its hyperparameters, and their likelihood.
+"""Covariance of the Gaussian process, its hyperparameters, and their prior.
 
     f(x, s) = mean + place(s) + response(x) + local response(x, s) + effort(z)
 
@@ -9,23 +9,21 @@ The fields are independent, with the covariances
     a_4 (z z' + M(z, z'; 1))
 
 M is the Matern covariance with nu = 5/2 and one length scale for each feature (Rasmussen & Williams
-2006, "Gaussian Processes for Machine Learning", eq. 4.17 and section 5.1). d is the distance |A (s -
-s')|, where A stretches the map (geometric anisotropy; Chiles & Delfiner 2012, "Geostatistics",
+2006, "Gaussian Processes for Machine Learning", eq. 4.17 and section 5.1). d is the distance of A s
+and A s', where A stretches the map (geometric anisotropy; Chiles & Delfiner 2012, "Geostatistics",
 section 2.5.2). The product models an effect of imagery that differs between regions, as spatially
-varying regression coefficients do (Gelfand et al. 2003, JASA 98). The last field is the species-area
-relation: a straight line and a smooth departure from it. Each observation adds independent noise.
+varying regression coefficients do (Gelfand et al. 2003, JASA 98). The last field is the relation of
+species and area: a straight line and a smooth departure from it. Each observation adds independent
+noise.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky
-from scipy.linalg.lapack import dpotri
 from scipy.spatial.distance import cdist
 
 JITTER = 1e-6  # added noise, in variances of richness, so that plots may share coordinates
 STRETCH_SD = 0.3  # prior sd of the two numbers of the anisotropy: ranges differ by a factor of 1.8
-COINCIDENT = 1e-9  # distance below which plots lie at one place, in the unit of the ranges
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,8 @@ def covariance(inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters)
     for part in rest:
         total += part
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
-        total += hyperparameters.effort * effort_shape(inputs.effort, others.effort)
+        shape = effort_shape(inputs.effort[:, None], others.effort)
+        total += hyperparameters.effort * shape
     return total
 
 
@@ -171,7 +170,7 @@ def distances(
     All are (n, m).
     """
     feature_distances = [
-        _scaled_distance(inputs.features / length, others.features / length)
+        scaled_distance(inputs.features / length, others.features / length)
         for length in hyperparameters.lengths
     ]
     places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
@@ -194,84 +193,8 @@ def fields(
 
 
 def effort_shape(effort: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """z z' + M(z, z'; 1) of two sets of logarithms of areas, (n, m)."""
-    distance = np.sqrt(5) * np.abs(np.subtract.outer(effort, others))
-    return np.multiply.outer(effort, others) + _matern(distance)
-
-
-def misfit(
-    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters
-) -> tuple[float, np.ndarray]:
-    """Negative log-likelihood of `target` (n,), without constants, and its gradient.
-
-    Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
-    """
-    place_distance, feature_distances = distances(inputs, inputs, hyperparameters)
-    parts = fields(place_distance, feature_distances, hyperparameters)
-    total = parts[0] + parts[1]
-    total += parts[2]
-    effort = None
-    if inputs.effort is not None:
-        effort = hyperparameters.effort * effort_shape(inputs.effort, inputs.effort)
-        total += effort
-    total[np.diag_indices(len(target))] += hyperparameters.noise
-    factor = cholesky(total, lower=True, overwrite_a=True, check_finite=False)
-    weights = cho_solve((factor, True), target, check_finite=False)
-    value = target @ weights / 2 + np.log(np.diagonal(factor)).sum()
-    inverse = dpotri(factor, lower=True)[0]  # its lower triangle
-    # Lower triangle of twice the gradient with respect to the covariance. The diagonal is halved
-    # below, so that a sum over the triangle is half of the sum over the whole matrix.
-    sensitivity = np.tril(inverse - np.outer(weights, weights))
-    noise = np.trace(sensitivity) / 2 * np.exp(hyperparameters.vector[3])
-    sensitivity[np.diag_indices(len(sensitivity))] /= 2
-    gradient = [np.vdot(sensitivity, part) for part in parts] + [noise]
-    weighted = []  # sensitivity times covariance, of place and of local response
-    for part, reach in zip(parts[::2], hyperparameters.ranges, strict=True):
-        weighted.append(sensitivity * part / reach)
-        gradient.append(np.vdot(weighted[-1], place_distance))
-    for part, d, length in zip(parts[1:], feature_distances, hyperparameters.lengths, strict=True):
-        gradient.extend(_length_gradient(inputs.features / length, d, part, sensitivity))
-    gradient += _stretch_gradient(inputs.places, place_distance, sum(weighted), hyperparameters)
-    if effort is not None:
-        gradient.append(np.vdot(sensitivity, effort))
-    return float(value), np.array(gradient)
-
-
-def _length_gradient(
-    scaled: np.ndarray, d: np.ndarray, part: np.ndarray, sensitivity: np.ndarray
-) -> np.ndarray:
-    """Gradient with respect to the logarithms of the lengths of one field; `part` is overwritten.
-
-    d M / d log length = 5/3 (1 + d) exp(-d) * squared difference along the feature.
-    """
-    part *= sensitivity
-    part *= (5 / 3) * (1 + d) / (1 + d + d**2 / 3)
-    squares = (scaled**2).T @ (part.sum(axis=0) + part.sum(axis=1))
-    return squares - 2 * np.sum(scaled * (part @ scaled), axis=0)
-
-
-def _stretch_gradient(
-    places: np.ndarray, distance: np.ndarray, weighted: np.ndarray, found: Hyperparameters
-) -> list[float]:
-    """Gradient with respect to the anisotropy.
-
-    The squared distance is (s - s')' M (s - s') with M = A A, so the gradient with respect to M is
-    a weighted sum of outer products, which a graph Laplacian gives.
-    """
-    apart = np.where(distance > COINCIDENT, distance, np.inf)
-    weight = weighted / (-2 * apart)
-    degree = weight.sum(axis=0) + weight.sum(axis=1)
-    crossed = places.T @ (weight @ places)
-    outer = (places.T * degree) @ places - crossed - crossed.T
-    step = 1e-4  # of a central difference of M, exact to 1e-8
-    out = []
-    for change in ((step, 0.0), (0.0, step)):
-        above, below = (
-            stretch(*(2 * (np.array(found.anisotropy) + sign * np.array(change))))
-            for sign in (1, -1)
-        )
-        out.append(float(np.sum(outer * (above - below)) / (2 * step)))
-    return out
+    """z z' + M(z, z'; 1) of logarithms of areas, which broadcast against each other."""
+    return effort * others + _matern(np.sqrt(5) * np.abs(effort - others))
 
 
 def _exponential(distance: np.ndarray, reach: float) -> np.ndarray:
@@ -287,7 +210,7 @@ def _matern(d: np.ndarray) -> np.ndarray:
     return out
 
 
-def _scaled_distance(features: np.ndarray, others: np.ndarray) -> np.ndarray:
+def scaled_distance(features: np.ndarray, others: np.ndarray) -> np.ndarray:
     """sqrt(5) times the distance between rows (n, k) and (m, k): (n, m).
 
     Expanding the square is faster than `cdist`, with an error of 1e-8 where rows are equal. This

@@ -92,7 +92,7 @@ def leading(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = len(matrix)
     if count <= 2 * RANK:
         return np.linalg.eigh(matrix)
-    basis = np.random.default_rng(0).normal(size=(count, RANK + 16))
+    basis: np.ndarray = np.random.default_rng(0).normal(size=(count, RANK + 16))
     for _ in range(PASSES):
         basis = qr(matrix @ basis, mode="economic", overwrite_a=True)[0]
     values, inner = np.linalg.eigh(basis.T @ (matrix @ basis))

@@ -1,5 +1,7 @@
 """The regressor: a Gaussian process of location, features, their product, and plot area."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
@@ -11,6 +13,7 @@ from spatioformer.models.baselines.gaussian.groups import (
     canonical_order,
     inducing_plots,
     likelihood_groups,
+    sample_of,
 )
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
@@ -35,8 +38,9 @@ from spatioformer.models.baselines.gaussian.search import likeliest
 # Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
 # 3 MB are slower, because the allocator returns them to the system after each use.
 CHUNK = 2**17
+FIRST_STEPS = 25  # iterations of the optimiser before a transform is chosen
 FEWEST = 20  # plots by which a transform of the response is chosen; fewer keep the response
-JUDGED = 1200  # largest number of plots by which a transform is chosen
+WORSE = 1.05  # largest squared error of the chosen transform, relative to the least
 BLOCKS = 10  # blocks of plots that are left out for this choice
 
 
@@ -63,6 +67,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     """
 
     effort: int | None = None
+    area_: int | None = None
+    effort_: np.ndarray | None = None
     transform_: TransformName = "none"
     indicated_: np.ndarray | None = None
     frame_: np.ndarray | None = None
@@ -108,7 +114,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         inputs = self._standardised(np.asarray(X, np.float64))
         found = self._hyperparameters
-        known = Inputs(self.features_, self.places_, getattr(self, "effort_", None))
+        known = Inputs(self.features_, self.places_, self.effort_)
         mean, variance = np.empty(len(inputs)), found.variance(inputs) + found.noise
         for part in chunks(len(mean), CHUNK // len(self.weights_)):
             shared = covariance(inputs[part], known, found)
@@ -149,6 +155,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.centre_ = features.mean(axis=0).filled(0.0)
         self.scale_ = _above_zero(features.std(axis=0).filled(0.0))
         self.indicated_ = _indicated(X[:, :-2])
+        varies = self.effort is not None and np.ptp(features[:, self.effort].compressed()) > 0
+        self.area_ = self.effort if varies else None
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
         self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
@@ -161,32 +169,36 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             places = places @ self.frame_
         scaled = (X[:, :-2] - self.centre_) / self.scale_
         features = np.where(np.isfinite(scaled), scaled, 0.0)
-        effort = None if self.effort is None else features[:, self.effort].copy()
+        effort = None if self.area_ is None else features[:, self.area_].copy()
         if self.indicated_ is not None and len(self.indicated_):
             features = np.hstack([features, ~np.isfinite(scaled[:, self.indicated_])])
         return Inputs(features, places, effort)
 
     def _choose(self, inputs: Inputs, y: np.ndarray) -> None:
-        """Set the transform, its scale and the hyperparameters."""
-        rng = np.random.default_rng(self.seed)
-        groups = likelihood_groups(inputs.places, rng)
-        judged = inducing_plots(inputs.places, JUDGED)
-        block = blocks(inputs.places[judged], BLOCKS)
-        best, start = -np.inf, None
-        self.scores_ = {}
+        """Set the transform, its scale and the hyperparameters.
+
+        A transform is chosen by a sample of plots, each with hyperparameters of its own. The
+        likelihood of more plots then refines those of the chosen transform.
+        """
+        sample = sample_of(inputs.places)
+        judged, block = inputs[sample], blocks(inputs.places[sample], BLOCKS)
+        trials: dict[TransformName, Trial] = {}
+        found = None
         for name in candidates(y):
             self._set_transform(name, y)
-            target = self._target(y)
-            parts = [(inputs[rows], target[rows]) for rows in groups]
-            found = likeliest(parts, self.prior, start)
-            start = found
-            left = leave_out_exact(inputs[judged], target[judged], found, block)
-            density = log_score(left, target[judged]) - np.log(self.sd_)
-            score = float(np.mean(density + TRANSFORMS[name].log_slope(y[judged])))
-            self.scores_[name] = score
-            if score > best:
-                best, chosen, self.found_ = score, name, found.vector
+            target = self._target(y[sample])
+            found = likeliest([(judged, target)], self.prior, found, FIRST_STEPS)
+            left_out = leave_out_exact(judged, target, found, block)
+            density = log_score(left_out, target) - np.log(self.sd_)
+            density += TRANSFORMS[name].log_slope(y[sample])
+            errors = self._richness(left_out.mean, left_out.variance) - y[sample]
+            trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), found)
+        chosen = best_of(trials)
         self._set_transform(chosen, y)
+        groups = likelihood_groups(inputs.places, np.random.default_rng(self.seed))
+        target = self._target(y)
+        parts = [(inputs[rows], target[rows]) for rows in groups]
+        self.found_ = likeliest(parts, self.prior, trials[chosen].found).vector
 
     def _set_transform(self, name: TransformName, y: np.ndarray) -> None:
         self.transform_ = name
@@ -219,6 +231,32 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 def gaussian_process(seed: int) -> GaussianProcess:
     """`GaussianProcess` with default hyperparameters, unfitted."""
     return GaussianProcess(seed=seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Scores of a transform on plots of blocks that are left out.
+
+    Attributes:
+        log_score: mean log density of the response.
+        squared_error: mean of the expected response's error, squared.
+        found: the hyperparameters.
+    """
+
+    log_score: float
+    squared_error: float
+    found: Hyperparameters
+
+
+def best_of(trials: dict[TransformName, Trial]) -> TransformName:
+    """The transform of the best log score.
+
+    Transforms whose squared error is more than `WORSE` times the least are passed over: a density
+    may suit most plots, and yet the expected response of the richest plots be far off.
+    """
+    least = min(trial.squared_error for trial in trials.values())
+    fit = [name for name, trial in trials.items() if trial.squared_error <= WORSE * least]
+    return max(fit, key=lambda name: trials[name].log_score)
 
 
 def candidates(y: np.ndarray) -> list[TransformName]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize
 
-from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, Inputs, misfit
+from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, Inputs
+from spatioformer.models.baselines.gaussian.likelihood import misfit
 
 STEPS = 60  # largest number of iterations of the optimiser
-TOLERANCE = 1e-6  # relative change of the loss at which the optimiser ends
+TOLERANCE = 1e-5  # relative change of the loss at which the optimiser ends
 
 Group = tuple[Inputs, np.ndarray]
 """Inputs and target (n,) of a group of plots."""
