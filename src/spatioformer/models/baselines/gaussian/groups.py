@@ -7,7 +7,7 @@ plots only.
 import numpy as np
 
 WHOLE = 900  # largest number of plots whose likelihood is computed exactly
-GROUP, GROUPS = 300, 12  # with more plots: number of plots in a group, and number of groups
+GROUP, GROUPS = 300, 6  # with more plots: number of plots in a group, and number of groups
 CLUSTER = 30  # plots of a cluster in a group of clusters
 SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
 
