@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tests.models.baselines.gaussian.plots import counts, drawn, standard
 
 from spatioformer.models.baselines import GaussianProcess
 from spatioformer.models.baselines.gaussian import posterior as module
@@ -16,6 +15,7 @@ from spatioformer.models.baselines.gaussian.leaving import (
     members,
 )
 from spatioformer.models.baselines.gaussian.posterior import exact, through_inducing
+from tests.models.baselines.gaussian.plots import counts, drawn, standard
 
 
 @pytest.fixture

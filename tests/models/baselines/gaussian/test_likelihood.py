@@ -11,7 +11,6 @@ from sklearn.gaussian_process.kernels import (
     Product,
     WhiteKernel,
 )
-from tests.models.baselines.gaussian.plots import drawn, standard
 
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
@@ -21,6 +20,7 @@ from spatioformer.models.baselines.gaussian.kernel import (
 )
 from spatioformer.models.baselines.gaussian.likelihood import misfit
 from spatioformer.models.baselines.gaussian.search import likeliest
+from tests.models.baselines.gaussian.plots import drawn, standard
 
 
 class On(Kernel):

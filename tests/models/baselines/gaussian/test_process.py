@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.models.baselines.gaussian.plots import counts, table
-from tests.models.baselines.gaussian.test_likelihood import columns_of, oracle
 
 from spatioformer.models.baselines import GaussianProcess, random_forest
 from spatioformer.models.baselines.gaussian import groups, posterior
@@ -16,6 +14,8 @@ from spatioformer.models.baselines.gaussian.kernel import (
 )
 from spatioformer.models.baselines.gaussian.process import Trial, best_of, candidates
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS
+from tests.models.baselines.gaussian.plots import counts, table
+from tests.models.baselines.gaussian.test_likelihood import columns_of, oracle
 
 
 def r2(predicted: np.ndarray, y: np.ndarray) -> float:
