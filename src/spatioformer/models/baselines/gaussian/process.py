@@ -257,13 +257,18 @@ class Trial:
 def best_of(trials: dict[TransformName, Trial]) -> TransformName:
     """The transform of the best log score, "none" unless another is better by `GAIN`.
 
-    Transforms whose squared error is more than `WORSE` times the least are passed over: a density
-    may suit most plots, and yet the expected response of the richest plots be far off.
+    A density may suit most plots, and yet the expected response of the richest plots be far off. So
+    transforms whose squared error is more than `WORSE` times the least are passed over. So is the
+    logarithm if the square root has a smaller error, because errors of extrapolation grow
+    exponentially on the way back from a logarithm.
     """
     least = min(trial.squared_error for trial in trials.values())
-    fit = [name for name, trial in trials.items() if trial.squared_error <= WORSE * least]
+    fit = {name for name, trial in trials.items() if trial.squared_error <= WORSE * least}
+    if {"square-root", "logarithm"} <= fit:
+        root, logarithm = trials["square-root"], trials["logarithm"]
+        fit -= {"logarithm"} if root.squared_error < logarithm.squared_error else set()
     best = max(fit, key=lambda name: trials[name].log_score)
-    if trials[best].log_score < trials["none"].log_score + GAIN and "none" in fit:
+    if "none" in fit and trials[best].log_score < trials["none"].log_score + GAIN:
         return "none"
     return best
 
