@@ -51,7 +51,8 @@ class TabularEstimator:
         defaults = self.model.usual
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
         if "effort" in regressor.get_params():
-            regressor.set_params(effort=effort_column(list(defaults), store.bands))
+            effort = effort_column(list(defaults), store.bands)
+            regressor.set_params(effort=effort, counts=store.target_kind == "count")
         model = TabularModel(
             regressor,
             list(store.bands),

@@ -125,6 +125,9 @@ def test_counts_of_even_relative_noise_are_transformed(monkeypatch):
 def test_even_noise_and_other_targets_stay_as_they_are():
     X, y = table(200)
     assert GaussianProcess().fit(X, np.rint(y).clip(0)).transform_ == "none"
+    areas, numbers = counts(150)
+    assert GaussianProcess(effort=0).fit(areas, numbers).transform_ != "none"
+    assert GaussianProcess(effort=0, counts=False).fit(areas, numbers).transform_ == "none"
     assert candidates(y) == ["none"]  # continuous
     assert candidates(np.array([0.5, 0.2] * 20)) == ["none"]  # a proportion
     assert candidates(np.arange(-3.0, 30)) == ["none"]  # below zero

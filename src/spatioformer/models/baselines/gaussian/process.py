@@ -50,6 +50,9 @@ WORSE = 1.2
 BLOCKS = 10  # blocks of plots that are left out for this choice
 
 
+NO_TRANSFORM: list[TransformName] = ["none"]
+
+
 class GaussianProcess(RegressorMixin, BaseEstimator):
     """Gaussian process of location, features, their product, and plot area.
 
@@ -70,9 +73,12 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         prior: weight of the prior, above 0; 1 is the prior itself.
         seed: of the position of the groups.
         effort: column of X that holds the logarithm of the plots' area; None: areas do not count.
+        counts: whether the response is a count; another one is not transformed. A response with
+            negative values, or more than a tenth of fractional ones, counts as another.
     """
 
     effort: int | None = None
+    counts: bool = True
     area_: int | None = None
     effort_: np.ndarray | None = None
     transform_: TransformName = "none"
@@ -88,11 +94,13 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         prior: float = 1.0,
         seed: int = 0,
         effort: int | None = None,
+        counts: bool = True,
     ):
         self.inducing = inducing
         self.prior = prior
         self.seed = seed
         self.effort = effort
+        self.counts = counts
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
         """Estimate the hyperparameters and fit the process.
@@ -190,7 +198,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         judged, block = inputs[sample], blocks(inputs.places[sample], BLOCKS)
         trials: dict[TransformName, Trial] = {}
         found = None
-        for name in candidates(y):
+        for name in candidates(y) if self.counts else NO_TRANSFORM:
             self._set_transform(name, y)
             target = self._target(y[sample])
             found = likeliest([(judged, target)], self.prior, found, FIRST_STEPS)
@@ -277,8 +285,8 @@ def candidates(y: np.ndarray) -> list[TransformName]:
     """Transforms that suit the response y: all of counts, otherwise "none"."""
     counts = kind_of(y)[0] == "count" and y.min() >= 0
     if not counts or len(y) < FEWEST or y.min() == y.max():
-        return ["none"]
-    return ["none", "square-root", "logarithm"]
+        return NO_TRANSFORM
+    return list(TRANSFORMS)
 
 
 def _indicated(features: np.ndarray) -> np.ndarray:
