@@ -108,7 +108,7 @@ def test_areas_are_seen_as_logarithms():
 
 
 def test_the_process_is_told_of_areas_and_of_other_targets():
-    """A covariate `area_m2` beside bands, or the column of a plot table; a target that is no count."""
+    """A covariate `area_m2` beside bands, or the column of a plot table."""
     plots = store(n=40)
     plots = replace(plots, table=plots.table.assign(area_m2=10.0 ** (np.arange(40) % 4)))
     rows = np.arange(len(plots))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from spatioformer.common.errors import ModelError
 from spatioformer.models.baselines import GaussianProcess
 from spatioformer.models.baselines.gaussian import posterior as module
 from spatioformer.models.baselines.gaussian.kernel import JITTER, covariance
@@ -107,6 +108,8 @@ def test_a_fitted_process_leaves_blocks_out_in_species(inducing):
     order = np.random.default_rng(0).permutation(90)
     shuffled = model.leave_out(X[order], y[order], block[order])
     np.testing.assert_allclose(shuffled, expected[order], rtol=1e-7)
+    with pytest.raises(ModelError, match="these 89 plots are not those"):
+        model.leave_out(X[1:], y[1:], block[1:])
     assert 0.5 < np.corrcoef(expected, y)[0, 1] < np.corrcoef(model.predict(X), y)[0, 1]
 
 

@@ -6,13 +6,13 @@ import pytest
 from spatioformer.models.baselines import GaussianProcess, random_forest
 from spatioformer.models.baselines.gaussian import groups, posterior
 from spatioformer.models.baselines.gaussian import process as module
+from spatioformer.models.baselines.gaussian.choice import FEWEST, Trial, best_of, candidates
 from spatioformer.models.baselines.gaussian.kernel import (
     JITTER,
     Hyperparameters,
     Inputs,
     covariance,
 )
-from spatioformer.models.baselines.gaussian.process import Trial, best_of, candidates
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS
 from tests.models.baselines.gaussian.plots import counts, table
 from tests.models.baselines.gaussian.test_likelihood import columns_of, oracle
@@ -131,7 +131,7 @@ def test_even_noise_and_other_targets_stay_as_they_are():
     assert candidates(y) == ["none"]  # continuous
     assert candidates(np.array([0.5, 0.2] * 20)) == ["none"]  # a proportion
     assert candidates(np.arange(-3.0, 30)) == ["none"]  # below zero
-    assert candidates(np.arange(module.FEWEST - 1.0)) == ["none"]  # few
+    assert candidates(np.arange(FEWEST - 1.0)) == ["none"]  # few
     assert candidates(np.arange(30.0)) == ["none", "square-root", "logarithm"]
 
 

@@ -17,11 +17,16 @@ species and area: a straight line and a smooth departure from it. Each observati
 noise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
+TERMS = ("place", "response", "local response")
+"""Names of the fields with the variances a_1, a_2 and a_3."""
+
+ABSENT = -25.0  # logarithm of the variance of a field that is left out
 JITTER = 1e-6  # added noise, in variances of richness, so that plots may share coordinates
 STRETCH_SD = 0.3  # prior sd of the two numbers of the anisotropy: ranges differ by a factor of 1.8
 
@@ -77,6 +82,20 @@ class Hyperparameters:
         lengths = np.full(2 * features, np.log(1.5 * np.sqrt(max(features, 1))))
         area = [np.log(0.3)] * effort
         return cls(np.concatenate([start, lengths, np.zeros(2), area]), features)
+
+    def held(self, without: Sequence[str], rigid: float | None) -> dict[int, float]:
+        """Position -> value of hyperparameters that are not estimated.
+
+        Args:
+            without: names of fields in TERMS that are left out.
+            rigid: multiple of the medians at which ranges and lengths are held; None: estimated.
+        """
+        values = {TERMS.index(name): ABSENT for name in without}
+        if rigid is not None:
+            held = range(4, self._end)
+            usual = Hyperparameters.usual(self.features).vector
+            values |= {position: float(usual[position]) + np.log(rigid) for position in held}
+        return values
 
     @property
     def prior_sd(self) -> np.ndarray:

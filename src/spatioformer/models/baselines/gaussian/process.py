@@ -1,13 +1,12 @@
 """The regressor: a Gaussian process of location, features, their product, and plot area."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from spatioformer.common.earth import on_sphere
-from spatioformer.geo.plots.target import kind_of
+from spatioformer.common.errors import ModelError
 from spatioformer.models.baselines.features import lonlat
+from spatioformer.models.baselines.gaussian.choice import NO_TRANSFORM, Trial, best_of, candidates
 from spatioformer.models.baselines.gaussian.groups import (
     blocks,
     canonical_order,
@@ -33,24 +32,13 @@ from spatioformer.models.baselines.gaussian.posterior import (
     through_inducing,
 )
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
-from spatioformer.models.baselines.gaussian.search import likeliest
+from spatioformer.models.baselines.gaussian.search import STEPS, likeliest
 
 # Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
 # 3 MB are slower, because the allocator returns them to the system after each use.
 CHUNK = 2**17
 FIRST_STEPS = 25  # iterations of the optimiser before a transform is chosen
-FEWEST = 20  # plots by which a transform of the response is chosen; fewer keep the response
-# Smallest gain in log score for which the response is transformed, natural logarithm a plot. On
-# floras and plots that are scored nowhere, plots of one size gained at most .06 and lost accuracy;
-# plots of many sizes gained .28 and more.
-GAIN = 0.1
-# Largest squared error of the chosen transform, relative to the least: two standard errors of this
-# ratio with a few hundred plots.
-WORSE = 1.2
 BLOCKS = 10  # blocks of plots that are left out for this choice
-
-
-NO_TRANSFORM: list[TransformName] = ["none"]
 
 
 class GaussianProcess(RegressorMixin, BaseEstimator):
@@ -75,10 +63,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         effort: column of X that holds the logarithm of the plots' area; None: areas do not count.
         counts: whether the response is a count; another one is not transformed. A response with
             negative values, or more than a tenth of fractional ones, counts as another.
+        without: fields of `kernel.TERMS` that are left out.
+        rigid: multiple of their medians at which ranges and lengths are held; None estimates them.
     """
 
     effort: int | None = None
     counts: bool = True
+    without: tuple[str, ...] = ()
+    rigid: float | None = None
     area_: int | None = None
     effort_: np.ndarray | None = None
     transform_: TransformName = "none"
@@ -95,12 +87,16 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         seed: int = 0,
         effort: int | None = None,
         counts: bool = True,
+        without: tuple[str, ...] = (),
+        rigid: float | None = None,
     ):
         self.inducing = inducing
         self.prior = prior
         self.seed = seed
         self.effort = effort
         self.counts = counts
+        self.without = without
+        self.rigid = rigid
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
         """Estimate the hyperparameters and fit the process.
@@ -111,13 +107,29 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
                 feature says that it is missing.
             y: (n,), richness.
         """
+        return self._fit(X, y, None)
+
+    def fit_like(self, other: "GaussianProcess", X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
+        """`fit` with the transform of another process of the same plots, starting from its
+        hyperparameters, which is faster."""
+        return self._fit(X, y, other)
+
+    def _fit(
+        self, X: np.ndarray, y: np.ndarray, other: "GaussianProcess | None"
+    ) -> "GaussianProcess":
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
         order = canonical_order(X, y)
         X, y = X[order], y[order]
         self._set_scales(X)
         inputs = self._standardised(X)
-        self._choose(inputs, y)
-        posterior = self._solved(inputs, self._target(y))
+        if other is None:
+            transform, start = self._choose(inputs, y)
+        else:
+            transform, start = other.transform_, other._hyperparameters
+        self._set_transform(transform, y)
+        target = self._target(y)
+        self._estimate(inputs, target, start)
+        posterior = self._solved(inputs, target)
         self.features_, self.places_ = posterior.known.features, posterior.known.places
         self.effort_ = posterior.known.effort
         self.weights_ = posterior.weights
@@ -153,11 +165,26 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         """Mean and variance of `leave_out`, of the transformed response, standardised."""
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
         inputs, target = self._standardised(X), self._target(y)
+        self._check_fitted_to(inputs, X, y)
         if len(y) <= self.inducing:
             return leave_out_exact(inputs, target, self._hyperparameters, block)
         order = canonical_order(X, y)
         chosen = order[inducing_plots(inputs.places[order], self.inducing)]
         return leave_out_through(inputs, target, self._hyperparameters, chosen, block)
+
+    def _check_fitted_to(self, inputs: Inputs, X: np.ndarray, y: np.ndarray) -> None:
+        """Check that the process was fitted to these plots.
+
+        Raises:
+            ModelError: it was fitted to others.
+        """
+        order = canonical_order(X, y)
+        known = inputs[order[inducing_plots(inputs.places[order], self.inducing)]]
+        if not np.array_equal(known.features, self.features_) or len(known) != len(self.weights_):
+            raise ModelError(
+                f"these {len(y)} plots are not those that the process was fitted to, so they "
+                "cannot be left out of it; give the table and the richness of the fit"
+            )
 
     @property
     def _hyperparameters(self) -> Hyperparameters:
@@ -169,7 +196,9 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.centre_ = features.mean(axis=0).filled(0.0)
         self.scale_ = _above_zero(features.std(axis=0).filled(0.0))
         self.indicated_ = _indicated(X[:, :-2])
-        varies = self.effort is not None and np.ptp(features[:, self.effort].compressed()) > 0
+        varies = (
+            self.effort is not None and len(np.unique(features[:, self.effort].compressed())) > 1
+        )
         self.area_ = self.effort if varies else None
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
@@ -188,12 +217,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             features = np.hstack([features, ~np.isfinite(scaled[:, self.indicated_])])
         return Inputs(features, places, effort)
 
-    def _choose(self, inputs: Inputs, y: np.ndarray) -> None:
-        """Set the transform, its scale and the hyperparameters.
-
-        A transform is chosen by a sample of plots, each with hyperparameters of its own. The
-        likelihood of more plots then refines those of the chosen transform.
-        """
+    def _choose(self, inputs: Inputs, y: np.ndarray) -> tuple[TransformName, Hyperparameters]:
+        """Choose the transform by a sample of plots, each with hyperparameters of its own."""
         sample = sample_of(inputs.places)
         judged, block = inputs[sample], blocks(inputs.places[sample], BLOCKS)
         trials: dict[TransformName, Trial] = {}
@@ -201,18 +226,26 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         for name in candidates(y) if self.counts else NO_TRANSFORM:
             self._set_transform(name, y)
             target = self._target(y[sample])
-            found = likeliest([(judged, target)], self.prior, found, FIRST_STEPS)
+            held = self._held(inputs)
+            found = likeliest([(judged, target)], self.prior, found, FIRST_STEPS, held)
             left_out = leave_out_exact(judged, target, found, block)
             density = log_score(left_out, target) - np.log(self.sd_)
             density += TRANSFORMS[name].log_slope(y[sample])
             errors = self._richness(left_out.mean, left_out.variance) - y[sample]
             trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), found)
         chosen = best_of(trials)
-        self._set_transform(chosen, y)
+        return chosen, trials[chosen].found
+
+    def _estimate(self, inputs: Inputs, target: np.ndarray, start: Hyperparameters) -> None:
+        """Set the hyperparameters, by the likelihood of groups of plots."""
         groups = likelihood_groups(inputs.places, np.random.default_rng(self.seed))
-        target = self._target(y)
         parts = [(inputs[rows], target[rows]) for rows in groups]
-        self.found_ = likeliest(parts, self.prior, trials[chosen].found).vector
+        held = self._held(inputs)
+        self.found_ = likeliest(parts, self.prior, start, STEPS, held).vector
+
+    def _held(self, inputs: Inputs) -> dict[int, float]:
+        usual = Hyperparameters.usual(inputs.features.shape[1], inputs.effort is not None)
+        return usual.held(self.without, self.rigid)
 
     def _set_transform(self, name: TransformName, y: np.ndarray) -> None:
         self.transform_ = name
@@ -245,48 +278,6 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 def gaussian_process(seed: int) -> GaussianProcess:
     """`GaussianProcess` with default hyperparameters, unfitted."""
     return GaussianProcess(seed=seed)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Scores of a transform on plots of blocks that are left out.
-
-    Attributes:
-        log_score: mean log density of the response.
-        squared_error: mean of the expected response's error, squared.
-        found: the hyperparameters.
-    """
-
-    log_score: float
-    squared_error: float
-    found: Hyperparameters
-
-
-def best_of(trials: dict[TransformName, Trial]) -> TransformName:
-    """The transform of the best log score, "none" unless another is better by `GAIN`.
-
-    A density may suit most plots, and yet the expected response of the richest plots be far off. So
-    transforms whose squared error is more than `WORSE` times the least are passed over. So is the
-    logarithm if the square root has a smaller error, because errors of extrapolation grow
-    exponentially on the way back from a logarithm.
-    """
-    least = min(trial.squared_error for trial in trials.values())
-    fit = {name for name, trial in trials.items() if trial.squared_error <= WORSE * least}
-    if {"square-root", "logarithm"} <= fit:
-        root, logarithm = trials["square-root"], trials["logarithm"]
-        fit -= {"logarithm"} if root.squared_error < logarithm.squared_error else set()
-    best = max(fit, key=lambda name: trials[name].log_score)
-    if "none" in fit and trials[best].log_score < trials["none"].log_score + GAIN:
-        return "none"
-    return best
-
-
-def candidates(y: np.ndarray) -> list[TransformName]:
-    """Transforms that suit the response y: all of counts, otherwise "none"."""
-    counts = kind_of(y)[0] == "count" and y.min() >= 0
-    if not counts or len(y) < FEWEST or y.min() == y.max():
-        return NO_TRANSFORM
-    return list(TRANSFORMS)
 
 
 def _indicated(features: np.ndarray) -> np.ndarray:

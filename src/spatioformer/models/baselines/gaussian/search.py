@@ -1,6 +1,6 @@
 """Maximum a posteriori estimate of the hyperparameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,6 +20,7 @@ def likeliest(
     prior: float,
     start: Hyperparameters | None = None,
     steps: int = STEPS,
+    held: Mapping[int, float] | None = None,
 ) -> Hyperparameters:
     """Maximum a posteriori estimate of the hyperparameters.
 
@@ -28,6 +29,7 @@ def likeliest(
         prior: weight of the prior, whose medians are `Hyperparameters.usual`.
         start: starting values of the optimiser; None: the medians.
         steps: largest number of iterations.
+        held: position in the vector -> value of hyperparameters that are not estimated.
     """
     inputs = groups[0][0]
     features = inputs.features.shape[1]
@@ -45,7 +47,9 @@ def likeliest(
     # A factor of e^7 from the medians: beyond it only the conditioning changes.
     reach = 7 * usual.prior_sd
     bounds = list(zip(usual.vector - reach, usual.vector + reach, strict=True))
-    first = usual if start is None else start
-    best = minimize(loss, first.vector, jac=True, method="L-BFGS-B", bounds=bounds,
+    first = (usual if start is None else start).vector.copy()
+    for position, value in (held or {}).items():
+        first[position], bounds[position] = value, (value, value)
+    best = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds,
                     options={"maxiter": steps, "ftol": TOLERANCE})  # fmt: skip
     return Hyperparameters(best.x, features)
