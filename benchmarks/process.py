@@ -99,8 +99,15 @@ def process(table: Table, seed: int) -> GaussianProcess:
     return model.set_params(effort=table.effort) if knows_area else model
 
 
+def stack(table: Table, seed: int) -> object:
+    from spatioformer.models.baselines.bank import ProcessBank  # older code has none
+
+    return ProcessBank(seed, table.effort)
+
+
 MODELS: dict[str, Callable[[Table, int], object]] = {
     "gaussian-process": process,
+    "closed-form stack": stack,
     "extra-trees": lambda table, seed: make_pipeline(
         SimpleImputer(strategy="median"), extra_trees(seed)
     ),
