@@ -276,7 +276,7 @@ class GaussianProcessRegressor(PlotRegressor):
             each band's centre, mean and standard deviation.
         inducing: plots that predictions are made from, at most.
         prior: weight of the prior on the hyperparameters, above 0.
-        seed: of the position of the groups of plots whose likelihood is computed.
+        seed: not used, since the fit has nothing random; other models have it.
 
     Examples:
         >>> import numpy as np

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.models.baselines.gaussian.plots import counts, table
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.models.baselines import GaussianProcess
@@ -10,6 +9,7 @@ from spatioformer.models.baselines.bank import PRIOR, PROCESSES, ProcessBank, to
 from spatioformer.models.baselines.block_trees import BlockTrees, left_out
 from spatioformer.models.baselines.gaussian.kernel import TERMS
 from spatioformer.models.stacking import to_nearest
+from tests.models.baselines.gaussian.plots import counts, table
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,10 @@ def test_weights_are_convex_and_near_the_prior_with_few_plots(fitted):
     assert bank.weights_.min() >= 0
     assert sum(PRIOR.values()) == pytest.approx(1)
     few = ProcessBank(effort=0).fit(X[:12], y[:12])
-    assert np.abs(few.weights_ - list(PRIOR.values())).max() < np.abs(
-        bank.weights_ - list(PRIOR.values())
-    ).max()
+    assert (
+        np.abs(few.weights_ - list(PRIOR.values())).max()
+        < np.abs(bank.weights_ - list(PRIOR.values())).max()
+    )
 
 
 def test_it_is_about_as_good_as_its_best_member(fitted):

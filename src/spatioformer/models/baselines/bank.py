@@ -69,7 +69,7 @@ class ProcessBank(RegressorMixin, BaseEstimator):
         X, y = X[order], y[order]
         self.places_ = lonlat(X)
         unit = pieces(self.places_, splittable(self.places_, None), self.seed)
-        known = {"effort": self.effort, "counts": self.counts, "seed": self.seed}
+        known: dict[str, Any] = {"effort": self.effort, "counts": self.counts, "seed": self.seed}
         whole = GaussianProcess(**known).fit(X, y)
         self.estimators_ = [whole]
         for changes in list(PROCESSES.values())[1:]:
@@ -89,7 +89,7 @@ class ProcessBank(RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         X = np.asarray(X, np.float64)
-        members = [*self.estimators_, self.trees_]
+        members: list[GaussianProcess | BlockTrees] = [*self.estimators_, self.trees_]
         columns = [
             member.predict(X) if weight.any() else np.zeros(len(X))
             for member, weight in zip(members, self.weights_.T, strict=True)
@@ -111,7 +111,7 @@ def to_nearest_outside(places: np.ndarray, unit: np.ndarray) -> np.ndarray:
     out, todo, count = np.empty(len(points)), np.arange(len(points)), 8
     while len(todo):
         count = min(2 * count, len(points))
-        distance, near = tree.query(points[todo], k=count)
+        distance, near = map(np.asarray, tree.query(points[todo], k=count))
         outside = unit[near] != unit[todo, None]
         found = outside.any(axis=1)
         first = outside.argmax(axis=1)

@@ -31,21 +31,21 @@ def test_the_sorted_rows_do_not_depend_on_their_order():
 
 
 def test_groups_are_near_scattered_and_clustered(places):
-    found = groups.likelihood_groups(places, np.random.default_rng(0))
+    found = groups.likelihood_groups(places)
     assert [len(set(rows)) for rows in found] == [groups.GROUP] * groups.GROUPS
     spread = np.array([np.sqrt(np.sum(np.var(places[rows], axis=0))) for rows in found])
     whole = np.sqrt(np.sum(np.var(places, axis=0)))
     assert spread[::3].max() < 0.9 * whole
     assert spread[1::3] == pytest.approx(whole, rel=0.05)
     assert spread[2::3] == pytest.approx(whole, rel=0.2)
-    few = groups.likelihood_groups(places[: groups.WHOLE], np.random.default_rng(0))
+    few = groups.likelihood_groups(places[: groups.WHOLE])
     np.testing.assert_array_equal(few, [np.arange(groups.WHOLE)])
 
 
 def test_groups_of_plots_at_few_places():
     """All plots at one place, and two places, are no error."""
     for places in (np.zeros((1000, 3)), np.repeat(np.eye(3)[:2], 500, axis=0)):
-        found = groups.likelihood_groups(places, np.random.default_rng(0))
+        found = groups.likelihood_groups(places)
         assert [len(rows) for rows in found] == [groups.GROUP] * groups.GROUPS
         assert len(set(groups.blocks(places, 10))) == len(np.unique(places, axis=0))
 

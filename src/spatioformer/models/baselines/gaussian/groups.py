@@ -38,7 +38,7 @@ def spatial_order(places: np.ndarray, leaf: int = 4) -> np.ndarray:
     return np.concatenate(done)
 
 
-def likelihood_groups(places: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+def likelihood_groups(places: np.ndarray) -> list[np.ndarray]:
     """Rows of each group of plots; all plots in one group if there are at most `WHOLE`.
 
     A third of the groups are neighbours, which determine short ranges. A third are plots scattered
@@ -48,7 +48,9 @@ def likelihood_groups(places: np.ndarray, rng: np.random.Generator) -> list[np.n
     if count <= WHOLE:
         return [np.arange(count)]
     order = spatial_order(places)
-    return [order[part] for part in _parts(count, rng)]
+    shapes = ((GROUP, 1), (1, GROUP), (CLUSTER, GROUP // CLUSTER))
+    phases = (np.arange(GROUPS // 3) + 0.5) / (GROUPS // 3)
+    return [order[_runs(count, *shape, phase)] for phase in phases for shape in shapes]
 
 
 def sample_of(places: np.ndarray) -> np.ndarray:
@@ -57,19 +59,6 @@ def sample_of(places: np.ndarray) -> np.ndarray:
     if count <= SAMPLE:
         return np.arange(count)
     return spatial_order(places)[_runs(count, PAIR, SAMPLE // PAIR, 0.5)]
-
-
-def _parts(count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Positions in the spatial order of each group of plots."""
-    third = GROUPS // 3
-    clusters = GROUP // CLUSTER
-    parts = []
-    for number in range(third):
-        phase = (number + rng.random()) / third
-        parts.append(_runs(count, GROUP, 1, phase))
-        parts.append(_runs(count, 1, GROUP, phase))
-        parts.append(_runs(count, CLUSTER, clusters, phase))
-    return parts
 
 
 def _runs(count: int, length: int, runs: int, phase: float) -> np.ndarray:

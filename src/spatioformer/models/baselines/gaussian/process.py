@@ -59,7 +59,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     Args:
         inducing: largest number of inducing plots.
         prior: weight of the prior, above 0; 1 is the prior itself.
-        seed: of the position of the groups.
+        seed: not used, since nothing is random; files of models hold it, as those of trees do.
         effort: column of X that holds the logarithm of the plots' area; None: areas do not count.
         counts: whether the response is a count; another one is not transformed. A response with
             negative values, or more than a tenth of fractional ones, counts as another.
@@ -238,7 +238,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
     def _estimate(self, inputs: Inputs, target: np.ndarray, start: Hyperparameters) -> None:
         """Set the hyperparameters, by the likelihood of groups of plots."""
-        groups = likelihood_groups(inputs.places, np.random.default_rng(self.seed))
+        groups = likelihood_groups(inputs.places)
         parts = [(inputs[rows], target[rows]) for rows in groups]
         held = self._held(inputs)
         self.found_ = likeliest(parts, self.prior, start, STEPS, held).vector
