@@ -122,6 +122,24 @@ def test_the_process_is_told_of_areas_and_of_other_targets():
     assert make("gaussian-process", *sections()).fit(plots, rows).regressor.effort is None
 
 
+def test_a_process_of_transformed_counts_is_saved_whole(tmp_path):
+    """With areas, gaps and the variance that its means need."""
+    rng = np.random.default_rng(0)
+    plots = store(n=120)
+    areas = 10 ** rng.uniform(0, 4, len(plots))
+    richness = np.rint(3 * areas**0.4 * np.exp(0.2 * rng.normal(size=len(plots))))
+    areas[::6] = np.nan
+    table = plots.table.assign(area_m2=areas, richness=richness)
+    plots = replace(plots, table=table)
+    rows = np.arange(len(plots))
+    estimator = make("gaussian-process", *sections(covariates={"area_m2": None}))
+    model = estimator.fit(plots, rows)
+    assert model.regressor.transform_ != "none"
+    again = load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.predict_rows(plots, rows), model.predict_rows(plots, rows))
+    assert again.identity() == model.identity()
+
+
 @pytest.mark.parametrize("patch", [1, 3, 5])
 def test_statistics_of_a_tile_are_those_of_its_chips(patch, monkeypatch):
     monkeypatch.setattr("spatioformer.models.tabular.ROWS", 100)  # strips of a few rows
