@@ -23,7 +23,7 @@ TREE_COUNT = {
 }
 """Forests by name, and what they call the number of their trees."""
 
-TABULAR_CODE = ("models/baselines/*.py",)
+TABULAR_CODE = ("models/baselines/*.py", "models/baselines/gaussian/*.py")
 NETWORK_CODE = (
     *("nn/spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import sklearn
@@ -104,6 +105,39 @@ def test_areas_are_seen_as_logarithms():
     assert np.abs(off).max() < 1.5
     told = model.predict(*seen(plots), {"area_m2": areas})
     np.testing.assert_allclose(told[90:], plots.richness[90:] + off, rtol=1e-9)
+
+
+def test_the_process_is_told_of_areas_and_of_other_targets():
+    """A covariate `area_m2` beside bands, or the column of a plot table."""
+    plots = store(n=40)
+    plots = replace(plots, table=plots.table.assign(area_m2=10.0 ** (np.arange(40) % 4)))
+    rows = np.arange(len(plots))
+    estimator = make("gaussian-process", *sections(covariates={"year": 2000.0, "area_m2": None}))
+    dated = replace(plots, table=plots.table.assign(date=pd.Timestamp("2000-05-01")))
+    regressor = estimator.fit(dated, rows).regressor
+    assert (regressor.effort, regressor.counts) == (1, True)
+    columns = replace(plots, bands=["rain", "log10 area_m2"], target_kind="continuous")
+    regressor = make("gaussian-process", *sections()).fit(columns, rows).regressor
+    assert (regressor.effort, regressor.counts) == (1, False)
+    assert make("gaussian-process", *sections()).fit(plots, rows).regressor.effort is None
+
+
+def test_a_process_of_transformed_counts_is_saved_whole(tmp_path):
+    """With areas, gaps and the variance that its means need."""
+    rng = np.random.default_rng(0)
+    plots = store(n=120)
+    areas = 10 ** rng.uniform(0, 4, len(plots))
+    richness = np.rint(3 * areas**0.4 * np.exp(0.2 * rng.normal(size=len(plots))))
+    areas[::6] = np.nan
+    table = plots.table.assign(area_m2=areas, richness=richness)
+    plots = replace(plots, table=table)
+    rows = np.arange(len(plots))
+    estimator = make("gaussian-process", *sections(covariates={"area_m2": None}))
+    model = estimator.fit(plots, rows)
+    assert model.regressor.transform_ != "none"
+    again = load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.predict_rows(plots, rows), model.predict_rows(plots, rows))
+    assert again.identity() == model.identity()
 
 
 @pytest.mark.parametrize("patch", [1, 3, 5])

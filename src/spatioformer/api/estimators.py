@@ -268,14 +268,15 @@ class GaussianProcessRegressor(PlotRegressor):
     """A Gaussian process of place, of features, and of features place by place.
 
     With places, what a feature means may change from region to region (docs/models.md). Without,
-    the rows are taken to lie in one place.
+    the rows are taken to lie in one place. Counts may be fitted as square roots or logarithms.
+    Predictions lie between the smallest and the largest value of the training rows.
 
     Args:
         coordinates, covariates, patch: as of `SpatioformerRegressor`. In a chip, the features are
             each band's centre, mean and standard deviation.
         inducing: plots that predictions are made from, at most.
         prior: weight of the prior on the hyperparameters, above 0.
-        seed: of the groups of plots and the inducing plots.
+        seed: not used, since the fit has nothing random; other models have it.
 
     Examples:
         >>> import numpy as np

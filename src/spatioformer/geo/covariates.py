@@ -15,7 +15,10 @@ from spatioformer.common.errors import ModelError, PlotError
 
 Kind = Literal["number", "class"]
 
-LOGARITHMIC = ("area_m2",)
+AREA = "area_m2"
+"""Covariate that says how much of a place a plot covers: the effort of its count."""
+
+LOGARITHMIC = (AREA,)
 """Covariates whose logarithm models take: richness grows with the logarithm of the area."""
 
 MOST_CLASSES = 100
@@ -203,6 +206,18 @@ class Covariates:
                 for v in values
             )
         )
+
+
+def effort_column(covariates: Sequence[str], bands: Sequence[str]) -> int | None:
+    """Position of the logarithm of the area among covariates and bands; None: there is none.
+
+    Args:
+        covariates: names of covariates beside imagery, whose logarithm a model takes itself.
+        bands: names of bands, which follow the covariates; of a plot table, its columns of numbers.
+    """
+    names = [name if name == AREA else "" for name in covariates]
+    names += [AREA if name == f"log10 {AREA}" else "" for name in bands]
+    return names.index(AREA) if AREA in names else None
 
 
 def _described(

@@ -13,12 +13,11 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
+from spatioformer.geo.covariates import effort_column
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import (
     TABULAR,
-    GaussianProcess,
     Regressor,
-    SharedLengths,
     chip_statistics,
     shares_of,
     with_covariates,
@@ -57,9 +56,11 @@ class TabularEstimator:
         """
         defaults = self.model.usual
         regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
-        shares = shares_of(tuple(defaults), store.bands, 3 if store.patch > 1 else 1)
-        if shares is not None and isinstance(regressor, GaussianProcess):
-            regressor = SharedLengths(shares, **regressor.get_params())
+        if "effort" in regressor.get_params():
+            effort = effort_column(list(defaults), store.bands)
+            shares = shares_of(tuple(defaults), store.bands, 3 if store.patch > 1 else 1)
+            counts = store.target_kind == "count"
+            regressor.set_params(effort=effort, counts=counts, shares=shares)
         model = TabularModel(
             regressor,
             list(store.bands),

@@ -20,9 +20,9 @@ import numpy as np
 
 from spatioformer.models.baselines.features import chip_statistics, with_covariates
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
+from spatioformer.models.baselines.gaussian.embeddings import shares_of
 from spatioformer.models.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.models.baselines.neighbours import LocationKNN
-from spatioformer.models.baselines.shared_lengths import SharedLengths, shares_of
 from spatioformer.models.baselines.trees import (
     extra_trees,
     gradient_boosting,
@@ -40,6 +40,10 @@ class Regressor(Protocol):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predictions (n,) for X (n, features)."""
+        ...
+
+    def get_params(self) -> dict[str, Any]:
+        """Hyperparameters by name."""
         ...
 
     def set_params(self, **parameters: Any) -> Self:
@@ -64,7 +68,6 @@ __all__ = [
     "Kriging",
     "LocationKNN",
     "Regressor",
-    "SharedLengths",
     "chip_statistics",
     "extra_trees",
     "forest_kriging",

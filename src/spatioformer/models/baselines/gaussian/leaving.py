@@ -1,0 +1,103 @@
+"""Leave-block-out predictions in closed form, at fixed hyperparameters.
+
+Each block of plots is predicted from all others. The inverse covariance C of all plots gives them
+without a fit a block: the error of block B is (C_BB)^-1 (C target)_B, and its covariance (C_BB)^-1
+(Rippa 1999, Adv. Comput. Math. 11:193; Dubrule 1983, Math. Geology 15:687). Through inducing
+plots, the hat matrix H takes the place of C: (I - H_BB)^-1 (target - H target)_B.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
+
+from spatioformer.models.baselines.gaussian.kernel import (
+    Hyperparameters,
+    Inputs,
+    covariance,
+)
+from spatioformer.models.baselines.gaussian.posterior import BLOCK, chunks, normal_equations
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Predictions of plots from the plots of other blocks.
+
+    Attributes:
+        mean: (n,), of the transformed response, standardised.
+        variance: (n,), of the same, noise included.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+def leave_out_exact(
+    inputs: Inputs, target: np.ndarray, found: Hyperparameters, block: np.ndarray
+) -> LeftOut:
+    """Leave-block-out predictions of the exact process.
+
+    Args:
+        target: (n,), standardised.
+        block: (n,), label of each plot's block.
+    """
+    matrix = covariance(inputs, inputs, found)
+    matrix[np.diag_indices(len(target))] += found.noise
+    factor = cholesky(matrix, lower=True, overwrite_a=True)
+    weights = cho_solve((factor, True), target)
+    inverse = dpotri(factor, lower=True)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    error, variance = np.empty(len(target)), np.empty(len(target))
+    for rows in members(block):
+        error[rows], variance[rows] = _solved(inverse[np.ix_(rows, rows)], weights[rows])
+    return LeftOut(target - error, variance)
+
+
+def leave_out_through(
+    inputs: Inputs,
+    target: np.ndarray,
+    found: Hyperparameters,
+    chosen: np.ndarray,
+    block: np.ndarray,
+) -> LeftOut:
+    """Leave-block-out predictions through the inducing plots `chosen`, rows of `inputs`.
+
+    The inducing plots stay the same, also those of the block that is left out: they are places
+    where the process is described, and their values are not used.
+    """
+    inducing = inputs[chosen]
+    factor, normal, moment = normal_equations(inputs, target, found, inducing)
+    inner = cholesky(normal, lower=True)
+    weights = cho_solve((inner, True), moment)
+    error, variance = np.empty(len(target)), np.empty(len(target))
+    for rows in members(block):
+        white = np.empty((len(factor), len(rows)))
+        for part in chunks(len(rows), BLOCK // len(factor)):
+            cross = covariance(inducing, inputs[rows[part]], found)
+            white[:, part] = solve_triangular(factor, cross, lower=True)
+        half = solve_triangular(inner, white, lower=True)
+        remaining = np.eye(len(rows)) - half.T @ half
+        error[rows], variance[rows] = _solved(remaining, target[rows] - weights @ white)
+        unexplained = found.variance(inputs[rows]) - np.sum(white**2, axis=0)
+        variance[rows] = found.noise * variance[rows] + np.maximum(unexplained, 0.0)
+    return LeftOut(target - error, variance)
+
+
+def members(block: np.ndarray) -> list[np.ndarray]:
+    """Rows of each block."""
+    number = np.unique(block, return_inverse=True)[1].reshape(-1)
+    return np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """matrix^-1 right, and the diagonal of matrix^-1."""
+    factor = cho_factor(matrix, lower=True)
+    inverse = np.diagonal(cho_solve(factor, np.eye(len(matrix))))
+    return cho_solve(factor, right), inverse
+
+
+def log_score(left_out: LeftOut, target: np.ndarray) -> np.ndarray:
+    """Log of the predictive density of each target (n,), standardised."""
+    squares = (target - left_out.mean) ** 2 / left_out.variance
+    return -(squares + np.log(2 * np.pi * left_out.variance)) / 2

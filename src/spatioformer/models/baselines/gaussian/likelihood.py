@@ -1,0 +1,148 @@
+"""Likelihood of the hyperparameters, and its gradient.
+
+All n (n - 1) / 2 pairs of plots are handled as one vector, which is half the work of a matrix.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.spatial.distance import pdist
+
+from spatioformer.models.baselines.gaussian.kernel import (
+    Hyperparameters,
+    Inputs,
+    effort_shape,
+    fields,
+    scaled_distance,
+    stretch,
+)
+
+COINCIDENT = 1e-9  # distance below which plots lie at one place, in the unit of the ranges
+
+
+@lru_cache(maxsize=4)
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and second plot of each pair, and its position in a matrix (n, n), row by row."""
+    first, second = np.triu_indices(count, 1)
+    return first, second, first * count + second
+
+
+def misfit(
+    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters
+) -> tuple[float, np.ndarray]:
+    """Negative log-likelihood of `target` (n,), without constants, and its gradient.
+
+    Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
+    """
+    first, second, position = _pairs(len(target))
+    place_distance = pdist(hyperparameters.stretched(inputs.places))
+    feature_distances = [
+        scaled_distance(scaled, scaled).ravel()[position]
+        for scaled in (inputs.features / length for length in hyperparameters.lengths)
+    ]
+    parts = fields(place_distance, feature_distances, hyperparameters)
+    total = parts[0] + parts[1]
+    total += parts[2]
+    diagonal = hyperparameters.variance(inputs) + hyperparameters.noise
+    if inputs.effort is not None:
+        shape = effort_shape(inputs.effort[first], inputs.effort[second])
+        total += hyperparameters.effort * shape
+    value, sensitivity, on_diagonal = _sensitivity(total, diagonal, target)
+    gradient = [np.vdot(sensitivity, part) for part in parts]
+    gradient = [
+        slope + np.sum(on_diagonal) * variance
+        for slope, variance in zip(gradient, hyperparameters.variances, strict=True)
+    ]
+    gradient.append(np.sum(on_diagonal) * np.exp(hyperparameters.vector[3]))
+    weighted = np.zeros(len(total))  # slope with the logarithm of all distances between places
+    for part, reach in zip(parts[::2], hyperparameters.ranges, strict=True):
+        slopes = sensitivity * part
+        slopes *= place_distance / reach
+        gradient.append(np.sum(slopes))
+        weighted += slopes
+    for part, d, length in zip(parts[1:], feature_distances, hyperparameters.lengths, strict=True):
+        gradient.extend(_length_gradient(inputs.features / length, d, part * sensitivity))
+    gradient += _stretch_gradient(inputs.places, place_distance, weighted, hyperparameters)
+    if inputs.effort is not None:
+        own = np.vdot(on_diagonal, inputs.effort**2 + 1)
+        gradient.append(hyperparameters.effort * (np.vdot(sensitivity, shape) + own))
+    return value, np.array(gradient)
+
+
+def _sensitivity(
+    pairs: np.ndarray, diagonal: np.ndarray, target: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Negative log-likelihood, and its slope with the covariance of pairs and on the diagonal.
+
+    Args:
+        pairs: covariance of each pair of plots.
+        diagonal: variance of each plot, noise included, (n,).
+    """
+    count = len(target)
+    first, second, position = _pairs(count)
+    matrix = np.zeros((count, count))
+    matrix.ravel()[position] = pairs
+    matrix.ravel()[:: count + 1] = diagonal
+    # The transpose has LAPACK's order of storage; its lower triangle is filled.
+    factor, failed = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the covariance is not positive definite")
+    weights = dpotrs(factor, target, lower=1)[0]
+    value = target @ weights / 2 + np.log(np.diagonal(factor)).sum()
+    inverse = dpotri(factor, lower=1, overwrite_c=1)[0].T
+    sensitivity = inverse.ravel()[position] - weights[first] * weights[second]
+    return float(value), sensitivity, (np.diagonal(inverse) - weights**2) / 2
+
+
+def _matrix(pairs: np.ndarray, count: int) -> np.ndarray:
+    """Values of pairs in the upper triangle of a matrix (n, n)."""
+    matrix = np.zeros((count, count))
+    matrix.ravel()[_pairs(count)[2]] = pairs
+    return matrix
+
+
+def _length_gradient(scaled: np.ndarray, d: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the logarithms of the lengths of one field.
+
+    d M / d log length = 5/3 (1 + d) exp(-d) * squared difference along the feature.
+
+    Args:
+        scaled: features divided by their lengths, (n, f).
+        d: scaled distance of each pair.
+        slopes: covariance of each pair times its sensitivity; overwritten.
+    """
+    rise = 1 + d
+    slopes *= rise
+    rise += d * d / 3
+    slopes /= rise
+    weight = _matrix(slopes, len(scaled))
+    squares = (scaled**2).T @ (weight.sum(axis=0) + weight.sum(axis=1))
+    return (5 / 3) * (squares - 2 * np.sum(scaled * (weight @ scaled), axis=0))
+
+
+def _stretch_gradient(
+    places: np.ndarray, distance: np.ndarray, slopes: np.ndarray, found: Hyperparameters
+) -> list[float]:
+    """Gradient with respect to the anisotropy.
+
+    The squared distance is (s - s')' M (s - s') with M = A A, so the gradient with respect to M is
+    a weighted sum of outer products, which a graph Laplacian gives.
+
+    Args:
+        slopes: slope of the misfit with minus the logarithm of the distance of each pair.
+    """
+    apart = np.where(distance > COINCIDENT, distance, np.inf)
+    weight = _matrix(slopes / (-2 * apart**2), len(places))
+    degree = weight.sum(axis=0) + weight.sum(axis=1)
+    crossed = places.T @ (weight @ places)
+    outer = (places.T * degree) @ places - crossed - crossed.T
+    step = 1e-4  # of a central difference of M, exact to 1e-8
+    out = []
+    for change in ((step, 0.0), (0.0, step)):
+        above, below = (
+            stretch(*(2 * (np.array(found.anisotropy) + sign * np.array(change))))
+            for sign in (1, -1)
+        )
+        out.append(float(np.sum(outer * (above - below)) / (2 * step)))
+    return out

@@ -1,0 +1,105 @@
+"""Posterior mean and variance of the process, exact or through inducing plots.
+
+Through inducing plots u, it is the subset-of-regressors approximation (Rasmussen & Williams 2006,
+section 8.3.1), with the prior variance that they do not explain added to the variance (section
+8.3.4).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, qr, solve_triangular
+from scipy.linalg.blas import dsyrk
+
+from spatioformer.models.baselines.gaussian.kernel import (
+    JITTER,
+    Hyperparameters,
+    Inputs,
+    covariance,
+)
+
+BLOCK = 2**20  # covariances computed at once in `fit`, where larger matrix products are faster
+RANK = 256  # largest number of directions in which the variance falls below the prior variance
+PASSES = 3  # of the power iteration that finds these directions
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The process after the plots.
+
+    Attributes:
+        known: the m plots whose covariances give a prediction.
+        weights: (m,), of their covariances in the posterior mean.
+        reduction: (m, r), by which the plots reduce the variance at a place with covariances k: the
+            sum of squares of k @ reduction.
+    """
+
+    known: Inputs
+    weights: np.ndarray
+    reduction: np.ndarray
+
+
+def exact(inputs: Inputs, target: np.ndarray, found: Hyperparameters) -> Posterior:
+    """Posterior from all plots; target (n,) is standardised."""
+    matrix = covariance(inputs, inputs, found)
+    matrix[np.diag_indices(len(target))] += found.noise
+    weights = cho_solve(cho_factor(matrix, lower=True), target)
+    values, vectors = leading(matrix)
+    return Posterior(inputs, weights, vectors / np.sqrt(values))
+
+
+def through_inducing(
+    inputs: Inputs, target: np.ndarray, found: Hyperparameters, chosen: np.ndarray
+) -> Posterior:
+    """Posterior from all plots through the plots `chosen` (m,), rows of `inputs`."""
+    inducing = inputs[chosen]
+    factor, normal, moment = normal_equations(inputs, target, found, inducing)
+    values, vectors = leading(normal)  # V V' + noise
+    inner = cho_solve(cho_factor(normal, lower=True), moment)
+    shrunk = vectors * np.sqrt(np.maximum(1 - found.noise / values, 0.0))
+    return Posterior(
+        inducing,
+        solve_triangular(factor, inner, lower=True, trans="T"),
+        solve_triangular(factor, shrunk, lower=True, trans="T"),
+    )
+
+
+def normal_equations(
+    inputs: Inputs, target: np.ndarray, found: Hyperparameters, inducing: Inputs
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cholesky factor L of K_uu, V V' + noise and V target, with V = L^-1 K_un.
+
+    Weights are L^-T (V V' + noise)^-1 V target. V V' is well conditioned, and K_un K_nu is not.
+    """
+    own = covariance(inducing, inducing, found)
+    own[np.diag_indices(len(own))] += JITTER
+    factor = cholesky(own, lower=True)
+    normal = np.asfortranarray(found.noise * np.eye(len(own)))
+    moment = np.zeros(len(own))
+    for part in chunks(len(target), BLOCK // len(own)):
+        white = solve_triangular(factor, covariance(inducing, inputs[part], found), lower=True)
+        normal = dsyrk(1.0, white, beta=1.0, c=normal, lower=True, overwrite_c=True)
+        moment += white @ target[part]
+    return factor, np.tril(normal) + np.tril(normal, -1).T, moment
+
+
+def leading(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues (r,) of a symmetric matrix (n, n), and their vectors (n, r).
+
+    All are given up to n = 2 RANK. Beyond, the RANK largest are found by power iteration from fixed
+    random vectors (Halko et al. 2011, SIAM Review 53:217).
+    """
+    count = len(matrix)
+    if count <= 2 * RANK:
+        return np.linalg.eigh(matrix)
+    basis: np.ndarray = np.random.default_rng(0).normal(size=(count, RANK + 16))
+    for _ in range(PASSES):
+        basis = qr(matrix @ basis, mode="economic", overwrite_a=True)[0]
+    values, inner = np.linalg.eigh(basis.T @ (matrix @ basis))
+    return values[-RANK:], basis @ inner[:, -RANK:]
+
+
+def chunks(count: int, step: int) -> list[slice]:
+    """Slices of max(`step`, 1) rows that cover `count` rows."""
+    step = max(step, 1)
+    return [slice(start, start + step) for start in range(0, count, step)]
