@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from spatioformer.archives.stack import SourceStack
-from spatioformer.archives.work import NO_DASK
+from spatioformer.common.cluster import NO_DASK
 from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.progress import Advance, Console
 from spatioformer.config.imagery import ImagerySection
@@ -81,7 +81,7 @@ def blocks(
         import dask
         import dask.array as da
     except ImportError as error:
-        raise OutputError(NO_DASK.replace("a scheduler", "to_xarray")) from error
+        raise OutputError(NO_DASK.replace("--scheduler", "to_xarray")) from error
     packed = dask.delayed(stack, pure=True, traverse=False)
     read = dask.delayed(_read_block, pure=True)
     height, width = stack.grid.shape

@@ -60,7 +60,7 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Write the imagery of each year (FOLDER/imagery_YEAR.tif) and years.csv, for `years`."""
-    from spatioformer.archives.work import scheduler_of
+    from spatioformer.archives.pools import scheduler_of
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
     from spatioformer.mapping.options import parse_memory
