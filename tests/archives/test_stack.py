@@ -248,7 +248,12 @@ def test_a_scheduler_without_workers_ends_the_run(scenes, tmp_path, monkeypatch)
 def test_workers_that_all_die_end_the_run(scenes, tmp_path, monkeypatch):
     """In the middle of the work; finished windows are kept."""
     distributed = pytest.importorskip("distributed")
-    for name, seconds in (("NOTICE", 0.2), ("WORKER_TIMEOUT", 1.0), ("REFRESH", 0.1)):
+    for name, seconds in (
+        ("NOTICE", 0.1),
+        ("WORKER_TIMEOUT", 1.0),
+        ("REFRESH", 0.1),
+        ("PAUSE", 0.1),
+    ):
         monkeypatch.setattr(shared, name, seconds)
     monkeypatch.setattr(work, "SMALLEST", 30)
     monkeypatch.setattr(work, "LARGEST", 30)

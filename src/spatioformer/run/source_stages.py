@@ -63,6 +63,7 @@ def imagery(run: RunContext) -> str:
         run.folder / FOLDER,
         stack,
         workers=options.workers,
+        scheduler=run.scheduler,
         memory=options.memory,
         console=run.console,
     )
@@ -147,6 +148,7 @@ def years(run: RunContext) -> str:
         run.folder / FOLDER,
         stack_of(run),
         workers=options.workers,
+        scheduler=run.scheduler,
         memory=options.memory,
         console=run.console,
     )
@@ -175,6 +177,23 @@ def years(run: RunContext) -> str:
     slope = summary["mean_slope"]
     trend = "no pixel with a trend" if slope is None else f"{slope:+.3g} species a year on average"
     return f"{len(imagery)} maps, {trend}"
+
+
+def check_scheduler(config: "RunConfig", scheduler: str) -> None:
+    """Raise if a run cannot use a scheduler.
+
+    Raises:
+        ConfigError: it has no sources, which alone are computed there.
+        ImageryError: the scheduler is neither threads, processes nor an address.
+    """
+    from spatioformer.archives.pools import scheduler_of
+
+    scheduler_of(scheduler)
+    if config.imagery is None or not config.imagery.sources:
+        raise ConfigError(
+            f"the scheduler {scheduler} is for imagery of archives, and the configuration has no "
+            "`imagery.sources`; leave --scheduler out (`map MODEL RASTER` takes one too)"
+        )
 
 
 def refuse_stage(name: str, stages: Collection[str]) -> NoReturn:
