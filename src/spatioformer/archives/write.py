@@ -170,8 +170,8 @@ def _write_raster(
                     values = load_window(stack, year, window, store)
                     # None: damaged since it was written
                     add(key, window, stack.read(window, year) if values is None else values)
-            total = sum(counts.values())
-            if not np.any(total):
+            total = np.sum(list(counts.values()), axis=0)
+            if not total.any():
                 raise ImageryError(_nothing(stack, year))
         check_written(part, out, total.tolist(), threads)
     return stack

@@ -54,7 +54,9 @@ def connected(
     except ImportError as error:
         raise OutputError(NO_DASK) from error
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(  # type: ignore[no-untyped-call]
+            address, timeout=PATIENCE, set_as_default=False
+        )
     except (OSError, ValueError) as error:
         raise OutputError(
             f"no Dask scheduler answers at {address}; start one with `dask scheduler`, or correct "
@@ -82,7 +84,7 @@ class Cluster:
         self._threads, self._counted = 0, -math.inf
         self._absent: float | None = None
         self._noticed = False
-        self._prepared: list[Future] = []
+        self._prepared: list[Future[Any]] = []
 
     def prepare(self, function: Callable[[], object]) -> None:
         """Begin a call on each worker that is there, without waiting for its end: its imports.
@@ -96,7 +98,7 @@ class Cluster:
         ]
 
     def results(
-        self, function: Callable[..., object], calls: Iterable[tuple[Key, tuple]]
+        self, function: Callable[..., object], calls: Iterable[tuple[Key, tuple[Any, ...]]]
     ) -> Generator[tuple[Key, Any], None, None]:
         """Yield (key, result) of calls as they finish; few are in flight at once.
 
@@ -109,7 +111,7 @@ class Cluster:
         """
         from distributed import KilledWorker
 
-        jobs: dict[Future, Key] = {}
+        jobs: dict[Future[Any], Key] = {}
         try:
             for key, arguments in calls:
                 jobs[self._client.submit(function, *arguments, pure=False)] = key
@@ -157,7 +159,7 @@ class Cluster:
 
     def _by_worker(self) -> dict[str, int]:
         try:
-            threads: dict[str, int] = self._client.nthreads()
+            threads: dict[str, int] = self._client.nthreads()  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             raise self.gone() from error
         return threads
@@ -170,7 +172,7 @@ class Cluster:
         )
 
 
-def finished(jobs: "dict[Future, Key]") -> Iterator[tuple[Key, Any]]:
+def finished(jobs: "dict[Future[Any], Key]") -> Iterator[tuple[Key, Any]]:
     """Wait a moment for at least one job, and yield and remove the finished ones.
 
     distributed sometimes loses the reply with a finished result, and `as_completed` then waits for
@@ -181,7 +183,9 @@ def finished(jobs: "dict[Future, Key]") -> Iterator[tuple[Key, Any]]:
     # `wait` uses the current client, which could be the caller's client in another thread's loop.
     try:
         with next(iter(jobs)).client.as_current():
-            done = wait(list(jobs), timeout=PAUSE, return_when="FIRST_COMPLETED").done
+            done = wait(  # type: ignore[no-untyped-call]
+                list(jobs), timeout=PAUSE, return_when="FIRST_COMPLETED"
+            ).done
     except TimeoutError:
         return
     for job in [job for job in jobs if job in done]:

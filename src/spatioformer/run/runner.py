@@ -18,6 +18,7 @@ from spatioformer.common.errors import ConfigError, OutputError, SpatioformerErr
 from spatioformer.common.files import (
     as_output_error,
     hash_value,
+    read_json,
     remove,
     set_aside,
     write_json,
@@ -37,7 +38,7 @@ from spatioformer.run.fingerprint import changes, dependencies, flat, portable
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
-from spatioformer.run.source_stages import SEARCH, check_scheduler, refuse_stage
+from spatioformer.run.source_stages import LEFT_OUT, SEARCH, check_scheduler, refuse_stage
 from spatioformer.run.stage import Stage
 from spatioformer.run.stages import STAGES, stages_of
 from spatioformer.training import distributed
@@ -375,6 +376,7 @@ class Run:
             p: self._hashes.of(Path(p)) for s in self.stages.values() for p in s.inputs(self.config)
         }
         self._hashes.save()
+        left_out = self.folder / LEFT_OUT
         write_json(
             self.folder / "provenance.json",
             {
@@ -388,7 +390,8 @@ class Run:
                     n: {"seconds": r.seconds, "fingerprint": r.fingerprint}
                     for n, r in records.items()
                 },
-            },
+            }
+            | ({"left_out_of_chips": read_json(left_out)} if left_out.is_file() else {}),
         )
 
 

@@ -26,6 +26,8 @@ ORDER = (*("plots", SEARCH, "imagery", "chips", "train", "evaluate", "map", YEAR
 """All stages that a run may have, in order."""
 
 ITEMS = "archives/items.json"
+LEFT_OUT = "archives/chips_left_out.json"
+"""Items that the chips stage could not read, and why, by source; absent if there are none."""
 
 
 def search(run: RunContext) -> str:
@@ -127,6 +129,10 @@ def chips(run: RunContext) -> str:
             facts=extra.facts,
             console=run.console,
         )
+    if imagery.left_out:
+        write_json(run.folder / LEFT_OUT, imagery.left_out)
+    else:
+        (run.folder / LEFT_OUT).unlink(missing_ok=True)
     if run.config.distils:
         teach_elsewhere(run, extra.measured is not None)
     reject(run, lost)
@@ -256,6 +262,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         needs=("plots", *(["imagery"] if config.distils else [])),
         sections=(*stages["chips"].sections, "imagery.chips", "imagery.years", "imagery.max_years"),
         inputs=_layer_inputs,
+        outputs=(*stages["chips"].outputs, LEFT_OUT),
         reads=(SEARCH,),
     )
     if any(split.kind == "knndm" for split in config.evaluate.splits):
