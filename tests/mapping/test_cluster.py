@@ -175,6 +175,7 @@ def test_the_only_worker_dies(tmp_path, case, lonely, monkeypatch):
                 lonely.scale(0)
 
     lonely.scale(1)
+    lonely.wait_for_workers(1, timeout=120)  # slow on a busy machine
     monkeypatch.setattr(shared, "finished", deadly)
     resources = Resources(scheduler=lonely.scheduler_address, worker_timeout=2)
     with pytest.raises(OutputError, match="has had no worker for 2 s"):
@@ -182,6 +183,7 @@ def test_the_only_worker_dies(tmp_path, case, lonely, monkeypatch):
     kept = len(finished)
     assert 5 <= kept < 30
     lonely.scale(1)
+    lonely.wait_for_workers(1, timeout=120)  # slow on a busy machine
     map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources)
     assert out.read_bytes() == case[2]
     assert len(finished) == 30, "no tile is computed twice"
