@@ -10,11 +10,12 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
 
-from spatioformer.archives import work
+from spatioformer.archives import pools, work
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.write import item_path, write_year
 from spatioformer.archives.yearly import FailedItems
+from spatioformer.common import cluster as shared
 from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.progress import Console
 from spatioformer.geo.grid import Grid
@@ -228,20 +229,50 @@ def test_a_year_without_imagery_is_named(scenes):
 
 def test_a_scheduler_that_does_not_answer_is_named(scenes, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(work, "PATIENCE", 0.5)
+    monkeypatch.setattr(shared, "PATIENCE", 0.5)
     with pytest.raises(OutputError, match="no Dask scheduler answers at tcp://127"):
         write_year(stack(scenes), 2021, tmp_path / "a.tif", scheduler="tcp://127.0.0.1:1")
     with pytest.raises(ImageryError, match="the scheduler 'dask' is unknown"):
-        work.scheduler_of("dask")
+        pools.scheduler_of("dask")
 
 
 def test_a_scheduler_without_workers_ends_the_run(scenes, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(work, "NOTICE", 0.2)
-    monkeypatch.setattr(work, "WORKER_TIMEOUT", 0.5)
+    monkeypatch.setattr(shared, "NOTICE", 0.2)
+    monkeypatch.setattr(shared, "WORKER_TIMEOUT", 0.5)
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
         with pytest.raises(OutputError, match=r"has had no worker for 0\.5 s; start one with"):
             write_year(stack(scenes), 2021, tmp_path / "a.tif", scheduler=cluster.scheduler_address)
+
+
+def test_workers_that_all_die_end_the_run(scenes, tmp_path, monkeypatch):
+    """In the middle of the work; finished windows are kept."""
+    distributed = pytest.importorskip("distributed")
+    for name, seconds in (
+        ("NOTICE", 0.1),
+        ("WORKER_TIMEOUT", 1.0),
+        ("REFRESH", 0.1),
+        ("PAUSE", 0.1),
+    ):
+        monkeypatch.setattr(shared, name, seconds)
+    monkeypatch.setattr(work, "SMALLEST", 30)
+    monkeypatch.setattr(work, "LARGEST", 30)
+    console, save = Lines(), work.Arrays.save
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+
+        def deadly(store, name, array):
+            save(store, name, array)
+            cluster.scale(0)
+
+        monkeypatch.setattr(work.Arrays, "save", deadly)
+        out, address = tmp_path / "a.tif", cluster.scheduler_address
+        with pytest.raises(OutputError, match=r"no worker for 1 s; .* keeps the finished windows"):
+            write_year(stack(scenes), 2021, out, scheduler=address, console=console)
+    assert any("has no worker; start one" in line for line in console.lines)
+    assert not out.exists()
+    assert 1 <= len(list(tmp_path.glob("a.windows-*/*.npy"))) < 100
 
 
 def test_two_sources_give_their_bands_side_by_side(scenes):

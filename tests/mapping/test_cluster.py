@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from spatioformer.common import cluster as shared
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.progress import Console
 from spatioformer.mapping import Resources, cluster, map_raster
@@ -80,7 +81,7 @@ def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path, case, workers, mo
 
 
 def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
-    out, original = tmp_path / "map.tif", cluster._finished
+    out, original = tmp_path / "map.tif", shared.finished
     pids = list(workers.run(os.getpid).values())
     seen = []
 
@@ -91,7 +92,7 @@ def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
             seen.append(tile)
             yield tile, record
 
-    monkeypatch.setattr(cluster, "_finished", murderous)
+    monkeypatch.setattr(shared, "finished", murderous)
     assert mapped(case, out, workers) == case[2]
     assert sorted(seen) == list(range(30)), "no tile is handed in twice"
     deadline = time.monotonic() + 120
@@ -115,7 +116,7 @@ def test_the_cluster_needs_a_path(tmp_path, case, workers):
 
 
 def test_no_scheduler(tmp_path, case, monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    monkeypatch.setattr(shared, "PATIENCE", 0.3)
     resources = Resources(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(OutputError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start"):
         map_raster(*case[:2], tmp_path / "map.tif", resources=resources)
@@ -140,7 +141,7 @@ def lonely(tmp_path):
 
 def test_a_scheduler_without_a_worker(tmp_path, case, lonely, monkeypatch, capsys):
     """Case 15."""
-    monkeypatch.setattr(cluster, "NOTICE", 0.5)
+    monkeypatch.setattr(shared, "NOTICE", 0.5)
     address, out = lonely.scheduler_address, tmp_path / "map.tif"
     resources = Resources(scheduler=address, worker_timeout=2)
     began = time.monotonic()
@@ -162,8 +163,8 @@ def test_a_scheduler_without_a_worker(tmp_path, case, lonely, monkeypatch, capsy
 
 def test_the_only_worker_dies(tmp_path, case, lonely, monkeypatch):
     """The finished tiles are kept; with a new worker the map has the same bytes."""
-    monkeypatch.setattr(cluster, "REFRESH", 0.2)
-    original, finished = cluster._finished, []
+    monkeypatch.setattr(shared, "REFRESH", 0.2)
+    original, finished = shared.finished, []
     out = tmp_path / "map.tif"
 
     def deadly(jobs):
@@ -174,13 +175,15 @@ def test_the_only_worker_dies(tmp_path, case, lonely, monkeypatch):
                 lonely.scale(0)
 
     lonely.scale(1)
-    monkeypatch.setattr(cluster, "_finished", deadly)
+    lonely.wait_for_workers(1, timeout=120)  # slow on a busy machine
+    monkeypatch.setattr(shared, "finished", deadly)
     resources = Resources(scheduler=lonely.scheduler_address, worker_timeout=2)
     with pytest.raises(OutputError, match="has had no worker for 2 s"):
         map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources)
     kept = len(finished)
     assert 5 <= kept < 30
     lonely.scale(1)
+    lonely.wait_for_workers(1, timeout=120)  # slow on a busy machine
     map_raster(*case[:2], out, samples=2, sd_step=16, resources=resources)
     assert out.read_bytes() == case[2]
     assert len(finished) == 30, "no tile is computed twice"

@@ -4,16 +4,18 @@ import dataclasses
 import io
 import json
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from pyproj import Transformer
 from rich.console import Console as RichConsole
 
+from spatioformer.archives.items import Item
 from spatioformer.cli import main
 from spatioformer.config.file import load_config
 from spatioformer.run.imagery_listing import pixels_of, print_listings, size_of
-from spatioformer.run.imagery_search import list_sources
+from spatioformer.run.imagery_search import list_sources, tile_of
 from tests.helpers.catalogues import scene, stac_api
 
 REGION = [15.0, 15.2, 41.4, 41.6]
@@ -86,6 +88,21 @@ def test_numbers(config):
     # Plots 60 pixels apart: four in one block of 512 pixels, of four files of two dates.
     assert first.plot_megapixels == pytest.approx(2 * 4 * 512**2 / 1e6)
     assert not first.exact
+
+
+@pytest.mark.parametrize(
+    ("name", "tile"),
+    [
+        ("S2B_55GEN_20190105_0_L2A", "55GEN"),
+        ("S2A_MSIL2A_20190105T001111_N0211_R073_T55GEN_20201008T090909", "55GEN"),
+        ("HLS.S30.T55GEN.2019005T001111.v2.0", "55GEN"),
+        ("LC08_L2SP_190030_20190501_20220101_02_T1", "190030"),
+        ("mosaic_2019", (14.0, 41.0, 16.0, 42.0)),
+    ],
+)
+def test_a_tile_is_known_by_its_name_where_there_is_no_code(name, tile):
+    start = datetime(2019, 1, 5, tzinfo=UTC)
+    assert tile_of(Item(name, "any", start, start, (14.02, 41, 16.01, 42), {})) == tile
 
 
 def test_tables(config):

@@ -224,6 +224,11 @@ def test_refresh_and_stages_of_runs_without_sources_are_refused(tmp_path):
         spatioformer("run", config, "--redo", "years"),
         "the run has no `map.years`, and so no stage 'years'; give `map.years`",
     )
+    assert_refused(
+        spatioformer("imagery", config, "--scheduler", "threads"),
+        "the scheduler threads is for imagery of archives, and the configuration has no "
+        "`imagery.sources`; leave --scheduler out (`map MODEL RASTER` takes one too)",
+    )
 
 
 def test_layers_beside_sources_come_first_and_masks_hold(tmp_path):
@@ -297,12 +302,18 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(tmp_path):
     ended = spatioformer("chips", config)
     assert ended.code == 0, ended.err
     assert "  left out toy_20200420: " in ended.err
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    [(name, reason)] = provenance["left_out_of_chips"]["toy"].items()
+    assert name == "toy_20200420"
+    assert "toy_20200420_red.tif" in reason
     chips = open_chips(tmp_path / "run" / "chips").chips.copy()
     # The same as without that scene.
     for path in (tmp_path / "scenes").glob("toy_20200420_*"):
         path.unlink()
     Run(config).stage("chips")
     assert open_chips(tmp_path / "run" / "chips").chips.tobytes() == chips.tobytes()
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert "left_out_of_chips" not in provenance
     # With `on_error: stop` the run ends.
     damaged.write_bytes(content[: len(content) // 2])
     for band in ("blue", "green", "scl"):
@@ -341,6 +352,24 @@ def test_imagery_build_writes_years_for_any_model(whole, tmp_path):
     assert_refused(
         spatioformer("imagery", "build", whole, "-o", out, "--years", "2020-2019", "-q"),
         "--years '2020-2019' are no years; give 2015-2023, or 2015,2018,2023",
+    )
+
+
+def test_a_run_computes_its_composites_on_a_cluster(whole, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    config = archive_run.write(tmp_path, archive_run.settings(tmp_path))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        address = cluster.scheduler_address
+        folder = Run(config, scheduler=address).stage("imagery")
+    own = whole.parent / "run" / "archives"
+    for path in sorted((folder / "archives").glob("imagery_*.tif")):
+        assert path.read_bytes() == (own / path.name).read_bytes()
+    assert_refused(
+        spatioformer("imagery", whole, "--scheduler", "dask", "-q"),
+        "the scheduler 'dask' is unknown; give threads, processes, or an address such as "
+        "tcp://127.0.0.1:8786",
     )
 
 

@@ -127,8 +127,8 @@ class LazyImagery:
     ) -> xarray.DataArray:
         """The imagery as a DataArray of Dask blocks, which are read when they are computed.
 
-        An item that cannot be read, with `on_error="skip"`, is left out of the block that met it,
-        with a warning; `write` leaves it out of the whole year.
+        An item that cannot be read ends the computation of a block, also with `on_error="skip"`:
+        other blocks may hold it already. `write` leaves it out of the whole year.
 
         Args:
             years: None: all.

@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from spatioformer.archives.stack import SourceStack
-from spatioformer.archives.work import NO_DASK
+from spatioformer.common.cluster import NO_DASK
 from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.progress import Advance, Console
 from spatioformer.config.imagery import ImagerySection
@@ -81,7 +81,7 @@ def blocks(
         import dask
         import dask.array as da
     except ImportError as error:
-        raise OutputError(NO_DASK.replace("a scheduler", "to_xarray")) from error
+        raise OutputError(NO_DASK.replace("--scheduler", "to_xarray")) from error
     packed = dask.delayed(stack, pure=True, traverse=False)
     read = dask.delayed(_read_block, pure=True)
     height, width = stack.grid.shape
@@ -105,10 +105,21 @@ def blocks(
 def _read_block(
     section: ImagerySection, stack: SourceStack, year: int, box: tuple[int, int, int, int]
 ) -> np.ndarray:
-    """Values (1, band, y, x) of a window; runs on a worker of Dask."""
+    """Values (1, band, y, x) of a window; runs on a worker of Dask.
+
+    Raises:
+        ImageryError: an item cannot be read. Other blocks may hold it already, so it is not left
+            out of this one, whatever `on_error` says.
+    """
     values = None
-    with year_stack(section, stack, Warnings()) as imagery:
+    with year_stack(section, stack) as imagery:
         for _, found in imagery.windows([Window(*box)], year):
             values = found
+    for failed in imagery.left_out.values():
+        name, reason = next(iter(failed.items()))
+        raise ImageryError(
+            f"{name} cannot be left out of one block of an array: {reason}; `write` leaves it out "
+            "of the whole year"
+        )
     assert values is not None  # one window was asked for
     return values[None]

@@ -1,5 +1,6 @@
 """Land cover of archives for exclusion masks: from a collection and a year to a raster of codes."""
 
+import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ import rasterio
 from spatioformer.archives.collections import Collection, collection_of
 from spatioformer.archives.legends import Legend, legend_of, legends
 from spatioformer.archives.opening import access_of
+from spatioformer.archives.pools import open_pool
 from spatioformer.archives.search import search
 from spatioformer.archives.source import Source
 from spatioformer.archives.stack import SourceStack
@@ -127,7 +129,8 @@ def write_mask(
     windows = list(grid.windows(WINDOW))
     cache = Cache(out.parent, f"{out.stem}.windows")
     store = cache.arrays(hash_value([stack.key(window, used) for window in windows]))
-    stack = compute_windows(stack, used, windows, store, workers=workers, console=console)
+    with open_pool(None, workers or os.cpu_count() or 1) as pool:
+        stack = compute_windows(stack, used, windows, store, pool, console=console)
     present: set[int] = set()
     profile = {**stack_profile(grid, 1), "dtype": "int16", "nodata": NO_CLASS, "predictor": 2}
     with writing(out) as part, write_errors(out):

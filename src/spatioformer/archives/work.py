@@ -11,33 +11,24 @@ import math
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache, lru_cache
-from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
 
+from spatioformer.archives.pools import Pool
 from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.yearly import FailedItems
 from spatioformer.common.cache import Arrays
-from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.progress import SILENT, Console
 
-THREADS, PROCESSES = "threads", "processes"
-AHEAD = 2  # windows submitted for each worker
 SHARES = 4  # windows of each worker, at least, unless they would be very small
-NOTICE, WORKER_TIMEOUT = 10.0, 120.0  # seconds without a worker: it is said, the run ends
-PATIENCE = 20  # seconds to wait for a Dask scheduler
 COPIES = 4  # arrays of all observations that exist at once: read, mosaicked, sorted, masked
 SMALLEST, LARGEST = 256, 2048
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # numbers of glibc's mallopt
 HELD = 2**28  # bytes of free memory that a process keeps for its next arrays
 BASE = 400e6  # bytes that a process holds before it reads a window
-NO_DASK = "a scheduler needs Dask, which is not installed; pip install 'spatioformer[dask]'"
 
 Outcome = np.ndarray | FailedItems
 
@@ -62,10 +53,10 @@ def compute_windows(
     year: int,
     windows: Sequence[Window],
     store: Arrays,
+    pool: Pool,
     *,
     halo: int = 0,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    computed: Callable[[str, Window, np.ndarray], None] = lambda key, window, values: None,
     console: Console = SILENT,
 ) -> SourceStack:
     """Compute all windows into `store`, under `stack.key(window, year)` of the returned stack.
@@ -73,7 +64,8 @@ def compute_windows(
     A window without any value is kept as an empty array; `load_window` fills it in.
 
     Args:
-        scheduler: None or "threads", "processes", or the address of a dask.distributed scheduler.
+        computed: called with the key and the values of each window when it is computed, while
+            others are. Windows that an item touches come again when the item is left out.
 
     Returns:
         The stack without the items that could not be read.
@@ -82,29 +74,29 @@ def compute_windows(
         ImageryError: an item cannot be read, and the source's `on_error` is stop.
         OutputError: the scheduler does not answer, or the disk is full.
     """
-    count = workers or os.cpu_count() or 1
-    with _pool(scheduler, count, console) as submit:
-        with console.task(f"imagery {year}", len(windows)) as advance:
-            done = 0
-            while True:
-                keys = {stack.key(window, year): window for window in windows}
-                missing = [(k, w) for k, w in keys.items() if not store.path(k).exists()]
-                if len(windows) - len(missing) > done:
-                    advance(len(windows) - len(missing) - done)
-                    done = len(windows) - len(missing)
-                reasons: dict[str, str] = {}
-                for key, outcome in _outcomes(stack, year, missing, halo, submit, count):
-                    if isinstance(outcome, FailedItems):
-                        reasons |= outcome.reasons
-                        continue
-                    store.save(key, outcome)
-                    done += 1
-                    advance(1)
-                if not reasons:
-                    return stack
-                for name, reason in reasons.items():
-                    console.say(f"  left out {name}: {reason}")
-                stack = stack.without(reasons)
+    with console.task(f"imagery {year}", len(windows)) as advance:
+        done = 0
+        while True:
+            keys = {stack.key(window, year): window for window in windows}
+            missing = [(k, w) for k, w in keys.items() if not store.path(k).exists()]
+            if len(windows) - len(missing) > done:
+                advance(len(windows) - len(missing) - done)
+                done = len(windows) - len(missing)
+            reasons: dict[str, str] = {}
+            calls = _calls(pickle.dumps(stack), year, missing, halo, reasons)
+            for key, outcome in pool.results(compute_window, calls):
+                if isinstance(outcome, FailedItems):
+                    reasons |= outcome.reasons
+                    continue
+                store.save(key, outcome)
+                computed(key, keys[key], outcome)
+                done += 1
+                advance(1)
+            if not reasons:
+                return stack
+            for name, reason in reasons.items():
+                console.say(f"  left out {name}: {reason}")
+            stack = stack.without(reasons)
 
 
 def load_window(
@@ -112,44 +104,23 @@ def load_window(
 ) -> np.ndarray | None:
     """A computed window; None where it is damaged or absent."""
     values = store.load(stack.key(window, year))
-    if values is None or values.size:
-        return values
-    return np.full(
-        (len(stack.bands), window.height + 2 * halo, window.width + 2 * halo), np.nan, np.float32
-    )
+    return nothing(stack, window, halo) if values is not None and not values.size else values
 
 
-Submit = Callable[..., "Future[Any]"]
+def nothing(stack: SourceStack, window: Window, halo: int = 0) -> np.ndarray:
+    """A window without any value: float32 (band, y + 2 halo, x + 2 halo)."""
+    shape = (len(stack.bands), window.height + 2 * halo, window.width + 2 * halo)
+    return np.full(shape, np.nan, np.float32)
 
 
-def _outcomes(
-    stack: SourceStack,
-    year: int,
-    missing: Sequence[tuple[str, Window]],
-    halo: int,
-    submit: Submit,
-    workers: int,
-) -> Iterator[tuple[str, Outcome]]:
-    """Outcomes as they finish; after the first failure no further windows are begun."""
-    from concurrent.futures import FIRST_COMPLETED, wait
-
-    packed = pickle.dumps(stack)
-    waiting = iter(missing)
-    jobs: dict[Future[Any], str] = {}
-    failed = False
-    while True:
-        while not failed and len(jobs) < AHEAD * workers:
-            entry = next(waiting, None)
-            if entry is None:
-                break
-            key, window = entry
-            jobs[submit(compute_window, packed, year, window.flatten(), halo)] = key
-        if not jobs:
+def _calls(
+    packed: bytes, year: int, missing: Sequence[tuple[str, Window]], halo: int, failed: Collection
+) -> Iterator[tuple[str, tuple]]:
+    """Key and arguments of each window's call, until something is in `failed`."""
+    for key, window in missing:
+        if failed:
             return
-        for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-            outcome = job.result()
-            failed |= isinstance(outcome, FailedItems)
-            yield jobs.pop(job), outcome
+        yield key, (packed, year, window.flatten(), halo)
 
 
 def compute_window(
@@ -186,66 +157,3 @@ def _keep_memory() -> None:
 def _unpacked(packed: bytes) -> SourceStack:
     stack: SourceStack = pickle.loads(packed)  # our own bytes, sent a moment ago
     return stack
-
-
-@contextmanager
-def _pool(scheduler: str | None, workers: int, console: Console) -> Iterator[Submit]:
-    """A function that submits a call, and gives a `concurrent.futures.Future`."""
-    if scheduler in (None, THREADS, PROCESSES):
-        pool: Executor
-        if scheduler == PROCESSES:
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-        else:
-            pool = ThreadPoolExecutor(workers)
-        try:
-            yield pool.submit
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise OutputError(NO_DASK) from error
-    try:
-        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"no Dask scheduler answers at {scheduler}; start one with `dask scheduler`, or "
-            "correct --scheduler"
-        ) from error
-    with client:
-        _wait_for_workers(client, scheduler, console)
-        with client.get_executor(pure=False) as executor:
-            yield executor.submit
-
-
-def _wait_for_workers(client: Any, address: str | None, console: Console) -> None:
-    """Return when the scheduler has a worker; say so while it has none.
-
-    Raises:
-        OutputError: it has none for too long.
-    """
-    for seconds in (NOTICE, WORKER_TIMEOUT - NOTICE):
-        try:
-            client.wait_for_workers(1, timeout=seconds)
-            return
-        except TimeoutError:
-            console.say(f"  the Dask scheduler at {address} has no worker")
-    raise OutputError(
-        f"the Dask scheduler at {address} has had no worker for {WORKER_TIMEOUT:g} s; start one "
-        f"with `dask worker {address}` and run again, which keeps the finished windows"
-    )
-
-
-def scheduler_of(text: str | None) -> str | None:
-    """A scheduler as the user names it.
-
-    Raises:
-        ImageryError: it is neither threads, processes, nor an address.
-    """
-    if text in (None, THREADS, PROCESSES) or "://" in str(text):
-        return text
-    raise ImageryError(
-        f"the scheduler {text!r} is unknown; give threads, processes, or an address such as "
-        "tcp://127.0.0.1:8786"
-    )

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from spatioformer.archives.offsets import verdict
+from spatioformer.archives.pools import Pool, open_pool
 from spatioformer.archives.source import Source
 from spatioformer.archives.stack import SourceStack
-from spatioformer.archives.work import compute_windows, load_window, window_size
+from spatioformer.archives.work import compute_windows, load_window, nothing, window_size
 from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
-from spatioformer.geo.raster.cog import cog, cog_profile
+from spatioformer.geo.raster.cog import cog_in_parts, cog_profile
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.geo.stac import raster_item
 
@@ -55,21 +57,12 @@ def write_year(
         OutputError: `out` cannot be written.
     """
     count = workers or os.cpu_count() or 1
-    facts = {"year": year, "bands": stack.bands, "offsets": offsets(stack, year, console)}
-    size = window_size(stack, year, count, memory)
-    windows = list(stack.grid.windows(size))
-    cache = Cache(out.parent, f"{out.stem}.windows")
-    store = cache.arrays(_name(stack, year))
-    stack = compute_windows(
-        stack,
-        year,
-        windows,
-        store,
-        workers=count,
-        scheduler=scheduler,
-        console=console,
-    )
-    _write_raster(stack, year, out, windows, store, min(count, os.cpu_count() or 1))
+    with open_pool(scheduler, count, console) as pool:
+        facts = {"year": year, "bands": stack.bands, "offsets": offsets(stack, year, console)}
+        windows = list(stack.grid.windows(window_size(stack, year, count, memory)))
+        cache = Cache(out.parent, f"{out.stem}.windows")
+        store = cache.arrays(_name(stack, year))
+        stack = _write_raster(stack, year, out, windows, store, pool, count, console)
     facts |= {
         "items": {source.section.name: len(source.items[year]) for source in stack.sources},
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
@@ -136,25 +129,52 @@ def _write_raster(
     out: Path,
     windows: Sequence[Window],
     store: Arrays,
-    threads: int,
-) -> None:
-    counts = np.zeros(len(stack.bands), np.int64)
+    pool: Pool,
+    workers: int,
+    console: Console,
+) -> SourceStack:
+    """Compute the windows and write each while others are computed.
+
+    Returns:
+        The stack without the items that could not be read.
+    """
+    threads = min(workers, os.cpu_count() or 1)
     profile = cog_profile(stack.grid, len(stack.bands), "float32", float("nan"))
+    counts: dict[tuple[int, int, int, int], np.ndarray] = {}
+    written: set[str] = set()
+
+    def describe(raw: DatasetWriter) -> None:
+        for band, name in enumerate(stack.bands, start=1):
+            raw.set_band_description(band, name)
+        raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
+
     with writing(out) as part:
-        with cog(part, out, profile, threads=threads) as raw:
-            for band, name in enumerate(stack.bands, start=1):
-                raw.set_band_description(band, name)
-            raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
-            for window in windows:
-                values = load_window(stack, year, window, store)
-                if values is None:  # damaged since it was written
-                    values = stack.read(window, year)
-                if np.isfinite(values).any():
-                    raw.write(values, window=window)
-                counts += np.isfinite(values).sum(axis=(1, 2))
-        if not counts.any():
-            raise ImageryError(_nothing(stack, year))
-        check_written(part, out, counts.tolist())
+        with cog_in_parts(part, out, profile, describe, threads) as write:
+
+            def add(key: str, window: Window, values: np.ndarray) -> None:
+                place = window.flatten()
+                if not values.size:
+                    values = nothing(stack, window)
+                count = np.isfinite(values).sum(axis=(1, 2))
+                if count.any() or place in counts:  # it may replace values with an item now failed
+                    write(values, window)
+                counts[place] = count
+                written.add(key)
+
+            stack = compute_windows(
+                stack, year, windows, store, pool, computed=add, console=console
+            )
+            for window in windows:  # those that an interrupted run computed
+                key = stack.key(window, year)
+                if key not in written:
+                    values = load_window(stack, year, window, store)
+                    # None: damaged since it was written
+                    add(key, window, stack.read(window, year) if values is None else values)
+            total = np.sum(list(counts.values()), axis=0)
+            if not total.any():
+                raise ImageryError(_nothing(stack, year))
+        check_written(part, out, total.tolist(), threads)
+    return stack
 
 
 def _nothing(stack: SourceStack, year: int) -> str:

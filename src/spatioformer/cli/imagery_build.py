@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.imagery import app
-from spatioformer.cli.options import Changes, Offline, Quiet
+from spatioformer.cli.options import Changes, Offline, Quiet, Scheduler
 from spatioformer.common.errors import ConfigError
 
 
@@ -45,14 +45,7 @@ def build(
         int | None,
         typer.Option(min=1, help="Windows computed at the same time; default: one for each core."),
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Compute on the Dask cluster at this address; threads or processes: on this "
-            "machine.",
-        ),
-    ] = None,
+    scheduler: Scheduler = None,
     memory: Annotated[str, typer.Option(help="Limit of resident memory.")] = "2GB",
     zarr: Annotated[bool, typer.Option("--zarr", help="Also write each year as Zarr.")] = False,
     changes: Changes = None,
@@ -60,7 +53,7 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Write the imagery of each year (FOLDER/imagery_YEAR.tif) and years.csv, for `years`."""
-    from spatioformer.archives.work import scheduler_of
+    from spatioformer.archives.pools import scheduler_of
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
     from spatioformer.mapping.options import parse_memory

@@ -35,6 +35,14 @@ Refresh = Annotated[
         "--refresh", help="Search the archives again; what the answer changes is made again."
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Compute the imagery of archives on the Dask cluster at this address; threads or "
+        "processes: on this machine.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", hidden=True, help="Now --force.")]
 

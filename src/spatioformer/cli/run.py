@@ -7,7 +7,16 @@ import typer
 from typer.core import TyperCommand
 
 from spatioformer.cli.guard import Command
-from spatioformer.cli.options import Changes, Force, Offline, Quiet, Refresh, RunOut, note_renamed
+from spatioformer.cli.options import (
+    Changes,
+    Force,
+    Offline,
+    Quiet,
+    Refresh,
+    RunOut,
+    Scheduler,
+    note_renamed,
+)
 from spatioformer.cli.source import Source, open_run
 
 Resume = Annotated[bool, typer.Option(help="Continue an interrupted training from its checkpoint.")]
@@ -31,10 +40,20 @@ def run(
     resume: Resume = True,
     offline: Offline = False,
     refresh: Refresh = False,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> None:
     """Run all stages in order: from plots and imagery to model, scores, map and report."""
-    opened = open_run(source, set_, quiet, resume=resume, offline=offline, refresh=refresh, out=out)
+    opened = open_run(
+        source,
+        set_,
+        quiet,
+        resume=resume,
+        offline=offline,
+        refresh=refresh,
+        out=out,
+        scheduler=scheduler,
+    )
     with opened.log.recording():
         opened.until(until, list(opened.stages) if force else redo or [])
         if not quiet:
@@ -84,9 +103,12 @@ def stage(name: str) -> Command:
         force: Force = False,
         offline: Offline = False,
         refresh: Refresh = False,
+        scheduler: Scheduler = None,
         quiet: Quiet = False,
     ) -> None:
-        opened = open_run(source, set_, quiet, offline=offline, refresh=refresh, out=out)
+        opened = open_run(
+            source, set_, quiet, offline=offline, refresh=refresh, out=out, scheduler=scheduler
+        )
         opened.stage(name, force)
 
     return run_stage

@@ -105,11 +105,12 @@ def open_run(
     offline: bool = False,
     refresh: bool = False,
     out: Path | None = None,
+    scheduler: str | None = None,
 ) -> "Run":
     """The run that `source` names, with `A.B=C` changes laid over its configuration.
 
     Args:
-        resume, offline, refresh: as `Run`.
+        resume, offline, refresh, scheduler: as `Run`.
         out: the run folder; None: that of the configuration, or the folder that `source` names,
             which may have been moved.
 
@@ -136,4 +137,5 @@ def open_run(
         offline=offline,
         refresh=refresh,
         out=out,
+        scheduler=scheduler,
     )

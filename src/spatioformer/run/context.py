@@ -21,6 +21,7 @@ class RunContext:
             `fingerprint(stage, sections)` counts only these sections of the configuration, and is
             the cache key of an intermediate result.
         offline: whether nothing may be read from the network.
+        scheduler: where composites of archives are computed, as `archives.pools.open_pool`.
     """
 
     config: RunConfig
@@ -29,6 +30,7 @@ class RunContext:
     resume: bool
     fingerprint: Callable[..., str]
     offline: bool = False
+    scheduler: str | None = None
 
     def rejected(self, stage: str) -> Path:
         """File in which a stage lists the plots that it rejects; the runner joins these files."""

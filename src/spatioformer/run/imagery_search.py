@@ -1,5 +1,6 @@
 """List what the sources of a configuration would read: items, dates, sizes; no imagery is read."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,11 @@ from spatioformer.config.schema import RunConfig
 from spatioformer.geo.yearly import years_of_plots
 from spatioformer.run.plot_table import read_with_covariates
 from spatioformer.run.sources import grid_of_sources
+
+MGRS = re.compile(r"(?:^|[_.])T?(\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?=[_.]|$)")
+"""Tile in the names of Sentinel-2 and HLS: S2B_55GEN_..., HLS.S30.T55GEN...."""
+PATH_ROW = re.compile(r"^L[CTEO]0[4-9]_[A-Z0-9]{4}_(\d{6})_")
+"""Path and row in the names of Landsat's products."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +180,14 @@ def _year(source: Source, region: Region, year: int, plots: Places | None) -> Ye
 
 
 def tile_of(item: Item) -> object:
-    """What marks the place of an item: its tile in the catalogue, or its bounds."""
+    """What marks the place of an item: its tile in the catalogue or its name, or its bounds."""
     properties = item.properties
     for key in ("grid:code", "s2:mgrs_tile", "odc:region_code"):
         if properties.get(key):
             return properties[key]
     if properties.get("landsat:wrs_path"):
         return properties["landsat:wrs_path"], properties.get("landsat:wrs_row")
+    for pattern in (MGRS, PATH_ROW):
+        if match := pattern.search(item.id):
+            return match[1]
     return tuple(round(side, 1) for side in item.bbox)

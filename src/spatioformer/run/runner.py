@@ -18,6 +18,7 @@ from spatioformer.common.errors import ConfigError, OutputError, SpatioformerErr
 from spatioformer.common.files import (
     as_output_error,
     hash_value,
+    read_json,
     remove,
     set_aside,
     write_json,
@@ -37,7 +38,7 @@ from spatioformer.run.fingerprint import changes, dependencies, flat, portable
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
 from spatioformer.run.records import Outputs, Record, differing, read_record
-from spatioformer.run.source_stages import SEARCH, refuse_stage
+from spatioformer.run.source_stages import LEFT_OUT, SEARCH, check_scheduler, refuse_stage
 from spatioformer.run.stage import Stage
 from spatioformer.run.stages import STAGES, stages_of
 from spatioformer.training import distributed
@@ -56,9 +57,13 @@ class Run:
         offline: read nothing from the network: catalogues and imagery come from the cache.
         refresh: search the catalogues again although nothing changed.
         out: the run folder; None: that of the configuration.
+        scheduler: where composites of archives are computed: None or "threads", "processes", or
+            the address of a Dask scheduler. Results do not depend on it.
 
     Raises:
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration cannot be used, or `scheduler` is given and it has no
+            sources.
+        ImageryError: the scheduler is unknown.
         OutputError: the run folder cannot be made.
     """
 
@@ -72,11 +77,14 @@ class Run:
         offline: bool = False,
         refresh: bool = False,
         out: str | Path | None = None,
+        scheduler: str | None = None,
     ):
         self.config = config if isinstance(config, RunConfig) else load_config(config, changes)
         if out is not None:
             self.config = with_out(self.config, out)
         self._source = "the configuration" if isinstance(config, RunConfig) else str(config)
+        if scheduler is not None:
+            check_scheduler(self.config, scheduler)
         self.folder = Path(self.config.out)
         self.stages = stages_of(self.config)
         self.console = console or Console()
@@ -85,7 +93,7 @@ class Run:
         leads = distributed.leads()
         self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
         self._context = RunContext(
-            self.config, self.folder, self.console, resume, self.fingerprint, offline
+            self.config, self.folder, self.console, resume, self.fingerprint, offline, scheduler
         )
         self._refresh = (SEARCH,) if refresh else ()
         for name in self._refresh:
@@ -368,6 +376,7 @@ class Run:
             p: self._hashes.of(Path(p)) for s in self.stages.values() for p in s.inputs(self.config)
         }
         self._hashes.save()
+        left_out = self.folder / LEFT_OUT
         write_json(
             self.folder / "provenance.json",
             {
@@ -381,7 +390,8 @@ class Run:
                     n: {"seconds": r.seconds, "fingerprint": r.fingerprint}
                     for n, r in records.items()
                 },
-            },
+            }
+            | ({"left_out_of_chips": read_json(left_out)} if left_out.is_file() else {}),
         )
 
 

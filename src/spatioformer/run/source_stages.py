@@ -26,6 +26,8 @@ ORDER = (*("plots", SEARCH, "imagery", "chips", "train", "evaluate", "map", YEAR
 """All stages that a run may have, in order."""
 
 ITEMS = "archives/items.json"
+LEFT_OUT = "archives/chips_left_out.json"
+"""Items that the chips stage could not read, and why, by source; absent if there are none."""
 
 
 def search(run: RunContext) -> str:
@@ -63,6 +65,7 @@ def imagery(run: RunContext) -> str:
         run.folder / FOLDER,
         stack,
         workers=options.workers,
+        scheduler=run.scheduler,
         memory=options.memory,
         console=run.console,
     )
@@ -126,6 +129,10 @@ def chips(run: RunContext) -> str:
             facts=extra.facts,
             console=run.console,
         )
+    if imagery.left_out:
+        write_json(run.folder / LEFT_OUT, imagery.left_out)
+    else:
+        (run.folder / LEFT_OUT).unlink(missing_ok=True)
     if run.config.distils:
         teach_elsewhere(run, extra.measured is not None)
     reject(run, lost)
@@ -147,6 +154,7 @@ def years(run: RunContext) -> str:
         run.folder / FOLDER,
         stack_of(run),
         workers=options.workers,
+        scheduler=run.scheduler,
         memory=options.memory,
         console=run.console,
     )
@@ -175,6 +183,23 @@ def years(run: RunContext) -> str:
     slope = summary["mean_slope"]
     trend = "no pixel with a trend" if slope is None else f"{slope:+.3g} species a year on average"
     return f"{len(imagery)} maps, {trend}"
+
+
+def check_scheduler(config: "RunConfig", scheduler: str) -> None:
+    """Raise if a run cannot use a scheduler.
+
+    Raises:
+        ConfigError: it has no sources, which alone are computed there.
+        ImageryError: the scheduler is neither threads, processes nor an address.
+    """
+    from spatioformer.archives.pools import scheduler_of
+
+    scheduler_of(scheduler)
+    if config.imagery is None or not config.imagery.sources:
+        raise ConfigError(
+            f"the scheduler {scheduler} is for imagery of archives, and the configuration has no "
+            "`imagery.sources`; leave --scheduler out (`map MODEL RASTER` takes one too)"
+        )
 
 
 def refuse_stage(name: str, stages: Collection[str]) -> NoReturn:
@@ -237,6 +262,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         needs=("plots", *(["imagery"] if config.distils else [])),
         sections=(*stages["chips"].sections, "imagery.chips", "imagery.years", "imagery.max_years"),
         inputs=_layer_inputs,
+        outputs=(*stages["chips"].outputs, LEFT_OUT),
         reads=(SEARCH,),
     )
     if any(split.kind == "knndm" for split in config.evaluate.splits):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -107,11 +107,13 @@ class YearStack:
         layers: open layers, the same in all years.
         sources: those without items that could not be read.
         console: where items are named that could not be read.
+        left_out: why each item that was left out could not be read, by source and id.
     """
 
     layers: Sequence[OpenLayer]
     sources: SourceStack
     console: Console = SILENT
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -144,6 +146,9 @@ class YearStack:
             for name, reason in sorted(reasons.items()):
                 self.console.say(f"  left out {name}: {reason}")
             self.sources = self.sources.without(reasons)
+            for source, failed in self.sources.failed.items():
+                known = self.left_out.setdefault(source, {})
+                known |= {name: reasons[name] for name in sorted(failed & set(reasons))}
 
     def _outcomes(
         self, windows: Sequence[Window], numbers: Sequence[int], year: int

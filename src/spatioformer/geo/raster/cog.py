@@ -1,12 +1,14 @@
 """Write Cloud Optimized GeoTIFFs. Reproducible bytes: no timestamps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.io import DatasetWriter
+from rasterio.windows import Window
 
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import write_errors
@@ -58,6 +60,40 @@ def cog(
             yield raw
         with write_errors(out):
             to_cog(base, part, compress, profile["dtype"], threads)
+    finally:
+        base.unlink(missing_ok=True)
+
+
+@contextmanager
+def cog_in_parts(
+    part: Path, out: Path, profile: dict, describe: Callable[[DatasetWriter], None], threads: int
+) -> Iterator[Callable[[np.ndarray, Window], None]]:
+    """Yield a function that writes a window (band, y, x); on exit they become `part`, as by `cog`.
+
+    The raster is closed between two windows, so that GDAL keeps none in memory, and they may come
+    over hours. It is not compressed: that would take longer than all the rest of filling it.
+
+    Args:
+        part, out, profile, threads: as of `cog`.
+        describe: called with the raster before any window, to set descriptions and tags.
+
+    Raises:
+        OutputError: as `cog`.
+    """
+    base = part.with_name(f"{part.stem}.tiles.tif")
+    base.unlink(missing_ok=True)
+    plain = {key: value for key, value in profile.items() if key not in ("compress", "zlevel")}
+
+    def write(values: np.ndarray, window: Window) -> None:
+        with write_errors(out), rasterio.open(base, "r+") as raw:
+            raw.write(values, window=window)
+
+    try:
+        with write_errors(out), rasterio.open(base, "w+", **plain) as raw:
+            describe(raw)
+        yield write
+        with write_errors(out):
+            to_cog(base, part, "deflate", profile["dtype"], threads)
     finally:
         base.unlink(missing_ok=True)
 

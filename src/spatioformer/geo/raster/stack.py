@@ -6,8 +6,10 @@ region, not excluded by a mask raster. Chips may contain masked pixels, but no m
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -156,23 +158,33 @@ def write_errors(out: Path) -> Iterator[None]:
         ) from error
 
 
-def check_written(part: Path, out: Path, counts: Sequence[int]) -> None:
+def check_written(part: Path, out: Path, counts: Sequence[int], threads: int = 1) -> None:
     """Read a raster back, because GDAL gives no error if the disk is full when it closes a file.
 
     Args:
         part: the raster on disk.
         out: its final path, for the message.
         counts: number of finite values that each of the first bands must hold.
+        threads: threads that read, each a part of the raster.
 
     Raises:
         OutputError: some values are missing.
     """
-    written = np.zeros(len(counts), np.int64)
-    with suppress(RasterioError), rasterio.open(part) as source:
-        for _, window in source.block_windows(1):
-            finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
-            source.dataset_mask(window=window)
-            written += finite[: len(counts)]
+
+    def count(first: int) -> np.ndarray:
+        found = np.zeros(len(counts), np.int64)
+        with suppress(RasterioError), rasterio.open(part) as source:
+            for _, window in islice(source.block_windows(1), first, None, threads):
+                finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
+                source.dataset_mask(window=window)
+                found += finite[: len(counts)]
+        return found
+
+    if threads == 1:
+        written = count(0)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            written = np.sum(list(pool.map(count, range(threads))), axis=0)
     if not np.array_equal(written, counts):
         raise OutputError(
             f"cannot write {out}: only a part of it reached the disk; free some space and run again"
