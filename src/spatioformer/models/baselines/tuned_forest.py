@@ -16,10 +16,10 @@ LEAVES = (1, 2, 3, 5, 10)
 FEATURES = (1.0, 1 / 2, 1 / 3)
 USUAL = (2, 1 / 2)
 """Leaf size and share of features that were best on plots that no published score uses."""
-ROUNDS = 4, 12
-"""How often each division is divided into parts, at least and at most; a tree leaves out a part."""
-ROUNDS_OF_PLOTS = 4000
-"""Rounds times plots: few plots need more trees and cost less."""
+TREES_OF_PART = 4, 12
+"""Number of trees that leave out the same part of the plots, at least and at most."""
+TREES_OF_PLOTS = 4000
+"""That number times plots: few plots need more trees and cost less."""
 PULL = 0.2
 """Relative decrease of the squared error that a step away from USUAL needs, times sqrt(plots)."""
 
@@ -128,9 +128,11 @@ class Search:
     ):
         self.bootstrap, self.X, self.y, self.seed = bootstrap, X, y, seed
         rng = np.random.default_rng(seed)
-        count = int(np.clip(ROUNDS_OF_PLOTS // len(y), *ROUNDS))
-        drawn = [[parts(division, rng) for _ in range(count)] for division in divisions]
-        self.outs = [[part == k for part in rounds for k in range(PARTS)] for rounds in drawn]
+        count = int(np.clip(TREES_OF_PLOTS // len(y), *TREES_OF_PART))
+        drawn = [parts(division, rng) for division in divisions]
+        # Trees of one part have the same plots, as those of the final forest do. Predictions
+        # averaged over other plots would be smoother than those of the final forest.
+        self.outs = [[part == k for k in range(PARTS) for _ in range(count)] for part in drawn]
         self.errors: dict[tuple[int, float], float] = {}
 
     def error(self, leaf: int, features: float) -> float:
