@@ -11,6 +11,7 @@ model's code or settings change (`--keep` uses the cached predictions neverthele
 Each model is tuned once a data set, with at most 8 settings, on plots in a fifth of the large
 blocks (`DataSet.dev`): the settings with the best mean of r2 on random and on small-block folds of
 those plots alone. They are trained on in every fold they are not held out with, and never scored.
+Forests and boosted trees choose their settings on the training plots of each fold instead.
 """
 
 import argparse
@@ -56,7 +57,7 @@ from spatioformer.models.tabular import TabularEstimator
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
 EPOCHS, EPOCHS_OF_MANY = 40, 12
-TREES, TREES_OF_MANY, TREES_TRIED = 300, 100, 60  # of forests; the last in tuning
+TREES, TREES_OF_MANY = 300, 100  # of forests
 
 
 def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, TrainSection]:
@@ -103,26 +104,31 @@ def predicted(
     seed: int,
     training: np.ndarray,
     test: np.ndarray,
-) -> np.ndarray:
-    """Predictions, float64, for rows `test` of a model trained on rows `training`."""
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Predictions, float64, for rows `test` of a model trained on rows `training`.
+
+    Also the settings that the model chose on the training plots, empty for most models.
+    """
     store = data.wide if name == "cnn-published" else data.store
     estimator = build(name, data, settings, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = estimator.fit(store, training)
-        return np.asarray(model.predict_rows(store, test), np.float64)
+        predictions = np.asarray(model.predict_rows(store, test), np.float64)
+        return predictions, model.facts.get("chosen", {})
 
 
 def tuned(name: str, data_name: str, data: DataSet, folder: Path, keep: bool) -> dict[str, Any]:
     """Best settings of a model on a data set, from its cache file or by trying all."""
     if name in BUILT_OF_TUNED:
         return {m: tuned(m, data_name, data, folder, keep) for m in BUILT_OF_TUNED[name]}
+    if len(GRIDS[name]) == 1:
+        return GRIDS[name][0]
     path = cache_file(folder, f"tuned_{data_name}_{name}", key_of(name, GRIDS[name]), ".json", keep)
     record = read_json(path) if path.exists() else {"tried": []}
     for settings in GRIDS[name][len(record["tried"]) :]:
         start = time.perf_counter()
-        few = {TREE_COUNT[name]: TREES_TRIED} if name in TREE_COUNT else {}
-        r2 = dev_scores(name, data, settings | few)
+        r2 = dev_scores(name, data, settings)
         record["tried"].append(
             {"settings": settings, "r2": r2, "seconds": round(time.perf_counter() - start, 1)}
         )
@@ -144,7 +150,7 @@ def dev_scores(name: str, data: DataSet, settings: dict[str, Any]) -> dict[str, 
             pairs = list(splitter.split(places))
         out = np.empty(len(rows))
         for training, test in pairs:
-            out[test] = predicted(name, data, settings, 0, rows[training], rows[test])
+            out[test] = predicted(name, data, settings, 0, rows[training], rows[test])[0]
         r2[kind] = round(scores(richness, out)["r2"], 4)
     return r2
 
@@ -196,7 +202,7 @@ def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None
     path = cache_file(folder, cell.name, key_of(cell.model, settings), ".npz", keep)
     if not path.exists():
         start = time.process_time()
-        out = predicted(
+        out, chosen = predicted(
             cell.model, data, settings, cell.seed, np.flatnonzero(fold != cell.fold), test
         )
         with writing(path) as part:
@@ -205,7 +211,7 @@ def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None
                 rows=test,
                 predicted=out,
                 seconds=time.process_time() - start,
-                settings=json.dumps(settings, sort_keys=True),
+                settings=json.dumps(settings | chosen, sort_keys=True),
             )
     return path
 

@@ -40,22 +40,15 @@ def combinations(**values: tuple) -> list[dict[str, Any]]:
     return [dict(zip(values, v, strict=True)) for v in itertools.product(*values.values())]
 
 
-BOOSTED = {"learning_rate": (0.03, 0.1)}
+TUNES_ITSELF = (*TREE_COUNT, "gradient-boosting", "lightgbm")
+"""Models that choose their settings on the training plots of each fold."""
 PUBLISHED = combinations(train__batch=(32, 128))
 TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
 EXACT_PLACES = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
 """Train with exact coordinates, as the demo does; by default they are hidden or moved at random."""
 OUR_NETWORK = [*TRAINING, *(settings | EXACT_PLACES for settings in TRAINING)]
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "random-forest": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(1 / 3, 0.67)),
-    "extra-trees": combinations(min_samples_leaf=(1, 2, 5, 10), max_features=(0.5, 1.0)),
-    "gradient-boosting": combinations(
-        **BOOSTED, max_leaf_nodes=(7, 31), l2_regularization=(1.0, 10.0)
-    ),
-    "lightgbm": combinations(**BOOSTED, num_leaves=(7, 31), reg_lambda=(1.0, 10.0)),
-    "forest-kriging": combinations(
-        forest__min_samples_leaf=(2, 5, 10), forest__max_features=(1 / 3, 0.67)
-    ),
+    **{name: [{}] for name in TUNES_ITSELF},
     "gaussian-process": combinations(prior=(0.3, 1.0, 3.0)),
     "location-knn": combinations(k=(3, 5, 10, 20, 40)),
     "spatioformer": OUR_NETWORK,

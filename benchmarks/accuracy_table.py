@@ -43,6 +43,7 @@ class Errors:
         squared, absolute: (n,), mean over the seeds.
         per_seed: r2 of each seed.
         seconds: of processor time, one seed.
+        settings: JSON; those of several folds with " | " between them, if they differ.
     """
 
     rows: np.ndarray
@@ -78,7 +79,7 @@ def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> E
         absolute=np.mean(np.abs(error), axis=0),
         per_seed=tuple(1 - np.sum(error**2, axis=1) / sst),
         seconds=seconds,
-        settings=str(seeds[0][0]["settings"]),
+        settings=" | ".join(dict.fromkeys(str(part["settings"]) for part in seeds[0])),
     )
 
 

@@ -13,8 +13,8 @@ BANDS = ["a", "b"]
 SMALL = {
     "random-forest": {"n_estimators": 8},
     "extra-trees": {"n_estimators": 8},
-    "gradient-boosting": {"max_iter": 5},
-    "lightgbm": {"n_estimators": 5},
+    "gradient-boosting": {"steps": 5},
+    "lightgbm": {"steps": 5},
     "forest-kriging": {"forest__n_estimators": 60},
 }
 

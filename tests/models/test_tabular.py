@@ -256,7 +256,7 @@ def test_a_tree_that_leads_elsewhere_is_refused(tmp_path, name, field, value, wo
     """Compiled code would follow it into memory that is not the tree's."""
     bundle = fitted(name)[0]
     if name == "gradient-boosting":
-        bundle.regressor._predictors[0][0].nodes[field][0] = value
+        bundle.regressor.booster_._predictors[0][0].nodes[field][0] = value
     else:
         forest = getattr(bundle.regressor, "forest_", bundle.regressor)
         tree = forest.estimators_[0].tree_

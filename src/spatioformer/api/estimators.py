@@ -11,13 +11,13 @@ from spatioformer.api.tables import Column
 from spatioformer.common.errors import ArgumentError
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.base import Estimator
-from spatioformer.models.baselines import GaussianProcess, Kriging, random_forest
+from spatioformer.models.baselines import GaussianProcess, Kriging, TunedForest
 from spatioformer.models.network_estimator import NetworkEstimator
 from spatioformer.models.registry import make
 from spatioformer.models.tabular import TabularEstimator
 
 _MODEL, _TRAIN = ModelSection(), TrainSection()
-_PROCESS, _FOREST, _KRIGING = GaussianProcess(), random_forest(0), Kriging()
+_PROCESS, _FOREST, _KRIGING = GaussianProcess(), TunedForest(), Kriging()
 
 Location = Literal["none", "paper", "sinusoids", "sphere", "harmonics", "fourier"]
 Loss = Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"]
@@ -319,8 +319,8 @@ class ForestKrigingRegressor(PlotRegressor):
     Args:
         coordinates, covariates, patch: as of `GaussianProcessRegressor`.
         n_estimators: trees of the forest.
-        min_samples_leaf: plots in a leaf, at least.
-        max_features: share of the features that a cut chooses from.
+        min_samples_leaf: plots in a leaf, at least; None: chosen by areas of plots held out.
+        max_features: share of the features that a cut chooses from; None: likewise.
         range_km: distance over which residuals resemble each other (e-folding), km; None
             estimates it.
         nugget_share: share of noise in the residuals' variance, 0 to 1; None estimates it.
@@ -347,8 +347,8 @@ class ForestKrigingRegressor(PlotRegressor):
         covariates: dict[str, float | None] | None = None,
         patch: int = _MODEL.patch,
         n_estimators: int = _FOREST.n_estimators,
-        min_samples_leaf: int = _FOREST.min_samples_leaf,
-        max_features: float = _FOREST.max_features,
+        min_samples_leaf: int | None = _FOREST.min_samples_leaf,
+        max_features: float | None = _FOREST.max_features,
         range_km: float | None = _KRIGING.range_km,
         nugget_share: float | None = _KRIGING.nugget_share,
         neighbours: int = _KRIGING.neighbours,

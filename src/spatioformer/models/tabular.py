@@ -71,6 +71,8 @@ class TabularEstimator:
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
         with threadpool_limits(1):
             regressor.fit(model.features(chips, covariates), store.richness[rows])
+        if model.chosen:
+            model.facts["chosen"] = model.chosen
         return model
 
 
@@ -107,14 +109,23 @@ class TabularModel(Model):
         features = "each band's centre, mean and standard deviation, longitude and latitude"
         if self.covariates is not None:
             features = f"{', '.join(self.covariates.names)}; {features}"
-        return [
+        about = [
             ("Model", f"{self.summary}, scikit-learn {self.version}"),
             ("Predictors", features),
         ]
+        if self.chosen:
+            settings = ", ".join(f"{name} {value:.3g}" for name, value in self.chosen.items())
+            about.insert(1, ("Settings chosen by areas of plots held out", settings))
+        return about
 
     @property
     def summary(self) -> str:
         return " ".join(repr(self.regressor).split())
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """Hyperparameters that the training plots chose; empty for other regressors."""
+        return dict(getattr(self.regressor, "chosen_", None) or {})
 
     @property
     def caution(self) -> str:

@@ -47,7 +47,8 @@ def table(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_every_baseline_is_a_regressor_of_its_seed(name):
     X, y = table(300)
     model = TABULAR[name](3)
-    fewer = {key: 100 for key in model.get_params() if key.endswith("n_estimators")}
+    few = {"n_estimators": 100, "steps": 20}
+    fewer = {key: few[end] for key in model.get_params() for end in few if key.endswith(end)}
     predicted = model.set_params(**fewer).fit(X[:200], y[:200]).predict(X[200:])
     again = clone(model).fit(X[:200], y[:200]).predict(X[200:])
     np.testing.assert_array_equal(predicted, again)

@@ -4,10 +4,10 @@
 
 | name | regressor |
 |---|---|
-| random-forest | 300 trees, leaves of 3 plots or more |
-| extra-trees | 300 extremely randomised trees |
-| gradient-boosting | scikit-learn's histogram gradient boosting |
-| lightgbm | LightGBM (needs the extra `boost`) |
+| random-forest | 300 trees; the training plots choose leaf size and features |
+| extra-trees | 300 extremely randomised trees, chosen likewise |
+| gradient-boosting | histogram gradient boosting; the training plots choose settings and steps |
+| lightgbm | LightGBM, chosen likewise (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
 | gaussian-process | a Gaussian process of imagery, of location, and of their product |
 | location-knn | the mean of the 10 nearest plots; features are longitude and latitude only |
@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from spatioformer.models.baselines.block_trees import BlockTrees
 from spatioformer.models.baselines.features import chip_statistics, with_covariates
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.models.baselines.gaussian.embeddings import shares_of
@@ -28,7 +29,10 @@ from spatioformer.models.baselines.trees import (
     gradient_boosting,
     lightgbm,
     random_forest,
+    tuned_random_forest,
 )
+from spatioformer.models.baselines.tuned_boosting import TunedBoosting
+from spatioformer.models.baselines.tuned_forest import TunedForest
 
 
 class Regressor(Protocol):
@@ -52,7 +56,7 @@ class Regressor(Protocol):
 
 
 TABULAR: dict[str, Callable[[int], Regressor]] = {
-    "random-forest": random_forest,
+    "random-forest": tuned_random_forest,
     "extra-trees": extra_trees,
     "gradient-boosting": gradient_boosting,
     "lightgbm": lightgbm,
@@ -63,11 +67,14 @@ TABULAR: dict[str, Callable[[int], Regressor]] = {
 
 __all__ = [
     "TABULAR",
+    "BlockTrees",
     "ForestKriging",
     "GaussianProcess",
     "Kriging",
     "LocationKNN",
     "Regressor",
+    "TunedBoosting",
+    "TunedForest",
     "chip_statistics",
     "extra_trees",
     "forest_kriging",

@@ -1,13 +1,16 @@
-"""Extremely randomised trees that each leave out whole blocks of plots.
+"""Trees that each leave out whole blocks of plots.
 
 A forest's out-of-bag predictions are too good where plots are clustered, since a tree has seen the
 neighbours of a plot that it has not seen. Here a tree leaves out whole blocks. So each plot is
 predicted by the trees that saw nothing of its block, and that costs no further training.
 """
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.tree import ExtraTreeRegressor
+from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
 LEFT_OUT = 0.2  # share of the blocks that a tree leaves out
 
@@ -18,16 +21,18 @@ class BlockTrees(RegressorMixin, BaseEstimator):
     Args:
         trees: number of trees.
         leaf: smallest number of plots in a leaf.
+        features: share of the features that a split chooses from.
         seed: of the trees and of the blocks that they leave out.
     """
 
-    def __init__(self, trees: int = 300, leaf: int = 2, seed: int = 0):
+    def __init__(self, trees: int = 300, leaf: int = 2, features: float = 1.0, seed: int = 0):
         self.trees = trees
         self.leaf = leaf
+        self.features = features
         self.seed = seed
 
     def fit(self, X: np.ndarray, y: np.ndarray, block: np.ndarray | None = None) -> "BlockTrees":
-        """Grow the trees.
+        """Grow the trees, in one thread.
 
         Args:
             X: (n, features), NaN where a feature is missing.
@@ -36,34 +41,120 @@ class BlockTrees(RegressorMixin, BaseEstimator):
 
         Sets `left_out_`, (n,): each plot's prediction by the trees that left out its block.
         """
-        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        y = np.asarray(y, np.float64)
         labels = np.arange(len(y)) if block is None else block
         number = np.unique(labels, return_inverse=True)[1].reshape(-1)
-        count = int(number.max()) + 1
         rng = np.random.default_rng(self.seed)
-        total, votes = np.zeros(len(y)), np.zeros(len(y))
-        self.estimators_: list[ExtraTreeRegressor] = []
-        for _ in range(self.trees):
-            out = left_out(count, rng)[number]
-            tree = ExtraTreeRegressor(
-                min_samples_leaf=self.leaf,
-                max_features=1.0,
-                random_state=int(rng.integers(2**31)),
-            )
-            self.estimators_.append(tree.fit(X[~out], y[~out]) if count > 1 else tree.fit(X, y))
-            total[out] += tree.predict(X[out]) if out.any() else 0.0
-            votes += out
+        outs = (left_out(int(number.max()) + 1, rng)[number] for _ in range(self.trees))
+        growth, votes = Growth(ExtraTreeRegressor, self.leaf, self.features), Votes.none(len(y))
+        self.estimators_ = list(growth.trees(X, y, outs, votes, self.seed))
         # A plot whose block no tree left out has the mean of all plots.
-        self.left_out_ = np.where(votes > 0, total / np.maximum(votes, 1), y.mean())
+        self.left_out_ = votes.mean(y.mean())
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Mean of the trees, (n,)."""
-        X = np.asarray(X, np.float64)
-        return np.asarray(sum(tree.predict(X) for tree in self.estimators_) / self.trees)
+        X = np.ascontiguousarray(X, np.float32)
+        return np.asarray(sum(_predicted(tree, X) for tree in self.estimators_) / self.trees)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How trees are grown.
+
+    Attributes:
+        kind: scikit-learn's class of a tree.
+        leaf: smallest number of plots in a leaf.
+        features: share of the features that a split chooses from.
+        bootstrap: whether a tree draws its plots with replacement, as those of a random forest.
+    """
+
+    kind: type[DecisionTreeRegressor]
+    leaf: int
+    features: float
+    bootstrap: bool = False
+
+    def trees(
+        self, X: np.ndarray, y: np.ndarray, outs: Iterable[np.ndarray], votes: "Votes", seed: int
+    ) -> Iterator[DecisionTreeRegressor]:
+        """Grow a tree without each set of plots of `outs`, and add its predictions to `votes`.
+
+        Args:
+            X: (n, features), NaN where a feature is missing.
+            y: (n,).
+            outs: plots that each tree leaves out, bool (n,).
+            votes: gets the predictions of the plots left out.
+            seed: of the trees and of the plots that they draw, which are the same for each `kind`,
+                `leaf` and `features`.
+        """
+        X, y = np.ascontiguousarray(X, np.float32), np.asarray(y, np.float64)  # as trees need them
+        rng = np.random.default_rng(seed)
+        for out in outs:
+            tree = self.kind(
+                min_samples_leaf=self.leaf,
+                max_features=self.features,
+                random_state=int(rng.integers(2**31)),
+            )
+            # Plots of weight 0 are no samples of a tree, so no table has to be copied.
+            weight = (~out).astype(np.float64)
+            if self.bootstrap:
+                kept = np.flatnonzero(~out)
+                drawn = rng.choice(kept, len(kept))
+                weight = np.bincount(drawn, minlength=len(y)).astype(np.float64)
+            tree.fit(X, y, sample_weight=weight)
+            if out.any():
+                votes.add(out, _predicted(tree, X[out]))
+            yield tree
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Predictions of plots by the trees that left them out.
+
+    Attributes:
+        total, squares: sum of the predictions of each plot and of their squares, (n,).
+        count: number of predictions of each plot, (n,).
+    """
+
+    total: np.ndarray
+    squares: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def none(cls, plots: int) -> "Votes":
+        """No predictions yet."""
+        return cls(*np.zeros((3, plots)))
+
+    def add(self, out: np.ndarray, predictions: np.ndarray) -> None:
+        """Add a tree's predictions of the plots `out`, bool (n,)."""
+        self.total[out] += predictions
+        self.squares[out] += predictions**2
+        self.count[out] += 1
+
+    def mean(self, otherwise: float) -> np.ndarray:
+        """Mean prediction of each plot, (n,); `otherwise` where there is none."""
+        return np.where(self.count > 0, self.total / np.maximum(self.count, 1), otherwise)
+
+    def squared_errors(self, y: np.ndarray) -> np.ndarray:
+        """Squared error of each plot, (n,), by a forest of many such trees; NaN where unknown.
+
+        The mean of k predictions has the error of the forest plus the variance of the trees / k.
+        Without that term, few trees suffice to compare forests whose trees differ in variance.
+        """
+        k = np.where(self.count > 1, self.count, np.nan)
+        mean = self.total / k
+        variance = (self.squares - k * mean**2) / (k - 1)
+        return np.asarray((mean - y) ** 2 - variance / k)
 
 
 def left_out(count: int, rng: np.random.Generator) -> np.ndarray:
     """Blocks that a tree leaves out, bool (count,): LEFT_OUT of them, at least 1 and never all."""
     share = min(max(1, round(LEFT_OUT * count)), count - 1)
-    return np.isin(np.arange(count), rng.choice(count, share, replace=False))
+    out = np.zeros(count, bool)
+    out[rng.choice(count, share, replace=False)] = True
+    return out
+
+
+def _predicted(tree: DecisionTreeRegressor, X: np.ndarray) -> np.ndarray:
+    """Predictions (n,) for X, float32 (n, features), without scikit-learn's checks of X."""
+    return np.asarray(tree.tree_.predict(X).reshape(len(X)))

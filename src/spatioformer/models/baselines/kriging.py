@@ -13,7 +13,8 @@ from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
 from spatioformer.models.baselines.features import lonlat
-from spatioformer.models.baselines.trees import random_forest
+from spatioformer.models.baselines.trees import tuned_random_forest
+from spatioformer.models.baselines.tuned_forest import Settings, TunedForest
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 CHUNK = 8192  # predictions computed at once; larger chunks share more systems of equations
@@ -139,18 +140,30 @@ class ForestKriging(RegressorMixin, BaseEstimator):
     The residuals are out-of-bag, because in-bag residuals are too small.
 
     Args:
-        forest: the trend, with bootstrap and without `oob_score`; None means `random_forest(0)`.
+        forest: the trend, a random forest with bootstrap and without `oob_score`; None means
+            `tuned_random_forest(0)`.
         kriging: the field of the residuals; None estimates range and nugget.
     """
 
-    def __init__(self, forest: RandomForestRegressor | None = None, kriging: Kriging | None = None):
+    def __init__(
+        self,
+        forest: RandomForestRegressor | TunedForest | None = None,
+        kriging: Kriging | None = None,
+    ):
         self.forest = forest
         self.kriging = kriging
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "ForestKriging":
-        """Fit to X (n, features), the last two columns lon and lat in degrees, and y (n,)."""
-        forest = random_forest(0) if self.forest is None else clone(self.forest)
+        """Fit to X (n, features), the last two columns lon and lat in degrees, and y (n,).
+
+        Sets `chosen_`, the settings of a tuned forest, or None.
+        """
+        forest = tuned_random_forest(0) if self.forest is None else clone(self.forest)
         kriging = Kriging() if self.kriging is None else clone(self.kriging)
+        self.chosen_: Settings | None = None
+        if isinstance(forest, TunedForest):
+            self.chosen_ = forest.chosen(X, y)
+            forest = forest.unfitted(**self.chosen_)
         self.forest_ = forest.set_params(oob_score=True).fit(X, y)
         self.kriging_ = kriging.fit(X, np.asarray(y) - self.forest_.oob_prediction_)
         return self
@@ -161,8 +174,8 @@ class ForestKriging(RegressorMixin, BaseEstimator):
 
 
 def forest_kriging(seed: int) -> ForestKriging:
-    """`random_forest` plus kriging of its residuals, unfitted."""
-    return ForestKriging(random_forest(seed), Kriging(seed=seed))
+    """`tuned_random_forest` plus kriging of its residuals, unfitted."""
+    return ForestKriging(tuned_random_forest(seed), Kriging(seed=seed))
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

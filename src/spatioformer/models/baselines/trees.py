@@ -5,22 +5,16 @@ hyperparameters to a data set.
 """
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
-from sklearn.ensemble import (
-    ExtraTreesRegressor,
-    HistGradientBoostingRegressor,
-    RandomForestRegressor,
-)
+from sklearn.ensemble import RandomForestRegressor
 
 from spatioformer.common.errors import ModelError
-
-if TYPE_CHECKING:
-    from lightgbm import LGBMRegressor
+from spatioformer.models.baselines.tuned_boosting import TunedBoosting
+from spatioformer.models.baselines.tuned_forest import TunedForest
 
 
 def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
-    """Random forest of 300 trees (Breiman 2001).
+    """Random forest of 300 trees (Breiman 2001) that is not tuned.
 
     A leaf holds at least 3 plots, because leaves of single plots fit the noise of field counts.
     """
@@ -29,31 +23,23 @@ def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
     )
 
 
-def extra_trees(seed: int) -> ExtraTreesRegressor:
-    """300 extremely randomised trees, split at random thresholds (Geurts et al. 2006)."""
-    return ExtraTreesRegressor(300, min_samples_leaf=3, max_features=0.5, random_state=seed)
+def tuned_random_forest(seed: int) -> TunedForest:
+    """300 trees of a random forest; the training plots choose leaf size and features."""
+    return TunedForest("random", random_state=seed)
 
 
-def gradient_boosting(seed: int) -> HistGradientBoostingRegressor:
-    """Histogram gradient boosting of regression trees (Friedman 2001).
-
-    The number of iterations is fixed. Early stopping would use random validation plots, which are
-    too close to the training plots to show overfitting.
-    """
-    return HistGradientBoostingRegressor(
-        learning_rate=0.05,
-        max_iter=200,
-        max_leaf_nodes=15,
-        min_samples_leaf=10,
-        l2_regularization=1.0,
-        max_features=0.5,
-        early_stopping=False,
-        random_state=seed,
-    )
+def extra_trees(seed: int) -> TunedForest:
+    """300 extremely randomised trees; the training plots choose leaf size and features."""
+    return TunedForest("extra", random_state=seed)
 
 
-def lightgbm(seed: int) -> "LGBMRegressor":
-    """LightGBM's gradient boosting (Ke et al. 2017); needs the extra `boost`.
+def gradient_boosting(seed: int) -> TunedBoosting:
+    """Histogram gradient boosting; the training plots choose settings and steps."""
+    return TunedBoosting("histogram", random_state=seed)
+
+
+def lightgbm(seed: int) -> TunedBoosting:
+    """LightGBM; the training plots choose settings and steps. Needs the extra `boost`.
 
     Raises:
         ModelError: the package lightgbm is not installed.
@@ -63,20 +49,4 @@ def lightgbm(seed: int) -> "LGBMRegressor":
             "the model lightgbm needs the package lightgbm, which is not installed; run pip "
             "install 'spatioformer[boost]', or leave lightgbm out of `evaluate.models`"
         )
-    from lightgbm import LGBMRegressor
-
-    return LGBMRegressor(
-        n_estimators=200,
-        learning_rate=0.05,
-        num_leaves=15,
-        min_child_samples=10,
-        reg_lambda=1.0,
-        colsample_bytree=0.5,
-        subsample=0.8,
-        subsample_freq=1,
-        random_state=seed,
-        deterministic=True,
-        force_row_wise=True,
-        n_jobs=1,
-        verbose=-1,
-    )
+    return TunedBoosting("lightgbm", random_state=seed)

@@ -1,0 +1,163 @@
+"""Hyperparameters chosen by areas of plots held out: known answers, and what must not decide."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+
+from spatioformer.models.baselines import TABULAR, ForestKriging, TunedBoosting, TunedForest
+from spatioformer.models.baselines.areas import divisions, parts
+from spatioformer.models.baselines.tuned_forest import LEAVES, Search, best
+from spatioformer.models.store import load
+from tests.helpers.models import fitted
+
+
+def places(n: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.uniform(140, 150, n), rng.uniform(-30, -20, n)])
+
+
+def exact(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """A target without noise that a single feature explains."""
+    X = np.hstack([np.random.default_rng(1).normal(size=(n, 2)), places(n)])
+    return X, 10 * X[:, 0]
+
+
+def noisy(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """A target of noise alone."""
+    return exact(n)[0], np.random.default_rng(2).normal(size=n)
+
+
+def repeated(times: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """`noisy` plots, each visited several times: visits share place, features and most noise."""
+    X, y = noisy(100)
+    visits = np.repeat(y, times) + 0.1 * np.random.default_rng(3).normal(size=times * len(y))
+    return np.repeat(X, times, axis=0), visits
+
+
+@pytest.mark.parametrize("kind", ["random", "extra"])
+def test_leaves_of_one_plot_are_chosen_without_noise_and_not_for_noise(kind):
+    fewer = TunedForest(kind, n_estimators=20)
+    assert fewer.fit(*exact()).chosen_ == {"min_samples_leaf": 1, "max_features": 1.0}
+    assert fewer.fit(*noisy()).chosen_["min_samples_leaf"] > 1
+
+
+@pytest.mark.parametrize("kind", ["random", "extra"])
+def test_repeated_plots_do_not_choose_small_leaves(kind):
+    X, y = repeated()
+    assert TunedForest(kind, n_estimators=20).fit(X, y).chosen_["min_samples_leaf"] >= 5
+    # If each visit were left out alone, the other visits of its plot would tell its noise.
+    apart = Search(kind == "random", X, y, [np.arange(len(y))], 0)
+    assert apart.error(1, 0.5) < apart.error(10, 0.5) / 2
+
+
+def test_the_forest_is_that_of_scikit_learn():
+    X, y = noisy()
+    for kind, forest in (("random", RandomForestRegressor), ("extra", ExtraTreesRegressor)):
+        model = TunedForest(kind, 30, random_state=5).fit(X, y)
+        theirs = forest(30, random_state=5, **model.chosen_).fit(X, y)
+        np.testing.assert_array_equal(model.predict(X), theirs.predict(X))
+
+
+def test_stated_settings_are_not_searched(monkeypatch):
+    X, y = noisy(60)
+    stated = TunedForest("extra", 5, min_samples_leaf=4, max_features=0.7)
+    monkeypatch.setattr(Search, "error", None)
+    assert stated.fit(X, y).chosen_ == {"min_samples_leaf": 4, "max_features": 0.7}
+
+
+def test_a_step_from_the_usual_value_has_to_pay():
+    gains = {1: 0.96, 2: 1.0, 3: 1.2, 5: 0.94, 10: 1.5}
+    assert best(LEAVES, 2, gains.get, 10_000) == 5  # a step costs .002
+    assert best(LEAVES, 2, gains.get, 50) == 1  # .028, and 5 lies two steps away
+    assert best(LEAVES, 2, gains.get, 10) == 2  # .063
+    assert best((7,), 2, None, 10) == 7
+
+
+@pytest.mark.parametrize("name", ["random-forest", "extra-trees"])
+def test_few_plots_and_gaps(name):
+    X, y = noisy(40)
+    X[::3, 0] = np.nan
+    assert np.isfinite(TABULAR[name](0).set_params(n_estimators=5).fit(X, y).predict(X)).all()
+    usual = {"min_samples_leaf": 2, "max_features": 0.5}
+    assert TABULAR[name](0).set_params(n_estimators=5).fit(X[:2], y[:2]).chosen_ == usual
+
+
+# --- areas ----------------------------------------------------------------------------------------
+
+
+def test_divisions_are_sites_and_blocks():
+    """Three clusters of two places; one place is visited twice."""
+    lonlat = [(0, 0), (0.1, 0), (20, 0), (20.1, 0), (40, 0), (40.1, 0), (40.1, 0)]
+    X = np.hstack([np.zeros((7, 1)), lonlat])
+    site, block = divisions(X)
+    assert site.tolist() == [0, 1, 2, 3, 4, 5, 5]
+    assert len(set(block.tolist())) == 3
+    assert block[[0, 2, 4]].tolist() == block[[1, 3, 5]].tolist()
+
+
+def test_plots_at_one_place_are_divided_by_features():
+    X = np.array([[1, 9, 9], [2, 9, 9], [2, 9, 9], [np.nan, 9, 9.0]])
+    assert [len(set(division.tolist())) for division in divisions(X)] == [3]
+    assert divisions(X[:2]) == []
+
+
+def test_parts_hold_whole_areas_of_similar_number():
+    division = np.repeat(np.arange(9), 4)
+    part = parts(division, np.random.default_rng(0))
+    assert all(len(set(part[division == area])) == 1 for area in range(9))
+    assert np.bincount(part).tolist() == [12, 12, 12]
+
+
+# --- boosting -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["histogram", "lightgbm"])
+def test_boosting_takes_few_steps_for_noise_and_many_without(kind):
+    if kind == "lightgbm":
+        pytest.importorskip("lightgbm")
+    X, y = noisy(150)
+    random = TunedBoosting(kind, steps=40).fit(X, y)
+    assert random.chosen_["steps"] <= 20
+    X, y = exact(150)
+    known = TunedBoosting(kind, steps=40).fit(X, y)
+    assert known.chosen_["steps"] > 50
+    assert known.chosen_["learning_rate"] == 0.05
+    assert np.mean((known.predict(X) - y) ** 2) < 0.1 * np.var(y)
+    gaps = np.where(np.arange(len(y)) % 5 == 0, np.nan, X[:, 0])
+    assert np.isfinite(known.predict(np.column_stack([gaps, X[:, 1:]]))).all()
+
+
+def test_steps_are_doubled_while_the_error_falls(monkeypatch):
+    tried = []
+
+    def falling(self, setting, steps, X, y, out):
+        tried.append(steps)
+        return np.abs(np.arange(steps) - 250.0)
+
+    monkeypatch.setattr(TunedBoosting, "_squared_errors", falling)
+    assert TunedBoosting().fit(*exact(30)).chosen_["steps"] == 2 * 251
+    assert sorted(set(tried)) == [100, 200, 400]
+
+
+# --- what was chosen is written down --------------------------------------------------------------
+
+
+def test_forest_kriging_chooses_its_forest():
+    X, y = noisy(150)
+    forest = TunedForest("random", 60)
+    model = ForestKriging(forest).fit(X, y)
+    assert model.chosen_ == forest.fit(X, y).chosen_
+    assert model.forest_.min_samples_leaf == model.chosen_["min_samples_leaf"]
+
+
+@pytest.mark.parametrize("name", ["extra-trees", "forest-kriging", "gradient-boosting"])
+@pytest.mark.usefixtures("small_forests")
+def test_facts_and_card_say_what_was_chosen(name, tmp_path):
+    model = fitted(name)[0]
+    first = next(iter(model.regressor.chosen_))
+    assert model.facts["chosen"] == model.regressor.chosen_
+    folder = model.save(tmp_path / "model")
+    assert f"held out: {first}" in (folder / "README.md").read_text()
+    again = load(folder)
+    assert again.facts["chosen"] == again.chosen == model.facts["chosen"]
+    assert "chosen" not in fitted("location-knn")[0].facts
