@@ -119,8 +119,10 @@ def _opening(results: Results) -> dict[str, Any]:
         key.append((mean, f"{results.unit} in a plot, mean over the map"))
     for split in filter(None, (spatial, random)):
         if results.mapped in results.scores(split).index:
-            r2 = decimal(results.r2(results.mapped, split))
-            key.append((r2, f"r2 of {title(results.mapped)} {findings.where(split)}"))
+            r2 = decimal(results.mapped_r2(split))
+            chosen = "" if results.choice.empty else ", its choice included,"
+            name = f"{title(results.mapped)}{chosen}"
+            key.append((r2, f"r2 of {name} {findings.where(split)}"))
     return {"finding": finding, "key": key}
 
 
@@ -164,7 +166,10 @@ def _scores(results: Results) -> dict[str, Any]:
         "rankings": [
             findings.ranking(table, results.predicted(split), findings.where(split), results.mapped)
             for split, table in zip(splits, tables, strict=True)
-        ],
+        ]
+        + (
+            [] if results.choice.empty else [[findings.choice(results.mapped, _chosen_r2(results))]]
+        ),
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
     }
 
@@ -186,6 +191,14 @@ def _score_table(
             }
             for model in results.models
         ],
+    }
+
+
+def _chosen_r2(results: Results) -> dict[str, tuple[float, float]]:
+    """Where plots were held out -> r2 of the mapped model, and that of its choice."""
+    return {
+        findings.where(split): (results.r2(results.mapped, split), results.mapped_r2(split))
+        for split in results.config.evaluate.splits
     }
 
 
