@@ -1,13 +1,16 @@
 """Choose one of several models by their held-out predictions, and score the choice honestly.
 
-The model with the smallest mean squared error is the best one. A model whose error is larger by
-less than one standard error of the difference is tied with it, and the fastest of the tied models
-is chosen (the rule of one standard error: Breiman et al. 1984, "Classification and Regression
-Trees", section 3.4.3, here for paired differences).
+The model with the smallest mean squared error is the best one. A model is tied with it if its error
+is larger by at most one standard error of the difference, and by at most a tolerance. The fastest
+of the tied models is chosen (the rule of one standard error: Breiman et al. 1984, "Classification
+and Regression Trees", section 3.4.3, here for paired differences). With few plots a standard error
+is large, and without the tolerance a much worse model would count as tied.
 
-The score of the chosen model is too good on the plots that chose it. `nested_choice` makes the
-choice for each fold anew, without the plots of that fold (Varma & Simon 2006, BMC Bioinformatics
-7:91).
+The score of the chosen model is too good on the plots that chose it. So the choice is part of what
+is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
+et al. 2018, Mach. Learn. 107:1895). No model is fitted for that. To let all units but one choose,
+for each unit in turn, has as little bias but more than twice the standard deviation, because a unit
+that favours one of two equal models is predicted by the other.
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,9 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 
+SAMPLES = 200
+"""Number of bootstrap samples."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -30,7 +36,7 @@ class Choice:
         best: number of the model with the smallest mean squared error.
         behind: (m,), mean squared error of each model minus that of the best one, at least 0.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether `behind` is at most its standard error.
+        tied: bool (m,), whether `behind` is at most its standard error and the tolerance.
     """
 
     chosen: int
@@ -40,7 +46,9 @@ class Choice:
     tied: np.ndarray
 
     @classmethod
-    def of(cls, errors: ArrayLike, unit: ArrayLike, order: ArrayLike) -> Self:
+    def of(
+        cls, errors: ArrayLike, unit: ArrayLike, order: ArrayLike, tolerance: float = np.inf
+    ) -> Self:
         """Choose the fastest of the models that are tied with the best one.
 
         Args:
@@ -48,63 +56,133 @@ class Choice:
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
+            tolerance: largest `behind` of a tied model.
 
         Raises:
             EvaluationError: NaN or infinite values, no rows, or different lengths.
         """
-        squared = checks.matrix(errors, "errors") ** 2
-        unit = checks.labels(unit, "units", like=squared[:, 0])
-        order = checks.vector(order, "order of models", like=squared[0])
-        means = squared.mean(axis=0)
+        sums, counts, _ = _sums_of_units(errors, unit)
+        return cls._of_sums(sums, counts, _order(order, sums), tolerance)
+
+    @classmethod
+    def _of_sums(cls, sums: Floats, counts: Integers, order: Floats, tolerance: float) -> Self:
+        """Choose by the sums (U, m) of squared errors and numbers (U,) of plots of the units."""
+        means = sums.sum(axis=0) / counts.sum()
         best = int(means.argmin())
-        difference = squared - squared[:, [best]]
         behind = means - means[best]
-        error = standard_error(difference, unit)
-        tied = behind <= error
+        error = standard_error(sums - sums[:, [best]], counts)
+        tied = behind <= np.minimum(error, tolerance)
         tied[best] = True
         chosen = int(np.lexsort([means, order, ~tied])[0])
         return cls(chosen, best, behind, error, tied)
 
 
-def standard_error(values: Floats, unit: ArrayLike) -> Floats:
-    """Standard error (m,) of the column means of `values` (n, m), whose rows form units (n,).
+def standard_error(sums: Floats, counts: Integers) -> Floats:
+    """Standard error (m,) of means of values that are correlated within units.
 
-    With S_u the sum of (value - mean) over the rows of unit u, and U units,
+    With n values in all, S_u the sum of (value - mean) over unit u, and U units,
 
         SE = sqrt(U / (U - 1) sum_u S_u^2) / n,
 
     the cluster-robust standard error of a mean (Cameron & Miller 2015, J. Hum. Resour. 50:317). It
     is 0 with a single unit, which shows no spread.
-    """
-    labels, number = np.unique(np.asarray(unit), return_inverse=True)
-    sums = np.zeros((len(labels), values.shape[1]))
-    np.add.at(sums, number, values - values.mean(axis=0))
-    if len(labels) < 2:
-        return np.zeros(values.shape[1])
-    spread: Floats = np.sqrt(len(labels) / (len(labels) - 1) * (sums**2).sum(axis=0))
-    return spread / len(values)
-
-
-def nested_choice(
-    errors: ArrayLike, unit: ArrayLike, order: ArrayLike, fold: ArrayLike
-) -> Integers:
-    """Number of the model that is chosen for each plot without the plots of its fold, (n,).
 
     Args:
-        errors, unit, order: as for `Choice.of`.
-        fold: (n,), labels; the plots with one label get the model that all other plots choose.
+        sums: (U, m), sums of the values of each unit.
+        counts: (U,), numbers of values.
+    """
+    n, units = counts.sum(), len(counts)
+    if units < 2:
+        return np.zeros(sums.shape[1])
+    centred = sums - counts[:, None] * (sums.sum(axis=0) / n)
+    error: Floats = np.sqrt(units / (units - 1) * (centred**2).sum(axis=0)) / n
+    return error
+
+
+def choice_shares(
+    errors: ArrayLike,
+    unit: ArrayLike,
+    order: ArrayLike,
+    tolerance: float = np.inf,
+    *,
+    rng: np.random.Generator,
+    samples: int = SAMPLES,
+) -> Floats:
+    """How often bootstrap samples without a plot's unit choose each model: shares (n, m), sum 1.
+
+    Args:
+        errors, unit, order, tolerance: as for `Choice.of`.
+        samples: number of bootstrap samples of units.
 
     Raises:
-        EvaluationError: there is only one fold, or as `Choice.of`.
+        EvaluationError: there is only one unit, or as `Choice.of`.
     """
-    errors = checks.matrix(errors, "errors")
-    fold = checks.labels(fold, "folds", like=errors[:, 0])
-    unit = checks.labels(unit, "units", like=errors[:, 0])
-    labels = np.unique(fold)
-    if len(labels) < 2:
-        raise EvaluationError("a nested choice needs two folds or more; there is one")
-    chosen = np.empty(len(errors), np.int64)
-    for label in labels:
-        rest = fold != label
-        chosen[~rest] = Choice.of(errors[rest], unit[rest], order).chosen
-    return chosen
+    sums, counts, number = _sums_of_units(errors, unit)
+    order, units = _order(order, sums), len(counts)
+    if units < 2:
+        raise EvaluationError(
+            "a choice is scored on units that had no part in it, and all plots are of one unit; "
+            "use smaller tiles"
+        )
+    times = np.zeros(sums.shape)
+    for _ in range(samples):
+        sample = rng.integers(units, size=units)
+        outside = np.bincount(sample, minlength=units) == 0
+        chosen = Choice._of_sums(sums[sample], counts[sample], order, tolerance).chosen
+        times[outside, chosen] += 1
+    for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
+        rest = np.arange(units) != k
+        times[k, Choice._of_sums(sums[rest], counts[rest], order, tolerance).chosen] = 1
+    shares: Floats = times / times.sum(axis=1, keepdims=True)
+    return shares[number]
+
+
+def scores_of_choice(
+    observed: ArrayLike, predicted: ArrayLike, shares: ArrayLike
+) -> dict[str, float]:
+    """Scores of the choice as a model of its own, as `metrics.scores` gives them.
+
+    Each plot counts once, as the mean over the models that the samples chose for it.
+
+    Args:
+        observed: (n,).
+        predicted: (n, m), held-out predictions of the models.
+        shares: (n, m), from `choice_shares`.
+    """
+    observed = checks.vector(observed, "observed values")
+    predicted, shares = checks.matrix(predicted, "predicted values"), np.asarray(shares)
+    checks.same_rows(predicted, "predicted values", observed)
+    error = predicted - observed[:, None]
+    squared, spread = (shares * error**2).sum(), ((observed - observed.mean()) ** 2).sum()
+    return {
+        "n": len(observed),
+        "r": _correlation(observed, predicted, shares),
+        "r2": float(1 - squared / spread) if np.ptp(observed) > 0 else float("nan"),
+        "rmse": float(np.sqrt(squared / len(observed))),
+        "mae": float((shares * np.abs(error)).sum() / len(observed)),
+        "bias": float((shares * error).sum() / len(observed)),
+    }
+
+
+def _correlation(observed: Floats, predicted: Floats, shares: Floats) -> float:
+    """Pearson's correlation over all pairs of a plot and a model, weighted by the shares."""
+    root = np.sqrt(shares / len(observed))
+    y = root * (observed - observed.mean())[:, None]
+    x = root * (predicted - (shares * predicted).sum() / len(observed))
+    if np.ptp(observed) == 0 or not np.any(x):
+        return float("nan")
+    return float((x * y).sum() / (np.linalg.norm(x) * np.linalg.norm(y)))
+
+
+def _sums_of_units(errors: ArrayLike, unit: ArrayLike) -> tuple[Floats, Integers, Integers]:
+    """Sums (U, m) of squared errors and numbers (U,) of plots; number (n,) of each plot's unit."""
+    squared = checks.matrix(errors, "errors") ** 2
+    labels = checks.labels(unit, "units", like=squared)
+    names, number = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(names), squared.shape[1]))
+    np.add.at(sums, number, squared)
+    return sums, np.bincount(number), number
+
+
+def _order(order: ArrayLike, sums: Floats) -> Floats:
+    return checks.vector(order, "order of models", like=sums[0])

@@ -162,9 +162,8 @@ def choice(mapped: str, r2: Mapping[str, tuple[float, float]]) -> str:
         for place, (alone, nested) in r2.items()
     )
     return (
-        f"The scores chose {title(mapped)} for the map (map.model: auto), so its own scores are "
-        f"slightly too good. With the choice made anew for each fold, without its plots, r2 is "
-        f"{figures}."
+        f"The scores chose {title(mapped)} for the map, so its own scores may be too good. With "
+        f"each tile scored by choices that it had no part in, r2 is {figures}."
     )
 
 

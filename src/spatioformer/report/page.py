@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.learning import AUTO
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.drivers import drivers
@@ -190,8 +191,24 @@ def _score_table(
                 "cells": [_cells(table, model) for _, table in splits],
             }
             for model in results.models
-        ],
+        ]
+        + _choice_row(results, [split.name for split, _ in splits]),
     }
+
+
+def _choice_row(results: Results, splits: Sequence[str]) -> list[dict[str, Any]]:
+    """The row of the choice of the mapped model, where its scores chose it."""
+    if results.choice.empty:
+        return []
+    cells = [
+        [
+            (decimal(findings.score(results.choice, split, metric), digits), False)
+            for metric, digits in METRICS.items()
+        ]
+        for split in splits
+    ]
+    note = "the choice of the mapped model, scored on tiles that had no part in it"
+    return [{"name": AUTO, "note": note, "cells": cells}]
 
 
 def _chosen_r2(results: Results) -> dict[str, tuple[float, float]]:

@@ -17,7 +17,8 @@ from spatioformer.common.files import read_json
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import AUTO, TrainSection
-from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
+from spatioformer.config.mapping import TruthSection
+from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.chips import ChipStore, open_chips
@@ -142,8 +143,7 @@ class Results:
         scores = pd.read_csv(self.folder / "scores.csv")
         self.all_scores = scores[scores["model"] != AUTO]
         self.choice = scores[scores["model"] == AUTO].set_index("split")
-        predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
-        self.predictions = predictions[predictions["model"] != AUTO]
+        self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
         self.config = resolved(
             config,
             self.observed[["lon", "lat"]].to_numpy(),

@@ -135,9 +135,11 @@ FITTING = ("model", "train", "seed")
 
 def evaluate(run: RunContext) -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
+    import pandas as pd
+
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
-    from spatioformer.run.choice import with_choice
+    from spatioformer.run.choice import choose
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
@@ -152,10 +154,10 @@ def evaluate(run: RunContext) -> str:
         cache.arrays(key),
         console=run.console,
     )
-    config, predictions = with_choice(run, config, predictions)
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
-    table = score_table(predictions)
+    config, of_choice = choose(run, config, predictions)
+    table = pd.concat([score_table(predictions), of_choice], ignore_index=True)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, config, predictions)
