@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from spatioformer.common.errors import EvaluationError
-from spatioformer.evaluation.choice import Choice, nested_choice, standard_error
+from spatioformer.evaluation.choice import (
+    Choice,
+    choice_shares,
+    scores_of_choice,
+    standard_error,
+)
+from spatioformer.evaluation.metrics import scores
 
 
 def test_the_smallest_error_where_nothing_is_tied():
@@ -47,36 +53,57 @@ def test_the_standard_error_is_that_of_a_mean_where_units_are_single():
     assert (standard_error(values[:1], np.ones(1, int)) == 0).all()
 
 
-def test_the_nested_choice_is_the_choice_of_the_other_units():
-    rng = np.random.default_rng(3)
-    errors, unit = rng.normal(size=(60, 4)), rng.integers(0, 9, 60)
-    nested = nested_choice(errors, unit, [3, 1, 2, 2], tolerance=0.1)
-    for label in np.unique(unit):
-        rest = unit != label
-        alone = Choice.of(errors[rest], unit[rest], [3, 1, 2, 2], tolerance=0.1)
-        assert set(nested[~rest]) == {alone.chosen}
-
-
 def test_a_unit_has_no_say_in_its_own_model():
-    errors = np.ones((4, 2))
-    errors[3, 0] = 9.0  # alone it makes the second model the better one
-    errors[:3, 0] = 0.5
-    assert Choice.of(errors, np.arange(4), [1, 1]).chosen == 1
-    np.testing.assert_array_equal(nested_choice(errors, np.arange(4), [1, 1]), [1, 1, 1, 0])
+    """With one sample the model of a unit outside it is the choice of the sample."""
+    rng = np.random.default_rng(3)
+    errors, unit = rng.normal(size=(60, 4)), np.arange(60) // 6
+    order, told = [3, 1, 2, 2], np.random.default_rng(8)
+    sample = np.random.default_rng(8).integers(10, size=10)
+    rows = np.concatenate([np.flatnonzero(unit == label) for label in sample])
+    alone = Choice.of(errors[rows], np.repeat(np.arange(10), 6), order, 0.1)
+    shares = choice_shares(errors, unit, order, 0.1, rng=told, samples=1)
+    np.testing.assert_array_equal(shares.sum(axis=1), 1)
+    for label in range(10):
+        rest = unit != label
+        expected = alone if label not in sample else Choice.of(errors[rest], unit[rest], order, 0.1)
+        assert (shares[~rest, expected.chosen] == 1).all()
 
 
-def test_the_nested_score_is_unbiased_and_the_naive_one_is_not():
+def test_two_units_choose_for_each_other():
+    errors = np.array([[1.0, 2], [1, 2], [2, 1], [2, 1]])
+    shares = choice_shares(errors, [0, 0, 1, 1], [1, 2], rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(shares, [[0, 1], [0, 1], [1, 0], [1, 0]])
+
+
+def test_the_score_of_the_choice_is_unbiased_and_the_naive_one_is_not():
     """Ten models of the same quality: whichever is chosen, a new plot's squared error is 1."""
     rng = np.random.default_rng(5)
-    naive, nested = [], []
-    for _ in range(400):
-        errors, unit, rows = rng.normal(size=(40, 10)), np.arange(40) // 2, np.arange(40)
-        order = np.arange(10)
+    naive, honest, observed = [], [], np.zeros(40)
+    for _ in range(200):
+        errors, unit, order = rng.normal(size=(40, 10)), np.arange(40) // 2, np.arange(10)
         chosen = Choice.of(errors, unit, order, 0).chosen
         naive.append((errors[:, chosen] ** 2).mean())
-        nested.append((errors[rows, nested_choice(errors, unit, order, 0)] ** 2).mean())
+        shares = choice_shares(errors, unit, order, 0, rng=rng, samples=50)
+        honest.append(scores_of_choice(observed, errors, shares)["rmse"] ** 2)
     assert np.mean(naive) < 0.75
-    assert np.mean(nested) == pytest.approx(1, abs=3 * np.std(nested) / np.sqrt(400))
+    assert np.mean(honest) == pytest.approx(1, abs=3 * np.std(honest) / np.sqrt(200))
+
+
+def test_scores_of_a_choice_that_never_changes_are_those_of_the_model():
+    rng = np.random.default_rng(0)
+    observed, predicted = rng.normal(size=30), rng.normal(size=(30, 2))
+    shares = np.tile([0.0, 1.0], (30, 1))
+    expected = scores(observed, predicted[:, 1])
+    assert scores_of_choice(observed, predicted, shares) == pytest.approx(expected)
+    # Shares of a half are as good as each plot twice, once with either model.
+    both = scores(np.tile(observed, 2), predicted.T.ravel()) | {"n": 30}
+    assert scores_of_choice(observed, predicted, np.full((30, 2), 0.5)) == pytest.approx(both)
+
+
+def test_scores_of_a_constant_target_are_no_numbers():
+    found = scores_of_choice(np.ones(4), np.ones((4, 1)), np.ones((4, 1)))
+    assert np.isnan([found["r"], found["r2"]]).all()
+    assert found["rmse"] == 0
 
 
 @pytest.mark.parametrize(
@@ -93,6 +120,6 @@ def test_what_cannot_be_compared_is_refused(errors, message):
         Choice.of(errors, [0, 1, 2], [1, 2])
 
 
-def test_one_unit_alone_gives_no_nested_score():
+def test_one_unit_alone_gives_no_score():
     with pytest.raises(EvaluationError, match="all plots are of one unit"):
-        nested_choice(np.ones((3, 2)), [7, 7, 7], [1, 2])
+        choice_shares(np.ones((3, 2)), [7, 7, 7], [1, 2], rng=np.random.default_rng(0))
