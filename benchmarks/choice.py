@@ -54,6 +54,9 @@ MODELS = (
 )
 """Candidates, the fastest first."""
 
+CANDIDATES = {"all": MODELS, "without the process": MODELS[:-1]}
+"""On these floras the process is best almost always; without it, several models are close."""
+
 TREES = 100
 """Number of trees of a forest: fewer than in a run, so that many cases can be measured."""
 
@@ -118,7 +121,14 @@ RULES: dict[str, Rule] = {
 
 
 def choose(errors: np.ndarray, unit: np.ndarray, tolerance: float) -> int:
-    return Choice.of(errors, unit, np.arange(len(MODELS)), tolerance).chosen
+    return Choice.of(errors, unit, np.arange(errors.shape[1]), tolerance).chosen
+
+
+def only(case: Case, models: tuple[str, ...]) -> Case:
+    """The same case with some of the models."""
+    columns = [MODELS.index(name) for name in models]
+    predicted = {name: case[name][..., columns] for name in ("held_out", "inner", "fresh")}
+    return case | predicted
 
 
 def judge(case: Case, rule: Rule, units: str) -> dict[str, float]:
@@ -139,7 +149,7 @@ def judge(case: Case, rule: Rule, units: str) -> dict[str, float]:
         without = case["inner"][k][rest] - y[rest, None]
         inner[~rest] = held_out[~rest, choose(without, unit[rest], tolerance)]
 
-    order = np.arange(len(MODELS))
+    order = np.arange(errors.shape[1])
     shares = choice_shares(errors, unit, order, tolerance, rng=np.random.default_rng(0))
     bootstrap = scores_of_choice(y, held_out, shares)["r2"]
 
@@ -200,16 +210,19 @@ def main() -> None:
     for plots in options.plots:
         for case in cases(options.cache, plots, deadline):
             rows += [
-                {"plots": plots, "rule": name, **judge(case, rule, options.units)}
+                {"models": of, "plots": plots, "rule": name}
+                | judge(only(case, models), rule, options.units)
+                for of, models in CANDIDATES.items()
                 for name, rule in RULES.items()
             ]
     table = pd.DataFrame(rows)
-    means = table.groupby(["plots", "rule"], sort=False).mean()
-    means["se of bootstrap - luck"] = table.groupby(["plots", "rule"])["bootstrap - luck"].sem()
-    means.insert(0, "floras", table.groupby(["plots", "rule"]).size())
-    print(means.round(3).T.to_string())
-    overall = table.drop(columns="plots").groupby("rule", sort=False)
-    print(overall.mean().assign(floras=overall.size()).round(4).T.to_string())
+    for keys in (["models", "plots", "rule"], ["models", "rule"]):
+        groups = table.drop(columns={"plots"} - set(keys)).groupby(keys, sort=False)
+        means = groups.mean()
+        means["se of bootstrap"] = groups["bootstrap"].sem()
+        means["se of bootstrap - luck"] = groups["bootstrap - luck"].sem()
+        means.insert(0, "cases", groups.size())
+        print(means.round(4).T.to_string(), end="\n\n")
 
 
 if __name__ == "__main__":

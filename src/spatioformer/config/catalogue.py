@@ -27,8 +27,8 @@ class Entry:
         learns_quantiles: whether it can be trained with `train.loss: quantile`.
         smallest_patch: smallest side of a chip that it accepts, pixels.
         without_location: name of the same model without location, if there is one.
-        map_rank: order of the models by the time of a map, the fastest first; measured with 1,000
-            plots (docs/models.md, "Which model makes the map"). Equal ranks are equally fast.
+        map_rank: order of the models by the time of a map, the fastest first, with the standard
+            deviation that only networks have (docs/mapping.md). Equal ranks are equally fast.
     """
 
     name: str
@@ -66,7 +66,7 @@ _ENTRIES = (
         "maps whole tiles at once",
         "network",
         learns_quantiles=True,
-        map_rank=3,
+        map_rank=4,
     ),
     Entry(
         "spatioformer-distilled",
@@ -74,7 +74,7 @@ _ENTRIES = (
         "trained on the predictions of another model",
         "distilled",
         needs_imagery=True,
-        map_rank=3,
+        map_rank=4,
     ),
     Entry(
         "spatioformer-no-location",
@@ -90,7 +90,7 @@ _ENTRIES = (
         "with trees, kriging and neighbours; weights depend on the distance to plots",
         "stack",
         can_teach=True,
-        map_rank=9,
+        map_rank=7,
     ),
     Entry(
         "spatioformer-published",
@@ -125,7 +125,7 @@ _ENTRIES = (
         "network",
         uses_location=False,
     ),
-    _tabular("extra-trees", "the extremely randomised trees", 4),
+    _tabular("extra-trees", "the extremely randomised trees", 3),
     _tabular("gradient-boosting", "gradient boosting", 2),
     _tabular("lightgbm", "LightGBM", 2),
     _tabular(
@@ -140,7 +140,7 @@ _ENTRIES = (
         5,
         "fields of imagery, of location, and of both together",
     ),
-    _tabular("random-forest", "the random forest", 4),
+    _tabular("random-forest", "the random forest", 3),
     Entry(
         "location-knn",
         "the mean of the nearest plots",
