@@ -9,9 +9,10 @@ import pytest
 import rasterio
 
 from spatioformer.common.errors import OutputError
+from spatioformer.config.learning import CHOICE
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
-from spatioformer.models.resolved import CHOICE, with_chosen_model
+from spatioformer.models.resolved import with_chosen_model
 from spatioformer.run.choice import CANDIDATES, choose_model, sentence
 from tests.helpers import landscape
 from tests.helpers.tiny_run import assert_refused, spatioformer, write_config

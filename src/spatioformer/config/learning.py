@@ -15,6 +15,9 @@ AUTO = "auto"
 """`map.model` where the evaluation chooses the model of the map; in tables of scores, the name of
 this choice."""
 
+CHOICE = "evaluation/choice.json"
+"""File of a run folder that names the model that the evaluation chose for the map."""
+
 if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
     ModelName = str
     MappedName = str

@@ -8,17 +8,13 @@ import numpy as np
 
 from spatioformer.common.errors import ConfigError, OutputError
 from spatioformer.common.files import read_json
-from spatioformer.config.learning import AUTO
+from spatioformer.config.learning import AUTO, CHOICE
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.residuals import residual_range, sample
 from spatioformer.evaluation.sizes import Tile, TileChoice, curve_of, split_tile, usual_tile
 from spatioformer.geo.chips import ChipStore
 
 TargetKind = Literal["count", "continuous", "proportion"]
-
-CHOICE = "evaluation/choice.json"
-"""File of a run folder that names the model that the evaluation chose for the map."""
-
 COUNT_LOSSES = ("poisson", "negative-binomial")
 """Losses whose likelihood is that of counts."""
 

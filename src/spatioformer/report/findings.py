@@ -151,22 +151,6 @@ def note(model: str, mapped: str, role: str = "it makes the map") -> str:
     return "; ".join(filter(None, (about, role if model == mapped else "")))
 
 
-def choice(mapped: str, r2: Mapping[str, tuple[float, float]]) -> str:
-    """Sentence on the choice of the mapped model by its scores.
-
-    Args:
-        r2: how plots were held out -> r2 of the mapped model, and that of its choice.
-    """
-    figures = "; ".join(
-        f"{decimal(nested)} {place} (alone {decimal(alone)})"
-        for place, (alone, nested) in r2.items()
-    )
-    return (
-        f"The scores chose {title(mapped)} for the map, so its own scores may be too good. With "
-        f"each tile scored by choices that it had no part in, r2 is {figures}."
-    )
-
-
 def ranking(scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped: str) -> list[str]:
     """Sentences on one split: the best model, the mapped model's rank, and the effect of location.
 

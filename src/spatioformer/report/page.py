@@ -11,9 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.learning import AUTO
 from spatioformer.config.schema import RunConfig, SplitSection
-from spatioformer.report import facts, findings, pictures
+from spatioformer.report import choice, facts, findings, pictures
 from spatioformer.report.drivers import drivers
 from spatioformer.report.findings import decimal, length, title
 from spatioformer.report.odmap import odmap
@@ -168,9 +167,7 @@ def _scores(results: Results) -> dict[str, Any]:
             findings.ranking(table, results.predicted(split), findings.where(split), results.mapped)
             for split, table in zip(splits, tables, strict=True)
         ]
-        + (
-            [] if results.choice.empty else [[findings.choice(results.mapped, _chosen_r2(results))]]
-        ),
+        + choice.sentences(results),
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
     }
 
@@ -192,30 +189,7 @@ def _score_table(
             }
             for model in results.models
         ]
-        + _choice_row(results, [split.name for split, _ in splits]),
-    }
-
-
-def _choice_row(results: Results, splits: Sequence[str]) -> list[dict[str, Any]]:
-    """The row of the choice of the mapped model, where its scores chose it."""
-    if results.choice.empty:
-        return []
-    cells = [
-        [
-            (decimal(findings.score(results.choice, split, metric), digits), False)
-            for metric, digits in METRICS.items()
-        ]
-        for split in splits
-    ]
-    note = "the choice of the mapped model, scored on tiles that had no part in it"
-    return [{"name": AUTO, "note": note, "cells": cells}]
-
-
-def _chosen_r2(results: Results) -> dict[str, tuple[float, float]]:
-    """Where plots were held out -> r2 of the mapped model, and that of its choice."""
-    return {
-        findings.where(split): (results.r2(results.mapped, split), results.mapped_r2(split))
-        for split in results.config.evaluate.splits
+        + choice.rows(results, [split.name for split, _ in splits], METRICS),
     }
 
 

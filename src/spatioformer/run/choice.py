@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.learning import AUTO
+from spatioformer.config.learning import AUTO, CHOICE
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.choice import Choice, choice_shares, scores_of_choice
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import Tile, usual_tile
 from spatioformer.evaluation.splits import SpatialBlockKFold
-from spatioformer.models.resolved import CHOICE, with_model
+from spatioformer.models.resolved import with_model
 from spatioformer.run.context import RunContext
 
 CANDIDATES = "evaluation/candidates.csv"

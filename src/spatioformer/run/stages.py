@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.files import read_json, set_aside, write_json, writing
-from spatioformer.config.learning import AUTO
-from spatioformer.models.resolved import CHOICE
+from spatioformer.config.learning import AUTO, CHOICE
 from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
