@@ -25,7 +25,7 @@ def test_the_configuration_of_the_run_page_is_valid():
     text = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
     of_sources, whole = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
     config = RunConfig.model_validate(yaml.safe_load(whole))
-    assert config.map.model == "spatioformer-distilled"
+    assert config.map.model == "auto"
     parts = {"plots": {"path": "plots.csv"}, **yaml.safe_load(of_sources)}
     assert RunConfig.model_validate(parts).map.every_year == tuple(range(2015, 2024))
 

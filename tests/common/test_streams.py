@@ -46,6 +46,7 @@ def test_numbers_are_distinct_and_stay():
         "SENSITIVITY_DIRECTIONS": 8,
         "DRIVERS_PLOTS": 9,
         "RANGE_PLOTS": 13,
+        "CHOICE_SAMPLES": 14,
     }
     assert len({stream.value for stream in Stream}) == len(Stream.__members__)
 

@@ -105,6 +105,6 @@ def test_a_run_is_named_after_its_table():
 
 def test_without_imagery_no_model_that_needs_some_is_scored():
     own = config()
-    assert own.map.model == "gaussian-process"
+    assert own.map.model == "auto"
     assert "spatioformer-distilled" not in own.evaluate.models
     assert own.model.patch == 1

@@ -101,7 +101,7 @@ def test_models_by_the_number_of_plots(folder, n, names):
     plots(n).to_csv(folder / "plots.csv", index=False)
     config = answered(folder, planned(folder, "image.tif"))
     assert config.evaluate.models == names
-    assert config.map.model == names[0]
+    assert config.map.model == "auto"
 
 
 def test_too_few_plots_are_refused(folder):
@@ -139,7 +139,7 @@ def test_a_table_alone(folder):
     config = answered(folder, draft)
     assert config.imagery is None
     assert draft.values["model"]["covariates"] == "auto"
-    assert config.map.model == "gaussian-process"
+    assert config.map.model == "auto"
     assert "spatioformer-distilled" not in config.evaluate.models
 
 
@@ -258,7 +258,7 @@ def test_a_table_that_states_the_bands_needs_no_plot_on_the_raster(folder):
     config = answered(folder, planned(folder, "image.tif"))
     assert (config.model.patch, list(config.model.covariates)) == (1, [*names])
     assert config.plots.max_rejected == 0.1
-    assert config.map.model == "gaussian-process"
+    assert config.map.model == "auto"
     assert "spatioformer-distilled" not in config.evaluate.models
     assert examine_config(config).problems == []
     table.drop(columns="slope").to_csv(folder / "plots.csv", index=False)

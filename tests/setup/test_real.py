@@ -70,5 +70,5 @@ def test_tables(data_dir, tmp_path, name):
     out = tmp_path / "run.yaml"
     config = written(planned(data_dir / name, (table,), out, None, changes), out)
     assert config.imagery is None
-    assert config.map.model == "gaussian-process"
+    assert config.map.model == "auto"
     assert len(planned(data_dir / name, (table,), out).findings.questions) == len(changes)

@@ -29,7 +29,7 @@ from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model, OutsideExtent
 from spatioformer.models.registry import make
-from spatioformer.models.resolved import resolved_with
+from spatioformer.models.resolved import resolved_with, with_chosen_model
 from spatioformer.models.store import load
 
 Floats = NDArray[np.float64]
@@ -75,7 +75,8 @@ def drivers(
                 f"{run} is not a finished run: {name} is missing; give the folder of a finished run"
             )
     store, bundle = open_chips(run / "chips"), load(run / "model")
-    config = resolved_with(load_config(run / "config.resolved.yaml"), store)
+    config = with_chosen_model(load_config(run / "config.resolved.yaml"), run)
+    config = resolved_with(config, store)
     model = model or config.map.model
     split = config.evaluate.map_like.name
     folds = _folds(pd.read_parquet(run / "evaluation" / "predictions.parquet"), split, store)

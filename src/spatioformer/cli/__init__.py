@@ -52,7 +52,8 @@ STAGE_HELP = {
     "`imagery build CONFIG -o FOLDER` writes the imagery of several years.",
     "chips": "Cut the chip of pixels around each plot.",
     "evaluate": "Score all models on held-out plots; write scores.csv.\n\nNames of models, for "
-    f"evaluate.models and map.model: {', '.join(CATALOGUE)}.",
+    f"evaluate.models and map.model: {', '.join(CATALOGUE)}. With map.model auto, the default, "
+    "the model with the best scores makes the map.",
     "report": "Write report.html from the results in the run folder.",
 }
 """Help of the stages that take no options of their own."""

@@ -36,6 +36,8 @@ class Stream(IntEnum):
     """Plots over which drivers averages dependence, sensitivity and attention."""
     RANGE_PLOTS = 13
     """Plots that the range of the residuals' correlation is estimated from."""
+    CHOICE_SAMPLES = 14
+    """Bootstrap samples of tiles that score the choice of the map's model."""
 
 
 FAMILIES = {

@@ -27,6 +27,8 @@ class Entry:
         learns_quantiles: whether it can be trained with `train.loss: quantile`.
         smallest_patch: smallest side of a chip that it accepts, pixels.
         without_location: name of the same model without location, if there is one.
+        map_rank: order of the models by the time of a map, the fastest first, with the standard
+            deviation that only networks have (docs/mapping.md). Equal ranks are equally fast.
     """
 
     name: str
@@ -40,10 +42,13 @@ class Entry:
     learns_quantiles: bool = False
     smallest_patch: int = 1
     without_location: str | None = None
+    map_rank: int = 8
 
 
-def _tabular(name: str, title: str, note: str = "chip statistics and coordinates") -> Entry:
-    return Entry(name, title, note, "tabular", can_teach=True)
+def _tabular(
+    name: str, title: str, map_rank: int, note: str = "chip statistics and coordinates"
+) -> Entry:
+    return Entry(name, title, note, "tabular", can_teach=True, map_rank=map_rank)
 
 
 _ENTRIES = (
@@ -61,6 +66,7 @@ _ENTRIES = (
         "maps whole tiles at once",
         "network",
         learns_quantiles=True,
+        map_rank=4,
     ),
     Entry(
         "spatioformer-distilled",
@@ -68,6 +74,7 @@ _ENTRIES = (
         "trained on the predictions of another model",
         "distilled",
         needs_imagery=True,
+        map_rank=4,
     ),
     Entry(
         "spatioformer-no-location",
@@ -83,6 +90,7 @@ _ENTRIES = (
         "with trees, kriging and neighbours; weights depend on the distance to plots",
         "stack",
         can_teach=True,
+        map_rank=7,
     ),
     Entry(
         "spatioformer-published",
@@ -117,20 +125,28 @@ _ENTRIES = (
         "network",
         uses_location=False,
     ),
-    _tabular("extra-trees", "the extremely randomised trees"),
-    _tabular("gradient-boosting", "gradient boosting"),
-    _tabular("lightgbm", "LightGBM"),
+    _tabular("extra-trees", "the extremely randomised trees", 3),
+    _tabular("gradient-boosting", "gradient boosting", 2),
+    _tabular("lightgbm", "LightGBM", 2),
     _tabular(
-        "forest-kriging", "the forest with kriging", "a random forest plus kriging of its residuals"
+        "forest-kriging",
+        "the forest with kriging",
+        6,
+        "a random forest plus kriging of its residuals",
     ),
     _tabular(
         "gaussian-process",
         "the Gaussian process",
+        5,
         "fields of imagery, of location, and of both together",
     ),
-    _tabular("random-forest", "the random forest"),
+    _tabular("random-forest", "the random forest", 3),
     Entry(
-        "location-knn", "the mean of the nearest plots", "10 nearest plots, no imagery", "tabular"
+        "location-knn",
+        "the mean of the nearest plots",
+        "10 nearest plots, no imagery",
+        "tabular",
+        map_rank=1,
     ),
 )
 

@@ -11,11 +11,20 @@ from spatioformer.config.messages import shown
 MODELS = tuple(CATALOGUE)
 QUANTILE_MODELS = tuple(name for name, entry in CATALOGUE.items() if entry.learns_quantiles)
 TEACHERS = tuple(name for name, entry in CATALOGUE.items() if entry.can_teach)
+AUTO = "auto"
+"""`map.model` where the evaluation chooses the model of the map; in tables of scores, the name of
+this choice."""
+
+CHOICE = "evaluation/choice.json"
+"""File of a run folder that names the model that the evaluation chose for the map."""
+
 if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
     ModelName = str
+    MappedName = str
     TeacherName = str
 else:
     ModelName, TeacherName = Literal[MODELS], Literal[TEACHERS]
+    MappedName = Literal[(AUTO, *MODELS)]
 
 
 def _covariates(value: Any) -> Any:

@@ -5,16 +5,9 @@ from operator import attrgetter
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    TypeAdapter,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from spatioformer.config.archives import Year, ascending, every_year, span
+from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.fields import (
     LONGEST_NAME,
@@ -25,11 +18,17 @@ from spatioformer.config.fields import (
     Share,
     Size,
     TileSize,
-    Whole,
     name_of,
 )
 from spatioformer.config.imagery import ImagerySection
-from spatioformer.config.learning import QUANTILE_MODELS, ModelName, ModelSection, TrainSection
+from spatioformer.config.learning import (
+    AUTO,
+    QUANTILE_MODELS,
+    ModelName,
+    ModelSection,
+    TrainSection,
+)
+from spatioformer.config.mapping import MapSection, TruthSection
 from spatioformer.config.messages import shown
 
 IntervalKind = Literal[
@@ -163,49 +162,6 @@ MAP_LIKE = ("knndm", "tiles", "column", "regions", "random")
 """Kinds of splits by preference for judging the map: the first is most like its use."""
 
 
-class MapSection(Section):
-    """The wall-to-wall map and its model.
-
-    `years`: first and last year, or every year, whose maps and trend a run with sources makes.
-    """
-
-    model: ModelName = "spatioformer-distilled"
-    samples: Annotated[int, Field(ge=0, le=1000)] = 20
-    sd_step: Whole = 1
-    memory: Positive = 2.0  # limit of resident memory, GB
-    workers: Size | None = None
-    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
-
-    @property
-    def every_year(self) -> tuple[int, ...]:
-        """The years of the maps one by one; none unless they are set."""
-        return every_year(self.years or ())
-
-    @field_validator("years")
-    @classmethod
-    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return None if years is None else ascending(years)
-
-    @model_serializer(mode="wrap")
-    def _years_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        return {k: v for k, v in values.items() if k != "years" or v is not None}
-
-    @field_validator("samples")
-    @classmethod
-    def _none_or_some(cls, samples: int) -> int:
-        if samples == 1:
-            raise ValueError("one sample has no spread; give 0 for none, or at least 2")
-        return samples
-
-
-class TruthSection(Section):
-    """Rasters of the true expected richness and its noise; only a virtual flora has them."""
-
-    path: str
-    noise_path: str
-
-
 class TargetSection(Section):
     """What the plots count or measure.
 
@@ -216,18 +172,15 @@ class TargetSection(Section):
     kind: Literal["auto", "count", "continuous", "proportion"] = "auto"
 
 
-WITHOUT_IMAGERY = {
-    "models": (
-        "spatioformer",
-        "spatioformer-no-location",
-        "random-forest",
-        "extra-trees",
-        "gaussian-process",
-        "location-knn",
-    ),
-    "model": "gaussian-process",
-}
-"""Models of a run on the plot table alone: those scored, and the one that predicts other places."""
+WITHOUT_IMAGERY = (
+    "spatioformer",
+    "spatioformer-no-location",
+    "random-forest",
+    "extra-trees",
+    "gaussian-process",
+    "location-knn",
+)
+"""Models that a run on the plot table alone scores."""
 
 
 class RunConfig(Section):
@@ -270,10 +223,9 @@ class RunConfig(Section):
             model = raw.get("model", {})
             if isinstance(model, dict):
                 raw["model"] = {"covariates": "auto", "patch": 1} | model
-            for section, key in (("evaluate", "models"), ("map", "model")):
-                values = raw.get(section, {})
-                if isinstance(values, dict) and key not in values:
-                    raw[section] = values | {key: WITHOUT_IMAGERY[key]}
+            values = raw.get("evaluate", {})
+            if isinstance(values, dict) and "models" not in values:
+                raw["evaluate"] = values | {"models": WITHOUT_IMAGERY}
         elif isinstance(raw["imagery"], dict) and raw["imagery"].get("sources"):
             values = raw.get("evaluate", {})
             if isinstance(values, dict) and "models" not in values:
@@ -339,7 +291,14 @@ class RunConfig(Section):
                 f"{self.train.loss_name}, which learns none; set `train.loss: quantile`, or "
                 "`evaluate.interval: auto`"
             )
-        if self.evaluate.interval == "quantiles" and self.map.model not in QUANTILE_MODELS:
+        if self.evaluate.interval != "quantiles":
+            return self
+        if self.map.model == AUTO and not self.candidates:
+            raise ValueError(
+                "`evaluate.interval` is quantiles, and no model of `evaluate.models` learns any; "
+                "add spatioformer to them, or set `evaluate.interval: auto`"
+            )
+        if self.map.model != AUTO and self.map.model not in QUANTILE_MODELS:
             raise ValueError(
                 f"`evaluate.interval` is quantiles, and {self.map.model}, which makes the map, "
                 "learns none; set `map.model: spatioformer`, or `evaluate.interval: auto`"
@@ -361,7 +320,18 @@ class RunConfig(Section):
     @property
     def models(self) -> set[str]:
         """Names of all models that the run trains."""
-        return {*self.evaluate.models, *self.evaluate.curve_models, self.map.model}
+        return {*self.evaluate.models, *self.evaluate.curve_models, *self.candidates}
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Models that may make the map: the named one, or where it is auto those evaluated.
+
+        Where intervals are to come from quantiles that a model learns, only such models.
+        """
+        if self.map.model != AUTO:
+            return (self.map.model,)
+        learn = self.evaluate.interval == "quantiles"
+        return tuple(m for m in self.evaluate.models if m in QUANTILE_MODELS or not learn)
 
     @property
     def distils(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 _EXPORTS = {
     "applicability": ("AreaOfApplicability", "ExpectedError"),
+    "choice": ("Choice", "choice_shares", "scores_of_choice"),
     "conformal": (
         "Conformal",
         "ConformalRegressor",

@@ -1,18 +1,20 @@
-"""Fill in the values of a configuration that depend on the plots."""
+"""Fill in the values of a configuration that depend on the plots, or on the evaluation's choice."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from spatioformer.common.errors import ConfigError
+from spatioformer.common.errors import ConfigError, OutputError
+from spatioformer.common.files import read_json
+from spatioformer.config.learning import AUTO, CHOICE
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.residuals import residual_range, sample
 from spatioformer.evaluation.sizes import Tile, TileChoice, curve_of, split_tile, usual_tile
 from spatioformer.geo.chips import ChipStore
 
 TargetKind = Literal["count", "continuous", "proportion"]
-
 COUNT_LOSSES = ("poisson", "negative-binomial")
 """Losses whose likelihood is that of counts."""
 
@@ -112,3 +114,32 @@ def _columns(store: ChipStore, rows: np.ndarray) -> np.ndarray:
     """Covariates of plots, (rows, k); the median, or 0, replaces missing numbers."""
     table = store.table[list(store.covariates)].astype(np.float64)
     return table.fillna(table.median()).fillna(0.0).to_numpy()[rows]
+
+
+def with_model(config: RunConfig, model: str) -> RunConfig:
+    """The configuration with the name of the model that makes the map."""
+    return config.model_copy(update={"map": config.map.model_copy(update={"model": model})})
+
+
+def with_chosen_model(config: RunConfig, folder: str | Path) -> RunConfig:
+    """The configuration with the evaluation's choice where `map.model` is auto.
+
+    Args:
+        folder: the run folder, in which the evaluation has finished.
+
+    Raises:
+        OutputError: the folder does not say which model was chosen.
+    """
+    if config.map.model != AUTO:
+        return config
+    path = Path(folder) / CHOICE
+    try:
+        model = read_json(path)["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        model = None
+    if model not in config.candidates:
+        raise OutputError(
+            f"`map.model` is auto, and {path} does not name one of the models "
+            f"{', '.join(config.candidates)}; run `spatioformer evaluate` to choose one"
+        )
+    return with_model(config, model)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spatioformer.common.files import write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig, SplitSection
-from spatioformer.report import facts, findings, pictures
+from spatioformer.report import choice, facts, findings, pictures
 from spatioformer.report.drivers import drivers
 from spatioformer.report.findings import decimal, length, title
 from spatioformer.report.odmap import odmap
@@ -119,8 +119,10 @@ def _opening(results: Results) -> dict[str, Any]:
         key.append((mean, f"{results.unit} in a plot, mean over the map"))
     for split in filter(None, (spatial, random)):
         if results.mapped in results.scores(split).index:
-            r2 = decimal(results.r2(results.mapped, split))
-            key.append((r2, f"r2 of {title(results.mapped)} {findings.where(split)}"))
+            r2 = decimal(results.mapped_r2(split))
+            chosen = "" if results.choice.empty else ", its choice included,"
+            name = f"{title(results.mapped)}{chosen}"
+            key.append((r2, f"r2 of {name} {findings.where(split)}"))
     return {"finding": finding, "key": key}
 
 
@@ -164,7 +166,8 @@ def _scores(results: Results) -> dict[str, Any]:
         "rankings": [
             findings.ranking(table, results.predicted(split), findings.where(split), results.mapped)
             for split, table in zip(splits, tables, strict=True)
-        ],
+        ]
+        + choice.sentences(results),
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
     }
 
@@ -185,7 +188,8 @@ def _score_table(
                 "cells": [_cells(table, model) for _, table in splits],
             }
             for model in results.models
-        ],
+        ]
+        + choice.rows(results, [split.name for split, _ in splits], METRICS),
     }
 
 

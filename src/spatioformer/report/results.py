@@ -16,8 +16,9 @@ from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.learning import TrainSection
-from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
+from spatioformer.config.learning import AUTO, TrainSection
+from spatioformer.config.mapping import TruthSection
+from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.chips import ChipStore, open_chips
@@ -26,7 +27,7 @@ from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.models import distilled
-from spatioformer.models.resolved import resolved
+from spatioformer.models.resolved import resolved, with_chosen_model
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
 
@@ -113,13 +114,15 @@ class Results:
     """A run folder with its configuration, in which values that depend on the plots are filled in.
 
     `mapped` is the name of the model that made the map, `model` the content of its config.json.
+    `choice` holds the scores of the choice of that model as a model of its own, a row for each
+    split; it is empty where the configuration names the model.
 
     Raises:
         OutputError: a stage's result is missing.
     """
 
     def __init__(self, folder: str | Path, config: RunConfig):
-        self.folder, self.mapped = Path(folder), config.map.model
+        self.folder = Path(folder)
         self.has_imagery = config.imagery is not None
         model = self.folder / "model" / "config.json"
         self.model: dict[str, Any] = read_json(model) if model.exists() else {}
@@ -132,10 +135,14 @@ class Results:
                     f"the report of {folder} needs {name}, which is missing; run "
                     "`spatioformer run` to make it"
                 )
+        config = with_chosen_model(config, self.folder)
+        self.mapped = config.map.model
         self.virtual = config.truth is not None
         self.plots: dict[str, Any] = read_json(self.folder / "plots.json")
         self.provenance: dict[str, Any] = read_json(self.folder / "provenance.json")
-        self.all_scores = pd.read_csv(self.folder / "scores.csv")
+        scores = pd.read_csv(self.folder / "scores.csv")
+        self.all_scores = scores[scores["model"] != AUTO]
+        self.choice = scores[scores["model"] == AUTO].set_index("split")
         self.predictions = pd.read_parquet(self.folder / "evaluation" / "predictions.parquet")
         self.config = resolved(
             config,
@@ -294,6 +301,10 @@ class Results:
     def r2(self, model: str, split: SplitSection) -> float:
         """r2 of a model on a split; NaN where it was not scored."""
         return float(self.scores(split)["r2"].get(model, np.nan))
+
+    def mapped_r2(self, split: SplitSection) -> float:
+        """r2 of the mapped model on a split, of its choice where it was chosen by the scores."""
+        return float(self.choice["r2"].get(split.name, self.r2(self.mapped, split)))
 
     def predicted(self, split: SplitSection) -> pd.DataFrame:
         return self.predictions[self.predictions["split"] == split.name]

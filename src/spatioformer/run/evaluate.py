@@ -15,6 +15,7 @@ from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE, Entry
+from spatioformer.config.learning import AUTO
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
@@ -44,21 +45,22 @@ def held_out_predictions(
 
     Returns:
         One row for each model, split and plot. Columns: model, split, fold, plot_id, lon, lat,
-        observed, predicted, spread, lower and upper. The last three are NaN except for the mapped
-        model on the map-like split; lower and upper are quantiles that the model predicts.
+        observed, predicted, spread, lower and upper. The last three are NaN except for models that
+        may make the map, on the map-like split; lower and upper are quantiles that the model
+        predicts.
 
     Raises:
         EvaluationError: there are too few plots or tiles for the folds, or a process was killed.
     """
     store = open_chips(chips)
     section, map_like = config.evaluate, config.evaluate.map_like
-    folds, jobs = {}, []
+    drawn, folds, jobs = _drawn(config), {}, []
     for split in all_splits(config):  # impossible folds fail here, before any training
         folds[split.name] = assign(split, config, store.table, imagery, console)
         _say_smaller_tiles(split, folds[split.name], store, config, console)
         key = save_folds(cache, folds[split.name])
         for model in section.models if split in section.splits else section.curve_models:
-            with_spread = model == config.map.model and split == map_like
+            with_spread = model in drawn and split == map_like
             jobs += [
                 Job(model, split.name, fold, key, with_spread, cache)
                 for fold in range(int(folds[split.name].max()) + 1)
@@ -74,6 +76,16 @@ def held_out_predictions(
             for job in finished:
                 advance(1, f"{job.model}, {job.split}")
     return pd.concat([_job_rows(job, store, folds[job.split]) for job in jobs], ignore_index=True)
+
+
+def _drawn(config: RunConfig) -> set[str]:
+    """Models whose spread is computed: the one of the map, or the networks among the candidates.
+
+    The choice of the map's model comes after the jobs. Tabular models have no spread, so their jobs
+    stay finished when `map.model` becomes auto.
+    """
+    named = config.map.model != AUTO
+    return {m for m in config.candidates if named or CATALOGUE[m].kind != "tabular"}
 
 
 def _say_smaller_tiles(
@@ -127,6 +139,7 @@ def calibrate(
 
     Args:
         predictions: from `held_out_predictions`.
+        config: resolved, with the name of the mapped model.
 
     Returns:
         The uncertainty, and a table with one row for each plot: plot_id, lon, lat, fold, observed,

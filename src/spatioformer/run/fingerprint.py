@@ -27,7 +27,7 @@ NOT_CODE = {
     f"spatioformer.{name}"
     for name in (
         *("common", "common.cache", "common.errors", "common.progress"),
-        *("config", "config.file", "config.messages", "config.schema"),
+        *("config", "config.file", "config.mapping", "config.messages", "config.schema"),
         *("run.assembled", "run.context", "run.fingerprint", "run.hashes"),
         *("run.records", "run.runner", "common.lock", "common.parts", "common.related"),
         *("cli", "mapping.cluster"),

@@ -12,7 +12,7 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
-from spatioformer.models.resolved import resolved_with
+from spatioformer.models.resolved import resolved_with, with_chosen_model
 from spatioformer.run.context import RunContext
 
 
@@ -28,7 +28,7 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
         The model, and the chip store of all plots.
     """
     store = open_chips(run.folder / "chips")
-    config = resolved_with(run.config, store)
+    config = resolved_with(with_chosen_model(run.config, run.folder), store)
     wanted = config.train.validation_tile
     assert wanted is not None  # of a resolved configuration
     if (side := splittable(store.coordinates, wanted)) < wanted:

@@ -240,6 +240,8 @@ class Run:
             with contextlib.suppress(OutputError):
                 self._assemble(name)  # a stage that refuses the plots says which
             raise
+        if any(set(stage.outputs) & set(other.reads) for other in self.stages.values()):
+            self._parts.clear()  # they depend on what was just written
         self._assemble(name)
         seconds = time.perf_counter() - started
         value = {
@@ -250,8 +252,6 @@ class Run:
         }
         self._hashes.save()
         write_json(record, value)
-        if any(name in other.reads for other in self.stages.values()):
-            self._parts.clear()  # they depend on what was just written
         self._write_provenance()
         self.console.say(f"{name:<9} {message} ({seconds:.1f} s)")
 
@@ -358,8 +358,7 @@ class Run:
 
     def _read_by(self, stage: Stage) -> dict[str, str | None]:
         """Output -> hash of its content, of the stages that a stage reads."""
-        outputs = [output for name in stage.reads for output in self.stages[name].outputs]
-        return {output: self._hashes.of(self.folder / output, output) for output in outputs}
+        return {path: self._hashes.of(self.folder / path, path) for path in stage.reads}
 
     def _section(self, dotted: str) -> Any:
         return portable(self.config.plain(dotted))
@@ -397,4 +396,5 @@ class Run:
 
 def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:
     stage = stages[name]
-    return {name}.union(*(_needed(n, stages) for n in (*stage.needs, *stage.reads)))
+    makers = [n for n, other in stages.items() if set(other.outputs) & set(stage.reads)]
+    return {name}.union(*(_needed(n, stages) for n in (*stage.needs, *makers)))

@@ -254,7 +254,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         run=imagery,
         inputs=lambda config: [*_layer_inputs(config), *_mask_inputs(config)],
         outputs=(*stages["imagery"].outputs, f"{composite}.tif", f"{composite}.item.json"),
-        reads=(SEARCH,),
+        reads=(ITEMS,),
     )
     own["chips"] = replace(
         stages["chips"],
@@ -263,7 +263,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         sections=(*stages["chips"].sections, "imagery.chips", "imagery.years", "imagery.max_years"),
         inputs=_layer_inputs,
         outputs=(*stages["chips"].outputs, LEFT_OUT),
-        reads=(SEARCH,),
+        reads=(ITEMS,),
     )
     if any(split.kind == "knndm" for split in config.evaluate.splits):
         own["evaluate"] = replace(stages["evaluate"], needs=("chips", "imagery"))
@@ -278,8 +278,8 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
                 *(f"{YEARS}/{name}" for name in ("trend.tif", "summary.json")),
             ),
             of_imagery=True,
-            reads=(SEARCH,),
+            reads=(ITEMS,),
         )
         own["report"] = replace(stages["report"], needs=(*stages["report"].needs, YEARS))
-    own["report"] = replace(own["report"], reads=(SEARCH,))
+    own["report"] = replace(own["report"], reads=(ITEMS,))
     return {name: own[name] for name in ORDER if name in own}

@@ -21,8 +21,9 @@ class Stage:
         outputs: files or folders it writes, relative to the run folder.
         kept: patterns of folders with intermediate results, from which a later call continues.
         of_imagery: whether a run on a plot table alone has no such stage.
-        reads: stages that come before it and on whose results alone it depends, not on how they
-            were made. If such a stage runs again and its results are the same, this one does not.
+        reads: outputs of stages that come before it, on whose content alone it depends, not on how
+            they were made. If such a stage runs again and the output is the same, this one does
+            not.
     """
 
     run: Callable[[RunContext], str]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spatioformer.common.cache import Arrays, Cache
 from spatioformer.common.files import read_json, set_aside, write_json, writing
+from spatioformer.config.learning import AUTO, CHOICE
 from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from spatioformer.config.schema import RunConfig
 
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-EVALUATED = ("predictions.parquet", TILES, *UNCERTAINTY)
+EVALUATED = ("predictions.parquet", TILES, "choice.json", "candidates.csv", *UNCERTAINTY)
 
 
 def plots(run: RunContext) -> str:
@@ -88,6 +89,7 @@ def chips(run: RunContext) -> str:
 
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
+    from spatioformer.models.resolved import with_chosen_model
     from spatioformer.models.target import amount
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
@@ -97,13 +99,14 @@ def train(run: RunContext) -> str:
     _set_aside_damaged(run, checkpoint)
     distributed.call_to_train(str(checkpoint))
     model, store = join_training(run, checkpoint)
-    model.facts = facts_of(run.config, model, store)
+    config = with_chosen_model(run.config, run.folder)
+    model.facts = facts_of(config, model, store)
     model.save(run.folder / "model")
     checkpoints.clear()
     if not model.histories:
         for old in run.folder.glob("training*.csv"):  # a network's, which was there before
             old.unlink()
-        return f"{run.config.map.model} on {len(store):,} plots"
+        return f"{config.map.model} on {len(store):,} plots"
     history = model.histories[0]
     best = amount(history.best_rmse, 2, store.target_kind)
     against = " against its teacher" if "teacher" in model.facts else ""
@@ -131,8 +134,11 @@ FITTING = ("model", "train", "seed")
 
 def evaluate(run: RunContext) -> str:
     """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
+    import pandas as pd
+
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
+    from spatioformer.run.choice import choose
     from spatioformer.run.evaluate import held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
@@ -149,7 +155,8 @@ def evaluate(run: RunContext) -> str:
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
-    table = score_table(predictions)
+    config, of_choice = choose(run, config, predictions)
+    table = pd.concat([score_table(predictions), of_choice], ignore_index=True)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
     _calibrate(run, config, predictions)
@@ -313,10 +320,25 @@ STAGES: dict[str, Stage] = {
 def stages_of(config: "RunConfig") -> dict[str, Stage]:
     """The stages of a run: all of them, or without imagery those of a plot table alone.
 
-    A run with sources has a stage that searches the catalogues, and may have one for years.
+    A run with sources has a stage that searches the catalogues, and may have one for years. Where
+    the evaluation chooses the model of the map, it comes before the training.
     """
-    if config.imagery is not None:
-        return with_sources(STAGES, config) if config.imagery.sources else STAGES
+    if config.imagery is None:
+        own = _without_imagery()
+    else:
+        own = with_sources(STAGES, config) if config.imagery.sources else STAGES
+    return _evaluated_first(own) if config.map.model == AUTO else own
+
+
+def _evaluated_first(stages: dict[str, Stage]) -> dict[str, Stage]:
+    """The stages with the training after the evaluation, whose choice it reads."""
+    train = replace(stages["train"], reads=(*stages["train"].reads, CHOICE))
+    order = [name for name in stages if name != "train"]
+    order.insert(order.index("evaluate") + 1, "train")
+    return {name: train if name == "train" else stages[name] for name in order}
+
+
+def _without_imagery() -> dict[str, Stage]:
     own = {name: stage for name, stage in STAGES.items() if not stage.of_imagery}
     return {
         name: replace(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.learning import AUTO
 from spatioformer.config.schema import WITHOUT_IMAGERY, EvaluateSection
 from spatioformer.evaluation.sizes import Tile, usual_tile
 from spatioformer.evaluation.splits import SpatialBlockKFold
@@ -33,7 +34,7 @@ WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a who
 
 FEW_MODELS = ("gaussian-process", "random-forest", "location-knn")
 SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
-TABLE_MODELS = tuple(WITHOUT_IMAGERY["models"])
+TABLE_MODELS = WITHOUT_IMAGERY
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
 
 
@@ -70,9 +71,9 @@ def choose(
         grid = _mapped(draft, spread, grids[0]) if grids else None
         _patch(draft, spread, grids)
         _covariates(draft, table, rasters)
-    mapped = _models(draft, spread, len(table.table), grid, beyond=bool(measured))
+    models = _models(draft, spread, len(table.table), grid, beyond=bool(measured))
     _splits(draft, table, has_rasters=grid is not None)
-    _map(draft, mapped, grid)
+    _map(draft, models, grid)
 
 
 def where(spread: Spread) -> str:
@@ -195,8 +196,8 @@ def _columns_as_bands(draft: Draft, names: Sequence[str], bands: set[str]) -> No
 
 def _models(
     draft: Draft, spread: Spread, plots: int, grid: Grid | None, *, beyond: bool = False
-) -> str:
-    """Choose models to compare; returns the one that makes the map.
+) -> tuple[str, ...]:
+    """Choose the models to compare.
 
     Args:
         beyond: whether plots lie outside the rasters, so that a network that is taught on the land
@@ -218,10 +219,9 @@ def _models(
         models = TABLE_MODELS
     if beyond:
         models = tuple(name for name in models if CATALOGUE[name].kind != "distilled")
-        models = ("gaussian-process", *(name for name in models if name != "gaussian-process"))
         why += "; none is taught on the land of the rasters alone"
     draft.decide("evaluate.models", list(models), why)
-    return models[0] if grid is not None else str(WITHOUT_IMAGERY["model"])
+    return models
 
 
 def _splits(draft: Draft, table: TableFacts, has_rasters: bool) -> None:
@@ -282,17 +282,14 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
                 return
 
 
-def _map(draft: Draft, model: str, grid: Grid | None) -> None:
+def _map(draft: Draft, models: Sequence[str], grid: Grid | None) -> None:
     """The model of the map, and how its standard deviation is computed."""
-    title = CATALOGUE[model].title
-    if grid is None:
-        draft.decide("map.model", model, f"{title} is kept as the model of the run")
+    role = "makes the map" if grid is not None else "predicts other places"
+    draft.decide("map.model", AUTO, f"the model with the best scores {role}; or name one")
+    if grid is None or all(CATALOGUE[model].kind == "tabular" for model in models):
         return
     pixels = grid.height * grid.width
-    draft.decide("map.model", model, f"{title} maps {pixels:,} pixels")
-    if CATALOGUE[model].kind == "tabular":
-        return
-    draft.put("map.samples", 20, "for the standard deviation; 0 leaves it out")
+    draft.put("map.samples", 20, "for the standard deviation of a network; 0 leaves it out")
     if pixels > SD_MAP:
         draft.decide("map.sd_step", 4, f"{pixels:,} pixels: standard deviation at one of 4 x 4")
 

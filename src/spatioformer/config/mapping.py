@@ -1,0 +1,52 @@
+"""Sections of a configuration that describe the map: its model, its years, its truth."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+
+from spatioformer.config.archives import Year, ascending, every_year
+from spatioformer.config.fields import NotEmpty, Positive, Section, Size, Whole
+from spatioformer.config.learning import AUTO, MappedName
+
+
+class MapSection(Section):
+    """The wall-to-wall map and its model.
+
+    `years`: first and last year, or every year, whose maps and trend a run with sources makes.
+    """
+
+    model: MappedName = AUTO  # auto: the one that the evaluation prefers
+    samples: Annotated[int, Field(ge=0, le=1000)] = 20
+    sd_step: Whole = 1
+    memory: Positive = 2.0  # limit of resident memory, GB
+    workers: Size | None = None
+    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+
+    @property
+    def every_year(self) -> tuple[int, ...]:
+        """The years of the maps one by one; none unless they are set."""
+        return every_year(self.years or ())
+
+    @field_validator("years")
+    @classmethod
+    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if years is None else ascending(years)
+
+    @model_serializer(mode="wrap")
+    def _years_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        return {k: v for k, v in values.items() if k != "years" or v is not None}
+
+    @field_validator("samples")
+    @classmethod
+    def _none_or_some(cls, samples: int) -> int:
+        if samples == 1:
+            raise ValueError("one sample has no spread; give 0 for none, or at least 2")
+        return samples
+
+
+class TruthSection(Section):
+    """Rasters of the true expected richness and its noise; only a virtual flora has them."""
+
+    path: str
+    noise_path: str

@@ -1,0 +1,188 @@
+"""Choose one of several models by their held-out predictions, and score the choice honestly.
+
+The model with the smallest mean squared error is the best one. A model is tied with it if its error
+is larger by at most one standard error of the difference, and by at most a tolerance. The fastest
+of the tied models is chosen (the rule of one standard error: Breiman et al. 1984, "Classification
+and Regression Trees", section 3.4.3, here for paired differences). With few plots a standard error
+is large, and without the tolerance a much worse model would count as tied.
+
+The score of the chosen model is too good on the plots that chose it. So the choice is part of what
+is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
+et al. 2018, Mach. Learn. 107:1895). No model is fitted for that. To let all units but one choose,
+for each unit in turn, has as little bias but more than twice the standard deviation, because a unit
+that favours one of two equal models is predicted by the other.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spatioformer.common.errors import EvaluationError
+from spatioformer.evaluation import checks
+from spatioformer.evaluation.checks import Floats, Integers
+
+SAMPLES = 200
+"""Number of bootstrap samples."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen one of m models, and how each model compares with the best one.
+
+    Attributes:
+        chosen: number of the chosen model, from 0.
+        best: number of the model with the smallest mean squared error.
+        behind: (m,), mean squared error of each model minus that of the best one, at least 0.
+        standard_error: (m,), of `behind`.
+        tied: bool (m,), whether `behind` is at most its standard error and the tolerance.
+    """
+
+    chosen: int
+    best: int
+    behind: Floats
+    standard_error: Floats
+    tied: np.ndarray
+
+    @classmethod
+    def of(
+        cls, errors: ArrayLike, unit: ArrayLike, order: ArrayLike, tolerance: float = np.inf
+    ) -> Self:
+        """Choose the fastest of the models that are tied with the best one.
+
+        Args:
+            errors: (n, m), predicted minus observed of each held-out plot and model.
+            unit: (n,), labels; errors of plots with one label may be correlated.
+            order: (m,), the smaller the number, the faster the model; of two models that are
+                equally fast, the one with the smaller error is chosen.
+            tolerance: largest `behind` of a tied model.
+
+        Raises:
+            EvaluationError: NaN or infinite values, no rows, or different lengths.
+        """
+        sums, counts, _ = _sums_of_units(errors, unit)
+        return cls._of_sums(sums, counts, _order(order, sums), tolerance)
+
+    @classmethod
+    def _of_sums(cls, sums: Floats, counts: Integers, order: Floats, tolerance: float) -> Self:
+        """Choose by the sums (U, m) of squared errors and numbers (U,) of plots of the units."""
+        means = sums.sum(axis=0) / counts.sum()
+        best = int(means.argmin())
+        behind = means - means[best]
+        error = standard_error(sums - sums[:, [best]], counts)
+        tied = behind <= np.minimum(error, tolerance)
+        tied[best] = True
+        chosen = int(np.lexsort([means, order, ~tied])[0])
+        return cls(chosen, best, behind, error, tied)
+
+
+def standard_error(sums: Floats, counts: Integers) -> Floats:
+    """Standard error (m,) of means of values that are correlated within units.
+
+    With n values in all, S_u the sum of (value - mean) over unit u, and U units,
+
+        SE = sqrt(U / (U - 1) sum_u S_u^2) / n,
+
+    the cluster-robust standard error of a mean (Cameron & Miller 2015, J. Hum. Resour. 50:317). It
+    is 0 with a single unit, which shows no spread.
+
+    Args:
+        sums: (U, m), sums of the values of each unit.
+        counts: (U,), numbers of values.
+    """
+    n, units = counts.sum(), len(counts)
+    if units < 2:
+        return np.zeros(sums.shape[1])
+    centred = sums - counts[:, None] * (sums.sum(axis=0) / n)
+    error: Floats = np.sqrt(units / (units - 1) * (centred**2).sum(axis=0)) / n
+    return error
+
+
+def choice_shares(
+    errors: ArrayLike,
+    unit: ArrayLike,
+    order: ArrayLike,
+    tolerance: float = np.inf,
+    *,
+    rng: np.random.Generator,
+    samples: int = SAMPLES,
+) -> Floats:
+    """How often bootstrap samples without a plot's unit choose each model: shares (n, m), sum 1.
+
+    Args:
+        errors, unit, order, tolerance: as for `Choice.of`.
+        samples: number of bootstrap samples of units.
+
+    Raises:
+        EvaluationError: there is only one unit, or as `Choice.of`.
+    """
+    sums, counts, number = _sums_of_units(errors, unit)
+    order, units = _order(order, sums), len(counts)
+    if units < 2:
+        raise EvaluationError(
+            "a choice is scored on units that had no part in it, and all plots are of one unit; "
+            "use smaller tiles"
+        )
+    times = np.zeros(sums.shape)
+    for _ in range(samples):
+        sample = rng.integers(units, size=units)
+        outside = np.bincount(sample, minlength=units) == 0
+        chosen = Choice._of_sums(sums[sample], counts[sample], order, tolerance).chosen
+        times[outside, chosen] += 1
+    for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
+        rest = np.arange(units) != k
+        times[k, Choice._of_sums(sums[rest], counts[rest], order, tolerance).chosen] = 1
+    shares: Floats = times / times.sum(axis=1, keepdims=True)
+    return shares[number]
+
+
+def scores_of_choice(
+    observed: ArrayLike, predicted: ArrayLike, shares: ArrayLike
+) -> dict[str, float]:
+    """Scores of the choice as a model of its own, as `metrics.scores` gives them.
+
+    Each plot counts once, as the mean over the models that the samples chose for it.
+
+    Args:
+        observed: (n,).
+        predicted: (n, m), held-out predictions of the models.
+        shares: (n, m), from `choice_shares`.
+    """
+    observed = checks.vector(observed, "observed values")
+    predicted, shares = checks.matrix(predicted, "predicted values"), np.asarray(shares)
+    checks.same_rows(predicted, "predicted values", observed)
+    error = predicted - observed[:, None]
+    squared, spread = (shares * error**2).sum(), ((observed - observed.mean()) ** 2).sum()
+    return {
+        "n": len(observed),
+        "r": _correlation(observed, predicted, shares),
+        "r2": float(1 - squared / spread) if np.ptp(observed) > 0 else float("nan"),
+        "rmse": float(np.sqrt(squared / len(observed))),
+        "mae": float((shares * np.abs(error)).sum() / len(observed)),
+        "bias": float((shares * error).sum() / len(observed)),
+    }
+
+
+def _correlation(observed: Floats, predicted: Floats, shares: Floats) -> float:
+    """Pearson's correlation over all pairs of a plot and a model, weighted by the shares."""
+    root = np.sqrt(shares / len(observed))
+    y = root * (observed - observed.mean())[:, None]
+    x = root * (predicted - (shares * predicted).sum() / len(observed))
+    if np.ptp(observed) == 0 or not np.any(x):
+        return float("nan")
+    return float((x * y).sum() / (np.linalg.norm(x) * np.linalg.norm(y)))
+
+
+def _sums_of_units(errors: ArrayLike, unit: ArrayLike) -> tuple[Floats, Integers, Integers]:
+    """Sums (U, m) of squared errors and numbers (U,) of plots; number (n,) of each plot's unit."""
+    squared = checks.matrix(errors, "errors") ** 2
+    labels = checks.labels(unit, "units", like=squared)
+    names, number = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(names), squared.shape[1]))
+    np.add.at(sums, number, squared)
+    return sums, np.bincount(number), number
+
+
+def _order(order: ArrayLike, sums: Floats) -> Floats:
+    return checks.vector(order, "order of models", like=sums[0])

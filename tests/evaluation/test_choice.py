@@ -1,0 +1,125 @@
+"""The choice of one of several models by held-out errors: known answers and an unbiased score."""
+
+import numpy as np
+import pytest
+
+from spatioformer.common.errors import EvaluationError
+from spatioformer.evaluation.choice import (
+    Choice,
+    choice_shares,
+    scores_of_choice,
+    standard_error,
+)
+from spatioformer.evaluation.metrics import scores
+
+
+def test_the_smallest_error_where_nothing_is_tied():
+    errors = np.column_stack([np.full(6, 2.0), np.full(6, 1.0), np.full(6, 3.0)])
+    choice = Choice.of(errors, np.arange(6), [1, 3, 2])
+    assert (choice.chosen, choice.best) == (1, 1)
+    np.testing.assert_allclose(choice.behind, [3, 0, 8])
+    np.testing.assert_array_equal(choice.standard_error, 0)  # every plot says the same
+    np.testing.assert_array_equal(choice.tied, [False, True, False])
+
+
+# Squared errors 4 and 1 in turn against 2.4: the second model is .1 better, with differences of
+# 1.6 and -1.4, a standard error of 1.5 / sqrt(5) over six plots.
+ALTERNATING = np.column_stack([np.tile([2.0, 1.0], 3), np.full(6, np.sqrt(2.4))])
+
+
+def test_a_tie_goes_to_the_fastest():
+    choice = Choice.of(ALTERNATING, np.arange(6), [1, 2])
+    assert (choice.best, choice.chosen) == (1, 0)
+    np.testing.assert_allclose(choice.behind, [0.1, 0])
+    np.testing.assert_allclose(choice.standard_error, [1.5 / np.sqrt(5), 0])
+    assert Choice.of(ALTERNATING, np.arange(6), [2, 1]).chosen == 1
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 1]).chosen == 1, "equally fast: the better one"
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.09).chosen == 1
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.11).chosen == 0
+
+
+def test_errors_within_a_unit_do_not_count_as_independent():
+    pairs = Choice.of(ALTERNATING, [0, 0, 1, 1, 2, 2], [1, 2])
+    assert pairs.standard_error[0] == pytest.approx(0, abs=1e-12)
+    assert pairs.chosen == 1, "each unit alone finds the second model better by .1"
+    opposed = Choice.of(ALTERNATING, [0, 1] * 3, [1, 2])
+    assert opposed.standard_error[0] == pytest.approx(1.5), "two units: (1.6 + 1.4) / 2"
+
+
+def test_the_standard_error_is_that_of_a_mean_where_units_are_single():
+    values = np.random.default_rng(0).normal(size=(50, 2))
+    expected = values.std(axis=0, ddof=1) / np.sqrt(50)
+    np.testing.assert_allclose(standard_error(values, np.ones(50, int)), expected)
+    assert (standard_error(values[:1], np.ones(1, int)) == 0).all()
+
+
+def test_a_unit_has_no_say_in_its_own_model():
+    """With one sample the model of a unit outside it is the choice of the sample."""
+    rng = np.random.default_rng(3)
+    errors, unit = rng.normal(size=(60, 4)), np.arange(60) // 6
+    order, told = [3, 1, 2, 2], np.random.default_rng(8)
+    sample = np.random.default_rng(8).integers(10, size=10)
+    rows = np.concatenate([np.flatnonzero(unit == label) for label in sample])
+    alone = Choice.of(errors[rows], np.repeat(np.arange(10), 6), order, 0.1)
+    shares = choice_shares(errors, unit, order, 0.1, rng=told, samples=1)
+    np.testing.assert_array_equal(shares.sum(axis=1), 1)
+    for label in range(10):
+        rest = unit != label
+        expected = alone if label not in sample else Choice.of(errors[rest], unit[rest], order, 0.1)
+        assert (shares[~rest, expected.chosen] == 1).all()
+
+
+def test_two_units_choose_for_each_other():
+    errors = np.array([[1.0, 2], [1, 2], [2, 1], [2, 1]])
+    shares = choice_shares(errors, [0, 0, 1, 1], [1, 2], rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(shares, [[0, 1], [0, 1], [1, 0], [1, 0]])
+
+
+def test_the_score_of_the_choice_is_unbiased_and_the_naive_one_is_not():
+    """Ten models of the same quality: whichever is chosen, a new plot's squared error is 1."""
+    rng = np.random.default_rng(5)
+    naive, honest, observed = [], [], np.zeros(40)
+    for _ in range(200):
+        errors, unit, order = rng.normal(size=(40, 10)), np.arange(40) // 2, np.arange(10)
+        chosen = Choice.of(errors, unit, order, 0).chosen
+        naive.append((errors[:, chosen] ** 2).mean())
+        shares = choice_shares(errors, unit, order, 0, rng=rng, samples=50)
+        honest.append(scores_of_choice(observed, errors, shares)["rmse"] ** 2)
+    assert np.mean(naive) < 0.75
+    assert np.mean(honest) == pytest.approx(1, abs=3 * np.std(honest) / np.sqrt(200))
+
+
+def test_scores_of_a_choice_that_never_changes_are_those_of_the_model():
+    rng = np.random.default_rng(0)
+    observed, predicted = rng.normal(size=30), rng.normal(size=(30, 2))
+    shares = np.tile([0.0, 1.0], (30, 1))
+    expected = scores(observed, predicted[:, 1])
+    assert scores_of_choice(observed, predicted, shares) == pytest.approx(expected)
+    # Shares of a half are as good as each plot twice, once with either model.
+    both = scores(np.tile(observed, 2), predicted.T.ravel()) | {"n": 30}
+    assert scores_of_choice(observed, predicted, np.full((30, 2), 0.5)) == pytest.approx(both)
+
+
+def test_scores_of_a_constant_target_are_no_numbers():
+    found = scores_of_choice(np.ones(4), np.ones((4, 1)), np.ones((4, 1)))
+    assert np.isnan([found["r"], found["r2"]]).all()
+    assert found["rmse"] == 0
+
+
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        (np.full((3, 2), np.nan), "errors hold 6 NaN or infinite value"),
+        (np.empty((0, 2)), "errors are empty"),
+        (np.ones((2, 2)), "units have 3 rows where 2 are expected"),
+        (np.ones((3, 3)), "order of models have 2 rows where 3 are expected"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(errors, message):
+    with pytest.raises(EvaluationError, match=message):
+        Choice.of(errors, [0, 1, 2], [1, 2])
+
+
+def test_one_unit_alone_gives_no_score():
+    with pytest.raises(EvaluationError, match="all plots are of one unit"):
+        choice_shares(np.ones((3, 2)), [7, 7, 7], [1, 2], rng=np.random.default_rng(0))
