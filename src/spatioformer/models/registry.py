@@ -5,22 +5,9 @@ from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.base import Estimator
 from spatioformer.models.distilled import DistilledEstimator
 from spatioformer.models.network_estimator import NetworkEstimator
+from spatioformer.models.parts import STACKED
 from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.tabular import TabularEstimator
-
-STACKED = {
-    "spatioformer": 0.1,
-    "extra-trees": 0.1,
-    "gradient-boosting": 0.1,
-    "forest-kriging": 0.1,
-    "gaussian-process": 0.5,
-    "location-knn": 0.1,
-}
-"""Members of `spatioformer-stacked` and their prior weights.
-
-The member with half of the weight was the best on plots that no published score uses
-(docs/models.md, "The stack").
-"""
 
 
 def make(

@@ -1,0 +1,31 @@
+"""Models of the catalogue that are parts of others: members of the stack, teachers."""
+
+from spatioformer.config.catalogue import CATALOGUE
+
+STACKED = {
+    "spatioformer": 0.1,
+    "extra-trees": 0.1,
+    "gradient-boosting": 0.1,
+    "forest-kriging": 0.1,
+    "gaussian-process": 0.5,
+    "location-knn": 0.1,
+}
+"""Members of `spatioformer-stacked` and their prior weights.
+
+The member with half of the weight was the best on plots that no published score uses
+(docs/models.md, "The stack").
+"""
+
+
+def parts_of(name: str, teacher: str) -> tuple[str, ...]:
+    """Names of the models that the model `name` fits to the same plots as itself, if any.
+
+    Args:
+        teacher: name of the teacher of a distilled network (`train.teacher`).
+    """
+    kind = CATALOGUE[name].kind
+    if kind == "stack":
+        return tuple(STACKED)
+    if kind == "distilled":
+        return (teacher, *parts_of(teacher, teacher))
+    return ()
