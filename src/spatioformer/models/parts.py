@@ -1,4 +1,4 @@
-"""Models of the catalogue that are parts of others: members of the stack, teachers."""
+"""What the evaluation must know of models before any is made: parts of others, cheaper forms."""
 
 from spatioformer.config.catalogue import CATALOGUE
 
@@ -15,6 +15,10 @@ STACKED = {
 The member with half of the weight was the best on plots that no published score uses
 (docs/models.md, "The stack").
 """
+
+
+QUICK_FORMS = ("random-forest",)
+"""Models with a cheaper form for the curve of r2 (`baselines.QUICK`)."""
 
 
 def parts_of(name: str, teacher: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ def make(
     model: ModelSection = ModelSection(),
     train: TrainSection = TrainSection(),
     seed: int = 0,
+    quick: bool = False,
 ) -> Estimator:
     """Make the estimator of the model `name` of the catalogue.
 
@@ -22,13 +23,14 @@ def make(
         model: sizes of networks and chips, and the covariates of all models.
         train: training recipe of networks, and the teacher of the distilled network.
         seed: of all random numbers.
+        quick: whether a tabular model may be a cheaper form of itself (`baselines.QUICK`).
 
     Raises:
         KeyError: the catalogue has no such name.
     """
     kind = CATALOGUE[name].kind
     if kind == "tabular":
-        return TabularEstimator(name, model, seed)
+        return TabularEstimator(name, model, seed, quick=quick)
     if kind == "stack":
         members = {member: make(member, model, train, seed) for member in STACKED}
         return StackEstimator(members, STACKED, train.validation_tile, seed)

@@ -15,6 +15,7 @@ from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import (
+    QUICK,
     TABULAR,
     GaussianProcess,
     Regressor,
@@ -40,12 +41,14 @@ class TabularEstimator:
         model: covariates; the sizes are for networks only.
         seed: of the regressor.
         parameters: hyperparameters of the regressor that differ from the defaults.
+        quick: whether to fit the cheaper form in `baselines.QUICK`, if there is one.
     """
 
     name: str
     model: ModelSection
     seed: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
 
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
@@ -56,7 +59,8 @@ class TabularEstimator:
             ModelError: the plot table lacks a covariate, or no plot has a value of it.
         """
         defaults = self.model.usual
-        regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
+        made = (QUICK if self.quick and self.name in QUICK else TABULAR)[self.name]
+        regressor = made(self.seed).set_params(**self.parameters)
         shares = shares_of(tuple(defaults), store.bands, 3 if store.patch > 1 else 1)
         if shares is not None and isinstance(regressor, GaussianProcess):
             regressor = SharedLengths(shares, **regressor.get_params())

@@ -19,6 +19,7 @@ from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models.parts import QUICK_FORMS
 from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
@@ -52,15 +53,20 @@ def held_out_predictions(
     """
     store = open_chips(chips)
     section, map_like = config.evaluate, config.evaluate.map_like
-    folds, jobs = {}, []
+    folds: dict[str, np.ndarray] = {}
+    jobs: list[Job] = []
     for split in all_splits(config):  # impossible folds fail here, before any training
         folds[split.name] = assign(split, config, store.table, imagery, console)
         _say_smaller_tiles(split, folds[split.name], store, config, console)
         key = save_folds(cache, folds[split.name])
-        for model in section.models if split in section.splits else section.curve_models:
+        on_curve = split not in section.splits
+        for model in section.curve_models if on_curve else section.models:
             with_spread = model == config.map.model and split == map_like
+            # A curve with the folds of a split takes its predictions.
+            scored = {(job.model, job.folds) for job in jobs}
+            quick = on_curve and model in QUICK_FORMS and (model, key) not in scored
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache)
+                Job(model, split.name, fold, key, with_spread, cache, quick)
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)

@@ -16,7 +16,12 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import (
+    get_all_start_methods,
+    get_context,
+    parent_process,
+    resource_tracker,
+)
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +60,7 @@ class Job:
         folds: name of the array in `cache` with the fold of each plot, a hash of its content.
         with_spread: whether the job computes SPREAD_COLUMNS too.
         cache: stores folds and predictions.
+        quick: whether a cheaper form of the model will do: on the curve of r2.
     """
 
     model: str
@@ -63,11 +69,12 @@ class Job:
     folds: str
     with_spread: bool
     cache: Arrays
+    quick: bool = False
 
     @property
     def predictions(self) -> str:
         """Name of the array of predictions, species (n,); equal folds of two splits share it."""
-        return f"{self.model}-{self.folds}-{self.fold}"
+        return f"{self.model}{'-quick' * self.quick}-{self.folds}-{self.fold}"
 
     @property
     def spread(self) -> str:
@@ -135,7 +142,7 @@ def sharing(jobs: Sequence[Job], config: RunConfig) -> list[list[Job]]:
     needed = {part for own in parts.values() for part in own}
     groups: dict[tuple[str, int, str], list[Job]] = {}
     for job in jobs:
-        shares = bool(parts[job.model]) or job.model in needed
+        shares = (parts[job.model] or job.model in needed) and not job.quick
         groups.setdefault((job.folds, job.fold, "" if shares else job.model), []).append(job)
     # A stack has a teacher's parts and its own, so more parts mean later.
     return [sorted(group, key=lambda job: len(parts[job.model])) for group in groups.values()]
@@ -165,7 +172,18 @@ def _worker_processes() -> BaseContext:
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    # Wait until the server has imported all. A Ctrl-C that reaches another thread of this process
+    # interrupts the wait; a worker that the pool had requested would then come up unknown to it.
+    resource_tracker.ensure_running()  # its start would lift the block
+    with _blocked_interrupts():
+        first = context.Process(target=_do_nothing, daemon=True)
+        first.start()
+    first.join()
     return context
+
+
+def _do_nothing() -> None:
+    pass
 
 
 @contextmanager
@@ -226,9 +244,10 @@ def run_job(job: Job, chips: Path, config: RunConfig, fitted: dict[str, "Model"]
     folds = job.cache.load(job.folds)
     assert folds is not None  # the parent process has just written them
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
-    estimator = make(job.model, config.model, config.train, config.seed)
+    estimator = make(job.model, config.model, config.train, config.seed, job.quick)
     model = estimator.fit(store, training, context=FitContext(fitted=fitted))
-    fitted[job.model] = model
+    if not job.quick:
+        fitted[job.model] = model
     if job.with_spread:
         job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
     predictions = np.asarray(model.predict_rows(store, test), np.float64)
