@@ -114,7 +114,6 @@ class EvaluateSection(Section):
     models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
         "spatioformer-distilled",
         "spatioformer",
-        "spatioformer-published",
         "spatioformer-no-location",
         "random-forest",
         "gaussian-process",
@@ -274,13 +273,6 @@ class RunConfig(Section):
                 values = raw.get(section, {})
                 if isinstance(values, dict) and key not in values:
                     raw[section] = values | {key: WITHOUT_IMAGERY[key]}
-        elif isinstance(raw["imagery"], dict) and raw["imagery"].get("sources"):
-            values = raw.get("evaluate", {})
-            if isinstance(values, dict) and "models" not in values:
-                usual = EvaluateSection.model_fields["models"].default
-                raw["evaluate"] = values | {
-                    "models": tuple(name for name in usual if not CATALOGUE[name].published)
-                }
         return raw
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import pandas as pd
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
-from spatioformer.config.catalogue import CATALOGUE, Entry
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
@@ -71,8 +71,7 @@ def held_out_predictions(
             ]
     unique = distinct(jobs)
     todo = [job for job in unique if not job.done]
-    # The slowest jobs first, so that no core waits for one long job at the end.
-    todo.sort(key=lambda job: _speed(CATALOGUE[job.model]))
+    todo.sort(key=_place_in_queue)
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(unique)) as advance:
         advance(len(unique) - len(todo))
@@ -109,9 +108,14 @@ def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def _speed(entry: Entry) -> tuple[bool, bool]:
-    """Sort key that puts models with the longest training first."""
-    return not entry.published, entry.kind == "tabular"
+def _place_in_queue(job: Job) -> tuple[bool, int, bool, bool]:
+    """Sort key: fold by fold, in each fold the longest trainings first, and the curve last.
+
+    So no core waits for one long job at the end, and the first job of the published network
+    compiles its kernels before others need them.
+    """
+    entry = CATALOGUE[job.model]
+    return job.split.startswith("curve-"), job.fold, not entry.published, entry.kind == "tabular"
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
