@@ -9,7 +9,7 @@ from torch import nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.nn.dropout import Dropout
-from spatioformer.nn.transformer import Attention, BlockConfig, Transformer
+from spatioformer.nn.transformer import Attention, BlockConfig, Transformer, _softmax
 from tests.helpers.nn_reference import (
     BATCH,
     HIDDEN,
@@ -262,3 +262,14 @@ class TestDropout:
         assert Dropout(0.5).eval()(x) is x
         assert Dropout(0.0)(x) is x
         assert torch.equal(Dropout(1.0)(x), torch.zeros(5))
+
+
+@pytest.mark.parametrize("sources", [2, 10, 33])
+def test_softmax_of_short_rows_is_that_of_torch(sources):
+    scores = 30 * torch.randn(4, 2, 5, sources, dtype=torch.float64, requires_grad=True)
+    factor = torch.randn(4, 2, 5, sources, dtype=torch.float64)
+    ours, theirs = _softmax(scores), scores.softmax(-1)
+    assert difference(ours, theirs) <= TOLERANCE
+    (a,) = torch.autograd.grad((ours * factor).sum(), scores)
+    (b,) = torch.autograd.grad((theirs * factor).sum(), scores)
+    assert difference(a, b) <= TOLERANCE

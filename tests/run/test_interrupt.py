@@ -354,11 +354,15 @@ def test_a_real_training(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep counts the processes")
-def test_a_real_evaluation_with_workers(tmp_path):
-    """At the worst moment: the workers are starting, before any code of ours runs in them."""
+@pytest.mark.parametrize("others", [2, 4], ids=["server", "workers"])
+def test_a_real_evaluation_with_workers(tmp_path, others):
+    """At the worst moments: the server of the workers starts, or the workers start.
+
+    Before them starts Python's resource tracker.
+    """
     config = finished(tmp_path)
     with started("evaluate", config, "--force", "--set", "evaluate.workers=2") as process:
-        until(lambda: members(process.pid) == 4, "two workers and Python's resource tracker")
+        until(lambda: members(process.pid) == 1 + others, "they start")
         time.sleep(0.1)
         interrupt(process)
     assert current(config) == [name for name in STAGES if name != "evaluate"]
@@ -369,7 +373,7 @@ def test_a_real_evaluation_with_workers(tmp_path):
 def test_workers_end_when_their_run_is_killed(tmp_path):
     config = finished(tmp_path)
     with started("evaluate", config, "--force", "--set", "evaluate.workers=2") as process:
-        until(lambda: members(process.pid) == 4, "two workers and Python's resource tracker")
+        until(lambda: members(process.pid) == 5, "tracker, server and two workers")
         process.kill()  # it cannot end them any more
         process.wait()
         until(lambda: members(process.pid) == 0, "the group ends", seconds=60)

@@ -113,7 +113,6 @@ class EvaluateSection(Section):
     models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
         "spatioformer-distilled",
         "spatioformer",
-        "spatioformer-published",
         "spatioformer-no-location",
         "random-forest",
         "gaussian-process",
@@ -226,13 +225,6 @@ class RunConfig(Section):
             values = raw.get("evaluate", {})
             if isinstance(values, dict) and "models" not in values:
                 raw["evaluate"] = values | {"models": WITHOUT_IMAGERY}
-        elif isinstance(raw["imagery"], dict) and raw["imagery"].get("sources"):
-            values = raw.get("evaluate", {})
-            if isinstance(values, dict) and "models" not in values:
-                usual = EvaluateSection.model_fields["models"].default
-                raw["evaluate"] = values | {
-                    "models": tuple(name for name in usual if not CATALOGUE[name].published)
-                }
         return raw
 
     @model_validator(mode="after")

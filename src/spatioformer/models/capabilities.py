@@ -1,7 +1,7 @@
 """The context of a training, and the capabilities that only some models have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,12 +19,15 @@ class FitContext:
         resume: whether to continue from the checkpoint if it exists.
         log: CSV file for the errors by epoch; None writes none.
         console: shows the progress.
+        fitted: models fitted to the same plots before, by their names in the catalogue. A training
+            that needs one of them (a teacher, a member of a stack) takes it and fits no other.
     """
 
     checkpoint: Path | None = None
     resume: bool = True
     log: Path | None = None
     console: Console = SILENT
+    fitted: Mapping[str, Any] = field(default_factory=dict)  # of `models.base.Model`
 
     def part(self, name: str) -> "FitContext":
         """The context of a partial training; `name` is added to the names of its files."""

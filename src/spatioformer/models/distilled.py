@@ -73,8 +73,11 @@ class DistilledEstimator:
             ModelError: the store has no chips without plots, or the teacher or the network cannot
                 be fitted.
         """
-        context.console.say(f"  {self.teacher_name} is trained on {len(rows):,} plots")
-        teacher = self.teacher.fit(_with_land(store), rows, context=context.part("teacher"))
+        _with_land(store)
+        teacher = context.fitted.get(self.teacher_name)
+        if teacher is None:
+            context.console.say(f"  {self.teacher_name} is trained on {len(rows):,} plots")
+            teacher = self.teacher.fit(store, rows, context=context.part("teacher"))
         land = with_teacher_predictions(teacher, store, rows, self.seed)
         student = NetworkEstimator(
             "spatioformer",

@@ -5,22 +5,9 @@ from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.base import Estimator
 from spatioformer.models.distilled import DistilledEstimator
 from spatioformer.models.network_estimator import NetworkEstimator
+from spatioformer.models.parts import STACKED
 from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.tabular import TabularEstimator
-
-STACKED = {
-    "spatioformer": 0.1,
-    "extra-trees": 0.1,
-    "gradient-boosting": 0.1,
-    "forest-kriging": 0.1,
-    "gaussian-process": 0.5,
-    "location-knn": 0.1,
-}
-"""Members of `spatioformer-stacked` and their prior weights.
-
-The member with half of the weight was the best on plots that no published score uses
-(docs/models.md, "The stack").
-"""
 
 
 def make(
@@ -28,6 +15,7 @@ def make(
     model: ModelSection = ModelSection(),
     train: TrainSection = TrainSection(),
     seed: int = 0,
+    quick: bool = False,
 ) -> Estimator:
     """Make the estimator of the model `name` of the catalogue.
 
@@ -35,13 +23,14 @@ def make(
         model: sizes of networks and chips, and the covariates of all models.
         train: training recipe of networks, and the teacher of the distilled network.
         seed: of all random numbers.
+        quick: whether a tabular model may be a cheaper form of itself (`baselines.QUICK`).
 
     Raises:
         KeyError: the catalogue has no such name.
     """
     kind = CATALOGUE[name].kind
     if kind == "tabular":
-        return TabularEstimator(name, model, seed)
+        return TabularEstimator(name, model, seed, quick=quick)
     if kind == "stack":
         members = {member: make(member, model, train, seed) for member in STACKED}
         return StackEstimator(members, STACKED, train.validation_tile, seed)

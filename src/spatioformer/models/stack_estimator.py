@@ -75,7 +75,7 @@ class StackEstimator:
             weights = convex_weights(errors, reach.share(distance), prior, self.strength)
             parts = {}
             for name, estimator in self.members.items():
-                parts[name] = estimator.fit(store, rows)
+                parts[name] = context.fitted.get(name) or estimator.fit(store, rows)
                 advance(1)
         return StackModel(parts, weights, reach, store.coordinates[rows])
 

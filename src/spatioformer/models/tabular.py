@@ -16,6 +16,7 @@ from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.covariates import effort_column
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import (
+    QUICK,
     TABULAR,
     Regressor,
     chip_statistics,
@@ -39,12 +40,14 @@ class TabularEstimator:
         model: covariates; the sizes are for networks only.
         seed: of the regressor.
         parameters: hyperparameters of the regressor that differ from the defaults.
+        quick: whether to fit the cheaper form in `baselines.QUICK`, if there is one.
     """
 
     name: str
     model: ModelSection
     seed: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
 
     def fit(
         self, store: ChipStore, rows: np.ndarray, *, context: FitContext = FitContext()
@@ -55,7 +58,8 @@ class TabularEstimator:
             ModelError: the plot table lacks a covariate, or no plot has a value of it.
         """
         defaults = self.model.usual
-        regressor = TABULAR[self.name](self.seed).set_params(**self.parameters)
+        made = (QUICK if self.quick and self.name in QUICK else TABULAR)[self.name]
+        regressor = made(self.seed).set_params(**self.parameters)
         if "effort" in regressor.get_params():
             effort = effort_column(list(defaults), store.bands)
             shares = shares_of(tuple(defaults), store.bands, 3 if store.patch > 1 else 1)

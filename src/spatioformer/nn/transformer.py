@@ -21,6 +21,9 @@ from spatioformer.nn.dropout import Dropout
 
 Activation = Literal["relu", "gelu", "gelu_tanh"]
 
+SHORT = 32
+"""Largest number of source tokens for which `_softmax` puts them first."""
+
 
 @dataclass(frozen=True)
 class BlockConfig:
@@ -188,10 +191,21 @@ class Attention(nn.Module):
             causal = _causal_mask(q, k)
             mask = causal if mask is None else mask & causal
         masked = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-        weights = masked.softmax(-1)
+        weights = _softmax(masked)
         if record is not None:
             record.append(Pattern(scores, weights))
         return self.dropout(weights) @ v
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension, (B, H, T, S).
+
+    On a CPU torch takes short rows one by one; with S as the first dimension it takes many at once,
+    which is four times as fast at S = 10, forward and backward.
+    """
+    if scores.device.type != "cpu" or scores.shape[-1] > SHORT:
+        return scores.softmax(-1)
+    return scores.permute(3, 0, 1, 2).contiguous().softmax(0).permute(1, 2, 3, 0).contiguous()
 
 
 def _causal_mask(q: Tensor, k: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ import pandas as pd
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
-from spatioformer.config.catalogue import CATALOGUE, Entry
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import AUTO
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models.parts import QUICK_FORMS
 from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
@@ -54,21 +55,26 @@ def held_out_predictions(
     """
     store = open_chips(chips)
     section, map_like = config.evaluate, config.evaluate.map_like
-    drawn, folds, jobs = _drawn(config), {}, []
+    drawn = _drawn(config)
+    folds: dict[str, np.ndarray] = {}
+    jobs: list[Job] = []
     for split in all_splits(config):  # impossible folds fail here, before any training
         folds[split.name] = assign(split, config, store.table, imagery, console)
         _say_smaller_tiles(split, folds[split.name], store, config, console)
         key = save_folds(cache, folds[split.name])
-        for model in section.models if split in section.splits else section.curve_models:
+        on_curve = split not in section.splits
+        for model in section.curve_models if on_curve else section.models:
             with_spread = model in drawn and split == map_like
+            # A curve with the folds of a split takes its predictions.
+            scored = {(job.model, job.folds) for job in jobs}
+            quick = on_curve and model in QUICK_FORMS and (model, key) not in scored
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache)
+                Job(model, split.name, fold, key, with_spread, cache, quick)
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
     todo = [job for job in unique if not job.done]
-    # The slowest jobs first, so that no core waits for one long job at the end.
-    todo.sort(key=lambda job: _speed(CATALOGUE[job.model]))
+    todo.sort(key=_place_in_queue)
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(unique)) as advance:
         advance(len(unique) - len(todo))
@@ -115,9 +121,14 @@ def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def _speed(entry: Entry) -> tuple[bool, bool]:
-    """Sort key that puts models with the longest training first."""
-    return not entry.published, entry.kind == "tabular"
+def _place_in_queue(job: Job) -> tuple[bool, int, bool, bool]:
+    """Sort key: fold by fold, in each fold the longest trainings first, and the curve last.
+
+    So no core waits for one long job at the end, and the first job of the published network
+    compiles its kernels before others need them.
+    """
+    entry = CATALOGUE[job.model]
+    return job.split.startswith("curve-"), job.fold, not entry.published, entry.kind == "tabular"
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,11 @@
 """Evaluation jobs: fit a model on all folds but one, predict that fold, cache the predictions.
 
-Jobs run in processes of one thread each, so results do not depend on the number of cores. Results
-are cached by model and folds. So finished jobs are reused after an interruption, and after a change
-of the configured models, splits or level of intervals.
+Jobs run in processes of one thread each, so results do not depend on the number of cores. Jobs of
+one fold share fits: a process fits the Gaussian process once, for its own scores and as the teacher
+of the distilled network. Each fit depends on its plots and its seed alone, so results depend
+neither on the order of jobs nor on which of them share. Results are cached by model and folds. So
+finished jobs are reused after an interruption, and after a change of the configured models, splits
+or level of intervals.
 """
 
 import os
@@ -13,7 +16,13 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import (
+    get_all_start_methods,
+    get_context,
+    parent_process,
+    resource_tracker,
+)
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +33,7 @@ from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.models.parts import parts_of
 from spatioformer.models.target import bounded
 
 if TYPE_CHECKING:
@@ -31,6 +41,9 @@ if TYPE_CHECKING:
 
 DRAWS = 20
 """Number of Monte Carlo dropout predictions of each held-out plot."""
+
+PRELOADED = ["spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble"]
+"""Modules that the server of the worker processes imports."""
 
 SPREAD_COLUMNS = ["spread", "lower", "upper"]
 """Standard deviation of the model's draws, and lower and upper quantile that the model predicts."""
@@ -47,6 +60,7 @@ class Job:
         folds: name of the array in `cache` with the fold of each plot, a hash of its content.
         with_spread: whether the job computes SPREAD_COLUMNS too.
         cache: stores folds and predictions.
+        quick: whether a cheaper form of the model will do: on the curve of r2.
     """
 
     model: str
@@ -55,11 +69,12 @@ class Job:
     folds: str
     with_spread: bool
     cache: Arrays
+    quick: bool = False
 
     @property
     def predictions(self) -> str:
         """Name of the array of predictions, species (n,); equal folds of two splits share it."""
-        return f"{self.model}-{self.folds}-{self.fold}"
+        return f"{self.model}{'-quick' * self.quick}-{self.folds}-{self.fold}"
 
     @property
     def spread(self) -> str:
@@ -94,18 +109,19 @@ def run_jobs(
     Raises:
         EvaluationError: a worker process was killed.
     """
+    groups = sharing(jobs, config)
     if workers == 1:
-        for job in jobs:
-            yield run_job(job, chips, config)
+        for group in groups:
+            yield from _run_group(group, chips, config)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, _worker_processes(), initializer=_end_with_parent)
     try:
         with _blocked_interrupts():
-            pending = {pool.submit(run_job, job, chips, config) for job in jobs}
+            pending = {pool.submit(_run_whole_group, group, chips, config) for group in groups}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
-                yield future.result()
+                yield from future.result()
     except BaseException as error:
         _stop(pool, jobs[0].cache)
         if isinstance(error, BrokenProcessPool):
@@ -115,6 +131,59 @@ def run_jobs(
             ) from error
         raise
     pool.shutdown()
+
+
+def sharing(jobs: Sequence[Job], config: RunConfig) -> list[list[Job]]:
+    """Group the jobs of a fold whose models share fits; models that others need come first.
+
+    The groups are in the order of their first jobs.
+    """
+    parts = {job.model: parts_of(job.model, config.train.teacher) for job in jobs}
+    needed = {part for own in parts.values() for part in own}
+    groups: dict[tuple[str, int, str], list[Job]] = {}
+    for job in jobs:
+        shares = (parts[job.model] or job.model in needed) and not job.quick
+        groups.setdefault((job.folds, job.fold, "" if shares else job.model), []).append(job)
+    # A stack has a teacher's parts and its own, so more parts mean later.
+    return [sorted(group, key=lambda job: len(parts[job.model])) for group in groups.values()]
+
+
+def _run_group(group: Sequence[Job], chips: Path, config: RunConfig) -> Iterator[Job]:
+    """Run jobs of one fold; each gives its model to those after it that need it."""
+    fitted: dict[str, Model] = {}
+    for number, job in enumerate(group):
+        later = {job.model for job in group[number + 1 :]}
+        needed = {part for name in later for part in parts_of(name, config.train.teacher)}
+        yield run_job(job, chips, config, fitted)
+        fitted = {name: model for name, model in fitted.items() if name in needed}
+
+
+def _run_whole_group(group: Sequence[Job], chips: Path, config: RunConfig) -> list[Job]:
+    return list(_run_group(group, chips, config))
+
+
+def _worker_processes() -> BaseContext:
+    """Start method of the workers.
+
+    A server process imports the libraries once, and every worker is a fork of it. The server has no
+    threads of its own at work, so the forks are safe; forks of this process would not be.
+    """
+    if "forkserver" not in get_all_start_methods():  # Windows
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    # Wait until the server has imported all. A Ctrl-C that reaches another thread of this process
+    # interrupts the wait; a worker that the pool had requested would then come up unknown to it.
+    resource_tracker.ensure_running()  # its start would lift the block
+    with _blocked_interrupts():
+        first = context.Process(target=_do_nothing, daemon=True)
+        first.start()
+    first.join()
+    return context
+
+
+def _do_nothing() -> None:
+    pass
 
 
 @contextmanager
@@ -161,17 +230,24 @@ def _stop(pool: ProcessPoolExecutor, cache: Arrays) -> None:
     cache.remove_parts()
 
 
-def run_job(job: Job, chips: Path, config: RunConfig) -> Job:
-    """Fit a model without one fold, predict that fold, and save the predictions."""
-    from spatioformer.models.registry import (
-        make,
-    )  # loads torch, which the parent process does not need
+def run_job(job: Job, chips: Path, config: RunConfig, fitted: dict[str, "Model"]) -> Job:
+    """Fit a model without one fold, predict that fold, and save the predictions.
+
+    Args:
+        fitted: models of the same fold that are fitted already; this job's model is added.
+    """
+    # Loads torch, which the parent process does not need.
+    from spatioformer.models.capabilities import FitContext
+    from spatioformer.models.registry import make
 
     store: ChipStore = open_chips(chips)
     folds = job.cache.load(job.folds)
     assert folds is not None  # the parent process has just written them
     training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
-    model = make(job.model, config.model, config.train, config.seed).fit(store, training)
+    estimator = make(job.model, config.model, config.train, config.seed, job.quick)
+    model = estimator.fit(store, training, context=FitContext(fitted=fitted))
+    if not job.quick:
+        fitted[job.model] = model
     if job.with_spread:
         job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
     predictions = np.asarray(model.predict_rows(store, test), np.float64)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 import torch
 from torch import nn
@@ -42,6 +42,14 @@ class Advance(Protocol):
     """Moves the progress bar."""
 
     def __call__(self, steps: int, note: str = "") -> None: ...
+
+
+class Optimiser(Protocol):
+    """What a checkpoint needs of an optimiser."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None: ...
 
 
 class Task(ABC):
@@ -72,7 +80,7 @@ class Task(ABC):
     remedy: str
     modules: Mapping[str, nn.Module]
     best: Mapping[str, nn.Module]
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
 
     @abstractmethod
     def identity(self) -> str:

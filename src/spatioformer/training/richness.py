@@ -34,6 +34,7 @@ from spatioformer.training.loop import (
     one_thread,
     train,
 )
+from spatioformer.training.optimiser import FlatAdam, flattened, separated
 from spatioformer.training.samples import Samples, turned
 
 PIECE = 128 * 81  # pixels of chips in one piece of a batch; its activations fit a core's cache
@@ -147,6 +148,7 @@ def fit(
         history = train(
             task, checkpoint=checkpoint, resume=resume, console=console, on_round=on_epoch
         )
+    separated(task.optimiser.parameters)
     if log is not None and distributed.leads():
         write_text(log, curve_csv(history.rows))
     return history
@@ -159,6 +161,7 @@ class RichnessTask(Task):
     unit = "epoch"
     figure = "validation_rmse"
     data = "data"
+    optimiser: FlatAdam
 
     def __init__(
         self,
@@ -174,14 +177,15 @@ class RichnessTask(Task):
         self.recipe = recipe
         self.length, self.patience, self.seed = recipe.epochs, recipe.patience, recipe.seed
         self.remedy = f"lower `train.learning_rate` (now {recipe.learning_rate:g})"
-        kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-        self.optimiser = kind(
-            [*network.parameters(), *loss.parameters()],
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
         self.average = copy.deepcopy(network) if recipe.averaging else None
+        if self.average is not None:
+            self._averaged = flattened(self.average.parameters())
+        self.optimiser = FlatAdam(
+            [*network.parameters(), *loss.parameters()],
+            decoupled=recipe.optimiser == "adamw",
+            weight_decay=recipe.weight_decay,
+            rate=recipe.learning_rate,
+        )
         self.judged = network if self.average is None else self.average
         self.best = {"network": self.judged, "loss": loss}
         self.modules = {"network": network, "loss": loss}
@@ -210,7 +214,7 @@ class RichnessTask(Task):
             "epoch": len(rows) + 1,
             "train_rmse": train_rmse,
             "validation_rmse": rmse,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self.optimiser.rate,
         }
 
     def _epoch(self, epoch: int) -> float:
@@ -227,7 +231,7 @@ class RichnessTask(Task):
             part = samples[distributed.share(rows).to(self.device)]
             if turns is not None:
                 part = turned(part, turns[distributed.share(rows)])
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimiser.zero_grad()
             total += _gradients(self.running, self.loss, part, recipe, len(rows)).cpu()
             step = epoch * len(batches) + i
             self._step(step, recipe.rate(epoch, step, len(batches)))
@@ -235,16 +239,13 @@ class RichnessTask(Task):
 
     def _step(self, step: int, rate: float) -> None:
         """Step the optimiser at a learning rate, then update the average of the weights."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.optimiser.rate = rate
         self.optimiser.step()
         if self.average is not None:
             # A young average forgets its random beginning sooner.
             decay = min(self.recipe.averaging, (2 + step) / (11 + step))
-            averaged: list[torch.Tensor] = list(self.average.parameters())
-            current: list[torch.Tensor] = list(self.network.parameters())
-            with torch.no_grad():
-                torch._foreach_lerp_(averaged, current, 1 - decay)
+            current = self.optimiser.values[: len(self._averaged)]  # without those of the loss
+            self._averaged.lerp_(current, 1 - decay)
 
 
 def _gradients(

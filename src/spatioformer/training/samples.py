@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
@@ -55,12 +56,20 @@ def turned(samples: Samples, turns: torch.Tensor) -> Samples:
     Args:
         turns: (B,), in 0 .. 7. Symmetry k is k % 4 quarter turns, after a mirroring if k >= 4.
     """
-    fields = {name: getattr(samples, name) for name in ("chips", "lon", "lat")}
-    changed = {name: tensor.clone() for name, tensor in fields.items()}
-    for k in range(1, 8):
-        rows = torch.nonzero(turns == k).squeeze(1).to(samples.target.device)
-        for name, tensor in fields.items():
-            part = tensor[rows]
-            part = part.flip(2) if k >= 4 else part
-            changed[name][rows] = part.rot90(k % 4, (1, 2))
-    return replace(samples, **changed)
+    side = samples.lon.shape[1]
+    rows = torch.arange(len(turns))[:, None]  # (B, 1)
+    sources = _sources(side)[turns]  # (B, P*P)
+
+    def turn(tensor: torch.Tensor) -> torch.Tensor:
+        at = (rows.to(tensor.device), sources.to(tensor.device))
+        return tensor.flatten(1, 2)[at].view_as(tensor)
+
+    return replace(samples, chips=turn(samples.chips), lon=turn(samples.lon), lat=turn(samples.lat))
+
+
+@cache
+def _sources(side: int) -> torch.Tensor:
+    """For each symmetry, the pixel that each pixel's values come from, (8, side * side)."""
+    pixels = torch.arange(side * side).view(side, side)
+    mirrored = pixels.flip(1)
+    return torch.stack([(mirrored if k >= 4 else pixels).rot90(k % 4).flatten() for k in range(8)])

@@ -1,0 +1,113 @@
+"""Jobs of one fold share fits, and the results do not show it."""
+
+import numpy as np
+import pytest
+
+from spatioformer.common.cache import Arrays
+from spatioformer.config.file import load_config
+from spatioformer.config.schema import RunConfig
+from spatioformer.geo.chips import open_chips
+from spatioformer.models.baselines import QUICK, TABULAR
+from spatioformer.models.parts import QUICK_FORMS, STACKED, parts_of
+from spatioformer.models.resolved import resolved_with
+from spatioformer.run.evaluate import _place_in_queue
+from spatioformer.run.jobs import Job, distinct, run_jobs, save_folds, sharing
+from tests.helpers.tiny_run import finished
+
+PROCESS, STACK, TREES = "gaussian-process", "spatioformer-stacked", "extra-trees"
+CONFIG = RunConfig(plots={"path": "x.csv"}, train={"teacher": PROCESS})
+
+
+def job(model: str, fold: int = 0, folds: str = "f", split: str = "random", **more) -> Job:
+    return Job(model, split, fold, folds, False, more.pop("cache", None), **more)
+
+
+def names(groups: list[list[Job]]) -> list[list[str]]:
+    return [[job.model for job in group] for group in groups]
+
+
+def test_parts_are_what_a_model_fits_to_the_same_plots():
+    assert parts_of("spatioformer-distilled", PROCESS) == (PROCESS,)
+    assert parts_of("spatioformer-distilled", STACK) == (STACK, *STACKED)
+    assert parts_of(STACK, PROCESS) == tuple(STACKED)
+    assert parts_of(PROCESS, PROCESS) == ()
+
+
+def test_a_teacher_comes_before_its_network_in_one_group():
+    models = ["spatioformer-distilled", "location-knn", PROCESS]
+    assert names(sharing([job(model) for model in models], CONFIG)) == [
+        [PROCESS, "spatioformer-distilled"],
+        ["location-knn"],
+    ]
+    alone = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"teacher": STACK})})
+    taught = [job(model) for model in ("spatioformer-distilled", STACK, PROCESS)]
+    assert names(sharing(taught, alone)) == [[PROCESS, STACK, "spatioformer-distilled"]]
+
+
+def test_other_folds_and_the_curve_share_nothing():
+    jobs = [job(PROCESS), job("spatioformer-distilled", fold=1), job(PROCESS, quick=True)]
+    assert [len(group) for group in sharing(jobs, CONFIG)] == [1, 1, 1]
+
+
+def test_the_queue_goes_fold_by_fold_and_ends_with_the_curve():
+    jobs = [
+        job("random-forest", split="curve-1"),
+        job("random-forest", fold=1),
+        job("spatioformer-published", fold=1),
+        job("random-forest"),
+        job("spatioformer"),
+        job("spatioformer-published"),
+    ]
+    queue = sorted(jobs, key=_place_in_queue)
+    assert [(j.model, j.fold) for j in queue] == [
+        ("spatioformer-published", 0),
+        ("spatioformer", 0),
+        ("random-forest", 0),
+        ("spatioformer-published", 1),
+        ("random-forest", 1),
+        ("random-forest", 0),
+    ]
+
+
+def test_the_curve_has_cheaper_forests_under_names_of_their_own():
+    assert set(QUICK) == set(QUICK_FORMS) < set(TABULAR)
+    full, quick = job("random-forest"), job("random-forest", quick=True)
+    assert full.predictions != quick.predictions
+    assert distinct([full, quick]) == [full, quick]
+    for name, made in QUICK.items():
+        assert made(3).n_estimators < TABULAR[name](3).n_estimators
+        assert made(3).random_state == 3
+
+
+@pytest.mark.integration
+def test_shared_fits_give_the_bits_of_separate_ones(tmp_path, monkeypatch):
+    for name in [*STACKED]:
+        monkeypatch.delitem(STACKED, name)
+    for name in (TREES, "location-knn"):
+        monkeypatch.setitem(STACKED, name, 0.5)
+    config = resolved_with(load_config(finished(tmp_path)), open_chips(tmp_path / "run" / "chips"))
+    folds = np.arange(len(open_chips(tmp_path / "run" / "chips"))) % 2
+    fits = []
+    regressor = TABULAR[TREES]
+
+    def counted(seed: int):
+        fits.append(seed)
+        return regressor(seed).set_params(n_estimators=5)
+
+    monkeypatch.setitem(TABULAR, TREES, counted)
+
+    def predictions(folder: str, *calls: list[str]) -> list[np.ndarray]:
+        cache = Arrays(tmp_path / folder)
+        key = save_folds(cache, folds)
+        for models in calls:
+            jobs = [job(model, folds=key, cache=cache) for model in models]
+            assert len(list(run_jobs(jobs, tmp_path / "run" / "chips", config, 1))) == len(models)
+        return [cache.load(f"{model}-{key}-0") for model in (TREES, STACK)]
+
+    separate = predictions("separate", [STACK], [TREES])
+    assert len(fits) == 3 + 1 + 1  # in three inner folds, on all plots, and for its own scores
+    fits.clear()
+    shared = predictions("shared", [STACK, TREES])
+    assert len(fits) == 3 + 1
+    for a, b in zip(separate, shared, strict=True):
+        np.testing.assert_array_equal(a, b)
