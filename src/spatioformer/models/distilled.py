@@ -17,7 +17,6 @@ from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator, Model
 from spatioformer.models.capabilities import FitContext
-from spatioformer.models.network import NetworkModel
 from spatioformer.models.network_estimator import NetworkEstimator, epochs_in_words
 from spatioformer.models.target import bounded
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
@@ -96,14 +95,7 @@ class DistilledEstimator:
             context.console.say(f"  {self.teacher_name} is trained on {len(rows):,} plots")
             teacher = self.teacher.fit(store, rows, context=context.part("teacher"))
         land = with_teacher_predictions(teacher, store, rows, self.seed)
-        student = NetworkEstimator(
-            "spatioformer",
-            network_for(land, self.model),
-            training_on(len(land), self.train),
-            self.seed,
-            validation="rows",
-            optimiser="muon",
-        )
+        student = student_of(land, self.model, self.train, self.seed)
         model = student.fit(land, np.arange(len(land)), context=context)
         (history,) = model.histories
         held_out = land.richness[student.validation_of(land.coordinates)]
@@ -115,7 +107,8 @@ class DistilledEstimator:
             )
             context.console.say(f"  {why}")
             return teacher.with_facts(
-                teacher.facts | {"plots": len(rows), "teacher_r2": round(r2, 4), "teacher_maps": why}
+                teacher.facts
+                | {"plots": len(rows), "teacher_r2": round(r2, 4), "teacher_maps": why}
             )
         context.console.say(f"  the distilled network reproduces r2 {r2:.3f} of its teacher")
         model.facts = {
@@ -127,6 +120,23 @@ class DistilledEstimator:
             "epochs": epochs_in_words(history),
         }
         return model
+
+
+def student_of(
+    land: ChipStore, model: ModelSection, train: TrainSection, seed: int = 0
+) -> NetworkEstimator:
+    """Estimator of a distilled network, to be fitted to all rows of `land`.
+
+    Its validation pixels are drawn at random, because a map's pixels lie between training pixels.
+
+    Args:
+        land: chips without plots, with the teacher's predictions.
+        model, train: sections of the configuration.
+    """
+    network, recipe = network_for(land, model), training_on(len(land), train)
+    return NetworkEstimator(
+        "spatioformer", network, recipe, seed, validation="rows", optimiser="muon"
+    )
 
 
 def reproduced(predictions: np.ndarray, rmse: float) -> float:

@@ -271,7 +271,10 @@ def training_curve(results: Results) -> Picture:
     best = results.best_epoch
     against, examples = "", f"plots, in whole tiles of {_tile(section.validation_tile)}"
     if results.is_taught:
-        against, examples = ", against its teacher's predictions", "training pixels, drawn at random"
+        against, examples = (
+            ", against its teacher's predictions",
+            "training pixels, drawn at random",
+        )
     return picture(
         results,
         charts.draw_training(

@@ -41,7 +41,7 @@ def matrices_of(network: nn.Module) -> list[nn.Parameter]:
 
 
 def orthogonalised(matrices: Float[Tensor, "M S L"]) -> Float[Tensor, "M S L"]:
-    """Matrices with the same singular vectors and singular values near 1 (0.7 to 1.2).
+    """Matrices with the same singular vectors and singular values near 1 (0.65 to 1.25).
 
     Five Newton-Schulz iterations. Rows and columns of zeros stay zeros, so matrices of several
     sizes can be padded to one.
@@ -85,7 +85,7 @@ class FlatMuon(FlatAdam):
             matrix.add_(part, alpha=-self.rate * RATIO * max(1, rows / columns) ** 0.5)
 
     def _parts(self, padded: Float[Tensor, "M S L"]) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Each matrix with the view of its values in a padded stack; tall ones lie on their side."""
+        """Each matrix with the view of its values in a padded stack; tall ones are transposed."""
         for matrix, place in zip(self.matrices, padded, strict=True):
             rows, columns = matrix.shape
             yield matrix, place.mT[:rows, :columns] if rows > columns else place[:rows, :columns]

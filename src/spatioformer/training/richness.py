@@ -194,7 +194,11 @@ class RichnessTask(Task):
 
     def _optimiser(self) -> FlatAdam:
         recipe, parameters = self.recipe, [*self.network.parameters(), *self.loss.parameters()]
-        decoupled, decay, rate = recipe.optimiser != "adam", recipe.weight_decay, recipe.learning_rate
+        decoupled, decay, rate = (
+            recipe.optimiser != "adam",
+            recipe.weight_decay,
+            recipe.learning_rate,
+        )
         matrices = matrices_of(self.network) if recipe.optimiser == "muon" else []
         if matrices:
             return FlatMuon(parameters, decoupled, decay, rate, matrices)
