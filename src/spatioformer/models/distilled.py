@@ -33,7 +33,6 @@ TRAINING = {
     "learning_rate": 8e-3,
     "batch": 256,
     "warmup": 0.25,
-    "averaging": 0.99,
     "augment": False,
 }
 """A teacher's predictions have no noise and cover all land, so the network needs no location
@@ -212,7 +211,7 @@ def network_for(land: ChipStore, section: ModelSection) -> ModelSection:
 def training_on(pixels: int, section: TrainSection) -> TrainSection:
     """The section `train` of a distilled network with this number of training pixels.
 
-    The configured validation and device stay, and `TRAINING` replaces the rest. The number of
+    `TRAINING` replaces parts of the configured section. The number of
     epochs is chosen so that the training processes about `CHIPS_PROCESSED` chips.
     """
     epochs = max(1, round(CHIPS_PROCESSED / pixels))

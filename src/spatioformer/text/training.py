@@ -76,6 +76,7 @@ class TextTask(Task):
     figure = "validation_loss"
     patience = None
     data = "text"
+    optimiser: torch.optim.Optimizer
 
     def __init__(
         self,

@@ -33,10 +33,11 @@ ITERATIONS = 5
 
 def matrices_of(network: nn.Module) -> list[nn.Parameter]:
     """Weights of the linear layers with at least SMALLEST inputs and outputs."""
+    weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
     return [
-        layer.weight
-        for layer in network.modules()
-        if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= SMALLEST
+        weight
+        for weight in weights
+        if isinstance(weight, nn.Parameter) and min(weight.shape) >= SMALLEST
     ]
 
 

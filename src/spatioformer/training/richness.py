@@ -164,6 +164,7 @@ class RichnessTask(Task):
     unit = "epoch"
     figure = "validation_rmse"
     data = "data"
+    optimiser: FlatAdam
 
     def __init__(
         self,

@@ -93,6 +93,7 @@ class VisionTask(Task):
     unit = "epoch"
     figure = "validation_loss"
     data = "images"
+    optimiser: torch.optim.Optimizer
 
     def __init__(
         self,
