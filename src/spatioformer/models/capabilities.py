@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from spatioformer.common.progress import SILENT, Console
-
-if TYPE_CHECKING:
-    from spatioformer.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class FitContext:
     resume: bool = True
     log: Path | None = None
     console: Console = SILENT
-    fitted: Mapping[str, "Model"] = field(default_factory=dict)
+    fitted: Mapping[str, Any] = field(default_factory=dict)  # of `models.base.Model`
 
     def part(self, name: str) -> "FitContext":
         """The context of a partial training; `name` is added to the names of its files."""

@@ -211,8 +211,8 @@ def network_for(land: ChipStore, section: ModelSection) -> ModelSection:
 def training_on(pixels: int, section: TrainSection) -> TrainSection:
     """The section `train` of a distilled network with this number of training pixels.
 
-    `TRAINING` replaces parts of the configured section. The number of
-    epochs is chosen so that the training processes about `CHIPS_PROCESSED` chips.
+    `TRAINING` replaces parts of the configured section. The number of epochs is chosen so that the
+    training processes about `CHIPS_PROCESSED` chips.
     """
     epochs = max(1, round(CHIPS_PROCESSED / pixels))
     return section.model_copy(update={**TRAINING, "epochs": epochs, "patience": epochs})

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from spatioformer.training.optimiser import FlatAdam
@@ -41,8 +40,8 @@ def matrices_of(network: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def orthogonalised(matrices: Float[Tensor, "M S L"]) -> Float[Tensor, "M S L"]:
-    """Matrices with the same singular vectors and singular values near 1 (0.65 to 1.25).
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices (M, S, L) with the same singular vectors and singular values near 1 (0.65 to 1.25).
 
     Five Newton-Schulz iterations. Rows and columns of zeros stay zeros, so matrices of several
     sizes can be padded to one.
@@ -85,8 +84,8 @@ class FlatMuon(FlatAdam):
             rows, columns = matrix.shape
             matrix.add_(part, alpha=-self.rate * RATIO * max(1, rows / columns) ** 0.5)
 
-    def _parts(self, padded: Float[Tensor, "M S L"]) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Each matrix with the view of its values in a padded stack; tall ones are transposed."""
+    def _parts(self, padded: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each matrix with the view of its values in a stack (M, S, L); tall ones are transposed."""
         for matrix, place in zip(self.matrices, padded, strict=True):
             rows, columns = matrix.shape
             yield matrix, place.mT[:rows, :columns] if rows > columns else place[:rows, :columns]
