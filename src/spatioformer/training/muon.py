@@ -85,7 +85,7 @@ class FlatMuon(FlatAdam):
             matrix.add_(part, alpha=-self.rate * RATIO * max(1, rows / columns) ** 0.5)
 
     def _parts(self, padded: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Each matrix with the view of its values in a stack (M, S, L); tall ones are transposed."""
+        """Each matrix with the view of its values in a stack (M, S, L), tall ones transposed."""
         for matrix, place in zip(self.matrices, padded, strict=True):
             rows, columns = matrix.shape
             yield matrix, place.mT[:rows, :columns] if rows > columns else place[:rows, :columns]
