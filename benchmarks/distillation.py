@@ -1,6 +1,6 @@
 """What the distilled network's design is worth, on virtual floras scored nowhere: docs/models.md.
 
-    python -m benchmarks.distillation          # a quarter of an hour on a core
+    python -m benchmarks.distillation          # five minutes on a core
     python -m benchmarks.distillation --rows default "the chip network"
 
 Of each flora a fold of small blocks is held out. The teacher learns from the other plots, and each
@@ -10,6 +10,7 @@ row is a network that learns from the teacher with one thing changed. Means over
 import argparse
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from benchmarks.stack_trials import part
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import SpatialBlockKFold, scores
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.distilled import network_for, training_on, with_teacher_predictions
+from spatioformer.models.distilled import student_of, with_teacher_predictions
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.registry import make
 
@@ -35,15 +36,17 @@ ROWS: dict[str, tuple[Settings, Settings]] = {
         {},
     ),
     "location dropout and jitter": ({"location_dropout": 0.5, "location_jitter": None}, {}),
+    "AdamW": ({}, {"optimiser": "adamw"}),
+    "AdamW, 400,000 chips": ({}, {"optimiser": "adamw", "epochs": 20}),
     "no quantile intervals": ({"intervals": 0}, {}),
     "no dropout": ({"dropout": 0.0}, {}),
     "twice as wide": ({"width": 64, "mlp_hidden": 128, "head_hidden": 128}, {}),
     "squared error": ({}, {"loss": "mse"}),
     "learning rate 3e-3": ({}, {"learning_rate": 3e-3}),
-    "no augmentation": ({}, {"augment": False}),
-    "half the epochs": ({}, {"epochs": 10}),
+    "augmentation": ({}, {"augment": True}),
+    "half the epochs": ({}, {"epochs": 3}),
 }
-"""Name of a row -> what differs in `model`, and in `train`."""
+"""Name of a row -> what differs in `model`, and in `train` or the optimiser."""
 FEWER = {"5,000 pixels, same number of steps": 5_000}
 TEACHERS = ("gaussian-process", "random-forest", "spatioformer-stacked")
 
@@ -60,9 +63,16 @@ Sections = tuple[ModelSection, TrainSection]
 
 def taught(land: ChipStore, sections: Sections, model: Settings, train: Settings) -> NetworkModel:
     """A network that learned a lesson, with what differs from the default."""
-    network = network_for(land, sections[0]).model_copy(update=model)
-    recipe = training_on(len(land), sections[1]).model_copy(update=train)
-    return make("spatioformer", network, recipe).fit(land, np.arange(len(land)))
+    student = student_of(land, *sections)
+    recipe = dict(train)
+    optimiser = recipe.pop("optimiser", student.optimiser)
+    student = replace(
+        student,
+        model=student.model.model_copy(update=model),
+        train=student.train.model_copy(update=recipe),
+        optimiser=optimiser,
+    )
+    return student.fit(land, np.arange(len(land)))
 
 
 def trial(seed: int, rows: list[str], teachers: list[str]) -> dict[str, list[float]]:

@@ -20,6 +20,7 @@ from spatioformer.models.capabilities import FitContext
 from spatioformer.models.distilled import (
     DistilledEstimator,
     network_for,
+    reproduced,
     training_on,
     with_teacher_predictions,
 )
@@ -189,7 +190,7 @@ def test_what_stays_of_the_configuration():
         kept = model_section(**change)
         assert network_for(land, kept).wavelengths == kept.wavelengths
     few, many = (training_on(pixels, TRAIN) for pixels in (4_000, 20_000))
-    assert (few.epochs, many.epochs) == (100, 20), "as many steps"
+    assert (few.epochs, many.epochs) == (30, 6), "as many steps"
     assert few.patience == few.epochs
     assert (few.loss, few.validation_tile, few.device) == ("poisson", 0.5, "auto")
 
@@ -197,23 +198,69 @@ def test_what_stays_of_the_configuration():
 # --- what it learns -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def whatever_it_learns(monkeypatch):
+    """The network is the model however little of its teacher it learned."""
+    monkeypatch.setattr("spatioformer.models.distilled.SUFFICIENT_R2", -np.inf)
+
+
+def test_the_share_of_the_teacher_that_a_network_reproduces():
+    assert reproduced(np.array([0.0, 2.0, 0.0, 2.0]), 0.5) == 0.75
+    assert reproduced(np.array([0.0, 2.0]), 2.0) == -3
+    assert reproduced(np.full(5, 3.0), 0.0) == 0, "one value says nothing"
+
+
+def test_where_the_network_fails_its_teacher_is_the_model(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 400)
+    store, rows = replace(plots(), unlabelled=chips(300, 4)), np.arange(50)
+    estimator = make("spatioformer-distilled", model_section(), TRAIN)
+    teacher = estimator.teacher.fit(store, rows)
+    context = FitContext(
+        console=Console(interactive=False),
+        fitted={"gaussian-process": teacher, "others": Knowing()},
+    )
+    model = estimator.fit(store, rows, context=context)
+    r2 = model.facts["teacher_r2"]
+    assert r2 < 0.95
+    why = (
+        f"the distilled network reproduces r2 {r2:.2f} of its teacher, below 0.95; the teacher, "
+        "gaussian-process, maps"
+    )
+    assert model.facts == {"plots": 50, "teacher_r2": r2, "teacher_maps": why}
+    printed = capsys.readouterr().err
+    assert f"  {why}\n" in printed
+    assert "is trained on" not in printed, "the teacher was fitted before"
+    assert teacher.facts == {}
+    everything = np.arange(60)
+    expected = teacher.predict_rows(store, everything)
+    np.testing.assert_array_equal(model.predict_rows(store, everything), expected)
+    assert (model.draws, model.quantile_pair, model.histories) == (None, None, ())
+    reopened = load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(reopened.predict_rows(store, everything), expected)
+    assert f"- Note: {why}" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
-def test_it_says_nearly_what_its_teacher_says(monkeypatch):
+def test_it_says_nearly_what_its_teacher_says(capsys):
     """And a network that has the plots alone does not."""
-    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 120_000)
     store, rows, fresh = plots(), np.arange(60), chips(500, 9)
     everything = np.arange(500)
     teacher = Knowing()
-    taught = student(teacher).fit(store, rows)
+    context = FitContext(console=Console(interactive=False))
+    taught = student(teacher).fit(store, rows, context=context)
     alone = make("spatioformer", model_section(), TRAIN).fit(store, rows)
     known = truth(fresh)
     error = [np.mean((m.predict_rows(fresh, everything) - known) ** 2) for m in (taught, alone)]
     assert error[0] < 0.05 * np.var(known)
+    r2 = taught.facts["teacher_r2"]  # held-out pixels are as many and as new as the fresh chips
+    assert r2 == pytest.approx(1 - error[0] / np.var(known), abs=0.01)
+    assert f"reproduces r2 {r2:.3f} of its teacher\n" in capsys.readouterr().err
     assert error[1] > 0.4 * np.var(known)
     np.testing.assert_array_equal(teacher.rows, rows)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("whatever_it_learns")
 def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
     monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
@@ -255,6 +302,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("whatever_it_learns")
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
     monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 6_000)
@@ -287,7 +335,8 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     for words in (
         "trained on the predictions of another model; it makes the map",
         f"the Gaussian process, on {len(land)} pixels without plots",
-        "against its teacher's predictions. About 15% of the training pixels, in whole tiles",
+        "against its teacher's predictions. About 15% of the training pixels, drawn at random,",
+        "r2 against the teacher",
         "species against the teacher's predictions",
         f"after {round(6_000 / len(land))} epochs, or after",
         f"Training pixels (without plots, predicted by the teacher): {len(land)}",
@@ -299,3 +348,34 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     ended = spatioformer("run", write_config(tmp_path, *changes))
     assert ended.code == 0
     assert ended.out.count("unchanged") + ended.err.count("unchanged") >= 6, ended.out + ended.err
+
+
+@pytest.mark.slow
+def test_a_run_whose_map_the_teacher_makes(tmp_path, monkeypatch):
+    """In the folds as in the map: scores, map and report are the teacher's, and each says so."""
+    monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
+    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 300)
+    landscape.write(tmp_path)
+    taught = "spatioformer-distilled"
+    config = write_config(
+        tmp_path,
+        ("evaluate.curve_sizes", []),
+        ("evaluate.splits", [{"name": "tiles", "kind": "tiles", "folds": 2, "size": 1.0}]),
+        ("map.model", taught),
+        ("evaluate.models", [taught, "gaussian-process"]),
+    )
+    ended = spatioformer("run", config)
+    assert ended.code == 0, ended.err
+    note = "below 0.95; the teacher, gaussian-process, maps"
+    assert note in ended.out + ended.err
+    run = tmp_path / "run"
+    model = load(run / "model")
+    assert model.kind == "tabular"
+    assert note in model.facts["teacher_maps"]
+    assert not (run / "training.csv").exists()
+    scores = pd.read_csv(run / "scores.csv").set_index("model")
+    assert scores.loc[taught, "rmse"] == scores.loc["gaussian-process", "rmse"]
+    page = re.sub(r"\s+", " ", html.unescape((run / "report.html").read_text(encoding="utf-8")))
+    assert note in page
+    with rasterio.open(run / "map.tif") as mapped:
+        assert "standard" not in " ".join(mapped.descriptions)

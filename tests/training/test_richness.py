@@ -254,6 +254,13 @@ def test_the_rate_warms_up_then_falls_as_a_cosine():
     np.testing.assert_allclose(rates, 1e-2 * np.array(cosine) * [0.5, 1, 1, 1])
 
 
+def test_with_muon_the_rate_falls_with_each_step():
+    recipe = plain_recipe(epochs=4, batch=16, warmup=0.5, learning_rate=1e-2, optimiser="muon")
+    rates = [recipe.rate(step // 4, step, 4) for step in range(16)]
+    cosine = (1 + np.cos(np.pi * np.arange(16) / 16)) / 2
+    np.testing.assert_allclose(rates, 1e-2 * cosine * np.minimum(1, np.arange(1, 17) / 2))
+
+
 @pytest.mark.parametrize("name", ["rmse", "poisson", "negative-binomial"])
 def test_pieces_of_a_batch_give_the_curve_of_the_whole(name, monkeypatch):
     """Batches of 30 in pieces of 7."""

@@ -73,6 +73,8 @@ _CARD = (
     ("validation_rmse", "RMSE on the validation plots, species"),
     ("teacher", "Teacher (a model fitted to the plots)"),
     ("pixels", "Training pixels (without plots, predicted by the teacher)"),
+    ("teacher_r2", "r2 of the distilled network against its teacher, on held-out pixels"),
+    ("teacher_maps", "Note"),
     ("teacher_rmse", "RMSE against the teacher's predictions of held-out pixels, species"),
     ("epochs", "Training epochs; the weights are those of the best epoch"),
     ("seed", "Seed"),

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from spatioformer.models.network import NetworkModel
 from spatioformer.nn import ChipNetwork
 from spatioformer.nn.losses import Loss
 from spatioformer.training.loop import History
-from spatioformer.training.richness import fit, validation_tiles
+from spatioformer.training.richness import Recipe, fit, validation_tiles
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class NetworkEstimator:
         train: training recipe, and the share and tiles of validation plots.
         seed: of initial weights, batches and validation plots.
         validation: unit of the validation plots for early stopping: whole "tiles", or random "rows"
-            for plots without coordinates.
+            for plots without coordinates and for pixels of a map.
+        optimiser: of all architectures but the published ones; see `Recipe`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NetworkEstimator:
     train: TrainSection
     seed: int
     validation: Literal["tiles", "rows"] = "tiles"
+    optimiser: Literal["adamw", "muon"] = "adamw"
 
     @property
     def architecture(self) -> Architecture:
@@ -67,7 +69,7 @@ class NetworkEstimator:
         held_out: list[int] = []
         for k in range(section.members):
             seed = self.seed + k
-            validation = self._validation(store.coordinates[rows], seed)
+            validation = self.validation_of(store.coordinates[rows], k)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 network = architecture.network(section, inputs, outputs_of(loss_name))
@@ -77,7 +79,7 @@ class NetworkEstimator:
                 network,
                 inputs.samples(store, rows[~validation]),
                 inputs.samples(store, rows[validation]),
-                architecture.recipe(self.train, seed),
+                self._recipe(seed),
                 loss=loss,
                 checkpoint=part.checkpoint,
                 resume=part.resume,
@@ -93,9 +95,13 @@ class NetworkEstimator:
         model.facts = _facts(len(rows), held_out, histories)
         return model
 
-    def _validation(self, coordinates: np.ndarray, seed: int) -> np.ndarray:
-        """Whether each plot is a validation plot, bool (n,)."""
-        share = self.train.validation_share
+    def _recipe(self, seed: int) -> Recipe:
+        recipe = self.architecture.recipe(self.train, seed)
+        return recipe if recipe.optimiser == "adam" else replace(recipe, optimiser=self.optimiser)
+
+    def validation_of(self, coordinates: np.ndarray, member: int = 0) -> np.ndarray:
+        """Whether each plot at `coordinates` is a validation plot of a member, bool (n,)."""
+        share, seed = self.train.validation_share, self.seed + member
         with warnings.catch_warnings():
             # Only one of these folds is used, so the sizes of the others do not matter.
             warnings.simplefilter("ignore", DegenerateFolds)

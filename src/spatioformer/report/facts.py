@@ -205,7 +205,9 @@ def model(results: Results) -> Facts:
     """The model that made the map: a network and its recipe, or what the model folder states."""
     section, train = results.config.model, results.recipe
     if not results.is_network:
-        return [("Model", title(results.mapped)), *results.about]
+        note = results.model.get("facts", {}).get("teacher_maps")
+        notes = [("Note", str(note))] if note else []
+        return [("Model", title(results.mapped)), *notes, *results.about]
     if results.about:
         network = results.about[0][1]
     else:  # a folder written before models described themselves
@@ -220,10 +222,13 @@ def model(results: Results) -> Facts:
         )
     else:
         recipe = (
-            f"AdamW, learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}"
+            f"{'Muon' if results.is_taught else 'AdamW'}, learning rate {train.learning_rate:g}, "
+            f"weight decay {train.weight_decay:g}"
         )
     facts = [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]
     if results.is_taught:
         pixels = results.model["facts"]["pixels"]
         facts.append(("Teacher", f"{title(train.teacher)}, on {pixels:,} pixels without plots"))
+        if (r2 := results.model["facts"].get("teacher_r2")) is not None:
+            facts.append(("r2 against the teacher", f"{r2:.3f}, on held-out pixels"))
     return facts

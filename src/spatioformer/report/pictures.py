@@ -269,9 +269,12 @@ def histogram(results: Results) -> Picture:
 def training_curve(results: Results) -> Picture:
     log, section = results.training, results.recipe
     best = results.best_epoch
-    against, examples = "", "plots"
+    against, examples = "", f"plots, in whole tiles of {_tile(section.validation_tile)}"
     if results.is_taught:
-        against, examples = ", against its teacher's predictions", "training pixels"
+        against, examples = (
+            ", against its teacher's predictions",
+            "training pixels, drawn at random",
+        )
     return picture(
         results,
         charts.draw_training(
@@ -282,9 +285,9 @@ def training_curve(results: Results) -> Picture:
         ),
         f"RMSE by epoch; best at epoch {best['epoch']:.0f} with {best['validation_rmse']:.2f}.",
         f"RMSE by epoch of the network that makes the map{against}. About "
-        f"{section.validation_share:.0%} of the {examples}, in whole tiles of "
-        f"{_tile(section.validation_tile)}, are held out to choose the epoch of the kept weights "
-        f"({best['epoch']:.0f} of {len(log)}). The training RMSE is measured during the epoch "
+        f"{section.validation_share:.0%} of the {examples}, are held out to choose the epoch of "
+        f"the kept weights ({best['epoch']:.0f} of {len(log)}). The training RMSE is measured "
+        "during the epoch "
         "(with dropout, if the network has it), so it can be higher than the validation RMSE.",
     )
 

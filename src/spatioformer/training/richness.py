@@ -34,6 +34,7 @@ from spatioformer.training.loop import (
     one_thread,
     train,
 )
+from spatioformer.training.muon import FlatMuon, matrices_of
 from spatioformer.training.optimiser import FlatAdam, flattened, separated
 from spatioformer.training.samples import Samples, turned
 
@@ -47,9 +48,9 @@ class Recipe:
     What `config.schema.TrainSection` has too, has its default there and none here.
 
     Attributes:
-        optimiser: "adam" with an L2 penalty (the paper's) or "adamw".
+        optimiser: "adam" with an L2 penalty (the paper's), "adamw", or "muon" (`training.muon`).
         loss: see `nn.losses`; "rmse", the root of the batch's mean squared error, is the paper's.
-        learning_rate: its peak; it falls as a cosine over the epochs.
+        learning_rate: its peak; it falls as a cosine over the epochs, with "muon" step by step.
         weight_decay: of the optimiser.
         epochs: at most.
         batch: plots a step.
@@ -65,7 +66,7 @@ class Recipe:
         compile: let torch.compile fuse the network first.
     """
 
-    optimiser: Literal["adam", "adamw"] = "adamw"
+    optimiser: Literal["adam", "adamw", "muon"] = "adamw"
     loss: LossName
     learning_rate: float
     weight_decay: float
@@ -83,10 +84,12 @@ class Recipe:
     def rate(self, epoch: int, step: int, steps_an_epoch: int) -> float:
         """Learning rate of a step; `epoch` and `step` are counted from 0 over the whole training.
 
-        Each epoch has one rate of the cosine; the warm-up rises with each step.
+        Each epoch has one rate of the cosine; the warm-up rises with each step. A training with
+        Muon has few epochs, so its cosine falls with each step too.
         """
+        done = step / steps_an_epoch if self.optimiser == "muon" else epoch
         # With T0 = epochs the paper's cosine with warm restarts never restarts.
-        rate = self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        rate = self.learning_rate * (1 + math.cos(math.pi * done / self.epochs)) / 2
         return rate * min(1.0, (step + 1) / max(1, self.warmup * steps_an_epoch))
 
 
@@ -180,12 +183,7 @@ class RichnessTask(Task):
         self.average = copy.deepcopy(network) if recipe.averaging else None
         if self.average is not None:
             self._averaged = flattened(self.average.parameters())
-        self.optimiser = FlatAdam(
-            [*network.parameters(), *loss.parameters()],
-            decoupled=recipe.optimiser == "adamw",
-            weight_decay=recipe.weight_decay,
-            rate=recipe.learning_rate,
-        )
+        self.optimiser = self._optimiser()
         self.judged = network if self.average is None else self.average
         self.best = {"network": self.judged, "loss": loss}
         self.modules = {"network": network, "loss": loss}
@@ -194,6 +192,18 @@ class RichnessTask(Task):
         self.running = distributed.data_parallel(network)
         if recipe.compile:
             self.running = cast(nn.Module, torch.compile(self.running))
+
+    def _optimiser(self) -> FlatAdam:
+        recipe, parameters = self.recipe, [*self.network.parameters(), *self.loss.parameters()]
+        decoupled, decay, rate = (
+            recipe.optimiser != "adam",
+            recipe.weight_decay,
+            recipe.learning_rate,
+        )
+        matrices = matrices_of(self.network) if recipe.optimiser == "muon" else []
+        if matrices:
+            return FlatMuon(parameters, decoupled, decay, rate, matrices)
+        return FlatAdam(parameters, decoupled, decay, rate)
 
     def identity(self) -> str:
         settings = [

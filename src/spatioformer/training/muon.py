@@ -1,0 +1,100 @@
+"""Muon: steps of the weight matrices with orthogonalised momentum; Adam for all other parameters.
+
+Adam scales each weight alone, so a few directions of a matrix take nearly all of its step. Muon
+gives all directions steps of one length, and a small network needs a quarter of the steps
+(docs/models.md, "The distilled network").
+
+Shapes: M matrices, S and L the largest smaller and larger side among them.
+
+Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
+https://kellerjordan.github.io/posts/muon.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spatioformer.training.optimiser import FlatAdam
+
+MOMENTUM = 0.95
+RATIO = 2.5
+"""Learning rate of matrices as a multiple of that of the other parameters."""
+
+SMALLEST = 8
+"""Smallest side of a matrix that Muon takes; smaller ones have few directions."""
+
+COEFFICIENTS = 3.4445, -4.7750, 2.0315
+ITERATIONS = 5
+
+
+def matrices_of(network: nn.Module) -> list[nn.Parameter]:
+    """Weights of the linear layers with at least SMALLEST inputs and outputs."""
+    weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
+    return [
+        weight
+        for weight in weights
+        if isinstance(weight, nn.Parameter) and min(weight.shape) >= SMALLEST
+    ]
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices (M, S, L) with the same singular vectors and singular values near 1 (0.65 to 1.25).
+
+    Five Newton-Schulz iterations. Rows and columns of zeros stay zeros, so matrices of several
+    sizes can be padded to one.
+    """
+    first, second, third = COEFFICIENTS
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = first * x + (second * square + third * square @ square) @ x
+    return x
+
+
+@dataclass
+class FlatMuon(FlatAdam):
+    """Muon of some matrices, and AdamW of the other parameters; weight decay of all.
+
+    Args:
+        matrices: some of `parameters`.
+    """
+
+    matrices: list[nn.Parameter]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides = [sorted(matrix.shape) for matrix in self.matrices]
+        shape = (len(sides), *(max(side) for side in zip(*sides, strict=True)))
+        self.padded, self.momentum = self.values.new_zeros(shape), self.values.new_zeros(shape)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change the parameters by their gradients."""
+        for matrix, part in self._parts(self.padded):
+            assert matrix.grad is not None, "`zero_grad` gives every parameter a gradient"
+            part.copy_(matrix.grad)
+            matrix.grad.zero_()  # so that Adam does not move it
+        super().step()
+        self.momentum.lerp_(self.padded, 1 - MOMENTUM)
+        directions = orthogonalised(self.padded.lerp(self.momentum, MOMENTUM))
+        for matrix, part in self._parts(directions):
+            rows, columns = matrix.shape
+            matrix.add_(part, alpha=-self.rate * RATIO * max(1, rows / columns) ** 0.5)
+
+    def _parts(self, padded: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each matrix with the view of its values in a stack (M, S, L), tall ones transposed."""
+        for matrix, place in zip(self.matrices, padded, strict=True):
+            rows, columns = matrix.shape
+            yield matrix, place.mT[:rows, :columns] if rows > columns else place[:rows, :columns]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs besides the parameters."""
+        return super().state_dict() | {"momentum": self.momentum}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        super().load_state_dict(state)
+        self.momentum.copy_(state["momentum"])
