@@ -23,6 +23,7 @@ from spatioformer.nn.geolocation import (
     jittered,
     location_encoder,
 )
+from spatioformer.nn.kernels import tiles as kernel
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import band_encoding
@@ -161,6 +162,12 @@ class DenseSpatioformer(ChipNetwork):
         Raises:
             ModelError: other bands or covariates, or a tile of fewer than P rows or columns.
         """
+        self._check(tile)
+        if kernel.can_replace(self, tile):
+            shift = self.norm.bias
+            if self.covariate_tokens is not None:
+                shift = shift + self._covariates(self.covariate_tokens, covariates, tile)[0]
+            return kernel.predict(self, tile, lon, lat, shift, valid).squeeze(-1)
         return self.head(self.features_tile(tile, lon, lat, covariates, valid)).squeeze(-1)
 
     def features(
@@ -199,11 +206,16 @@ class DenseSpatioformer(ChipNetwork):
             visible = None if visible is None else inner(visible, block.radius)
         x = self.norm(x.permute(3, 1, 2, 0))  # (D, y, x, B) -> (B, y, x, D)
         if self.covariate_tokens is not None:
-            values = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
-            x = x + self.covariate_tokens(values).sum(dim=1)[:, None, None]
+            x = x + self._covariates(self.covariate_tokens, covariates, tile)[:, None, None]
         if self.location is not None:
             x = self.head_film(x, inner(place, self.halo))
         return x
+
+    def _covariates(
+        self, tokens: ScalarTokens, covariates: Tensor | None, tile: Tensor
+    ) -> Float[Tensor, "B D"]:
+        values = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
+        return tokens(values).sum(dim=1)
 
     def _place(
         self, location: LocationEncoder, lon: Tensor, lat: Tensor
