@@ -36,6 +36,7 @@ PAIR = 2 * LANES
 PLAIN, GELU, ADD = 0, 1, 2  # what `_product` does with a product
 
 called = njit(error_model="numpy")
+pasted = njit(error_model="numpy", inline="always")  # called at one place: compiles once
 
 
 class Sizes(NamedTuple):
@@ -155,7 +156,7 @@ def _copy(out, at, stride, x, x_at, x_stride, channels):
         store(out, at + k * stride + LANES, load(x, x_at + k * x_stride + LANES))
 
 
-@called
+@pasted
 def _intervals(out, bands, at, stride, count, intervals, weights, edges):
     """The piecewise linear encoding of the bands of a pair, see `nn.piecewise`."""
     one, zero = splat(ONE), splat(ZERO)
@@ -169,7 +170,7 @@ def _intervals(out, bands, at, stride, count, intervals, weights, edges):
                 store(out, i * PAIR + v, maximum(zero, minimum(one, part)))
 
 
-@called
+@pasted
 def _affine(x, weights, w, width):
     """x * gain + shift, of each channel."""
     for k in range(width):
@@ -194,7 +195,7 @@ def _locate(x, place, here, weights, w, s, hidden, near):
         _film(x, hidden, s.width)
 
 
-@called
+@pasted
 def _outputs(out, at, stride, weights, w, count, columns, x):
     """The head's last layer, for a pair: `count` numbers from each pixel's `columns` in `x`."""
     for o in range(count):
@@ -221,7 +222,7 @@ def stride(columns: int, halo: int) -> int:
 def dense(components: int):
     """Compile the network's kernel for heads of `components` channels."""
 
-    @called
+    @pasted
     def attend(mixed, query, rings, start, row, column, stride, width, radius, weights, bias,
                penalty, penalty_at, masked, scores):  # fmt: skip
         """Mix the values of the neighbours of a pair, by the softmax of their scores.
@@ -272,7 +273,7 @@ def dense(components: int):
                     store(mixed, (head + c) * PAIR + v, mean[c] * inverse)
             bias -= side * side * (width // components)
 
-    @called
+    @pasted
     def token(x, bands, place, here, weights, s, hidden, near):
         """Compute the tokens of a pair of the tile, at `here` of the images."""
         image = s.rows * s.stride
@@ -285,7 +286,7 @@ def dense(components: int):
         _product(x, 0, PAIR, weights, s.embedding, s.width, features, hidden, PLAIN)
         _locate(x, place, here, weights, s.token_film, s, hidden, near)
 
-    @called
+    @pasted
     def attention(x, column, row, here, level, penalty, masked, weights, s, rings, start, scratch):
         """Take the tokens of a pair from the ring of `level`, and add their attention."""
         radius, query_at, _, out_at, bias = level
