@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
-from spatioformer.nn.chip_network import ChipNetwork, LocatedConfig
+from spatioformer.nn.chip_network import DenseNetwork
 from spatioformer.nn.geolocation import (
     FiLM,
     LocationDropout,
@@ -31,7 +31,7 @@ from spatioformer.nn.spatioformer import ScalarTokens, checked_covariates, small
 from spatioformer.nn.transformer import check_heads
 
 
-class DenseSpatioformer(ChipNetwork):
+class DenseSpatioformer(DenseNetwork):
     """Plant species richness of every pixel whose surroundings lie in the tile.
 
         x = FiLM(W b + c, place)         a token for each pixel
@@ -65,12 +65,6 @@ class DenseSpatioformer(ChipNetwork):
     Raises:
         ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
     """
-
-    config: LocatedConfig
-    location: LocationEncoder | None
-    location_dropout: LocationDropout  # this and both FiLM exist where `location` is not None
-    token_film: FiLM
-    head_film: FiLM
 
     def __init__(
         self,

@@ -218,88 +218,96 @@ def stride(columns: int, halo: int) -> int:
     return (-(-(pairs + 2 * halo) // LANES) | 1) * LANES
 
 
+@pasted
+def _attend(
+    mixed, query, rings, start, row, column, stride, width, radius, weights, bias, penalty,
+    penalty_at, masked, scores, q, mean, components,
+):  # fmt: skip
+    """Mix the values of the neighbours of a pair, by the softmax of their scores.
+
+    Args:
+        mixed, query: scratch (D, 2, L); the query is scaled.
+        start: of the level's ring; `row` is the first of the n rows to use.
+        bias: start of (H, n * n) in the weights.
+        penalty: image, 0 or -inf; `penalty_at` is that of the first neighbour.
+        scores: n * n vectors.
+        q, mean: stacks of K vectors; components: K.
+    """
+    side = 2 * radius + 1
+    size = 3 * width * stride
+    for v in range(0, PAIR, LANES):
+        for head in range(0, width, components):
+            for c in range(components):
+                q[c] = load(query, (head + c) * PAIR + v)
+            largest = splat(np.float32(-np.inf))
+            o = 0
+            for dy in range(side):
+                at = start + (row + dy) % side * size + (width + head) * stride + column + v
+                hidden = penalty_at + dy * stride + v
+                for dx in range(side):
+                    score = spread(weights, bias + o)
+                    for c in range(components):
+                        score = fma(q[c], load(rings, at + dx + c * stride), score)
+                    if masked and (dy != radius or dx != radius):
+                        score = score + load(penalty, hidden + dx)
+                    store(scores, o * LANES, score)
+                    largest = maximum(score, largest)
+                    o += 1
+            total = splat(ZERO)
+            for c in range(components):
+                mean[c] = splat(ZERO)
+            o = 0
+            for dy in range(side):
+                at = start + (row + dy) % side * size + (2 * width + head) * stride + column + v
+                for dx in range(side):
+                    share = exponential(load(scores, o * LANES) - largest)
+                    total = total + share
+                    for c in range(components):
+                        mean[c] = fma(share, load(rings, at + dx + c * stride), mean[c])
+                    o += 1
+            bias += side * side
+            inverse = splat(ONE) / total
+            for c in range(components):
+                store(mixed, (head + c) * PAIR + v, mean[c] * inverse)
+        bias -= side * side * (width // components)
+
+
+@pasted
+def _token(x, bands, place, here, weights, s, hidden, near):
+    """Compute the tokens of a pair of the tile, at `here` of the images."""
+    image = s.rows * s.stride
+    features = s.bands
+    if s.intervals:
+        features = s.bands * s.intervals
+        _intervals(hidden, bands, here, image, s.bands, s.intervals, weights, s.edges)
+    else:
+        _copy(hidden, 0, PAIR, bands, here, image, s.bands)
+    _product(x, 0, PAIR, weights, s.embedding, s.width, features, hidden, PLAIN)
+    _locate(x, place, here, weights, s.token_film, s, hidden, near)
+
+
+@pasted
+def _attention(
+    x, column, row, here, level, penalty, masked, weights, s, rings, start, scratch, q, mean,
+    components,
+):  # fmt: skip
+    """Take the tokens of a pair from the ring of `level`, and add their attention."""
+    radius, query_at, _, out_at, bias = level
+    unit, query, mixed, scores = scratch
+    line = (row + radius) % (2 * radius + 1) * 3 * s.width
+    _copy(x, 0, PAIR, rings, start + line * s.stride + column + radius, s.stride, s.width)
+    _normalise(unit, x, s.width, s.eps)
+    _product(query, 0, PAIR, weights, query_at, s.width, s.width, unit, PLAIN)
+    _attend(
+        mixed, query, rings, start, row, column, s.stride, s.width, radius, weights, bias,
+        penalty, here - radius * (s.stride + 1), masked, scores, q, mean, components,
+    )  # fmt: skip
+    _product(x, 0, PAIR, weights, out_at, s.width, s.width, mixed, ADD)
+
+
 @cache
 def dense(components: int):
     """Compile the network's kernel for heads of `components` channels."""
-
-    @pasted
-    def attend(mixed, query, rings, start, row, column, stride, width, radius, weights, bias,
-               penalty, penalty_at, masked, scores):  # fmt: skip
-        """Mix the values of the neighbours of a pair, by the softmax of their scores.
-
-        Args:
-            mixed, query: scratch (D, 2, L); the query is scaled.
-            start: of the level's ring; `row` is the first of the n rows to use.
-            bias: start of (H, n * n) in the weights.
-            penalty: image, 0 or -inf; `penalty_at` is that of the first neighbour.
-            scores: n * n vectors.
-        """
-        side = 2 * radius + 1
-        size = 3 * width * stride
-        q, mean = stack(components), stack(components)
-        for v in range(0, PAIR, LANES):
-            for head in range(0, width, components):
-                for c in range(components):
-                    q[c] = load(query, (head + c) * PAIR + v)
-                largest = splat(np.float32(-np.inf))
-                o = 0
-                for dy in range(side):
-                    at = start + (row + dy) % side * size + (width + head) * stride + column + v
-                    hidden = penalty_at + dy * stride + v
-                    for dx in range(side):
-                        score = spread(weights, bias + o)
-                        for c in range(components):
-                            score = fma(q[c], load(rings, at + dx + c * stride), score)
-                        if masked and (dy != radius or dx != radius):
-                            score = score + load(penalty, hidden + dx)
-                        store(scores, o * LANES, score)
-                        largest = maximum(score, largest)
-                        o += 1
-                total = splat(ZERO)
-                for c in range(components):
-                    mean[c] = splat(ZERO)
-                o = 0
-                for dy in range(side):
-                    at = start + (row + dy) % side * size + (2 * width + head) * stride + column + v
-                    for dx in range(side):
-                        share = exponential(load(scores, o * LANES) - largest)
-                        total = total + share
-                        for c in range(components):
-                            mean[c] = fma(share, load(rings, at + dx + c * stride), mean[c])
-                        o += 1
-                bias += side * side
-                inverse = splat(ONE) / total
-                for c in range(components):
-                    store(mixed, (head + c) * PAIR + v, mean[c] * inverse)
-            bias -= side * side * (width // components)
-
-    @pasted
-    def token(x, bands, place, here, weights, s, hidden, near):
-        """Compute the tokens of a pair of the tile, at `here` of the images."""
-        image = s.rows * s.stride
-        features = s.bands
-        if s.intervals:
-            features = s.bands * s.intervals
-            _intervals(hidden, bands, here, image, s.bands, s.intervals, weights, s.edges)
-        else:
-            _copy(hidden, 0, PAIR, bands, here, image, s.bands)
-        _product(x, 0, PAIR, weights, s.embedding, s.width, features, hidden, PLAIN)
-        _locate(x, place, here, weights, s.token_film, s, hidden, near)
-
-    @pasted
-    def attention(x, column, row, here, level, penalty, masked, weights, s, rings, start, scratch):
-        """Take the tokens of a pair from the ring of `level`, and add their attention."""
-        radius, query_at, _, out_at, bias = level
-        unit, query, mixed, scores = scratch
-        line = (row + radius) % (2 * radius + 1) * 3 * s.width
-        _copy(x, 0, PAIR, rings, start + line * s.stride + column + radius, s.stride, s.width)
-        _normalise(unit, x, s.width, s.eps)
-        _product(query, 0, PAIR, weights, query_at, s.width, s.width, unit, PLAIN)
-        attend(
-            mixed, query, rings, start, row, column, s.stride, s.width, radius, weights, bias,
-            penalty, here - radius * (s.stride + 1), masked, scores,
-        )  # fmt: skip
-        _product(x, 0, PAIR, weights, out_at, s.width, s.width, mixed, ADD)
 
     @kernel
     def run(bands, place, penalty, masked, weights, s, levels, mlps, rings, starts, out):
@@ -321,6 +329,7 @@ def dense(components: int):
         most = max(s.hidden, s.head_hidden, 2 * s.width, s.bands * max(s.intervals, 1))
         hidden, near = np.empty(most * PAIR, np.float32), np.empty(s.place * PAIR, np.float32)
         scores = np.empty((2 * s.halo + 1) ** 2 * LANES, np.float32)
+        q, mean = stack(components), stack(components)
         for y in range(s.rows):
             # Row y of the tile enters; each level then has one more row to give, or waits.
             row, columns, margin = y, s.columns, 0
@@ -334,13 +343,14 @@ def dense(components: int):
                     here = (row + margin) * s.stride + column + margin
                     if done:
                         level = levels[done - 1]
-                        attention(
+                        _attention(
                             x, column, row, here,
                             (level[0], level[1], level[2], level[3], level[4]), penalty, masked,
-                            weights, s, rings, starts[done - 1], (unit, query, mixed, scores),
+                            weights, s, rings, starts[done - 1],
+                            (unit, query, mixed, scores), q, mean, components,
                         )  # fmt: skip
                     else:
-                        token(x, bands, place, here, weights, s, hidden, near)
+                        _token(x, bands, place, here, weights, s, hidden, near)
                     for before, up, down in mlps:
                         if before == done:
                             _normalise(unit, x, s.width, s.eps)

@@ -10,7 +10,7 @@ as torch has threads. A value does not depend on the cuts (`rows.py`).
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
+from threading import Lock
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from spatioformer.nn.chip_network import DenseNetwork
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.geolocation import (
     DEGREES,
@@ -38,9 +39,6 @@ from spatioformer.nn.neighbourhood import (
 )
 from spatioformer.nn.piecewise import PiecewiseLinear
 
-if TYPE_CHECKING:
-    from spatioformer.nn.dense import DenseSpatioformer
-
 UNITS = 8  # `parts.UNITS`, which needs numba
 STRIP = 256  # columns that a strip has with its halo, at most
 FEWEST_ROWS = 64  # in a thread's part, so that its halo costs little
@@ -52,13 +50,15 @@ _REPLACEABLE = {
 }
 _CALLED = ("location", "covariate_tokens")  # submodules whose results the kernel takes
 
+_COMPILING = Lock()  # so that threads that begin together share one kernel
+
 
 @cache
 def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def can_replace(network: "DenseSpatioformer", tile: Tensor) -> bool:
+def can_replace(network: DenseNetwork, tile: Tensor) -> bool:
     """Whether `predict` may stand in for the modules of a dense network.
 
     True if all of this holds:
@@ -82,7 +82,7 @@ def can_replace(network: "DenseSpatioformer", tile: Tensor) -> bool:
 
 
 def predict(
-    network: "DenseSpatioformer",
+    network: DenseNetwork,
     tile: Float[Tensor, "1 bands Y X"],
     lon: Float[Tensor, "1 Y X"],
     lat: Float[Tensor, "1 Y X"],
@@ -133,7 +133,9 @@ def _parts(height: int, width: int, halo: int, threads: int) -> list[tuple[slice
     ]
 
 
-def _run(network, weights, layout, tile, lon, lat, valid) -> Float[np.ndarray, "y x outputs"]:
+def _run(
+    network: DenseNetwork, weights, layout, tile, lon, lat, valid
+) -> Float[np.ndarray, "y x outputs"]:
     """Run the kernel for one part of a tile."""
     from spatioformer.nn.kernels import rows
 
@@ -150,7 +152,9 @@ def _run(network, weights, layout, tile, lon, lat, valid) -> Float[np.ndarray, "
     rings = [(2 * level[0] + 1) * 3 * config["width"] * stride for level in levels]
     starts = np.cumsum([0, *rings], dtype=np.int64)
     out = np.empty((config["outputs"], height - 2 * h, stride), np.float32)
-    rows.dense(config["width"] // config["heads"])(
+    with _COMPILING:
+        kernel = rows.dense(config["width"] // config["heads"])
+    kernel(
         _image(tile, stride, valid),
         features,
         penalty,
@@ -230,7 +234,7 @@ class _Pack:
         return self.add(full.unflatten(0, (-1, UNITS)).transpose(1, 2))
 
 
-def _packed(network: "DenseSpatioformer", shift: Tensor):
+def _packed(network: DenseNetwork, shift: Tensor):
     """The weights in one array (float32), and where the kernel finds them: sizes, levels, MLPs."""
     pack, config, width = _Pack(), network.config, network.config["width"]
     sizes = {
