@@ -158,7 +158,7 @@ class DenseSpatioformer(DenseNetwork):
         """
         self._check(tile)
         if kernel.can_replace(self, tile):
-            shift = self.norm.bias
+            shift: Tensor = self.norm.bias
             if self.covariate_tokens is not None:
                 shift = shift + self._covariates(self.covariate_tokens, covariates, tile)[0]
             return kernel.predict(self, tile, lon, lat, shift, valid).squeeze(-1)

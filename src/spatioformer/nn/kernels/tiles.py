@@ -11,6 +11,7 @@ import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,17 +96,18 @@ def predict(
         tile, lon, lat, valid: as there.
         shift: the bias of the last norm plus the covariates' tokens.
     """
+    tile, lon, lat = tile.detach(), lon.detach(), lat.detach()
     weights, layout = _packed(network, shift)
     (height, width), h = tile.shape[2:], network.halo
     mask = None if valid is None or bool(valid.all()) else valid[0].numpy()
-    arrays = tile[0].numpy(), lon[0].numpy(), lat[0].numpy()
     out = np.empty((height - 2 * h, width - 2 * h, network.config["outputs"]), np.float32)
 
     def run(part: tuple[slice, slice]) -> None:
-        outer = tuple(slice(s.start, s.stop + 2 * h) for s in part)
-        seen = None if mask is None else mask[outer]
+        y, x = (slice(s.start, s.stop + 2 * h) for s in part)
+        seen = None if mask is None else mask[y, x]
+        bands, places = tile[0, :, y, x].numpy(), (lon[0, y, x].numpy(), lat[0, y, x].numpy())
         with torch.inference_mode():
-            out[part] = _run(network, weights, layout, *(a[..., *outer] for a in arrays), seen)
+            out[part] = _run(network, weights, layout, bands, *places, seen)
 
     threads = torch.get_num_threads()
     parts = _parts(height - 2 * h, width - 2 * h, h, threads)
@@ -237,7 +239,7 @@ class _Pack:
 def _packed(network: DenseNetwork, shift: Tensor):
     """The weights in one array (float32), and where the kernel finds them: sizes, levels, MLPs."""
     pack, config, width = _Pack(), network.config, network.config["width"]
-    sizes = {
+    sizes: dict[str, Any] = {
         "halo": network.halo,
         "bands": config["bands"],
         "place": 0 if network.location is None else network.location.features,
