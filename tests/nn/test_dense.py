@@ -299,6 +299,7 @@ def test_a_bundle_maps_what_it_predicts(tmp_path, monkeypatch, members):
     )
     np.testing.assert_allclose(whole[5, 8], one[0], rtol=1e-5)
     monkeypatch.setattr(tiles, "BLOCK", 5)
+    monkeypatch.setattr(tiles, "WIDE_BLOCK", 5)
     np.testing.assert_allclose(model.predict_tile(data, valid, lon, lat), found, rtol=1e-5)
     again = load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(
@@ -308,6 +309,7 @@ def test_a_bundle_maps_what_it_predicts(tmp_path, monkeypatch, members):
 
 def test_blocks_without_a_wanted_pixel_are_not_computed(monkeypatch):
     monkeypatch.setattr(tiles, "BLOCK", 8)
+    monkeypatch.setattr(tiles, "WIDE_BLOCK", 8)
     model = bundle()
     calls = []
     forward = model.network.forward_tile

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from spatioformer.common.errors import ModelError
+from spatioformer.models import tiles
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile
 from spatioformer.nn import ChipNetwork, DenseSpatioformer, Spatioformer
+from spatioformer.nn.kernels import tiles as kernels
 
 # Small enough that a batch's activations stay in the second-level cache of a laptop core.
 BATCH = 256
@@ -128,11 +130,20 @@ class Members:
             return network.forward_tile(data.movedim(-1, 1), lon, lat, defaults, valid)
 
         with torch.inference_mode():
-            for at, inputs in tile.blocks():
-                arrays = (np.ascontiguousarray(a) for a in inputs)
-                tensors = (torch.from_numpy(a).to(self._device) for a in arrays)
+            side = tiles.WIDE_BLOCK if self._have_kernels else tiles.BLOCK
+            for at, inputs in tile.blocks(side):
+                tensors = (torch.from_numpy(a).to(self._device) for a in inputs)
                 out[at] = self.species(*tensors, read=read, call=of_tile)[0].float().cpu()
         out[~tile.predictable] = np.nan
+
+    @property
+    def _have_kernels(self) -> bool:
+        """Whether the kernel of `nn.kernels` predicts tiles of the dense networks."""
+        tile = torch.empty(1, device=self._device, dtype=next(self.networks[0].parameters()).dtype)
+        return all(
+            isinstance(network, DenseSpatioformer) and kernels.can_replace(network, tile)
+            for network in self.networks
+        )
 
     @property
     def _device(self) -> torch.device:

@@ -13,9 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from spatioformer.common.errors import ModelError
 
 CHUNK = 4096  # chips in memory at once
-BLOCK = (
-    96  # side of a block that a dense network computes at once, pixels; fits the processor cache
-)
+BLOCK = 96
+"""Side of a block that a dense network computes at once, pixels; it fits the processor cache."""
+
+WIDE_BLOCK = 248
+"""The same for the kernel of `nn.kernels`, which keeps a few rows in the cache, not blocks."""
 
 Place = tuple[np.ndarray, np.ndarray] | tuple[slice, slice]
 """Position of pixels in a tile without its halo: rows and columns."""
@@ -123,24 +125,24 @@ class PixelTile:
         h = self.halo
         return self.wanted & self.valid[h : len(self.valid) - h, h : self.valid.shape[1] - h]
 
-    def blocks(self) -> Iterator[tuple[Place, tuple[np.ndarray, ...]]]:
-        """Cut the tile into blocks of at most BLOCK x BLOCK pixels with a predictable pixel.
+    def blocks(self, side: int) -> Iterator[tuple[Place, tuple[np.ndarray, ...]]]:
+        """Cut the tile into blocks of at most side x side pixels with a predictable pixel.
 
         Yields:
             Position of the block, and its data (1, Y, X, band), lon, lat and valid (1, Y, X), with
-            their halo.
+            their halo. Within the memory of `data`, each band is contiguous.
         """
         todo = self.predictable
         height, width = todo.shape
-        for row in range(0, height, BLOCK):
-            for col in range(0, width, BLOCK):
-                at = slice(row, min(row + BLOCK, height)), slice(col, min(col + BLOCK, width))
+        for row in range(0, height, side):
+            for col in range(0, width, side):
+                at = slice(row, min(row + side, height)), slice(col, min(col + side, width))
                 if not todo[at].any():
                     continue
                 outer = tuple(slice(s.start, s.stop + self.patch - 1) for s in at)
-                data = self.data[:, *outer].transpose(1, 2, 0)
+                data = np.ascontiguousarray(self.data[:, *outer]).transpose(1, 2, 0)
                 others = (self.lon[outer], self.lat[outer], self.valid[outer])
-                yield at, tuple(array[None] for array in (data, *others))
+                yield at, tuple(a[None] for a in (data, *map(np.ascontiguousarray, others)))
 
 
 def checked_chips(

@@ -4,6 +4,8 @@ from typing import Any, TypedDict
 
 from torch import nn
 
+from spatioformer.nn.geolocation import FiLM, LocationDropout, LocationEncoder
+
 
 class ChipConfig(TypedDict):
     """Arguments that every network of chips has.
@@ -43,3 +45,25 @@ class ChipNetwork(nn.Module):
     """
 
     config: ChipConfig
+
+
+class DenseNetwork(ChipNetwork):
+    """The submodules of a dense network, for code that computes without calling them.
+
+    Attributes:
+        halo: h, pixels that a tile loses on every side.
+        location: None without location; the dropout and both FiLM exist only with it.
+        blocks: of `NeighbourhoodBlock`.
+    """
+
+    config: LocatedConfig
+    halo: int
+    encoding: nn.Module
+    embedding: nn.Linear
+    location: LocationEncoder | None
+    location_dropout: LocationDropout
+    token_film: FiLM
+    head_film: FiLM
+    blocks: nn.ModuleList
+    norm: nn.LayerNorm
+    head: nn.Sequential

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spatioformer.common.errors import ModelError
-from spatioformer.nn.chip_network import ChipNetwork, LocatedConfig
+from spatioformer.nn.chip_network import DenseNetwork
 from spatioformer.nn.geolocation import (
     FiLM,
     LocationDropout,
@@ -23,6 +23,7 @@ from spatioformer.nn.geolocation import (
     jittered,
     location_encoder,
 )
+from spatioformer.nn.kernels import tiles as kernel
 from spatioformer.nn.neighbourhood import NeighbourhoodBlock, inner
 from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import band_encoding
@@ -30,7 +31,7 @@ from spatioformer.nn.spatioformer import ScalarTokens, checked_covariates, small
 from spatioformer.nn.transformer import check_heads
 
 
-class DenseSpatioformer(ChipNetwork):
+class DenseSpatioformer(DenseNetwork):
     """Plant species richness of every pixel whose surroundings lie in the tile.
 
         x = FiLM(W b + c, place)         a token for each pixel
@@ -64,12 +65,6 @@ class DenseSpatioformer(ChipNetwork):
     Raises:
         ModelError: `patch` is even or below 1, or `heads` does not divide `width`.
     """
-
-    config: LocatedConfig
-    location: LocationEncoder | None
-    location_dropout: LocationDropout  # this and both FiLM exist where `location` is not None
-    token_film: FiLM
-    head_film: FiLM
 
     def __init__(
         self,
@@ -161,6 +156,12 @@ class DenseSpatioformer(ChipNetwork):
         Raises:
             ModelError: other bands or covariates, or a tile of fewer than P rows or columns.
         """
+        self._check(tile)
+        if kernel.can_replace(self, tile):
+            shift: Tensor = self.norm.bias
+            if self.covariate_tokens is not None:
+                shift = shift + self._covariates(self.covariate_tokens, covariates, tile)[0]
+            return kernel.predict(self, tile, lon, lat, shift, valid).squeeze(-1)
         return self.head(self.features_tile(tile, lon, lat, covariates, valid)).squeeze(-1)
 
     def features(
@@ -199,11 +200,16 @@ class DenseSpatioformer(ChipNetwork):
             visible = None if visible is None else inner(visible, block.radius)
         x = self.norm(x.permute(3, 1, 2, 0))  # (D, y, x, B) -> (B, y, x, D)
         if self.covariate_tokens is not None:
-            values = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
-            x = x + self.covariate_tokens(values).sum(dim=1)[:, None, None]
+            x = x + self._covariates(self.covariate_tokens, covariates, tile)[:, None, None]
         if self.location is not None:
             x = self.head_film(x, inner(place, self.halo))
         return x
+
+    def _covariates(
+        self, tokens: ScalarTokens, covariates: Tensor | None, tile: Tensor
+    ) -> Float[Tensor, "B D"]:
+        values = checked_covariates(covariates, tile, self.config["covariates"], "tiles")
+        return tokens(values).sum(dim=1)
 
     def _place(
         self, location: LocationEncoder, lon: Tensor, lat: Tensor

@@ -4,6 +4,9 @@ A pack is a group of `LANES` chips, one in each lane of a vector. A kernel takes
 array of (packs, tokens, width, LANES). Every step except the weights' gradients is therefore one
 instruction for all chips of the pack, and only the last pack needs padding.
 
+The dense network has a kernel of its own, whose lanes are neighbouring pixels: rows.py, the sines
+of its location waves.py, and tiles.py, which decides when the network uses it.
+
 simd.py has the vectors, parts.py what the kernels share, mlp.py and attention.py the two halves of
 a post-norm transformer block. dispatch.py decides when a network uses them, and calls them.
 

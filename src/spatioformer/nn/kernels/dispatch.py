@@ -82,6 +82,21 @@ def can_replace(
         - `transformer` and `head` are made of this package's modules only, not of replacements;
         - all dropout has one rate, and is on everywhere or nowhere.
     """
+    if not modules_are_plain(network, chips):
+        return False
+    kernels = _kernels()
+    if kernels is None or width % kernels.lanes:
+        return False
+    replaced = [*transformer.modules(), *head.modules()]
+    dropouts = {(module.p, module.active) for module in replaced if isinstance(module, Dropout)}
+    return len(dropouts) == 1 and all(type(module) in _REPLACEABLE for module in replaced)
+
+
+def modules_are_plain(network: nn.Module, chips: Tensor) -> bool:
+    """Whether no one would notice if a network's modules were not called.
+
+    That is: float32 on a CPU, no autocast, no hooks below the network, no tracing or transforms.
+    """
     if (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
@@ -91,17 +106,12 @@ def can_replace(
         or not _is_plain(chips)
     ):
         return False
-    kernels = _kernels()
-    if kernels is None or width % kernels.lanes:
-        return False
     for module in network.modules():
         if module is not network and any(getattr(module, name) for name in _HOOKS):
             return False
         if not all(p is None or _is_plain(p) for p in module._parameters.values()):
             return False
-    replaced = [*transformer.modules(), *head.modules()]
-    dropouts = {(module.p, module.active) for module in replaced if isinstance(module, Dropout)}
-    return len(dropouts) == 1 and all(type(module) in _REPLACEABLE for module in replaced)
+    return True
 
 
 def _is_plain(tensor: Tensor) -> bool:

@@ -282,6 +282,17 @@ def maximum(typingctx, a, b):
 
 
 @intrinsic
+def minimum(typingctx, a, b):
+    """The smaller of two; b where a is NaN."""
+
+    def build(context, builder, signature, arguments):
+        a, b = arguments
+        return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+    return floats(floats, floats), build
+
+
+@intrinsic
 def root(typingctx, a):
     """Square root."""
     return _call("llvm.sqrt", 1)
