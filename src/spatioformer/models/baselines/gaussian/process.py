@@ -141,7 +141,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.features_, self.places_ = posterior.known.features, posterior.known.places
         self.effort_ = posterior.known.effort
         self.weights_ = posterior.weights
-        self.reduction_ = None if self.transform_ == "none" else posterior.reduction
+        self.reduction_ = posterior.reduction
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -295,9 +295,11 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
     def _solved(self, inputs: Inputs, target: np.ndarray) -> Posterior:
         found = Hyperparameters(self.found_, inputs.features.shape[1])
+        variance = self.transform_ != "none"  # the mean of a count that is transformed needs it
         if len(target) <= self.inducing:
-            return exact(inputs, target, found)
-        return through_inducing(inputs, target, found, inducing_plots(inputs.places, self.inducing))
+            return exact(inputs, target, found, variance)
+        chosen = inducing_plots(inputs.places, self.inducing)
+        return through_inducing(inputs, target, found, chosen, variance)
 
 
 def gaussian_process(seed: int) -> GaussianProcess:
