@@ -42,7 +42,7 @@ class Posterior:
 def exact(
     inputs: Inputs, target: np.ndarray, found: Hyperparameters, variance: bool = True
 ) -> Posterior:
-    """Posterior from all plots; target (n,) is standardised; its variance costs half of the time."""
+    """Posterior from all plots; target (n,) is standardised; its variance doubles the cost."""
     matrix = covariance(inputs, inputs, found)
     matrix[np.diag_indices(len(target))] += found.noise
     weights = cho_solve(cho_factor(matrix, lower=True), target)
