@@ -128,6 +128,11 @@ _ENTRIES = (
         "the Gaussian process",
         "fields of imagery, of location, and of both together",
     ),
+    _tabular(
+        "stack",
+        "the stack",
+        "Gaussian processes and trees; weights depend on the distance to plots",
+    ),
     _tabular("random-forest", "the random forest"),
     Entry(
         "location-knn", "the mean of the nearest plots", "10 nearest plots, no imagery", "tabular"

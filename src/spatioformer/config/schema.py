@@ -118,6 +118,7 @@ class EvaluateSection(Section):
         "spatioformer-no-location",
         "random-forest",
         "gaussian-process",
+        "stack",
         "location-knn",
     )
     splits: Annotated[tuple[SplitSection, ...], NotEmpty] = (
@@ -223,6 +224,7 @@ WITHOUT_IMAGERY = {
         "random-forest",
         "extra-trees",
         "gaussian-process",
+        "stack",
         "location-knn",
     ),
     "model": "gaussian-process",

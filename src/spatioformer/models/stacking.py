@@ -102,7 +102,11 @@ def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def convex_weights(
-    errors: np.ndarray, far: np.ndarray, prior: np.ndarray, strength: float
+    errors: np.ndarray,
+    far: np.ndarray,
+    prior: np.ndarray,
+    strength: float,
+    importance: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fit non-negative weights near and far, each summing to 1, by least squares with a prior.
 
@@ -115,16 +119,22 @@ def convex_weights(
         far: share of the far weights, (n,), 0-1.
         prior: prior weights (members,), which sum to 1.
         strength: prior strength, in plots.
+        importance: (n,), above 0, plots that each row counts as; None: 1.
 
     Returns:
         float64 (2, members).
     """
+    if importance is not None:
+        mean = np.average(errors**2, axis=0, weights=importance)
+        errors = errors * np.sqrt(importance)[:, None]
+    else:
+        mean = np.mean(errors**2, axis=0)
     count = errors.shape[1]
     scale = np.linalg.norm(errors)
     if scale == 0:
         return np.tile(prior, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    penalty = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
+    penalty = np.sqrt(strength * np.min(mean)) / scale
     prior_target = penalty * np.tile(prior, 2)
     # Two more equations with a large weight make the weights sum to 1.
     sums = LARGE_WEIGHT * np.kron(np.eye(2), np.ones(count))

@@ -10,6 +10,7 @@
 | lightgbm | LightGBM (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
 | gaussian-process | a Gaussian process of imagery, of location, and of their product |
+| stack | Gaussian processes and trees, weighed by plots that are left out |
 | location-knn | the mean of the 10 nearest plots; features are longitude and latitude only |
 """
 
@@ -18,6 +19,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from spatioformer.models.baselines.block_trees import BlockTrees
+from spatioformer.models.baselines.closed_form import ClosedFormStack
 from spatioformer.models.baselines.features import chip_statistics, with_covariates
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.models.baselines.gaussian.embeddings import shares_of
@@ -58,11 +61,14 @@ TABULAR: dict[str, Callable[[int], Regressor]] = {
     "lightgbm": lightgbm,
     "forest-kriging": forest_kriging,
     "gaussian-process": gaussian_process,
+    "stack": lambda seed: ClosedFormStack(seed),
     "location-knn": lambda seed: LocationKNN(),
 }
 
 __all__ = [
     "TABULAR",
+    "BlockTrees",
+    "ClosedFormStack",
     "ForestKriging",
     "GaussianProcess",
     "Kriging",
