@@ -100,9 +100,9 @@ def process(table: Table, seed: int) -> GaussianProcess:
 
 
 def stack(table: Table, seed: int) -> object:
-    from spatioformer.models.baselines.bank import ProcessBank  # older code has none
+    from spatioformer.models.baselines import ClosedFormStack  # older code has none
 
-    return ProcessBank(seed, table.effort)
+    return ClosedFormStack(seed, table.effort)
 
 
 MODELS: dict[str, Callable[[Table, int], object]] = {

@@ -102,11 +102,7 @@ def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def convex_weights(
-    errors: np.ndarray,
-    far: np.ndarray,
-    prior: np.ndarray,
-    strength: float,
-    importance: np.ndarray | None = None,
+    errors: np.ndarray, far: np.ndarray, prior: np.ndarray, strength: float
 ) -> np.ndarray:
     """Fit non-negative weights near and far, each summing to 1, by least squares with a prior.
 
@@ -119,28 +115,36 @@ def convex_weights(
         far: share of the far weights, (n,), 0-1.
         prior: prior weights (members,), which sum to 1.
         strength: prior strength, in plots.
-        importance: (n,), above 0, plots that each row counts as; None: 1.
 
     Returns:
         float64 (2, members).
     """
-    if importance is not None:
-        mean = np.average(errors**2, axis=0, weights=importance)
-        errors = errors * np.sqrt(importance)[:, None]
-    else:
-        mean = np.mean(errors**2, axis=0)
-    count = errors.shape[1]
+    return weights_at_knots(errors, np.stack([1 - far, far], axis=1), prior, strength)
+
+
+def weights_at_knots(
+    errors: np.ndarray, shares: np.ndarray, prior: np.ndarray, strength: float
+) -> np.ndarray:
+    """`convex_weights` at any number of distances.
+
+    Args:
+        shares: (n, knots), shares of the weights of the knots in those of a row; they sum to 1.
+
+    Returns:
+        float64 (knots, members).
+    """
+    count, knots = errors.shape[1], shares.shape[1]
     scale = np.linalg.norm(errors)
     if scale == 0:
-        return np.tile(prior, (2, 1))
-    parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    penalty = np.sqrt(strength * np.min(mean)) / scale
-    prior_target = penalty * np.tile(prior, 2)
-    # Two more equations with a large weight make the weights sum to 1.
-    sums = LARGE_WEIGHT * np.kron(np.eye(2), np.ones(count))
-    rows = np.vstack([parts, penalty * np.eye(2 * count), sums])
-    target = np.concatenate([np.zeros(len(errors)), prior_target, [LARGE_WEIGHT, LARGE_WEIGHT]])
-    weights = nnls(rows, target)[0].reshape(2, count)
+        return np.tile(prior, (knots, 1))
+    parts = np.hstack([errors * share[:, None] for share in shares.T]) / scale
+    penalty = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
+    prior_target = penalty * np.tile(prior, knots)
+    # More equations with a large weight make the weights of each knot sum to 1.
+    sums = LARGE_WEIGHT * np.kron(np.eye(knots), np.ones(count))
+    rows = np.vstack([parts, penalty * np.eye(knots * count), sums])
+    target = np.concatenate([np.zeros(len(errors)), prior_target, np.full(knots, LARGE_WEIGHT)])
+    weights = nnls(rows, target)[0].reshape(knots, count)
     return weights / weights.sum(axis=1, keepdims=True)
 
 

@@ -26,6 +26,7 @@ from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_pro
 from spatioformer.models.baselines.gaussian.embeddings import shares_of
 from spatioformer.models.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.models.baselines.neighbours import LocationKNN
+from spatioformer.models.baselines.quadratic import QuadraticRidge
 from spatioformer.models.baselines.trees import (
     extra_trees,
     gradient_boosting,
@@ -73,6 +74,7 @@ __all__ = [
     "GaussianProcess",
     "Kriging",
     "LocationKNN",
+    "QuadraticRidge",
     "Regressor",
     "chip_statistics",
     "extra_trees",

@@ -3,7 +3,8 @@
 Each member predicts the training plots without those around them, at no further training:
 processes by blocks of the inverse covariance (`GaussianProcess.leave_out_each`), trees by the trees
 that left out whole areas (`BlockTrees`). Areas have four sizes, from single sites to regions
-(`areas_left_out.areas`). The weights near to and far from plots come from these predictions.
+(`areas_left_out.areas`), so the weights near to plots and far from all of them come from plots that
+were left out at such distances.
 """
 
 from collections.abc import Sequence
@@ -17,39 +18,42 @@ from spatioformer.models.baselines.block_trees import BlockTrees
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.gaussian import GaussianProcess
 from spatioformer.models.baselines.gaussian.groups import canonical_order
-from spatioformer.models.stacking import (
-    PRIOR_STRENGTH,
-    Reach,
-    combine,
-    convex_weights,
-    to_nearest,
-)
+from spatioformer.models.baselines.quadratic import QuadraticRidge
+from spatioformer.models.stacking import PRIOR_STRENGTH, to_nearest, weights_at_knots
 
 PROCESSES: dict[str, dict[str, Any]] = {
     "product": {},
     "place": {"without": ("response", "local response")},
     "features": {"without": ("place", "local response")},
-    "additive": {"without": ("local response",)},
 }
 """Members that are processes, and the hyperparameters in which they differ; the first is whole."""
 
-PRIOR = {"product": 0.3, "place": 0.1, "features": 0.1, "additive": 0.1, "trees": 0.4}
+PRIOR = {
+    "product": 0.3,
+    "place": 0.05,
+    "features": 0.1,
+    "trees": 0.35,
+    "quadratic": 0.15,
+    "mean": 0.05,
+}
 """Prior weights of the members."""
 
 MOST = 4000  # plots that are left out to find the weights; more are sampled
+CLOSEST = 1.0  # metres; distances below count as this one
 TREES = 75  # trees that leave out areas of one size
-PLOTS_OF_AN_AREA = 4  # independent plots, at most, that an area counts as in the weights
 
 
 class ClosedFormStack(RegressorMixin, BaseEstimator):
-    """Weighted mean of Gaussian processes and trees.
+    """Weighted mean of Gaussian processes, trees, a quadratic regression and the mean of all plots.
 
     Args:
         seed: of the trees and the areas that they leave out.
         effort, counts, shares: as of `GaussianProcess`.
 
     Attributes:
-        weights_: (2, members), near to and far from plots, in the order of PRIOR.
+        knots_: distances to the nearest plot, metres: the medians of plots of the smallest, of the
+            middle and of the largest areas that are left out.
+        weights_: (knots, members), in the order of PRIOR; linear in log distance between knots.
         rows_: (m,), the training plots that were left out: all, or MOST of them.
         left_out_: (m, divisions), prediction of each without the plots of its area.
         distances_: (m, divisions), metres, of each to the nearest plot of another area.
@@ -82,20 +86,32 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
         order = canonical_order(X, y)
         X, y = X[order], y[order]
-        self.places_ = lonlat(X)
+        self.places_, self.mean_ = lonlat(X), float(y.mean())
         rows = sample(self.places_, MOST)
         divisions = areas(self.places_[rows])
         self.processes_ = self._processes(X, y)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
-        self.trees_ = [BlockTrees(TREES, seed=self.seed + i) for i in range(len(divisions))]
-        for trees, division in zip(self.trees_, divisions, strict=True):
-            trees.fit(X[rows], y[rows], division)
-        columns.append(np.column_stack([trees.left_out_ for trees in self.trees_]))
-        if len(rows) < len(y):
-            self.trees_ = [BlockTrees(TREES * len(divisions), seed=self.seed).fit(X, y)]
+        columns.append(self._grow(X, y, rows, divisions))
+        middle = divisions[len(divisions) // 2]
+        self.quadratic_ = QuadraticRidge(self.counts).fit(X[rows], y[rows], middle)
+        columns.append(self.quadratic_.leave_out_each(X[rows], y[rows], divisions))
+        columns.append(np.column_stack([means_of_others(y[rows], unit) for unit in divisions]))
         self._weigh(np.stack(columns, axis=2), y[rows], divisions, self.places_[rows])
         self.rows_ = order[rows]
         return self
+
+    def _grow(
+        self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, divisions: list[np.ndarray]
+    ) -> np.ndarray:
+        """Grow the trees; predictions (m, divisions) of the plots `rows` (m,) by other areas."""
+        trees = [
+            BlockTrees(TREES, seed=self.seed + i).fit(X[rows], y[rows], unit)
+            for i, unit in enumerate(divisions)
+        ]
+        self.trees_ = trees
+        if len(rows) < len(y):
+            self.trees_ = [BlockTrees(TREES * len(trees), seed=self.seed).fit(X, y)]
+        return np.column_stack([each.left_out_ for each in trees])
 
     def _processes(self, X: np.ndarray, y: np.ndarray) -> list[GaussianProcess]:
         known: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
@@ -116,34 +132,46 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
             places: lon, lat (m, 2).
         """
         distance = np.column_stack([to_nearest_outside(places, unit) for unit in divisions])
-        reach = Reach.of(distance.ravel())
-        self.reach_ = np.array([reach.near, reach.far])
-        share = reach.share(distance.ravel())
+        middles = np.median(distance, axis=0)
+        self.knots_ = np.unique(np.maximum(middles[[0, len(middles) // 2, -1]], CLOSEST))
+        shares = self._shares(distance.ravel())
         flat = columns.reshape(-1, columns.shape[2])
         errors = flat - np.repeat(y, len(divisions))[:, None]
-        # Plots of an area that is left out as a whole have errors in common.
-        units = np.array([division.max() + 1 for division in divisions])
-        importance = np.tile(np.minimum(1.0, PLOTS_OF_AN_AREA * units / len(y)), len(y))
-        self.weights_ = convex_weights(
-            errors, share, np.array(list(PRIOR.values())), PRIOR_STRENGTH, importance
-        )
-        self.left_out_ = combine(flat, share, self.weights_).reshape(distance.shape)
+        prior = np.array(list(PRIOR.values()))
+        self.weights_ = weights_at_knots(errors, shares, prior, PRIOR_STRENGTH)
+        combined = np.sum(flat * (shares @ self.weights_), axis=1)
+        self.left_out_ = combined.reshape(distance.shape)
         self.residuals_ = self.left_out_ - y[:, None]
         self.distances_ = distance
+
+    def _shares(self, distance: np.ndarray) -> np.ndarray:
+        """Shares (n, knots) of the weights of each knot, linear in the logarithm of distance."""
+        along = np.log(np.maximum(distance, CLOSEST))
+        knots = np.log(self.knots_)
+        return np.stack([np.interp(along, knots, knot) for knot in np.eye(len(knots))], axis=1)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         X = np.asarray(X, np.float64)
         columns = np.zeros((len(X), len(PRIOR)))
-        for number, weight in enumerate(self.weights_.T):
+        for number, (name, weight) in enumerate(zip(PRIOR, self.weights_.T, strict=True)):
             if weight.any():
-                columns[:, number] = self._member(number, X)
-        near, far = self.reach_
-        share = Reach(near, far).share(to_nearest(lonlat(X), self.places_))
-        return combine(columns, share, self.weights_)
+                columns[:, number] = self._member(name, X)
+        shares = self._shares(to_nearest(lonlat(X), self.places_))
+        return np.sum(columns * (shares @ self.weights_), axis=1)
 
-    def _member(self, number: int, X: np.ndarray) -> np.ndarray:
+    def _member(self, name: str, X: np.ndarray) -> np.ndarray:
         """Predictions (n,) of a member."""
-        if number < len(self.processes_):
-            return self.processes_[number].predict(X)
-        return np.asarray(np.mean([trees.predict(X) for trees in self.trees_], axis=0))
+        if name == "mean":
+            return np.full(len(X), self.mean_)
+        if name == "quadratic":
+            return self.quadratic_.predict(X)
+        if name == "trees":
+            return np.asarray(np.mean([trees.predict(X) for trees in self.trees_], axis=0))
+        return self.processes_[list(PROCESSES).index(name)].predict(X)
+
+
+def means_of_others(y: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Mean (n,) of y (n,) over the plots of other units than each plot's own, `unit` (n,)."""
+    counts, sums = np.bincount(unit), np.bincount(unit, y)
+    return np.asarray(((y.sum() - sums) / (len(y) - counts))[unit])
