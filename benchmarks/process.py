@@ -80,6 +80,8 @@ def of_accuracy(name: str, count: int | None = None) -> Table:
     splits = {split: _splits(X, size, data.unit) for split, size in sizes.items()}
     folds = {split: folds["blocks"] for split, folds in splits.items()}
     random = splits["small-blocks"]["random"]
+    if data.regions is not None:
+        folds["regions"] = data.folds("regions")[rows]
     return Table(X, store.richness[rows], {"random": random} | folds)
 
 

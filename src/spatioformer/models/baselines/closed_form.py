@@ -19,7 +19,13 @@ from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.gaussian import GaussianProcess
 from spatioformer.models.baselines.gaussian.groups import canonical_order
 from spatioformer.models.baselines.quadratic import QuadraticRidge
-from spatioformer.models.stacking import PRIOR_STRENGTH, to_nearest, weights_at_knots
+from spatioformer.models.stacking import (
+    PRIOR_STRENGTH,
+    Reach,
+    combine,
+    convex_weights,
+    to_nearest,
+)
 
 PROCESSES: dict[str, dict[str, Any]] = {
     "product": {},
@@ -29,18 +35,17 @@ PROCESSES: dict[str, dict[str, Any]] = {
 """Members that are processes, and the hyperparameters in which they differ; the first is whole."""
 
 PRIOR = {
-    "product": 0.3,
+    "product": 0.4,
     "place": 0.05,
-    "features": 0.1,
-    "trees": 0.35,
+    "features": 0.05,
+    "trees": 0.3,
     "quadratic": 0.15,
     "mean": 0.05,
 }
 """Prior weights of the members."""
 
 MOST = 4000  # plots that are left out to find the weights; more are sampled
-CLOSEST = 1.0  # metres; distances below count as this one
-TREES = 75  # trees that leave out areas of one size
+TREES = 38  # trees of each of two forests that leave out areas of one size
 
 
 class ClosedFormStack(RegressorMixin, BaseEstimator):
@@ -51,9 +56,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         effort, counts, shares: as of `GaussianProcess`.
 
     Attributes:
-        knots_: distances to the nearest plot, metres: the medians of plots of the smallest, of the
-            middle and of the largest areas that are left out.
-        weights_: (knots, members), in the order of PRIOR; linear in log distance between knots.
+        weights_: (2, members), near to and far from plots, in the order of PRIOR.
         rows_: (m,), the training plots that were left out: all, or MOST of them.
         left_out_: (m, divisions), prediction of each without the plots of its area.
         distances_: (m, divisions), metres, of each to the nearest plot of another area.
@@ -91,27 +94,35 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         divisions = areas(self.places_[rows])
         self.processes_ = self._processes(X, y)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
-        columns.append(self._grow(X, y, rows, divisions))
+        grown, noise = self._grow(X, y, rows, divisions)
+        columns.append(grown)
         middle = divisions[len(divisions) // 2]
         self.quadratic_ = QuadraticRidge(self.counts).fit(X[rows], y[rows], middle)
         columns.append(self.quadratic_.leave_out_each(X[rows], y[rows], divisions))
         columns.append(np.column_stack([means_of_others(y[rows], unit) for unit in divisions]))
-        self._weigh(np.stack(columns, axis=2), y[rows], divisions, self.places_[rows])
+        self._weigh(np.stack(columns, axis=2), noise, y[rows], divisions, self.places_[rows])
         self.rows_ = order[rows]
         return self
 
     def _grow(
         self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, divisions: list[np.ndarray]
-    ) -> np.ndarray:
-        """Grow the trees; predictions (m, divisions) of the plots `rows` (m,) by other areas."""
-        trees = [
-            BlockTrees(TREES, seed=self.seed + i).fit(X[rows], y[rows], unit)
-            for i, unit in enumerate(divisions)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Grow the trees: two forests for each division.
+
+        Returns:
+            Predictions (m, divisions) of the plots `rows` (m,) by trees that left out their areas,
+            and the variance (divisions,) of these means of few trees, from the two forests.
+        """
+        seeds = range(self.seed, self.seed + 2 * len(divisions))
+        forests = [
+            BlockTrees(TREES, seed=seed).fit(X[rows], y[rows], unit)
+            for seed, unit in zip(seeds, [*divisions, *divisions], strict=True)
         ]
-        self.trees_ = trees
+        one, other = np.split(np.column_stack([forest.left_out_ for forest in forests]), 2, axis=1)
+        self.trees_ = forests
         if len(rows) < len(y):
-            self.trees_ = [BlockTrees(TREES * len(trees), seed=self.seed).fit(X, y)]
-        return np.column_stack([each.left_out_ for each in trees])
+            self.trees_ = [BlockTrees(TREES * len(forests), seed=self.seed).fit(X, y)]
+        return (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
 
     def _processes(self, X: np.ndarray, y: np.ndarray) -> list[GaussianProcess]:
         known: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
@@ -121,34 +132,37 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
 
     def _weigh(
-        self, columns: np.ndarray, y: np.ndarray, divisions: list[np.ndarray], places: np.ndarray
+        self,
+        columns: np.ndarray,
+        noise: np.ndarray,
+        y: np.ndarray,
+        divisions: list[np.ndarray],
+        places: np.ndarray,
     ) -> None:
         """Fit the weights.
 
         Args:
             columns: (m, divisions, members), predictions of plots that are left out.
+            noise: (divisions,), variance of the trees' predictions that a whole forest lacks.
             y: (m,).
             divisions: area (m,) of each plot, for each division.
             places: lon, lat (m, 2).
         """
         distance = np.column_stack([to_nearest_outside(places, unit) for unit in divisions])
-        middles = np.median(distance, axis=0)
-        self.knots_ = np.unique(np.maximum(middles[[0, len(middles) // 2, -1]], CLOSEST))
-        shares = self._shares(distance.ravel())
+        reach = Reach.of(distance.ravel())
+        self.reach_ = np.array([reach.near, reach.far])
+        share = reach.share(distance.ravel())
         flat = columns.reshape(-1, columns.shape[2])
         errors = flat - np.repeat(y, len(divisions))[:, None]
+        variances = np.zeros((len(divisions), len(PRIOR)))
+        variances[:, list(PRIOR).index("trees")] = noise
         prior = np.array(list(PRIOR.values()))
-        self.weights_ = weights_at_knots(errors, shares, prior, PRIOR_STRENGTH)
-        combined = np.sum(flat * (shares @ self.weights_), axis=1)
-        self.left_out_ = combined.reshape(distance.shape)
+        self.weights_ = convex_weights(
+            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1))
+        )
+        self.left_out_ = combine(flat, share, self.weights_).reshape(distance.shape)
         self.residuals_ = self.left_out_ - y[:, None]
         self.distances_ = distance
-
-    def _shares(self, distance: np.ndarray) -> np.ndarray:
-        """Shares (n, knots) of the weights of each knot, linear in the logarithm of distance."""
-        along = np.log(np.maximum(distance, CLOSEST))
-        knots = np.log(self.knots_)
-        return np.stack([np.interp(along, knots, knot) for knot in np.eye(len(knots))], axis=1)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
@@ -157,8 +171,9 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         for number, (name, weight) in enumerate(zip(PRIOR, self.weights_.T, strict=True)):
             if weight.any():
                 columns[:, number] = self._member(name, X)
-        shares = self._shares(to_nearest(lonlat(X), self.places_))
-        return np.sum(columns * (shares @ self.weights_), axis=1)
+        near, far = self.reach_
+        share = Reach(near, far).share(to_nearest(lonlat(X), self.places_))
+        return combine(columns, share, self.weights_)
 
     def _member(self, name: str, X: np.ndarray) -> np.ndarray:
         """Predictions (n,) of a member."""
