@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.models.baselines import GaussianProcess
@@ -17,8 +18,9 @@ from spatioformer.models.baselines.areas_left_out import (
 )
 from spatioformer.models.baselines.block_trees import BlockTrees, left_out
 from spatioformer.models.baselines.closed_form import PRIOR, PROCESSES, ClosedFormStack
+from spatioformer.models.baselines.gaussian import groups
 from spatioformer.models.baselines.gaussian.kernel import TERMS
-from spatioformer.models.stacking import to_nearest
+from spatioformer.models.stacking import convex_weights, to_nearest
 from tests.models.baselines.gaussian.plots import counts, table
 
 
@@ -165,3 +167,45 @@ def test_a_sample_consists_of_clusters():
     assert np.median(nearest) < 0.6 * np.median(thinned)
     assert CLUSTER < 200
     np.testing.assert_array_equal(sample(places[:150], 200), np.arange(150))
+
+
+@pytest.mark.parametrize("model", [GaussianProcess(effort=0), ClosedFormStack(effort=0)])
+def test_five_orders_of_rows_give_one_score(model, monkeypatch):
+    """With gaps, duplicates and more plots than one likelihood group."""
+    monkeypatch.setattr(groups, "WHOLE", 90)
+    monkeypatch.setattr(groups, "GROUP", 60)
+    X, y = counts(260)
+    X[::9, 1] = np.nan
+    X[150:180], y[150:180] = X[:30], y[:30]
+    scores = []
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(200)
+        predictions = clone(model).fit(X[order], y[order]).predict(X[200:])
+        assert np.isfinite(predictions).all()
+        scores.append(1 - np.mean((predictions - y[200:]) ** 2) / np.var(y[200:]))
+    assert min(scores) > 0.3
+    assert np.ptp(scores) < 0.005
+
+
+def test_far_from_all_plots_it_stays_between_the_smallest_and_the_largest_count(fitted):
+    stack, X, y = fitted
+    far = X[:20].copy()
+    far[:, :2] *= 50
+    far[:, 2:] += 60
+    predictions = stack.predict(far)
+    assert predictions.min() >= y[:110].min() >= 0
+    assert predictions.max() <= y[:110].max()
+
+
+def test_the_noise_of_few_trees_does_not_count():
+    """Two members of equal skill, of which one is blurred only while it is weighed."""
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(4000, 2))
+    blurred = errors + np.array([0.0, 1.0]) * rng.normal(size=(4000, 2))
+    half, far = np.array([0.5, 0.5]), rng.random(4000)
+    raw = convex_weights(blurred, far, half, 0.0)
+    np.testing.assert_allclose(raw[:, 1], 1 / 3, atol=0.06)
+    mended = convex_weights(blurred, far, half, 0.0, np.tile([0.0, 1.0], (4000, 1)))
+    np.testing.assert_allclose(mended, 0.5, atol=0.08)
+    same = convex_weights(errors, far, half, 0.0, np.zeros((4000, 2)))
+    np.testing.assert_allclose(same, convex_weights(errors, far, half, 0.0), atol=1e-6)

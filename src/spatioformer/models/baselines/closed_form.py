@@ -121,7 +121,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         one, other = np.split(np.column_stack([forest.left_out_ for forest in forests]), 2, axis=1)
         self.trees_ = forests
         if len(rows) < len(y):
-            self.trees_ = [BlockTrees(TREES * len(forests), seed=self.seed).fit(X, y)]
+            self.trees_ = [BlockTrees(TREES * len(divisions), seed=self.seed).fit(X, y)]
         return (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
 
     def _processes(self, X: np.ndarray, y: np.ndarray) -> list[GaussianProcess]:
