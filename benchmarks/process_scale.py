@@ -51,8 +51,9 @@ def main() -> None:
     r2 = 1 - np.mean((out - y[args.count :]) ** 2) / np.var(y[args.count :])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{args.model}, {args.count} plots: fit {fitted - cpu:.0f} s of processor time, {wall:.0f} s on the "
-        f"clock, peak {peak:.2f} GiB; prediction {1e6 * per_plot:.0f} us a plot, r2 {r2:.3f}"
+        f"{args.model}, {args.count} plots: fit {fitted - cpu:.0f} s of processor time, "
+        f"{wall:.0f} s on the clock, peak {peak:.2f} GiB; prediction {1e6 * per_plot:.0f} us a "
+        f"plot, r2 {r2:.3f}"
     )
 
 

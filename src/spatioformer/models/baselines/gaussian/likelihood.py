@@ -47,7 +47,9 @@ def misfit(
         for field, scaled in features.items()
     }
     parts = fields(place_distance, feature_distances, hyperparameters)
-    total = sum(parts.values())
+    total = np.zeros(len(position))
+    for part in parts.values():
+        total += part
     diagonal = hyperparameters.variance(inputs) + hyperparameters.noise
     if inputs.effort is not None:
         shape = effort_shape(inputs.effort[first], inputs.effort[second])
