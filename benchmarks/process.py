@@ -80,6 +80,8 @@ def of_accuracy(name: str, count: int | None = None) -> Table:
     splits = {split: _splits(X, size, data.unit) for split, size in sizes.items()}
     folds = {split: folds["blocks"] for split, folds in splits.items()}
     random = splits["small-blocks"]["random"]
+    if data.regions is not None:
+        folds["regions"] = data.folds("regions")[rows]
     return Table(X, store.richness[rows], {"random": random} | folds)
 
 
@@ -100,9 +102,9 @@ def process(table: Table, seed: int) -> GaussianProcess:
 
 
 def stack(table: Table, seed: int) -> object:
-    from spatioformer.models.baselines.bank import ProcessBank  # older code has none
+    from spatioformer.models.baselines import ClosedFormStack  # older code has none
 
-    return ProcessBank(seed, table.effort)
+    return ClosedFormStack(seed, table.effort)
 
 
 MODELS: dict[str, Callable[[Table, int], object]] = {

@@ -12,6 +12,7 @@ _DOORS = {
     "BufferedKFold": "spatioformer.evaluation.splits",
     "DistilledRegressor": "spatioformer.api.estimators",
     "ForestKrigingRegressor": "spatioformer.api.estimators",
+    "ClosedFormStackRegressor": "spatioformer.api.estimators",
     "GaussianProcessRegressor": "spatioformer.api.estimators",
     "Imagery": "spatioformer.api.imagery",
     "KNNDM": "spatioformer.evaluation.knndm",

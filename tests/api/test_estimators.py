@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 TABLES = {
     "spatioformer": sf.SpatioformerRegressor(validation_tile=0.5, **SMALL),
     "gaussian-process": sf.GaussianProcessRegressor(),
+    "stack": sf.ClosedFormStackRegressor(),
     "forest-kriging": sf.ForestKrigingRegressor(n_estimators=60),
 }
 

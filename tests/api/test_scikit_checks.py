@@ -33,6 +33,7 @@ QUICK = SMALL | {"epochs": 5, "batch": 8, "learning_rate": 0.03, "averaging": 0.
         (sf.SpatioformerRegressor(dropout=0.0, intervals=0, **QUICK), {}),
         (sf.GaussianProcessRegressor(), {}),
         (sf.ForestKrigingRegressor(coordinates=(0, 1), n_estimators=60), PLACED),
+        (sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED),
         (sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else "",

@@ -103,7 +103,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "'spatioformer-distilled', 'spatioformer-no-location', "
         "'spatioformer-stacked', 'spatioformer-published', 'spatioformer-published-no-location', "
         "'cnn-published', 'factoformer', 'extra-trees', 'gradient-boosting', 'lightgbm', "
-        "'forest-kriging', 'gaussian-process', 'random-forest' or 'location-knn'",
+        "'forest-kriging', 'gaussian-process', 'stack', 'random-forest' or 'location-knn'",
     ),
     (
         "evaluate.models", ["location-knn"] * 2,

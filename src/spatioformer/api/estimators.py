@@ -193,7 +193,7 @@ class DistilledRegressor(PlotRegressor):
 
     Args:
         teacher: name of the model that is fitted to the plots first: "gaussian-process",
-            "spatioformer-stacked", "random-forest", "extra-trees", "gradient-boosting",
+            "stack", "spatioformer-stacked", "random-forest", "extra-trees", "gradient-boosting",
             "lightgbm" or "forest-kriging".
         covariates, patch: and all other parameters as of `SpatioformerRegressor`. Loss, learning
             rate, batch and epochs are no parameters; they follow from the number of pixels.
@@ -313,6 +313,48 @@ class GaussianProcessRegressor(PlotRegressor):
         chosen: dict[str, Any] = {"inducing": self.inducing, "prior": self.prior}
         model, _ = sections(self.get_params(deep=False), patch)
         return TabularEstimator(self.name, model, self.seed, chosen)
+
+
+class ClosedFormStackRegressor(PlotRegressor):
+    """A mean of Gaussian processes and trees, in seconds.
+
+    Its weights differ near plots and far from them, and are found by leaving out areas of land, so
+    every row needs a place. `model_.regressor` has the residuals of plots that were left out.
+
+    Args:
+        coordinates, covariates, patch: as of `GaussianProcessRegressor`.
+        seed: of the trees.
+
+    Examples:
+        >>> import spatioformer as sf
+        >>> sf.ClosedFormStackRegressor().fit([[0.2], [0.4]], [3, 5])
+        Traceback (most recent call last):
+            ...
+        spatioformer.common.errors.ArgumentError: ClosedFormStackRegressor weights its members by \
+the distance to the nearest plot, and X has no places; name their columns, coordinates=('lon', \
+'lat'), or give fit(X, y, coordinates=lonlat)
+    """
+
+    name: ClassVar[str] = "stack"
+
+    def __init__(
+        self,
+        *,
+        coordinates: tuple[Column, Column] | None = None,
+        covariates: dict[str, float | None] | None = None,
+        patch: int = _MODEL.patch,
+        seed: int = 0,
+    ):
+        self.coordinates = coordinates
+        self.covariates = covariates
+        self.patch = patch
+        self.seed = seed
+
+    def estimator(self, *, placed: bool, patch: int | None = None) -> Estimator:
+        if not placed:
+            _need_places(self, "weights its members by the distance to the nearest plot")
+        model, _ = sections(self.get_params(deep=False), patch)
+        return TabularEstimator(self.name, model, self.seed)
 
 
 class ForestKrigingRegressor(PlotRegressor):

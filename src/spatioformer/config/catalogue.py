@@ -140,6 +140,12 @@ _ENTRIES = (
         5,
         "fields of imagery, of location, and of both together",
     ),
+    _tabular(
+        "stack",
+        "the stack",
+        7,
+        "Gaussian processes and trees; weights depend on the distance to plots",
+    ),
     _tabular("random-forest", "the random forest", 3),
     Entry(
         "location-knn",

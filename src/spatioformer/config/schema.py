@@ -116,6 +116,7 @@ class EvaluateSection(Section):
         "spatioformer-no-location",
         "random-forest",
         "gaussian-process",
+        "stack",
         "location-knn",
     )
     splits: Annotated[tuple[SplitSection, ...], NotEmpty] = (
@@ -177,6 +178,7 @@ WITHOUT_IMAGERY = (
     "random-forest",
     "extra-trees",
     "gaussian-process",
+    "stack",
     "location-knn",
 )
 """Models that a run on the plot table alone scores."""

@@ -117,8 +117,9 @@ def _check_and_rebuild(model: BaseEstimator, width: int) -> None:
     for name, part in vars(model).items():
         if isinstance(part, np.ndarray) and part.dtype.kind == "f" and not np.isfinite(part).all():
             raise ValueError(f"{name} has values that are not finite")
-        if isinstance(part, BaseEstimator):
-            _check_and_rebuild(part, width)
+        for inner in part if isinstance(part, list) and name != "estimators_" else [part]:
+            if isinstance(inner, BaseEstimator):
+                _check_and_rebuild(inner, width)
 
 
 def _check_tree(

@@ -102,7 +102,11 @@ def combine(columns: np.ndarray, far: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def convex_weights(
-    errors: np.ndarray, far: np.ndarray, prior: np.ndarray, strength: float
+    errors: np.ndarray,
+    far: np.ndarray,
+    prior: np.ndarray,
+    strength: float,
+    noise: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fit non-negative weights near and far, each summing to 1, by least squares with a prior.
 
@@ -115,6 +119,8 @@ def convex_weights(
         far: share of the far weights, (n,), 0-1.
         prior: prior weights (members,), which sum to 1.
         strength: prior strength, in plots.
+        noise: (n, members), variance of each error that the member will not have when it predicts
+            new plots, as that of a mean of few trees; None: 0.
 
     Returns:
         float64 (2, members).
@@ -128,10 +134,32 @@ def convex_weights(
     prior_target = penalty * np.tile(prior, 2)
     # Two more equations with a large weight make the weights sum to 1.
     sums = LARGE_WEIGHT * np.kron(np.eye(2), np.ones(count))
+    if noise is not None:
+        parts = _less_noise(parts, noise / scale**2, far)
     rows = np.vstack([parts, penalty * np.eye(2 * count), sums])
-    target = np.concatenate([np.zeros(len(errors)), prior_target, [LARGE_WEIGHT, LARGE_WEIGHT]])
+    target = np.concatenate([np.zeros(len(parts)), prior_target, [LARGE_WEIGHT, LARGE_WEIGHT]])
     weights = nnls(rows, target)[0].reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _less_noise(parts: np.ndarray, noise: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """A root (2 members, 2 members) of the normal matrix of `parts`, expected without the noise.
+
+    Args:
+        parts: (n, 2 members), errors times the shares of near and of far weights.
+        noise: (n, members), variance of the errors that is not to count.
+        far: (n,), share of the far weights.
+    """
+    shares = np.stack([1 - far, far], axis=1)
+    normal = parts.T @ parts
+    count = noise.shape[1]
+    for one in range(2):
+        for other in range(2):
+            extra = (shares[:, one] * shares[:, other]) @ noise
+            block = np.s_[one * count : (one + 1) * count, other * count : (other + 1) * count]
+            normal[block] -= np.diag(extra)
+    values, vectors = np.linalg.eigh(normal)
+    return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
 
 
 LARGE_WEIGHT = 1e4

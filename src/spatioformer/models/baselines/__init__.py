@@ -10,6 +10,7 @@
 | lightgbm | LightGBM, chosen likewise (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
 | gaussian-process | a Gaussian process of imagery, of location, and of their product |
+| stack | Gaussian processes and trees, weighed by plots that are left out |
 | location-knn | the mean of the 10 nearest plots; features are longitude and latitude only |
 """
 
@@ -19,11 +20,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from spatioformer.models.baselines.block_trees import BlockTrees
+from spatioformer.models.baselines.closed_form import ClosedFormStack
 from spatioformer.models.baselines.features import chip_statistics, with_covariates
 from spatioformer.models.baselines.gaussian import GaussianProcess, gaussian_process
 from spatioformer.models.baselines.gaussian.embeddings import shares_of
 from spatioformer.models.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.models.baselines.neighbours import LocationKNN
+from spatioformer.models.baselines.quadratic import QuadraticRidge
 from spatioformer.models.baselines.trees import (
     extra_trees,
     gradient_boosting,
@@ -65,6 +68,7 @@ TABULAR: dict[str, Callable[[int], Regressor]] = {
     "lightgbm": lightgbm,
     "forest-kriging": forest_kriging,
     "gaussian-process": gaussian_process,
+    "stack": lambda seed: ClosedFormStack(seed),
     "location-knn": lambda seed: LocationKNN(),
 }
 
@@ -77,10 +81,12 @@ __all__ = [
     "QUICK",
     "TABULAR",
     "BlockTrees",
+    "ClosedFormStack",
     "ForestKriging",
     "GaussianProcess",
     "Kriging",
     "LocationKNN",
+    "QuadraticRidge",
     "Regressor",
     "TunedBoosting",
     "TunedForest",

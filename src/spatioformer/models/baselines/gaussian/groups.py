@@ -8,6 +8,7 @@ import numpy as np
 
 WHOLE = 900  # largest number of plots whose likelihood is computed exactly
 GROUP, GROUPS = 300, 6  # with more plots: number of plots in a group, and number of groups
+SHAPES = 3  # shapes of groups: neighbours, scattered plots, scattered clusters
 CLUSTER = 30  # plots of a cluster in a group of clusters
 SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
 
@@ -49,7 +50,7 @@ def likelihood_groups(places: np.ndarray) -> list[np.ndarray]:
         return [np.arange(count)]
     order = spatial_order(places)
     shapes = ((GROUP, 1), (1, GROUP), (CLUSTER, GROUP // CLUSTER))
-    phases = (np.arange(GROUPS // 3) + 0.5) / (GROUPS // 3)
+    phases = (np.arange(GROUPS // SHAPES) + 0.5) / (GROUPS // SHAPES)
     return [order[_runs(count, *shape, phase)] for phase in phases for shape in shapes]
 
 

@@ -95,7 +95,7 @@ class Hyperparameters:
         """
         values = {TERMS.index(name): ABSENT for name in without}
         if rigid is not None:
-            held = range(4, self._end)
+            held = range(4, self.end)
             usual = Hyperparameters.usual(self.features).vector
             values |= {position: float(usual[position]) + np.log(rigid) for position in held}
         return values
@@ -104,7 +104,7 @@ class Hyperparameters:
     def prior_sd(self) -> np.ndarray:
         """Standard deviation of the prior of each number: 1, or STRETCH_SD."""
         sd = np.ones(len(self.vector))
-        sd[self._end : self._end + 2] = STRETCH_SD
+        sd[self.end : self.end + 2] = STRETCH_SD
         return sd
 
     def prior_precision(self, shares: np.ndarray | None) -> np.ndarray:
@@ -120,13 +120,18 @@ class Hyperparameters:
             scatter = np.where(together.sum(axis=0) > 1, SCATTER**2, 0.0)
             one = np.linalg.inv(together + np.diag(scatter))
             middle = 6 + self.features
-            precision[6:middle, 6:middle] = precision[middle : self._end, middle : self._end] = one
+            precision[6:middle, 6:middle] = precision[middle : self.end, middle : self.end] = one
         return precision
 
     @property
-    def _end(self) -> int:
+    def end(self) -> int:
         """Position after the lengths."""
         return 6 + 2 * self.features
+
+    @property
+    def present(self) -> list[int]:
+        """Positions in TERMS of the fields that are not left out."""
+        return [number for number in range(3) if self.vector[number] > ABSENT]
 
     @property
     def variances(self) -> np.ndarray:
@@ -146,22 +151,22 @@ class Hyperparameters:
     @property
     def lengths(self) -> np.ndarray:
         """Length scales l_2 and l_3, (2, features)."""
-        return np.exp(self.vector[6 : self._end].reshape(2, self.features))
+        return np.exp(self.vector[6 : self.end].reshape(2, self.features))
 
     @property
     def anisotropy(self) -> tuple[float, float]:
         """Stretch from north to east, and from north-west to north-east, in logarithms."""
-        east, diagonal = self.vector[self._end : self._end + 2] if self._stretched else (0.0, 0.0)
+        east, diagonal = self.vector[self.end : self.end + 2] if self._stretched else (0.0, 0.0)
         return float(east), float(diagonal)
 
     @property
     def _stretched(self) -> bool:
-        return len(self.vector) >= self._end + 2
+        return len(self.vector) >= self.end + 2
 
     @property
     def effort(self) -> float:
         """Variance a_4; 0 if areas do not count."""
-        return float(np.exp(self.vector[-1])) if len(self.vector) == self._end + 3 else 0.0
+        return float(np.exp(self.vector[-1])) if len(self.vector) == self.end + 3 else 0.0
 
     def stretched(self, places: np.ndarray) -> np.ndarray:
         """Places (n, 3) after the stretch A."""
@@ -191,7 +196,7 @@ def stretch(east: float, diagonal: float) -> np.ndarray:
 
 def covariance(inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters) -> np.ndarray:
     """Covariance (n, m) of the process between two sets of plots, without noise."""
-    total, *rest = fields(*distances(inputs, others, hyperparameters), hyperparameters)
+    total, *rest = fields(*distances(inputs, others, hyperparameters), hyperparameters).values()
     for part in rest:
         total += part
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
@@ -202,31 +207,39 @@ def covariance(inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters)
 
 def distances(
     inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Distances between places, and scaled distances between features for l_2 and for l_3.
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Distances between places, and scaled distances between features of the fields that have any.
 
-    All are (n, m).
+    All are (n, m). A field is a position in TERMS. Distances between places are empty if no field
+    needs them.
     """
-    feature_distances = [
-        scaled_distance(inputs.features / length, others.features / length)
-        for length in hyperparameters.lengths
-    ]
+    feature_distances = {
+        field: scaled_distance(inputs.features / length, others.features / length)
+        for field, length in zip((1, 2), hyperparameters.lengths, strict=True)
+        if field in hyperparameters.present
+    }
+    if hyperparameters.present == [1]:
+        return np.empty(0), feature_distances
     places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
     return cdist(places, other_places), feature_distances
 
 
 def fields(
     place_distance: np.ndarray,
-    feature_distances: list[np.ndarray],
+    feature_distances: dict[int, np.ndarray],
     hyperparameters: Hyperparameters,
-) -> list[np.ndarray]:
-    """Covariances of place, response and local response, (n, m) each, from `distances`."""
-    place, locality = (_exponential(place_distance, reach) for reach in hyperparameters.ranges)
-    response, local = map(_matern, feature_distances)
-    local *= locality
-    parts = [place, response, local]
-    for part, variance in zip(parts, hyperparameters.variances, strict=True):
-        part *= variance
+) -> dict[int, np.ndarray]:
+    """Covariances of the fields that are not left out, (n, m) each, from `distances`."""
+    parts = {}
+    for field in hyperparameters.present:
+        if field == 0:
+            part = _exponential(place_distance, hyperparameters.ranges[0])
+        else:
+            part = _matern(feature_distances[field])
+        if field == 2:
+            part *= _exponential(place_distance, hyperparameters.ranges[1])
+        part *= hyperparameters.variances[field]
+        parts[field] = part
     return parts
 
 

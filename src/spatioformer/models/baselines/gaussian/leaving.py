@@ -6,10 +6,11 @@ without a fit a block: the error of block B is (C_BB)^-1 (C target)_B, and its c
 plots, the hat matrix H takes the place of C: (I - H_BB)^-1 (target - H target)_B.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 
 from spatioformer.models.baselines.gaussian.kernel import (
@@ -42,16 +43,28 @@ def leave_out_exact(
         target: (n,), standardised.
         block: (n,), label of each plot's block.
     """
+    return leave_out_each(inputs, target, found, [block])[0]
+
+
+def leave_out_each(
+    inputs: Inputs, target: np.ndarray, found: Hyperparameters, blocks: Sequence[np.ndarray]
+) -> list[LeftOut]:
+    """`leave_out_exact` for each of several divisions into blocks, from one inverse."""
     matrix = covariance(inputs, inputs, found)
     matrix[np.diag_indices(len(target))] += found.noise
     factor = cholesky(matrix, lower=True, overwrite_a=True)
     weights = cho_solve((factor, True), target)
-    inverse = dpotri(factor, lower=True)[0]
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    error, variance = np.empty(len(target)), np.empty(len(target))
-    for rows in members(block):
-        error[rows], variance[rows] = _solved(inverse[np.ix_(rows, rows)], weights[rows])
-    return LeftOut(target - error, variance)
+    inverse = dpotri(factor, lower=True)[0]  # its lower triangle
+    out = []
+    for block in blocks:
+        variance = 1 / np.diagonal(inverse)  # of blocks of one plot
+        error = variance * weights
+        for rows in members(block):
+            if len(rows) > 1:
+                part = inverse[np.ix_(rows, rows)]  # rows ascend, so its lower triangle is filled
+                error[rows], variance[rows] = _solved(part, weights[rows])
+        out.append(LeftOut(target - error, variance))
+    return out
 
 
 def leave_out_through(
@@ -91,10 +104,10 @@ def members(block: np.ndarray) -> list[np.ndarray]:
 
 
 def _solved(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """matrix^-1 right, and the diagonal of matrix^-1."""
-    factor = cho_factor(matrix, lower=True)
-    inverse = np.diagonal(cho_solve(factor, np.eye(len(matrix))))
-    return cho_solve(factor, right), inverse
+    """matrix^-1 right, and the diagonal of matrix^-1; the lower triangle of `matrix` is read."""
+    factor = cholesky(matrix, lower=True)
+    root = solve_triangular(factor, np.eye(len(matrix)), lower=True)
+    return root.T @ (root @ right), np.sum(root**2, axis=0)
 
 
 def log_score(left_out: LeftOut, target: np.ndarray) -> np.ndarray:

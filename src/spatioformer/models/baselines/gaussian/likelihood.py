@@ -36,38 +36,50 @@ def misfit(
     Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
     """
     first, second, position = _pairs(len(target))
-    place_distance = pdist(hyperparameters.stretched(inputs.places))
-    feature_distances = [
-        scaled_distance(scaled, scaled).ravel()[position]
-        for scaled in (inputs.features / length for length in hyperparameters.lengths)
-    ]
+    present = hyperparameters.present
+    placed = present != [1]  # a response to features alone has no place
+    place_distance = pdist(hyperparameters.stretched(inputs.places)) if placed else np.empty(0)
+    features = {
+        field: inputs.features / hyperparameters.lengths[field - 1] for field in present if field
+    }
+    feature_distances = {
+        field: scaled_distance(scaled, scaled).ravel()[position]
+        for field, scaled in features.items()
+    }
     parts = fields(place_distance, feature_distances, hyperparameters)
-    total = parts[0] + parts[1]
-    total += parts[2]
+    total = np.zeros(len(position))
+    for part in parts.values():
+        total += part
     diagonal = hyperparameters.variance(inputs) + hyperparameters.noise
     if inputs.effort is not None:
         shape = effort_shape(inputs.effort[first], inputs.effort[second])
         total += hyperparameters.effort * shape
     value, sensitivity, on_diagonal = _sensitivity(total, diagonal, target)
-    gradient = [np.vdot(sensitivity, part) for part in parts]
-    gradient = [
-        slope + np.sum(on_diagonal) * variance
-        for slope, variance in zip(gradient, hyperparameters.variances, strict=True)
-    ]
-    gradient.append(np.sum(on_diagonal) * np.exp(hyperparameters.vector[3]))
-    weighted = np.zeros(len(total))  # slope with the logarithm of all distances between places
-    for part, reach in zip(parts[::2], hyperparameters.ranges, strict=True):
-        slopes = sensitivity * part
-        slopes *= place_distance / reach
-        gradient.append(np.sum(slopes))
-        weighted += slopes
-    for part, d, length in zip(parts[1:], feature_distances, hyperparameters.lengths, strict=True):
-        gradient.extend(_length_gradient(inputs.features / length, d, part * sensitivity))
-    gradient += _stretch_gradient(inputs.places, place_distance, weighted, hyperparameters)
+    gradient = np.zeros(len(hyperparameters.vector))
+    variances, end = hyperparameters.variances, hyperparameters.end
+    slopes = {field: sensitivity * part for field, part in parts.items()}
+    for field, slope in slopes.items():
+        gradient[field] = np.sum(slope) + np.sum(on_diagonal) * variances[field]
+    gradient[3] = np.sum(on_diagonal) * np.exp(hyperparameters.vector[3])
+    weighted = np.zeros(len(place_distance))  # slope with the logarithm of all distances
+    for place, field in enumerate((0, 2)):
+        if field in present:
+            along = slopes[field] * place_distance
+            along /= hyperparameters.ranges[place]
+            gradient[4 + place] = np.sum(along)
+            weighted += along
+    if placed:
+        gradient[end : end + 2] = _stretch_gradient(
+            inputs.places, place_distance, weighted, hyperparameters
+        )
+    for field, d in feature_distances.items():
+        start = 6 + (field - 1) * hyperparameters.features
+        lengths = _length_gradient(features[field], d, slopes[field])
+        gradient[start : start + len(lengths)] = lengths
     if inputs.effort is not None:
         own = np.vdot(on_diagonal, inputs.effort**2 + 1)
-        gradient.append(hyperparameters.effort * (np.vdot(sensitivity, shape) + own))
-    return value, np.array(gradient)
+        gradient[-1] = hyperparameters.effort * (np.vdot(sensitivity, shape) + own)
+    return value, gradient
 
 
 def _sensitivity(

@@ -31,37 +31,44 @@ class Posterior:
         known: the m plots whose covariances give a prediction.
         weights: (m,), of their covariances in the posterior mean.
         reduction: (m, r), by which the plots reduce the variance at a place with covariances k: the
-            sum of squares of k @ reduction.
+            sum of squares of k @ reduction; None if the variance is not wanted.
     """
 
     known: Inputs
     weights: np.ndarray
-    reduction: np.ndarray
+    reduction: np.ndarray | None
 
 
-def exact(inputs: Inputs, target: np.ndarray, found: Hyperparameters) -> Posterior:
-    """Posterior from all plots; target (n,) is standardised."""
+def exact(
+    inputs: Inputs, target: np.ndarray, found: Hyperparameters, variance: bool = True
+) -> Posterior:
+    """Posterior from all plots; target (n,) is standardised; its variance doubles the cost."""
     matrix = covariance(inputs, inputs, found)
     matrix[np.diag_indices(len(target))] += found.noise
     weights = cho_solve(cho_factor(matrix, lower=True), target)
+    if not variance:
+        return Posterior(inputs, weights, None)
     values, vectors = leading(matrix)
     return Posterior(inputs, weights, vectors / np.sqrt(values))
 
 
 def through_inducing(
-    inputs: Inputs, target: np.ndarray, found: Hyperparameters, chosen: np.ndarray
+    inputs: Inputs,
+    target: np.ndarray,
+    found: Hyperparameters,
+    chosen: np.ndarray,
+    variance: bool = True,
 ) -> Posterior:
     """Posterior from all plots through the plots `chosen` (m,), rows of `inputs`."""
     inducing = inputs[chosen]
     factor, normal, moment = normal_equations(inputs, target, found, inducing)
-    values, vectors = leading(normal)  # V V' + noise
     inner = cho_solve(cho_factor(normal, lower=True), moment)
+    weights = solve_triangular(factor, inner, lower=True, trans="T")
+    if not variance:
+        return Posterior(inducing, weights, None)
+    values, vectors = leading(normal)  # V V' + noise
     shrunk = vectors * np.sqrt(np.maximum(1 - found.noise / values, 0.0))
-    return Posterior(
-        inducing,
-        solve_triangular(factor, inner, lower=True, trans="T"),
-        solve_triangular(factor, shrunk, lower=True, trans="T"),
-    )
+    return Posterior(inducing, weights, solve_triangular(factor, shrunk, lower=True, trans="T"))
 
 
 def normal_equations(

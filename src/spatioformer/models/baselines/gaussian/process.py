@@ -10,6 +10,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.gaussian.choice import NO_TRANSFORM, Trial, best_of, candidates
 from spatioformer.models.baselines.gaussian.groups import (
+    SHAPES,
     blocks,
     canonical_order,
     inducing_plots,
@@ -23,6 +24,7 @@ from spatioformer.models.baselines.gaussian.kernel import (
 )
 from spatioformer.models.baselines.gaussian.leaving import (
     LeftOut,
+    leave_out_each,
     leave_out_exact,
     leave_out_through,
     log_score,
@@ -118,8 +120,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         return self._fit(X, y, None)
 
     def fit_like(self, other: "GaussianProcess", X: np.ndarray, y: np.ndarray) -> "GaussianProcess":
-        """`fit` with the transform of another process of the same plots, starting from its
-        hyperparameters, which is faster."""
+        """`fit` with the transform of another process of the same plots, which is faster: it starts
+        from the hyperparameters of the other, and reads half of the groups of the likelihood."""
         return self._fit(X, y, other)
 
     def _fit(
@@ -136,12 +138,13 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             transform, start = other.transform_, other._hyperparameters
         self._set_transform(transform, y)
         target = self._target(y)
-        self._estimate(inputs, target, start)
+        groups = likelihood_groups(inputs.places)
+        self._estimate(inputs, target, start, groups if other is None else groups[:SHAPES])
         posterior = self._solved(inputs, target)
         self.features_, self.places_ = posterior.known.features, posterior.known.places
         self.effort_ = posterior.known.effort
         self.weights_ = posterior.weights
-        self.reduction_ = None if self.transform_ == "none" else posterior.reduction
+        self.reduction_ = posterior.reduction
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -168,6 +171,22 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         """
         left_out = self.left_out(X, y, block)
         return self._richness(left_out.mean, left_out.variance)
+
+    def leave_out_each(
+        self, X: np.ndarray, y: np.ndarray, blocks: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Expected richness (n, divisions) of plots, each from those of other blocks.
+
+        Unlike `leave_out`, the plots may be a sample of the training plots, at most some thousands.
+
+        Args:
+            X, y: as of `fit`.
+            blocks: (n,) each, label of the block of each plot in a division.
+        """
+        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        inputs, target = self._standardised(X), self._target(y)
+        parts = leave_out_each(inputs, target, self._hyperparameters, blocks)
+        return np.column_stack([self._richness(part.mean, part.variance) for part in parts])
 
     def left_out(self, X: np.ndarray, y: np.ndarray, block: np.ndarray) -> LeftOut:
         """Mean and variance of `leave_out`, of the transformed response, standardised."""
@@ -260,9 +279,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         chosen = best_of(trials)
         return chosen, trials[chosen].found
 
-    def _estimate(self, inputs: Inputs, target: np.ndarray, start: Hyperparameters) -> None:
+    def _estimate(
+        self,
+        inputs: Inputs,
+        target: np.ndarray,
+        start: Hyperparameters,
+        groups: Sequence[np.ndarray],
+    ) -> None:
         """Set the hyperparameters, by the likelihood of groups of plots."""
-        groups = likelihood_groups(inputs.places)
         parts = [(inputs[rows], target[rows]) for rows in groups]
         held = self._held(inputs)
         shares = self._groups(inputs.features.shape[1])
@@ -295,9 +319,11 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
     def _solved(self, inputs: Inputs, target: np.ndarray) -> Posterior:
         found = Hyperparameters(self.found_, inputs.features.shape[1])
+        variance = self.transform_ != "none"  # the mean of a count that is transformed needs it
         if len(target) <= self.inducing:
-            return exact(inputs, target, found)
-        return through_inducing(inputs, target, found, inducing_plots(inputs.places, self.inducing))
+            return exact(inputs, target, found, variance)
+        chosen = inducing_plots(inputs.places, self.inducing)
+        return through_inducing(inputs, target, found, chosen, variance)
 
 
 def gaussian_process(seed: int) -> GaussianProcess:

@@ -1,0 +1,192 @@
+"""A stack in closed form: Gaussian processes and trees, weighed by plots that are left out.
+
+Each member predicts the training plots without those around them, at no further training:
+processes by blocks of the inverse covariance (`GaussianProcess.leave_out_each`), trees by the trees
+that left out whole areas (`BlockTrees`). Areas have four sizes, from single sites to regions
+(`areas_left_out.areas`), so the weights near to plots and far from all of them come from plots that
+were left out at such distances.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from spatioformer.models.baselines.areas_left_out import areas, sample, to_nearest_outside
+from spatioformer.models.baselines.block_trees import BlockTrees
+from spatioformer.models.baselines.features import lonlat
+from spatioformer.models.baselines.gaussian import GaussianProcess
+from spatioformer.models.baselines.gaussian.groups import canonical_order
+from spatioformer.models.baselines.quadratic import QuadraticRidge
+from spatioformer.models.stacking import (
+    PRIOR_STRENGTH,
+    Reach,
+    combine,
+    convex_weights,
+    to_nearest,
+)
+
+PROCESSES: dict[str, dict[str, Any]] = {
+    "product": {},
+    "place": {"without": ("response", "local response")},
+    "features": {"without": ("place", "local response")},
+}
+"""Members that are processes, and the hyperparameters in which they differ; the first is whole."""
+
+PRIOR = {
+    "product": 0.4,
+    "place": 0.05,
+    "features": 0.05,
+    "trees": 0.3,
+    "quadratic": 0.15,
+    "mean": 0.05,
+}
+"""Prior weights of the members."""
+
+MOST = 4000  # plots that are left out to find the weights; more are sampled
+TREES = 38  # trees of each of two forests that leave out areas of one size
+
+
+class ClosedFormStack(RegressorMixin, BaseEstimator):
+    """Weighted mean of Gaussian processes, trees, a quadratic regression and the mean of all plots.
+
+    Args:
+        seed: of the trees and the areas that they leave out.
+        effort, counts, shares: as of `GaussianProcess`.
+
+    Attributes:
+        weights_: (2, members), near to and far from plots, in the order of PRIOR.
+        rows_: (m,), the training plots that were left out: all, or MOST of them.
+        left_out_: (m, divisions), prediction of each without the plots of its area.
+        distances_: (m, divisions), metres, of each to the nearest plot of another area.
+        residuals_: (m, divisions), left_out_ minus richness.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        effort: int | None = None,
+        counts: bool = True,
+        shares: Sequence[int] | None = None,
+    ):
+        self.seed = seed
+        self.effort = effort
+        self.counts = counts
+        self.shares = shares
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "ClosedFormStack":
+        """Fit the members to all plots, and their weights to predictions of plots left out.
+
+        Args:
+            X: (n, features + 2), NaN where a feature is missing; the last two columns are longitude
+                and latitude, degrees.
+            y: (n,), richness.
+
+        Raises:
+            EvaluationError: all plots lie at one place.
+        """
+        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        order = canonical_order(X, y)
+        X, y = X[order], y[order]
+        self.places_, self.mean_ = lonlat(X), float(y.mean())
+        rows = sample(self.places_, MOST)
+        divisions = areas(self.places_[rows])
+        self.processes_ = self._processes(X, y)
+        columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
+        grown, noise = self._grow(X, y, rows, divisions)
+        columns.append(grown)
+        middle = divisions[len(divisions) // 2]
+        self.quadratic_ = QuadraticRidge(self.counts).fit(X[rows], y[rows], middle)
+        columns.append(self.quadratic_.leave_out_each(X[rows], y[rows], divisions))
+        columns.append(np.column_stack([means_of_others(y[rows], unit) for unit in divisions]))
+        self._weigh(np.stack(columns, axis=2), noise, y[rows], divisions, self.places_[rows])
+        self.rows_ = order[rows]
+        return self
+
+    def _grow(
+        self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, divisions: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Grow the trees: two forests for each division.
+
+        Returns:
+            Predictions (m, divisions) of the plots `rows` (m,) by trees that left out their areas,
+            and the variance (divisions,) of these means of few trees, from the two forests.
+        """
+        seeds = range(self.seed, self.seed + 2 * len(divisions))
+        forests = [
+            BlockTrees(TREES, seed=seed).fit(X[rows], y[rows], unit)
+            for seed, unit in zip(seeds, [*divisions, *divisions], strict=True)
+        ]
+        one, other = np.split(np.column_stack([forest.left_out_ for forest in forests]), 2, axis=1)
+        self.trees_ = forests
+        if len(rows) < len(y):
+            self.trees_ = [BlockTrees(TREES * len(divisions), seed=self.seed).fit(X, y)]
+        return (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
+
+    def _processes(self, X: np.ndarray, y: np.ndarray) -> list[GaussianProcess]:
+        known: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
+        known["shares"] = self.shares
+        whole = GaussianProcess(**known).fit(X, y)
+        others = list(PROCESSES.values())[1:]
+        return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
+
+    def _weigh(
+        self,
+        columns: np.ndarray,
+        noise: np.ndarray,
+        y: np.ndarray,
+        divisions: list[np.ndarray],
+        places: np.ndarray,
+    ) -> None:
+        """Fit the weights.
+
+        Args:
+            columns: (m, divisions, members), predictions of plots that are left out.
+            noise: (divisions,), variance of the trees' predictions that a whole forest lacks.
+            y: (m,).
+            divisions: area (m,) of each plot, for each division.
+            places: lon, lat (m, 2).
+        """
+        distance = np.column_stack([to_nearest_outside(places, unit) for unit in divisions])
+        reach = Reach.of(distance.ravel())
+        self.reach_ = np.array([reach.near, reach.far])
+        share = reach.share(distance.ravel())
+        flat = columns.reshape(-1, columns.shape[2])
+        errors = flat - np.repeat(y, len(divisions))[:, None]
+        variances = np.zeros((len(divisions), len(PRIOR)))
+        variances[:, list(PRIOR).index("trees")] = noise
+        prior = np.array(list(PRIOR.values()))
+        self.weights_ = convex_weights(
+            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1))
+        )
+        self.left_out_ = combine(flat, share, self.weights_).reshape(distance.shape)
+        self.residuals_ = self.left_out_ - y[:, None]
+        self.distances_ = distance
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
+        X = np.asarray(X, np.float64)
+        columns = np.zeros((len(X), len(PRIOR)))
+        for number, (name, weight) in enumerate(zip(PRIOR, self.weights_.T, strict=True)):
+            if weight.any():
+                columns[:, number] = self._member(name, X)
+        near, far = self.reach_
+        share = Reach(near, far).share(to_nearest(lonlat(X), self.places_))
+        return combine(columns, share, self.weights_)
+
+    def _member(self, name: str, X: np.ndarray) -> np.ndarray:
+        """Predictions (n,) of a member."""
+        if name == "mean":
+            return np.full(len(X), self.mean_)
+        if name == "quadratic":
+            return self.quadratic_.predict(X)
+        if name == "trees":
+            return np.asarray(np.mean([trees.predict(X) for trees in self.trees_], axis=0))
+        return self.processes_[list(PROCESSES).index(name)].predict(X)
+
+
+def means_of_others(y: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Mean (n,) of y (n,) over the plots of other units than each plot's own, `unit` (n,)."""
+    counts, sums = np.bincount(unit), np.bincount(unit, y)
+    return np.asarray(((y.sum() - sums) / (len(y) - counts))[unit])
