@@ -36,6 +36,8 @@ class Stream(IntEnum):
     """Plots over which drivers averages dependence, sensitivity and attention."""
     RANGE_PLOTS = 13
     """Plots that the range of the residuals' correlation is estimated from."""
+    VERDICT = 14
+    """Blocks and pairs of held-out plots that the verdict on a map is made from."""
 
 
 FAMILIES = {

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
+from spatioformer.common.streams import Stream, generator
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import TrainSection
@@ -29,8 +31,10 @@ from spatioformer.models import distilled
 from spatioformer.models.resolved import resolved
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
+from spatioformer.report.maps import Frame
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
+PAIRS = 50_000  # pairs of mapped pixels whose predictions are compared
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
 NEEDED = (
     "config.resolved.yaml",
@@ -61,6 +65,11 @@ class Band:
         """Longitude and latitude [y, x] of the pixel centres, degrees."""
         rows, cols = np.arange(self.grid.height), np.arange(self.grid.width)
         return self.grid.lonlat(rows[:, None], cols[None, :])
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The pixels' places, for drawing."""
+        return Frame(*self.lonlat)
 
     def places(self, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of points, to 1/16 pixel; (0, 0) is the centre of the first pixel."""
@@ -216,6 +225,31 @@ class Results:
         return None if band is None else read_band(self.folder / "map.tif", band)
 
     @cached_property
+    def interval_width(self) -> Band | None:
+        """Width of the mapped pixels' intervals; None where the map lacks them."""
+        if not {"lower", "upper"} <= self._bands.keys():
+            return None
+        lower, upper = (
+            read_band(self.folder / "map.tif", self._bands[name]) for name in ("lower", "upper")
+        )
+        return Band(upper.values - lower.values, lower.grid)
+
+    @cached_property
+    def outside(self) -> NDArray[np.bool_] | None:
+        """Mapped pixels [y, x] outside the area of applicability; None where it is not known."""
+        if self.dissimilarity is None or self.uncertainty is None:
+            return None
+        outside: NDArray[np.bool_]
+        outside = self.dissimilarity.values > self.uncertainty.area.threshold_
+        return outside & self.mean.mapped
+
+    @property
+    def level(self) -> float:
+        """Nominal coverage of the map's intervals, 0-1."""
+        known = self.uncertainty
+        return self.config.evaluate.level if known is None else known.level
+
+    @cached_property
     def uncertainty(self) -> Uncertainty | None:
         """Calibrated intervals and area of applicability; None where nothing was calibrated."""
         folder = self.folder / "evaluation"
@@ -273,12 +307,13 @@ class Results:
 
     @property
     def spatial(self) -> SplitSection | None:
-        return next((s for s in self.config.evaluate.splits if s.kind != "random"), None)
+        """The map-like split; None where plots were held out at random only."""
+        return None if self.judged.kind == "random" else self.judged
 
     @property
     def judged(self) -> SplitSection:
-        """The split whose scores describe the map: the first spatial one, else the random one."""
-        return self.spatial or self.config.evaluate.splits[0]
+        """The split whose scores describe the map: the one most like the use of the map."""
+        return self.config.evaluate.map_like
 
     def scores(self, split: SplitSection) -> pd.DataFrame:
         """Scores of a split, indexed by model."""
@@ -290,6 +325,11 @@ class Results:
         return list(
             self.scores(self.judged)["r2"].sort_values(ascending=False, kind="stable").index
         )
+
+    @property
+    def models_mapped_first(self) -> list[str]:
+        """`models`, with the mapped model first where it was scored."""
+        return sorted(self.models, key=lambda model: model != self.mapped)
 
     def r2(self, model: str, split: SplitSection) -> float:
         """r2 of a model on a split; NaN where it was not scored."""
@@ -342,6 +382,14 @@ class Results:
             places = plots[["lon", "lat"]].to_numpy()
             distances[split.name] = neighbour_distances(places, pixels, pairs)
         return distances
+
+    def share_apart(self, least: float) -> float | None:
+        """Share of random pairs of mapped pixels that differ by more than `least`; None: no map."""
+        values = self.mean.values[self.mean.mapped]
+        if not values.size:
+            return None
+        one, other = generator(self.config.seed, Stream.VERDICT).choice(values, (2, PAIRS))
+        return float((np.abs(one - other) > least).mean())
 
     @property
     def map_distance(self) -> np.ndarray:
