@@ -5,9 +5,9 @@
 
 A flora is a land of 60 x 60 pixels with many or few species, surveyed by many or few plots, all
 over the land or near one corner. A cheap model maps it from climate and greenness, more or less
-disturbed by noise, with or without location. Each verdict rests on kNNDM folds, as in a run; the
-true r2 compares the map with the expected richness of every pixel. Floras of the set `choose` served
-to choose the rules in `evaluation.verdict`; the table for the documents is that of the set `check`.
+disturbed by noise, with or without location. Each verdict rests on kNNDM folds, as in a run. The
+true r2 compares the map with the expected richness of every pixel. The rules in
+`evaluation.verdict` were chosen on the set `choose`; docs/report.md has the table of `check`.
 """
 
 import argparse

@@ -8,13 +8,16 @@ where the figure is shrunk to 350 pixels on a phone, or to half the width of a p
 """
 
 import io
+from typing import Any
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 DPI = 160
 INK, MUTED, NOTHING, PALE, ACCENT = "#22282b", "#5f696d", "#dcdfdf", "#f6f6f3", "#1f6f5c"
-SEA, MASKED = "#eef1f2", "#b9bdbd"
+SEA, MASKED, BAD = "#e2e9ec", "#b9bdbd", "#a33b3b"
 SERIES = (ACCENT, "#c8702a", "#4a6fa5", "#8a5a83", "#7a7a52", "#a33b3b", "#3b8ea3")
 MARKERS = "osD^vPX"
 
@@ -49,19 +52,29 @@ def stamp(figure: Figure, words: str) -> None:
 def png(figure: Figure, zoom: float = 1.0) -> bytes:
     """The figure as PNG, `zoom` times as large; the same figure gives the same bytes.
 
-    The layout is computed once and kept, so that further files of the figure cost less.
+    `Figure.savefig` would compute the layout for each file and draw everything twice.
     """
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+    _lay_out(figure)
+    figure.set_dpi(zoom * DPI)
     stream = io.BytesIO()
-    figure.savefig(stream, dpi=zoom * DPI, metadata={"Software": None})
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(stream, metadata={"Software": None})
     return stream.getvalue()
 
 
 def svg(figure: Figure) -> bytes:
     """The figure as SVG with its texts as text; the same figure gives the same bytes."""
+    _lay_out(figure)
     stream = io.BytesIO()
+    canvas: Any = FigureCanvasSVG(figure)
     with matplotlib.rc_context({"svg.hashsalt": "spatioformer", "svg.fonttype": "none"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
     return stream.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Compute the layout once, and keep it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")

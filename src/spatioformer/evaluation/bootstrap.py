@@ -37,8 +37,7 @@ class Bootstrap:
     def _sums(self, values: Floats) -> Floats:
         """Sums of values (k, n) over the plots of each draw: (k, draws)."""
         blocks = np.stack([np.bincount(self.block, row) for row in values])
-        sums: Floats = blocks @ self.times.T
-        return sums
+        return np.asarray(blocks @ self.times.T, np.float64)
 
     def r2(self, squared: Floats) -> Floats:
         """1 - SSE/SST in each draw, (draws,), from squared errors (n,)."""

@@ -120,10 +120,10 @@ def decide(
 ) -> Verdict:
     """Apply the rules; arguments as the attributes of `Verdict`.
 
-    The map is refused if its model was not scored, if r2 is at most `NO_SKILL`, or if the upper end
-    of its interval is below `LIKELY_SKILL`. It can be used if r2 is at least `GOOD_SKILL`, the lower
-    end of its interval at least `CERTAIN_SKILL`, at most `MOST_OUTSIDE` of the land lies outside the
-    area of applicability, the coverage of the intervals is not more than `COVERAGE_SHORT` below its
+    The map is refused if its model was not scored, if r2 is at most `NO_SKILL`, or if the upper
+    end of its interval is below `LIKELY_SKILL`. It can be used if r2 is at least `GOOD_SKILL`, the
+    lower end of its interval at least `CERTAIN_SKILL`, at most `MOST_OUTSIDE` of the land outside
+    the area of applicability, the coverage of the intervals at most `COVERAGE_SHORT` below its
     nominal value, and plots were held out in space. What is not known (None) does not count. All
     other maps are to be used with care.
     """

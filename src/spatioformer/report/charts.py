@@ -1,6 +1,7 @@
 """Charts: arrays in, a matplotlib Figure out."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -58,6 +59,8 @@ def draw_agreement(
         xlabel=f"observed, {unit}",
         ylabel=f"predicted, {unit}",
     )
+    letters = round(11 * width)  # that fit beside each other
+    note = "\n".join(wrapped for line in note.splitlines() for wrapped in wrap(line, letters))
     axes.set_title(note, loc="left", fontsize=9.5, fontweight="bold")
     bar = figure.colorbar(cells, ax=axes, orientation="horizontal", shrink=0.6, aspect=24)
     bar.set_ticks([1, most], labels=["1", f"{most:.0f}"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spatioformer.common.files import write_text, writing
-from spatioformer.report.pictures import Picture
+from spatioformer.report.picture import Picture
 
 FIGURES = "figures"
 """Folder of the files, beside the page; the page links to them and does not need them."""

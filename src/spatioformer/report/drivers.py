@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatioformer.report import charts
 from spatioformer.report.findings import amount, title
-from spatioformer.report.pictures import Picture, picture
+from spatioformer.report.picture import Picture, picture
 from spatioformer.report.results import Results
 
 

@@ -22,6 +22,8 @@ BELOW = 25.0  # points between the map and the scale bar, where degrees are writ
 SPAN = 10.0  # degrees of latitude from which the scale differs much within a map
 LETTER = 0.62  # width of a letter over its height, on average
 INNER = 0.82  # width of the map over that of its figure, about
+MOST_CITIES = 60  # of a region, of which as many get names as fit
+COARSE = 60  # rows or columns of the grid on which a city is looked for first
 NARROW = 4.0  # inches, below which the key has two columns
 
 Floats = NDArray[np.float64]
@@ -82,14 +84,16 @@ def north_arrow(axes: Axes, lon: Floats, lat: Floats) -> None:
     )
 
 
-def names(axes: Axes, rows: Floats, cols: Floats, titles: list[str], most: int) -> None:
+def names(
+    figure: Figure, axes: Axes, rows: Floats, cols: Floats, titles: list[str], most: int
+) -> None:
     """Write names of cities beside dots, at most `most`; names that would overlap are left out.
 
     Args:
         rows, cols: (n,) places in pixels, the more important first.
     """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    width, height = (INNER * 72 * inches for inches in axes.figure.get_size_inches())  # points
+    width, height = (INNER * 72 * inches for inches in figure.get_size_inches())  # points
     across, down = (right - left) / width, (bottom - top) / height  # pixels a point
     taken: list[tuple[float, float, float, float]] = []
     for row, col, title in zip(rows, cols, titles, strict=True):
@@ -119,29 +123,40 @@ def names(axes: Axes, rows: Floats, cols: Floats, titles: list[str], most: int) 
 def cities(lon: Floats, lat: Floats) -> tuple[Floats, Floats, list[str]]:
     """Rows and columns, in pixels, and names of the cities within a map; lon, lat are [y, x]."""
     titles, place = ground.places()
-    rows, cols, chosen = [], [], []
-    east = (place[:, 0] - lon[lon.shape[0] // 2, lon.shape[1] // 2] + 180) % 360 - 180
-    east += lon[lon.shape[0] // 2, lon.shape[1] // 2]
     flat = np.unwrap(np.unwrap(lon, axis=1, period=360), axis=0, period=360)
+    middle = flat[lon.shape[0] // 2, lon.shape[1] // 2]
+    east = (place[:, 0] - middle + 180) % 360 - 180 + middle
     near = (east >= flat.min()) & (east <= flat.max())
     near &= (place[:, 1] >= lat.min()) & (place[:, 1] <= lat.max())
-    for number in np.flatnonzero(near):
-        distance = np.hypot(
-            (flat - east[number]) * np.cos(np.radians(place[number, 1])), lat - place[number, 1]
-        )
-        row, col = np.unravel_index(int(distance.argmin()), lon.shape)
+    rows, cols, chosen = [], [], []
+    for number in np.flatnonzero(near)[:MOST_CITIES]:
+        row, col = _nearest(flat, lat, east[number], place[number, 1])
         if 0 < row < lon.shape[0] - 1 and 0 < col < lon.shape[1] - 1:
             rows.append(float(row))
             cols.append(float(col))
             chosen.append(titles[number])
-        if len(chosen) == 40:
-            break
     return np.array(rows), np.array(cols), chosen
 
 
-def key(
-    figure: Figure, *, sea: bool, masked: bool, unknown: bool, outside: bool
-) -> None:
+def _nearest(lon: Floats, lat: Floats, east: float, north: float) -> tuple[int, int]:
+    """Row and column of the pixel nearest to a place: on a coarse grid first, then around it."""
+    step = max(1, min(lon.shape) // COARSE)
+    row, col = (
+        step * index for index in _closest(lon[::step, ::step], lat[::step, ::step], east, north)
+    )
+    top, left = max(0, row - step), max(0, col - step)
+    window = (slice(top, row + step + 1), slice(left, col + step + 1))
+    row, col = _closest(lon[window], lat[window], east, north)
+    return top + row, left + col
+
+
+def _closest(lon: Floats, lat: Floats, east: float, north: float) -> tuple[int, int]:
+    distance = np.hypot((lon - east) * np.cos(np.radians(north)), lat - north)
+    row, col = np.unravel_index(int(distance.argmin()), distance.shape)
+    return int(row), int(col)
+
+
+def key(figure: Figure, *, sea: bool, masked: bool, unknown: bool, outside: bool) -> None:
     """Explain greys and hatching below everything else."""
     handles = []
     if outside:

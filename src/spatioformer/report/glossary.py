@@ -22,9 +22,7 @@ def glossary(results: Results) -> list[Term]:
 
 GENERAL = {
     "bias": "Mean of predicted minus observed: above 0, the model predicts too much.",
-    "fold": (
-        "A part of the plots. Each fold is predicted by a model that was trained on the other folds."
-    ),
+    "fold": ("A part of the plots, predicted by a model that was trained on the other parts."),
     "held-out plot": "A plot that the model was not trained on when it predicted it.",
     "interval of r2": (
         f"The range in which r2 lies in {INTERVAL:.0%} of new samples of groups of neighbouring "

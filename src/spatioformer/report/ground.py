@@ -35,9 +35,9 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
     raster = np.zeros((down, across), np.uint8)
     for shift in (-360, 0, 360):  # over the antimeridian, or longitudes of 0 to 360
         shapes = [
-            (polygon, 0 if hole else 1)
-            for polygon, hole in _polygons(shift)
-            if _overlaps(polygon, (west, west + across * step))
+            ({"type": "Polygon", "coordinates": [(ring + [shift, 0]).tolist()]}, 0 if hole else 1)
+            for ring, hole, least, most in _rings()
+            if least + shift <= west + across * step and most + shift >= west
         ]
         if shapes:
             raster |= rasterize(shapes, raster.shape, transform=transform, dtype="uint8")
@@ -46,19 +46,14 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
     return raster[rows, cols] > 0
 
 
-def _overlaps(polygon: dict, longitudes: tuple[float, float]) -> bool:
-    lon = [x for x, _ in polygon["coordinates"][0]]
-    return min(lon) <= longitudes[1] and max(lon) >= longitudes[0]
-
-
 @cache
-def _polygons(shift: int) -> list[tuple[dict, bool]]:
-    """GeoJSON polygons of land, moved east by `shift` degrees, and whether each is a lake."""
+def _rings() -> list[tuple[Floats, bool, float, float]]:
+    """Rings (n, 2) of the outlines of land, whether each is a lake, and its west and east."""
     with np.load(HERE / "land.npz", allow_pickle=False) as arrays:
         points, sizes, holes = (arrays[name] for name in ("points", "sizes", "hole"))
-    rings = np.split(points / 100 + [shift, 0], np.cumsum(sizes)[:-1])
+    rings = np.split(points / 100, np.cumsum(sizes)[:-1])
     return [
-        ({"type": "Polygon", "coordinates": [ring.tolist()]}, bool(hole))
+        (ring, bool(hole), float(ring[:, 0].min()), float(ring[:, 0].max()))
         for ring, hole in zip(rings, holes, strict=True)
     ]
 

@@ -85,7 +85,7 @@ def draw_map(
     )
     if outside is not None and hatched:
         _hatch(axes, outside & mapped)
-    _graticule_and_names(axes, frame, width)
+    _graticule_and_names(figure, axes, frame, width)
     _colour_bar(figure, axes, image, values, limits, label)
     return figure
 
@@ -123,7 +123,7 @@ def draw_plots(
     dots = axes.scatter(
         cols, rows, c=values, s=_dot_size(len(rows)), vmin=limits[0], vmax=limits[1], linewidths=0
     )
-    _graticule_and_names(axes, frame, width)
+    _graticule_and_names(figure, axes, frame, width)
     _colour_bar(figure, axes, dots, values, limits, label)
     return figure
 
@@ -161,7 +161,7 @@ def draw_residuals(
     limits = symmetric_limits(means)
     cells.set_clim(*limits)
     axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
-    _graticule_and_names(axes, frame, width)
+    _graticule_and_names(figure, axes, frame, width)
     _colour_bar(figure, axes, cells, means, limits, label)
     return figure
 
@@ -231,11 +231,11 @@ def _greys(
     )
 
 
-def _graticule_and_names(axes: Axes, frame: Frame, width: float) -> None:
+def _graticule_and_names(figure: Figure, axes: Axes, frame: Frame, width: float) -> None:
     inches = width - 0.6
-    _graticule(axes, frame, (inches, inches * axes.get_box_aspect()))
+    _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
     rows, cols, titles = furniture.cities(frame.lon, frame.lat)
-    furniture.names(axes, rows, cols, titles, round(NAMES * width / WIDTH))
+    furniture.names(figure, axes, rows, cols, titles, round(NAMES * width / WIDTH))
 
 
 def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:

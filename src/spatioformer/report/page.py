@@ -15,7 +15,7 @@ from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import facts, findings, ground, pictures
 from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers
-from spatioformer.report.findings import decimal, length, title
+from spatioformer.report.findings import decimal, length
 from spatioformer.report.glossary import glossary
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results

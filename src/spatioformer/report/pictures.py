@@ -1,8 +1,6 @@
 """Pictures of the page: a drawing of the results with alternative text and caption."""
 
-import base64
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,87 +10,24 @@ from matplotlib.figure import Figure
 from spatioformer.common import style
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.evaluation.sizes import KM_BELOW
+from spatioformer.evaluation.verdict import REFUSE
 from spatioformer.models.target import PROPORTION
 from spatioformer.report import charts, ground, maps
 from spatioformer.report.findings import amount, decimal, score, sides, start, title, where
-from spatioformer.report.results import Band, Results
+from spatioformer.report.picture import (
+    HALF,
+    PHONE,
+    THIRD,
+    WIDE,
+    WIDE_ZOOM,
+    ZOOM,
+    Picture,
+    picture,
+    pixels,
+)
+from spatioformer.report.results import Results
 
-VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
-HALF, THIRD = 4.4, 3.4  # widths, inches; an inch is 100 CSS pixels times the zoom
-ZOOM = 1.2
-WIDE, WIDE_ZOOM = 6.6, 1.3  # the large map on a screen and on paper
-PHONE = 3.8  # the same map on a narrow screen
-CELLS = 40_000  # most pixels of a map in its CSV
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure in the page and as files: PNG, SVG, and its data.
-
-    Attributes:
-        name: of the files in the folder `figures`, without suffix.
-        png, svg: the figure.
-        width, height: CSS pixels.
-        alt: alternative text.
-        caption: text below the figure.
-        data: the numbers drawn, for a CSV.
-        narrow: the figure for narrow screens, if it is another one.
-    """
-
-    name: str
-    png: bytes
-    svg: bytes
-    width: int
-    height: int
-    alt: str
-    caption: str
-    data: pd.DataFrame
-    narrow: "Picture | None" = None
-
-    @property
-    def source(self) -> str:
-        """The PNG as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
-
-
-def picture(
-    results: Results,
-    name: str,
-    figure: Figure,
-    alt: str,
-    caption: str,
-    data: pd.DataFrame | Mapping[str, Any],
-    *,
-    zoom: float = ZOOM,
-    narrow: Figure | None = None,
-) -> Picture:
-    """The figure with its texts and data; stamped where the plots are virtual."""
-    table = pd.DataFrame(dict(data))
-    small = picture(results, name, narrow, alt, caption, {}, zoom=1.0) if narrow else None
-    if results.virtual:
-        style.stamp(figure, VIRTUAL)
-    width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
-    png = style.png(figure, zoom)
-    svg = b"" if table.empty else style.svg(figure)
-    return Picture(name, png, svg, width, height, alt, caption, table, small)
-
-
-def pixels(band: Band, column: str, **more: np.ndarray) -> pd.DataFrame:
-    """Longitude, latitude and value of a raster's pixels, at most `CELLS` of them, evenly spaced.
-
-    Args:
-        more: further values [y, x] of the same pixels, by column.
-    """
-    step = max(1, int(np.ceil((band.values.size / CELLS) ** 0.5)))
-    every = (slice(step // 2, None, step),) * 2
-    lon, lat = (values[every] for values in band.lonlat)
-    values = band.values[every]
-    known = np.isfinite(values)
-    columns = {"lon": lon.round(5), "lat": lat.round(5), column: values.round(4)}
-    columns |= {name: other[every] for name, other in more.items()}
-    return pd.DataFrame({name: array[known] for name, array in columns.items()})
-
-
+REFUSED = "Do not use to tell places apart"
 OBSERVED = "observed richness, species a plot"
 
 
@@ -102,10 +37,10 @@ def mean_map(results: Results) -> Picture:
     high = amount(summary["max"], results.unit, 0)
     dropout = " with dropout off" if results.is_network else ""
     outside, share = results.outside, results.map.get("inside_share")
-    frame, limits = frame_of(results.mean), _shared_limits(results)
+    frame, limits = results.mean.frame, _shared_limits(results)
 
     def draw(width: float) -> Figure:
-        return maps.draw_map(
+        figure = maps.draw_map(
             results.mean.values,
             frame,
             limits=limits,
@@ -113,11 +48,14 @@ def mean_map(results: Results) -> Picture:
             width=width,
             outside=outside,
         )
+        if results.verdict.verdict == REFUSE:  # copies of the picture say so too
+            figure.axes[0].set_title(REFUSED, loc="left", color=style.BAD, fontsize=9.5)
+        return figure
 
     trust = ""
     if outside is not None and share is not None:
         trust = (
-            f" Pale and hatched: {1 - share:.0%} of the mapped land, which lies outside the area of "
+            f" Pale and hatched: {1 - share:.0%} of the mapped land, outside the area of "
             "applicability. Conditions there are unlike those of all plots, so do not trust the "
             "map there."
         )
@@ -146,7 +84,7 @@ def width_map(results: Results) -> Picture | None:
     outside = results.outside
     drawing = maps.draw_map(
         band.values,
-        frame_of(band),
+        band.frame,
         limits=maps.robust_limits(band.values),
         label=f"width of the {level:.0%} interval, {results.unit}",
         colours="cividis",
@@ -171,7 +109,7 @@ def spread_map(results: Results) -> Picture:
     mean = amount(summary["mean_sd"], results.unit)
     drawing = maps.draw_map(
         values,
-        frame_of(results.spread),
+        results.spread.frame,
         limits=(0.0, maps.robust_limits(values)[1]),
         label=f"standard deviation, {results.unit}",
         colours="cividis",
@@ -196,7 +134,7 @@ def plot_map(results: Results) -> Picture:
         where_far = "Far from all plots, the model extrapolates."
     drawing = maps.draw_plots(
         mean.mapped,
-        frame_of(mean),
+        mean.frame,
         *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
         plots["richness"].to_numpy(),
         limits=_shared_limits(results),
@@ -261,7 +199,7 @@ def residual_map(results: Results) -> Picture:
     part = predictions[predictions["model"] == model]
     drawing = maps.draw_residuals(
         mean.mapped,
-        frame_of(mean),
+        mean.frame,
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
         (part["predicted"] - part["observed"]).to_numpy(),
         label=f"predicted − observed, {results.unit}",
@@ -336,7 +274,7 @@ def distances(results: Results) -> Picture:
 def truth_maps(results: Results) -> list[Picture]:
     """Truth, prediction and their difference; virtual runs only."""
     truth, mean = results.truth, results.mean
-    limits, frame = _shared_limits(results), frame_of(mean)
+    limits, frame = _shared_limits(results), mean.frame
     known = np.where(mean.mapped, truth.values, np.nan)
     difference = mean.values - truth.values
     unit = "species"
@@ -416,11 +354,6 @@ def training_curve(results: Results) -> Picture:
         "(with dropout, if the network has it), so it can be higher than the validation RMSE.",
         log,
     )
-
-
-def frame_of(band: Band) -> maps.Frame:
-    """Longitudes and latitudes of a band's pixels, for a map."""
-    return band.frame
 
 
 def _tile(degrees: float | None) -> str:

@@ -1,16 +1,12 @@
 """Contents of a finished run folder, read on demand: tables, summaries, decimated rasters."""
 
-import math
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
@@ -22,8 +18,9 @@ from spatioformer.config.learning import TrainSection
 from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
-from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.evaluation.verdict import Verdict, decide, measure
+from spatioformer.geo.chips import open_chips
+from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
@@ -31,9 +28,8 @@ from spatioformer.models import distilled
 from spatioformer.models.resolved import resolved
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
-from spatioformer.report.maps import Frame
+from spatioformer.report.bands import Band, features, grid_around, read_band
 
-WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
 PAIRS = 50_000  # pairs of mapped pixels whose predictions are compared
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
 NEEDED = (
@@ -46,76 +42,6 @@ NEEDED = (
     "provenance.json",
 )
 OF_IMAGERY = ("imagery.json", "map.tif", "map.json")
-_FINE = 16  # plots are placed to 1/16 of a pixel
-
-
-@dataclass(frozen=True)
-class Band:
-    """One band of a raster, decimated or not: values [y, x], NaN for nodata."""
-
-    values: np.ndarray
-    grid: Grid
-
-    @property
-    def mapped(self) -> np.ndarray:
-        return np.isfinite(self.values)
-
-    @cached_property
-    def lonlat(self) -> tuple[np.ndarray, np.ndarray]:
-        """Longitude and latitude [y, x] of the pixel centres, degrees."""
-        rows, cols = np.arange(self.grid.height), np.arange(self.grid.width)
-        return self.grid.lonlat(rows[:, None], cols[None, :])
-
-    @cached_property
-    def frame(self) -> Frame:
-        """The pixels' places, for drawing."""
-        return Frame(*self.lonlat)
-
-    def places(self, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of points, to 1/16 pixel; (0, 0) is the centre of the first pixel."""
-        grid = self.grid
-        transform = grid.transform @ Affine.scale(1 / _FINE)
-        finer = Grid(grid.crs, transform, grid.height * _FINE, grid.width * _FINE)
-        rows, cols = finer.pixel(lon, lat)
-        return (rows + 0.5) / _FINE - 0.5, (cols + 0.5) / _FINE - 0.5
-
-
-def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
-    """Read a band with at most `longest` pixels a side; each is the mean of those it covers."""
-    with open_raster(path) as source:
-        step = max(1, math.ceil(max(source.shape) / longest))
-        height, width = (math.ceil(n / step) for n in source.shape)
-        values = source.read(
-            band, out_shape=(height, width), resampling=Resampling.average, masked=True
-        )
-        scale = Affine.scale(source.width / width, source.height / height)
-        grid = Grid(Grid.of(source).crs, source.transform @ scale, height, width)
-    return Band(values.astype(np.float64).filled(np.nan), grid)
-
-
-def features(store: ChipStore) -> dict[str, Any]:
-    """The bands of plots without imagery, which are their covariates, as imagery.json has bands."""
-    values = np.asarray(store.chips, np.float64).reshape(-1, len(store.bands))
-    statistics = {}
-    for band, column in zip(store.bands, values.T, strict=True):
-        lacking = f"{band} is missing"
-        missing = values[:, store.bands.index(lacking)].mean() if lacking in store.bands else 0.0
-        statistics[band] = {
-            "valid_share": 1 - missing,
-            **{name: float(getattr(column, name)()) for name in ("min", "mean", "max")},
-            "sd": float(column.std()),
-        }
-    return {"bands": list(store.bands), "statistics": statistics}
-
-
-def grid_around(plots: pd.DataFrame) -> Grid:
-    """A grid in degrees on which plots (columns lon, lat) are drawn where there is no map."""
-    lon, lat = plots["lon"].to_numpy(), plots["lat"].to_numpy()
-    side = max(np.ptp(lon), np.ptp(lat), 0.001) / 400
-    margin = 20 * side
-    west, north = lon.min() - margin, lat.max() + margin
-    width, height = (int(np.ceil((np.ptp(v) + 2 * margin) / side)) for v in (lon, lat))
-    return Grid(LONLAT, Affine(side, 0, west, 0, -side, north), height, width)
 
 
 class Results:
@@ -382,6 +308,30 @@ class Results:
             places = plots[["lon", "lat"]].to_numpy()
             distances[split.name] = neighbour_distances(places, pixels, pairs)
         return distances
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether to use the map, from held-out plots, intervals and the area of applicability."""
+        split, known, skill, coverage = self.judged, self.uncertainty, None, None
+        rows = self.predicted(split).query("model == @self.mapped")
+        rows = rows[np.isfinite(rows["predicted"])]
+        if len(rows) and (self.map["pixels"] or not self.has_imagery):
+            skill = measure(
+                rows["observed"].to_numpy(),
+                rows["predicted"].to_numpy(),
+                rows[["lon", "lat"]].to_numpy(),
+                level=self.level,
+                seed=self.config.seed,
+            )
+        if known is not None:
+            coverage = known.facts["kinds"][known.kind(self.has_spread)]["scores"]["coverage"]
+        return decide(
+            skill,
+            inside=self.map.get("inside_share"),
+            coverage=coverage,
+            level=self.level,
+            in_space=split.kind != "random",
+        )
 
     def share_apart(self, least: float) -> float | None:
         """Share of random pairs of mapped pixels that differ by more than `least`; None: no map."""

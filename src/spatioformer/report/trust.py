@@ -5,7 +5,7 @@ from typing import Any
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import amount, decimal
-from spatioformer.report.pictures import HALF, Picture, frame_of, picture, pixels
+from spatioformer.report.picture import HALF, Picture, picture, pixels
 from spatioformer.report.results import Results
 
 KINDS = {
@@ -121,7 +121,7 @@ def _applicability_map(results: Results, uncertainty: Uncertainty) -> Picture | 
     di, threshold = results.dissimilarity, uncertainty.area.threshold_
     drawing = maps.draw_map(
         di.values,
-        frame_of(di),
+        di.frame,
         limits=(0.0, max(maps.robust_limits(di.values)[1], threshold)),
         label="dissimilarity index",
         colours="cividis",

@@ -26,36 +26,9 @@ LOW_COVERAGE = 0.1
 """By how much the coverage of a region has to fall below the nominal one to be named."""
 
 
-def decide(results: Results) -> Verdict:
-    """The verdict on the map of a run, from its held-out plots and its map."""
-    split, known = results.judged, results.uncertainty
-    rows = results.predicted(split).query("model == @results.mapped")
-    rows = rows[np.isfinite(rows["predicted"])]
-    skill = None
-    if len(rows) and (results.map["pixels"] or not results.has_imagery):
-        skill = rules.measure(
-            rows["observed"].to_numpy(),
-            rows["predicted"].to_numpy(),
-            rows[["lon", "lat"]].to_numpy(),
-            level=results.level,
-            seed=results.config.seed,
-        )
-    coverage = None
-    if known is not None:
-        kind = known.kind(results.has_spread)
-        coverage = known.facts["kinds"][kind]["scores"]["coverage"]
-    return rules.decide(
-        skill,
-        inside=results.map.get("inside_share"),
-        coverage=coverage,
-        level=results.level,
-        in_space=split.kind != "random",
-    )
-
-
 def verdict(results: Results) -> dict[str, Any]:
     """The page's opening: verdict, reasons, error, where not to trust, what next, large numbers."""
-    made = decide(results)
+    made = results.verdict
     return {
         "verdict": f"{start(made.verdict)}.",
         "mode": MODES[made.verdict],
@@ -189,7 +162,7 @@ def where_not(made: Verdict, results: Results) -> list[str]:
     sentences.append(
         f"For plots of another size: the predictions hold for {results.grain}."
         if results.grain != "plot size not stated"
-        else "For a known plot size: the plots do not state their area."
+        else "For any stated plot size: the plots do not state their area."
     )
     return sentences
 
@@ -235,7 +208,7 @@ def next_steps(results: Results) -> list[tuple[str, str]]:
                 f"spatioformer survey {run} --sites 20 -o {sites}",
             ),
             "zonal": (
-                "gives mean richness and its interval for areas, which are more certain than pixels",
+                "gives mean richness of areas with its interval; it is more certain than pixels",
                 f"spatioformer zonal {raster} PARKS.gpkg -o {zones}",
             ),
         }
@@ -268,7 +241,11 @@ def key(made: Verdict, results: Results) -> list[tuple[str, str, str]]:
         numbers.append((f"{made.inside:.0%}", "of the mapped land is like land with plots", ""))
     if made.coverage is not None:
         numbers.append(
-            (f"{made.coverage:.0%}", f"of held-out plots lay in their {made.level:.0%} interval", "")
+            (
+                f"{made.coverage:.0%}",
+                f"of held-out plots lay in their {made.level:.0%} interval",
+                "",
+            )
         )
     numbers.append((f"{len(results.observed):,}", "plots", ""))
     return numbers
