@@ -24,7 +24,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from spatioformer.evaluation import KNNDM, interval_scores
+from spatioformer.evaluation import KNNDM, interval_scores, neighbour_distances
 from spatioformer.evaluation import verdict as verdicts
 from spatioformer.evaluation.metrics import scores
 from spatioformer.geo.virtual import flora as virtual_flora
@@ -93,7 +93,7 @@ def one_flora(seed: int) -> dict[str, float]:
     lonlat = np.column_stack([land.lon, land.lat])
     features = np.column_stack([bands, lonlat]) if asked["located"] else bands
     sample = rng.choice(len(lonlat), 1000, replace=False)
-    search = KNNDM(5, prediction_points=lonlat[sample], clustering="kmeans", seed=seed)
+    search = KNNDM(5, prediction_points=lonlat[sample], seed=seed)
     folds = search.assign(lonlat[at])
     pairs = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in np.unique(folds)]
     predicted = cross_val_predict(model(asked, seed), features[at], counts, cv=pairs)
@@ -103,6 +103,7 @@ def one_flora(seed: int) -> dict[str, float]:
     kind = next(iter(known.margins))
     layers = known.layers(mapped, None, bands, land.lon, land.lat)
     skill = verdicts.measure(counts, predicted, lonlat[at], level=LEVEL, seed=seed)
+    reached = verdicts.reached(neighbour_distances(lonlat[at], lonlat[sample], pairs))
     draws = np.random.default_rng([seed, 12])
     one, other = draws.integers(0, len(mapped), (2, 20_000))
     apart = np.abs(mapped[one] - mapped[other]) > skill.apart
@@ -111,6 +112,7 @@ def one_flora(seed: int) -> dict[str, float]:
         "seed": seed,
         **asked,
         **asdict(skill),
+        "reached": reached,
         "inside": float(layers["inside"].mean()),
         "coverage": interval_scores(counts, fitted[kind].bounds, LEVEL)["coverage"],
         "r": scores(counts, predicted)["r"],

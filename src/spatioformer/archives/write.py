@@ -19,6 +19,7 @@ from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.raster.cog import cog, cog_profile
+from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.geo.stac import raster_item
 
@@ -144,6 +145,7 @@ def _write_raster(
         with cog(part, out, profile, threads=threads) as raw:
             for band, name in enumerate(stack.bands, start=1):
                 raw.set_band_description(band, name)
+            raw.colorinterp = colours_of(stack.bands)
             raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
             for window in windows:
                 values = load_window(stack, year, window, store)

@@ -14,6 +14,7 @@ from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.bootstrap import Bootstrap, central_interval
 from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation.distances import NeighbourDistances
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.regions import Regions
 
@@ -36,6 +37,12 @@ CERTAIN_SKILL = 0.25
 
 MOST_OUTSIDE = 0.2
 """Largest share of the mapped land outside the area of applicability of a map to be used."""
+
+LEAST_REACHED = 0.8
+"""Smallest share of the map within the distances that held-out plots test, see `reached`."""
+
+FAR = 0.95
+"""Quantile of the held-out plots' distances to which they are taken to test the map."""
 
 COVERAGE_SHORT = 0.05
 """By how much the coverage of the intervals may fall below its nominal value."""
@@ -182,6 +189,18 @@ def measure(
         rmse=summary["rmse"],
         apart=least_difference(error, level, rng),
     )
+
+
+def reached(distances: NeighbourDistances) -> float:
+    """Share of the map that lies no farther from the plots than held-out plots from training.
+
+    "No farther" means within the quantile `FAR` of the held-out plots' distances. Where the share
+    is small, the folds do not test the use of the map: the plots are too close together.
+    """
+    known = distances.held_out[np.isfinite(distances.held_out)]
+    if not known.size:
+        return 0.0
+    return float((distances.prediction <= np.quantile(known, FAR)).mean())
 
 
 def blocks(lonlat: ArrayLike, seed: int = 0) -> Integers:

@@ -138,12 +138,13 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
             f"{title(one)} and {title(other)} predict equally well (r2 {decimal(r2)} and "
             f"{decimal(other_r2)}; {title(one)} has the {in_folds})"
         )
-    if won * 2 < folds if gain > 0 else won * 2 > folds:
+    lost, _ = folds_won(predictions, other, one)
+    against, which = (lost, "larger") if gain > 0 else (won, "smaller")
+    if 2 * against > folds:
         return (
             f"{title(one)} and {title(other)} cannot be ranked: over all plots, the r2 of "
             f"{title(one)} is {'higher' if gain > 0 else 'lower'} by {decimal(abs(gain))}, but it "
-            f"has the {'larger' if gain > 0 else 'smaller'} error in "
-            f"{folds - won if gain > 0 else won} of {folds} folds"
+            f"has the {which} error in {against} of {folds} folds"
         )
     better, higher = ("better", "higher") if gain > 0 else ("worse", "lower")
     return (

@@ -37,7 +37,7 @@ def verdict(results: Results) -> dict[str, Any]:
         "where_not": where_not(made, results),
         "next": next_steps(results),
         "key": key(made, results),
-        "json": made.to_json(),
+        "json": made.to_json() | {"split": results.judged.name, "unit": results.unit},
     }
 
 
