@@ -1,7 +1,7 @@
 """Is the verdict on a map right? On virtual floras, whose true richness is known everywhere.
 
     python -m benchmarks.verdicts --set choose --first 0 --count 60 --out verdicts.csv   # repeat
-    python -m benchmarks.verdicts --table verdicts.csv
+    python -m benchmarks.verdicts --table verdicts*.csv
 
 A flora is a land of 60 x 60 pixels with many or few species, surveyed by many or few plots, all
 over the land or near one corner. A cheap model maps it from climate and greenness, more or less
@@ -11,7 +11,7 @@ true r2 compares the map with the expected richness of every pixel. The rules in
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from spatioformer.evaluation import KNNDM, interval_scores, neighbour_distances
 from spatioformer.evaluation import verdict as verdicts
 from spatioformer.evaluation.metrics import scores
+from spatioformer.evaluation.verdict import CARE, REFUSE, USE, decide
 from spatioformer.geo.virtual import flora as virtual_flora
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 
@@ -34,8 +35,8 @@ SETS = {"choose": 0, "check": 100_000}
 """First seed of each set of floras."""
 LEVEL = 0.9
 NAMES = ["temperature", "precipitation", "greenness"]
-ENOUGH, NEEDED = 20, 18
-"""Floras of each verdict that are judged, and how many of them have to be right."""
+ENOUGH = 20
+"""Floras of each verdict that are judged; at least 18 of them have to be right."""
 
 
 def conditions(rng: np.random.Generator) -> dict[str, float]:
@@ -122,13 +123,45 @@ def one_flora(seed: int) -> dict[str, float]:
     }
 
 
+def judged(row: pd.Series) -> str:
+    """The verdict on a flora's map."""
+    skill = verdicts.Skill(**{f.name: row[f.name] for f in fields(verdicts.Skill)})
+    known = {name: row[name] for name in ("inside", "coverage", "reached")}
+    return decide(skill, level=LEVEL, **known).verdict
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Right verdicts among the first `ENOUGH` floras of each, and the true r2 of all floras."""
+    right = {USE: rows["true_r2"] > 0.5, REFUSE: rows["true_r2"] < 0.3}
+    verdict = rows.apply(judged, axis=1)
+    lines = []
+    for name in (USE, CARE, REFUSE):
+        own = rows[verdict == name]
+        first = own.index[:ENOUGH]
+        low, middle, high = own["true_r2"].quantile([0.1, 0.5, 0.9])
+        line = {"verdict": name, "floras": len(own), "true r2, 10 %": low, "50 %": middle}
+        line |= {"90 %": high, "right of the first 20": "-", "right of all": "-"}
+        if name in right:
+            line["right of the first 20"] = f"{right[name][first].sum()} of {len(first)}"
+            line["right of all"] = f"{right[name][own.index].mean():.0%}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--set", choices=SETS, default="check")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("verdicts.csv"))
+    parser.add_argument("--table", nargs="+", type=Path, help="print the table of these files")
     options = parser.parse_args()
+    if options.table:
+        rows = pd.concat(map(pd.read_csv, options.table)).sort_values("seed", ignore_index=True)
+        print(table(rows).round(2).to_string(index=False))
+        apart = rows["pairs_right"].mean()
+        print(f"{len(rows)} floras; order right in {apart:.1%} of the pairs that differ by more")
+        return
     rows = []
     for number in range(options.first, options.first + options.count):
         rows.append(one_flora(SETS[options.set] + number))

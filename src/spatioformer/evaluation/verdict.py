@@ -93,9 +93,12 @@ class Verdict:
         inside: share of the mapped land inside the area of applicability; None if unknown.
         coverage: share of held-out plots inside their intervals; None if unknown.
         level: nominal coverage.
+        reached: share of the map within the distances that the folds test, see `reached`; None if
+            unknown.
         in_space: whether plots were held out in space, not at random.
         broken: names of the rules that keep the map from a better verdict: "unscored", "no skill",
-            "unlikely skill", "low skill", "uncertain skill", "outside", "coverage", "random folds".
+            "unlikely skill", "low skill", "uncertain skill", "outside", "distances", "coverage",
+            "random folds".
     """
 
     verdict: Name
@@ -103,6 +106,7 @@ class Verdict:
     inside: float | None
     coverage: float | None
     level: float
+    reached: float | None
     in_space: bool
     broken: tuple[str, ...]
 
@@ -123,6 +127,7 @@ def decide(
     inside: float | None = None,
     coverage: float | None = None,
     level: float = 0.9,
+    reached: float | None = None,
     in_space: bool = True,
 ) -> Verdict:
     """Apply the rules; arguments as the attributes of `Verdict`.
@@ -130,7 +135,8 @@ def decide(
     The map is refused if its model was not scored, if r2 is at most `NO_SKILL`, or if the upper
     end of its interval is below `LIKELY_SKILL`. It can be used if r2 is at least `GOOD_SKILL`, the
     lower end of its interval at least `CERTAIN_SKILL`, at most `MOST_OUTSIDE` of the land outside
-    the area of applicability, the coverage of the intervals at most `COVERAGE_SHORT` below its
+    the area of applicability, at least `LEAST_REACHED` of the land within the distances that the
+    folds test, the coverage of the intervals at most `COVERAGE_SHORT` below its
     nominal value, and plots were held out in space. What is not known (None) does not count. All
     other maps are to be used with care.
     """
@@ -148,13 +154,15 @@ def decide(
             kept.append("uncertain skill")
     if inside is not None and not 1 - inside <= MOST_OUTSIDE:
         kept.append("outside")
+    if reached is not None and not reached >= LEAST_REACHED:
+        kept.append("distances")
     if coverage is not None and not coverage >= level - COVERAGE_SHORT:
         kept.append("coverage")
     if not in_space:
         kept.append("random folds")
     verdict = REFUSE if refused else CARE if kept else USE
     broken = tuple(refused or kept)
-    return Verdict(verdict, skill, inside, coverage, level, in_space, broken)
+    return Verdict(verdict, skill, inside, coverage, level, reached, in_space, broken)
 
 
 def measure(

@@ -98,9 +98,7 @@ def _map_item(
     """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
     grain = {"spatioformer:grain": model.facts.get("grain", "plot size not stated")}
-    item = raster_item(
-        out, assets, (year, year), grain | _model(model, model_id), of_values=True
-    )
+    item = raster_item(out, assets, (year, year), grain | _model(model, model_id), of_values=True)
     item["stac_extensions"].append(MODEL_EXTENSION)
     return item | {"id": f"{out.stem}-{year}"}
 

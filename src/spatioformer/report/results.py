@@ -18,7 +18,7 @@ from spatioformer.config.learning import TrainSection
 from spatioformer.config.schema import RunConfig, SplitSection, TruthSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
-from spatioformer.evaluation.verdict import Verdict, decide, measure
+from spatioformer.evaluation.verdict import Verdict, decide, measure, reached
 from spatioformer.geo.chips import open_chips
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
@@ -330,6 +330,7 @@ class Results:
             inside=self.map.get("inside_share"),
             coverage=coverage,
             level=self.level,
+            reached=reached(self.distances[split.name]) if self.map["pixels"] else None,
             in_space=split.kind != "random",
         )
 

@@ -80,6 +80,10 @@ def why(made: Verdict, results: Results) -> list[str]:
             "few or too uneven to be sure."
         ),
         "outside": _outside(made),
+        "distances": (
+            f"Only {made.reached or 0:.0%} of the mapped land is as near to plots as these plots "
+            "were to the others, so they do not test the map far from plots."
+        ),
         "coverage": (
             f"The {made.level:.0%} intervals held only {made.coverage or 0:.0%} of the held-out "
             "plots: they are too narrow."

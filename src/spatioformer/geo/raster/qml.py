@@ -33,7 +33,8 @@ def write_style(raster: Path, colours: tuple[str, ...] = VIRIDIS) -> Path | None
         tags, scale, offset = source.tags(1), source.scales[0], source.offsets[0]
         unit = source.units[0] or ""
     ends = [
-        float(tags.get(f"STATISTICS_{end}", "nan")) * scale + offset for end in ("MINIMUM", "MAXIMUM")
+        float(tags.get(f"STATISTICS_{end}", "nan")) * scale + offset
+        for end in ("MINIMUM", "MAXIMUM")
     ]
     if not all(map(math.isfinite, ends)):
         out.unlink(missing_ok=True)  # that of a former raster
