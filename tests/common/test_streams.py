@@ -46,6 +46,8 @@ def test_numbers_are_distinct_and_stay():
         "SENSITIVITY_DIRECTIONS": 8,
         "DRIVERS_PLOTS": 9,
         "RANGE_PLOTS": 13,
+        "VERDICT": 14,
+        "MAP_PAIRS": 15,
     }
     assert len({stream.value for stream in Stream}) == len(Stream.__members__)
 

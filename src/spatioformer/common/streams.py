@@ -38,6 +38,8 @@ class Stream(IntEnum):
     """Plots that the range of the residuals' correlation is estimated from."""
     VERDICT = 14
     """Blocks and pairs of held-out plots that the verdict on a map is made from."""
+    MAP_PAIRS = 15
+    """Pairs of mapped pixels whose predictions the verdict compares."""
 
 
 FAMILIES = {

@@ -339,7 +339,7 @@ class Results:
         values = self.mean.values[self.mean.mapped]
         if not values.size:
             return None
-        one, other = generator(self.config.seed, Stream.VERDICT).choice(values, (2, PAIRS))
+        one, other = generator(self.config.seed, Stream.MAP_PAIRS).choice(values, (2, PAIRS))
         return float((np.abs(one - other) > least).mean())
 
     @property
