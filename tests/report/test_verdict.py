@@ -78,6 +78,7 @@ def test_a_negative_r2_is_called_bad_and_never_good(results):
     ("broken", "known", "words"),
     [
         ("low skill", {}, "A map that can be used explains 50% or more."),
+        ("doubtful skill", {}, "too uneven to say whether the map is better"),
         ("uncertain skill", {}, "too few or too uneven to be sure"),
         ("outside", {"inside": 0.7}, "30% of the mapped land has conditions unlike"),
         ("coverage", {"coverage": 0.8}, "intervals held only 80% of the held-out plots"),

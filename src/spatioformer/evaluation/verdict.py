@@ -24,15 +24,16 @@ CARE: Name = "use it with care here"
 REFUSE: Name = "do not use this map to tell places apart"
 
 NO_SKILL = 0.0
-"""At this r2 or below, the map is refused: the mean of all plots predicts as well."""
+"""r2 of the mean of all plots."""
 
 LIKELY_SKILL = 0.1
-"""The map is refused too if the upper end of the interval of r2 is below this."""
+"""The map is refused if the upper end of the interval of r2 is below this: it hardly can be better
+than the mean of all plots."""
 
 GOOD_SKILL = 0.5
 """r2 from which a map can be used."""
 
-CERTAIN_SKILL = 0.25
+CERTAIN_SKILL = 0.3
 """Lower end of the interval of r2 from which a map can be used."""
 
 MOST_OUTSIDE = 0.2
@@ -97,8 +98,8 @@ class Verdict:
             unknown.
         in_space: whether plots were held out in space, not at random.
         broken: names of the rules that keep the map from a better verdict: "unscored", "no skill",
-            "unlikely skill", "low skill", "uncertain skill", "outside", "distances", "coverage",
-            "random folds".
+            "unlikely skill", "doubtful skill", "low skill", "uncertain skill", "outside",
+            "distances", "coverage", "random folds".
     """
 
     verdict: Name
@@ -132,8 +133,8 @@ def decide(
 ) -> Verdict:
     """Apply the rules; arguments as the attributes of `Verdict`.
 
-    The map is refused if its model was not scored, if r2 is at most `NO_SKILL`, or if the upper
-    end of its interval is below `LIKELY_SKILL`. It can be used if r2 is at least `GOOD_SKILL`, the
+    The map is refused if its model was not scored, if r2 is not a number, or if the upper end of
+    its interval is below `LIKELY_SKILL`. It can be used if r2 is at least `GOOD_SKILL`, the
     lower end of its interval at least `CERTAIN_SKILL`, at most `MOST_OUTSIDE` of the land outside
     the area of applicability, at least `LEAST_REACHED` of the land within the distances that the
     folds test, the coverage of the intervals at most `COVERAGE_SHORT` below its
@@ -144,11 +145,11 @@ def decide(
     if skill is None:
         refused.append("unscored")
     else:
-        if not skill.r2 > NO_SKILL:  # NaN is refused too
-            refused.append("no skill")
-        elif not skill.r2_high >= LIKELY_SKILL:
-            refused.append("unlikely skill")
-        if not skill.r2 >= GOOD_SKILL:
+        if not (np.isfinite(skill.r2) and skill.r2_high >= LIKELY_SKILL):
+            refused.append("no skill" if not skill.r2 > NO_SKILL else "unlikely skill")
+        if not skill.r2 > NO_SKILL:
+            kept.append("doubtful skill")
+        elif not skill.r2 >= GOOD_SKILL:
             kept.append("low skill")
         elif not skill.r2_low >= CERTAIN_SKILL:
             kept.append("uncertain skill")

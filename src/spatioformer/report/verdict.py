@@ -74,6 +74,10 @@ def why(made: Verdict, results: Results) -> list[str]:
             "This is so little that it may be chance: even the upper end of the range is below "
             f"{rules.LIKELY_SKILL:.0%}."
         ),
+        "doubtful skill": (
+            "The plots are too few or too uneven to say whether the map is better: r2 may be as "
+            f"high as {decimal(skill.r2_high)}."
+        ),
         "low skill": f"A {subject} that can be used explains {rules.GOOD_SKILL:.0%} or more.",
         "uncertain skill": (
             f"The lower end of that range is below {rules.CERTAIN_SKILL:.0%}: the plots are too "
