@@ -25,9 +25,9 @@ from benchmarks.accuracy_plan import (
 from benchmarks.datasets import DATASETS, DataSet
 
 from spatioformer.common.files import write_text, writing
+from spatioformer.evaluation.bootstrap import Bootstrap, central_interval
 from spatioformer.models.baselines import TABULAR
 
-DRAWS = 2000
 LEVEL = 0.95
 ALONE = "gaussian-process"
 """The strongest of the stack's members, and the distilled network's teacher: what is gained or lost
@@ -89,39 +89,16 @@ def newest(folder: Path, stem: str) -> Path | None:
     return files[-1] if files else None
 
 
-class Bootstrap:
-    """Draws of blocks, the same for every model of a data set."""
-
-    def __init__(self, richness: np.ndarray, block: np.ndarray, seed: int = 0):
-        """`richness`, `block`: of the scored plots, (n,)."""
-        self.block = np.unique(block, return_inverse=True)[1]
-        count = self.block.max() + 1
-        rng = np.random.default_rng(seed)
-        self.times = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)  # (draws, block)
-        sums = self._sums(np.stack([np.ones(len(richness)), richness, richness**2]))
-        n, total, squares = sums
-        self.sst = squares - total**2 / n  # (draws,)
-
-    def _sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums of values (k, n) over the plots of each draw: (k, draws)."""
-        blocks = np.stack([np.bincount(self.block, row) for row in values])
-        return blocks @ self.times.T
-
-    def r2(self, squared: np.ndarray) -> np.ndarray:
-        """1 - SSE/SST in each draw, (draws,), from squared errors (n,)."""
-        return 1 - self._sums(squared[None])[0] / self.sst
-
-
 def interval(draws: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    """Central interval of a table's draws."""
+    return central_interval(draws, LEVEL)
 
 
 def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
     """One row per split and model of one data set: scores, or the reason why there are none."""
     scored = np.flatnonzero(~data.dev)
     richness = data.wide.richness[scored]
-    bootstrap = Bootstrap(richness, data.blocks[scored])
+    bootstrap = Bootstrap(richness, data.blocks[scored], np.random.default_rng(0))
     sst = np.sum((richness - richness.mean()) ** 2)
     table = []
     for split in SPLITS:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from spatioformer.analysis.survey import propose
 from spatioformer.common.files import read_json
-from spatioformer.report.results import read_band
+from spatioformer.report.bands import read_band
 
 SITES = 50
 DI = 5

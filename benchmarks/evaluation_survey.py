@@ -37,7 +37,7 @@ class Land:
     cols: np.ndarray
 
 
-def make_land(seed: int) -> Land:
+def make_land(seed: int, species: int = SPECIES) -> Land:
     """A land of 30 x 30 degrees: cooler and drier inland, with hills of greenness."""
     rng = np.random.default_rng([seed, 10])
     lon, lat = np.meshgrid(np.linspace(115, 145, SIDE), np.linspace(-15, -45, SIDE))
@@ -52,7 +52,7 @@ def make_land(seed: int) -> Land:
     greenness = np.log(precipitation) + 0.5 * waves()
     land = np.ones(lon.shape, bool)
     fields = temperature, precipitation, greenness
-    flora = virtual_flora.simulate(lon, lat, land, *fields, species=SPECIES, seed=seed)
+    flora = virtual_flora.simulate(lon, lat, land, *fields, species=species, seed=seed)
     rows, cols = (index.ravel() for index in np.indices(lon.shape))
     pixels = np.column_stack([field.ravel() for field in fields])
     return Land(flora, pixels, lon.ravel(), lat.ravel(), flora.truth.ravel(), rows, cols)

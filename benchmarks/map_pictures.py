@@ -16,7 +16,7 @@ from shapely.geometry import Point
 
 from spatioformer.analysis.zonal import correlation_of, summarise
 from spatioformer.common.style import ACCENT, INK, MUTED, NOTHING, SERIES, styled
-from spatioformer.report.results import read_band
+from spatioformer.report.bands import read_band
 
 MEAN, LOWER, UPPER, DI, INSIDE = 1, 3, 4, 5, 6
 """Bands of map.tif; 2 is the spread."""

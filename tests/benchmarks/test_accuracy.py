@@ -16,12 +16,13 @@ from benchmarks.accuracy_plan import (
     Cell,
     why_not,
 )
-from benchmarks.accuracy_table import Bootstrap, collect, interval, markdown, rows_of
+from benchmarks.accuracy_table import collect, interval, markdown, rows_of
 from benchmarks.datasets import DataSet, cropped
 
 from benchmarks import accuracy, accuracy_table
 from spatioformer.config.learning import MODELS as KNOWN
 from spatioformer.evaluation import scores
+from spatioformer.evaluation.bootstrap import Bootstrap
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.baselines import TABULAR
 
@@ -192,14 +193,14 @@ def test_bootstrap_draws_whole_blocks():
     rng = np.random.default_rng(0)
     y, error = rng.normal(size=60), rng.normal(size=60)
     block = np.repeat(np.arange(12), 5)
-    bootstrap = Bootstrap(y, block)
+    bootstrap = Bootstrap(y, block, np.random.default_rng(0))
     for draw in (0, 7):
         rows = np.concatenate(
             [np.flatnonzero(block == b).repeat(t) for b, t in enumerate(bootstrap.times[draw])]
         )
         expected = scores(y[rows], y[rows] + error[rows])["r2"]
         assert bootstrap.r2(error**2)[draw] == pytest.approx(expected, rel=1e-12)
-    same = Bootstrap(y, np.arange(60))
+    same = Bootstrap(y, np.arange(60), np.random.default_rng(0))
     per_plot = np.diff(interval(same.r2(error**2)))
     together = error**2 * np.repeat(rng.uniform(0, 4, 12), 5)  # plots of a block err together
     in_blocks = np.diff(interval(bootstrap.r2(together)))

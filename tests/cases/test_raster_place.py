@@ -317,16 +317,16 @@ def test_stac_over_the_antimeridian(tmp_path):
     scene = noise(tmp_path / "a.tif", (16, 16), transform=from_origin(179, -18.4, 0.1, 0.1))
     map_raster(small(), scene, tmp_path / "m.tif", samples=0, output=Output(year=2021, stac=True))
     item = json.loads((tmp_path / "m.item.json").read_text())
-    assert item["bbox"] == [179, -20, -179.4, -18.4]
+    assert item["bbox"] == [179.1, -19.9, -179.5, -18.5]
     assert item["geometry"]["type"] == "MultiPolygon"
     (east,), (west,) = item["geometry"]["coordinates"]
-    for ring, edges in ((east, (179, 180)), (west, (-180, -179.4))):
+    for ring, edges in ((east, (179.1, 180)), (west, (-180, -179.5))):
         lons, lats = np.array(ring).T
         assert (lons.min(), lons.max()) == edges
-        assert (lats.min(), lats.max()) == (-20, -18.4)
+        assert (lats.min(), lats.max()) == (-19.9, -18.5)
         assert ring[0] == ring[-1]
     collection = json.loads((tmp_path / "m.collection.json").read_text())
-    assert collection["extent"]["spatial"]["bbox"] == [[179, -20, -179.4, -18.4]]
+    assert collection["extent"]["spatial"]["bbox"] == [[179.1, -19.9, -179.5, -18.5]]
 
 
 def test_grids_of_the_world_stay_as_they_were():

@@ -47,6 +47,8 @@ def test_numbers_are_distinct_and_stay():
         "DRIVERS_PLOTS": 9,
         "RANGE_PLOTS": 13,
         "CHOICE_SAMPLES": 14,
+        "VERDICT": 15,
+        "MAP_PAIRS": 16,
     }
     assert len({stream.value for stream in Stream}) == len(Stream.__members__)
 

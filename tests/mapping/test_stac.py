@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pystac
 import pytest
 import rasterio
 
+from spatioformer.geo.stac import raster_item
 from spatioformer.mapping import Output, map_raster
+from tests.helpers.landscape import write_raster
 from tests.helpers.maps import noise, small
 
 
@@ -30,8 +33,10 @@ def test_core_fields_are_valid(tmp_path):
 
 def test_place_time_bands_and_model(tmp_path):
     item, collection = entries(tmp_path)
-    assert item["bbox"] == [140, -24, 145, -20]
-    assert collection["extent"]["spatial"]["bbox"] == [[140, -24, 145, -20]]
+    mapped = [140.1, -23.9, 144.9, -20.1]  # a chip has a margin of one pixel
+    assert item["bbox"] == mapped
+    assert collection["extent"]["spatial"]["bbox"] == [mapped]
+    assert collection["license"] == "proprietary"
     properties = item["properties"]
     assert properties["start_datetime"] == "2019-01-01T00:00:00Z"
     assert properties["proj:epsg"] == 4326
@@ -58,3 +63,18 @@ def test_files_and_scales(tmp_path):
     band = item["assets"]["sd"]["raster:bands"][0]
     assert (band["data_type"], band["scale"], band["nodata"]) == ("uint16", 0.01, 65535)
     assert (tmp_path / item["assets"]["sd"]["href"]).exists()
+
+
+def test_the_licence_of_the_configuration(tmp_path):
+    model = small()
+    model.facts["licence"] = "CC-BY-4.0"
+    scene = noise(tmp_path / "a.tif", (16, 16))
+    map_raster(model, scene, tmp_path / "m.tif", samples=0, output=Output(year=2019, stac=True))
+    collection = json.loads((tmp_path / "m.collection.json").read_text())
+    assert collection["license"] == "CC-BY-4.0"
+
+
+def test_a_raster_without_a_value_has_its_own_box(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.full((8, 8), np.nan, np.float32), nodata=np.nan)
+    whole = raster_item(path, {"a": path}, (2019, 2019), {})["bbox"]
+    assert raster_item(path, {"a": path}, (2019, 2019), {}, of_values=True)["bbox"] == whole

@@ -16,18 +16,19 @@ from rasterio.transform import from_origin
 
 from spatioformer.common import style
 from spatioformer.common.errors import OutputError
-from spatioformer.common.style import png, stamp
+from spatioformer.common.style import png, stamp, svg
 from spatioformer.geo.virtual.truth import noise_ceiling
-from spatioformer.report import maps, page, pictures, write_report
+from spatioformer.report import maps, page, picture, write_report
+from spatioformer.report.bands import read_band
 from spatioformer.report.findings import decimal
-from spatioformer.report.results import Results, read_band
+from spatioformer.report.results import Results
 from tests.helpers import report_run
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, write_raster
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = "<script>alert('x')</script>"
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "source"}
 
 
 class Page(HTMLParser):
@@ -60,6 +61,7 @@ def _undrawn():
     """Figures are made but not drawn: what they show is tested elsewhere, and drawing is slow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "png", lambda figure, zoom: b"\x89PNG")
+        patch.setattr(style, "svg", lambda figure: b"<svg/>")
         yield
 
 
@@ -84,10 +86,11 @@ def virtual(tmp_path_factory) -> tuple[Page, Path, int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
         patch.setattr(style, "png", png)
+        patch.setattr(style, "svg", svg)
         patch.setattr(style, "DPI", 20)
         folder = tmp_path_factory.mktemp("virtual")
         made = render(folder, virtual=True)
-    assert set(stamped) == {pictures.VIRTUAL}
+    assert set(stamped) == {picture.VIRTUAL}
     return made, folder, len(stamped)
 
 
@@ -123,8 +126,10 @@ def test_counts_facts_and_sentences(real):
     text = real[0].text
     for part in (
         "From 60 plots, richness",
-        "km². On held-out tiles of 2°, the random forest predicts best: r2",
-        "On random folds, the random forest has a higher r2,",
+        "Verdict",
+        "To test the map, its model predicted 60 plots in whole tiles of land that the model had",
+        "giving every place the mean of all plots explains 0%.",
+        "species on average (mean absolute error). Two places whose predictions differ by less",
         "On held-out tiles of 2°, the random forest predicts better than Spatioformer (r2 higher",
         "Effect of location: Spatioformer predicts better than Spatioformer without location (r2",
         "Rows read 65",
@@ -181,7 +186,9 @@ def test_nothing_is_loaded_from_outside(virtual):
         assert tag not in ("script", "link", "iframe", "object", "base"), tag
         assert not any(name.startswith("on") for name in attributes)
         assert attributes.get("src", "data:image/png;").startswith("data:image/png;")
-        assert attributes.get("href", "#").startswith("#")
+        href = attributes.get("href", "#")
+        assert href.startswith(("#", "figures/")), href
+        assert attributes.get("srcset", "data:image/png;").startswith("data:image/png;")
     assert "http" not in made.html
     assert "@import" not in made.html
     assert "url(" not in made.html
@@ -191,7 +198,11 @@ def test_the_page_is_whole_and_its_pictures_have_words(virtual):
     made, folder, _ = virtual
     assert made.open == []
     ids = {a["id"] for _, a in made.elements if "id" in a}
-    assert {a["href"] for a in made.all("a")} == {f"#{name}" for name in ids}
+    inside = {a["href"] for a in made.all("a") if a["href"].startswith("#")}
+    assert inside == {f"#{name}" for name in ids}
+    files = {a["href"] for a in made.all("a")} - inside
+    assert files == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
+    assert len(files) == 3 * len(made.all("figcaption"))
     images = made.all("img")
     first = base64.b64decode(images[0]["src"].split(",")[1])
     assert (folder / "map.png").read_bytes() == first
@@ -205,9 +216,10 @@ def test_the_page_is_whole_and_its_pictures_have_words(virtual):
 def test_virtual_runs_are_labelled_everywhere(virtual):
     made, _, stamped = virtual
     assert made.text.index("VIRTUAL FLORA.") < made.text.index("Richness map report")
+    assert made.text.index("Verdict virtual") < made.text.index("Contents")
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", made.html, re.DOTALL)
     assert all(c.startswith('<span class="tag">virtual</span>') for c in captions)
-    assert stamped == len(captions)
+    assert stamped == len(captions) + 1  # the map for narrow screens too
     assert "<title>Virtual flora: " in made.html
     assert "From 60 virtual plots, " in made.text
     assert "A virtual flora. The plants are simulated" in made.text
@@ -247,14 +259,14 @@ def test_one_random_split_no_spread_one_pixel_chips_no_curve_nothing_rejected(tm
     rejected = pd.read_csv(tmp_path / "rejected.csv")
     rejected[:0].to_csv(tmp_path / "rejected.csv", index=False)
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
-    assert "no plots were held out in space" in made.text
+    assert "No plots were held out in space" not in made.text  # its model was not scored
+    assert "which makes the predictions, was not scored on held-out plots" in made.text
     assert "No row was rejected." in made.text
     assert "Standard deviation" not in made.text
     assert "standard deviation is not" not in made.text
     assert "Scores by size of the held-out tiles" not in made.text
     assert "the random forest reaches r2" in made.text
     assert " best" not in made.html.split("<tbody>")[1].split("</tbody>")[0]
-    assert "r2 of Spatioformer on plots held out at random" not in made.text
 
 
 def test_scores_that_are_no_numbers(tmp_path):
@@ -262,7 +274,6 @@ def test_scores_that_are_no_numbers(tmp_path):
     scores = pd.read_csv(tmp_path / "scores.csv").assign(r=np.nan, r2=np.nan)
     scores.to_csv(tmp_path / "scores.csv", index=False)
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
-    assert "No model could be scored on held-out plots." in made.text
     assert "no model has an r2: the observed richness does not vary" in made.text
     assert "spatioformer the configured network; it makes the map n/a n/a" in made.text
 

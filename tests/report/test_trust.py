@@ -72,10 +72,12 @@ def test_outside_is_hatched():
     frame = maps.Frame(*np.meshgrid(np.arange(20.0), -np.arange(20.0)))
     drawn = []
     for threshold in (1.0, 3.0):
-        figure = maps.draw_map(values, frame, limits=(0, 2), label="index")
-        before = len(figure.axes[0].collections)
-        maps.hatch_above(figure, values, threshold)
-        drawn.append(len(figure.axes[0].collections) - before)
+        outside = values > threshold
+        figure = maps.draw_map(values, frame, limits=(0, 2), label="index", outside=outside)
+        hatched = [c for c in figure.axes[0].collections if getattr(c, "hatches", [None])[0]]
+        drawn.append(len(hatched))
+        words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        assert ("do not trust" in words) == outside.any()
     assert drawn == [1, 0], "nothing to hatch where nothing is above"
 
 

@@ -21,6 +21,7 @@ from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.raster.cog import cog_in_parts, cog_profile
+from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.geo.stac import raster_item
 
@@ -146,6 +147,7 @@ def _write_raster(
     def describe(raw: DatasetWriter) -> None:
         for band, name in enumerate(stack.bands, start=1):
             raw.set_band_description(band, name)
+        raw.colorinterp = colours_of(stack.bands)
         raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
 
     with writing(out) as part:

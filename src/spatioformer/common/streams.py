@@ -38,6 +38,10 @@ class Stream(IntEnum):
     """Plots that the range of the residuals' correlation is estimated from."""
     CHOICE_SAMPLES = 14
     """Bootstrap samples of tiles that score the choice of the map's model."""
+    VERDICT = 15
+    """Blocks and pairs of held-out plots that the verdict on a map is made from."""
+    MAP_PAIRS = 16
+    """Pairs of mapped pixels whose predictions the verdict compares."""
 
 
 FAMILIES = {

@@ -192,6 +192,7 @@ class RunConfig(Section):
     ]
     out: str
     title: str | None = None
+    licence: Annotated[str, Field(min_length=1)] | None = None  # SPDX name, for the map's STAC
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     target: TargetSection = TargetSection(name="plant species richness")
     plots: PlotsSection

@@ -10,6 +10,7 @@ import numpy as np
 import rasterio
 from pyproj import CRS
 from rasterio.warp import transform_geom
+from rasterio.windows import Window
 
 from spatioformer.common.version import __version__
 from spatioformer.geo.grid import LONLAT
@@ -25,7 +26,12 @@ BEGIN, END = "start_datetime", "end_datetime"
 
 
 def raster_item(
-    out: Path, assets: dict[str, Path], years: tuple[int, int], properties: dict[str, Any]
+    out: Path,
+    assets: dict[str, Path],
+    years: tuple[int, int],
+    properties: dict[str, Any],
+    *,
+    of_values: bool = False,
 ) -> dict[str, Any]:
     """STAC item of rasters on one grid, from the start of the first year to the end of the last.
 
@@ -34,12 +40,15 @@ def raster_item(
         assets: file of each asset, beside the item.
         years: first and last year.
         properties: further properties.
+        of_values: geometry and box are those of the pixels with values in the first band, not of
+            the raster.
 
     Returns:
         The item as JSON, without links.
     """
     with rasterio.open(next(iter(assets.values()))) as source:
-        outline, bbox = _outline(source)
+        window = _of_values(source) if of_values else None
+        outline, bbox = _outline(source, window)
         epsg = CRS.from_user_input(source.crs).to_epsg()
         place: dict[str, Any] = {
             "proj:epsg": epsg,
@@ -77,13 +86,32 @@ def raster_item(
     }
 
 
-def _outline(source) -> tuple[dict[str, Any], list[float]]:
+def _of_values(source) -> Window | None:
+    """Smallest window with all values of the first band; None if it has no value."""
+    rows, cols = np.zeros(source.height, bool), np.zeros(source.width, bool)
+    for _, window in source.block_windows(1):
+        valid = source.read_masks(1, window=window) > 0
+        (top, bottom), (left, right) = window.toranges()
+        rows[top:bottom] |= valid.any(axis=1)
+        cols[left:right] |= valid.any(axis=0)
+    if not rows.any():
+        return None
+    (top, bottom), (left, right) = (np.flatnonzero(known)[[0, -1]] for known in (rows, cols))
+    return Window(int(left), int(top), int(right - left) + 1, int(bottom - top) + 1)
+
+
+def _outline(source, window: Window | None = None) -> tuple[dict[str, Any], list[float]]:
     """Outline of the raster in degrees, with 8 points a side, and its bounding box.
+
+    With `window`, that of a part of the raster.
 
     Over the antimeridian, the outline is cut at 180 degrees, and the west of the box is larger than
     its east (RFC 7946, 3.1.9 and 5.2).
     """
-    steps, h, w = 8, source.height, source.width
+    whole = Window(0, 0, source.width, source.height)
+    part = whole if window is None else window
+    transform = source.window_transform(part)
+    steps, h, w = 8, part.height, part.width
     along = [i / steps for i in range(steps)]
     corners = [
         *((t * w, 0) for t in along),
@@ -92,7 +120,7 @@ def _outline(source) -> tuple[dict[str, Any], list[float]]:
         *((0, h - t * h) for t in along),
         (0, 0),
     ]
-    ring = [tuple(source.transform @ corner) for corner in corners]
+    ring = [tuple(transform @ corner) for corner in corners]
     geometry = {"type": "Polygon", "coordinates": [ring]}
     degrees = transform_geom(source.crs, LONLAT.to_wkt(), geometry)
     lons, lats = np.array(degrees["coordinates"][0])[:, :2].T

@@ -237,7 +237,7 @@ class _Job:
         predictor = self.predictor
         totals = raster.assemble(
             self.out, self.plan, journal, predictor.model, predictor.layers, self.output,
-            all_tags, _method(predictor), console,
+            all_tags, _method(predictor), _level(predictor), console,
         )  # fmt: skip
         files = raster.files_of(self.out, predictor.layers, self.output)
         if self.output.stac:
@@ -259,6 +259,10 @@ class _Job:
 
 def _absolute(path: str | Path | None) -> str | None:
     return str(Path(path).absolute()) if path else None
+
+
+def _level(predictor: Predictor) -> float | None:
+    return None if predictor.uncertainty is None else predictor.uncertainty.level
 
 
 def _method(predictor: Predictor) -> str:

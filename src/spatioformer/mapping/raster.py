@@ -13,7 +13,8 @@ from spatioformer.common.progress import Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.cog import cog, cog_profile
-from spatioformer.geo.raster.map_layers import TITLES
+from spatioformer.geo.raster.map_layers import title_of
+from spatioformer.geo.raster.qml import CIVIDIS, VIRIDIS, write_style
 from spatioformer.geo.raster.stack import check_written
 from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
@@ -59,9 +60,11 @@ def check_space(out: Path, layers: int, pixels: float, used: int) -> None:
 
 def assemble(
     out: Path, plan: Plan, journal: Journal, model: Model, layers: Sequence[str],
-    output: Output, tags: dict[str, str], method: str, console: Console,
+    output: Output, tags: dict[str, str], method: str, level: float | None, console: Console,
 ) -> Totals:  # fmt: skip
     """Write the map's files from the journal's tiles; all files appear at the end, or none.
+
+    Beside each lies its QGIS style. `level` is the nominal coverage of the intervals.
 
     Raises:
         OutputError: no space, a folder that cannot be written, or a damaged tile.
@@ -73,7 +76,7 @@ def assemble(
             part = stack.enter_context(writing(path))
             chosen = [list(layers).index(name) for name in names]
             with cog(part, path, profile(plan.grid, len(names), output), output.compress) as raw:
-                _describe(raw, names, model, output, tags, method)
+                _describe(raw, names, model, output, tags, method, level)
                 totals = Totals()
                 for tile in console.track(order, "write"):
                     tile_totals, flat = journal.read(tile)
@@ -85,6 +88,8 @@ def assemble(
                         raw.write(_encoded(values, names, output), window=window)
             expected = totals.pixels if output.dtype == "float32" else np.prod(plan.grid.shape)
             check_written(part, path, [int(expected)])
+    for path, names in files.items():
+        write_style(path, VIRIDIS if names[0] == "mean" else CIVIDIS)
     return totals
 
 
@@ -105,10 +110,12 @@ def profile(grid: Grid, count: int, output: Output = Output()) -> dict:
     return cog_profile(grid, count, output.dtype, np.nan if output.dtype == "float32" else NODATA)
 
 
-def _describe(raw, names, model: Model, output: Output, tags: dict, method: str) -> None:
+def _describe(
+    raw, names, model: Model, output: Output, tags: dict, method: str, level: float | None
+) -> None:
     target = model.facts.get("target", "plant species richness")
     for band, name in enumerate(names, start=1):
-        raw.set_band_description(band, f"{target}, {TITLES[name]}")
+        raw.set_band_description(band, f"{target}, {title_of(name, level)}")
         if name not in UNITLESS:
             raw.set_band_unit(band, unit(model.facts.get("target_kind")))
         if name == "sd":

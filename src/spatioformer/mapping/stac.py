@@ -40,7 +40,7 @@ def write_catalogue(
         f"{_target(model)}, mapped by spatioformer {__version__}; the item says for which plot "
         "size, with which model and for which year"
     )
-    _write_collection(collection, out.stem, description, {item: entry})
+    _write_collection(collection, out.stem, description, {item: entry}, _licence(model))
     return item, collection
 
 
@@ -70,13 +70,22 @@ def write_series(
     )
     collection = folder / "collection.json"
     _write_collection(
-        collection, folder.absolute().name, description, items | {_item_path(trend): trend_item}
+        collection,
+        folder.absolute().name,
+        description,
+        items | {_item_path(trend): trend_item},
+        _licence(model),
     )
     return collection
 
 
 def _item_path(raster: Path) -> Path:
     return raster.with_name(f"{raster.stem}.item.json")
+
+
+def _licence(model: Model) -> str:
+    """Licence of the map, from the configuration of the model's run; STAC's word for none."""
+    return model.facts.get("licence") or "proprietary"
 
 
 def _target(model: Model) -> str:
@@ -89,7 +98,7 @@ def _map_item(
     """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
     grain = {"spatioformer:grain": model.facts.get("grain", "plot size not stated")}
-    item = raster_item(out, assets, (year, year), grain | _model(model, model_id))
+    item = raster_item(out, assets, (year, year), grain | _model(model, model_id), of_values=True)
     item["stac_extensions"].append(MODEL_EXTENSION)
     return item | {"id": f"{out.stem}-{year}"}
 
@@ -134,7 +143,7 @@ def _model(model: Model, model_id: str) -> dict[str, Any]:
 
 
 def _write_collection(
-    path: Path, name: str, description: str, items: dict[Path, dict[str, Any]]
+    path: Path, name: str, description: str, items: dict[Path, dict[str, Any]], licence: str
 ) -> None:
     """Write the items, each with a link to the collection, and the collection."""
     for file, item in items.items():
@@ -155,7 +164,7 @@ def _write_collection(
             "stac_version": STAC,
             "id": name,
             "description": description,
-            "license": "proprietary",
+            "license": licence,
             "extent": {
                 "spatial": {"bbox": [[west, south, round(east, 6), north]]},
                 "temporal": {"interval": [[begin, end]]},

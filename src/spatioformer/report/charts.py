@@ -1,6 +1,7 @@
 """Charts: arrays in, a matplotlib Figure out."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -14,6 +15,9 @@ from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERI
 
 Array = NDArray[np.float64]
 
+WIDTH = 4.4  # of most charts, inches
+LARGE, SMALL = 3.9, 2.7  # of scatterplots
+
 
 @styled
 def draw_agreement(
@@ -23,9 +27,15 @@ def draw_agreement(
     limits: tuple[float, float],
     note: str,
     unit: str = "species",
+    width: float = LARGE,
 ) -> Figure:
-    """Predicted against observed as a density of plots, with the line on which both are equal."""
-    figure = Figure(figsize=(3.6, 3.7), layout="constrained")
+    """Predicted against observed as a density of plots, with the line on which both are equal.
+
+    Args:
+        note: title, above the plot.
+        width: of the figure, inches.
+    """
+    figure = Figure(figsize=(width, width + 1.0), layout="constrained")
     axes = figure.subplots()
     low, high = limits
     margin = 0.03 * (high - low)
@@ -33,7 +43,7 @@ def draw_agreement(
     cells = axes.hexbin(
         observed,
         predicted,
-        gridsize=32,
+        gridsize=32 if width > SMALL else 22,
         extent=(low, high, low, high),
         mincnt=1,
         cmap=_density_colours(),
@@ -49,12 +59,13 @@ def draw_agreement(
         xlabel=f"observed, {unit}",
         ylabel=f"predicted, {unit}",
     )
-    axes.text(0.04, 0.96, note, transform=axes.transAxes, va="top", fontsize=9, fontweight="bold")
-    inset = axes.inset_axes((0.62, 0.1, 0.32, 0.03))
-    bar = figure.colorbar(cells, cax=inset, orientation="horizontal")
+    letters = round(11 * width)  # that fit beside each other
+    note = "\n".join(wrapped for line in note.splitlines() for wrapped in wrap(line, letters))
+    axes.set_title(note, loc="left", fontsize=9.5, fontweight="bold")
+    bar = figure.colorbar(cells, ax=axes, orientation="horizontal", shrink=0.6, aspect=24)
     bar.set_ticks([1, most], labels=["1", f"{most:.0f}"])
     bar.minorticks_off()
-    inset.set_title("plots per cell", fontsize=7, pad=3, color=MUTED)
+    bar.set_label("plots in a cell")
     return figure
 
 
@@ -76,7 +87,7 @@ def draw_block_curve(
         ceiling: r2 of a perfect map, drawn as a line.
         unit: of the sizes, "degrees" or "km".
     """
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = figure.subplots()
     left = sizes[0] / 2.5  # degrees; where random folds are drawn
     for i, (label, (random, values)) in enumerate(curves.items()):
@@ -99,7 +110,7 @@ def draw_block_curve(
             xytext=(0, 3),
             textcoords="offset points",
             ha="right",
-            fontsize=8,
+            fontsize=9,
         )
     axes.axhline(0, color=MUTED, linewidth=0.7)
     axes.set_xscale("log")
@@ -121,7 +132,7 @@ def draw_block_curve(
 @styled
 def draw_distances(distances: dict[str, Array]) -> Figure:
     """Cumulative distributions of the distance (km) to the nearest plot; the first is bold."""
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = figure.subplots()
     floor = 0.01  # km; a log scale has no 0
     for i, (label, values) in enumerate(distances.items()):
@@ -132,14 +143,14 @@ def draw_distances(distances: dict[str, Array]) -> Figure:
     axes.set_xlim(left=max(floor, min(np.percentile(v, 1) for v in distances.values())))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(xlabel="distance to the nearest training plot, km", ylabel="cumulative share")
-    axes.legend(loc="best")
+    figure.legend(loc="outside lower center")
     return figure
 
 
 @styled
 def draw_histogram(values: Array, *, label: str, is_whole: bool = True) -> Figure:
     """Histogram of the number of species in a plot, or of values that are not whole."""
-    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     axes = figure.subplots()
     low, high = np.floor(values.min()), np.ceil(values.max())
     step = max(1, int(np.ceil((high - low + 1) / 40)))  # whole species, at most about 40 bars
@@ -153,7 +164,7 @@ def draw_histogram(values: Array, *, label: str, is_whole: bool = True) -> Figur
     )
     median = np.median(values)
     axes.axvline(median, color=INK, linewidth=1.2, label=f"median {median:g}")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside upper right")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set(xlabel=label, ylabel="plots")
     return figure
@@ -162,7 +173,7 @@ def draw_histogram(values: Array, *, label: str, is_whole: bool = True) -> Figur
 @styled
 def draw_training(epochs: Array, train: Array, validation: Array, unit: str = "species") -> Figure:
     """RMSE of training and validation plots by epoch; the best epoch is marked."""
-    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     best = int(np.argmin(validation))
     axes.plot(epochs, train, color=MUTED, linewidth=1.4, linestyle="--", label="training")
@@ -171,7 +182,7 @@ def draw_training(epochs: Array, train: Array, validation: Array, unit: str = "s
     axes.plot(epochs[best], validation[best], "o", color=ACCENT, markersize=7, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="epoch", ylabel=f"RMSE, {unit}")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -193,7 +204,7 @@ def draw_error_by_dissimilarity(
     di: Array, error: Array, curve: Array, threshold: float, unit: str = "species"
 ) -> Figure:
     """Absolute error (n,) against dissimilarity (n,), the expected RMSE (2, k), the threshold."""
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.scatter(di, error, s=7, color=SERIES[2], alpha=0.45, linewidths=0, label="one plot")
     places = np.array([di.min(), *curve[0], di.max()])
@@ -204,7 +215,7 @@ def draw_error_by_dissimilarity(
     )
     axes.set(xlabel="dissimilarity index", ylabel=f"|predicted − observed|, {unit}")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="best")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -213,7 +224,7 @@ def draw_importance(
     groups: Sequence[str], rise: Sequence[float], sd: Sequence[float], unit: str = "species"
 ) -> Figure:
     """Increase of the RMSE when a group is shuffled, and its standard deviation over folds."""
-    figure = Figure(figsize=(5.2, 1.0 + 0.28 * len(groups)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.28 * len(groups)), layout="constrained")
     axes = figure.subplots()
     axes.barh(groups, rise, xerr=sd, color=ACCENT, height=0.6, error_kw={"ecolor": MUTED})
     axes.axvline(0, color=INK, linewidth=0.7)
@@ -225,7 +236,7 @@ def draw_importance(
 @styled
 def draw_sensitivity(km: Sequence[float], change: Sequence[float], unit: str = "species") -> Figure:
     """Mean absolute change of the prediction against the shift of the coordinates."""
-    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot(km, change, "o-", color=ACCENT, linewidth=1.8, markersize=5)
     axes.set_xscale("log")
@@ -240,9 +251,9 @@ def draw_dependence(
     curves: dict[str, tuple[Sequence[float], Sequence[float]]], unit: str = "species"
 ) -> Figure:
     """Mean prediction against each band's value (values, predictions), on one scale of `unit`."""
-    columns = min(3, len(curves))
+    columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(2.2 * columns, 1.8 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.9 * rows), layout="constrained")
     every = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, (band, (values, predicted)) in zip(every, curves.items(), strict=False):
         axes.plot(values, predicted, color=ACCENT, linewidth=1.6)

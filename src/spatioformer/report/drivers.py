@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from spatioformer.report import charts
 from spatioformer.report.findings import amount, title
-from spatioformer.report.pictures import Picture, picture
+from spatioformer.report.picture import Picture, picture
 from spatioformer.report.results import Results
 
 
@@ -37,36 +38,49 @@ def _pictures(results: Results, measured: dict[str, Any]) -> list[Picture]:
     panels = [
         picture(
             results,
+            "importance",
             charts.draw_importance(groups, rises, deviations, results.unit),
             "Permutation importance of bands and location.",
             "Permutation importance: increase of the held-out RMSE when one input is shuffled "
             "among the plots of a fold. Lines: standard deviation over folds. Correlated inputs "
             "share their importance.",
+            {"input": groups, "increase": rises, "sd": deviations},
         ),
         picture(
             results,
+            "location-sensitivity",
             charts.draw_sensitivity(sensitivity["km"], sensitivity["change"], results.unit),
             "Change of the prediction against the distance by which the coordinates are moved.",
             "Location sensitivity of the model that made the map: mean absolute change of the "
             "prediction when only the coordinates are moved.",
+            sensitivity,
         ),
         picture(
             results,
+            "dependence",
             charts.draw_dependence(curves, results.unit),
             "Partial dependence of the prediction on each band.",
             "Partial dependence of the model that made the map: mean prediction when one band has "
             "the same value at all plots. The values run from the band's 5th to its 95th "
             "percentile.",
+            pd.concat(
+                [
+                    pd.DataFrame({"band": band, "value": value, "prediction": prediction})
+                    for band, (value, prediction) in curves.items()
+                ]
+            ),
         ),
     ]
     if measured["attention"] is not None:
         panels.append(
             picture(
                 results,
+                "attention",
                 charts.draw_attention(np.array(measured["attention"])),
                 "Attention on each pixel of the chip.",
                 "Share of the network's attention on each pixel of the chip (attention rollout, "
                 "mean over plots).",
+                pd.DataFrame(measured["attention"]),
             )
         )
     return panels

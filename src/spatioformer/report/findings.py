@@ -138,6 +138,14 @@ def compare(scores: pd.DataFrame, predictions: pd.DataFrame, one: str, other: st
             f"{title(one)} and {title(other)} predict equally well (r2 {decimal(r2)} and "
             f"{decimal(other_r2)}; {title(one)} has the {in_folds})"
         )
+    lost, _ = folds_won(predictions, other, one)
+    against, which = (lost, "larger") if gain > 0 else (won, "smaller")
+    if 2 * against > folds:
+        return (
+            f"{title(one)} and {title(other)} cannot be ranked: over all plots, the r2 of "
+            f"{title(one)} is {'higher' if gain > 0 else 'lower'} by {decimal(abs(gain))}, but it "
+            f"has the {which} error in {against} of {folds} folds"
+        )
     better, higher = ("better", "higher") if gain > 0 else ("worse", "lower")
     return (
         f"{title(one)} predicts {better} than {title(other)} (r2 {higher} by "
@@ -184,27 +192,13 @@ def ranking(scores: pd.DataFrame, predictions: pd.DataFrame, place: str, mapped:
     return sentences
 
 
-def headline(
-    *,
-    target: str,
-    mapped: str,
-    plots: int,
-    extent: str | None,
-    held_out: str | None,
-    spatial: pd.DataFrame | None,
-    random: pd.DataFrame | None,
-    virtual: bool = False,
-    unit: str = "species",
-) -> str:
-    """The main result of the report in a few short sentences.
+def opening(*, target: str, plots: int, extent: str | None, virtual: bool = False) -> str:
+    """What was made from how many plots, in one sentence.
 
     Args:
         target: what was mapped.
-        mapped: the model that made the map.
         extent: how much was mapped, such as '7.6 million km2'; '' when nothing was, and None where
             there was no imagery to map.
-        held_out: how plots were held out in space, such as 'on held-out tiles of 1 degree'.
-        spatial, random: scores on that split and on random folds, indexed by model; or None.
         virtual: whether the plots are simulated.
     """
     area = "could not be mapped at any pixel"
@@ -212,50 +206,7 @@ def headline(
         area = "was modelled without imagery"
     elif extent:
         area = f"was mapped over {extent}"
-    opening = f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {area}."
-    scores = random if spatial is None else spatial
-    best = None if scores is None else best_model(scores)
-    if scores is None or best is None:
-        return f"{opening} No model could be scored on held-out plots."
-    place = held_out if spatial is not None and held_out else HELD_OUT["random"]
-    role = "makes the predictions" if extent is None else "made the map"
-    verdict = _verdict(scores, best, mapped, role, unit) + _random(spatial, random, best)
-    return f"{opening} {start(place)}, {verdict}"
-
-
-def _verdict(scores: pd.DataFrame, best: str, mapped: str, made: str, unit: str) -> str:
-    r2, rmse = score(scores, best, "r2"), score(scores, best, "rmse")
-    figures = f"r2 {decimal(r2)}, RMSE {amount(rmse, unit, 1)}"
-    if r2 <= 0:
-        return (
-            "no model predicts better than the mean of the plots (the best is "
-            f"{title(best)}: {figures})."
-        )
-    alone = len(scores) == 1
-    if best == mapped:
-        role = "reaches" if alone else f"predicts best of {len(scores)} models:"
-        return f"{title(best)}, which {made}, {role} {figures}."
-    verdict = f"{title(best)} {'reaches' if alone else 'predicts best:'} {figures}."
-    if mapped not in scores.index:
-        return f"{verdict} {start(title(mapped))}, which {made}, was not scored."
-    mapped_r2 = decimal(score(scores, mapped, "r2"))
-    return f"{verdict} {start(title(mapped))}, which {made}, reaches r2 {mapped_r2}."
-
-
-def _random(spatial: pd.DataFrame | None, random: pd.DataFrame | None, best: str) -> str:
-    """How random folds score the best model, against the split in space."""
-    if spatial is None:
-        return " This score may be too optimistic: no plots were held out in space."
-    if random is None or best not in random.index:
-        return ""
-    r2 = score(random, best, "r2")
-    difference = r2 - score(spatial, best, "r2")
-    if not math.isfinite(r2):
-        return ""
-    opening = f" On random folds, {title(best)} has"
-    if abs(difference) < LEVEL:
-        return f"{opening} the same r2."
-    return f"{opening} a {'higher' if difference > 0 else 'lower'} r2, {decimal(r2)}."
+    return f"From {plots:,} {'virtual ' if virtual else ''}plots, {target} {area}."
 
 
 def block_curve(

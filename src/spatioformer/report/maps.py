@@ -1,26 +1,32 @@
 """Maps: rasters and points in, a matplotlib Figure out.
 
 Drawn in pixel coordinates with a graticule of longitudes and latitudes, so that they look right in
-any coordinate reference system. Limits of differences are always symmetric.
+any coordinate reference system. Limits of differences are always symmetric. `furniture` adds scale
+bar, north arrow and names; sea and land without a prediction have two greys.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from spatioformer.common.style import NOTHING, PALE, styled
+from spatioformer.common.style import MASKED, MUTED, NOTHING, PALE, SEA, styled
+from spatioformer.report import furniture, ground
 
 Array = NDArray[np.float64]
 
 DIFFERENCE = "RdBu_r"
 CELLS = 45  # hexagons of residuals along the longer side
+WIDTH = 4.4  # largest width of most maps, inches
+NAMES = 8  # most names of cities on a map of that width
+FADE = 0.55  # opacity of the white over land outside the area of applicability
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ class Frame:
 
     lon: Array
     lat: Array
+
+    @cached_property
+    def land(self) -> NDArray[np.bool_] | None:
+        """Whether each pixel is land; None where the map is too small for the coast we have."""
+        return ground.land(self.lon, self.lat)
 
     @property
     def aspect(self) -> float:
@@ -56,31 +67,38 @@ def draw_map(
     limits: tuple[float, float],
     label: str,
     colours: str = "viridis",
-    width: float = 5.2,
+    width: float = WIDTH,
+    outside: NDArray[np.bool_] | None = None,
 ) -> Figure:
     """A raster [y, x] with its colour bar; NaN is grey.
 
     Args:
         limits: values at the ends of the colour bar; an end is pointed where values exceed it.
         width: largest width, inches; a tall region gets a narrower figure.
+        outside: [y, x], where the map is not to be trusted: paler, and hatched.
     """
-    figure, axes = _map_axes(frame, width)
-    cmap = matplotlib.colormaps[colours].with_extremes(bad=NOTHING)
+    mapped = np.isfinite(values)
+    hatched = outside is not None and bool((outside & mapped).any())
+    figure, axes = _map_axes(frame, width, mapped, hatched)
     image = axes.imshow(
-        np.ma.masked_invalid(values), cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto"
+        np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto"
     )
-    _colour_bar(figure, image, values, limits, label)
+    if outside is not None and hatched:
+        _hatch(axes, outside & mapped)
+    _graticule_and_names(figure, axes, frame, width)
+    _colour_bar(figure, axes, image, values, limits, label)
     return figure
 
 
-@styled
-def hatch_above(figure: Figure, values: Array, threshold: float) -> None:
-    """Hatch a map made by `draw_map` of the same values [y, x] where they exceed the threshold."""
-    high = np.where(np.isfinite(values), values, 0.0)
-    if high.max() <= threshold or min(values.shape) < 2:
+def _hatch(axes: Axes, outside: NDArray[np.bool_]) -> None:
+    """Make pixels paler, and hatch them."""
+    veil = np.zeros((*outside.shape, 4))
+    veil[outside] = 1, 1, 1, FADE
+    axes.imshow(veil, aspect="auto")
+    if min(outside.shape) < 2:
         return
-    with matplotlib.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
-        figure.axes[0].contourf(high, levels=[threshold, np.inf], colors="none", hatches=["/////"])
+    with matplotlib.rc_context({"hatch.color": "#22282b", "hatch.linewidth": 0.5}):
+        axes.contourf(outside.astype(float), levels=[0.5, 2], colors="none", hatches=["/////"])
 
 
 @styled
@@ -93,7 +111,7 @@ def draw_plots(
     *,
     limits: tuple[float, float],
     label: str,
-    width: float = 5.2,
+    width: float = WIDTH,
 ) -> Figure:
     """Plots as dots coloured by their values, over the mapped area.
 
@@ -101,12 +119,12 @@ def draw_plots(
         mapped: [y, x], where the map holds a prediction.
         rows, cols: (n,) places of the plots in pixels; (0, 0) is the centre of the first.
     """
-    figure, axes = _map_axes(frame, width)
-    _ground(axes, mapped)
+    figure, axes = _map_axes(frame, width, mapped)
     dots = axes.scatter(
         cols, rows, c=values, s=_dot_size(len(rows)), vmin=limits[0], vmax=limits[1], linewidths=0
     )
-    _colour_bar(figure, dots, values, limits, label)
+    _graticule_and_names(figure, axes, frame, width)
+    _colour_bar(figure, axes, dots, values, limits, label)
     return figure
 
 
@@ -119,14 +137,13 @@ def draw_residuals(
     residuals: Array,
     *,
     label: str,
-    width: float = 5.2,
+    width: float = WIDTH,
 ) -> Figure:
     """Mean residual (predicted - observed) in hexagonal cells; CELLS along the longer side.
 
     The colours are symmetric about 0 and end at the 98th percentile of the absolute means.
     """
-    figure, axes = _map_axes(frame, width)
-    _ground(axes, mapped)
+    figure, axes = _map_axes(frame, width, mapped)
     height, across = mapped.shape
     width_in_cells = CELLS / max(1, height * frame.aspect / across)
     height_in_cells = width_in_cells * height * frame.aspect / across / 3**0.5
@@ -144,7 +161,8 @@ def draw_residuals(
     limits = symmetric_limits(means)
     cells.set_clim(*limits)
     axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
-    _colour_bar(figure, cells, means, limits, label)
+    _graticule_and_names(figure, axes, frame, width)
+    _colour_bar(figure, axes, cells, means, limits, label)
     return figure
 
 
@@ -172,18 +190,52 @@ def degrees(value: float, positive: str, negative: str) -> str:
     return f"{abs(value):g}°{side}"
 
 
-def _map_axes(frame: Frame, width: float) -> tuple[Figure, Axes]:
-    """Axes of the raster's true proportions, with meridians and parallels."""
+def _map_axes(
+    frame: Frame, width: float, mapped: NDArray[np.bool_], hatched: bool = False
+) -> tuple[Figure, Axes]:
+    """Axes of the raster's true proportions over greys, with scale bar, north arrow and key."""
     height, across = frame.lon.shape
     shape = height * frame.aspect / across  # height over width on the ground
     room = width - 0.6
     inner = min(room, 1.1 * room / shape)
-    figure = Figure(figsize=(max(inner, 2.2) + 0.6, inner * shape + 0.95), layout="constrained")
+    figure = Figure(figsize=(max(inner, 2.9) + 0.6, inner * shape + 1.7), layout="constrained")
     axes = figure.subplots()
     axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_box_aspect(shape)
-    _graticule(axes, frame, (inner, inner * shape))
+    _greys(figure, axes, frame, mapped, hatched)
+    axes.spines[:].set_visible(True)
+    furniture.scale_bar(axes, frame.lon, frame.lat)
+    furniture.north_arrow(axes, frame.lon, frame.lat)
     return figure, axes
+
+
+def _greys(
+    figure: Figure, axes: Axes, frame: Frame, mapped: NDArray[np.bool_], hatched: bool
+) -> None:
+    """Paint what lies under the data: pale the mapped area, two greys elsewhere; and their key."""
+    picture = np.empty((*mapped.shape, 3))
+    picture[:] = to_rgb(PALE)
+    land, rest = frame.land, ~mapped
+    if land is None:
+        picture[rest] = to_rgb(NOTHING)
+    else:
+        picture[rest & land] = to_rgb(MASKED)
+        picture[rest & ~land] = to_rgb(SEA)
+    axes.imshow(picture, aspect="auto")
+    furniture.key(
+        figure,
+        sea=land is not None and bool((rest & ~land).any()),
+        masked=land is not None and bool((rest & land).any()),
+        unknown=land is None and bool(rest.any()),
+        outside=hatched,
+    )
+
+
+def _graticule_and_names(figure: Figure, axes: Axes, frame: Frame, width: float) -> None:
+    inches = width - 0.6
+    _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
+    rows, cols, titles = furniture.cities(frame.lon, frame.lat)
+    furniture.names(figure, axes, rows, cols, titles, round(NAMES * width / WIDTH))
 
 
 def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
@@ -192,7 +244,6 @@ def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
     Args:
         size: width and height of the axes in inches, which bound the number of lines.
     """
-    axes.spines[:].set_visible(True)
     lon = np.unwrap(np.unwrap(frame.lon, axis=1, period=360), axis=0, period=360)
     meridians, parallels = (
         _levels(e, n) for e, n in zip((lon[-1], frame.lat[:, 0]), size, strict=True)
@@ -204,7 +255,7 @@ def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
     for values, levels in ((lon, meridians), (frame.lat, parallels)):
         if min(lon.shape) > 1 and len(levels):
             axes.contour(
-                values, levels=levels, colors="white", linestyles="solid", linewidths=0.5, alpha=0.4
+                values, levels=levels, colors=MUTED, linestyles="solid", linewidths=0.5, alpha=0.35
             )
 
 
@@ -221,12 +272,9 @@ def _crossings(edge: Array, levels: Array) -> Array:
     return np.interp(levels, edge[order], np.arange(len(edge), dtype=float)[order])
 
 
-def _ground(axes: Axes, mapped: NDArray[np.bool_]) -> None:
-    axes.imshow(mapped, cmap=ListedColormap([NOTHING, PALE]), vmin=0, vmax=1, aspect="auto")
-
-
 def _colour_bar(
     figure: Figure,
+    axes: Axes,
     drawn: ScalarMappable,
     values: Array,
     limits: tuple[float, float],
@@ -238,13 +286,13 @@ def _colour_bar(
     extend = ("neither", "max", "min", "both")[2 * below + above]
     bar = figure.colorbar(
         drawn,
-        ax=figure.axes[0],
+        ax=axes,
         orientation="horizontal",
         extend=extend,
         fraction=0.04,
         shrink=0.7,
         aspect=32,
-        pad=0.03,
+        pad=0.02,
     )
     bar.outline.set_visible(False)
     bar.set_label(label)

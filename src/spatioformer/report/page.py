@@ -9,15 +9,18 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from spatioformer.common.files import write_text, writing
+from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig, SplitSection
-from spatioformer.report import choice, facts, findings, pictures
+from spatioformer.report import choice, facts, findings, ground, pictures
+from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers
-from spatioformer.report.findings import decimal, length, title
+from spatioformer.report.findings import decimal, length
+from spatioformer.report.glossary import glossary
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
 from spatioformer.report.trust import trust
+from spatioformer.report.verdict import verdict
 
 METRICS = {"r": 3, "r2": 3, "rmse": 2, "mae": 2, "bias": 2}
 """Columns of a split in the table of scores, and their decimals."""
@@ -30,10 +33,11 @@ STAGES = ("plots", "search", "imagery", "chips", "train", "evaluate", "map", "ye
 
 
 def write_report(folder: str | Path, config: RunConfig, console: Console = SILENT) -> Path:
-    """Write report.html and map.png into a run folder whose other stages are finished.
+    """Write the report into a run folder whose other stages are finished.
 
-    map.png is the report's first picture, for a slide or a README. It is not written where no pixel
-    was predicted.
+    That is report.html; verdict.json; the folder figures with each figure as PNG and SVG and its
+    data as CSV; and map.png, the first picture, for a slide or a README. map.png is not written
+    where no pixel was predicted.
 
     Args:
         folder: the run folder.
@@ -72,11 +76,16 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             unit=results.unit,
             has_imagery=results.has_imagery,
             folder=results.folder.name,
+            figures=FIGURES,
+            ground=ground.SOURCE if results.has_imagery else "",
+            glossary=glossary(results),
             **content,
         )
     )
     out = results.folder / "report.html"
     write_text(out, page)
+    write_json(results.folder / "verdict.json", content["opening"]["json"])
+    write_figures(results.folder / FIGURES, pictures_in(content))
     picture = results.folder / "map.png"
     picture.unlink(missing_ok=True)  # that of an earlier run would show another map
     if content["maps"] is not None and content["maps"]["mean"] is not None:
@@ -98,32 +107,14 @@ def _environment() -> Environment:
 
 
 def _opening(results: Results) -> dict[str, Any]:
-    """The main result in a few sentences, and the most important numbers."""
-    spatial, random, pixels = results.spatial, results.random, results.map["pixels"]
-    finding = findings.headline(
+    """The verdict, and what was made from how many plots."""
+    sentence = findings.opening(
         target=results.config.target.name,
-        mapped=results.mapped,
         plots=len(results.observed),
         extent=_extent_mapped(results),
-        held_out=findings.where(spatial) if spatial else None,
-        spatial=results.scores(spatial) if spatial else None,
-        random=results.scores(random) if random else None,
         virtual=results.virtual,
-        unit=results.unit,
     )
-    key = [(f"{len(results.observed):,}", "plots")]
-    if results.has_imagery:
-        key.append((f"{pixels:,}", "pixels mapped"))
-    if pixels:
-        mean = findings.amount(results.map["mean"], results.unit, 1).split()[0]
-        key.append((mean, f"{results.unit} in a plot, mean over the map"))
-    for split in filter(None, (spatial, random)):
-        if results.mapped in results.scores(split).index:
-            r2 = decimal(results.mapped_r2(split))
-            chosen = "" if results.choice.empty else ", its choice included,"
-            name = f"{title(results.mapped)}{chosen}"
-            key.append((r2, f"r2 of {name} {findings.where(split)}"))
-    return {"finding": finding, "key": key}
+    return verdict(results) | {"made": sentence}
 
 
 def _extent_mapped(results: Results) -> str | None:
@@ -143,11 +134,12 @@ def _area(square_km: float) -> str:
 
 def _maps(results: Results) -> dict[str, Any] | None:
     if not results.has_imagery:
-        return {"mean": None, "spread": None, "plots": pictures.plot_map(results)}
+        return {"mean": None, "width": None, "spread": None, "plots": pictures.plot_map(results)}
     if not results.map["pixels"]:
         return None
     return {
         "mean": pictures.mean_map(results),
+        "width": pictures.width_map(results),
         "spread": pictures.spread_map(results) if results.has_spread else None,
         "plots": pictures.plot_map(results),
     }
@@ -169,6 +161,7 @@ def _scores(results: Results) -> dict[str, Any]:
         ]
         + choice.sentences(results),
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
+        "judged": results.judged.name,
     }
 
 
@@ -213,11 +206,12 @@ def _about(split: SplitSection) -> str:
 def _cells(table: pd.DataFrame, model: str) -> list[tuple[str, bool]]:
     """A model's numbers on one split as text, and whether each is the best in its column."""
     cells = []
+    useful = bool(table["r2"].max() > 0)  # else the mean of all plots is better than every model
     for metric, digits in METRICS.items():
         column = table[metric]
         # Highest r and r2, lowest errors, bias nearest to 0; a single model is not called best.
         merit = column if metric in ("r", "r2") else -column.abs()
-        best = len(merit) > 1 and bool(merit[model] == merit.max())
+        best = useful and len(merit) > 1 and bool(merit[model] == merit.max())
         cells.append((decimal(findings.score(table, model, metric), digits), best))
     return cells
 
@@ -225,9 +219,11 @@ def _cells(table: pd.DataFrame, model: str) -> list[tuple[str, bool]]:
 def _agreement(results: Results) -> dict[str, Any]:
     """Predicted against observed, residuals, and the scores by size of the held-out tiles."""
     sizes, curves = results.curve_sizes, results.curves
+    panels = pictures.agreement(results)
     content: dict[str, Any] = {
         "where": findings.where(results.judged),
-        "panels": pictures.agreement(results),
+        "panels": panels[: pictures.LARGE],
+        "small": panels[pictures.LARGE :],
         "residuals": pictures.residual_map(results),
         "curve": None,
         "distances": None,

@@ -1,49 +1,33 @@
 """Pictures of the page: a drawing of the results with alternative text and caption."""
 
-import base64
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from spatioformer.common import style
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.evaluation.sizes import KM_BELOW
+from spatioformer.evaluation.verdict import REFUSE
 from spatioformer.models.target import PROPORTION
-from spatioformer.report import charts, maps
+from spatioformer.report import charts, ground, maps
 from spatioformer.report.findings import amount, decimal, score, sides, start, title, where
-from spatioformer.report.results import Band, Results
+from spatioformer.report.picture import (
+    HALF,
+    PHONE,
+    THIRD,
+    WIDE,
+    WIDE_ZOOM,
+    ZOOM,
+    Picture,
+    picture,
+    pixels,
+)
+from spatioformer.report.results import Results
 
-VIRTUAL = "VIRTUAL FLORA: SIMULATED PLANTS"
-HALF, THIRD = 5.2, 3.9  # widths, inches; an inch is 100 CSS pixels
-WIDE, ZOOM = 6.6, 1.3  # the large map, magnified so that its text is legible on a phone
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure in the page: PNG, size in CSS pixels, alternative text and caption."""
-
-    png: bytes
-    width: int
-    height: int
-    alt: str
-    caption: str
-
-    @property
-    def source(self) -> str:
-        """The PNG as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
-
-
-def picture(results: Results, figure: Figure, alt: str, caption: str, zoom: float = 1.0) -> Picture:
-    """The figure with its texts; stamped where the plots are virtual."""
-    if results.virtual:
-        style.stamp(figure, VIRTUAL)
-    width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
-    return Picture(style.png(figure, zoom), width, height, alt, caption)
-
-
+REFUSED = "Do not use to tell places apart"
 OBSERVED = "observed richness, species a plot"
 
 
@@ -52,22 +36,69 @@ def mean_map(results: Results) -> Picture:
     low = amount(summary["min"], results.unit, 0).split()[0]
     high = amount(summary["max"], results.unit, 0)
     dropout = " with dropout off" if results.is_network else ""
+    outside, share = results.outside, results.map.get("inside_share")
+    frame, limits = results.mean.frame, _shared_limits(results)
+
+    def draw(width: float) -> Figure:
+        figure = maps.draw_map(
+            results.mean.values,
+            frame,
+            limits=limits,
+            label=_unit(results),
+            width=width,
+            outside=outside,
+        )
+        if results.verdict.verdict == REFUSE:  # copies of the picture say so too
+            figure.axes[0].set_title(REFUSED, loc="left", color=style.BAD, fontsize=9.5)
+        return figure
+
+    trust = ""
+    if outside is not None and share is not None:
+        trust = (
+            f" Pale and hatched: {1 - share:.0%} of the mapped land, outside the area of "
+            "applicability. Conditions there are unlike those of all plots, so do not trust the "
+            "map there."
+        )
+    return picture(
+        results,
+        "richness",
+        draw(WIDE),
+        f"Map of predicted {target}, from {low} to {high}."
+        + (" Land outside the area of applicability is hatched." if trust else ""),
+        f"Predicted {target} at {summary['pixels']:,} pixels of {sides(results.pixel_size)}: from "
+        f"{low} to {high}, {amount(summary['mean'], results.unit, 1)} on average. Each pixel is "
+        f"predicted once{dropout}.{trust} Grey: no prediction, because imagery is missing or a "
+        f"mask excludes the pixel. {ground.SOURCE}",
+        pixels(results.mean, "predicted", **({} if outside is None else {"outside": outside})),
+        zoom=WIDE_ZOOM,
+        narrow=draw(PHONE),
+    )
+
+
+def width_map(results: Results) -> Picture | None:
+    """Map of the width of the intervals; None where the map has none."""
+    band, level = results.interval_width, results.level
+    if band is None or not np.isfinite(band.values).any():
+        return None
+    middle = amount(float(np.nanmedian(band.values)), results.unit, 1)
+    outside = results.outside
     drawing = maps.draw_map(
-        results.mean.values,
-        frame_of(results.mean),
-        limits=_shared_limits(results),
-        label=_unit(results),
-        width=WIDE,
+        band.values,
+        band.frame,
+        limits=maps.robust_limits(band.values),
+        label=f"width of the {level:.0%} interval, {results.unit}",
+        colours="cividis",
+        outside=outside,
     )
     return picture(
         results,
+        "interval-width",
         drawing,
-        f"Map of predicted {target}, from {low} to {high}.",
-        f"Predicted {target} at {summary['pixels']:,} pixels of {sides(results.pixel_size)}: from "
-        f"{low} to {high}, {amount(summary['mean'], results.unit, 1)} on average. Each pixel is "
-        f"predicted once{dropout}. Grey: no prediction, because imagery is missing or a mask "
-        "excludes the pixel.",
-        zoom=ZOOM,
+        f"Map of the width of the {level:.0%} intervals, {middle} in the middle.",
+        f"Width of the {level:.0%} interval of each pixel: half of the pixels have less than "
+        f"{middle}. An interval holds the count of a new plot with {level:.0%} probability. Wide "
+        "intervals mean that the map says little there.",
+        pixels(band, "width"),
     )
 
 
@@ -78,7 +109,7 @@ def spread_map(results: Results) -> Picture:
     mean = amount(summary["mean_sd"], results.unit)
     drawing = maps.draw_map(
         values,
-        frame_of(results.spread),
+        results.spread.frame,
         limits=(0.0, maps.robust_limits(values)[1]),
         label=f"standard deviation, {results.unit}",
         colours="cividis",
@@ -86,11 +117,13 @@ def spread_map(results: Results) -> Picture:
     )
     return picture(
         results,
+        "standard-deviation",
         drawing,
         f"Map of the standard deviation, {mean} on average.",
         f"Standard deviation of {summary['samples']} predictions with dropout on, computed at "
         f"{grain}: {mean} on average. It shows where the network is "
         "uncertain; it is not the error of the map.",
+        pixels(results.spread, "standard deviation"),
     )
 
 
@@ -101,7 +134,7 @@ def plot_map(results: Results) -> Picture:
         where_far = "Far from all plots, the model extrapolates."
     drawing = maps.draw_plots(
         mean.mapped,
-        frame_of(mean),
+        mean.frame,
         *mean.places(plots["lon"].to_numpy(), plots["lat"].to_numpy()),
         plots["richness"].to_numpy(),
         limits=_shared_limits(results),
@@ -110,40 +143,52 @@ def plot_map(results: Results) -> Picture:
     )
     return picture(
         results,
+        "plots",
         drawing,
         f"Map of the {len(plots):,} plots, coloured by their observed richness.",
         f"The {len(plots):,} plots that the model was trained on"
         f"{', in the colours of the map' if results.has_imagery else ''}. {where_far}",
+        plots.rename(columns={"richness": "observed"}),
     )
 
 
 def agreement(results: Results) -> list[Picture]:
-    """Predicted against observed richness on the judged split, one picture for each model."""
+    """Predicted against observed on the judged split: mapped model and best rival first, large."""
     split = results.judged
     scores, predictions = results.scores(split), results.predicted(split)
     richness = predictions[["observed", "predicted"]].to_numpy(np.float64)
     low, high = float(np.nanmin(richness)), float(np.nanmax(richness))
     pictures = []
-    for model in results.models:
+    for place, model in enumerate(results.models_mapped_first):
         part = predictions[predictions["model"] == model]
         r2 = decimal(score(scores, model, "r2"))
         rmse = amount(score(scores, model, "rmse"), results.unit).split()[0]
+        large = place < LARGE
         drawing = charts.draw_agreement(
             part["observed"].to_numpy(),
             part["predicted"].to_numpy(),
             limits=(min(0.0, low), high),
             note=f"{start(title(model))}\nr2 {r2}, RMSE {rmse}",
             unit=results.unit,
+            width=charts.LARGE if large else charts.SMALL,
         )
+        role = ", which makes the map" if model == results.mapped else ""
         pictures.append(
             picture(
                 results,
+                f"agreement-{model}",
                 drawing,
                 f"Predicted against observed richness of {title(model)}: r2 {r2}, RMSE {rmse}.",
-                f"{start(title(model))}: {len(part):,} plots.",
+                f"{start(title(model))}{role}: {len(part):,} plots.",
+                part[["plot_id", "lon", "lat", "fold", "observed", "predicted"]],
+                zoom=ZOOM if large else 1.0,
             )
         )
     return pictures
+
+
+LARGE = 2
+"""Scatterplots at full size: those of the mapped model and its best rival."""
 
 
 def residual_map(results: Results) -> Picture:
@@ -154,19 +199,22 @@ def residual_map(results: Results) -> Picture:
     part = predictions[predictions["model"] == model]
     drawing = maps.draw_residuals(
         mean.mapped,
-        frame_of(mean),
+        mean.frame,
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
         (part["predicted"] - part["observed"]).to_numpy(),
         label=f"predicted − observed, {results.unit}",
         width=HALF,
     )
+    residuals = part[["lon", "lat", "observed", "predicted"]]
     return picture(
         results,
+        "residuals",
         drawing,
         f"Map of the residuals of {title(model)}.",
         f"Residuals of {title(model)} {where(split)}: mean over the plots in each cell. Red: "
         f"{_excess(results)}. Large areas of one colour show spatially "
         "correlated errors.",
+        residuals.assign(residual=part["predicted"] - part["observed"]),
     )
 
 
@@ -179,12 +227,19 @@ def block_curve(results: Results) -> Picture:
         ceiling=results.ceiling if results.virtual else None,
         unit=results.config.evaluate.curve_unit,
     )
+    rows = [
+        {"model": model, "tiles": tiles, "r2": r2}
+        for model, (random, values) in results.curves.items()
+        for tiles, r2 in zip(["random", *map(str, sizes)], [random, *values], strict=True)
+    ]
     return picture(
         results,
+        "tile-size",
         drawing,
         "r2 against the size of the held-out tiles; the table states the numbers.",
         "r2 of pooled held-out predictions against the side of the held-out tiles (log scale)."
         + (" Left: plots held out at random." if results.random else ""),
+        pd.DataFrame(rows),
     )
 
 
@@ -206,18 +261,20 @@ def distances(results: Results) -> Picture:
         distances_km[f"held-out to training plot: {name}"] = held_out / 1000
     return picture(
         results,
+        "distances",
         charts.draw_distances(distances_km),
         "Cumulative distributions of the distance to the nearest plot.",
         "Distance from mapped pixels to the nearest plot (solid line), and from held-out plots to "
         "the nearest training plot (dashed lines). The scores of a split describe the map where "
         "its dashed line is close to the solid line.",
+        pd.concat([pd.DataFrame({"of": name, "km": km}) for name, km in distances_km.items()]),
     )
 
 
 def truth_maps(results: Results) -> list[Picture]:
     """Truth, prediction and their difference; virtual runs only."""
     truth, mean = results.truth, results.mean
-    limits, frame = _shared_limits(results), frame_of(mean)
+    limits, frame = _shared_limits(results), mean.frame
     known = np.where(mean.mapped, truth.values, np.nan)
     difference = mean.values - truth.values
     unit = "species"
@@ -229,18 +286,23 @@ def truth_maps(results: Results) -> list[Picture]:
     return [
         picture(
             results,
+            "true-richness",
             draw(known, f"true, {unit}"),
             "Map of the true expected richness.",
             "Truth: expected number of species in a plot.",
+            pixels(replace(truth, values=known), "true"),
         ),
         picture(
             results,
+            "predicted-richness",
             draw(mean.values, f"predicted, {unit}"),
             "Map of the predicted richness.",
             "Prediction, in the colours of the truth.",
+            pixels(mean, "predicted"),
         ),
         picture(
             results,
+            "true-difference",
             draw(
                 difference,
                 f"predicted − true, {unit}",
@@ -249,6 +311,7 @@ def truth_maps(results: Results) -> list[Picture]:
             ),
             "Map of the difference between prediction and truth.",
             "Difference, predicted − true. Red: too many species predicted; blue: too few.",
+            pixels(replace(mean, values=difference), "difference"),
         ),
     ]
 
@@ -257,12 +320,14 @@ def histogram(results: Results) -> Picture:
     richness = results.observed["richness"].to_numpy()
     return picture(
         results,
+        "histogram",
         charts.draw_histogram(
             richness, label=_of_a_plot(results), is_whole=results.unit != PROPORTION
         ),
         f"Histogram of richness: {richness.min():g} to {richness.max():g} {results.unit}, median "
         f"{np.median(richness):g}.",
         f"Observed richness of the {len(richness):,} plots.",
+        {"observed": richness},
     )
 
 
@@ -277,6 +342,7 @@ def training_curve(results: Results) -> Picture:
         )
     return picture(
         results,
+        "training",
         charts.draw_training(
             log["epoch"].to_numpy(),
             log["train_rmse"].to_numpy(),
@@ -289,12 +355,8 @@ def training_curve(results: Results) -> Picture:
         f"the kept weights ({best['epoch']:.0f} of {len(log)}). The training RMSE is measured "
         "during the epoch "
         "(with dropout, if the network has it), so it can be higher than the validation RMSE.",
+        log,
     )
-
-
-def frame_of(band: Band) -> maps.Frame:
-    """Longitudes and latitudes of a band's pixels, for a map."""
-    return maps.Frame(*band.lonlat)
 
 
 def _tile(degrees: float | None) -> str:

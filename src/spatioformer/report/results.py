@@ -1,19 +1,17 @@
 """Contents of a finished run folder, read on demand: tables, summaries, decimated rasters."""
 
-import math
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from affine import Affine
-from rasterio.enums import Resampling
+from numpy.typing import NDArray
 
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
+from spatioformer.common.streams import Stream, generator
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.learning import AUTO, TrainSection
@@ -21,8 +19,9 @@ from spatioformer.config.mapping import TruthSection
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
-from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.evaluation.verdict import Verdict, decide, measure, reached
+from spatioformer.geo.chips import open_chips
+from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
@@ -30,8 +29,9 @@ from spatioformer.models import distilled
 from spatioformer.models.resolved import resolved, with_chosen_model
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
+from spatioformer.report.bands import Band, features, grid_around, read_band
 
-WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
+PAIRS = 50_000  # pairs of mapped pixels whose predictions are compared
 SAMPLE = 4000  # mapped pixels whose distance to the nearest plot is measured
 NEEDED = (
     "config.resolved.yaml",
@@ -43,71 +43,6 @@ NEEDED = (
     "provenance.json",
 )
 OF_IMAGERY = ("imagery.json", "map.tif", "map.json")
-_FINE = 16  # plots are placed to 1/16 of a pixel
-
-
-@dataclass(frozen=True)
-class Band:
-    """One band of a raster, decimated or not: values [y, x], NaN for nodata."""
-
-    values: np.ndarray
-    grid: Grid
-
-    @property
-    def mapped(self) -> np.ndarray:
-        return np.isfinite(self.values)
-
-    @cached_property
-    def lonlat(self) -> tuple[np.ndarray, np.ndarray]:
-        """Longitude and latitude [y, x] of the pixel centres, degrees."""
-        rows, cols = np.arange(self.grid.height), np.arange(self.grid.width)
-        return self.grid.lonlat(rows[:, None], cols[None, :])
-
-    def places(self, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of points, to 1/16 pixel; (0, 0) is the centre of the first pixel."""
-        grid = self.grid
-        transform = grid.transform @ Affine.scale(1 / _FINE)
-        finer = Grid(grid.crs, transform, grid.height * _FINE, grid.width * _FINE)
-        rows, cols = finer.pixel(lon, lat)
-        return (rows + 0.5) / _FINE - 0.5, (cols + 0.5) / _FINE - 0.5
-
-
-def read_band(path: str | Path, band: int = 1, longest: int = WIDTH) -> Band:
-    """Read a band with at most `longest` pixels a side; each is the mean of those it covers."""
-    with open_raster(path) as source:
-        step = max(1, math.ceil(max(source.shape) / longest))
-        height, width = (math.ceil(n / step) for n in source.shape)
-        values = source.read(
-            band, out_shape=(height, width), resampling=Resampling.average, masked=True
-        )
-        scale = Affine.scale(source.width / width, source.height / height)
-        grid = Grid(Grid.of(source).crs, source.transform @ scale, height, width)
-    return Band(values.astype(np.float64).filled(np.nan), grid)
-
-
-def features(store: ChipStore) -> dict[str, Any]:
-    """The bands of plots without imagery, which are their covariates, as imagery.json has bands."""
-    values = np.asarray(store.chips, np.float64).reshape(-1, len(store.bands))
-    statistics = {}
-    for band, column in zip(store.bands, values.T, strict=True):
-        lacking = f"{band} is missing"
-        missing = values[:, store.bands.index(lacking)].mean() if lacking in store.bands else 0.0
-        statistics[band] = {
-            "valid_share": 1 - missing,
-            **{name: float(getattr(column, name)()) for name in ("min", "mean", "max")},
-            "sd": float(column.std()),
-        }
-    return {"bands": list(store.bands), "statistics": statistics}
-
-
-def grid_around(plots: pd.DataFrame) -> Grid:
-    """A grid in degrees on which plots (columns lon, lat) are drawn where there is no map."""
-    lon, lat = plots["lon"].to_numpy(), plots["lat"].to_numpy()
-    side = max(np.ptp(lon), np.ptp(lat), 0.001) / 400
-    margin = 20 * side
-    west, north = lon.min() - margin, lat.max() + margin
-    width, height = (int(np.ceil((np.ptp(v) + 2 * margin) / side)) for v in (lon, lat))
-    return Grid(LONLAT, Affine(side, 0, west, 0, -side, north), height, width)
 
 
 class Results:
@@ -223,6 +158,31 @@ class Results:
         return None if band is None else read_band(self.folder / "map.tif", band)
 
     @cached_property
+    def interval_width(self) -> Band | None:
+        """Width of the mapped pixels' intervals; None where the map lacks them."""
+        if not {"lower", "upper"} <= self._bands.keys():
+            return None
+        lower, upper = (
+            read_band(self.folder / "map.tif", self._bands[name]) for name in ("lower", "upper")
+        )
+        return Band(upper.values - lower.values, lower.grid)
+
+    @cached_property
+    def outside(self) -> NDArray[np.bool_] | None:
+        """Mapped pixels [y, x] outside the area of applicability; None where it is not known."""
+        if self.dissimilarity is None or self.uncertainty is None:
+            return None
+        outside: NDArray[np.bool_]
+        outside = self.dissimilarity.values > self.uncertainty.area.threshold_
+        return outside & self.mean.mapped
+
+    @property
+    def level(self) -> float:
+        """Nominal coverage of the map's intervals, 0-1."""
+        known = self.uncertainty
+        return self.config.evaluate.level if known is None else known.level
+
+    @cached_property
     def uncertainty(self) -> Uncertainty | None:
         """Calibrated intervals and area of applicability; None where nothing was calibrated."""
         folder = self.folder / "evaluation"
@@ -280,12 +240,13 @@ class Results:
 
     @property
     def spatial(self) -> SplitSection | None:
-        return next((s for s in self.config.evaluate.splits if s.kind != "random"), None)
+        """The map-like split; None where plots were held out at random only."""
+        return None if self.judged.kind == "random" else self.judged
 
     @property
     def judged(self) -> SplitSection:
-        """The split whose scores describe the map: the first spatial one, else the random one."""
-        return self.spatial or self.config.evaluate.splits[0]
+        """The split whose scores describe the map: the one most like the use of the map."""
+        return self.config.evaluate.map_like
 
     def scores(self, split: SplitSection) -> pd.DataFrame:
         """Scores of a split, indexed by model."""
@@ -297,6 +258,11 @@ class Results:
         return list(
             self.scores(self.judged)["r2"].sort_values(ascending=False, kind="stable").index
         )
+
+    @property
+    def models_mapped_first(self) -> list[str]:
+        """`models`, with the mapped model first where it was scored."""
+        return sorted(self.models, key=lambda model: model != self.mapped)
 
     def r2(self, model: str, split: SplitSection) -> float:
         """r2 of a model on a split; NaN where it was not scored."""
@@ -353,6 +319,41 @@ class Results:
             places = plots[["lon", "lat"]].to_numpy()
             distances[split.name] = neighbour_distances(places, pixels, pairs)
         return distances
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether to use the map, from held-out plots, intervals and the area of applicability."""
+        split, known, skill, coverage = self.judged, self.uncertainty, None, None
+        rows = self.predicted(split).query("model == @self.mapped")
+        rows = rows[np.isfinite(rows["predicted"])]
+        if len(rows) and (self.map["pixels"] or not self.has_imagery):
+            skill = measure(
+                rows["observed"].to_numpy(),
+                rows["predicted"].to_numpy(),
+                rows[["lon", "lat"]].to_numpy(),
+                level=self.level,
+                seed=self.config.seed,
+            )
+            # The scores that chose the model are too good: the verdict rests on the choice's own.
+            skill = skill.with_r2(self.mapped_r2(split))
+        if known is not None:
+            coverage = known.facts["kinds"][known.kind(self.has_spread)]["scores"]["coverage"]
+        return decide(
+            skill,
+            inside=self.map.get("inside_share"),
+            coverage=coverage,
+            level=self.level,
+            reached=reached(self.distances[split.name]) if self.map["pixels"] else None,
+            in_space=split.kind != "random",
+        )
+
+    def share_apart(self, least: float) -> float | None:
+        """Share of random pairs of mapped pixels that differ by more than `least`; None: no map."""
+        values = self.mean.values[self.mean.mapped]
+        if not values.size:
+            return None
+        one, other = generator(self.config.seed, Stream.MAP_PAIRS).choice(values, (2, PAIRS))
+        return float((np.abs(one - other) > least).mean())
 
     @property
     def map_distance(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import amount, decimal
-from spatioformer.report.pictures import HALF, Picture, frame_of, picture
+from spatioformer.report.picture import HALF, Picture, picture, pixels
 from spatioformer.report.results import Results
 
 KINDS = {
@@ -86,10 +86,12 @@ def _calibration(results: Results, curve: dict[str, list[float]] | None) -> Pict
         return None
     return picture(
         results,
+        "calibration",
         charts.draw_calibration(curve["level"], curve["coverage"]),
         "Coverage of held-out plots against nominal coverage.",
         "Coverage of held-out plots against nominal coverage. Below the line the intervals are too "
         "narrow; above it they are too wide.",
+        {"nominal": curve["level"], "coverage": curve["coverage"]},
     )
 
 
@@ -104,10 +106,12 @@ def _error(results: Results, uncertainty: Uncertainty) -> Picture:
     )
     return picture(
         results,
+        "error-by-dissimilarity",
         drawing,
         "Error of held-out plots against their dissimilarity.",
         "Error of each held-out plot against its dissimilarity to the plots of the other folds. "
         "Line: expected error (RMSE). Dashed line: end of the area of applicability.",
+        plots[["plot_id", "di", "observed", "predicted"]],
     )
 
 
@@ -117,19 +121,21 @@ def _applicability_map(results: Results, uncertainty: Uncertainty) -> Picture | 
     di, threshold = results.dissimilarity, uncertainty.area.threshold_
     drawing = maps.draw_map(
         di.values,
-        frame_of(di),
+        di.frame,
         limits=(0.0, max(maps.robust_limits(di.values)[1], threshold)),
         label="dissimilarity index",
         colours="cividis",
         width=HALF,
+        outside=results.outside,
     )
-    maps.hatch_above(drawing, di.values, threshold)
     share = results.map.get("inside_share")
     inside = "" if share is None else f"; {share:.0%} of the mapped pixels lie inside"
     return picture(
         results,
+        "dissimilarity",
         drawing,
         "Map of the dissimilarity index; hatched outside the area of applicability.",
         f"Dissimilarity of each pixel to the plots. Hatched: outside the area of applicability "
         f"(above {threshold:.2f}){inside}.",
+        pixels(di, "dissimilarity index"),
     )

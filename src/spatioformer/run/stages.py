@@ -221,7 +221,7 @@ def map_(run: RunContext) -> str:
 
 
 def report(run: RunContext) -> str:
-    """Everything in the run folder -> report.html, map.png."""
+    """Everything in the run folder -> report.html, map.png, verdict.json, figures/."""
     from spatioformer.report import write_report
 
     write_report(run.folder, run.config, run.console)
@@ -269,7 +269,7 @@ STAGES: dict[str, Stage] = {
     "train": Stage(
         train,
         ("chips",),
-        ("model", "train", "map.model", "seed", "name", "target", "truth"),
+        ("model", "train", "map.model", "seed", "name", "target", "truth", "licence"),
         no_inputs,
         # Not the folder as a whole: the runner attaches the uncertainty that evaluate measured.
         (
@@ -311,7 +311,7 @@ STAGES: dict[str, Stage] = {
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
         ("title", "name", "target", "truth", "map.model"),
         no_inputs,
-        ("report.html", "map.png"),
+        ("report.html", "map.png", "verdict.json", "figures"),
     ),
 }
 """All stages, in order."""

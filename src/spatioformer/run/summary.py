@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ def print_summary(
     log: Callable[[str], None] | None = None,
     stages: Collection[str] = ORDER,
 ) -> None:
-    """Print r2 and RMSE of all models on each split, and the paths of the map and the report.
+    """Print r2 and RMSE of all models on each split, the verdict, and the paths of the results.
 
     Args:
         folder: folder of the run.
@@ -34,11 +35,37 @@ def print_summary(
         kind = read_json(folder / "plots.json").get("target_kind")
         console.print(_table(pd.read_csv(folder / "scores.csv"), Table, unit(kind)))
     outputs = (("map", "map.tif"), ("years", "years/trend.tif"), ("report", "report.html"))
+    if "report" in done and (folder / VERDICT).exists():
+        for line in _verdict(read_json(folder / VERDICT)):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     for stage, name in outputs:
         if stage in done and (folder / name).exists():  # not every run has a map and a trend
             console.print(f"{stage:<7}{folder / name}", soft_wrap=True, highlight=False)
     if log is not None:
         log(console.export_text())
+
+
+VERDICT = "verdict.json"
+
+
+def _verdict(content: dict[str, Any]) -> list[str]:
+    """The verdict on the map, and the numbers that it rests on."""
+    lines, unit_name = [f"verdict: {content['verdict']}"], content["unit"]
+    skill = content["skill"]
+    if skill is None:
+        return [*lines, "  the model that makes the predictions was not scored"]
+    if skill["r2"] is not None:
+        lines.append(
+            f"  held-out plots (split {content['split']}): r2 {skill['r2']:.2f}, 90 % interval "
+            f"{skill['r2_low']:.2f} to {skill['r2_high']:.2f}; typical error "
+            f"{skill['mae']:.3g} {unit_name}"
+        )
+    if skill["apart"] is not None:
+        lines.append(
+            f"  places whose predictions differ by less than {skill['apart']:.3g} {unit_name} "
+            "cannot be told apart"
+        )
+    return lines
 
 
 def _table(scores: pd.DataFrame, table_type, unit_name: str):

@@ -99,7 +99,10 @@ def cog_in_parts(
 
 
 def to_cog(base: Path, out: Path, compress: str, dtype: str, threads: int = 1) -> None:
-    """Copy to a Cloud Optimized GeoTIFF; an overview pixel is the mean of its valid pixels."""
+    """Copy to a Cloud Optimized GeoTIFF with statistics of each band.
+
+    An overview pixel is the mean of its valid pixels.
+    """
     rasterio.shutil.copy(
         base,
         out,
@@ -112,4 +115,5 @@ def to_cog(base: Path, out: Path, compress: str, dtype: str, threads: int = 1) -
         sparse_ok=True,
         bigtiff="if_safer",
         num_threads=threads,
+        statistics="YES",
     )

@@ -1,5 +1,7 @@
 """Titles of a map's layers, as the band descriptions of its file state them."""
 
+import re
+
 from rasterio.io import DatasetReader
 
 TITLES = {
@@ -13,8 +15,18 @@ TITLES = {
 }
 """Layer -> title. A band's description is the target, a comma and the title."""
 
+_LEVEL = re.compile(r"[\d.]+ % interval$")
+
+
+def title_of(layer: str, level: float | None = None) -> str:
+    """Title of a layer; of an interval's end with its level, such as 0.9 for "90 %"."""
+    if level is None or layer not in ("lower", "upper"):
+        return TITLES[layer]
+    return TITLES[layer].replace("interval", f"{100 * level:g} % interval")
+
 
 def bands_of(source: DatasetReader) -> dict[str, int]:
     """Band numbers of a map by layer, from the band descriptions."""
-    titles = [(title or "").rsplit(", ", 1)[-1] for title in source.descriptions]
+    texts = [(text or "").rsplit(", ", 1)[-1] for text in source.descriptions]
+    titles = [_LEVEL.sub("interval", text) for text in texts]
     return {name: titles.index(title) + 1 for name, title in TITLES.items() if title in titles}

@@ -25,6 +25,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.checks import refuse_address, short, text_errors
 from spatioformer.geo.raster.classes import is_among
+from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.regular import remark_of
@@ -114,6 +115,9 @@ def build_stack(
                     target.write(data, window=window)
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
+                target.colorinterp = colours_of(names)
+                for i, tags in enumerate(statistics.tags(), start=1):
+                    target.update_tags(i, **tags)
             summary = statistics.summary(layers)  # before a useless stack replaces a good one
             check_written(part, out, statistics.count.tolist())
         notes += [note for layer in opened if (note := layer.tally.remark(layer.layer.name))]

@@ -39,6 +39,28 @@ class Statistics:
                 self.low[i] = min(self.low[i], values.min())
                 self.high[i] = max(self.high[i], values.max())
 
+    def tags(self) -> list[dict[str, str]]:
+        """GDAL's tags for the statistics of each band; none for a band without a value."""
+        every: list[dict[str, str]] = []
+        for i, count in enumerate(self.count.tolist()):
+            if not count:
+                every.append({})
+                continue
+            mean, sd = self._moments(i)
+            values = {
+                "MINIMUM": self.low[i],
+                "MAXIMUM": self.high[i],
+                "MEAN": mean,
+                "STDDEV": sd,
+                "VALID_PERCENT": 100 * count / self.pixels,
+            }
+            every.append({f"STATISTICS_{key}": f"{value:.10g}" for key, value in values.items()})
+        return every
+
+    def _moments(self, i: int) -> tuple[float, float]:
+        mean = float(self.sums[0, i] / self.count[i])
+        return mean, float(np.sqrt(max(self.sums[1, i] / self.count[i] - mean**2, 0)))
+
     def summary(self, layers: Sequence[Layer]) -> dict:
         """Numbers of pixels, and of each band range, mean, spread and share of values.
 

@@ -1,0 +1,45 @@
+"""The figures of a report as files: PNG, SVG, and the data of each as CSV."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spatioformer.common.files import write_text, writing
+from spatioformer.report.picture import Picture
+
+FIGURES = "figures"
+"""Folder of the files, beside the page; the page links to them and does not need them."""
+
+SUFFIXES = (".png", ".svg", ".csv")
+
+
+def pictures_in(content: Any) -> Iterator[Picture]:
+    """All pictures in nested dicts and sequences, in order."""
+    if isinstance(content, Picture):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from pictures_in(value)
+    elif isinstance(content, Sequence) and not isinstance(content, str | bytes):
+        for value in content:
+            yield from pictures_in(value)
+
+
+def write_figures(folder: Path, pictures: Iterable[Picture]) -> None:
+    """Write NAME.png, NAME.svg and NAME.csv of each picture; remove those of a former report.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    written = set()
+    for picture in pictures:
+        files = [folder / f"{picture.name}{suffix}" for suffix in SUFFIXES]
+        for path, content in zip(files[:2], (picture.png, picture.svg), strict=True):
+            with writing(path) as part:
+                part.write_bytes(content)
+        write_text(files[2], picture.data.to_csv(index=False, float_format="%.6g"))
+        written.update(files)
+    if folder.is_dir():
+        for path in set(folder.iterdir()) - written:
+            if path.suffix in SUFFIXES:
+                path.unlink()

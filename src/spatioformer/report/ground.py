@@ -1,0 +1,67 @@
+"""What lies around a map: land and sea, and names of cities. Both from Natural Earth.
+
+`land.npz` holds the outlines of land 1:50m, simplified to 0.02 degrees; `places.csv` names of
+cities. Natural Earth (naturalearthdata.com) is in the public domain.
+"""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+
+HERE = Path(__file__).parent
+SOURCE = "Coast and names: Natural Earth (public domain)."
+FINEST = 0.02  # degrees to which the outlines of land are simplified
+LEAST_EXTENT = 2.0  # degrees of longitude or latitude; below, the outlines are too coarse
+MOST = 1500  # pixels of the raster of land along its longer side
+
+Floats = NDArray[np.float64]
+
+
+def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
+    """Whether each place [y, x], degrees, is land; None where the region is too small to say."""
+    lon = np.unwrap(np.unwrap(lon, axis=1, period=360), axis=0, period=360)
+    extent = max(np.ptp(lon), np.ptp(lat))
+    if not extent >= LEAST_EXTENT:
+        return None
+    step = max(FINEST, extent / MOST)
+    west, north = lon.min() - step, lat.max() + step
+    across, down = (int(np.ceil(np.ptp(v) / step)) + 3 for v in (lon, lat))
+    transform = Affine(step, 0, west, 0, -step, north)
+    raster = np.zeros((down, across), np.uint8)
+    for shift in (-360, 0, 360):  # over the antimeridian, or longitudes of 0 to 360
+        shapes = [
+            ({"type": "Polygon", "coordinates": [(ring + [shift, 0]).tolist()]}, 0 if hole else 1)
+            for ring, hole, least, most in _rings()
+            if least + shift <= west + across * step and most + shift >= west
+        ]
+        if shapes:
+            raster |= rasterize(shapes, raster.shape, transform=transform, dtype="uint8")
+    rows = ((north - lat) / step).astype(int)
+    cols = ((lon - west) / step).astype(int)
+    return raster[rows, cols] > 0
+
+
+@cache
+def _rings() -> list[tuple[Floats, bool, float, float]]:
+    """Rings (n, 2) of the outlines of land, whether each is a lake, and its west and east."""
+    with np.load(HERE / "land.npz", allow_pickle=False) as arrays:
+        points, sizes, holes = (arrays[name] for name in ("points", "sizes", "hole"))
+    rings = np.split(points / 100, np.cumsum(sizes)[:-1])
+    return [
+        (ring, bool(hole), float(ring[:, 0].min()), float(ring[:, 0].max()))
+        for ring, hole in zip(rings, holes, strict=True)
+    ]
+
+
+@cache
+def places() -> tuple[tuple[str, ...], Floats]:
+    """Names of cities, the more important ones first, and their lon, lat (n, 2) in degrees."""
+    text = (HERE / "places.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(line for line in text if not line.startswith("#")))
+    place = np.array([[float(row["lon"]), float(row["lat"])] for row in rows])
+    return tuple(row["name"] for row in rows), place
