@@ -1,7 +1,7 @@
 """Time and memory of a fit of the Gaussian process or the stack to many plots: docs/models.md.
 
     python -m benchmarks.process_scale 68170
-    python -m benchmarks.process_scale 20000 --model stack
+    python -m benchmarks.process_scale 5000 --model stack
 
 The plots are made: clusters on a continent, ten features, counts of plots of several areas.
 """
