@@ -48,7 +48,7 @@ def test_degrees_of_latitude():
 
 
 def test_the_constants_stand_nowhere_else():
-    figures = re.compile(r"637[18][\d_.]|6_37[18]|111\.19|111_19|0\.00669")
+    figures = re.compile(r"(?<![\d.])637[18][\d_.]|6_37[18]|111\.19|111_19|0\.00669")
     elsewhere = [
         f"{path.relative_to(PACKAGE)}: {line.strip()}"
         for path in sorted(PACKAGE.rglob("*.py"))
