@@ -41,7 +41,7 @@ class Statistics:
 
     def tags(self) -> list[dict[str, str]]:
         """GDAL's tags for the statistics of each band; none for a band without a value."""
-        every = []
+        every: list[dict[str, str]] = []
         for i, count in enumerate(self.count.tolist()):
             if not count:
                 every.append({})
