@@ -45,9 +45,13 @@ def plots(run: RunContext) -> str:
 def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
     from spatioformer.run.imagery import build_imagery
+    from spatioformer.run.outline import places_in
 
     assert run.config.imagery is not None  # else the run has no such stage
-    summary = build_imagery(run.config.imagery, run.folder / "imagery.tif", run.console)
+    places = places_in(run.folder / "plots.parquet")
+    summary = build_imagery(
+        run.config.imagery, run.folder / "imagery.tif", run.console, places=places
+    )
     write_json(run.folder / "imagery.json", summary)
     height, width = summary["height"], summary["width"]
     bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
@@ -229,7 +233,9 @@ def _plot_inputs(config: "RunConfig") -> list[str]:
 def _imagery_inputs(config: "RunConfig") -> list[str]:
     if config.imagery is None:
         return []
-    return [*(layer.path for layer in config.imagery.layers), *config.imagery.mask_paths]
+    section = config.imagery
+    outline = [section.outline_file] if section.outline_file else []
+    return [*(layer.path for layer in section.layers), *section.mask_paths, *outline]
 
 
 def _truth_inputs(config: "RunConfig") -> list[str]:
@@ -316,7 +322,10 @@ def stages_of(config: "RunConfig") -> dict[str, Stage]:
     A run with sources has a stage that searches the catalogues, and may have one for years.
     """
     if config.imagery is not None:
-        return with_sources(STAGES, config) if config.imagery.sources else STAGES
+        stages = STAGES
+        if config.imagery.has_outline:  # it depends on the plots, and on these alone
+            stages = STAGES | {"imagery": replace(STAGES["imagery"], reads=("plots",))}
+        return with_sources(stages, config) if config.imagery.sources else stages
     own = {name: stage for name, stage in STAGES.items() if not stage.of_imagery}
     return {
         name: replace(
