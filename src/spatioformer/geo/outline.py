@@ -192,15 +192,14 @@ def auto_outline(lon: ArrayLike, lat: ArrayLike, margin_km: float = 0.0) -> Outl
     sea, km, nearest = sea[~coastal], km[~coastal], nearest[~coastal]
     countries = sorted(set(names) - {""})
     if not countries:
-        note = (
-            f"none of the {len(lon):,} plots lies in a country, so the outline limits nothing"
-        )
+        note = f"none of the {len(lon):,} plots lies in a country, so the outline limits nothing"
         return Outline(WHOLE, "auto", {"countries": [], "plots_in_no_country": len(lon)}, (note,))
-    own, others = outline_of(countries), outline_of(set(load().names) - set(countries))
+    own = outline_of(countries)
     margin = max(ACCURACY_KM, margin_km)
-    discs = [_disc(*place) for place in zip(lon[sea], lat[sea], strict=True)]
-    around = shapely.union_all([*widened(own, margin), *discs])
-    area = shapely.union_all([own, shapely.difference(on_globe(around), others)])
+    apart = np.unique(np.round(np.column_stack([lon[sea], lat[sea]]), 2), axis=0)  # 1 km
+    discs = [_disc(*place) for place in apart]
+    around = on_globe(shapely.union_all([*widened(own, margin), *discs]))
+    area = shapely.union_all([own, shapely.difference(around, _others(countries, around))])
     facts = {"countries": countries, "margin_km": margin, "plots_in_no_country": len(sea)}
     title = ", ".join(countries)
     notes = [f"outline: {title}; land of other countries and the open sea lie outside"]
@@ -213,6 +212,14 @@ def auto_outline(lon: ArrayLike, lat: ArrayLike, margin_km: float = 0.0) -> Outl
             f"{SURROUNDINGS_KM:g} km are inside the outline"
         )
     return Outline(polygonal(area), title, facts, tuple(notes))
+
+
+def _others(countries: list[str], around: BaseGeometry) -> BaseGeometry:
+    """The land of all other countries that touches an area."""
+    held = load()
+    shapes = [s for name, s in zip(held.names, held.shapes, strict=True) if name not in countries]
+    shapely.prepare(around)
+    return shapely.union_all(np.array(shapes)[shapely.intersects(around, shapes)])
 
 
 def widened(area: BaseGeometry, km: float) -> Iterator[BaseGeometry]:

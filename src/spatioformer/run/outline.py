@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.land.countries import countries_of
 from spatioformer.geo.outline import (
     Outline,
     Region,
@@ -16,6 +19,12 @@ from spatioformer.geo.outline import (
     read_outline,
     require_plots,
 )
+
+SAMPLE = 250_000
+"""Pixels of a map of which the countries are found."""
+
+NOTEWORTHY = 0.01  # share of the map in countries without plots that is worth a note
+NAMED = 5  # countries that the note names
 
 Places = Callable[[], NDArray[np.float64]]
 """Gives lon and lat (n, 2) of the plots, degrees."""
@@ -46,6 +55,36 @@ def outline_on(section: ImagerySection, grid: Grid, places: Places) -> Outline |
         note = require_plots(outline, lon, lat)
         return Outline(outline.area, outline.title, outline.facts, (note,) if note else ())
     return auto_outline(lon, lat, pixel_km(grid))
+
+
+def elsewhere(mapped: Path, places: Places) -> tuple[str, dict[str, Any]]:
+    """A note for a map of land in countries without a plot, and its facts; empty if there is none.
+
+    Args:
+        mapped: map.tif.
+        places: of the plots.
+    """
+    with rasterio.open(mapped) as source:
+        grid = Grid.of(source)
+        step = max(1, int(np.sqrt(grid.height * grid.width / SAMPLE)))
+        shape = (-(-grid.height // step), -(-grid.width // step))
+        finite = np.isfinite(source.read(1, out_shape=shape))
+    rows, cols = (np.arange(n) * step + (step - 1) / 2 for n in shape)
+    lon, lat = grid.lonlat(rows[:, None], cols[None])
+    of_pixels = countries_of(lon[finite], lat[finite])
+    known = countries_of(*places().T)
+    strange = ~np.isin(of_pixels, ["", *known])
+    if not (known != "").any() or strange.sum() <= NOTEWORTHY * len(of_pixels):
+        return "", {}
+    names, counts = np.unique(of_pixels[strange].astype(str), return_counts=True)
+    names, share = names[np.argsort(-counts)].tolist(), float(strange.mean())
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    note = (
+        f"{share:.0%} of the map lies in countries without a plot ({', '.join(names[:NAMED])}"
+        f"{more}); `imagery.outline: auto` leaves them out, `imagery.outline: none` maps them "
+        "without this note"
+    )
+    return note, {"share": share, "countries": names}
 
 
 def places_in(plots: Path) -> Places:

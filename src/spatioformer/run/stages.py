@@ -193,8 +193,9 @@ def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
     from spatioformer.models.target import amount
+    from spatioformer.run.outline import elsewhere, places_in
 
-    section = run.config.map
+    section, imagery = run.config.map, run.config.imagery
     summary = map_raster(
         run.folder / "model",
         run.folder / "imagery.tif",
@@ -210,6 +211,11 @@ def map_(run: RunContext) -> str:
         from spatioformer.geo.virtual.truth import compare
 
         summary["truth"] = compare(run.folder / "map.tif", run.config.truth.path)
+    if imagery is not None and imagery.outline is None and imagery.region_file is None:
+        note, facts = elsewhere(run.folder / "map.tif", places_in(run.folder / "plots.parquet"))
+        if note:
+            run.console.say(f"  note: {note}")
+            summary["elsewhere"] = facts
     write_json(run.folder / "map.json", summary)
     if not summary["pixels"]:
         return "no pixel to predict"

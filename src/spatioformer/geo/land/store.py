@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from spatioformer.common.files import writing
 
 FILE = Path(__file__).with_name("countries.npz")
+SHA256 = "22a6bde06540c0102bdb3811d5d5ccf4fc1c5c7203c25bbdfd5334fb606fef17"
+"""Of the file. Fingerprints count code, so a new file makes stages run again by this line."""
+
 STEP = 0.002
 """Step of the coordinates, degrees: 220 m."""
 
