@@ -44,7 +44,10 @@ def test_the_countries_of_the_plots():
     outside = [PORT_MORESBY, DARU, (124.5, -9.5), (150, -45), (115, -20)]  # Timor, the sea
     assert not outline.holds(*np.array(outside).T).any()
     west, east, south, north = outline.region
-    assert 112 < west < 114 and 158 < east < 160 and -55 < south < -54 and -10 < north < -9
+    assert 112 < west < 114
+    assert 158 < east < 160
+    assert -55 < south < -54
+    assert -10 < north < -9
 
 
 def test_several_countries_are_joined_without_a_gap():
@@ -106,7 +109,9 @@ def test_a_country_over_the_antimeridian():
     outline = auto((178.4, -18.0))
     assert outline.holds([178.4, -179.97, 179.99], [-18.0, -16.83, -16.8]).all()
     west, east, south, north = outline.region
-    assert 174 < west < 175 and -179 < east < -177 and south < north
+    assert 174 < west < 175
+    assert -179 < east < -177
+    assert south < north
     grid = Grid(CRS.from_epsg(32760), Affine(1000, 0, 0, 0, -1000, 8_250_000), 420, 400)
     assert_pixelwise(outline, grid)
 
@@ -140,7 +145,7 @@ def test_pixels(grid):
 def test_widened_by_kilometres_at_every_latitude():
     for lat in (0.0, 45.0, 70.0):
         around = shapely.union_all(list(widened(box(10, lat, 10.5, lat + 0.5), 20.0)))
-        west, south, east, north = around.bounds
+        west, south, *_ = around.bounds
         middle, edge = unit_vectors([10.0, west], [lat + 0.25] * 2)
         km = float(arc(np.linalg.norm(edge - middle) * MEAN_RADIUS_KM, MEAN_RADIUS_KM))
         assert 19.9 < km < 22

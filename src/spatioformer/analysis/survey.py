@@ -114,7 +114,7 @@ def survey_outline(run: str | Path, outline: str | None = None) -> Outline | Non
     from spatioformer.config.file import load_config
 
     run = Path(run)
-    _require(run, ("config.resolved.yaml", "plots.parquet"))
+    _require(run, ("map.tif", "config.resolved.yaml", "plots.parquet"))
     if outline is None:
         imagery = load_config(run / "config.resolved.yaml").imagery
         stated = imagery is not None and (imagery.outline or imagery.region_file)

@@ -46,12 +46,12 @@ def survey(
     proposed = propose(run, sites, access, outline=area, seed=seed)
     write_sites(proposed, out)
     share = proposed["total_gain"].iloc[-1]
-    for note in area.notes if area else ():
-        console.say(f"note: {note}")
     console.say(
         f"{out}: {sites} sites, which would remove {share:.0%} of the map's dissimilarity to its "
         "plots, weighted by the width of the intervals"
     )
+    for note in area.notes if area else ():
+        console.say(f"note: {note}")
 
 
 def zonal(
