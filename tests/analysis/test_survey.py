@@ -234,7 +234,10 @@ def test_what_it_refuses(run, tmp_path):
             "than the 5000",
         ),
         (("-n", 5000, "--outline", "none"), "mapped pixels can be reached, fewer than the 5000"),
-        (("--outline", gone), "is not read; give a GeoPackage, GeoJSON, shapefile or GeoParquet"),
+        (
+            ("--outline", gone),
+            "cannot be read (no such file); give a GeoPackage, GeoJSON",
+        ),
         (("--outline", town), "holds a Point (row 1) instead of a polygon"),
         (("--outline", abroad), "none of the 150 plots lies inside the outline"),
     ):

@@ -23,7 +23,13 @@ from spatioformer.geo.land.countries import (
 )
 from spatioformer.geo.land.store import load
 from spatioformer.geo.vector.opening import list_layers, read_vector
-from spatioformer.geo.vector.zones import named_polygons, polygonal, unwrapped, with_vertices
+from spatioformer.geo.vector.zones import (
+    moved_east,
+    named_polygons,
+    polygonal,
+    unwrapped,
+    with_vertices,
+)
 
 SURROUNDINGS_KM = 50.0
 """Radius of the surroundings that a plot in no country keeps, km."""
@@ -124,6 +130,7 @@ def read_outline(path: str | Path) -> Outline:
         )
     frame = named_polygons(read_vector(path), None, str(path))
     crs = frame.crs
+    assert crs is not None  # `named_polygons` refuses tables without one
     series = gpd.GeoSeries(with_vertices(frame.geometry.to_numpy()), crs=crs)
     try:
         shapes = series.to_crs("EPSG:4326").to_numpy()
@@ -165,7 +172,7 @@ def on_globe(shape: BaseGeometry) -> BaseGeometry:
     parts = []
     for turn in (-360, 0, 360):
         part = shapely.clip_by_rect(shape, -180 - turn, -90, 180 - turn, 90)
-        parts.append(shapely.transform(part, lambda xy, turn=turn: xy + (turn, 0)))
+        parts.append(moved_east(part, turn))
     return polygonal(shapely.union_all(shapely.make_valid(parts)))
 
 

@@ -120,7 +120,8 @@ def _lines() -> Iterator[tuple[Floats, bool]]:
         ends = np.flatnonzero(np.diff(kind)) + 1
         for i, j in zip([0, *ends], [*ends, len(kind)], strict=True):
             if kind[i]:
-                yield ring[i : j + 1] * STEP, bool(kind[i] == 2)
+                line: Floats = ring[i : j + 1] * np.float64(STEP)
+                yield line, bool(kind[i] == 2)
 
 
 def _edges(ring: NDArray[np.int64]) -> NDArray[np.int64]:

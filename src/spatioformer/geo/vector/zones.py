@@ -145,12 +145,12 @@ def unwrapped(shape: BaseGeometry) -> BaseGeometry:
 def _shifted_to(shape: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Shift a polygon by multiples of 360 degrees to the grid's longitudes: 170 W is 190 E."""
     left, _, right, _ = grid.bounds
-    copies = [_moved_east(shape, degrees) for degrees in (-360, 0, 360)]
+    copies = [moved_east(shape, degrees) for degrees in (-360, 0, 360)]
     near = [copy for copy in copies if copy.bounds[2] > left and copy.bounds[0] < right]
     return near[0] if len(near) == 1 else shapely.union_all(near) if near else shapely.Polygon()
 
 
-def _moved_east(shape: BaseGeometry, degrees: int) -> BaseGeometry:
+def moved_east(shape: BaseGeometry, degrees: int) -> BaseGeometry:
     return shapely.transform(shape, lambda xy: xy + (degrees, 0))
 
 
