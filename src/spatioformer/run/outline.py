@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rasterio
 from numpy.typing import NDArray
 
@@ -91,8 +92,7 @@ def places_in(plots: Path) -> Places:
     """The places of the plots that a run has read; `plots` is its plots.parquet."""
 
     def read() -> NDArray[np.float64]:
-        from spatioformer.geo.plots.table import read_table
-
-        return read_table(plots)[["lon", "lat"]].to_numpy(np.float64)
+        # Not by the reader of plot tables: imagery would be out of date whenever that changes.
+        return pd.read_parquet(plots, columns=["lon", "lat"]).to_numpy(np.float64)
 
     return read
