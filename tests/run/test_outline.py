@@ -11,12 +11,14 @@ from rasterio.transform import from_origin
 from shapely.geometry import box
 
 from spatioformer.common.files import read_json
+from spatioformer.config.file import load_config
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.land.countries import countries_of
 from spatioformer.run.imagery import build_imagery
+from spatioformer.run.imagery_build import build_years
 from spatioformer.run.outline import elsewhere
 from spatioformer.run.runner import Run
-from tests.helpers import landscape
+from tests.helpers import archive_run, landscape
 from tests.helpers.tiny_run import refuses, spatioformer, write_config
 
 pytestmark = pytest.mark.integration
@@ -179,3 +181,26 @@ def test_a_map_of_other_countries_is_noted(straits):
     everywhere = np.array([[143, -12], [144, -6], [140.5, -6], [150, -45]])
     assert elsewhere(straits / "map.tif", lambda: everywhere) == ("", {})
     assert elsewhere(straits / "map.tif", lambda: everywhere[3:]) == ("", {})
+
+
+def test_imagery_of_archives_in_an_outline(tmp_path):
+    """In a run, and in `imagery build`, which has no run folder with the plots."""
+    park = box(140, -22, 143, -20)
+    tmp_path.joinpath("park.geojson").write_text(gpd.GeoSeries([park], crs=4326).to_json())
+    settings = archive_run.settings(tmp_path, outline="park.geojson", year=2020)
+    config = archive_run.write(tmp_path, settings)
+    folder = Run(config).stage("imagery")
+    build_years(load_config(config), tmp_path / "years", [2020])
+    for path in (folder / "imagery.tif", tmp_path / "years" / "imagery_2020.tif"):
+        with rasterio.open(path) as stack:
+            wanted = stack.read_masks(1) > 0
+        assert wanted[:20, :30].mean() > 0.95
+        assert not wanted[20:].any()
+        assert not wanted[:, 30:].any()
+    assert (tmp_path / "years" / "composites" / "imagery_2020.tif").exists()
+    assert Run(config).stages["chips"].sections[-3:] == (
+        "imagery.chips", "imagery.years", "imagery.max_years",
+    )  # fmt: skip
+    assert "outline" not in load_config(config).imagery.chips, "chips do not depend on it"
+    ended = spatioformer("check", config)
+    assert "mapped inside park.geojson" in " ".join(ended.out.split())
