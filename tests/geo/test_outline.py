@@ -159,6 +159,15 @@ def test_longitudes_of_any_turn():
     assert on_globe(box(350, 0, 370, 10)).bounds == (-10, 0, 10, 10)
 
 
+def test_region_over_the_antimeridian():
+    """Also where no polygon touches it; round the whole Earth it is no arc."""
+    apart = Outline(shapely.union_all([box(170, 0, 175, 9), box(-178, 2, -170, 11)]), "a")
+    assert apart.region == (170, -170, 0, 11)
+    assert Outline(on_globe(box(170, 0, 200, 10)), "b").region == (170, -160, 0, 10)
+    assert Outline(box(-100, 0, 100, 10), "c").region == (-100, 100, 0, 10)
+    assert Outline(box(-180, 0, 180, 10), "d").region == (-180, 180, 0, 10)
+
+
 def test_side_of_a_pixel():
     grid = Grid(CRS.from_epsg(4326), Affine(0.1, 0, 10, 0, -0.1, 60.05), 1, 1)
     assert pixel_km(grid) == pytest.approx(11.12, abs=0.02)

@@ -64,9 +64,9 @@ class Outline:
     def region(self) -> Region:
         """(W, E, S, N), degrees; W > E across the antimeridian."""
         west, south, east, north = (float(v) for v in self.area.bounds)
-        if west <= -180 and east >= 180:
+        if east - west > 180:  # perhaps on both sides of the antimeridian
             lon = shapely.get_coordinates(shapely.segmentize(self.area, 1.0))[:, 0]
-            left, right = arc_of(np.unique(np.round(lon, 3)) % 360)
+            left, right = arc_of(lon % 360)
             if (right - left) % 360 < 355:
                 west, east = ((v + 180) % 360 - 180 for v in (left, right))
         return west, east, south, north
