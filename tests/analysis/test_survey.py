@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import yaml
+from rasterio.transform import from_origin
 from shapely.geometry import LineString, Point, box
 
-from spatioformer.analysis.survey import choose, propose, write_sites
+from spatioformer.analysis.survey import choose, propose, survey_outline, write_sites
 from spatioformer.common.errors import ModelError, OutputError, PlotError
+from spatioformer.geo.land.countries import countries_of
 from spatioformer.geo.vector.access import read_access
 from spatioformer.models.uncertainty import Uncertainty
 from tests.helpers import landscape
@@ -142,6 +145,63 @@ def test_the_command(run, tmp_path):
     assert spatioformer("survey", run, "-n", 5, "-o", out, "-q") == Ended(0, "", "")
 
 
+@pytest.fixture
+def straits(tmp_path) -> Path:
+    """The run moved to the Torres Strait: its plots on Cape York, its map as far as New Guinea."""
+    folder = finished(tmp_path).parent / "run"
+    for name in ("map.tif", "imagery.tif"):
+        with rasterio.open(folder / name) as source:
+            data, masks, profile = source.read(), source.read_masks(1), source.profile
+            titles = source.descriptions
+        profile |= {"driver": "GTiff", "transform": from_origin(140, -5, 0.1, 0.1)}
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            with rasterio.open(folder / name, "w", **profile) as target:
+                target.write(data)
+                target.write_mask(masks)
+                target.descriptions = titles
+    plots = pd.read_parquet(folder / "plots.parquet")
+    rng = np.random.default_rng(0)
+    places = {"lon": rng.uniform(142.2, 142.8, 150), "lat": rng.uniform(-11.3, -10.9, 150)}
+    plots.assign(**places).to_parquet(folder / "plots.parquet")
+    return folder
+
+
+def test_no_site_lies_in_another_country(straits, tmp_path):
+    """Five sites in the plots' country by default; without an outline, some in New Guinea."""
+    countries = {}
+    for option in ((), ("--outline", "auto"), ("--outline", "none")):
+        out = tmp_path / f"sites{''.join(option)}.csv"
+        ended = spatioformer("survey", straits, "-n", 5, "-o", out, *option)
+        assert ended.code == 0, ended.err
+        assert ("note: outline: Australia; land of" in ended.err) == (option[1:] != ("none",))
+        sites = pd.read_csv(out)
+        assert len(sites) == 5
+        countries[option[1:]] = set(countries_of(sites["lon"], sites["lat"]))
+    assert countries[()] <= {"Australia", ""}  # '': within 10 km of its coast
+    assert countries[()] == countries[("auto",)]
+    assert "Papua New Guinea" in countries[("none",)]
+
+
+def test_sites_in_a_file_of_polygons(run, tmp_path):
+    park = layer(tmp_path / "park.geojson", box(141, -24, 142, -23))
+    out = tmp_path / "sites.csv"
+    assert spatioformer("survey", run, "-n", 4, "-o", out, "-q", "--outline", park).code == 0
+    sites = pd.read_csv(out)
+    assert sites["lon"].between(141, 142).all()
+    assert sites["lat"].between(-24, -23).all()
+
+
+def test_the_outline_of_the_configuration_limits_the_map_already(straits):
+    assert survey_outline(straits).title == "Australia"
+    file = straits / "config.resolved.yaml"
+    settings = yaml.safe_load(file.read_text())
+    for stated in ("auto", "none"):
+        settings["imagery"]["outline"] = stated
+        file.write_text(yaml.safe_dump(settings))
+        assert survey_outline(straits) is None
+        assert survey_outline(straits, "auto").title == "Australia"
+
+
 def test_what_it_refuses(run, tmp_path):
     def ask(*arguments):
         return spatioformer("survey", *arguments)
@@ -160,6 +220,7 @@ def test_what_it_refuses(run, tmp_path):
         ".gpkg, .csv, .gpx",
     )
     town = layer(tmp_path / "town.geojson", Point(143, -23))
+    abroad = layer(tmp_path / "abroad.geojson", box(0, 50, 1, 51))
     for arguments, sentence in (
         (("--near", town), "--within None must be given together; give a layer of roads or places"),
         (
@@ -167,7 +228,18 @@ def test_what_it_refuses(run, tmp_path):
             "--within 0 must be above 0; give a distance in kilometres",
         ),
         (("--near", gone, "--within", 5), "cannot be read"),
-        (("-n", 5000), "only 3,844 of 3,844 mapped pixels can be reached, fewer than the 5000"),
+        (
+            ("-n", 5000),
+            "only 3,844 of 3,844 mapped pixels can be reached inside the outline Australia, fewer "
+            "than the 5000",
+        ),
+        (("-n", 5000, "--outline", "none"), "mapped pixels can be reached, fewer than the 5000"),
+        (
+            ("--outline", gone),
+            "cannot be read (no such file); give a GeoPackage, GeoJSON",
+        ),
+        (("--outline", town), "holds a Point (row 1) instead of a polygon"),
+        (("--outline", abroad), "none of the 150 plots lies inside the outline"),
     ):
         ended = ask(run, "-o", out, *arguments)
         assert ended.code == 2

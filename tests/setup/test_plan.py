@@ -347,6 +347,21 @@ def test_a_raster_far_larger_than_the_plots_is_cut(folder):
     assert north == pytest.approx(lat.max() + 0.1 * np.ptp(lat), abs=0.05)
 
 
+def test_a_raster_that_holds_other_countries_gets_an_outline(folder):
+    """From New Guinea to Cape York, where the plots lie; without such land there is none."""
+    assert "outline" not in planned(folder, "image.tif").values["imagery"]
+    write_raster(folder / "image.tif", imagery(), transform=from_origin(140.5, -8.5, STEP, STEP))
+    table, rng = plots(), np.random.default_rng(0)
+    table["lon"] = rng.uniform(141.7, 145.2, len(table))
+    table["lat"] = rng.uniform(-14.7, -11.3, len(table))
+    table.to_csv(folder / "plots.csv", index=False)
+    draft = planned(folder, "image.tif")
+    assert answered(folder, draft).imagery.outline == "auto"
+    assert "of countries without plots (Indonesia, Papua New Guinea)" in why(
+        draft, "imagery.outline"
+    )
+
+
 def test_everything_wrong_is_said_at_once(folder):
     """A question on the table, a raster that is absent and one without a CRS."""
     metres(folder)

@@ -11,6 +11,7 @@ choice removes at least 63 % of what the best set of sites would remove (Nemhaus
 1978, Math. Program. 14:265, facility location).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from spatioformer.common.files import write_text, writing
 from spatioformer.common.streams import Stream, generator
 from spatioformer.common.tables import write_csv
 from spatioformer.geo.geopackage import write_geopackage
+from spatioformer.geo.outline import Outline, auto_outline, read_outline, require_plots
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.vector.access import Access
@@ -97,8 +99,52 @@ class _Pixels:
         return _Pixels(*(values[rows] for values in vars(self).values()))
 
 
+def survey_outline(run: str | Path, outline: str | None = None) -> Outline | None:
+    """The outline in which sites are proposed; None if nothing limits them but the map.
+
+    Args:
+        run: folder of a run.
+        outline: "auto" (the countries of the run's plots), "none", or a file of polygons; None:
+            "auto", unless the run's configuration states an outline, which limits the map already.
+
+    Raises:
+        OutputError: the folder is no run.
+        PlotError: the file cannot be used, or holds no plot.
+    """
+    from spatioformer.config.file import load_config
+
+    run = Path(run)
+    _require(run, ("map.tif", "config.resolved.yaml", "plots.parquet"))
+    if outline is None:
+        imagery = load_config(run / "config.resolved.yaml").imagery
+        stated = imagery is not None and (imagery.outline or imagery.region_file)
+        outline = "none" if stated else "auto"
+    if outline == "none":
+        return None
+    lon, lat = pd.read_parquet(run / "plots.parquet", columns=["lon", "lat"]).to_numpy().T
+    if outline == "auto":
+        return auto_outline(lon, lat)
+    chosen = read_outline(outline)
+    require_plots(chosen, lon, lat)
+    return chosen
+
+
+def _require(run: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not (run / name).exists():
+            raise OutputError(
+                f"{run} is not a run with a map: {name} is missing; give the folder of a finished "
+                "run"
+            )
+
+
 def propose(
-    run: str | Path, count: int, access: Access | None = None, *, seed: int = 0
+    run: str | Path,
+    count: int,
+    access: Access | None = None,
+    *,
+    outline: Outline | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Sites to survey next, the best first.
 
@@ -106,6 +152,7 @@ def propose(
         run: folder of a run that has evaluated its model and made its map.
         count: number of sites.
         access: where people can go; None: everywhere on the map.
+        outline: where sites may lie, as of `survey_outline`; None: everywhere on the map.
         seed: random seed for the sample of pixels.
 
     Returns:
@@ -118,23 +165,21 @@ def propose(
         ModelError: the model has no calibrated uncertainty.
     """
     run = Path(run)
-    for name in ("map.tif", "imagery.tif", "model/config.json"):
-        if not (run / name).exists():
-            raise OutputError(
-                f"{run} is not a run with a map: {name} is missing; give the folder of a finished "
-                "run"
-            )
+    _require(run, ("map.tif", "imagery.tif", "model/config.json"))
     pixels = _read(run, Uncertainty.load(run / "model"))
     rng = generator(seed, Stream.SURVEY)
     targets = pixels[rng.permutation(len(pixels.di))[:PIXELS]]
     allowed = np.ones(len(pixels.di), bool)
     if access is not None:
         allowed = access.allows(pixels.lon, pixels.lat)
+    if outline is not None:
+        allowed &= outline.holds(pixels.lon, pixels.lat)
     reachable = np.flatnonzero(allowed)
     if len(reachable) < count:
         raise OutputError(
-            f"only {len(reachable):,} of {len(allowed):,} mapped pixels can be reached, fewer than "
-            f"the {count} requested sites; widen --within, exclude less, or request fewer sites"
+            f"only {len(reachable):,} of {len(allowed):,} mapped pixels can be reached"
+            f"{f' inside the outline {outline.title}' if outline else ''}, fewer than the {count} "
+            "requested sites; widen --within, exclude less, or request fewer sites"
         )
     candidates = pixels[rng.permutation(reachable)[: max(PIXELS, count)]]
     chosen, gain = choose(targets.points, targets.width, targets.di, candidates.points, count)

@@ -24,22 +24,34 @@ def survey(
         float | None, typer.Option(metavar="KM", help="Largest distance to --near, km.")
     ] = None,
     exclude: Annotated[Path | None, typer.Option(help="Areas without sites (polygons).")] = None,
+    outline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|FILE|none",
+            help="Where sites may lie: the countries of the plots, polygons, or the whole map. "
+            "Default: the configuration's outline, otherwise auto.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the sample of pixels.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Propose the sites whose survey would improve the map most."""
-    from spatioformer.analysis.survey import check_format, propose, write_sites
+    from spatioformer.analysis.survey import check_format, propose, survey_outline, write_sites
     from spatioformer.common.progress import Console
     from spatioformer.geo.vector.access import read_access
 
     check_format(out)
-    proposed = propose(run_folder(source), sites, read_access(near, within, exclude), seed=seed)
+    console, run, access = Console(quiet), run_folder(source), read_access(near, within, exclude)
+    area = survey_outline(run, outline)
+    proposed = propose(run, sites, access, outline=area, seed=seed)
     write_sites(proposed, out)
     share = proposed["total_gain"].iloc[-1]
-    Console(quiet).say(
+    console.say(
         f"{out}: {sites} sites, which would remove {share:.0%} of the map's dissimilarity to its "
         "plots, weighted by the width of the intervals"
     )
+    for note in area.notes if area else ():
+        console.say(f"note: {note}")
 
 
 def zonal(

@@ -57,7 +57,16 @@ Size = Annotated[int, Field(ge=1, le=10**5)]  # of a layer of a network, and oth
 Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # of a class raster
 ClassOf = Annotated[int | str, PlainValidator(_class)]
 Region = tuple[float, float, float, float]
-PATH_KEYS = ("path", "noise_path", "endpoint", "collections")
+PATH_KEYS = ("path", "noise_path", "endpoint", "collections", "outline", "region_file")
+NOT_FILES = {"outline": ("auto", "none")}
+"""Values of keys of paths that are words, not paths."""
+
+
+def is_path(key: str, value: Any) -> bool:
+    """Whether a value of the configuration is the path of an input file, not a word or address."""
+    if key not in PATH_KEYS or not isinstance(value, str) or value in NOT_FILES.get(key, ("",)):
+        return False
+    return not (key == "endpoint" and is_address(value))
 
 
 def is_address(text: str) -> bool:

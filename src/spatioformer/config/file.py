@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.pip_files import locate
-from spatioformer.config.fields import PATH_KEYS, Section, is_address
+from spatioformer.config.fields import Section, is_path
 from spatioformer.config.messages import escaped, message, shown, strange_text
 from spatioformer.config.schema import RunConfig
 from spatioformer.config.yaml_text import (
@@ -172,7 +172,7 @@ def absolute_paths(section: AnySection, folder: Path) -> AnySection:
         if isinstance(value, Section):
             return value.model_copy(
                 update={
-                    k: _usable(k, _path(v, folder)) if _is_path(k, v) else resolved(v)
+                    k: _usable(k, _path(v, folder)) if is_path(k, v) else resolved(v)
                     for k, v in value
                 }
             )
@@ -182,11 +182,6 @@ def absolute_paths(section: AnySection, folder: Path) -> AnySection:
 
     absolute: AnySection = resolved(section)
     return absolute
-
-
-def _is_path(key: str, value: Any) -> bool:
-    """Whether a value of the configuration is the path of an input, not an address."""
-    return key in PATH_KEYS and bool(value) and not (key == "endpoint" and is_address(value))
 
 
 def _path(value: str, folder: Path) -> str:

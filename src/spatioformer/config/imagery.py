@@ -134,7 +134,11 @@ class ImagerySection(Section):
         collections: path of a YAML file with more rows of the table of collections.
         cache: where files of archives are kept.
         year: year of the map's composites; None: the last one that all sources have.
-        region: (W, E, S, N), degrees; of sources W > E crosses the antimeridian.
+        region: (W, E, S, N), degrees; of sources W > E crosses the antimeridian. A configuration
+            may name a file of polygons instead, which becomes `region_file`.
+        region_file: polygons, to whose extent the first layer is clipped, and their outline.
+        outline: land outside it is not predicted: "auto" (the countries of the plots), a file of
+            polygons, or "none"; None: "none", unless there is a `region_file`.
         grid: None: that of the first layer; without layers, pixels of the first collection's size
             in the UTM zone of the region.
     """
@@ -145,6 +149,8 @@ class ImagerySection(Section):
     cache: CacheSection = CacheSection()
     year: Year | None = None
     region: Region | None = None
+    region_file: str | None = None
+    outline: str | None = None
     grid: GridSection | None = None
     masks: tuple[AnyMask, ...] = ()
     trust: bool = False
@@ -184,6 +190,16 @@ class ImagerySection(Section):
         return [place for place in places if not is_address(place)]
 
     @property
+    def outline_file(self) -> str | None:
+        """The file of polygons outside which nothing is predicted; None: there is none."""
+        return self.outline if self.outline not in (None, "auto", "none") else self.region_file
+
+    @property
+    def has_outline(self) -> bool:
+        """Whether the pixels to predict depend on an outline, and so on the plots."""
+        return self.outline == "auto" or self.outline_file is not None
+
+    @property
     def max_years(self) -> int:
         """Largest distance of a plot's year from the year of its composite."""
         return min(source.max_years for source in self.sources)
@@ -205,7 +221,7 @@ class ImagerySection(Section):
     @property
     def chips(self) -> dict[str, Any]:
         """What the chips of a year depend on: neither the masks nor the map's year."""
-        return {k: v for k, v in self.of_pixels.items() if k not in ("year", "masks")}
+        return {k: v for k, v in self.of_pixels.items() if k not in ("year", "masks", "outline")}
 
     @property
     def search(self) -> dict[str, Any]:
@@ -213,6 +229,23 @@ class ImagerySection(Section):
         place = {"region": self.region, "grid": self.grid}
         asked = [source.model_dump(include=_ASKED) for source in self.sources]
         return {"sources": asked, "collections": self.collections, **place}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _region_of_file(cls, data: Any) -> Any:
+        """A `region` that is text is the path of a file."""
+        if isinstance(data, dict) and isinstance(data.get("region"), str):
+            if "region_file" in data:
+                raise ValueError("`region` and `region_file` both name a file; leave one out")
+            return data | {"region": None, "region_file": data["region"]}
+        return data
+
+    @field_validator("outline")
+    @classmethod
+    def _outline_is_named(cls, outline: str | None) -> str | None:
+        if outline is not None and not outline.strip():
+            raise ValueError("it must be auto, none, or a file of polygons")
+        return outline
 
     @field_validator("region")
     @classmethod
@@ -233,6 +266,22 @@ class ImagerySection(Section):
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the name {repeated!r} repeats; give each source a name of its own")
         return sources
+
+    @model_validator(mode="after")
+    def _one_outline(self) -> "ImagerySection":
+        if self.region_file is None:
+            return self
+        if self.outline is not None:
+            raise ValueError(
+                f"`region` is the file {shown(self.region_file)}, which is the outline too, and "
+                f"`outline` is {shown(self.outline)}; leave one out, or give `region: [W, E, S, N]`"
+            )
+        if self.sources or self.grid is not None:
+            raise ValueError(
+                f"`region` is the file {shown(self.region_file)}, and with `sources` or `grid` it "
+                "must be [W, E, S, N] in degrees; give that, and the file as `outline`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "ImagerySection":
@@ -277,6 +326,9 @@ class ImagerySection(Section):
     def _without_archives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without sources as before there were any, so that records of old runs still hold."""
         values: dict[str, Any] = handler(self)
+        for key in ("region_file", "outline"):
+            if values.get(key, "") is None:
+                del values[key]
         if not self.sources and not self.mask_sources:
             return {k: v for k, v in values.items() if k not in _OF_SOURCES}
         return values if self.layers else {k: v for k, v in values.items() if k != "layers"}

@@ -160,11 +160,13 @@ def _imagery(
 
     The grid of the stack, if it is known, is appended to `grids`.
     """
+    from spatioformer.geo.outline import read_outline
     from spatioformer.geo.raster.checks import Trust
     from spatioformer.geo.raster.layers import open_layer
     from spatioformer.geo.raster.remarks import check_pieces
     from spatioformer.run.imagery import grid_of, layer_of
     from spatioformer.run.masks import check_mask
+    from spatioformer.run.outline import region_of
 
     section = config.imagery
     assert section is not None  # else the run has no such stage
@@ -179,6 +181,9 @@ def _imagery(
         yield from _caught(f"imagery.masks.{i}", partial(check_mask, mask, i, section.collections))
         if isinstance(mask, MaskSection):
             entries.append((f"imagery.masks.{i}", mask))
+    if section.outline_file is not None:
+        key = "imagery.outline" if section.region_file is None else "imagery.region"
+        yield from _caught(key, partial(read_outline, section.outline_file))
     opened: dict[str, OpenLayer] = {}
     grid: Grid | None = None
     with ExitStack() as stack:
@@ -204,9 +209,9 @@ def _imagery(
             elif section.grid is not None and section.region is not None:
                 grid = grid_of(section.grid, section.region)
             elif "imagery.layers.0" in opened:
-                grid = opened["imagery.layers.0"].grid
-                if section.region is not None:
-                    grid = grid.clip(section.region)
+                region, grid = region_of(section), opened["imagery.layers.0"].grid
+                if region is not None:
+                    grid = grid.clip(region)
         except SpatioformerError as error:
             yield "imagery.grid" if section.grid else "imagery.region", error
             grid = None

@@ -14,6 +14,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.run.fingerprint import code_hash
 from spatioformer.run.imagery import build_imagery
+from spatioformer.run.outline import Places
 from spatioformer.run.sources import composite_path
 
 RECORD = "composites.json"
@@ -96,18 +97,21 @@ def imagery_of_year(
     *,
     masks: Path | None = None,
     offline: bool = False,
+    places: Places | None = None,
 ) -> Path:
     """Imagery of a year with all bands and masks: the composite itself if there is nothing else.
 
     The masks are those of the map's year, so that maps of several years cover the same pixels.
 
     Args:
-        masks, offline: as of `build_imagery`.
+        masks, offline, places: as of `build_imagery`.
 
     Raises:
         ImageryError, OutputError: as `build_imagery`.
     """
-    if not section.layers and not section.masks:
+    if not section.layers and not section.masks and not section.has_outline:
         return composite
-    build_imagery(section, out, console, composite=composite, masks=masks, offline=offline)
+    build_imagery(
+        section, out, console, composite=composite, masks=masks, offline=offline, places=places
+    )
     return out

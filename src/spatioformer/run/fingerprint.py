@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spatioformer.common.files import hash_file, hash_value
-from spatioformer.config.fields import PATH_KEYS, is_address
+from spatioformer.config.fields import is_address, is_path
 
 # Code that says how to run, not what to compute: a change there makes no result out of date.
 NOT_CODE = {
@@ -118,7 +118,7 @@ def portable(value: Any) -> Any:
     """A part of the configuration with file names for paths: a run that is moved stays a run."""
     if isinstance(value, dict):
         return {
-            k: Path(v).name if k in PATH_KEYS and v and not is_address(v) else portable(v)
+            k: Path(v).name if is_path(k, v) and not is_address(v) else portable(v)
             for k, v in value.items()
         }
     return [portable(v) for v in value] if isinstance(value, list) else value

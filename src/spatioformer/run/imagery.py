@@ -15,6 +15,7 @@ from spatioformer.geo.raster.checks import Trust
 from spatioformer.geo.raster.layers import open_layer
 from spatioformer.geo.raster.stack import MOST_PIXELS, Layer, build_stack
 from spatioformer.run.masks import layer_of, read_masks
+from spatioformer.run.outline import Places, outline_on, region_of
 
 __all__ = ["build_imagery", "first_grid", "grid_of", "layer_of"]
 
@@ -27,6 +28,7 @@ def build_imagery(
     composite: Path | None = None,
     masks: Path | None = None,
     offline: bool = False,
+    places: Places | None = None,
 ) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
 
@@ -35,14 +37,17 @@ def build_imagery(
             follow those of the layers.
         masks: folder of the masks that come from archives; None: `archives` beside `out`.
         offline: whether archives are read from the cache alone.
+        places: gives the places of the plots, for the outline; None: there is none.
 
     Returns:
         Summary, as `build_stack`; with masks of archives their facts under `masks`.
 
     Raises:
         ImageryError: a layer, the grid or the region cannot be used.
+        PlotError: the file of the outline cannot be used, or holds no plot.
         OutputError: the stack cannot be written.
     """
+    region = region_of(section)
     trust = Trust(section.trust, section.folder)
     layers = [layer_of(layer, trust) for layer in section.layers]
     grid = None
@@ -54,7 +59,7 @@ def build_imagery(
         grid = grid_of(section.grid, section.region)
     excluding, facts = read_masks(
         section,
-        lambda: grid or first_grid(layers[0], section.region),
+        lambda: grid or first_grid(layers[0], region),
         masks or out.parent / "archives",
         offline=offline,
         console=console,
@@ -63,8 +68,9 @@ def build_imagery(
         layers,
         out,
         grid=grid,
-        region=None if grid else section.region,
+        region=None if grid else region,
         masks=excluding,
+        outline=None if places is None else lambda grid: outline_on(section, grid, places),
         console=console,
     )
     return summary | {"masks": facts} if facts else summary

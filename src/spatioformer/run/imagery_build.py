@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from spatioformer.archives.answer import ask, with_answer
 from spatioformer.common.errors import ConfigError
@@ -14,6 +16,7 @@ from spatioformer.config.schema import RunConfig
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.raster.zarr_copy import check_zarr, write_zarr
 from spatioformer.run.composites import Composites, imagery_of_year
+from spatioformer.run.plot_table import read_with_covariates
 from spatioformer.run.sources import composite_path, grid_of_sources
 
 COMPOSITES = "composites"
@@ -33,8 +36,8 @@ def build_years(
 ) -> Path:
     """Write FOLDER/imagery_YEAR.tif for each year, and FOLDER/years.csv with their paths.
 
-    Composites that are there and would be the same are kept. If the configuration has layers or
-    masks too, the composites lie in FOLDER/composites.
+    Composites that are there and would be the same are kept. If the configuration has layers,
+    masks or an outline too, the composites lie in FOLDER/composites.
 
     Args:
         years: None: all that the sources have in common.
@@ -63,7 +66,7 @@ def build_years(
         )
     grid = grid_of_sources(section)
     answer = ask(section, grid, wanted, wanted, offline=offline, console=console)
-    mixed = bool(section.layers or section.masks)
+    mixed = bool(section.layers or section.masks or section.has_outline)
     composites = Composites(
         folder / COMPOSITES if mixed else folder,
         with_answer(section, grid, answer, offline=offline),
@@ -72,10 +75,14 @@ def build_years(
         memory=memory,
         console=console,
     )
+
+    def places() -> NDArray[np.float64]:
+        return read_with_covariates(config).table[["lon", "lat"]].to_numpy(np.float64)
+
     for year in wanted:
         composite, _ = composites.year(year)
         out = composite_path(folder, year)
-        imagery_of_year(section, composite, out, console, offline=offline)
+        imagery_of_year(section, composite, out, console, offline=offline, places=places)
         if zarr:
             with Stack(out) as stack:
                 bands = stack.bands

@@ -56,6 +56,7 @@ def imagery(run: RunContext) -> str:
     """Composites of the map's year, and rasters -> imagery.tif, imagery.json, archives/."""
     from spatioformer.run.composites import Composites
     from spatioformer.run.imagery import build_imagery
+    from spatioformer.run.outline import places_in
     from spatioformer.run.sources import FOLDER, stack_of
 
     section, year = _section(run), _section(run).map_year
@@ -73,7 +74,7 @@ def imagery(run: RunContext) -> str:
     out = run.folder / "imagery.tif"
     summary = build_imagery(
         section, out, run.console, composite=composite, masks=run.folder / FOLDER,
-        offline=run.offline,
+        offline=run.offline, places=places_in(run.folder / "plots.parquet"),
     )  # fmt: skip
     credits = [
         {
@@ -147,6 +148,7 @@ def years(run: RunContext) -> str:
     from spatioformer.analysis.years import map_years
     from spatioformer.mapping import Resources
     from spatioformer.run.composites import Composites, imagery_of_year
+    from spatioformer.run.outline import places_in
     from spatioformer.run.sources import FOLDER, composite_path, stack_of
 
     section, options, folder = _section(run), run.config.map, run.folder / YEARS
@@ -164,7 +166,13 @@ def years(run: RunContext) -> str:
         composite, _ = composites.year(year)
         out = composite_path(folder, year)
         imagery[year] = imagery_of_year(
-            section, composite, out, run.console, masks=run.folder / FOLDER, offline=run.offline
+            section,
+            composite,
+            out,
+            run.console,
+            masks=run.folder / FOLDER,
+            offline=run.offline,
+            places=places_in(run.folder / "plots.parquet"),
         )
     summary = map_years(
         run.folder / "model",
@@ -239,7 +247,8 @@ def _layer_inputs(config: "RunConfig") -> list[str]:
 
 def _mask_inputs(config: "RunConfig") -> list[str]:
     assert config.imagery is not None
-    return config.imagery.mask_paths
+    outline = config.imagery.outline_file
+    return [*config.imagery.mask_paths, *([outline] if outline else [])]
 
 
 def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, Stage]:
@@ -254,7 +263,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         run=imagery,
         inputs=lambda config: [*_layer_inputs(config), *_mask_inputs(config)],
         outputs=(*stages["imagery"].outputs, f"{composite}.tif", f"{composite}.item.json"),
-        reads=(ITEMS,),
+        reads=(ITEMS, *stages["imagery"].reads),
     )
     own["chips"] = replace(
         stages["chips"],

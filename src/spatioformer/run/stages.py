@@ -46,9 +46,13 @@ def plots(run: RunContext) -> str:
 def imagery(run: RunContext) -> str:
     """Rasters -> imagery.tif, imagery.json."""
     from spatioformer.run.imagery import build_imagery
+    from spatioformer.run.outline import places_in
 
     assert run.config.imagery is not None  # else the run has no such stage
-    summary = build_imagery(run.config.imagery, run.folder / "imagery.tif", run.console)
+    places = places_in(run.folder / "plots.parquet")
+    summary = build_imagery(
+        run.config.imagery, run.folder / "imagery.tif", run.console, places=places
+    )
     write_json(run.folder / "imagery.json", summary)
     height, width = summary["height"], summary["width"]
     bands = f"{len(summary['bands'])} bands" if len(summary["bands"]) > 1 else "1 band"
@@ -196,8 +200,9 @@ def map_(run: RunContext) -> str:
     """model/ x evaluation/ x imagery.tif -> map.tif, map.json."""
     from spatioformer.mapping import Resources, map_raster
     from spatioformer.models.target import amount
+    from spatioformer.run.outline import elsewhere, places_in
 
-    section = run.config.map
+    section, imagery = run.config.map, run.config.imagery
     summary = map_raster(
         run.folder / "model",
         run.folder / "imagery.tif",
@@ -213,6 +218,11 @@ def map_(run: RunContext) -> str:
         from spatioformer.geo.virtual.truth import compare
 
         summary["truth"] = compare(run.folder / "map.tif", run.config.truth.path)
+    if imagery is not None and imagery.outline is None and imagery.region_file is None:
+        note, facts = elsewhere(run.folder / "map.tif", places_in(run.folder / "plots.parquet"))
+        if note:
+            run.console.say(f"  note: {note}")
+            summary["elsewhere"] = facts
     write_json(run.folder / "map.json", summary)
     if not summary["pixels"]:
         return "no pixel to predict"
@@ -236,7 +246,9 @@ def _plot_inputs(config: "RunConfig") -> list[str]:
 def _imagery_inputs(config: "RunConfig") -> list[str]:
     if config.imagery is None:
         return []
-    return [*(layer.path for layer in config.imagery.layers), *config.imagery.mask_paths]
+    section = config.imagery
+    outline = [section.outline_file] if section.outline_file else []
+    return [*(layer.path for layer in section.layers), *section.mask_paths, *outline]
 
 
 def _truth_inputs(config: "RunConfig") -> list[str]:
@@ -326,7 +338,10 @@ def stages_of(config: "RunConfig") -> dict[str, Stage]:
     if config.imagery is None:
         own = _without_imagery()
     else:
-        own = with_sources(STAGES, config) if config.imagery.sources else STAGES
+        own = STAGES
+        if config.imagery.has_outline:  # it depends on the plots, and on these alone
+            own = own | {"imagery": replace(own["imagery"], reads=("plots.parquet",))}
+        own = with_sources(own, config) if config.imagery.sources else own
     return _evaluated_first(own) if config.map.model == AUTO else own
 
 

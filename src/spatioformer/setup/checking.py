@@ -143,6 +143,12 @@ def _rasters(config: RunConfig, table: TableFacts, findings: Findings) -> TableF
     for key in ("region", "grid"):
         if (value := getattr(section, key)) is not None:
             findings.decide(f"imagery.{key}", _shown(value), "set")
+    if (file := section.outline_file) is not None:
+        name = Path(file).name
+        findings.decide("imagery.outline", name, f"mapped inside {name}")
+    elif section.outline is not None:
+        why = "mapped in the countries of the plots" if section.has_outline else "all is mapped"
+        findings.decide("imagery.outline", section.outline, why)
     if section.sources:
         show_sources(config, table.table, findings)
         if not section.layers:

@@ -12,6 +12,7 @@ from spatioformer.config.schema import WITHOUT_IMAGERY, EvaluateSection
 from spatioformer.evaluation.sizes import Tile, usual_tile
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.land.countries import countries_of
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.rasters import RasterFacts
 from spatioformer.setup.spread import Spread, shown_km
@@ -29,6 +30,8 @@ REGION_SITES = 100
 TO_THE_RANGE = "the run widens them to the range of the residuals"
 LARGE_MAP = 2_000_000  # pixels, above which the Gaussian process maps too slowly
 SD_MAP = 1_000_000  # pixels, above which the standard deviation is computed at every fourth
+LOOKED_AT = 200  # rows and columns of which the countries are found
+FOREIGN = 0.01  # share of the map in countries without plots from which it gets an outline
 MARGIN = 0.1  # of the plots' extent, mapped around it
 WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a whole
 
@@ -71,6 +74,8 @@ def choose(
         grid = _mapped(draft, spread, grids[0]) if grids else None
         _patch(draft, spread, grids)
         _covariates(draft, table, rasters)
+    if grid is not None:
+        _outline(draft, table, grid)
     models = _models(draft, spread, len(table.table), grid, beyond=bool(measured))
     _splits(draft, table, has_rasters=grid is not None)
     _map(draft, models, grid)
@@ -112,6 +117,25 @@ def _mapped(draft: Draft, spread: Spread, grid: Grid) -> Grid:
         comment=f"W, E, S, N: the plots and {MARGIN:.0%} more; without it, the whole raster",
     )
     return grid.clip((region[0], region[1], region[2], region[3]))
+
+
+def _outline(draft: Draft, table: TableFacts, grid: Grid) -> None:
+    """Leave other countries out if the map would hold some of their land."""
+    rows = np.linspace(0, grid.height - 1, min(grid.height, LOOKED_AT))[:, None]
+    cols = np.linspace(0, grid.width - 1, min(grid.width, LOOKED_AT))[None]
+    mapped = countries_of(*grid.lonlat(rows, cols))
+    lon, lat = table.table[["lon", "lat"]].to_numpy(np.float64).T
+    own = set(countries_of(lon, lat)) - {""}
+    others = sorted(set(mapped) - own - {""})
+    share = float(np.isin(mapped, others).mean())
+    if own and share >= FOREIGN:
+        named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        draft.decide(
+            "imagery.outline",
+            "auto",
+            f"{share:.0%} of the raster is land of countries without plots ({named})",
+            comment=f"auto: only the plots' countries are mapped, not {named}; none: all land",
+        )
 
 
 def _patch(draft: Draft, spread: Spread, grids: Sequence[Grid]) -> None:

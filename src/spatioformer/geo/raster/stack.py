@@ -2,10 +2,11 @@
 
 The stack is a tiled GeoTIFF. Its float32 bands have their names as descriptions, and NaN where
 there is no data. Its internal mask marks the pixels to predict: all bands are valid, inside the
-region, not excluded by a mask raster. Chips may contain masked pixels, but no missing ones.
+region and the outline, not excluded by a mask raster. Chips may contain masked pixels, but no
+missing ones.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.limit import Limit
+from spatioformer.geo.outline import Outline
 from spatioformer.geo.raster.checks import refuse_address, short, text_errors
 from spatioformer.geo.raster.classes import is_among
 from spatioformer.geo.raster.colours import colours_of
@@ -64,6 +67,7 @@ def build_stack(
     grid: Grid | None = None,
     region: tuple[float, float, float, float] | None = None,
     masks: Sequence[Mask] = (),
+    outline: Callable[[Grid], Outline | None] | None = None,
     console: Console = SILENT,
 ) -> dict:
     """Resample `layers` to one grid and write the stack to `out`.
@@ -74,12 +78,15 @@ def build_stack(
         grid: target grid; None: the grid of the first layer.
         region: (W, E, S, N) in degrees, to which the grid is clipped.
         masks: class rasters that exclude pixels.
+        outline: gives the outline on the target grid; pixels outside it are not predicted.
 
     Returns:
-        Summary: shape, resolution, region, share of pixels to predict, statistics of each band.
+        Summary: shape, resolution, region, share of pixels to predict, statistics of each band; of
+        an outline its facts and how many pixels to predict lie outside it.
 
     Raises:
-        ImageryError: a layer cannot be read, holds no data on the grid, or two bands share a name.
+        ImageryError: a layer cannot be read, holds no data on the grid, two bands share a name, or
+            no pixel lies inside the outline.
         OutputError: the stack cannot be written.
     """
     with ExitStack() as stack:
@@ -88,7 +95,8 @@ def build_stack(
         grid = grid or opened[0].grid
         grid = grid.clip(region) if region is not None else grid
         _check_size(grid)
-        notes = [remark for layer in opened if (remark := class_remark(layer))]
+        limit = Limit(outline(grid)) if outline is not None else Limit(None)
+        notes = [*limit.notes, *(remark for o in opened if (remark := class_remark(o)))]
         opened = [with_classes(layer, grid, console) for layer in opened]
         masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
         notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
@@ -111,14 +119,15 @@ def build_stack(
                 windows = list(grid.windows(BLOCK))
                 for window in console.track(windows, "imagery"):
                     data = np.concatenate([layer.read(window, grid) for layer in opened])
-                    wanted = _wanted(data, window, grid, masking)
+                    wanted = limit.within(_wanted(data, window, grid, masking), window, grid)
                     target.write(data, window=window)
                     target.write_mask(wanted, window=window)
                     statistics.add(data, wanted)
                 target.colorinterp = colours_of(names)
                 for i, tags in enumerate(statistics.tags(), start=1):
                     target.update_tags(i, **tags)
-            summary = statistics.summary(layers)  # before a useless stack replaces a good one
+            # before a useless stack replaces a good one
+            summary = limit.facts | statistics.summary(layers)
             check_written(part, out, statistics.count.tolist())
         notes += [note for layer in opened if (note := layer.tally.remark(layer.layer.name))]
     for note in notes:

@@ -89,13 +89,13 @@ def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
     """
     crs = polygons.crs
     assert crs is not None  # `named_polygons` refuses tables without one
-    shapes = _with_vertices(polygons.to_numpy())
+    shapes = with_vertices(polygons.to_numpy())
     if not crs.equals(grid.crs, ignore_axis_order=True):
         to_grid = Transformer.from_crs(crs, grid.crs, always_xy=True)
         shapes = shapely.transform(shapes, lambda xy: np.column_stack(to_grid.transform(*xy.T)))
         shapes = np.array([_within_projection(shape, grid) for shape in shapes])
         if grid.crs.is_geographic and not crs.is_geographic:
-            shapes = np.array([_unwrapped(shape) for shape in shapes])
+            shapes = np.array([unwrapped(shape) for shape in shapes])
     if grid.crs.is_geographic:
         shapes = np.array([_shifted_to(shape, grid) for shape in shapes])
     a, b, c, d, e, f = (~grid.transform)[:6]
@@ -103,17 +103,17 @@ def on_pixels(polygons: gpd.GeoSeries, grid: Grid) -> NDArray[np.object_]:
     return shapely.transform(shapes, lambda xy: xy @ matrix + (c, f))
 
 
-def _with_vertices(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+def with_vertices(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     """Valid polygons with extra vertices along their edges; empty polygons in place of None."""
     shapes = shapes.copy()
     shapes[shapely.is_missing(shapes)] = shapely.Polygon()
-    shapes = np.array([_polygonal(shape) for shape in shapely.make_valid(shapes)])
+    shapes = np.array([polygonal(shape) for shape in shapely.make_valid(shapes)])
     left, bottom, right, top = shapely.bounds(shapes).T
     longest = np.fmax(right - left, top - bottom) / PARTS
     return shapely.segmentize(shapes, np.where(longest > 0, longest, 1.0))
 
 
-def _polygonal(shape: BaseGeometry) -> BaseGeometry:
+def polygonal(shape: BaseGeometry) -> BaseGeometry:
     """The polygons among a geometry's parts; lines and points have no area."""
     if shape.geom_type in ("Polygon", "MultiPolygon"):
         return shape
@@ -134,7 +134,7 @@ def _within_projection(shape: BaseGeometry, grid: Grid) -> BaseGeometry:
     )
 
 
-def _unwrapped(shape: BaseGeometry) -> BaseGeometry:
+def unwrapped(shape: BaseGeometry) -> BaseGeometry:
     """Join a polygon that reprojection split at the antimeridian, using longitudes up to 360."""
     left, _, right, _ = shape.bounds
     if not right - left > 180:
@@ -145,12 +145,12 @@ def _unwrapped(shape: BaseGeometry) -> BaseGeometry:
 def _shifted_to(shape: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Shift a polygon by multiples of 360 degrees to the grid's longitudes: 170 W is 190 E."""
     left, _, right, _ = grid.bounds
-    copies = [_moved_east(shape, degrees) for degrees in (-360, 0, 360)]
+    copies = [moved_east(shape, degrees) for degrees in (-360, 0, 360)]
     near = [copy for copy in copies if copy.bounds[2] > left and copy.bounds[0] < right]
     return near[0] if len(near) == 1 else shapely.union_all(near) if near else shapely.Polygon()
 
 
-def _moved_east(shape: BaseGeometry, degrees: int) -> BaseGeometry:
+def moved_east(shape: BaseGeometry, degrees: int) -> BaseGeometry:
     return shapely.transform(shape, lambda xy: xy + (degrees, 0))
 
 
@@ -179,7 +179,7 @@ def _split(
     shape: BaseGeometry, rows: tuple[int, int], cols: tuple[int, int]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Split into halves recursively; each half handles only its own vertices."""
-    shape = _polygonal(shapely.clip_by_rect(shape, cols[0], rows[0], cols[1], rows[1]))
+    shape = polygonal(shapely.clip_by_rect(shape, cols[0], rows[0], cols[1], rows[1]))
     if shape.is_empty:
         return
     height, width = rows[1] - rows[0], cols[1] - cols[0]
@@ -276,9 +276,7 @@ def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
 
 def polygon_areas(polygons: gpd.GeoSeries) -> Floats:
     """Areas (n,) of polygons on the ellipsoid, km2; edges are straight in the polygons' CRS."""
-    shapes = gpd.GeoSeries(_with_vertices(polygons.to_numpy()), crs=polygons.crs).to_crs(
-        "EPSG:4326"
-    )
+    shapes = gpd.GeoSeries(with_vertices(polygons.to_numpy()), crs=polygons.crs).to_crs("EPSG:4326")
     geod = Geod(ellps="WGS84")
     oriented = shapely.orient_polygons(shapes.to_numpy())
     return np.array([abs(geod.geometry_area_perimeter(shape)[0]) for shape in oriented]) / 1e6
