@@ -50,8 +50,8 @@ def judged(known: Uncertainty, mean: np.ndarray, observed: np.ndarray, *places) 
         row["outside"] = int(outside.sum())
         for where, rows in (("inside", ~outside), ("outside", outside)):
             if name == "after" or where == "outside":
-                row[f"{where} {name}"] = held[rows].mean() if rows.any() else np.nan
-                row[f"width {where} {name}"] = width[rows].mean() if rows.any() else np.nan
+                row[f"{where} {name}"] = float(held[rows].mean()) if rows.any() else np.nan
+                row[f"width {where} {name}"] = float(width[rows].mean()) if rows.any() else np.nan
     return row
 
 

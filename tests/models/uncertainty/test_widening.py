@@ -149,8 +149,16 @@ def test_harder_predictions_use_plots_of_other_groups_and_kept_plots_only():
 def test_too_few_plots_have_no_harder_predictions():
     harder = harder_of(held_out(40)).predictions(np.arange(40) < 8)
     assert len(harder.observed) == 0
-    facts = evidence_outside(np.zeros(3), harder.predictions.di, 1.0)
-    assert facts == {"plots": 0, "harder": 0, "farthest": None, "prior_plots": PRIOR_PLOTS}
+
+
+def test_the_facts_count_the_evidence():
+    weight = {"prior_plots": PRIOR_PLOTS}
+    facts = {"plots": 0, "harder": 0, "farthest": None}
+    assert evidence_outside(NONE, NONE, 0.5) == facts | weight
+    plots = Evidence.outside(np.array([0.2, 0.5, 0.6]), np.ones(3), 0.5)
+    harder = Evidence.outside(np.array([0.2, 0.9, 1.5]), np.ones(3), 0.5)
+    facts = {"plots": 1, "harder": 2, "farthest": 1.5}
+    assert evidence_outside(plots, harder, 0.5) == facts | weight
 
 
 def test_harder_errors_are_measured_in_units_of_those_inside():

@@ -1,7 +1,7 @@
 """Scores of the kinds of interval on held-out folds, each calibrated on the other folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from spatioformer.evaluation.intervals import (
     quantile_bins,
 )
 from spatioformer.evaluation.regions import Regions
-from spatioformer.models.uncertainty.harder import HarderFolds, widened
+from spatioformer.models.uncertainty.harder import HarderFolds, widening_of
 from spatioformer.models.uncertainty.kinds import (
     KINDS,
     REGIONS,
@@ -112,7 +112,8 @@ class CrossFit:
             plots = self.observed[~test], self.predictions[~test]
             intervals = Intervals.calibrate(kind, parameters, *plots, level)
             if self.harder is not None and harder is not None:
-                intervals = widened(intervals, *plots, harder, self.harder.threshold)
+                widening = widening_of(intervals, *plots, harder, self.harder.threshold)
+                intervals = replace(intervals, widening=widening)
             bounds[test] = intervals(self.predictions[test])
         return bounds
 

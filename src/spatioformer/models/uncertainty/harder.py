@@ -10,7 +10,7 @@ Folds that leave out all plots within a distance of the predicted plot were trie
 plots keep neighbours on all sides, and their errors grow less than those at the edge of the data.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -87,6 +87,9 @@ class HarderFolds:
     ) -> Self:
         """Take the first `MOST_PLOTS` plots of a random `sample` of rows.
 
+        Among many more plots, those of the sample are far apart, and few lie inside the area. Then
+        there is no evidence of harder folds, but many plots of the map-like folds lie outside.
+
         Args:
             table: (n, p), predictors of the area at the held-out plots.
         """
@@ -129,19 +132,19 @@ class HarderFolds:
             di.append(apart.min(axis=1))
             plot.append(rows[enough])
         at = np.concatenate([np.empty(0, np.int64), *plot])
-        columns = (np.concatenate([np.empty(0), *parts]) for parts in (mean, di))
-        predictions = Predictions(*columns, self.lon[at], self.lat[at])
+        means, dis = (np.concatenate([np.empty(0), *parts]) for parts in (mean, di))
+        predictions = Predictions(means, dis, self.lon[at], self.lat[at])
         return HarderPredictions(predictions, self.observed[at])
 
 
-def widened(
+def widening_of(
     intervals: Intervals,
     observed: Floats,
     predictions: Predictions,
     harder: HarderPredictions,
     threshold: float,
-) -> Intervals:
-    """The same intervals, widened outside the area of applicability.
+) -> Widening:
+    """Fit the factor of intervals outside the area of applicability.
 
     Args:
         intervals: calibrated on the held-out plots `observed` (n,) and `predictions`.
@@ -153,26 +156,21 @@ def widened(
         simple = Intervals.calibrate("constant", intervals.parameters, observed, predictions, level)
     stretch = intervals.stretch(observed, predictions)
     plots = Evidence.outside(predictions.di, stretch, threshold)
-    widening = Widening.fit(threshold, level, plots, harder.evidence(simple, threshold))
-    return replace(intervals, widening=widening)
+    return Widening.fit(threshold, level, plots, harder.evidence(simple, threshold))
 
 
-def evidence_outside(di: Floats, harder_di: Floats, threshold: float) -> dict[str, Any]:
+def evidence_outside(plots: Evidence, harder: Evidence, threshold: float) -> dict[str, Any]:
     """What the widths outside the area of applicability rest on, as JSON values.
 
-    Args:
-        di: (n,), dissimilarity index of the held-out plots of the map-like folds.
-        harder_di: (m,), that of the predictions of harder folds.
-
     Returns:
-        `plots` and `harder`, their numbers outside; `farthest`, the largest dissimilarity index
-        among them, or None; `prior_plots`, the weight of the prior, in plots.
+        `plots` and `harder`, the numbers of held-out plots of the map-like folds and of predictions
+        of harder folds; `farthest`, the largest dissimilarity index among them, or None;
+        `prior_plots`, the weight of the prior, in plots.
     """
-    plots, harder = di[di > threshold], harder_di[harder_di > threshold]
-    both = np.concatenate([plots, harder])
+    ratios = np.concatenate([plots.ratio, harder.ratio])
     return {
         "plots": len(plots),
         "harder": len(harder),
-        "farthest": float(both.max()) if len(both) else None,
+        "farthest": float(ratios.max() * threshold) if len(ratios) else None,
         "prior_plots": PRIOR_PLOTS,
     }

@@ -13,10 +13,10 @@ from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation.applicability import AreaOfApplicability
 from spatioformer.evaluation.correlation import ErrorCorrelation
 from spatioformer.models.uncertainty.crossfit import CrossFit, CrossFitted, groups, ranked
-from spatioformer.models.uncertainty.harder import HarderFolds, evidence_outside, widened
+from spatioformer.models.uncertainty.harder import HarderFolds, evidence_outside, widening_of
 from spatioformer.models.uncertainty.kinds import CalibrationParameters, Intervals, Margin
 from spatioformer.models.uncertainty.plots import Floats, HeldOut, Predictions
-from spatioformer.models.uncertainty.widening import Widening
+from spatioformer.models.uncertainty.widening import Evidence, Widening
 
 MOST_PLOTS = 20_000
 """Largest number of plots that the area of applicability is fitted on.
@@ -110,7 +110,7 @@ class Uncertainty:
         farther = harder.predictions(np.ones(len(table), bool))
         threshold = float(area.threshold_)
         widening = {
-            name: widened(calibrated, observed, predictions, farther, threshold).widening
+            name: widening_of(calibrated, observed, predictions, farther, threshold)
             for name, calibrated in intervals.items()
         }
         plot_groups = groups(predictions, area.threshold_)
@@ -118,7 +118,11 @@ class Uncertainty:
             "plots": len(table),
             "folds": len(np.unique(held_out.fold)),
             "correlation": _correlation(held_out, cross_fitted[next(iter(margins))], level, seed),
-            "outside": evidence_outside(di, farther.predictions.di, threshold),
+            "outside": evidence_outside(
+                Evidence.outside(di, di, threshold),
+                farther.evidence(intervals["constant"], threshold),
+                threshold,
+            ),
             "kinds": {
                 name: {
                     "scores": fitted.scores,
