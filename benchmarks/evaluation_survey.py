@@ -101,10 +101,10 @@ class Mapped:
     layers: dict[str, np.ndarray]
 
 
-def mapped(seed: int) -> Mapped:
-    """The land of a seed, surveyed and mapped by the forest, with calibrated intervals."""
+def mapped(seed: int, count: int = PLOTS) -> Mapped:
+    """The land of a seed, surveyed on `count` plots and mapped, with calibrated intervals."""
     land = make_land(seed)
-    plots = virtual_flora.survey(land.flora, PLOTS, seed=seed)
+    plots = virtual_flora.survey(land.flora, count, seed=seed)
     at = (plots["row"] * SIDE + plots["col"]).to_numpy()
     counts = plots["richness"].to_numpy(float)
     known = calibrate(land, at, counts, seed)

@@ -1,5 +1,7 @@
 """The report's panel on intervals and applicability, and its reporting protocol."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,10 +54,10 @@ def test_the_panel_says_what_was_measured(run):
     bounds = plots[f"lower-{kind}"], plots[f"upper-{kind}"]
     coverage = ((bounds[0] <= plots["observed"]) & (plots["observed"] <= bounds[1])).mean()
     assert f"held {coverage:.1%} of 60 held-out plots (split tiles)" in panel["sentence"]
-    assert panel["sentence"].endswith(
-        " 61% of the mapped pixels lie inside the area of applicability. For the other pixels, no "
-        "held-out plot shows how large the error is."
-    )
+    assert (
+        " 61% of the mapped pixels lie inside the area of applicability. For the other pixels, "
+        f"intervals are wider: {run.uncertainty.widening[kind].step:.2f} times just outside"
+    ) in panel["sentence"]
     rows = {name: cells for name, *cells in panel["groups"]}
     inside = plots["inside"]
     if inside.sum() >= 20:
@@ -65,6 +67,41 @@ def test_the_panel_says_what_was_measured(run):
     used = [name for name, used, *_ in panel["kinds"] if used]
     assert len(used) == 1
     assert panel["map"].caption.endswith("61% of the mapped pixels lie inside.")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (None, "no held-out plot shows how large the error is."),
+        (
+            {"plots": 0, "harder": 0, "farthest": None},
+            "No held-out plot lies outside, so the coverage there is unknown, not 90%; the factor "
+            "rests on virtual floras alone.",
+        ),
+        (
+            {"plots": 0, "harder": 7, "farthest": 3.0},
+            "so the coverage there is unknown, not 90%; the factor rests on virtual floras and 7 "
+            "predictions of harder folds.",
+        ),
+        (
+            {"plots": 1, "harder": 1234, "farthest": 3.0},
+            "The factor rests on 1 held-out plot outside, 1,234 predictions of harder folds, and "
+            "virtual floras with a weight of 20 plots.",
+        ),
+        (
+            {"plots": 12, "harder": 0, "farthest": 1.0},
+            "% of the mapped pixels are more dissimilar than all of these; their factor is "
+            "extrapolated.",
+        ),
+    ],
+)
+def test_the_panel_says_what_the_widths_outside_rest_on(run, evidence, expected, monkeypatch):
+    facts = {k: v for k, v in run.uncertainty.facts.items() if k != "outside"}
+    if evidence is not None:
+        facts["outside"] = evidence | {"prior_plots": 20}
+    known = replace(run.uncertainty, facts=facts)
+    monkeypatch.setitem(run.__dict__, "uncertainty", known)
+    assert trust(run)["sentence"].endswith(expected)
 
 
 def test_outside_is_hatched():

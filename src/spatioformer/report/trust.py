@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
 from spatioformer.report.findings import amount, decimal
@@ -59,8 +61,47 @@ def _sentence(results: Results, uncertainty: Uncertainty, kind: str) -> str:
     if share is None:
         return text
     return (
-        f"{text} {share:.0%} of the mapped pixels lie inside the area of applicability. For the "
-        "other pixels, no held-out plot shows how large the error is."
+        f"{text} {share:.0%} of the mapped pixels lie inside the area of applicability. "
+        f"{_outside(results, uncertainty, kind)}"
+    )
+
+
+def _outside(results: Results, uncertainty: Uncertainty, kind: str) -> str:
+    """What the intervals outside the area of applicability rest on."""
+    evidence, widening = uncertainty.facts.get("outside"), uncertainty.widening.get(kind)
+    if evidence is None or widening is None:  # of a version that did not widen intervals
+        return "For the other pixels, no held-out plot shows how large the error is."
+    plots, harder = evidence["plots"], evidence["harder"]
+    text = (
+        f"For the other pixels, intervals are wider: {widening.step:.2f} times just outside the "
+        "area, and more with the dissimilarity. "
+    )
+    if not plots:
+        text += (
+            "No held-out plot lies outside, so the coverage there is unknown, not "
+            f"{uncertainty.level:.0%}; the factor rests on virtual floras"
+        )
+        text += f" and {harder:,} predictions of harder folds." if harder else " alone."
+        return text
+    text += (
+        f"The factor rests on {plots:,} held-out {'plot' if plots == 1 else 'plots'} outside, "
+        f"{harder:,} predictions of harder folds, and virtual floras with a weight of "
+        f"{evidence['prior_plots']} plots."
+    )
+    return text + _extrapolated(results, evidence["farthest"])
+
+
+def _extrapolated(results: Results, farthest: float) -> str:
+    """The share of mapped pixels that are more dissimilar than all held-out plots."""
+    if results.dissimilarity is None:
+        return ""
+    di = results.dissimilarity.values
+    share = np.mean(di[np.isfinite(di)] > farthest)
+    if share == 0:
+        return ""
+    return (
+        f" {max(share, 0.001):.1%} of the mapped pixels are more dissimilar than all of these; "
+        "their factor is extrapolated."
     )
 
 

@@ -66,7 +66,7 @@ def test_intervals_of_counts_are_cqr_on_their_quantiles():
     held = counted(300)
     made, _, _ = Uncertainty.calibrate(held, BANDS, kind="counts")
     new = counted(50, seed=1)
-    layers = made.layers(new.predicted, None, **place(new))
+    layers = replace(made, widening={}).layers(new.predicted, None, **place(new))
     k = made.parameters.dispersion
     base = Conformal(0.9).calibrate(held.observed, count_bounds(held.predicted, k, 0.9))
     expected = np.maximum(base.interval(count_bounds(new.predicted, k, 0.9)), 0)
@@ -174,7 +174,7 @@ def test_few_plots_have_no_regions():
     assert list(cross) == ["constant", "dissimilarity", "counts"]
 
 
-def test_files_of_the_format_before_still_open(tmp_path):
+def test_files_of_the_first_format_still_open(tmp_path):
     held = held_out()
     made, _, _ = Uncertainty.calibrate(held, BANDS, kind="constant")
     made.save(tmp_path)
@@ -182,7 +182,7 @@ def test_files_of_the_format_before_still_open(tmp_path):
         old = {name: values for name, values in arrays.items() if name != "centres"}
     np.savez(tmp_path / "uncertainty.npz", **old)
     said = read_json(tmp_path / "uncertainty.json")
-    del said["dispersion"]
+    del said["dispersion"], said["widening"]
     said["facts"] = {"split": "tiles"}
     said |= {
         "format": 1,
@@ -192,7 +192,7 @@ def test_files_of_the_format_before_still_open(tmp_path):
     write_json(tmp_path / "uncertainty.json", said)
     opened = Uncertainty.load(tmp_path)
     new = held_out(70, seed=2)
-    expected = made.layers(new.predicted, None, **place(new))
+    expected = replace(made, widening={}).layers(new.predicted, None, **place(new))
     for name, values in opened.layers(new.predicted, None, **place(new)).items():
         assert np.array_equal(values, expected[name]), name
 
@@ -200,7 +200,7 @@ def test_files_of_the_format_before_still_open(tmp_path):
 def test_regions_far_from_the_plots_take_the_nearest_margin():
     made, _, _ = Uncertainty.calibrate(uneven(600), BANDS, kind="region")
     lonlat = np.array([[100.0, 10], [170, 10]])
-    layers = made.layers(np.full(2, 50.0), None, [[0, 0]] * 2, *lonlat.T)
+    layers = replace(made, widening={}).layers(np.full(2, 50.0), None, [[0, 0]] * 2, *lonlat.T)
     expected = np.array(made.margins["region"])[Regions(made.parameters.centres).at(lonlat)]
     np.testing.assert_allclose(layers["upper"] - 50, expected, rtol=1e-5)
     assert expected[0] > 2 * expected[1]

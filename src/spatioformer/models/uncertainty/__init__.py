@@ -4,8 +4,9 @@ Both are calibrated on held-out predictions of the run's most map-like split. Th
 model folder (`uncertainty.json` and `uncertainty.npz`, nothing pickled) and computed for each pixel
 of a map. docs/evaluation.md describes the methods.
 
-`plots.py`: held-out predictions; `kinds.py`: the kinds of interval; `crossfit.py`: their scores on
-held-out folds; `known.py`: the calibrated uncertainty of a model, saved and loaded.
+`plots.py`: held-out predictions; `kinds.py`: the kinds of interval; `widening.py` and `harder.py`:
+how much wider they are outside the area of applicability; `crossfit.py`: their scores on held-out
+folds; `known.py`: the calibrated uncertainty of a model, saved and loaded.
 """
 
 from spatioformer.models.uncertainty.crossfit import CrossFitted

@@ -1,7 +1,7 @@
 """Scores of the kinds of interval on held-out folds, each calibrated on the other folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from spatioformer.evaluation.intervals import (
     quantile_bins,
 )
 from spatioformer.evaluation.regions import Regions
+from spatioformer.models.uncertainty.harder import HarderFolds, widening_of
 from spatioformer.models.uncertainty.kinds import (
     KINDS,
     REGIONS,
@@ -67,6 +68,8 @@ class CrossFit:
         fold: (n,), fold of each plot.
         level: nominal coverage of the intervals, 0-1.
         highest: largest possible value of the target.
+        harder: harder folds of the same plots, which widen the intervals outside the area of
+            applicability; None: intervals are not widened.
     """
 
     def __init__(
@@ -76,13 +79,16 @@ class CrossFit:
         fold: NDArray[np.int64],
         level: float,
         highest: float = np.inf,
+        harder: HarderFolds | None = None,
     ) -> None:
         self.observed, self.predictions, self.level = observed, predictions, level
+        self.harder = harder
         tests = [fold == number for number in np.unique(fold)]
         self.folds = [
             (test, CalibrationParameters.of(observed[~test], predictions[~test], level, highest))
             for test in tests
         ]
+        self._harder = [None if harder is None else harder.predictions(~test) for test in tests]
 
     def kinds(self) -> list[str]:
         """Kinds of interval that can be calibrated in every fold."""
@@ -102,11 +108,12 @@ class CrossFit:
             EvaluationError: there are too few plots for the level.
         """
         bounds = np.empty((len(self.observed), 2))
-        for test, parameters in self.folds:
-            rest = ~test
-            intervals = Intervals.calibrate(
-                kind, parameters, self.observed[rest], self.predictions[rest], level
-            )
+        for (test, parameters), harder in zip(self.folds, self._harder, strict=True):
+            plots = self.observed[~test], self.predictions[~test]
+            intervals = Intervals.calibrate(kind, parameters, *plots, level)
+            if self.harder is not None and harder is not None:
+                widening = widening_of(intervals, *plots, harder, self.harder.threshold)
+                intervals = replace(intervals, widening=widening)
             bounds[test] = intervals(self.predictions[test])
         return bounds
 

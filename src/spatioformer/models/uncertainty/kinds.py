@@ -11,7 +11,8 @@
 
 q is the conformal quantile of the nonconformity scores. The other parameters of a kind (the curve
 of e, the dispersion of the counts, the regions) are fitted on the same plots: the
-`CalibrationParameters`.
+`CalibrationParameters`. Outside the area of applicability, intervals of each kind are stretched
+about m (`widening.py`).
 """
 
 import math
@@ -27,6 +28,7 @@ from spatioformer.evaluation.conformal import Conformal, RegionConformal
 from spatioformer.evaluation.counts import count_bounds, dispersion
 from spatioformer.evaluation.regions import Regions
 from spatioformer.models.uncertainty.plots import Floats, Predictions
+from spatioformer.models.uncertainty.widening import Widening
 
 KINDS = ("constant", "dissimilarity", "spread", "counts", "quantiles", "region")
 
@@ -103,11 +105,16 @@ class CalibrationParameters:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Calibrated intervals of one kind."""
+    """Calibrated intervals of one kind.
+
+    Attributes:
+        widening: factor of the intervals outside the area of applicability, or None for 1.
+    """
 
     kind: str
     parameters: CalibrationParameters
     conformal: Conformal | RegionConformal
+    widening: Widening | None = None
 
     @classmethod
     def calibrate(
@@ -129,9 +136,14 @@ class Intervals:
 
     @classmethod
     def restored(
-        cls, kind: str, parameters: CalibrationParameters, margin: Margin, level: float
+        cls,
+        kind: str,
+        parameters: CalibrationParameters,
+        margin: Margin,
+        level: float,
+        widening: Widening | None = None,
     ) -> Self:
-        """Rebuild calibrated intervals from their saved `margin`."""
+        """Rebuild calibrated intervals from their saved `margin` and `widening`."""
         conformal = _conformal(kind, level)
         if isinstance(conformal, RegionConformal):
             assert isinstance(margin, list), "a margin for each region"
@@ -139,7 +151,7 @@ class Intervals:
         else:
             assert not isinstance(margin, list), "one margin"
             conformal.margin_ = margin
-        return cls(kind, parameters, conformal)
+        return cls(kind, parameters, conformal, widening)
 
     @property
     def margin(self) -> Margin:
@@ -150,8 +162,24 @@ class Intervals:
 
     def __call__(self, predictions: Predictions) -> Floats:
         """Lower and upper bounds (n, 2), species, at least 0 and at most `parameters.highest`."""
+        bounds, mean = self._unclipped(predictions), predictions.mean[:, None]
+        if self.widening is not None:
+            factor = self.widening.factor(predictions.di)[:, None]
+            # An interval of quantiles need not hold its mean; no bound moves inwards.
+            outward = np.array([-1, 1]) * np.maximum(np.array([-1, 1]) * (bounds - mean), 0)
+            bounds = np.where(factor > 1, bounds + (factor - 1) * outward, bounds)
+        return np.clip(bounds, 0, self.parameters.highest)
+
+    def stretch(self, observed: Floats, predictions: Predictions) -> Floats:
+        """Factor (n,) by which intervals must be stretched about the mean to reach `observed`."""
+        lower, upper = self._unclipped(predictions).T
+        mean = predictions.mean
+        half = np.where(observed > mean, upper - mean, mean - lower)
+        return np.abs(observed - mean) / np.maximum(half, MINIMUM_SCALE)
+
+    def _unclipped(self, predictions: Predictions) -> Floats:
         frame = self.parameters.frame(self.kind, predictions, self.conformal.level)
-        return np.clip(self.conformal.interval(**frame), 0, self.parameters.highest)
+        return self.conformal.interval(**frame)
 
 
 def possible(kind: str, predictions: Predictions, parameters: CalibrationParameters) -> bool:

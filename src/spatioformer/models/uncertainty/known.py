@@ -1,6 +1,6 @@
 """The calibrated uncertainty of a model: saved in its folder, and computed for its maps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,17 +13,20 @@ from spatioformer.common.streams import Stream, generator
 from spatioformer.evaluation.applicability import AreaOfApplicability
 from spatioformer.evaluation.correlation import ErrorCorrelation
 from spatioformer.models.uncertainty.crossfit import CrossFit, CrossFitted, groups, ranked
+from spatioformer.models.uncertainty.harder import HarderFolds, evidence_outside, widening_of
 from spatioformer.models.uncertainty.kinds import CalibrationParameters, Intervals, Margin
 from spatioformer.models.uncertainty.plots import Floats, HeldOut, Predictions
+from spatioformer.models.uncertainty.widening import Evidence, Widening
 
 MOST_PLOTS = 20_000
 """Largest number of plots that the area of applicability is fitted on.
 
 The time of the fit grows with the square of this number."""
 
-FORMAT = 2
-READABLE = (1, 2)
-"""Formats that can be loaded; format 1 has no intervals by counts or by region."""
+FORMAT = 3
+READABLE = (1, 2, 3)
+"""Formats that can be loaded; format 1 has no intervals by counts or by region, and formats 1 and 2
+have intervals that are as wide outside the area of applicability as inside."""
 
 CONSTANT = 1e-9
 """Ratio of a predictor's standard deviation to its largest absolute value below which it counts as
@@ -43,8 +46,10 @@ class Uncertainty:
         lon_origin: degrees; longitudes are measured from here, so that the jump from 180 to -180
             does not cross the plots.
         facts: JSON values: the numbers of plots and folds, the correlation of the errors
-            (arguments of `ErrorCorrelation`, or None) and, for each kind, the cross-fitted scores,
-            calibration curve and scores by group.
+            (arguments of `ErrorCorrelation`, or None), the evidence `outside` the area of
+            applicability (`harder.evidence_outside`) and, for each kind, the cross-fitted
+            scores, calibration curve and scores by group.
+        widening: kind -> factor of its intervals outside the area; empty in formats 1 and 2.
     """
 
     bands: list[str]
@@ -54,6 +59,7 @@ class Uncertainty:
     area: AreaOfApplicability
     lon_origin: float
     facts: dict[str, Any]
+    widening: dict[str, Widening] = field(default_factory=dict)
 
     @classmethod
     def calibrate(
@@ -92,18 +98,31 @@ class Uncertainty:
         area = AreaOfApplicability(weights, workers=1).fit(table[sample], held_out.fold[sample])
         di = _di_across_folds(area, table, held_out.fold, sample)
         predictions, observed = held_out.predictions(di), held_out.observed
-        cross = CrossFit(observed, predictions, held_out.fold, level, highest)
+        harder = HarderFolds.of(held_out, area, table, sample)
+        cross = CrossFit(observed, predictions, held_out.fold, level, highest, harder)
         cross_fitted = {name: cross.fitted(name) for name in cross.kinds()}
         parameters = CalibrationParameters.of(observed, predictions, level, highest)
-        margins = {
-            name: Intervals.calibrate(name, parameters, observed, predictions, level).margin
+        intervals = {
+            name: Intervals.calibrate(name, parameters, observed, predictions, level)
             for name in ranked(cross_fitted, kind)
+        }
+        margins = {name: calibrated.margin for name, calibrated in intervals.items()}
+        farther = harder.predictions(np.ones(len(table), bool))
+        threshold = float(area.threshold_)
+        widening = {
+            name: widening_of(calibrated, observed, predictions, farther, threshold)
+            for name, calibrated in intervals.items()
         }
         plot_groups = groups(predictions, area.threshold_)
         facts = {
             "plots": len(table),
             "folds": len(np.unique(held_out.fold)),
             "correlation": _correlation(held_out, cross_fitted[next(iter(margins))], level, seed),
+            "outside": evidence_outside(
+                Evidence.outside(di, di, threshold),
+                farther.evidence(intervals["constant"], threshold),
+                threshold,
+            ),
             "kinds": {
                 name: {
                     "scores": fitted.scores,
@@ -113,7 +132,8 @@ class Uncertainty:
                 for name, fitted in cross_fitted.items()
             },
         }
-        return cls(bands, level, margins, parameters, area, origin, facts), cross_fitted, di
+        known = cls(bands, level, margins, parameters, area, origin, facts, widening)
+        return known, cross_fitted, di
 
     @property
     def curve(self) -> Floats:
@@ -159,7 +179,7 @@ class Uncertainty:
         mean, di, lon, lat = (np.asarray(values, np.float64) for values in (mean, di, lon, lat))
         predictions = Predictions(mean, di, lon, lat, sd, quantiles)
         kind = self.kind(sd is not None, quantiles is not None)
-        intervals = Intervals.restored(kind, self.parameters, self.margins[kind], self.level)
+        intervals = self.intervals(kind)
         lower, upper = intervals(predictions).T
         return {
             "lower": lower.astype(np.float32),
@@ -167,6 +187,12 @@ class Uncertainty:
             "di": di.astype(np.float32),
             "inside": di <= self.area.threshold_,
         }
+
+    def intervals(self, kind: str) -> Intervals:
+        """Calibrated intervals of one kind in `margins`."""
+        return Intervals.restored(
+            kind, self.parameters, self.margins[kind], self.level, self.widening.get(kind)
+        )
 
     def expected_error(self, di: Floats) -> Floats:
         """Expected RMSE (n,) at a dissimilarity index (n,), species."""
@@ -190,6 +216,7 @@ class Uncertainty:
                 "bands": self.bands,
                 "level": self.level,
                 "margins": list(self.margins.items()),  # a list keeps the order
+                "widening": {kind: factor.to_json() for kind, factor in self.widening.items()},
                 "dispersion": parameters.dispersion,
                 **({"highest": parameters.highest} if np.isfinite(parameters.highest) else {}),
                 "lon_origin": self.lon_origin,
@@ -226,6 +253,8 @@ class Uncertainty:
                 state = dict(arrays)
             dispersion = content["dispersion"] if content["format"] > 1 else 0.0
             highest = float(content.get("highest", np.inf))
+            factors = content["widening"] if content["format"] > 2 else {}
+            widening = {kind: Widening(**values) for kind, values in factors.items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{folder / 'uncertainty.json'} is damaged or of another version ({error}); "
@@ -240,6 +269,7 @@ class Uncertainty:
             AreaOfApplicability.from_state(state, workers=1),
             content["lon_origin"],
             content["facts"],
+            widening,
         )
 
 
