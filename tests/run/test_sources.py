@@ -65,7 +65,8 @@ def test_the_stages_and_what_they_write(whole):
         "items.json",
     ]
     assert sorted(p.name for p in (folder / "years").iterdir()) == [
-        *(f"map_{year}.tif" for year in archive_run.YEARS), "summary.json", "trend.tif",
+        *(f"map_{year}{end}" for year in archive_run.YEARS for end in (".qml", ".tif")),
+        *("summary.json", "trend.tif"),
         "years.json",
     ]  # fmt: skip
     assert not half_written(folder)
