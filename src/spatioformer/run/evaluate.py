@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spatioformer.analysis.importance import groups_of, pooled_rises
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
@@ -22,10 +23,12 @@ from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
-from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, run_jobs, save_folds
+from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, folds_name, run_jobs, save_folds
 
 IMPORTANCE_PLOTS = 5000
 """Largest number of plots for the importance of predictors; more plots hardly change it."""
+
+IMPORTANCE_COLUMNS = ["model", "split", "group", "rise", "sd", "rmse", "plots"]
 
 SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
@@ -60,7 +63,7 @@ def held_out_predictions(
         for model in section.models if split in section.splits else section.curve_models:
             with_spread = model == config.map.model and split == map_like
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache)
+                Job(model, split.name, fold, key, with_spread, cache, split == map_like)
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
@@ -106,6 +109,37 @@ def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
 def _speed(entry: Entry) -> tuple[bool, bool]:
     """Sort key that puts models with the longest training first."""
     return not entry.published, entry.kind == "tabular"
+
+
+def held_out_importance(
+    chips: Path, predictions: pd.DataFrame, config: RunConfig, cache: Arrays
+) -> pd.DataFrame:
+    """Permutation importance of each model's inputs on the held-out plots of the map-like split.
+
+    Args:
+        predictions: from `held_out_predictions`, whose jobs are in the cache.
+
+    Returns:
+        One row for each model and group of inputs. Columns: model, split, group, rise (of the RMSE,
+        species), sd (of the rise over folds), rmse (without a shuffle, of the same plots), plots.
+    """
+    store, split = open_chips(chips), config.evaluate.map_like.name
+    names, tables = [group.name for group in groups_of(store)], []
+    table = pd.Series(np.arange(len(store)), store.table["plot_id"])
+    for model in config.evaluate.models:
+        rows = predictions[(predictions["model"] == model) & (predictions["split"] == split)]
+        folds = np.empty(len(store), np.int64)
+        folds[table.loc[rows["plot_id"]].to_numpy()] = rows["fold"]
+        jobs = (
+            Job(model, split, int(fold), folds_name(folds), False, cache)
+            for fold in np.unique(folds)
+        )
+        arrays = [array for job in jobs if (array := cache.load(job.importance)) is not None]
+        rmse, rises = pooled_rises(names, [(int(array[0]), array[1:]) for array in arrays])
+        plots = int(sum(array[0] for array in arrays))
+        part = pd.DataFrame(rises).assign(model=model, split=split, rmse=rmse, plots=plots)
+        tables.append(part[IMPORTANCE_COLUMNS])
+    return pd.concat(tables, ignore_index=True)
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -19,8 +19,11 @@ from spatioformer.run.tiles import TILES, decide_tiles
 if TYPE_CHECKING:
     from spatioformer.config.schema import RunConfig
 
+OF_MAP = ("map.png", "location_effect.tif")
+"""Results of the report that a run without imagery does not have."""
+
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-EVALUATED = ("predictions.parquet", TILES, *UNCERTAINTY)
+EVALUATED = ("predictions.parquet", "importance.csv", TILES, *UNCERTAINTY)
 
 
 def plots(run: RunContext) -> str:
@@ -130,10 +133,10 @@ FITTING = ("model", "train", "seed")
 
 
 def evaluate(run: RunContext) -> str:
-    """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
+    """chips/ -> evaluation/ (predictions, importance, uncertainty of the map), scores.csv."""
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
-    from spatioformer.run.evaluate import held_out_predictions, score_table
+    from spatioformer.run.evaluate import held_out_importance, held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
     config = resolved_with(run.config, store, decide_tiles(run, store))
@@ -149,6 +152,11 @@ def evaluate(run: RunContext) -> str:
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
+    importance = held_out_importance(
+        run.folder / "chips", predictions, config, cache.arrays(key)
+    )
+    with writing(folder / "importance.csv") as part:
+        importance.to_csv(part, index=False)
     table = score_table(predictions)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
@@ -214,9 +222,11 @@ def map_(run: RunContext) -> str:
 
 
 def report(run: RunContext) -> str:
-    """Everything in the run folder -> report.html, map.png."""
+    """Everything in the run folder -> explained.json, location_effect.tif, report.html, map.png."""
     from spatioformer.report import write_report
+    from spatioformer.run.explaining import explain_map
 
+    explain_map(run)
     write_report(run.folder, run.config, run.console)
     return "report.html"
 
@@ -304,7 +314,7 @@ STAGES: dict[str, Stage] = {
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
         ("title", "name", "target", "truth", "map.model"),
         no_inputs,
-        ("report.html", "map.png"),
+        ("report.html", "map.png", "explained.json", "location_effect.tif"),
     ),
 }
 """All stages, in order."""
@@ -322,7 +332,7 @@ def stages_of(config: "RunConfig") -> dict[str, Stage]:
         name: replace(
             stage,
             needs=tuple(n for n in stage.needs if n in own),
-            outputs=tuple(output for output in stage.outputs if output != "map.png"),
+            outputs=tuple(output for output in stage.outputs if output not in OF_MAP),
         )
         for name, stage in own.items()
     }
