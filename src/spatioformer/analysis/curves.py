@@ -10,7 +10,7 @@ A chip moves by adding the same number to the band in all its pixels, until thei
 wanted value; the pattern within the chip stays. Shapes: n plots, k + 1 ends of k intervals.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,11 +82,11 @@ def response_curve(
     """
     values, move = _mover(store, name)
     known = np.isfinite(values)
-    low, high = np.quantile(values[known], RANGE) if known.any() else (np.nan, np.nan)
+    low, high = _quantiles(values[known], RANGE) if known.any() else (np.nan, np.nan)
     inside = np.flatnonzero(known & (values >= low) & (values <= high))
     count = int(np.clip(len(inside) // IN_INTERVAL, 1, STEPS - 1))
-    ends = np.unique(np.quantile(values[inside], np.linspace(0, 1, count + 1))) if count else []
-    ends = np.asarray(ends, np.float64)
+    shares = np.linspace(0, 1, count + 1)
+    ends = np.unique(_quantiles(values[inside], shares)) if len(inside) else np.empty(0)
     if len(ends) < 2:  # the input is constant
         return Curve(ends, np.zeros(len(ends)), np.zeros(len(ends)), len(inside))
     interval = np.clip(np.searchsorted(ends, values[inside], side="left") - 1, 0, len(ends) - 2)
@@ -101,6 +101,11 @@ def response_curve(
         [predictions(model, move(rows, np.full(len(rows), end))).mean() for end in ends]
     )
     return Curve(ends, _centred(local, weights), _centred(partial, weights), len(inside))
+
+
+def _quantiles(values: Floats, shares: Sequence[float] | Floats) -> Floats:
+    """Quantiles that occur among the values: between 0 and 1 of a class there is nothing."""
+    return np.asarray(np.quantile(values, shares, method="nearest"), np.float64)
 
 
 def _means(changes: Floats, interval: NDArray[np.int64], weights: NDArray[np.int64]) -> Floats:

@@ -1,8 +1,8 @@
 """Effect of location: predictions of the same imagery at every place of the map.
 
-The effect at a place is the prediction of the mean imagery there, minus its mean over all places of
-the map. So it holds what the coordinates alone add to a prediction. Places lie on a coarse grid over
-the map.
+The effect at a place is the prediction of the mean imagery there, minus its mean over all places
+of the map. So it is what the coordinates alone add to a prediction. Places lie on a coarse grid
+over the map.
 """
 
 import warnings
@@ -97,7 +97,8 @@ def location_effect(model: Model, store: ChipStore, map_: Path) -> LocationEffec
         fine = Grid.of(source)
         mapped = _coarse(source, LONGEST)
         if mapped.sum() > PLACES:
-            mapped = _coarse(source, max(1, int(LONGEST * (PLACES / mapped.sum()) ** 0.5)))
+            shrunk = max(mapped.shape) * (PLACES / mapped.sum()) ** 0.5
+            mapped = _coarse(source, max(1, int(shrunk)))
     if not mapped.any():
         return None
     height, width = mapped.shape

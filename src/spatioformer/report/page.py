@@ -14,6 +14,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import facts, findings, pictures
 from spatioformer.report.drivers import drivers
+from spatioformer.report.explained import explained
 from spatioformer.report.findings import decimal, length, title
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
@@ -52,6 +53,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "scores": _scores,
         "agreement": _agreement,
         "trust": trust,
+        "explained": explained,
         "drivers": drivers,
         "truth": _truth,
         "data": _data,

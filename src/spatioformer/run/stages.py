@@ -152,9 +152,7 @@ def evaluate(run: RunContext) -> str:
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
-    importance = held_out_importance(
-        run.folder / "chips", predictions, config, cache.arrays(key)
-    )
+    importance = held_out_importance(run.folder / "chips", predictions, config, cache.arrays(key))
     with writing(folder / "importance.csv") as part:
         importance.to_csv(part, index=False)
     table = score_table(predictions)
