@@ -60,10 +60,7 @@ def _importance(results: Results, rises: pd.DataFrame) -> dict[str, Any] | None:
     mapped = results.mapped if results.mapped in table else models[0]
     shown = [mapped, *(name for name in models if name != mapped)][:MODELS]
     order = table[mapped].sort_values(ascending=False, kind="stable").index
-    groups = [str(group) for group in order[:GROUPS]]
-    for group in (EVERY_BAND, LOCATION):  # these two are always shown
-        if group in table.index and group not in groups:
-            groups[-1:] = [group] if groups[-1] not in (EVERY_BAND, LOCATION) else groups[-1:]
+    groups = _shown([str(group) for group in order])
     first = rises[rises["model"] == mapped].set_index("group")
     split = next(s for s in results.config.evaluate.splits if s.name == first["split"].iloc[0])
     labels = {EVERY_BAND: "all bands together" if results.has_imagery else "all covariates"}
@@ -88,6 +85,13 @@ def _importance(results: Results, rises: pd.DataFrame) -> dict[str, Any] | None:
             table.loc[groups, shown].reset_index(),
         ),
     }
+
+
+def _shown(order: list[str]) -> list[str]:
+    """The first groups of an order; all bands together and location are always among them."""
+    kept = [group for group in order if group in (EVERY_BAND, LOCATION)]
+    others = [group for group in order if group not in kept][: GROUPS - len(kept)]
+    return [group for group in order if group in (*kept, *others)]
 
 
 def _importance_sentence(results: Results, mapped: str, first: pd.DataFrame, held_out: str) -> str:

@@ -93,5 +93,12 @@ def draw_rises(
     axes.grid(axis="x", color=NOTHING, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel(f"increase of the held-out RMSE, {unit}", fontsize=TEXT, color=MUTED)
-    figure.legend(loc="outside lower left", fontsize=TEXT)
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] != mapped)
+    figure.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="outside lower left",
+        fontsize=TEXT,
+    )
     return figure
