@@ -14,8 +14,9 @@ RNG = np.random.default_rng(7)
 
 
 @pytest.fixture
-def mapped(tmp_path):
-    """A map that lacks its ten southern rows."""
+def mapped(tmp_path, monkeypatch):
+    """A map that lacks its ten southern rows, all of whose pixels are places."""
+    monkeypatch.setattr(module, "PLACES", SIDE * SIDE)
     values = np.ones((SIDE, SIDE), np.float32)
     values[-10:] = np.nan
     return write_raster(tmp_path / "map.tif", values, nodata=np.nan)

@@ -97,9 +97,10 @@ def _shown(order: list[str]) -> list[str]:
 def _importance_sentence(results: Results, mapped: str, first: pd.DataFrame, held_out: str) -> str:
     bands = "the imagery" if results.has_imagery else "all covariates"
     rmse, plots = float(first["rmse"].iloc[0]), int(first["plots"].iloc[0])
-    parts = [
-        f"The RMSE of {title(mapped)} {held_out} is {amount(rmse, results.unit)} ({plots:,} plots)."
-    ]
+    every = len(results.observed)
+    sample = f"(a sample of {plots:,} plots)" if plots < every else f"({plots:,} plots)"
+    size = amount(rmse, results.unit)
+    parts = [f"The RMSE of {title(mapped)} {held_out} is {size} {sample}."]
     for group, name in ((EVERY_BAND, bands), (LOCATION, "the location")):
         rise = float(first["rise"][group])
         if abs(rise) < 0.01 * rmse:
@@ -117,8 +118,9 @@ def _curves(results: Results, content: dict[str, Any] | None) -> Picture | None:
     drawn = {name: curve for name, curve in curves.items() if len(curve["value"]) > 1}
     if content is None or not drawn:
         return None
-    sizes = {name: np.ptp(curve["local"]) for name, curve in drawn.items()}
-    most = max(sizes, key=lambda name: sizes[name])
+    sizes = {name: float(np.ptp(curve["local"])) for name, curve in drawn.items()}
+    drawn = dict(sorted(drawn.items(), key=lambda item: -sizes[item[0]]))
+    most = next(iter(drawn))
     chosen = " Inputs with the largest importance are shown." if content["left_out"] else ""
     return _picture(
         results,

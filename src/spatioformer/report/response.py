@@ -51,7 +51,7 @@ def draw_curves(
     figure.legend(
         [lines[2], lines[1]],
         ["accumulated local effect", "partial dependence"],
-        loc="outside upper left",
+        loc="outside lower left",
         ncols=2,
         fontsize=TEXT,
     )
