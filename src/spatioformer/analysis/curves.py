@@ -12,11 +12,12 @@ wanted value; the pattern within the chip stays. Shapes: n plots, k + 1 ends of 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatioformer.analysis.importance import predictions, taken
+from spatioformer.analysis.importance import predictions_of, taken
 from spatioformer.common.streams import Stream, generator
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Model
@@ -91,15 +92,16 @@ def response_curve(
         return Curve(ends, np.zeros(len(ends)), np.zeros(len(ends)), len(inside))
     interval = np.clip(np.searchsorted(ends, values[inside], side="left") - 1, 0, len(ends) - 2)
     weights = np.bincount(interval, minlength=len(ends) - 1)
-    changes = predictions(model, move(inside, ends[interval + 1])) - predictions(
-        model, move(inside, ends[interval])
-    )
-    local = np.concatenate([[0.0], np.cumsum(_means(changes, interval, weights))])
     every = np.linspace(0, len(store) - 1, min(partial_plots or len(store), len(store)))
     rows = every.round().astype(np.int64)
-    partial = np.array(
-        [predictions(model, move(rows, np.full(len(rows), end))).mean() for end in ends]
+    moved = chain(
+        (move(inside, ends[interval + step]) for step in (0, 1)),
+        (move(rows, np.full(len(rows), end)) for end in ends),
     )
+    before, after, *means = predictions_of(model, moved)
+    changes = after - before
+    local = np.concatenate([[0.0], np.cumsum(_means(changes, interval, weights))])
+    partial = np.array([values.mean() for values in means])
     return Curve(ends, _centred(local, weights), _centred(partial, weights), len(inside))
 
 
