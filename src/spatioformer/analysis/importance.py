@@ -117,7 +117,7 @@ def predictions_of(model: "Model", stores: Iterable[ChipStore]) -> Iterator[Floa
 def _at_once(model: "Model", stores: list[ChipStore]) -> list[Floats]:
     if not stores:
         return []
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(store, name) for store in stores])
         for name in ("chips", "lon", "lat")
     }

@@ -5,6 +5,7 @@ import time
 from spatioformer.analysis.explain import EXPLAINED, explain
 from spatioformer.analysis.location import FILE
 from spatioformer.common.errors import ModelError
+from spatioformer.common.files import read_json
 from spatioformer.run.context import RunContext
 
 
@@ -15,7 +16,7 @@ def explain_map(run: RunContext) -> None:
     """
     started = time.process_time()
     try:
-        explained = explain(run.folder, run.config.map.model, run.config.seed)
+        explained = explain(run.folder, mapped_model(run), run.config.seed)
     except ModelError as error:
         for name in (EXPLAINED, FILE):  # those of an earlier model
             (run.folder / name).unlink(missing_ok=True)
@@ -23,3 +24,9 @@ def explain_map(run: RunContext) -> None:
         return
     seconds = time.process_time() - started
     run.console.say(f"  explained by {len(explained['curves'])} response curves ({seconds:.1f} s)")
+
+
+def mapped_model(run: RunContext) -> str:
+    """Name of the model in the run folder, which the configuration may leave to the evaluation."""
+    facts = read_json(run.folder / "model" / "config.json")["facts"]
+    return str(facts["name"]).removesuffix(f" ({run.config.name})")
