@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from spatioformer.analysis import drivers as module
+from spatioformer.analysis.curves import response_curve, some_plots
 from spatioformer.analysis.drivers import (
     attention_map,
     drivers,
     location_sensitivity,
-    partial_dependence,
     permutation_importance,
 )
 from spatioformer.common.files import read_json
@@ -58,18 +58,6 @@ def bundle() -> NetworkModel:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     return finished(tmp_path_factory.mktemp("finished")).parent / "run"
-
-
-def test_partial_dependence_of_a_line(bundle):
-    plots = store()
-    found = partial_dependence(bundle, plots, "a")
-    expected = 2 * np.array(found["value"]) + plots.lat[:, 1, 1].mean()
-    np.testing.assert_allclose(found["prediction"], expected, rtol=1e-5)
-    flat = partial_dependence(bundle, plots, "b")
-    np.testing.assert_allclose(np.ptp(flat["prediction"]), 0, atol=1e-6)
-    np.testing.assert_allclose(
-        flat["value"], np.quantile(plots.chips[..., 1], np.linspace(0.05, 0.95, 11))
-    )
 
 
 def test_location_sensitivity_of_a_slope_along_the_meridian(bundle):
@@ -137,7 +125,22 @@ def test_drivers_of_a_run(run):
     rows = table.query("model == 'location-knn' and split == 'tiles'")
     rmse = np.sqrt(((rows["predicted"] - rows["observed"]) ** 2).mean())
     assert found["rmse"] == pytest.approx(rmse), "the evaluation's own folds and models"
+    assert found["attention"] is None, "it is not a network, and no other model stands in"
+    assert set(found["curves"]) == {"red", "green", "blue"}
+    for curve in found["curves"].values():
+        assert np.abs([curve["local"], curve["partial"]]).max() < 1e-9
+    assert max(found["sensitivity"]["change"]) > 0
+
+
+def test_drivers_of_the_mapped_model_are_those_of_the_model_on_disk(run, monkeypatch):
+    monkeypatch.setattr(module, "permutation_importance", lambda *_, **__: (1.0, []))
+    found = drivers(run)
+    assert found["model"] == "spatioformer"
     assert np.shape(found["attention"]) == (3, 3)
+    few = some_plots(open_chips(run / "chips"), 0)
+    bundle = load(run / "model")
+    assert found["sensitivity"] == location_sensitivity(bundle, few, seed=0)
+    assert found["curves"]["red"] == response_curve(bundle, few, "red").to_json()
 
 
 def test_the_command_and_the_report(tmp_path):

@@ -124,13 +124,15 @@ def drivers(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Model of the permutation importance; default: that of the map. One of "
-            f"{', '.join(CATALOGUE)}.",
+            help="The model that is measured; default: that of the map. Another model is fitted to "
+            f"all plots first. One of {', '.join(CATALOGUE)}.",
         ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how bands, location and pixels of the chip drive the predictions; update the report.
+    """Measure how bands, location and pixels of the chip drive a model's predictions.
+
+    All results are of one model. The report is updated.
 
     Writes drivers.json into the run folder.
     """

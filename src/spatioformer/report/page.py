@@ -15,6 +15,7 @@ from spatioformer.config.schema import RunConfig, SplitSection
 from spatioformer.report import choice, facts, findings, ground, pictures
 from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers
+from spatioformer.report.explained import explained
 from spatioformer.report.findings import decimal, length
 from spatioformer.report.glossary import glossary
 from spatioformer.report.odmap import odmap
@@ -56,6 +57,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "scores": _scores,
         "agreement": _agreement,
         "trust": trust,
+        "explained": explained,
         "drivers": drivers,
         "truth": _truth,
         "data": _data,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spatioformer.analysis.importance import groups_of, pooled_rises
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
@@ -24,10 +25,12 @@ from spatioformer.models.parts import QUICK_FORMS
 from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
-from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, run_jobs, save_folds
+from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, folds_name, run_jobs, save_folds
 
 IMPORTANCE_PLOTS = 5000
 """Largest number of plots for the importance of predictors; more plots hardly change it."""
+
+IMPORTANCE_COLUMNS = ["model", "split", "group", "rise", "sd", "rmse", "plots"]
 
 SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
@@ -69,7 +72,7 @@ def held_out_predictions(
             scored = {(job.model, job.folds) for job in jobs}
             quick = on_curve and model in QUICK_FORMS and (model, key) not in scored
             jobs += [
-                Job(model, split.name, fold, key, with_spread, cache, quick)
+                Job(model, split.name, fold, key, with_spread, cache, quick, split == map_like)
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
@@ -129,6 +132,37 @@ def _place_in_queue(job: Job) -> tuple[bool, int, bool, bool]:
     """
     entry = CATALOGUE[job.model]
     return job.split.startswith("curve-"), job.fold, not entry.published, entry.kind == "tabular"
+
+
+def held_out_importance(
+    chips: Path, predictions: pd.DataFrame, config: RunConfig, cache: Arrays
+) -> pd.DataFrame:
+    """Permutation importance of each model's inputs on the held-out plots of the map-like split.
+
+    Args:
+        predictions: from `held_out_predictions`, whose jobs are in the cache.
+
+    Returns:
+        One row for each model and group of inputs. Columns: model, split, group, rise (of the RMSE,
+        species), sd (of the rise over folds), rmse (without a shuffle, of the same plots), plots.
+    """
+    store, split = open_chips(chips), config.evaluate.map_like.name
+    names, tables = [group.name for group in groups_of(store)], []
+    table = pd.Series(np.arange(len(store)), store.table["plot_id"])
+    for model in config.evaluate.models:
+        rows = predictions[(predictions["model"] == model) & (predictions["split"] == split)]
+        folds = np.empty(len(store), np.int64)
+        folds[table.loc[rows["plot_id"]].to_numpy()] = rows["fold"]
+        jobs = (
+            Job(model, split, int(fold), folds_name(folds), False, cache)
+            for fold in np.unique(folds)
+        )
+        arrays = [array for job in jobs if (array := cache.load(job.importance)) is not None]
+        rmse, rises = pooled_rises(names, [(int(array[0]), array[1:]) for array in arrays])
+        plots = int(sum(array[0] for array in arrays))
+        part = pd.DataFrame(rises).assign(model=model, split=split, rmse=rmse, plots=plots)
+        tables.append(part[IMPORTANCE_COLUMNS])
+    return pd.concat(tables, ignore_index=True)
 
 
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:

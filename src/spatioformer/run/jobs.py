@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spatioformer.analysis.importance import groups_of, shuffled_errors, shuffles, taken
 from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
@@ -44,6 +45,14 @@ DRAWS = 20
 
 PRELOADED = ["spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble"]
 """Modules that the server of the worker processes imports."""
+IMPORTANCE_PLOTS = 300
+"""Largest number of held-out plots of a fold that permutation importance is measured on."""
+
+IMPORTANCE_PREDICTIONS = 20_000
+"""Largest number of predictions of a job for it; with many bands, fewer plots are used."""
+
+IMPORTANCE_REPEATS = 2
+"""Number of shuffles of each group of inputs in a fold."""
 
 SPREAD_COLUMNS = ["spread", "lower", "upper"]
 """Standard deviation of the model's draws, and lower and upper quantile that the model predicts."""
@@ -61,6 +70,7 @@ class Job:
         with_spread: whether the job computes SPREAD_COLUMNS too.
         cache: stores folds and predictions.
         quick: whether a cheaper form of the model will do: on the curve of r2.
+        with_importance: whether the job measures permutation importance too.
     """
 
     model: str
@@ -70,6 +80,7 @@ class Job:
     with_spread: bool
     cache: Arrays
     quick: bool = False
+    with_importance: bool = False
 
     @property
     def predictions(self) -> str:
@@ -82,23 +93,40 @@ class Job:
         return f"{self.predictions}-drawn"
 
     @property
+    def importance(self) -> str:
+        """Name of the array with the number of plots, then errors as of `shuffled_errors`."""
+        return f"{self.predictions}-importance"
+
+    @property
     def done(self) -> bool:
         """Whether the cache holds the results and they can be read."""
-        names = [self.predictions, *[self.spread] * self.with_spread]
+        names = [
+            self.predictions,
+            *[self.spread] * self.with_spread,
+            *[self.importance] * self.with_importance,
+        ]
         return all(self.cache.load(name) is not None for name in names)
 
 
 def save_folds(cache: Arrays, folds: np.ndarray) -> str:
     """Save the fold of each plot, int (n,), and return the name of the array."""
-    name = hash_value(folds.tolist())[:KEY_LENGTH]
+    name = folds_name(folds)
     cache.save(name, folds)
     return name
 
 
+def folds_name(folds: np.ndarray) -> str:
+    """Name of the array with the fold of each plot, int (n,): a hash of its content."""
+    return hash_value(folds.tolist())[:KEY_LENGTH]
+
+
 def distinct(jobs: Sequence[Job]) -> list[Job]:
-    """One of the jobs with the same predictions, preferably one that computes the spread."""
-    by_spread = sorted(jobs, key=lambda job: job.with_spread)
-    return list({job.predictions: job for job in by_spread}.values())
+    """One of the jobs with the same predictions, preferably the one that computes most besides.
+
+    A job that computes the spread measures the importance too.
+    """
+    by_results = sorted(jobs, key=lambda job: (job.with_importance, job.with_spread))
+    return list({job.predictions: job for job in by_results}.values())
 
 
 def run_jobs(
@@ -250,9 +278,21 @@ def run_job(job: Job, chips: Path, config: RunConfig, fitted: dict[str, "Model"]
         fitted[job.model] = model
     if job.with_spread:
         job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
+    if job.with_importance:
+        job.cache.save(job.importance, _importance(model, store, test, config.seed))
     predictions = np.asarray(model.predict_rows(store, test), np.float64)
     job.cache.save(job.predictions, bounded(predictions, store.target_kind))
     return job
+
+
+def _importance(model: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Number of plots in a sample of held-out plots, and their `shuffled_errors`, (2 + groups,)."""
+    groups, rng = groups_of(store), shuffles(seed)
+    most = IMPORTANCE_PREDICTIONS // (IMPORTANCE_REPEATS * len(groups))
+    count = min(len(rows), IMPORTANCE_PLOTS, max(most, IMPORTANCE_PLOTS // 10))
+    sample = taken(store, np.sort(rng.permutation(rows)[:count]))
+    errors = shuffled_errors(model, sample, groups, rng, IMPORTANCE_REPEATS)
+    return np.concatenate([[count], errors])
 
 
 def _spread_columns(model: "Model", store: ChipStore, rows: np.ndarray, seed: int) -> np.ndarray:

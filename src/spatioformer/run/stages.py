@@ -20,8 +20,14 @@ from spatioformer.run.tiles import TILES, decide_tiles
 if TYPE_CHECKING:
     from spatioformer.config.schema import RunConfig
 
+OF_MAP = ("map.png", "location_effect.tif")
+"""Results of the report that a run without imagery does not have."""
+
 UNCERTAINTY = ("uncertainty.json", "uncertainty.npz", "intervals.parquet")
-EVALUATED = ("predictions.parquet", TILES, "choice.json", "candidates.csv", *UNCERTAINTY)
+EVALUATED = (
+    *("predictions.parquet", "importance.csv", TILES, "choice.json", "candidates.csv"),
+    *UNCERTAINTY,
+)
 
 
 def plots(run: RunContext) -> str:
@@ -137,13 +143,13 @@ FITTING = ("model", "train", "seed")
 
 
 def evaluate(run: RunContext) -> str:
-    """chips/ -> evaluation/ (predictions, and the uncertainty of the mapped model), scores.csv."""
+    """chips/ -> evaluation/ (predictions, importance, uncertainty of the map), scores.csv."""
     import pandas as pd
 
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
     from spatioformer.run.choice import choose
-    from spatioformer.run.evaluate import held_out_predictions, score_table
+    from spatioformer.run.evaluate import held_out_importance, held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
     config = resolved_with(run.config, store, decide_tiles(run, store))
@@ -159,6 +165,9 @@ def evaluate(run: RunContext) -> str:
     )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
+    importance = held_out_importance(run.folder / "chips", predictions, config, cache.arrays(key))
+    with writing(folder / "importance.csv") as part:
+        importance.to_csv(part, index=False)
     config, of_choice = choose(run, config, predictions)
     table = pd.concat([score_table(predictions), of_choice], ignore_index=True)
     with writing(run.folder / "scores.csv") as part:
@@ -231,9 +240,11 @@ def map_(run: RunContext) -> str:
 
 
 def report(run: RunContext) -> str:
-    """Everything in the run folder -> report.html, map.png, verdict.json, figures/."""
+    """Everything in the run folder -> report.html, its pictures, verdict, and explained.json."""
     from spatioformer.report import write_report
+    from spatioformer.run.explaining import explain_map
 
+    explain_map(run)
     write_report(run.folder, run.config, run.console)
     return "report.html"
 
@@ -323,7 +334,10 @@ STAGES: dict[str, Stage] = {
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
         ("title", "name", "target", "truth", "map.model"),
         no_inputs,
-        ("report.html", "map.png", "verdict.json", "figures"),
+        (
+            *("report.html", "map.png", "verdict.json", "figures"),
+            *("explained.json", "location_effect.tif"),
+        ),
     ),
 }
 """All stages, in order."""
@@ -359,7 +373,7 @@ def _without_imagery() -> dict[str, Stage]:
         name: replace(
             stage,
             needs=tuple(n for n in stage.needs if n in own),
-            outputs=tuple(output for output in stage.outputs if output != "map.png"),
+            outputs=tuple(output for output in stage.outputs if output not in OF_MAP),
         )
         for name, stage in own.items()
     }
