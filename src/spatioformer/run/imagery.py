@@ -27,6 +27,7 @@ def build_imagery(
     composite: Path | None = None,
     masks: Path | None = None,
     offline: bool = False,
+    onto: Grid | None = None,
 ) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
 
@@ -35,6 +36,7 @@ def build_imagery(
             follow those of the layers.
         masks: folder of the masks that come from archives; None: `archives` beside `out`.
         offline: whether archives are read from the cache alone.
+        onto: the grid, instead of the one that the section describes.
 
     Returns:
         Summary, as `build_stack`; with masks of archives their facts under `masks`.
@@ -45,12 +47,12 @@ def build_imagery(
     """
     trust = Trust(section.trust, section.folder)
     layers = [layer_of(layer, trust) for layer in section.layers]
-    grid = None
+    grid = onto
     if composite is not None:
         with open_layer(Layer(composite, "sources")) as opened:
             grid = opened.grid
         layers.append(Layer(composite, "sources"))
-    elif section.grid is not None and section.region is not None:
+    elif onto is None and section.grid is not None and section.region is not None:
         grid = grid_of(section.grid, section.region)
     excluding, facts = read_masks(
         section,
