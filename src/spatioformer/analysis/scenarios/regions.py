@@ -41,11 +41,11 @@ def region_table(
         name: field with the polygons' names; None: numbers from 1.
 
     Returns:
-        One row a polygon: `name`, `pixels`, `mapped_km2`, the area with values; area-weighted means `today`,
-        `scenario` and `difference`, the ends `lower` and `upper` of the interval of the mean
-        difference, and shares of the area, 0-1: `rise_share` and `fall_share`, where the interval
-        of a pixel's difference lies above or below 0, and `outside_share`, outside the area of
-        applicability. NaN without pixels.
+        One row a polygon: `name`, `pixels`; `mapped_km2`, the area with values; area-weighted
+        means `today`, `scenario` and `difference`; the ends `lower` and `upper` of the interval of
+        the mean difference; and shares of the area, 0-1: `rise_share` and `fall_share`, where the
+        interval of a pixel's difference lies above or below 0, and `outside_share`, outside the
+        area of applicability. NaN without pixels.
 
     Raises:
         PlotError: the polygons cannot be read or used.
