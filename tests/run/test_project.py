@@ -91,6 +91,12 @@ def test_outside_is_where_no_plot_has_the_new_climate(world, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_difference_within_its_interval_is_said(world, tmp_path):
+    summary = projected(world, warmer(1), tmp_path)  # 3 species; the half-width is 5.7
+    assert summary["notes"][0].startswith("no pixel's difference is larger than its interval")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_regions(world, tmp_path):
     """Two halves: the west is 2 degrees warmer, the east gets 100 mm more rain."""
     data = linear.climate()
@@ -107,10 +113,14 @@ def test_regions(world, tmp_path):
     assert table["pixels"].tolist() == [360, 360]
     assert table["rise_share"].tolist() == [1, 0]
     assert table["fall_share"].tolist() == [0, 0]
-    half = (table["upper"] - table["lower"]) / 2
-    np.testing.assert_allclose((table["upper"] + table["lower"]) / 2, table["difference"])
-    assert (half > 0).all()
-    assert (half < np.sqrt(2) * linear.HALF * 1.01).all()  # not wider than a pixel's
+    for end in ("", "_local"):
+        middle_of = (table[f"upper{end}"] + table[f"lower{end}"]) / 2
+        np.testing.assert_allclose(middle_of, table["difference"], atol=1e-4)
+    # Common errors do not average out: a region's half-width is a pixel's, plot noise apart.
+    errors = Uncertainty.load(world[0]).facts["correlation"]
+    shared = errors["scale"] * np.sqrt(1 - errors["nugget_share"]) * np.sqrt(2) * linear.HALF
+    np.testing.assert_allclose((table["upper"] - table["lower"]) / 2, shared, rtol=1e-3)
+    assert (table["upper_local"] - table["lower_local"] <= table["upper"] - table["lower"]).all()
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -120,7 +130,7 @@ def test_the_whole_map_is_a_region_and_falls_are_negative(world, tmp_path):
     (row,) = pd.read_csv(tmp_path / "out" / "regions.csv").to_dict("records")
     assert row["name"] == "whole map"
     assert row["difference"] == pytest.approx(-6, abs=1e-3)
-    assert row["lower"] < -6 < row["upper"]
+    assert row["lower"] <= -6 <= row["upper"]
     assert row["lower"] + row["upper"] == pytest.approx(-12, abs=1e-3)
     assert row["fall_share"] == 1
 
@@ -141,7 +151,7 @@ def test_another_grid_is_brought_onto_that_of_todays_map(world, tmp_path):
 
 @pytest.mark.usefixtures("undrawn")
 def test_pixels_without_a_value_in_one_map_have_no_difference(world, tmp_path):
-    data = warmer(1)
+    data = warmer(2)
     data[:, :4] = np.nan
     summary = projected(world, data, tmp_path)
     bands = linear.bands(tmp_path / "out" / "change.tif")
@@ -180,7 +190,7 @@ def test_an_extreme_scenario_is_mapped_and_outside(world, tmp_path):
 def test_bad_input(world, tmp_path):
     made, today, map_ = world
     one = write_raster(tmp_path / "one.tif", linear.climate()[:1], names=("warmth",))
-    with pytest.raises(ImageryError, match="lacks 1 of the 2 bands the model needs.*'rain'"):
+    with pytest.raises(ImageryError, match=r"lacks 1 of the 2 bands the model needs.*'rain'"):
         project(Today(made, map_), Rasters(one), tmp_path / "a")
     far = linear.raster(
         tmp_path / "far.tif", linear.climate(), transform=from_origin(0, 50, STEP, STEP)

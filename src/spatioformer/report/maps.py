@@ -135,7 +135,7 @@ def draw_panels(panels: Sequence[Panel], frame: Frame, *, width: float = WIDTH) 
         )
         if panel.outside is not None and hatch:
             _hatch(axes, panel.outside & mapped)
-        _graticule_and_names(figure, axes, frame, width)
+        _graticule_and_names(figure, axes, frame, width, (2, rows))
         _colour_bar(figure, axes, image, panel.values, panel.limits, panel.label)
     for axes in grid[len(panels) :]:
         axes.remove()
@@ -298,11 +298,15 @@ def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool)
     )
 
 
-def _graticule_and_names(figure: Figure, axes: Axes, frame: Frame, width: float) -> None:
+def _graticule_and_names(
+    figure: Figure, axes: Axes, frame: Frame, width: float, panels: tuple[int, int] = (1, 1)
+) -> None:
+    """Draw the graticule and names of cities on one of `panels` (columns, rows) of a figure."""
     inches = width - 0.6
     _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
     rows, cols, titles = furniture.cities(frame.lon, frame.lat)
-    furniture.names(figure, axes, rows, cols, titles, round(NAMES * width / WIDTH))
+    most = round(NAMES * width / WIDTH)
+    furniture.names(figure, axes, rows, cols, titles, most, panels)
 
 
 def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:

@@ -16,7 +16,14 @@ DIFFERENCE = "RdBu"
 
 
 def draw_scenario(
-    change: Path, numbers: dict[str, int], out: Path, *, name: str, unit: str, virtual: bool
+    change: Path,
+    numbers: dict[str, int],
+    out: Path,
+    *,
+    name: str,
+    unit: str,
+    threshold: float,
+    virtual: bool,
 ) -> dict[str, Any]:
     """Write the four maps as PNG and SVG.
 
@@ -26,6 +33,7 @@ def draw_scenario(
         out: path of the PNG; the SVG lies beside it.
         name: of the scenario.
         unit: of the map.
+        threshold: dissimilarity index above which a pixel is outside the area of applicability.
         virtual: whether the plots are simulated, which the picture then says.
 
     Returns:
@@ -35,7 +43,7 @@ def draw_scenario(
         OutputError: a file cannot be written.
     """
     bands = {b: read_band(change, n) for b, n in numbers.items()}
-    panels = _panels(bands, name, unit)
+    panels = _panels(bands, name, unit, threshold)
     figure = draw_panels(panels, bands["change"].frame)
     if virtual:
         style.stamp(figure, VIRTUAL)
@@ -46,7 +54,7 @@ def draw_scenario(
     return {band: panel.limits for band, panel in zip(names, panels, strict=True)}
 
 
-def _panels(bands: dict[str, Band], name: str, unit: str) -> list[Panel]:
+def _panels(bands: dict[str, Band], name: str, unit: str, threshold: float) -> list[Panel]:
     values = {band: raster.values for band, raster in bands.items()}
     with np.errstate(invalid="ignore"):
         outside = values["outside"] > 0.5
@@ -67,7 +75,7 @@ def _panels(bands: dict[str, Band], name: str, unit: str) -> list[Panel]:
             "Dissimilarity of the scenario to the plots",
             values["di"],
             (0.0, robust_limits(values["di"])[1]),
-            "dissimilarity index",
+            f"dissimilarity index; outside above {threshold:.2g}",
             "cividis",
         ),
     ]

@@ -23,6 +23,10 @@ ASSUMPTIONS = (
     "scenario tests it.",
     "Errors of the two maps are taken to be independent. Those of one model at one place are "
     "correlated positively, so the interval of the difference is too wide rather than too narrow.",
+    "Intervals of means of regions (lower, upper) take the errors of all pixels of a region to be "
+    "the same, plot noise apart. lower_local and upper_local take them to be correlated over the "
+    "distance that held-out plots show; a wrong response to a new climate is common to much larger "
+    "areas, and these intervals do not hold it.",
     "Outside the area of applicability the interval of the difference is not calibrated.",
 )
 """What the difference and its interval rest on."""
@@ -66,7 +70,15 @@ def compare(
     with writing(folder / REGIONS) as part:
         write_csv(table, part, float_format="%.6g")
     numbers = {band: number for number, band in enumerate(BANDS, start=1)}
-    limits = draw_scenario(change, numbers, folder / PICTURE, name=name, unit=unit, virtual=virtual)
+    limits = draw_scenario(
+        change,
+        numbers,
+        folder / PICTURE,
+        name=name,
+        unit=unit,
+        threshold=float(uncertainty.area.threshold_),
+        virtual=virtual,
+    )
     notes = _notes(totals, today, correlation is None)
     for note in notes:
         console.say(f"note: {note}")
@@ -76,6 +88,7 @@ def compare(
         "model": str(today.model),
         "verdict_of_today": today.verdict,
         "level": uncertainty.level,
+        "threshold": float(uncertainty.area.threshold_),
         "unit": unit,
         "totals": totals,
         "notes": notes,
@@ -95,6 +108,10 @@ def _notes(totals: dict[str, Any], today: Today, without_correlation: bool) -> l
     for key, other in (("only_today", "the scenario"), ("only_scenario", "today's map")):
         if totals[key]:
             notes.append(f"{totals[key]:,} pixels have no value in {other}, and no difference")
+    if totals["changed"] and not totals["rise"] and not totals["fall"]:
+        notes.append(
+            "no pixel's difference is larger than its interval, so none can be told from 0"
+        )
     if totals["outside"]:
         notes.append(
             f"{totals['outside']:.0%} of the pixels are outside the area of applicability in the "

@@ -1,5 +1,6 @@
 """The difference between two maps by region, with the interval of each region's mean."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.vector.zones import read_polygons
 
+COMMON_KM = 1e7
+"""e-folding distance of errors that all of the Earth has in common, km."""
 WHOLE = "whole map"
 SHARES = ("rise", "fall", "outside")
 """Bands of 1 and 0, whose mean is the share of a region's area."""
@@ -31,8 +34,11 @@ def region_table(
     """Summarise the raster of `write_change` by polygon.
 
     The interval of a region's mean difference follows `analysis.zonal`, with half of the width of
-    the pixels' intervals of the difference as half-widths. So errors of the difference are taken to
-    be correlated in space as those of one map are.
+    the pixels' intervals of the difference as half-widths. The noise of single plots averages out
+    in a region. The errors of the map do not: `lower` and `upper` take them to be common to all
+    pixels of the region, because a wrong response to a new climate is. `lower_local` and
+    `upper_local` take them to be correlated over the distance that held-out plots show, so that
+    they average out too.
 
     Args:
         change: the raster.
@@ -42,10 +48,11 @@ def region_table(
 
     Returns:
         One row a polygon: `name`, `pixels`; `mapped_km2`, the area with values; area-weighted
-        means `today`, `scenario` and `difference`; the ends `lower` and `upper` of the interval of
-        the mean difference; and shares of the area, 0-1: `rise_share` and `fall_share`, where the
-        interval of a pixel's difference lies above or below 0, and `outside_share`, outside the
-        area of applicability. NaN without pixels.
+        means `today`, `scenario` and `difference`; the ends `lower`, `upper`, `lower_local` and
+        `upper_local` of the intervals of the mean difference, if `correlation` is given; and shares
+        of the area, 0-1: `rise_share` and `fall_share`, where the interval of a pixel's difference
+        lies above or below 0, and `outside_share`, outside the area of applicability. NaN without
+        pixels.
 
     Raises:
         PlotError: the polygons cannot be read or used.
@@ -58,12 +65,15 @@ def region_table(
         bands = {"mean": numbers[band], "lower": numbers["lower"], "upper": numbers["upper"]}
         return summarise(change, shapes, errors, name="name", bands=bands)
 
-    difference = summed("change", correlation)
+    difference = summed("change")
     means: dict[str, Any] = {band: summed(band)["mean"] for band in ("today", "scenario")}
     means["difference"] = difference["mean"]
     if correlation is not None:
-        means["lower"] = difference["mean"] - difference["half_width"]
-        means["upper"] = difference["mean"] + difference["half_width"]
+        common = replace(correlation, range_km=COMMON_KM)
+        for end, errors in (("", common), ("_local", correlation)):
+            half = summed("change", errors)["half_width"]
+            means[f"lower{end}"] = means["difference"] - half
+            means[f"upper{end}"] = means["difference"] + half
     for band in console.track(SHARES, "regions"):
         means[f"{band}_share"] = summed(band)["mean"]
     table = pd.DataFrame(difference[["name", "pixels", "mapped_km2"]])
