@@ -12,7 +12,6 @@ and variances.
 """
 
 import argparse
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import rasterio
+from PIL import Image
 from rasterio.windows import Window
 from shapely.geometry import box
 
@@ -38,6 +38,7 @@ DEGREES = 2.0
 SIDES = (2, 5, 10, 42)
 """Sides of square regions, degrees; the last holds the whole map."""
 LEAST_PIXELS = 50
+COLOURS = 256  # of the picture, which is then a third as large
 
 
 def flora_of(demo: Path, seed: int) -> VirtualFlora:
@@ -95,11 +96,8 @@ def figures(flora: VirtualFlora, change: Path) -> None:
         )
     certain = mapped & (bands["rise"] + bands["fall"] > 0)
     right = np.sign(true) == np.sign(bands["change"])
-    print(
-        f"larger than the interval: {certain.sum() / mapped.sum():.4f} of the pixels; the sign is "
-    )
-    print(f"right in {right[certain].mean() if certain.any() else np.nan:.3f} of them, and in "
-          f"{right[mapped].mean():.3f} of all")  # fmt: skip
+    print(f"larger than the interval: {certain.sum() / mapped.sum():.4f} of the pixels")
+    print(f"right sign of the difference: {right[mapped].mean():.3f} of the pixels")
 
 
 def regions(flora: VirtualFlora, change: Path, model: Path) -> None:
@@ -144,7 +142,10 @@ def main() -> None:
     figures(flora, change)
     regions(flora, change, Path(read_json(arguments.scenario / "project.json")["model"]))
     if arguments.picture:
-        shutil.copy(arguments.scenario / "change.png", arguments.picture)
+        with Image.open(arguments.scenario / "change.png") as picture:
+            picture.convert("RGB").quantize(COLOURS, kmeans=2).save(
+                arguments.picture, optimize=True
+            )
 
 
 if __name__ == "__main__":

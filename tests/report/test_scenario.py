@@ -45,7 +45,8 @@ def test_the_picture(tmp_path):
     text = out.with_suffix(".svg").read_text()
     for words in (
         "Today", "Scenario: warmer &lt;&amp;&gt; wetter", "Difference, scenario less today",
-        "difference, species", "dissimilarity index; outside above 0.25", "do not trust", VIRTUAL,
+        "difference, species; larger than its", "interval in 0.0% of the pixels",
+        "dissimilarity index; outside above 0.25", "do not trust", VIRTUAL,
     ):  # fmt: skip
         assert words in text
     pixels = imread(out)[..., :3].reshape(-1, 3)

@@ -117,7 +117,8 @@ def draw_panels(panels: Sequence[Panel], frame: Frame, *, width: float = WIDTH) 
     shape, inner = _shape(frame, width)
     rows = -(-len(panels) // 2)
     figure = Figure(
-        figsize=(2 * (max(inner, 2.9) + 0.6), rows * (inner * shape + 1.8)), layout="constrained"
+        figsize=(2 * (max(inner, 2.9) + 0.6), rows * (inner * shape + 2.1) + 0.4),
+        layout="constrained",
     )
     grid = figure.subplots(rows, 2, squeeze=False).ravel()
     mapped = np.any([np.isfinite(panel.values) for panel in panels], axis=0)

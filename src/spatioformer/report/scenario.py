@@ -58,6 +58,7 @@ def _panels(bands: dict[str, Band], name: str, unit: str, threshold: float) -> l
     values = {band: raster.values for band, raster in bands.items()}
     with np.errstate(invalid="ignore"):
         outside = values["outside"] > 0.5
+        sure = float(np.nanmean(values["rise"] + values["fall"]))
     amounts = robust_limits(values["today"], values["scenario"])
     title = name if len(name) <= 40 else f"{name[:39]}…"
     return [
@@ -67,7 +68,7 @@ def _panels(bands: dict[str, Band], name: str, unit: str, threshold: float) -> l
             "Difference, scenario less today",
             values["change"],
             symmetric_limits(values["change"]),
-            f"difference, {unit}",
+            f"difference, {unit}; larger than its\ninterval in {sure:.1%} of the pixels",
             DIFFERENCE,
             outside,
         ),
