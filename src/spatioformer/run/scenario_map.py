@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from spatioformer.analysis.scenarios import check_units
+from spatioformer.analysis.scenarios.units import check_units
 from spatioformer.analysis.years.series import is_one_grid
 from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spatioformer.analysis.scenarios import BANDS, Maps, region_table, write_change
+from spatioformer.analysis.scenarios.change import BANDS, Maps, write_change
+from spatioformer.analysis.scenarios.regions import region_table
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
