@@ -264,6 +264,33 @@ def test_the_command_on_a_run(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_corrected_scenario_file_needs_no_force(tmp_path):
+    """A band that is missing is found after the layers were resampled."""
+    finished(tmp_path)
+    path = tmp_path / "scenario.yaml"
+    words = ["project", tmp_path / "run", path, "-o", tmp_path / "out", "-q"]
+    path.write_text(SCENARIO.replace("green", "grene"))
+    ended = spatioformer(*words)
+    assert ended.code == 2
+    assert "lacks 1 of the 3 bands the model needs, among them 'green'" in ended.err
+    path.write_text(SCENARIO)
+    assert spatioformer(*words).code == 0
+    other = tmp_path / "foreign"
+    other.mkdir()
+    (other / "imagery.tif").write_bytes((tmp_path / "image.tif").read_bytes())
+    words[4] = other
+    assert_refused(
+        spatioformer(*words),
+        f"{other}/imagery.tif is no imagery of a scenario; give --force to replace it, or name "
+        "another folder",
+    )
+    words[4] = path
+    ended = spatioformer(*words)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_scenario_file_with_the_runs_own_rasters_changes_nothing(tmp_path):
     finished(tmp_path)
     (tmp_path / "same.yaml").write_text(SCENARIO.replace(", offset: 10", ""))

@@ -91,7 +91,12 @@ def project(
         name = scenario.name
     if regions.path is not None:
         read_polygons(regions.path, regions.name)  # what is wrong with them, before hours of maps
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {folder} ({error.strerror}); name another folder with -o"
+        ) from error
     with contextlib.ExitStack() as stack:
         imagery = rasters.path
         if scenario is not None:

@@ -106,9 +106,10 @@ def scenario_imagery(
     record = Record(folder / RECORD)
     if record.matches(out, made_of):
         return out
-    if out.exists() and not overwrite:
+    # A corrected scenario file replaces the imagery of the former one; foreign files stay.
+    if out.exists() and record.made_of(out) is None and not overwrite:
         raise OutputError(
-            f"{out} is of other layers; give --force to replace it, or name another folder"
+            f"{out} is no imagery of a scenario; give --force to replace it, or name another folder"
         )
     record.begin(out, made_of)
     used = section.model_copy(update={"region": None, "grid": None})
