@@ -104,7 +104,7 @@ def scenario_imagery(
     check_apart(out, inputs)
     made_of = [section.model_dump(mode="json"), states_of([*inputs, today]), _place(grid)]
     record = Record(folder / RECORD)
-    if record.matches(out, made_of):
+    if record.matches(out, made_of) and record.facts(out):  # finished, mask and all
         return out
     # A corrected scenario file replaces the imagery of the former one; foreign files stay.
     if out.exists() and record.made_of(out) is None and not overwrite:
