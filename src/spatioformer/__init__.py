@@ -28,6 +28,7 @@ _DOORS = {
     "map_raster": "spatioformer.mapping",
     "plot": "spatioformer.api.plot",
     "predict_map": "spatioformer.api.maps",
+    "project": "spatioformer.api.scenarios",
     "read_imagery": "spatioformer.api.reading",
     "read_plots": "spatioformer.api.plots",
     "run_config": "spatioformer.api.runs",

@@ -2,6 +2,7 @@
 
 from spatioformer.api import plot as plot
 from spatioformer.api.archives import LazyImagery as LazyImagery
+from spatioformer.api.estimators import ClosedFormStackRegressor as ClosedFormStackRegressor
 from spatioformer.api.estimators import DistilledRegressor as DistilledRegressor
 from spatioformer.api.estimators import ForestKrigingRegressor as ForestKrigingRegressor
 from spatioformer.api.estimators import GaussianProcessRegressor as GaussianProcessRegressor
@@ -13,6 +14,7 @@ from spatioformer.api.plots import read_plots as read_plots
 from spatioformer.api.reading import read_imagery as read_imagery
 from spatioformer.api.runs import run_config as run_config
 from spatioformer.api.runs import write_report as write_report
+from spatioformer.api.scenarios import project as project
 from spatioformer.api.validation import cross_validate as cross_validate
 from spatioformer.common.errors import SpatioformerError as SpatioformerError
 from spatioformer.evaluation.knndm import KNNDM as KNNDM

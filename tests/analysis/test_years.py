@@ -298,7 +298,8 @@ def test_a_model_by_the_command(tmp_path):
     ended = spatioformer("years", tmp_path / "model", *words, "-o", out, "--samples", 0, "-q")
     assert ended == Ended(0, "", "")
     assert sorted(path.name for path in out.iterdir()) == [
-        "map_1999.tif", "map_2000.tif", "map_2001.tif", "trend.tif", "years.json",
+        *(f"map_{year}{end}" for year in (1999, 2000, 2001) for end in (".qml", ".tif")),
+        *("trend.tif", "years.json"),
     ]  # fmt: skip
     with rasterio.open(out / "map_1999.tif") as map_, rasterio.open(out / "trend.tif") as trend:
         for name in ("GRAIN", "MODEL", "MODEL_ID", "TARGET"):

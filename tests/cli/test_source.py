@@ -86,6 +86,7 @@ COMMANDS = [
     ("drivers", "{}"),
     ("map", "{}", "scene.tif", "-o", "map.tif"),
     ("years", "{}", "2019=a.tif", "2020=b.tif", "2021=c.tif", "-o", "trend"),
+    ("project", "{}", "warmer.yaml", "-o", "warmer"),
 ]
 
 

@@ -157,7 +157,10 @@ def test_four_parts_and_their_merging(tmp_path, monkeypatch):
     map_raster(small(), scene, out, samples=3)
     assert len(computed) == 8, "the merge computes what a lost part left undone"
     assert out.read_bytes() == whole.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir() if "parts" in p.name) == ["parts.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir() if "parts" in p.name) == [
+        "parts.qml",
+        "parts.tif",
+    ]
 
 
 def count_tiles(monkeypatch) -> list[int]:

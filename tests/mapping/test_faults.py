@@ -153,7 +153,9 @@ def test_a_finished_tile_is_never_computed_again(tmp_path, scene, expected, comp
     computed.clear()
     assert mapped(scene, out) == expected
     assert len(computed) == TILES - 11
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "map.tif", "whole.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("a.tif", "map.qml", "map.tif", "whole.qml", "whole.tif")
+    ]
 
 
 def test_a_map_that_was_computed_is_only_assembled(

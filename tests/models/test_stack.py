@@ -93,7 +93,7 @@ def test_a_member_is_asked_only_where_it_counts(stack, monkeypatch):
     inner = (slice(1, -1), slice(1, -1))
     places = np.column_stack([lon[inner].ravel(), lat[inner].ravel()])
     far = bundle.reach.share(to_nearest(places, bundle.known)).reshape(28, 28)
-    for name, counts in (("LocationKNN", far < 1), ("ExtraTreesRegressor", far > 0)):
+    for name, counts in (("LocationKNN", far < 1), ("TunedForest", far > 0)):
         np.testing.assert_array_equal(asked[name], counts & valid[inner])
         assert 50 < counts.sum() < 750
     alone = bundle.parts[FAR].predict_tile(data, valid, lon, lat)

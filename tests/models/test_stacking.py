@@ -270,7 +270,7 @@ SECTIONS = (
 def test_a_run_knows_the_stack_by_name(monkeypatch):
     sizes = {
         "extra-trees": {"n_estimators": 10},
-        "gradient-boosting": {"max_iter": 5},
+        "gradient-boosting": {"steps": 5},
         "forest-kriging": {"forest__n_estimators": 10},
     }
     for name, size in sizes.items():

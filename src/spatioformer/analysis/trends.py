@@ -234,16 +234,38 @@ class PValues:
         return threshold
 
 
-def real_changes(mean: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Find changes from one year to the next that are larger than their interval.
+def change_interval(
+    mean: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Changes from one map to the next, and their intervals.
 
     The interval of the change from a to b, with [l, u] around each, is
 
         b - a - sqrt((b - l_b)^2 + (u_a - a)^2)   to   b - a + sqrt((u_b - b)^2 + (a - l_a)^2)
 
     at the level of the two intervals, for independent errors (Zou and Donner 2008, Statistics in
-    Medicine 27, 1693-1702). If errors of the years are correlated, the interval is too wide and too
-    few changes are found.
+    Medicine 27, 1693-1702). Errors of one model at one place are correlated positively, and then
+    the interval is too wide.
+
+    Args:
+        mean, lower, upper: (map, pixel), in the unit of the map; at least two maps.
+
+    Returns:
+        Change and the ends of its interval, (map - 1, pixel) each; NaN where a value is missing.
+    """
+    change = np.diff(mean, axis=0)
+    below, above = mean - lower, upper - mean
+    return (
+        change,
+        change - np.hypot(below[1:], above[:-1]),
+        change + np.hypot(above[1:], below[:-1]),
+    )
+
+
+def real_changes(mean: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Find changes from one year to the next that are larger than their `change_interval`.
+
+    If errors of the years are correlated, the interval is too wide and too few changes are found.
 
     Args:
         mean, lower, upper: (year, pixel), in the unit of the map.
@@ -252,8 +274,5 @@ def real_changes(mean: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.n
         int8 (year - 1, pixel): 1 if the interval lies above 0, -1 if below, 0 otherwise or if a
         value is missing.
     """
-    change = np.diff(mean, axis=0)
-    below, above = mean - lower, upper - mean
-    low = change - np.hypot(below[1:], above[:-1])
-    high = change + np.hypot(above[1:], below[:-1])
+    _, low, high = change_interval(mean, lower, upper)
     return (low > 0).astype(np.int8) - (high < 0).astype(np.int8)

@@ -13,7 +13,7 @@ than `PAIRED` pixels, the mean correlation of its pairs is computed from a rando
 size. All sums over single pixels are exact. docs/zonal.md gives the accuracy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -59,6 +59,7 @@ def summarise(
     *,
     name: str | None = None,
     layer: str | None = None,
+    bands: Mapping[str, int] | None = None,
     seed: int = 0,
     console: Console = SILENT,
 ) -> gpd.GeoDataFrame:
@@ -70,6 +71,8 @@ def summarise(
         correlation: spatial correlation of the map's errors; None: no intervals.
         name: field with the polygons' names; None: numbers from 1.
         layer: name of the layer, for a file with several.
+        bands: numbers of the bands that stand for the layers "mean", "lower" and "upper"; None:
+            by the bands' descriptions.
         seed: random seed for the sample of pixels in large polygons.
 
     Returns:
@@ -89,7 +92,7 @@ def summarise(
         polygons = zones.named_polygons(polygons, name)
     else:
         polygons = zones.read_polygons(polygons, name, layer)
-    with _Map(map_, with_interval=correlation is not None) as source:
+    with _Map(map_, correlation is not None, bands) as source:
         if source.remark:
             console.say(f"note: {source.remark}")
         shapes = zones.on_pixels(polygons.geometry, source.grid)
@@ -106,12 +109,15 @@ def summarise(
 class _Map:
     """Reader of a map's mean and, on request, interval layers, in the unit of the target."""
 
-    def __init__(self, path: str | Path, with_interval: bool):
+    def __init__(
+        self, path: str | Path, with_interval: bool, numbers: Mapping[str, int] | None = None
+    ):
         self._dataset = _opened(path)
         try:
             self.grid = Grid.of(self._dataset, str(path))
             layers = ("mean", "lower", "upper") if with_interval else ("mean",)
-            bands = tuple(self._band(path, layer) for layer in layers)
+            known = numbers or {}
+            bands = tuple(known.get(layer) or self._band(path, layer) for layer in layers)
             check_numbers(self._dataset, bands, str(path))
             self._values = Values(self._dataset, bands)
             self.remark = remark_of(self._dataset)

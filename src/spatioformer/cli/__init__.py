@@ -20,6 +20,7 @@ from spatioformer.cli.imagery_build import StageOrGroup
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
+from spatioformer.cli.project import project
 from spatioformer.cli.run import ForceWithStage, plots, run, stage, train
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
@@ -75,6 +76,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("drivers", analysis.drivers, "drivers runs/demo"),
     ("demo", demo, "demo --out runs/demo"),
     ("years", years, "years runs/demo/model 2019=a.tif 2020=b.tif 2021=c.tif -o trend"),
+    ("project", project, "project runs/demo warmer.yaml -o warmer --zones states.gpkg --name NAME"),
 )
 """Name, function and example of each command."""
 

@@ -42,9 +42,18 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
         ConfigError: the file is missing or not YAML, a key is unknown, or a value is invalid.
     """
     path = Path(path)
+    return build_config(read_settings(path), str(path), path.parent, changes)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The plain values in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or holds no settings.
+    """
     text = _read_text(path)
     try:
-        raw = parse_yaml(text)
+        raw: Any = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
@@ -53,7 +62,7 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
         raise ConfigError(f"{path} {wrong}{line}: {problem_of(error)}{remedy}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} contains no settings; start from a file in examples/")
-    return build_config(raw, str(path), path.parent, changes)
+    return raw
 
 
 def _read_text(path: Path) -> str:

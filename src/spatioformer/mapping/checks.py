@@ -26,7 +26,7 @@ def compare_scale(model: Model, pixels: np.ndarray, console: Console) -> list[st
     for i, name in enumerate(model.bands):
         mean, sd = float(pixels[:, i].mean(dtype=np.float64)), float(pixels[:, i].std())
         old_mean, old_sd = scaling.band_mean[i], scaling.band_sd[i]
-        if abs(mean - old_mean) > FAR * old_sd or not 1 / APART <= sd / old_sd <= APART:
+        if is_far(mean, sd, old_mean, old_sd):
             warnings.append(
                 f"warning: band {name} has mean {mean:.4g} and standard deviation {sd:.4g} here, "
                 f"and {old_mean:.4g} and {old_sd:.4g} at the training plots; check its scale"
@@ -34,6 +34,12 @@ def compare_scale(model: Model, pixels: np.ndarray, console: Console) -> list[st
     for sentence in warnings:
         console.say(f"  {sentence}")
     return warnings
+
+
+def is_far(mean: float, sd: float, plots_mean: float, plots_sd: float) -> bool:
+    """Whether mean and standard deviation of a band are far from those at the training plots."""
+    ratio = sd / plots_sd
+    return abs(mean - plots_mean) > FAR * plots_sd or not 1 / APART <= ratio <= APART
 
 
 def compare_extent(

@@ -85,15 +85,23 @@ def north_arrow(axes: Axes, lon: Floats, lat: Floats) -> None:
 
 
 def names(
-    figure: Figure, axes: Axes, rows: Floats, cols: Floats, titles: list[str], most: int
+    figure: Figure,
+    axes: Axes,
+    rows: Floats,
+    cols: Floats,
+    titles: list[str],
+    most: int,
+    panels: tuple[int, int] = (1, 1),
 ) -> None:
     """Write names of cities beside dots, at most `most`; names that would overlap are left out.
 
     Args:
         rows, cols: (n,) places in pixels, the more important first.
+        panels: columns and rows of maps in the figure.
     """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    width, height = (INNER * 72 * inches for inches in figure.get_size_inches())  # points
+    inches = np.divide(figure.get_size_inches(), panels)
+    width, height = (INNER * 72 * float(side) for side in inches)  # points
     across, down = (right - left) / width, (bottom - top) / height  # pixels a point
     taken: list[tuple[float, float, float, float]] = []
     for row, col, title in zip(rows, cols, titles, strict=True):

@@ -5,6 +5,7 @@ any coordinate reference system. Limits of differences are always symmetric. `fu
 bar, north arrow and names; sea and land without a prediction have two greys.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,22 @@ CELLS = 45  # hexagons of residuals along the longer side
 WIDTH = 4.4  # largest width of most maps, inches
 NAMES = 8  # most names of cities on a map of that width
 FADE = 0.55  # opacity of the white over land outside the area of applicability
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several maps in a figure; the fields are arguments of `draw_map`.
+
+    Attributes:
+        title: above the map.
+    """
+
+    title: str
+    values: Array
+    limits: tuple[float, float]
+    label: str
+    colours: str = "viridis"
+    outside: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,42 @@ def draw_map(
         _hatch(axes, outside & mapped)
     _graticule_and_names(figure, axes, frame, width)
     _colour_bar(figure, axes, image, values, limits, label)
+    return figure
+
+
+@styled
+def draw_panels(panels: Sequence[Panel], frame: Frame, *, width: float = WIDTH) -> Figure:
+    """Maps of one frame in two columns, each with its colour bar; NaN is grey, as in `draw_map`.
+
+    Args:
+        width: of a column, inches; a tall region gets narrower columns.
+    """
+    shape, inner = _shape(frame, width)
+    rows = -(-len(panels) // 2)
+    figure = Figure(
+        figsize=(2 * (max(inner, 2.9) + 0.6), rows * (inner * shape + 2.1) + 0.4),
+        layout="constrained",
+    )
+    grid = figure.subplots(rows, 2, squeeze=False).ravel()
+    mapped = np.any([np.isfinite(panel.values) for panel in panels], axis=0)
+    hatched = [p.outside is not None and bool((p.outside & mapped).any()) for p in panels]
+    _key(figure, frame, mapped, any(hatched))
+    for axes, panel, hatch in zip(grid, panels, hatched, strict=False):
+        _dress(axes, frame, mapped)
+        axes.set_title(panel.title, fontsize=10.5, loc="left")
+        image = axes.imshow(
+            np.ma.masked_invalid(panel.values),
+            cmap=panel.colours,
+            vmin=panel.limits[0],
+            vmax=panel.limits[1],
+            aspect="auto",
+        )
+        if panel.outside is not None and hatch:
+            _hatch(axes, panel.outside & mapped)
+        _graticule_and_names(figure, axes, frame, width, (2, rows))
+        _colour_bar(figure, axes, image, panel.values, panel.limits, panel.label)
+    for axes in grid[len(panels) :]:
+        axes.remove()
     return figure
 
 
@@ -194,25 +247,35 @@ def _map_axes(
     frame: Frame, width: float, mapped: NDArray[np.bool_], hatched: bool = False
 ) -> tuple[Figure, Axes]:
     """Axes of the raster's true proportions over greys, with scale bar, north arrow and key."""
-    height, across = frame.lon.shape
-    shape = height * frame.aspect / across  # height over width on the ground
-    room = width - 0.6
-    inner = min(room, 1.1 * room / shape)
+    shape, inner = _shape(frame, width)
     figure = Figure(figsize=(max(inner, 2.9) + 0.6, inner * shape + 1.7), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
-    axes.set_box_aspect(shape)
-    _greys(figure, axes, frame, mapped, hatched)
-    axes.spines[:].set_visible(True)
-    furniture.scale_bar(axes, frame.lon, frame.lat)
-    furniture.north_arrow(axes, frame.lon, frame.lat)
+    _dress(axes, frame, mapped)
+    _key(figure, frame, mapped, hatched)
     return figure, axes
 
 
-def _greys(
-    figure: Figure, axes: Axes, frame: Frame, mapped: NDArray[np.bool_], hatched: bool
-) -> None:
-    """Paint what lies under the data: pale the mapped area, two greys elsewhere; and their key."""
+def _shape(frame: Frame, width: float) -> tuple[float, float]:
+    """Height of a map over its width, on the ground, and its width on paper, inches."""
+    height, across = frame.lon.shape
+    shape = height * frame.aspect / across
+    room = width - 0.6
+    return shape, min(room, 1.1 * room / shape)
+
+
+def _dress(axes: Axes, frame: Frame, mapped: NDArray[np.bool_]) -> None:
+    """Give axes the raster's true proportions, greys below the data, scale bar and north arrow."""
+    height, across = frame.lon.shape
+    axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
+    axes.set_box_aspect(height * frame.aspect / across)
+    _greys(axes, frame, mapped)
+    axes.spines[:].set_visible(True)
+    furniture.scale_bar(axes, frame.lon, frame.lat)
+    furniture.north_arrow(axes, frame.lon, frame.lat)
+
+
+def _greys(axes: Axes, frame: Frame, mapped: NDArray[np.bool_]) -> None:
+    """Paint what lies under the data: pale the mapped area, two greys elsewhere."""
     picture = np.empty((*mapped.shape, 3))
     picture[:] = to_rgb(PALE)
     land, rest = frame.land, ~mapped
@@ -222,6 +285,11 @@ def _greys(
         picture[rest & land] = to_rgb(MASKED)
         picture[rest & ~land] = to_rgb(SEA)
     axes.imshow(picture, aspect="auto")
+
+
+def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool) -> None:
+    """Explain greys and hatching below the figure."""
+    land, rest = frame.land, ~mapped
     furniture.key(
         figure,
         sea=land is not None and bool((rest & ~land).any()),
@@ -231,11 +299,15 @@ def _greys(
     )
 
 
-def _graticule_and_names(figure: Figure, axes: Axes, frame: Frame, width: float) -> None:
+def _graticule_and_names(
+    figure: Figure, axes: Axes, frame: Frame, width: float, panels: tuple[int, int] = (1, 1)
+) -> None:
+    """Draw the graticule and names of cities on one of `panels` (columns, rows) of a figure."""
     inches = width - 0.6
     _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
     rows, cols, titles = furniture.cities(frame.lon, frame.lat)
-    furniture.names(figure, axes, rows, cols, titles, round(NAMES * width / WIDTH))
+    most = round(NAMES * width / WIDTH)
+    furniture.names(figure, axes, rows, cols, titles, most, panels)
 
 
 def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:

@@ -29,6 +29,7 @@ def build_imagery(
     masks: Path | None = None,
     offline: bool = False,
     places: Places | None = None,
+    onto: Grid | None = None,
 ) -> dict[str, Any]:
     """Bring the layers of a section, whose paths are absolute, onto one grid and write the stack.
 
@@ -38,6 +39,7 @@ def build_imagery(
         masks: folder of the masks that come from archives; None: `archives` beside `out`.
         offline: whether archives are read from the cache alone.
         places: gives the places of the plots, for the outline; None: there is none.
+        onto: the grid, instead of the one that the section describes.
 
     Returns:
         Summary, as `build_stack`; with masks of archives their facts under `masks`.
@@ -50,12 +52,12 @@ def build_imagery(
     region = region_of(section)
     trust = Trust(section.trust, section.folder)
     layers = [layer_of(layer, trust) for layer in section.layers]
-    grid = None
+    grid = onto
     if composite is not None:
         with open_layer(Layer(composite, "sources")) as opened:
             grid = opened.grid
         layers.append(Layer(composite, "sources"))
-    elif section.grid is not None and section.region is not None:
+    elif onto is None and section.grid is not None and section.region is not None:
         grid = grid_of(section.grid, section.region)
     excluding, facts = read_masks(
         section,

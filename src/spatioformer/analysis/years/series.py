@@ -102,17 +102,20 @@ def check_one_grid(grids: Mapping[int, Grid], paths: Mapping[int, Path], remedy:
     """
     (first, reference), *others = grids.items()
     for year, other in others:
-        corners = [(0, 0), (reference.width, 0), (0, reference.height)]
-        there = [~reference.transform @ (other.transform @ corner) for corner in corners]
-        if (
-            reference.shape != other.shape
-            or not reference.crs.equals(other.crs, ignore_axis_order=True)
-            or np.abs(np.subtract(there, corners)).max() > TOLERANCE
-        ):
+        if not is_one_grid(reference, other):
             raise ImageryError(
                 f"{paths[year]} ({year}) is on another grid than {paths[first]} ({first}): "
                 f"{_shown(other)} against {_shown(reference)}; {remedy}"
             )
+
+
+def is_one_grid(one: Grid, other: Grid) -> bool:
+    """Whether the pixels of two grids coincide, to TOLERANCE pixels."""
+    if one.shape != other.shape or not one.crs.equals(other.crs, ignore_axis_order=True):
+        return False
+    corners = [(0, 0), (one.width, 0), (0, one.height)]
+    there = [~one.transform @ (other.transform @ corner) for corner in corners]
+    return bool(np.abs(np.subtract(there, corners)).max() <= TOLERANCE)
 
 
 def _shown(grid: Grid) -> str:

@@ -17,10 +17,20 @@ CIVIDIS = (
     *("#8a8678", "#a59c74", "#c3b369", "#fee838"),
 )
 """Colours from the lowest to the highest value: viridis for richness, cividis for other layers."""
+RED_BLUE = (
+    *("#b2182b", "#d6604d", "#f4a582", "#fddbc7", "#f7f7f7"),
+    *("#d1e5f0", "#92c5de", "#4393c3", "#2166ac"),
+)
+"""Colours of differences: red for fewer, white for 0, blue for more."""
 
 
-def write_style(raster: Path, colours: tuple[str, ...] = VIRIDIS) -> Path | None:
+def write_style(
+    raster: Path, colours: tuple[str, ...] = VIRIDIS, *, centred: bool = False
+) -> Path | None:
     """Write the style of a raster's first band; its range comes from the embedded statistics.
+
+    Args:
+        centred: whether the range is symmetric about 0, as for differences.
 
     Returns:
         Path of the style; None, and no file, where the band holds no value.
@@ -39,6 +49,9 @@ def write_style(raster: Path, colours: tuple[str, ...] = VIRIDIS) -> Path | None
     if not all(map(math.isfinite, ends)):
         out.unlink(missing_ok=True)  # that of a former raster
         return None
+    if centred:
+        largest = max(map(abs, ends)) or 1.0
+        ends = [-largest, largest]
     write_text(out, style(ends[0], ends[1], colours, unit))
     return out
 

@@ -127,7 +127,7 @@ def test_the_catalogue_uses_it_for_embeddings_only(tmp_path):
     few = TabularEstimator("gaussian-process", section, 0).fit(chip_store(A[:31]), rows)
     assert few.regressor.shares is None
     forest = TabularEstimator("extra-trees", section, 0, {"n_estimators": 3})
-    assert forest.fit(chip_store(A), rows).architecture == "ExtraTreesRegressor"
+    assert forest.fit(chip_store(A), rows).architecture == "TunedForest"
     data = chip_store(["ndvi", *A])
     model = TabularEstimator("gaussian-process", section, 7, {"prior": 2.0}).fit(data, rows)
     assert (model.regressor.prior, model.regressor.seed) == (2.0, 7)
