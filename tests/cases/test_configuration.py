@@ -170,7 +170,7 @@ def test_a_path_over_two_lines(tmp_path):
 
 def test_a_key_that_is_long_or_over_two_lines(tmp_path):
     known = (
-        "known keys are name, out, title, seed, target, plots, imagery, model, train, evaluate, "
+        "known keys are name, out, title, licence, seed, target, plots, imagery, model, train, evaluate, "
         "map, truth"
     )
     config = write_config(tmp_path, ("k" * 1000, 1))

@@ -107,7 +107,9 @@ def test_a_terminated_evaluation_ends_its_workers(tmp_path, group):
     config = finished(tmp_path)
     arguments = ("evaluate", config, "--force", "-q", "--set", "evaluate.workers=2")
     with started(*arguments) as process:
-        until(lambda: members(process.pid) == 4, "two workers and Python's resource tracker")
+        until(
+            lambda: members(process.pid) == 5, "two workers, their server and the resource tracker"
+        )
         time.sleep(0.3)
         (os.killpg if group else os.kill)(process.pid, signal.SIGTERM)
         out, err = process.communicate(timeout=60)

@@ -300,6 +300,8 @@ class Stack:
         try:
             self._dataset = open_raster(self.path)
         except RasterioIOError as error:
+            if "Failed to read directory" in str(error):  # a TIFF whose end is missing
+                raise unreadable(self.path, error) from error
             raise ImageryError(
                 f"{self.path} cannot be opened as a raster ({error}); give a GeoTIFF"
             ) from error
