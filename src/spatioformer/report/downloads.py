@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from spatioformer.common.files import write_text, writing
 from spatioformer.report.picture import Picture
 
@@ -37,9 +39,22 @@ def write_figures(folder: Path, pictures: Iterable[Picture]) -> None:
         for path, content in zip(files[:2], (picture.png, picture.svg), strict=True):
             with writing(path) as part:
                 part.write_bytes(content)
-        write_text(files[2], picture.data.to_csv(index=False, float_format="%.6g"))
+        write_text(files[2], as_csv(picture.data))
         written.update(files)
     if folder.is_dir():
         for path in set(folder.iterdir()) - written:
             if path.suffix in SUFFIXES:
                 path.unlink()
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The table as CSV: numbers with six significant digits, missing ones empty.
+
+    `DataFrame.to_csv` with a `float_format` writes the same, but needs four times as long.
+    """
+    texts = {
+        name: ["" if number != number else "%.6g" % number for number in column.tolist()]
+        for name, column in table.items()
+        if column.dtype.kind == "f"
+    }
+    return str(table.assign(**texts).to_csv(index=False))

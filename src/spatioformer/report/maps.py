@@ -7,6 +7,7 @@ bar, north arrow and names; sea and land without a prediction have two greys.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -26,6 +27,7 @@ DIFFERENCE = "RdBu_r"
 CELLS = 45  # hexagons of residuals along the longer side
 WIDTH = 4.4  # largest width of most maps, inches
 NAMES = 8  # most names of cities on a map of that width
+LINES = 65  # most points of a line of equal degrees
 FADE = 0.55  # opacity of the white over land outside the area of applicability
 
 
@@ -40,6 +42,24 @@ class Frame:
     def land(self) -> NDArray[np.bool_] | None:
         """Whether each pixel is land; None where the map is too small for the coast we have."""
         return ground.land(self.lon, self.lat)
+
+    @cached_property
+    def cities(self) -> tuple[Array, Array, list[str]]:
+        """Rows, columns (pixels) and names of the cities on the map."""
+        return furniture.cities(self.lon, self.lat)
+
+    @cached_property
+    def coarse(self) -> tuple[Array, Array, Array, Array]:
+        """Rows (r,) and columns (c,) of at most LINES each, and lon, lat (r, c) there, unwrapped.
+
+        Lines of equal degrees are smooth, so they need no more points.
+        """
+        rows, cols = (
+            np.unique(np.linspace(0, n - 1, LINES).round().astype(int)) for n in self.lon.shape
+        )
+        some = np.ix_(rows, cols)
+        lon = np.unwrap(np.unwrap(self.lon[some], axis=1, period=360), axis=0, period=360)
+        return rows.astype(float), cols.astype(float), lon, self.lat[some]
 
     @property
     def aspect(self) -> float:
@@ -234,7 +254,7 @@ def _greys(
 def _graticule_and_names(figure: Figure, axes: Axes, frame: Frame, width: float) -> None:
     inches = width - 0.6
     _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
-    rows, cols, titles = furniture.cities(frame.lon, frame.lat)
+    rows, cols, titles = frame.cities
     furniture.names(figure, axes, rows, cols, titles, round(NAMES * width / WIDTH))
 
 
@@ -244,19 +264,15 @@ def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
     Args:
         size: width and height of the axes in inches, which bound the number of lines.
     """
-    lon = np.unwrap(np.unwrap(frame.lon, axis=1, period=360), axis=0, period=360)
-    meridians, parallels = (
-        _levels(e, n) for e, n in zip((lon[-1], frame.lat[:, 0]), size, strict=True)
-    )
-    axes.set_xticks(_crossings(lon[-1], meridians), [degrees(v, "E", "W") for v in meridians])
-    axes.set_yticks(
-        _crossings(frame.lat[:, 0], parallels), [degrees(v, "N", "S") for v in parallels]
-    )
-    for values, levels in ((lon, meridians), (frame.lat, parallels)):
+    rows, cols, lon, lat = frame.coarse
+    lower, left = lon[-1], lat[:, 0]
+    meridians, parallels = (_levels(e, n) for e, n in zip((lower, left), size, strict=True))
+    axes.set_xticks(_crossings(lower, meridians, cols), [degrees(v, "E", "W") for v in meridians])
+    axes.set_yticks(_crossings(left, parallels, rows), [degrees(v, "N", "S") for v in parallels])
+    look: dict[str, Any] = {"colors": MUTED, "linestyles": "solid", "linewidths": 0.5}
+    for values, levels in ((lon, meridians), (lat, parallels)):
         if min(lon.shape) > 1 and len(levels):
-            axes.contour(
-                values, levels=levels, colors=MUTED, linestyles="solid", linewidths=0.5, alpha=0.35
-            )
+            axes.contour(cols, rows, values, levels=levels, alpha=0.35, **look)
 
 
 def _levels(edge: Array, inches: float) -> Array:
@@ -266,10 +282,10 @@ def _levels(edge: Array, inches: float) -> Array:
     return levels[(levels >= edge.min()) & (levels <= edge.max())]
 
 
-def _crossings(edge: Array, levels: Array) -> Array:
-    """Pixel positions along an edge at which it has the given values."""
+def _crossings(edge: Array, levels: Array, places: Array) -> Array:
+    """Pixel positions along an edge at which it has the given values; `places` are its points'."""
     order = np.argsort(edge)
-    return np.interp(levels, edge[order], np.arange(len(edge), dtype=float)[order])
+    return np.interp(levels, edge[order], places[order])
 
 
 def _colour_bar(
