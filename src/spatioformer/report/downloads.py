@@ -1,5 +1,7 @@
 """The figures of a report as files: PNG, SVG, and the data of each as CSV."""
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,13 +50,19 @@ def write_figures(folder: Path, pictures: Iterable[Picture]) -> None:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The table as CSV: numbers with six significant digits, missing ones empty.
+    """The table as CSV: numbers with six significant digits, missing values empty.
 
-    `DataFrame.to_csv` with a `float_format` writes the same, but needs four times as long.
+    `DataFrame.to_csv` with a `float_format` writes the same, but takes five times as long.
     """
-    texts = {
-        name: ["" if number != number else "%.6g" % number for number in column.tolist()]
-        for name, column in table.items()
-        if column.dtype.kind == "f"
-    }
-    return str(table.assign(**texts).to_csv(index=False))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table.columns)
+    rows.writerows(zip(*(_cells(column) for _, column in table.items()), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: "pd.Series[Any]") -> list[Any]:
+    if column.dtype.kind == "f":
+        return ["" if number != number else f"{number:.6g}" for number in column.tolist()]
+    missing = column.isna()
+    return (column.astype(object).where(~missing, "") if missing.any() else column).tolist()
