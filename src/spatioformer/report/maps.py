@@ -114,6 +114,7 @@ def draw_map(
 
 
 def _hatch(axes: Axes, outside: NDArray[np.bool_]) -> None:
+    """Hatch pixels."""
     if min(outside.shape) < 2:
         return
     with matplotlib.rc_context({"hatch.color": "#22282b", "hatch.linewidth": 0.5}):
