@@ -29,6 +29,7 @@ NETWORK_CODE = (
     *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),
     *("models/architectures.py", "models/distilled.py", "models/inputs.py", "models/scaling.py"),
     *("models/network_estimator.py", "models/stack_estimator.py", "models/stacking.py"),
+    "models/recipes.py",
     *("models/registry.py", "training/loop.py", "training/richness.py", "training/samples.py"),
     "config/schema.py",  # defaults of the network and its training
 )

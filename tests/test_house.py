@@ -33,7 +33,7 @@ FLOORS = [
 
 THIRD_PARTY = {
     "__init__": set(),
-    "common": {"distributed", "matplotlib", "numpy", "rich"},
+    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich"},
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {

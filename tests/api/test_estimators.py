@@ -19,7 +19,7 @@ from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.geo.chips import ChipStore, open_chips
-from spatioformer.models import distilled
+from spatioformer.models import recipes
 from spatioformer.models.base import OutsideExtent
 from spatioformer.models.network_estimator import NetworkEstimator
 from spatioformer.models.registry import make
@@ -134,7 +134,7 @@ def test_plots_on_imagery_are_a_run(folder, plots, imagery):
 
 
 def test_the_distilled_network_is_a_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(distilled, "CHIPS_PROCESSED", 4000)  # chips: one epoch
+    monkeypatch.setattr(recipes, "CHIPS_PROCESSED", 4000)  # chips: one epoch
     settings = landscape.settings(tmp_path)
     path = landscape.write(
         tmp_path,

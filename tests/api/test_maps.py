@@ -47,7 +47,12 @@ def test_layers(run, imagery, tmp_path):
         for layer in layers:
             expected = source.read(bands[layer])
             np.testing.assert_array_equal(values.sel(layer=layer).to_numpy(), expected)
+        descriptions = source.descriptions
     values.rio.to_raster(tmp_path / "layers.tif")
+    assert values["title"].sel(layer="lower") == "lower end of the 90 % interval"
+    lower = sf.predict_map(run / "model", imagery.path, layers=("lower",), samples=2, sd_step=2)
+    assert lower.attrs["long_name"] == descriptions[bands["lower"] - 1]
+    assert lower.attrs["long_name"].endswith(", lower end of the 90 % interval")
 
 
 def test_a_table_can_be_mapped(table, imagery):

@@ -170,8 +170,8 @@ def test_a_path_over_two_lines(tmp_path):
 
 def test_a_key_that_is_long_or_over_two_lines(tmp_path):
     known = (
-        "known keys are name, out, title, licence, seed, target, plots, imagery, model, train, evaluate, "
-        "map, truth"
+        "known keys are name, out, title, licence, seed, target, plots, imagery, model, train, "
+        "evaluate, map, truth"
     )
     config = write_config(tmp_path, ("k" * 1000, 1))
     assert_refused(spatioformer("plots", config), f"{config}: unknown key `{'k' * 77}...`; {known}")

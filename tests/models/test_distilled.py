@@ -21,9 +21,9 @@ from spatioformer.models.distilled import (
     DistilledEstimator,
     network_for,
     reproduced,
-    training_on,
     with_teacher_predictions,
 )
+from spatioformer.models.recipes import training_on
 from spatioformer.models.registry import make
 from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.store import load
@@ -211,7 +211,7 @@ def test_the_share_of_the_teacher_that_a_network_reproduces():
 
 
 def test_where_the_network_fails_its_teacher_is_the_model(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 400)
+    monkeypatch.setattr("spatioformer.models.recipes.CHIPS_PROCESSED", 400)
     store, rows = replace(plots(), unlabelled=chips(300, 4)), np.arange(50)
     estimator = make("spatioformer-distilled", model_section(), TRAIN)
     teacher = estimator.teacher.fit(store, rows)
@@ -262,7 +262,7 @@ def test_it_says_nearly_what_its_teacher_says(capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("whatever_it_learns")
 def test_the_same_seed_gives_the_same_network_and_the_teacher_is_the_configured_one(monkeypatch):
-    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 4_000)
+    monkeypatch.setattr("spatioformer.models.recipes.CHIPS_PROCESSED", 4_000)
     store = replace(plots(), unlabelled=chips(200, 4))
     trees = TRAIN.model_copy(update={"teacher": "extra-trees"})
     estimators = [
@@ -305,7 +305,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 @pytest.mark.usefixtures("whatever_it_learns")
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
-    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 6_000)
+    monkeypatch.setattr("spatioformer.models.recipes.CHIPS_PROCESSED", 6_000)
     landscape.write(tmp_path)
     plain = [
         ("evaluate.curve_sizes", []),
@@ -354,7 +354,7 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
 def test_a_run_whose_map_the_teacher_makes(tmp_path, monkeypatch):
     """In the folds as in the map: scores, map and report are the teacher's, and each says so."""
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
-    monkeypatch.setattr("spatioformer.models.distilled.CHIPS_PROCESSED", 300)
+    monkeypatch.setattr("spatioformer.models.recipes.CHIPS_PROCESSED", 300)
     landscape.write(tmp_path)
     taught = "spatioformer-distilled"
     config = write_config(

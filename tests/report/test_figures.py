@@ -1,13 +1,17 @@
 """Figures from known arrays: limits, colours, ticks and drawn values, and the same bytes twice."""
 
+import io
+
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from spatioformer.common import style
 from spatioformer.report import charts, maps
-from spatioformer.report.maps import Frame
+from spatioformer.report.frame import LINES, Frame
 
 NAN = float("nan")
 
@@ -42,14 +46,44 @@ def test_map_holds_the_values_its_limits_and_grey_for_none():
     values = np.arange(80.0).reshape(8, 10)
     values[0, 0] = NAN
     figure = maps.draw_map(values, frame(), limits=(5, 60), label="species")
-    ground, image = figure.axes[0].images
-    np.testing.assert_array_equal(image.get_array().filled(NAN), values)
-    assert image.get_clim() == (5, 60)
+    (image,) = figure.axes[0].images
+    picture = image.get_array()
     # 140 E, 20 S is land in Australia, and no prediction was made there.
-    np.testing.assert_allclose(ground.get_array()[0, 0], to_rgb(style.MASKED), atol=1e-6)
-    np.testing.assert_allclose(ground.get_array()[1, 1], to_rgb(style.PALE), atol=1e-6)
+    expected = colormaps["viridis"]((values - 5) / 55, bytes=True)[..., :3]
+    expected[0, 0] = np.round(255 * np.array(to_rgb(style.MASKED)))
+    np.testing.assert_array_equal(picture, expected)
     assert bar_limits(figure) == (5, 60)
     assert figure.axes[-1].get_xlabel() == "species"
+
+
+def test_land_outside_the_area_of_applicability_is_paler_and_hatched():
+    outside = np.zeros((8, 10), bool)
+    outside[2:5, 3:7] = True
+    drawn = {"limits": (0, 2), "label": ""}
+    plain, faded = (
+        maps.draw_map(np.ones((8, 10)), frame(), outside=where, **drawn).axes[0]
+        for where in (None, outside)
+    )
+    before, after = (axes.images[0].get_array().astype(float) for axes in (plain, faded))
+    np.testing.assert_array_equal(after[~outside], before[~outside])
+    paler = before[outside] + maps.FADE * (255 - before[outside])
+    np.testing.assert_allclose(after[outside], paler, atol=0.51)
+    assert len(faded.collections) == len(plain.collections) + 1
+
+
+def test_lines_of_a_large_turned_grid_stay_where_their_degrees_are():
+    rows, cols = np.mgrid[:300, :400].astype(float)
+    place = Frame(179 + 0.01 * cols + 0.002 * rows, -20 - 0.01 * rows + 0.003 * cols)
+    place = Frame((place.lon + 180) % 360 - 180, place.lat)
+    axes = maps.draw_map(np.ones(rows.shape), place, limits=(0, 1), label="").axes[0]
+    meridians, parallels = axes.collections[:2]
+    for lines, inverse in (
+        (meridians, lambda x, y: 179 + 0.01 * x + 0.002 * y),
+        (parallels, lambda x, y: -20 - 0.01 * y + 0.003 * x),
+    ):
+        for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+            np.testing.assert_allclose(inverse(*path.vertices.T), level, atol=1e-9)
+            assert len(path.vertices) <= 3 * LINES
 
 
 def test_map_keeps_the_proportions_of_the_ground():
@@ -167,3 +201,7 @@ def test_stamp_is_written_on_the_picture_and_png_is_repeatable():
     assert drawn(True) == drawn(True)
     assert drawn(True) != drawn(False)
     assert drawn(True).startswith(b"\x89PNG")
+    with Image.open(io.BytesIO(drawn(True))) as image:
+        assert image.mode == "RGB"
+        assert image.info["dpi"] == pytest.approx((style.DPI, style.DPI), abs=0.1)
+        assert image.getpixel((0, 0)) == (255, 255, 255)

@@ -11,9 +11,13 @@ import pandas as pd
 import pytest
 
 from spatioformer import __version__
+from spatioformer.common.errors import ModelError
 from spatioformer.config.fields import Section
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
+from spatioformer.mapping.predictor import identity
+from spatioformer.models.licence import licence_in
+from spatioformer.models.store import load
 from spatioformer.run.fingerprint import code_hash, dependencies, source_file
 from spatioformer.run.runner import LIBRARIES, Run
 from spatioformer.run.stages import STAGES
@@ -89,6 +93,7 @@ CHANGES: dict[str, set[str]] = {
     "target=moss richness": {"train", "map", "report"},
     "truth={path: plots.csv, noise_path: plots.csv}": {"train", "map", "report"},
     "title=Another": {"report"},
+    "licence=CC-BY-4.0": {"report"},
     "train.epochs=2": set(),  # what it was
 }
 
@@ -376,3 +381,25 @@ def test_a_run_object_sees_what_changed_since(tmp_path):
     landscape.plots(seed=1).to_csv(tmp_path / "plots.csv", index=False)
     run.until("plots")
     assert stale(config) == ALL - {"imagery", "plots"}
+
+
+def test_the_licence_reaches_the_model_folder_without_a_training(tmp_path):
+    path = landscape.write(tmp_path)
+    folder = Run(path).until("train")
+    weights = {p.name: p.stat().st_mtime_ns for p in (folder / "model").iterdir()}
+    before = identity(folder / "model")
+    for licence in ("CC-BY-4.0", "ODbL-1.0"):
+        Run(path, [f"licence={licence}"]).until("train")
+        assert load(folder / "model").facts["licence"] == licence
+    assert identity(folder / "model") == before
+    Run(path).until("train")
+    assert "licence" not in load(folder / "model").facts
+    assert {p.name: p.stat().st_mtime_ns for p in (folder / "model").iterdir()} == weights
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"x" * 5000])
+def test_a_licence_that_is_no_name_is_refused(tmp_path, content):
+    (tmp_path / "licence.txt").write_bytes(content)
+    with pytest.raises(ModelError, match=r"licence\.txt .*remove"):
+        licence_in(tmp_path)
+    assert licence_in(tmp_path / "none") is None

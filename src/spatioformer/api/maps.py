@@ -12,7 +12,7 @@ import xarray
 from spatioformer.api.adapter import PlotRegressor
 from spatioformer.api.archives import LazyImagery, of_year
 from spatioformer.api.imagery import Imagery, opened
-from spatioformer.geo.raster.map_layers import TITLES
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.mapping import Output, map_raster
 from spatioformer.mapping.raster import UNITLESS
 from spatioformer.models.base import Model
@@ -50,7 +50,9 @@ def predict_map(
 
     Returns:
         float32 (y, x), or (layer, y, x) for several layers; NaN where nothing is predicted. Named
-        richness, in species; `.rio.crs` holds the CRS and `.rio.to_raster` writes a GeoTIFF.
+        richness, in species; `.rio.crs` holds the CRS and `.rio.to_raster` writes a GeoTIFF. The
+        title of a layer, which states the level of an interval, is in the attribute long_name, of
+        several layers in the coordinate title.
 
     Raises:
         ImageryError: the imagery cannot be read or lacks a band of the model.
@@ -91,13 +93,22 @@ def predict_map(
         assert isinstance(array, xarray.DataArray)
         array = array.load()
         array.close()
+        titles = _titles(path)
     several = len(layers) > 1
     array = array.rename(band="layer").assign_coords(layer=list(layers))
     array = (array if several else array.isel(layer=0, drop=True)).rename("richness")
     array.attrs = {"long_name": "plant species richness"}
     if not several:
-        array.attrs["long_name"] += f", {TITLES[layers[0]]}"
+        array.attrs["long_name"] += f", {titles[0]}"
+    else:
+        array = array.assign_coords(title=("layer", titles))
     if not set(layers) & set(UNITLESS):
         array.attrs["units"] = "species"
     masked: xarray.DataArray = array.rio.write_nodata(np.nan, encoded=True)
     return masked
+
+
+def _titles(path: Path) -> list[str]:
+    """Title of each band of a map, such as "lower end of the 90 % interval"."""
+    with open_raster(path) as source:
+        return [str(text).rsplit(", ", 1)[-1] for text in source.descriptions]

@@ -11,11 +11,14 @@ import io
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from PIL import Image
 
 DPI = 160
+COMPRESSION = 4  # of PNG: 6, the usual level, takes twice the time for 4 % fewer bytes
 INK, MUTED, NOTHING, PALE, ACCENT = "#22282b", "#5f696d", "#dcdfdf", "#f6f6f3", "#1f6f5c"
 SEA, MASKED, BAD = "#e2e9ec", "#b9bdbd", "#a33b3b"
 SERIES = (ACCENT, "#c8702a", "#4a6fa5", "#8a5a83", "#7a7a52", "#a33b3b", "#3b8ea3")
@@ -52,19 +55,23 @@ def stamp(figure: Figure, words: str) -> None:
 def png(figure: Figure, zoom: float = 1.0) -> bytes:
     """The figure as PNG, `zoom` times as large; the same figure gives the same bytes.
 
-    `Figure.savefig` would compute the layout for each file and draw everything twice.
+    `Figure.savefig` would compute the layout for each file and draw everything twice. Figures are
+    opaque, so the file has no channel of opacity.
     """
+    figure.set_dpi(zoom * DPI)  # before the layout, which then measures the texts as drawn
     _lay_out(figure)
-    figure.set_dpi(zoom * DPI)
-    stream = io.BytesIO()
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(stream, metadata={"Software": None})
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=COMPRESSION, dpi=(figure.dpi, figure.dpi))
     return stream.getvalue()
 
 
 def svg(figure: Figure) -> bytes:
     """The figure as SVG with its texts as text; the same figure gives the same bytes."""
     _lay_out(figure)
+    figure.set_dpi(DPI)  # of the images in it
     stream = io.BytesIO()
     canvas: Any = FigureCanvasSVG(figure)
     with matplotlib.rc_context({"svg.hashsalt": "spatioformer", "svg.fonttype": "none"}):

@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.inputs import Inputs
+from spatioformer.models.recipes import PUBLISHED
 from spatioformer.nn import (
     ChipNetwork,
     DenseSpatioformer,
@@ -28,34 +28,6 @@ CONFIGURED = SCHEDULE | {
     *("precision", "compile"),
 }
 """Keys of `train` that a recipe takes, except the published one."""
-
-
-class PublishedRecipe(TypedDict):
-    """Fields of a `Recipe` that the paper fixes."""
-
-    optimiser: Literal["adam"]
-    loss: LossName
-    learning_rate: float
-    weight_decay: float
-    warmup: float
-    averaging: float
-    augment: bool
-    precision: Literal["float32"]
-    compile: bool
-
-
-PUBLISHED: PublishedRecipe = {
-    "optimiser": "adam",
-    "loss": "rmse",
-    "learning_rate": 1e-3,
-    "weight_decay": 1e-4,
-    "warmup": 0.0,
-    "averaging": 0.0,
-    "augment": False,
-    "precision": "float32",
-    "compile": False,
-}
-"""The published recipe; the configuration cannot change these fields."""
 
 
 class Architecture(ABC):

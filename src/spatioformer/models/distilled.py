@@ -18,6 +18,7 @@ from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Estimator, Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.network_estimator import NetworkEstimator, epochs_in_words
+from spatioformer.models.recipes import training_on
 from spatioformer.models.target import bounded
 from spatioformer.nn.geolocation import extent_of, wavelengths_over
 
@@ -28,20 +29,6 @@ NETWORK = {
     "location_jitter": 0.0,
     "members": 1,  # more members would learn the same function
 }
-TRAINING = {
-    "loss": "poisson",
-    "learning_rate": 8e-3,
-    "batch": 256,
-    "warmup": 0.25,
-    "augment": False,
-}
-"""A teacher's predictions have no noise and cover all land, so the network needs no location
-dropout and no augmentation, and allows a high learning rate. These values were chosen on virtual
-floras that no score uses (docs/models.md, "The distilled network")."""
-
-CHIPS_PROCESSED = 120_000
-"""Number of chips that a training processes over all epochs, validation chips included."""
-
 SUFFICIENT_R2 = 0.95
 """r2 against the teacher's predictions of held-out pixels, below which the teacher maps."""
 
@@ -206,13 +193,3 @@ def network_for(land: ChipStore, section: ModelSection) -> ModelSection:
     return section.model_copy(
         update={"wavelengths": wavelengths_over(extent, WAVELENGTHS, SHORTEST_WAVELENGTH)}
     )
-
-
-def training_on(pixels: int, section: TrainSection) -> TrainSection:
-    """The section `train` of a distilled network with this number of training pixels.
-
-    `TRAINING` replaces parts of the configured section. The number of epochs is chosen so that the
-    training processes about `CHIPS_PROCESSED` chips.
-    """
-    epochs = max(1, round(CHIPS_PROCESSED / pixels))
-    return section.model_copy(update={**TRAINING, "epochs": epochs, "patience": epochs})

@@ -12,6 +12,7 @@ from spatioformer.common.files import read_json
 from spatioformer.common.version import __version__
 from spatioformer.models.base import Model
 from spatioformer.models.config_types import check_arguments, check_types
+from spatioformer.models.licence import licence_in
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.stack import StackModel
 from spatioformer.models.tabular import TabularModel
@@ -31,7 +32,9 @@ def load(folder: str | Path) -> Model:
         ModelError: the folder is not a model folder, it is incomplete, or this version cannot read
             its files.
     """
-    return _load(Path(folder), 0)
+    model = _load(Path(folder), 0)
+    licence = licence_in(Path(folder))
+    return model if licence is None else model.with_facts(model.facts | {"licence": licence})
 
 
 def _load(folder: Path, depth: int) -> Model:

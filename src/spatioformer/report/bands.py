@@ -14,7 +14,7 @@ from rasterio.enums import Resampling
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.opening import open_raster
-from spatioformer.report.maps import Frame
+from spatioformer.report.frame import Frame
 
 WIDTH = 1200  # largest side of a drawn raster, pixels; larger maps are read decimated
 _FINE = 16  # plots are placed to 1/16 of a pixel

@@ -1,8 +1,12 @@
 """The figures of a report as files: PNG, SVG, and the data of each as CSV."""
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from spatioformer.common.files import write_text, writing
 from spatioformer.report.picture import Picture
@@ -37,9 +41,28 @@ def write_figures(folder: Path, pictures: Iterable[Picture]) -> None:
         for path, content in zip(files[:2], (picture.png, picture.svg), strict=True):
             with writing(path) as part:
                 part.write_bytes(content)
-        write_text(files[2], picture.data.to_csv(index=False, float_format="%.6g"))
+        write_text(files[2], as_csv(picture.data))
         written.update(files)
     if folder.is_dir():
         for path in set(folder.iterdir()) - written:
             if path.suffix in SUFFIXES:
                 path.unlink()
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """The table as CSV: numbers with six significant digits, missing values empty.
+
+    `DataFrame.to_csv` with a `float_format` writes the same, but takes five times as long.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table.columns)
+    rows.writerows(zip(*(_cells(column) for _, column in table.items()), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: "pd.Series[Any]") -> list[Any]:
+    if column.dtype.kind == "f":
+        return ["" if number != number else f"{number:.6g}" for number in column.tolist()]
+    missing = column.isna()
+    return (column.astype(object).where(~missing, "") if missing.any() else column).tolist()

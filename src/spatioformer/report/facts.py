@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.models.architectures import PUBLISHED
+from spatioformer.models.recipes import PUBLISHED
 from spatioformer.report.findings import amount, sides, title
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results

@@ -116,7 +116,7 @@ def names(
             continue
         taken.append((min(box[0], col), box[1], max(box[2], col), box[3]))
         axes.plot(col, row, "o", color=INK, markersize=3, mec="white", mew=0.6)
-        axes.annotate(
+        name = axes.annotate(
             title,
             (col, row),
             xytext=(5 * side, 0),
@@ -126,6 +126,7 @@ def names(
             fontsize=SMALL,
             path_effects=[withStroke(linewidth=2.2, foreground="white")],
         )
+        name.set_in_layout(False)  # it lies within the map
 
 
 def cities(lon: Floats, lat: Floats) -> tuple[Floats, Floats, list[str]]:

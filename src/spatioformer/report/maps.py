@@ -7,19 +7,20 @@ bar, north arrow and names; sea and land without a prediction have two greys.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spatioformer.common.style import MASKED, MUTED, NOTHING, PALE, SEA, styled
-from spatioformer.report import furniture, ground
+from spatioformer.report import furniture
+from spatioformer.report.frame import Frame
 
 Array = NDArray[np.float64]
 
@@ -46,36 +47,6 @@ class Panel:
     outside: NDArray[np.bool_] | None = None
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where the pixels of a raster lie: lon, lat [y, x] of their centres, degrees, north first."""
-
-    lon: Array
-    lat: Array
-
-    @cached_property
-    def land(self) -> NDArray[np.bool_] | None:
-        """Whether each pixel is land; None where the map is too small for the coast we have."""
-        return ground.land(self.lon, self.lat)
-
-    @property
-    def aspect(self) -> float:
-        """Height of the middle pixel over its width, on the ground."""
-        height, width = self.lon.shape
-        if min(height, width) < 2:
-            return 1.0
-        row, col = (height - 1) // 2, (width - 1) // 2
-        here = row, col
-        down, right = (row + 1, col), (row, col + 1)
-        return self._distance(here, down) / self._distance(here, right)
-
-    def _distance(self, a: tuple[int, int], b: tuple[int, int]) -> float:
-        """Distance of two neighbouring pixels in degrees of latitude, on a locally flat Earth."""
-        east = (self.lon[b] - self.lon[a] + 180) % 360 - 180
-        east *= np.cos(np.radians((self.lat[a] + self.lat[b]) / 2))
-        return float(np.hypot(east, self.lat[b] - self.lat[a]))
-
-
 @styled
 def draw_map(
     values: Array,
@@ -96,14 +67,11 @@ def draw_map(
     """
     mapped = np.isfinite(values)
     hatched = outside is not None and bool((outside & mapped).any())
-    figure, axes = _map_axes(frame, width, mapped, hatched)
-    image = axes.imshow(
-        np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto"
-    )
-    if outside is not None and hatched:
-        _hatch(axes, outside & mapped)
+    figure, axes = _map_axes(frame, width)
+    _key(figure, frame, mapped, hatched)
+    scale = _paint(axes, _greys(frame, mapped), values, limits, colours, outside)
     _graticule_and_names(figure, axes, frame, width)
-    _colour_bar(figure, axes, image, values, limits, label)
+    _colour_bar(figure, axes, scale, values, limits, label)
     return figure
 
 
@@ -124,30 +92,40 @@ def draw_panels(panels: Sequence[Panel], frame: Frame, *, width: float = WIDTH) 
     mapped = np.any([np.isfinite(panel.values) for panel in panels], axis=0)
     hatched = [p.outside is not None and bool((p.outside & mapped).any()) for p in panels]
     _key(figure, frame, mapped, any(hatched))
-    for axes, panel, hatch in zip(grid, panels, hatched, strict=False):
-        _dress(axes, frame, mapped)
+    greys = _greys(frame, mapped)
+    for axes, panel in zip(grid, panels, strict=False):
+        _dress(axes, frame)
         axes.set_title(panel.title, fontsize=10.5, loc="left")
-        image = axes.imshow(
-            np.ma.masked_invalid(panel.values),
-            cmap=panel.colours,
-            vmin=panel.limits[0],
-            vmax=panel.limits[1],
-            aspect="auto",
-        )
-        if panel.outside is not None and hatch:
-            _hatch(axes, panel.outside & mapped)
+        scale = _paint(axes, greys.copy(), panel.values, panel.limits, panel.colours, panel.outside)
         _graticule_and_names(figure, axes, frame, width, (2, rows))
-        _colour_bar(figure, axes, image, panel.values, panel.limits, panel.label)
+        _colour_bar(figure, axes, scale, panel.values, panel.limits, panel.label)
     for axes in grid[len(panels) :]:
         axes.remove()
     return figure
 
 
+def _paint(
+    axes: Axes,
+    picture: NDArray[np.uint8],
+    values: Array,
+    limits: tuple[float, float],
+    colours: str,
+    outside: NDArray[np.bool_] | None,
+) -> ScalarMappable:
+    """Draw values over the greys of `picture`, paler and hatched `outside`."""
+    known = np.isfinite(values)
+    scale = ScalarMappable(Normalize(*limits), colours)
+    picture[known] = scale.to_rgba(values[known], bytes=True)[:, :3]
+    if outside is not None and (outside & known).any():
+        faded = outside & known
+        picture[faded] = np.round((1 - FADE) * picture[faded] + FADE * 255)
+        _hatch(axes, faded)
+    axes.imshow(picture, aspect="auto")
+    return scale
+
+
 def _hatch(axes: Axes, outside: NDArray[np.bool_]) -> None:
-    """Make pixels paler, and hatch them."""
-    veil = np.zeros((*outside.shape, 4))
-    veil[outside] = 1, 1, 1, FADE
-    axes.imshow(veil, aspect="auto")
+    """Hatch pixels."""
     if min(outside.shape) < 2:
         return
     with matplotlib.rc_context({"hatch.color": "#22282b", "hatch.linewidth": 0.5}):
@@ -172,7 +150,9 @@ def draw_plots(
         mapped: [y, x], where the map holds a prediction.
         rows, cols: (n,) places of the plots in pixels; (0, 0) is the centre of the first.
     """
-    figure, axes = _map_axes(frame, width, mapped)
+    figure, axes = _map_axes(frame, width)
+    _key(figure, frame, mapped)
+    axes.imshow(_greys(frame, mapped), aspect="auto")
     dots = axes.scatter(
         cols, rows, c=values, s=_dot_size(len(rows)), vmin=limits[0], vmax=limits[1], linewidths=0
     )
@@ -196,7 +176,9 @@ def draw_residuals(
 
     The colours are symmetric about 0 and end at the 98th percentile of the absolute means.
     """
-    figure, axes = _map_axes(frame, width, mapped)
+    figure, axes = _map_axes(frame, width)
+    _key(figure, frame, mapped)
+    axes.imshow(_greys(frame, mapped), aspect="auto")
     height, across = mapped.shape
     width_in_cells = CELLS / max(1, height * frame.aspect / across)
     height_in_cells = width_in_cells * height * frame.aspect / across / 3**0.5
@@ -243,15 +225,12 @@ def degrees(value: float, positive: str, negative: str) -> str:
     return f"{abs(value):g}°{side}"
 
 
-def _map_axes(
-    frame: Frame, width: float, mapped: NDArray[np.bool_], hatched: bool = False
-) -> tuple[Figure, Axes]:
-    """Axes of the raster's true proportions over greys, with scale bar, north arrow and key."""
+def _map_axes(frame: Frame, width: float) -> tuple[Figure, Axes]:
+    """Axes of the raster's true proportions, with scale bar and north arrow."""
     shape, inner = _shape(frame, width)
     figure = Figure(figsize=(max(inner, 2.9) + 0.6, inner * shape + 1.7), layout="constrained")
     axes = figure.subplots()
-    _dress(axes, frame, mapped)
-    _key(figure, frame, mapped, hatched)
+    _dress(axes, frame)
     return figure, axes
 
 
@@ -263,31 +242,33 @@ def _shape(frame: Frame, width: float) -> tuple[float, float]:
     return shape, min(room, 1.1 * room / shape)
 
 
-def _dress(axes: Axes, frame: Frame, mapped: NDArray[np.bool_]) -> None:
-    """Give axes the raster's true proportions, greys below the data, scale bar and north arrow."""
+def _dress(axes: Axes, frame: Frame) -> None:
+    """Give axes the raster's true proportions, scale bar and north arrow."""
     height, across = frame.lon.shape
     axes.set(xlim=(-0.5, across - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_box_aspect(height * frame.aspect / across)
-    _greys(axes, frame, mapped)
     axes.spines[:].set_visible(True)
     furniture.scale_bar(axes, frame.lon, frame.lat)
     furniture.north_arrow(axes, frame.lon, frame.lat)
 
 
-def _greys(axes: Axes, frame: Frame, mapped: NDArray[np.bool_]) -> None:
-    """Paint what lies under the data: pale the mapped area, two greys elsewhere."""
-    picture = np.empty((*mapped.shape, 3))
-    picture[:] = to_rgb(PALE)
+def _greys(frame: Frame, mapped: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """What lies under the data [y, x, RGB]: pale the mapped area, two greys elsewhere.
+
+    One picture of all colours is drawn faster than several layers.
+    """
+    picture = np.empty((*mapped.shape, 3), np.uint8)
+    picture[:] = _rgb(PALE)
     land, rest = frame.land, ~mapped
     if land is None:
-        picture[rest] = to_rgb(NOTHING)
+        picture[rest] = _rgb(NOTHING)
     else:
-        picture[rest & land] = to_rgb(MASKED)
-        picture[rest & ~land] = to_rgb(SEA)
-    axes.imshow(picture, aspect="auto")
+        picture[rest & land] = _rgb(MASKED)
+        picture[rest & ~land] = _rgb(SEA)
+    return picture
 
 
-def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool) -> None:
+def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool = False) -> None:
     """Explain greys and hatching below the figure."""
     land, rest = frame.land, ~mapped
     furniture.key(
@@ -299,15 +280,19 @@ def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool)
     )
 
 
+def _rgb(colour: str) -> NDArray[np.uint8]:
+    """Red, green and blue, 0-255."""
+    return np.round(255 * np.array(to_rgb(colour))).astype(np.uint8)
+
+
 def _graticule_and_names(
     figure: Figure, axes: Axes, frame: Frame, width: float, panels: tuple[int, int] = (1, 1)
 ) -> None:
     """Draw the graticule and names of cities on one of `panels` (columns, rows) of a figure."""
     inches = width - 0.6
     _graticule(axes, frame, (inches, inches * (axes.get_box_aspect() or 1.0)))
-    rows, cols, titles = furniture.cities(frame.lon, frame.lat)
     most = round(NAMES * width / WIDTH)
-    furniture.names(figure, axes, rows, cols, titles, most, panels)
+    furniture.names(figure, axes, *frame.cities, most, panels)
 
 
 def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
@@ -316,19 +301,15 @@ def _graticule(axes: Axes, frame: Frame, size: tuple[float, float]) -> None:
     Args:
         size: width and height of the axes in inches, which bound the number of lines.
     """
-    lon = np.unwrap(np.unwrap(frame.lon, axis=1, period=360), axis=0, period=360)
-    meridians, parallels = (
-        _levels(e, n) for e, n in zip((lon[-1], frame.lat[:, 0]), size, strict=True)
-    )
-    axes.set_xticks(_crossings(lon[-1], meridians), [degrees(v, "E", "W") for v in meridians])
-    axes.set_yticks(
-        _crossings(frame.lat[:, 0], parallels), [degrees(v, "N", "S") for v in parallels]
-    )
-    for values, levels in ((lon, meridians), (frame.lat, parallels)):
+    rows, cols, lon, lat = frame.coarse
+    lower, left = lon[-1], lat[:, 0]
+    meridians, parallels = (_levels(e, n) for e, n in zip((lower, left), size, strict=True))
+    axes.set_xticks(_crossings(lower, meridians, cols), [degrees(v, "E", "W") for v in meridians])
+    axes.set_yticks(_crossings(left, parallels, rows), [degrees(v, "N", "S") for v in parallels])
+    look: dict[str, Any] = {"colors": MUTED, "linestyles": "solid", "linewidths": 0.5}
+    for values, levels in ((lon, meridians), (lat, parallels)):
         if min(lon.shape) > 1 and len(levels):
-            axes.contour(
-                values, levels=levels, colors=MUTED, linestyles="solid", linewidths=0.5, alpha=0.35
-            )
+            axes.contour(cols, rows, values, levels=levels, alpha=0.35, **look)
 
 
 def _levels(edge: Array, inches: float) -> Array:
@@ -338,10 +319,10 @@ def _levels(edge: Array, inches: float) -> Array:
     return levels[(levels >= edge.min()) & (levels <= edge.max())]
 
 
-def _crossings(edge: Array, levels: Array) -> Array:
-    """Pixel positions along an edge at which it has the given values."""
+def _crossings(edge: Array, levels: Array, places: Array) -> Array:
+    """Pixel positions along an edge at which it has the given values; `places` are its points'."""
     order = np.argsort(edge)
-    return np.interp(levels, edge[order], np.arange(len(edge), dtype=float)[order])
+    return np.interp(levels, edge[order], places[order])
 
 
 def _colour_bar(

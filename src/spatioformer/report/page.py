@@ -1,5 +1,7 @@
 """The HTML page: its sentences, tables and pictures, and the template that holds them."""
 
+import contextlib
+import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -66,7 +68,8 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         "odmap": odmap,
         "provenance": _provenance,
     }
-    content = {name: parts[name](results) for name in console.track(parts, "report")}
+    with _without_old_objects():
+        content = {name: parts[name](results) for name in console.track(parts, "report")}
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -94,6 +97,19 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         with writing(picture) as part:
             part.write_bytes(content["maps"]["mean"].png)
     return out
+
+
+@contextlib.contextmanager
+def _without_old_objects() -> Iterator[None]:
+    """Let the garbage collector pass over what lives already, such as the modules of torch.
+
+    Figures are made of many small objects, so it runs often; this saves a tenth of the time.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _environment() -> Environment:

@@ -11,6 +11,7 @@ from spatioformer.common import style
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.evaluation.sizes import KM_BELOW
 from spatioformer.evaluation.verdict import REFUSE
+from spatioformer.models.parts import QUICK_FORMS, QUICK_TREES
 from spatioformer.models.target import PROPORTION
 from spatioformer.report import charts, ground, maps
 from spatioformer.report.findings import amount, decimal, score, sides, start, title, where
@@ -238,8 +239,20 @@ def block_curve(results: Results) -> Picture:
         drawing,
         "r2 against the size of the held-out tiles; the table states the numbers.",
         "r2 of pooled held-out predictions against the side of the held-out tiles (log scale)."
-        + (" Left: plots held out at random." if results.random else ""),
+        + (" Left: plots held out at random." if results.random else "")
+        + _quick_forms(results),
         pd.DataFrame(rows),
+    )
+
+
+def _quick_forms(results: Results) -> str:
+    """Which models of the curve are a cheaper form of themselves."""
+    quick = [title(model) for model in results.curves if model in QUICK_FORMS]
+    if not quick:
+        return ""
+    return (
+        f" At sizes that no split of the scores has, {' and '.join(quick)} has "
+        f"{QUICK_TREES} trees and is not tuned."
     )
 
 
@@ -322,7 +335,9 @@ def histogram(results: Results) -> Picture:
         results,
         "histogram",
         charts.draw_histogram(
-            richness, label=_of_a_plot(results), is_whole=results.unit != PROPORTION
+            richness,
+            label=("observed, proportion" if results.unit == PROPORTION else OBSERVED),
+            is_whole=results.unit != PROPORTION,
         ),
         f"Histogram of richness: {richness.min():g} to {richness.max():g} {results.unit}, median "
         f"{np.median(richness):g}.",
@@ -376,10 +391,6 @@ def _excess(results: Results) -> str:
     if results.unit == PROPORTION:
         return "predicted too high; blue: too low"
     return "too many species predicted; blue: too few"
-
-
-def _of_a_plot(results: Results) -> str:
-    return "observed, proportion" if results.unit == PROPORTION else OBSERVED
 
 
 def _shared_limits(results: Results) -> tuple[float, float]:

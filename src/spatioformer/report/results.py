@@ -25,7 +25,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
-from spatioformer.models import distilled
+from spatioformer.models.recipes import training_on
 from spatioformer.models.resolved import resolved, with_chosen_model
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
@@ -110,7 +110,7 @@ class Results:
         """How the network that made the map was trained."""
         if not self.is_taught:
             return self.config.train
-        return distilled.training_on(self.model["facts"]["pixels"], self.config.train)
+        return training_on(self.model["facts"]["pixels"], self.config.train)
 
     @property
     def about(self) -> list[tuple[str, str]]:

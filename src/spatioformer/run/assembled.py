@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spatioformer.common.files import writing
+from spatioformer.models.licence import LICENCE
 
 UNCERTAINTY = ("uncertainty.npz", "uncertainty.json")
 
@@ -37,6 +38,20 @@ def attach_uncertainty(evaluation: Path, model: Path) -> None:
             _write_changed(model / name, (evaluation / name).read_bytes())
         else:  # the evaluation gives no intervals
             (model / name).unlink(missing_ok=True)
+
+
+def attach_licence(licence: str | None, model: Path) -> None:
+    """Write the licence of the map into the model's folder, or remove it there.
+
+    It is no part of the trained model, so a change of the licence does not train it again.
+
+    Raises:
+        OutputError: the model's folder cannot be written.
+    """
+    if licence is None:
+        (model / LICENCE).unlink(missing_ok=True)
+    else:
+        _write_changed(model / LICENCE, f"{licence}\n".encode())
 
 
 def _write_changed(path: Path, content: bytes) -> None:

@@ -73,8 +73,6 @@ def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any
         facts["covariates"] = store.encoding.to_json()
     if store.target_kind != "count":
         facts["target_kind"] = store.target_kind
-    if config.licence is not None:
-        facts["licence"] = config.licence
     if config.truth is not None:
         facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
     return facts

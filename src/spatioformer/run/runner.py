@@ -31,7 +31,7 @@ from spatioformer.common.related import related_files
 from spatioformer.common.version import __version__
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
-from spatioformer.run.assembled import attach_uncertainty, write_rejected
+from spatioformer.run.assembled import attach_licence, attach_uncertainty, write_rejected
 from spatioformer.run.check import check_run
 from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat, portable
@@ -267,6 +267,8 @@ class Run:
         rejected = [p for n in done if (p := self._context.rejected(n)).is_file()]
         if "plots" in done and rejected:
             write_rejected(rejected, self.folder / "rejected.csv")
+        if "train" in done:
+            attach_licence(self.config.licence, self.folder / "model")
         if {"train", "evaluate"} <= set(done):
             attach_uncertainty(self.folder / "evaluation", self.folder / "model")
 
@@ -333,7 +335,7 @@ class Run:
             used = dependencies(stage.run)
             config: dict[str, Any] = {}
             for section in chosen:
-                config |= flat(self._section(section), section)
+                config |= flat(portable(self.config.plain(section)), section)
             self._parts[key] = {
                 "inputs": self._input_hashes(stage.inputs(self.config)) | self._read_by(stage),
                 "config": config,
@@ -359,9 +361,6 @@ class Run:
     def _read_by(self, stage: Stage) -> dict[str, str | None]:
         """Output -> hash of its content, of the stages that a stage reads."""
         return {path: self._hashes.of(self.folder / path, path) for path in stage.reads}
-
-    def _section(self, dotted: str) -> Any:
-        return portable(self.config.plain(dotted))
 
     def _record(self, name: str) -> Path:
         return self.folder / ".stages" / f"{name}.json"

@@ -280,7 +280,7 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
         own[YEARS] = Stage(
             years,
             ("train", "imagery", "evaluate"),
-            ("map.years", "map.samples", "map.sd_step", "seed"),
+            ("map.years", "map.samples", "map.sd_step", "seed", "licence"),
             no_inputs,
             (
                 *(f"{YEARS}/map_{year}.tif" for year in config.map.every_year),

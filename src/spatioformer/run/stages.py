@@ -292,7 +292,7 @@ STAGES: dict[str, Stage] = {
     "train": Stage(
         train,
         ("chips",),
-        ("model", "train", "map.model", "seed", "name", "target", "truth", "licence"),
+        ("model", "train", "map.model", "seed", "name", "target", "truth"),
         no_inputs,
         # Not the folder as a whole: the runner attaches the uncertainty that evaluate measured.
         (
@@ -332,7 +332,7 @@ STAGES: dict[str, Stage] = {
     "report": Stage(
         report,
         ("plots", "imagery", "chips", "train", "evaluate", "map"),
-        ("title", "name", "target", "truth", "map.model"),
+        ("title", "name", "target", "truth", "map.model", "licence"),
         no_inputs,
         (
             *("report.html", "map.png", "verdict.json", "figures"),
