@@ -1,7 +1,7 @@
 """What lies around a map: land and sea, and names of cities. Both from Natural Earth.
 
-`land.npz` holds the outlines of land 1:50m, simplified to 0.02 degrees; `places.csv` names of
-cities. Natural Earth (naturalearthdata.com) is in the public domain.
+The land is that of all countries (`geo.land`), lakes included; `places.csv` holds names of cities.
+Natural Earth (naturalearthdata.com) is in the public domain.
 """
 
 import csv
@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
+from shapely import affinity
+
+from spatioformer.geo.land.store import load
 
 HERE = Path(__file__).parent
 SOURCE = "Coast and names: Natural Earth (public domain)."
-FINEST = 0.02  # degrees to which the outlines of land are simplified
+FINEST = 0.02  # degrees, about the accuracy of the outlines of land
 LEAST_EXTENT = 2.0  # degrees of longitude or latitude; below, the outlines are too coarse
 MOST = 1500  # pixels of the raster of land along its longer side
 
@@ -35,8 +39,8 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
     raster = np.zeros((down, across), np.uint8)
     for shift in (-360, 0, 360):  # over the antimeridian, or longitudes of 0 to 360
         shapes = [
-            ({"type": "Polygon", "coordinates": [(ring + [shift, 0]).tolist()]}, 0 if hole else 1)
-            for ring, hole, least, most in _rings()
+            affinity.translate(part, shift) if shift else part
+            for part, least, most in _parts()
             if least + shift <= west + across * step and most + shift >= west
         ]
         if shapes:
@@ -47,15 +51,11 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
 
 
 @cache
-def _rings() -> list[tuple[Floats, bool, float, float]]:
-    """Rings (n, 2) of the outlines of land, whether each is a lake, and its west and east."""
-    with np.load(HERE / "land.npz", allow_pickle=False) as arrays:
-        points, sizes, holes = (arrays[name] for name in ("points", "sizes", "hole"))
-    rings = np.split(points / 100, np.cumsum(sizes)[:-1])
-    return [
-        (ring, bool(hole), float(ring[:, 0].min()), float(ring[:, 0].max()))
-        for ring, hole in zip(rings, holes, strict=True)
-    ]
+def _parts() -> list[tuple[shapely.Polygon, float, float]]:
+    """Polygons of the land of all countries, and the west and east of each."""
+    parts = shapely.get_parts(load().shapes)
+    bounds = shapely.bounds(parts)
+    return list(zip(parts, bounds[:, 0].tolist(), bounds[:, 2].tolist(), strict=True))
 
 
 @cache
