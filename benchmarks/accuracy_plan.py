@@ -6,16 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.datasets import WIDE, DataSet
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from spatioformer.models.baselines import TABULAR
-from spatioformer.models.registry import STACKED
 
 FOLDER = Path("runs/accuracy")
 SPLITS = ("random", "small-blocks", "large-blocks", "regions")
 DISTILLED = "spatioformer-distilled"
 NETWORKS = ("spatioformer", "spatioformer-no-location")
-OURS = ("spatioformer-stacked", DISTILLED, "gaussian-process", *NETWORKS)
-NETWORK_SEEDS = 3
+AUTO, AUTO_OF_ALL = "auto", "auto-of-all"
+OURS = (
+    AUTO,
+    AUTO_OF_ALL,
+    "stack",
+    "spatioformer-stacked",
+    DISTILLED,
+    "gaussian-process",
+    *NETWORKS,
+)
+SEEDS = 3
+SEEDLESS = ("gaussian-process", "location-knn")
+"""Models in which nothing is random."""
+
+DEFAULTS = {
+    "random-forest-defaults": RandomForestRegressor,
+    "extra-trees-defaults": ExtraTreesRegressor,
+}
+"""Forests with the defaults of scikit-learn: leaves of one plot, all features at each split."""
+
+NEIGHBOURS = (3, 5, 10, 20, 40)
+"""Numbers of neighbours, of which the training plots of each fold choose one."""
+
 TREE_COUNT = {
     "random-forest": "n_estimators",
     "extra-trees": "n_estimators",
@@ -23,7 +44,7 @@ TREE_COUNT = {
 }
 """Forests by name, and what they call the number of their trees."""
 
-TABULAR_CODE = ("models/baselines/*.py", "models/baselines/gaussian/*.py")
+TABULAR_CODE = ("models/baselines/*.py", "models/baselines/gaussian/*.py", "models/stacking.py")
 NETWORK_CODE = (
     *("nn/spatioformer.py", "nn/geolocation.py", "nn/losses.py", "nn/rivals.py"),
     *("nn/paper.py", "nn/transformer.py", "nn/dense.py", "nn/neighbourhood.py"),
@@ -41,17 +62,12 @@ def combinations(**values: tuple) -> list[dict[str, Any]]:
     return [dict(zip(values, v, strict=True)) for v in itertools.product(*values.values())]
 
 
-TUNES_ITSELF = (*TREE_COUNT, "gradient-boosting", "lightgbm")
-"""Models that choose their settings on the training plots of each fold."""
 PUBLISHED = combinations(train__batch=(32, 128))
 TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
 EXACT_PLACES = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
 """Train with exact coordinates, as the demo does; by default they are hidden or moved at random."""
 OUR_NETWORK = [*TRAINING, *(settings | EXACT_PLACES for settings in TRAINING)]
-GRIDS: dict[str, list[dict[str, Any]]] = {
-    **{name: [{}] for name in TUNES_ITSELF},
-    "gaussian-process": combinations(prior=(0.3, 1.0, 3.0)),
-    "location-knn": combinations(k=(3, 5, 10, 20, 40)),
+GRIDS: dict[str, list[dict[str, Any]]] = {  # of networks; others choose in each fold
     "spatioformer": OUR_NETWORK,
     "spatioformer-no-location": TRAINING,
     "spatioformer-published": PUBLISHED,
@@ -59,9 +75,18 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "cnn-published": PUBLISHED,
     "factoformer": TRAINING[:2],
 }
-BUILT_OF_TUNED = {"spatioformer-stacked": tuple(STACKED), DISTILLED: ("gaussian-process",)}
-"""Models without settings of their own, and the tuned ones they are made of."""
-MODELS = (*TABULAR, *(name for name in GRIDS if name not in TABULAR), *BUILT_OF_TUNED)
+STACK_OF_NETWORKS = "spatioformer-stacked"
+CHEAP = (*TABULAR, *DEFAULTS)
+"""Models without a network."""
+MODELS = (*CHEAP, DISTILLED, *GRIDS, STACK_OF_NETWORKS)
+CANDIDATES = {
+    AUTO: (DISTILLED, "random-forest", "gaussian-process", "stack", "location-knn"),
+    AUTO_OF_ALL: (DISTILLED, *TABULAR),
+}
+"""Models among which a run would choose: the defaults of `evaluate.models` and all that a run can
+list, both without networks that are fitted to plots, whose cells cost hours."""
+
+SCORED = (*CANDIDATES, *MODELS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +109,7 @@ def why_not(data: DataSet, split: str, model: str) -> str | None:
     if data.splits[split] is None:
         return "no regions"
     if model == "cnn-published" and data.wide.patch < WIDE:
-        return "tabular data: P = 1"
+        return "tabular data: P = 1" if data.wide.patch == 1 else f"P = {data.wide.patch}"
     if model == DISTILLED and data.wide.unlabelled is None:
         return "tabular data: no pixels without plots"
     return None

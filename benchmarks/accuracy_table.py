@@ -4,9 +4,16 @@ Scores are pooled over all held-out plots outside those for tuning. Intervals ar
 intervals over the large blocks, since plots of one block err together; with several seeds a plot's
 squared error is the mean over them. A difference of r2 is taken draw by draw, so that what makes a
 draw easy does not count.
+
+Prediction intervals of 90 % are calibrated as in a run: those of each fold on the other folds, of
+the kind with the best interval score.
+
+The rows of `CANDIDATES` are the choice of `map.model: auto`: bootstrap samples of blocks (regions
+where regions are left out) choose a model, and the plots outside the sample score it.
 """
 
-from collections import defaultdict
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,23 +22,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.accuracy_plan import (
-    BUILT_OF_TUNED,
-    MODELS,
-    NETWORK_SEEDS,
+    CANDIDATES,
     OURS,
+    SCORED,
+    SEEDS,
     SPLITS,
     why_not,
 )
+from benchmarks.accuracy_ranks import draw
+from benchmarks.accuracy_text import ALONE, markdown
 from benchmarks.datasets import DATASETS, DataSet
 
 from spatioformer.common.files import write_text, writing
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.evaluation.bootstrap import Bootstrap, central_interval
+from spatioformer.evaluation.choice import Choice, choice_shares
+from spatioformer.evaluation.intervals import interval_scores
 from spatioformer.models.baselines import TABULAR
+from spatioformer.models.uncertainty.crossfit import CrossFit, ranked
+from spatioformer.models.uncertainty.plots import Predictions
+from spatioformer.run.choice import TOLERANCE
 
 LEVEL = 0.95
-ALONE = "gaussian-process"
-"""The strongest of the stack's members, and the distilled network's teacher: what is gained or lost
-against it is reported separately."""
+COVERAGE = 0.9
+"""Nominal coverage of the prediction intervals."""
+
+KINDS = ("constant", "counts", "region")
+"""Kinds of prediction intervals that need nothing but held-out predictions."""
+
+FORMER = "2026-11-23"
+"""Day of measurement of rows of accuracy.csv that do not name theirs."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +59,27 @@ class Errors:
     """Held-out errors of a model on a split, over the plots that all its seeds predicted.
 
     Attributes:
-        rows: (n,), plots.
+        signed: (seeds, n), predicted minus observed; no seeds where errors are means over models.
         squared, absolute: (n,), mean over the seeds.
         per_seed: r2 of each seed.
         seconds: of processor time, one seed.
         settings: JSON; those of several folds with " | " between them, if they differ.
+        measured: day of the newest cell.
+        interval: kind of the prediction intervals.
+        covered: (n,), share of the intervals of a plot that hold its richness: 0 or 1 for a model.
+        interval_score: (n,), species.
     """
 
-    rows: np.ndarray
+    signed: np.ndarray
     squared: np.ndarray
     absolute: np.ndarray
     per_seed: tuple[float, ...]
     seconds: float
     settings: str
+    measured: str
+    interval: str
+    covered: np.ndarray
+    interval_score: np.ndarray
 
 
 def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> Errors | None:
@@ -59,11 +87,12 @@ def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> E
     fold, richness = data.folds(split), data.wide.richness
     wanted = np.flatnonzero(~data.dev)
     needed = np.unique(fold[wanted])
-    seeds = []
-    for seed in range(NETWORK_SEEDS):
+    seeds, newest_file = [], 0.0
+    for seed in range(SEEDS):
         files = [newest(folder, f"{name}_{split}_{model}_{seed}_{number}") for number in needed]
         if all(files):
-            seeds.append([np.load(path) for path in files])
+            seeds.append([dict(np.load(path)) for path in files])
+            newest_file = max(newest_file, *(path.stat().st_mtime for path in files))
     if not seeds:
         return None
     predicted = np.empty((len(seeds), len(richness)))
@@ -73,13 +102,71 @@ def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> E
     error = predicted[:, wanted] - richness[wanted]
     sst = np.sum((richness[wanted] - richness[wanted].mean()) ** 2)
     seconds = sum(float(part["seconds"]) for parts in seeds for part in parts) / len(seeds)
+    kind, bounds = intervals(data, wanted, predicted[0, wanted], fold[wanted])
+    scored = [
+        interval_scores([y], [bound], COVERAGE)
+        for y, bound in zip(richness[wanted], bounds, strict=True)
+    ]
     return Errors(
-        rows=wanted,
+        signed=error,
         squared=np.mean(error**2, axis=0),
         absolute=np.mean(np.abs(error), axis=0),
         per_seed=tuple(1 - np.sum(error**2, axis=1) / sst),
         seconds=seconds,
         settings=" | ".join(dict.fromkeys(str(part["settings"]) for part in seeds[0])),
+        measured=str(date.fromtimestamp(newest_file)),
+        interval=kind,
+        covered=np.array([row["coverage"] for row in scored]),
+        interval_score=np.array([row["interval_score"] for row in scored]),
+    )
+
+
+def intervals(
+    data: DataSet, rows: np.ndarray, predicted: np.ndarray, fold: np.ndarray
+) -> tuple[str, np.ndarray]:
+    """Kind and bounds (n, 2) of the prediction intervals of plots `rows`, predicted by folds."""
+    places = data.wide.coordinates[rows]
+    predictions = Predictions(np.maximum(predicted, 0), np.zeros(len(rows)), *places.T)
+    fitted = CrossFit(data.wide.richness[rows], predictions, fold, COVERAGE)
+    kinds = {kind: fitted.fitted(kind) for kind in fitted.kinds() if kind in KINDS}
+    best = ranked(kinds)[0]
+    return best, kinds[best].bounds
+
+
+def chosen(
+    among: tuple[str, ...], finished: Mapping[str, Errors], data: DataSet, split: str
+) -> Errors | None:
+    """The choice among models as a model of its own; None if one without imagery is missing."""
+    names = [name for name in among if name in finished]
+    if not {*among} & {*TABULAR} <= {*names}:
+        return None
+    rows = np.flatnonzero(~data.dev)
+    richness = data.wide.richness[rows]
+    models = [finished[name] for name in names]
+    errors = np.column_stack([model.signed[0] for model in models])
+    unit = (data.folds(split) if split == "regions" else data.blocks)[rows]
+    order = np.array([CATALOGUE[name].map_rank for name in names])
+    judged = errors, unit, order, TOLERANCE * richness.var()
+    shares = choice_shares(*judged, rng=np.random.default_rng(0))
+
+    def mean(attribute: str) -> np.ndarray:
+        columns = np.column_stack([getattr(model, attribute) for model in models])
+        return np.asarray(np.sum(shares * columns, axis=1))
+
+    squared = np.sum(shares * errors**2, axis=1)
+    r2 = 1 - squared.sum() / np.sum((richness - richness.mean()) ** 2)
+    said = {name: round(float(share), 2) for name, share in zip(names, shares.mean(0), strict=True)}
+    return Errors(
+        signed=np.empty((0, len(rows))),
+        squared=squared,
+        absolute=np.sum(shares * np.abs(errors), axis=1),
+        per_seed=(r2,),
+        seconds=sum(model.seconds for model in models),
+        settings=json.dumps({"chosen": names[Choice.of(*judged).chosen], "shares": said}),
+        measured=max(model.measured for model in models),
+        interval="of the chosen model",
+        covered=mean("covered"),
+        interval_score=mean("interval_score"),
     )
 
 
@@ -99,37 +186,48 @@ def rows_of(folder: Path, name: str, data: DataSet) -> list[dict[str, Any]]:
     scored = np.flatnonzero(~data.dev)
     richness = data.wide.richness[scored]
     bootstrap = Bootstrap(richness, data.blocks[scored], np.random.default_rng(0))
-    sst = np.sum((richness - richness.mean()) ** 2)
     table = []
     for split in SPLITS:
+        reasons = {model: why_not(data, split, model) for model in SCORED}
         finished: dict[str, Errors] = {}
-        for model in MODELS:
-            reason = why_not(data, split, model)
-            errors = None if reason else collect(folder, name, data, split, model)
+        for model in (m for m in SCORED if m not in CANDIDATES and not reasons[m]):
+            errors = collect(folder, name, data, split, model)
+            if errors is not None:
+                finished[model] = errors
+        for choice, among in CANDIDATES.items():
+            errors = None if reasons[choice] else chosen(among, finished, data, split)
+            if errors is not None:
+                finished[choice] = errors
+        for model, reason in reasons.items():
             row = {"data": name, "split": split, "model": model}
-            if errors is None:
-                table.append(row | {"status": f"n/a: {reason}" if reason else "not run"})
-                continue
-            finished[model] = errors
-            low, high = interval(bootstrap.r2(errors.squared))
-            table.append(
-                row
-                | {
-                    "status": "done",
-                    "n": len(scored),
-                    "seeds": len(errors.per_seed),
-                    "r2": 1 - errors.squared.sum() / sst,
-                    "r2_low": low,
-                    "r2_high": high,
-                    "r2_sd_of_seeds": np.std(errors.per_seed) if len(errors.per_seed) > 1 else None,
-                    "rmse": np.sqrt(errors.squared.mean()),
-                    "mae": errors.absolute.mean(),
-                    "cpu_seconds": errors.seconds,
-                    "settings": errors.settings,
-                }
-            )
+            if model in finished:
+                row |= {"status": "done"} | figures(finished[model], richness, bootstrap)
+            else:
+                row |= {"status": f"n/a: {reason}" if reason else "not run"}
+            table.append(row)
         add_differences(table, split, finished, bootstrap)
     return table
+
+
+def figures(errors: Errors, richness: np.ndarray, bootstrap: Bootstrap) -> dict[str, Any]:
+    """A row's figures: r2 with its interval, other scores, coverage, cost, settings."""
+    low, high = interval(bootstrap.r2(errors.squared))
+    return {
+        "n": len(richness),
+        "seeds": len(errors.per_seed),
+        "r2": 1 - errors.squared.sum() / np.sum((richness - richness.mean()) ** 2),
+        "r2_low": low,
+        "r2_high": high,
+        "r2_sd_of_seeds": np.std(errors.per_seed) if len(errors.per_seed) > 1 else None,
+        "rmse": np.sqrt(errors.squared.mean()),
+        "mae": errors.absolute.mean(),
+        "interval": errors.interval,
+        "coverage": errors.covered.mean(),
+        "interval_score": errors.interval_score.mean(),
+        "cpu_seconds": errors.seconds,
+        "measured": errors.measured,
+        "settings": errors.settings,
+    }
 
 
 def add_differences(
@@ -154,107 +252,40 @@ def add_differences(
                 row |= {name: ahead, f"{name}_low": low, f"{name}_high": high}
 
 
+def with_former(table: pd.DataFrame, former: pd.DataFrame) -> pd.DataFrame:
+    """The table, with former rows (status "former") in place of those that were not run.
+
+    Their plots and folds are those of the others. Their predictions are not kept, so they have no
+    paired differences.
+    """
+    keys = ["data", "split", "model"]
+    former = former[former["status"].isin(["done", "former"])].set_index(keys)
+    missing = former.index.isin(table[table["status"] == "not run"].set_index(keys).index)
+    columns = [c for c in former.columns if c in table and not c.startswith(("ahead", "best_"))]
+    part = former.loc[missing, columns].assign(status="former")
+    if "measured" not in part:
+        part["measured"] = FORMER
+    result = table.set_index(keys).astype(object)
+    part = part.astype(object)
+    for column in part:
+        result.loc[part.index, column] = part[column]
+    return result.reset_index().infer_objects()
+
+
 def write_tables(folder: Path, docs: Path, note: str = "") -> None:
-    """Write accuracy.csv and accuracy.md, the latter with a note on what was run."""
+    """Write accuracy.csv, accuracy.md with a note on what was run, and the picture of ranks."""
     table = pd.DataFrame(
         [row for name, load in DATASETS.items() for row in rows_of(folder, name, load())]
     )
+    if (docs / "accuracy.csv").exists():
+        table = with_former(table, pd.read_csv(docs / "accuracy.csv"))
     with writing(docs / "accuracy.csv") as part:
         table.to_csv(part, index=False, float_format="%.4f")
-    write_text(docs / "accuracy.md", markdown(table, note))
+    picture = draw(table, docs / "images" / "accuracy_ranks.png")
+    write_text(docs / "accuracy.md", markdown(table, note, picture))
     done = (table["status"] == "done").sum()
-    missing = (table["status"] == "not run").sum()
+    missing = table["status"].isin(["not run", "former"]).sum()
     print(f"{done} of {done + missing} rows are there; seconds of processor time in their cells:")
-    print((table["cpu_seconds"] * table["seeds"]).groupby(table["data"]).sum().round().to_string())
-
-
-def markdown(table: pd.DataFrame, note: str = "") -> str:
-    """One table per data set: r2 with intervals, best in bold; then our models against the best."""
-    lines = [
-        "# Accuracy on held-out plots",
-        "",
-        f"Written by `python -m benchmarks.accuracy --table` on {date.today()}; "
-        "[models.md](models.md#accuracy) describes the benchmark. [accuracy.csv](accuracy.csv) "
-        "also has RMSE, MAE, seeds, settings and processor time. The tables give r2 = 1 - SSE/SST "
-        "of pooled held-out predictions, with its 95 % bootstrap interval over blocks. The best "
-        "model of each column is in bold. Trees have one seed and networks three; a cell with "
-        "another number says so (*k seeds*). The best baseline is chosen by the scored plots "
-        "themselves, which favours it.",
-    ]
-    if note:
-        lines += ["", note]
-    lines += _beforehand(table)
-    for name, part in table.groupby("data", sort=False):
-        rows = part.assign(model_=part["model"]).set_index(["model", "split"])
-        shown = [s for s in SPLITS if (part["split"] == s).any()]
-        best = part[part["status"] == "done"].groupby("split")["r2"].max()
-        lines += ["", f"## {name}", "", "| model | " + " | ".join(shown) + " |"]
-        lines += ["|---" * (len(shown) + 1) + "|"]
-        started = part[part["status"] == "done"].groupby("model").size()
-        for model in (m for m in MODELS if m in started):
-            cells = [_cell(rows.loc[(model, split)], best.get(split)) for split in shown]
-            lines.append(f"| {model} | " + " | ".join(cells) + " |")
-        absent = [m for m in MODELS if m not in started]
-        if absent:
-            why = {m: part.loc[part["model"] == m, "status"].iloc[0] for m in absent}
-            reasons = [f"{m} ({reason.removeprefix('n/a: ')})" for m, reason in why.items()]
-            lines += ["", f"Not scored: {', '.join(reasons)}."]
-        lines += _ahead(part)
-    return "\n".join([*lines, ""])
-
-
-def _beforehand(table: pd.DataFrame) -> list[str]:
-    """The loss of r2 from choosing one model for all splits, before scores are known."""
-    r2 = table[table["status"] == "done"].pivot(
-        index=["data", "split"], columns="model", values="r2"
-    )
-    short = r2.rsub(r2.max(axis=1), axis=0)
-    everywhere, imaged = short.dropna(axis=1), short.dropna()  # all splits; those of all models
-    if len(short) < 2 or everywhere.empty or imaged.empty:
-        return []
-    lines = [
-        *("", "## One model for all", ""),
-        "The loss of r2 against the best model of a split: its mean over the splits, and its value "
-        "on the worst split. This is the cost of choosing one model beforehand.",
-        "",
-        f"| model | {len(short)} splits: mean | worst | {len(imaged)} with imagery: mean | worst |",
-        "|---" * 5 + "|",
-    ]
-    for model in imaged.mean().sort_values().index:
-        columns = [everywhere.get(model), imaged[model]]
-        cells = ["n/a | n/a" if c is None else f"{c.mean():.3f} | {c.max():.3f}" for c in columns]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
-    return lines
-
-
-def _cell(row: pd.Series, best: float | None) -> str:
-    if row["status"] != "done":
-        return row["status"]
-    r2 = f"**{row['r2']:.3f}**" if row["r2"] == best else f"{row['r2']:.3f}"
-    expected = 1 if row["model_"] in TABULAR else NETWORK_SEEDS
-    few = "" if row["seeds"] == 1 else "s"
-    note = "" if row["seeds"] == expected else f" *{row['seeds']:.0f} seed{few}*"
-    return f"{r2} [{row['r2_low']:.2f}, {row['r2_high']:.2f}]{note}"
-
-
-def _ahead(part: pd.DataFrame) -> list[str]:
-    """Differences of r2 between our models and others, one line per model."""
-    if "ahead" not in part:
-        return []
-    lines = ["", "Difference of r2 to the best baseline that was run on the split (paired):", ""]
-    best = part["best_baseline"].map(lambda name: f" against {name}", na_action="ignore")
-    lines += _differences(part, "ahead", best)
-    alone = part[part["model"].isin(BUILT_OF_TUNED)]
-    if "ahead_alone" in part and alone["ahead_alone"].notna().any():
-        role = "strongest member of the stack and teacher of the distilled network"
-        lines += ["", f"Difference of r2 to {ALONE}, the {role} (paired):", ""]
-        lines += _differences(alone, "ahead_alone", pd.Series("", alone.index))
-    return lines
-
-
-def _differences(part: pd.DataFrame, name: str, note: pd.Series) -> list[str]:
-    parts_of = defaultdict(list)
-    for i, row in part[part[name].notna()].iterrows():
-        between = f"[{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]"
-        parts_of[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{note[i]}")
-    return [f"- {model}: {'; '.join(parts)}" for model, parts in parts_of.items()]
+    models = table[(table["status"] == "done") & ~table["model"].isin(CANDIDATES)]
+    cost = (models["cpu_seconds"] * models["seeds"]).groupby(models["data"], sort=False).sum()
+    print(cost.round().to_string())

@@ -1,13 +1,13 @@
-"""The five data sets of `benchmarks.accuracy`: plots, what models see of them, ways to hold out.
+"""The seven data sets of `benchmarks.accuracy`: plots, what models see of them, ways to hold out.
 
-Four are read from the folder that SPATIOFORMER_DATA names (docs/results.md says how to fetch
+Six are read from the folder that SPATIOFORMER_DATA names (docs/results.md says how to fetch
 them); the virtual flora is made from rasters that pip brings. Tables without rasters become chips
 of one pixel whose bands are the covariates.
 """
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class DataSet:
         sizes: sides of the two kinds of blocks, in `unit` ("degrees" or "km").
         tile: side of the tiles that networks stop by and stacks weigh by, degrees.
         regions: label of each plot, (n,), or None.
+        covariates: columns of the plot table that models take besides the chips.
+        dev_share: share of the plots that are for tuning and never scored.
     """
 
     wide: ChipStore
@@ -57,6 +59,8 @@ class DataSet:
     tile: float
     unit: str = "degrees"
     regions: np.ndarray | None = None
+    covariates: tuple[str, ...] = ()
+    dev_share: float = DEV_SHARE
 
     @property
     def store(self) -> ChipStore:
@@ -86,13 +90,12 @@ class DataSet:
 
     @property
     def dev(self) -> np.ndarray:
-        """Plots of large blocks drawn until a fifth of all plots is reached, bool (n,).
-
-        They are for tuning and never scored.
-        """
+        """Plots of large blocks drawn until `dev_share` of all plots is reached, bool (n,)."""
         block = self.blocks
+        if self.dev_share == 0:
+            return np.zeros(len(block), bool)
         order = np.random.default_rng(DEV_SEED).permutation(block.max() + 1)
-        reached = np.cumsum(np.bincount(block)[order]) >= DEV_SHARE * len(block)
+        reached = np.cumsum(np.bincount(block)[order]) >= self.dev_share * len(block)
         return np.isin(block, order[: reached.argmax() + 1])
 
     @property
@@ -177,18 +180,27 @@ def south_america() -> DataSet:
 def mongon() -> DataSet:
     """100 plots on a mountain in Peru; terrain and NDVI at 30 m."""
     table = pd.read_csv(_folder() / "mongon" / "mongon_plots.csv")
-    with rasterio.open(_folder() / "mongon" / "ep.tif") as raster:
-        bands, names = raster.read(), list(raster.descriptions)
-        rows, cols = rowcol(raster.transform, table["x"], table["y"])
-        centres = np.meshgrid(np.arange(raster.width), np.arange(raster.height))
-        east, north = xy(raster.transform, *(index.ravel() for index in centres[::-1]))
-        degrees = Transformer.from_crs(raster.crs, "EPSG:4326", always_xy=True)
-        shape = bands.shape[1:]
-        lon, lat = (np.reshape(v, shape) for v in degrees.transform(east, north))
-        table["lon"], table["lat"] = degrees.transform(table["x"], table["y"])
-    store = _chips(bands, lon, lat, np.asarray(rows), np.asarray(cols), table, names)
-    mountain = _unlabelled(bands, lon, lat, np.ones(shape, bool), names)
-    return DataSet(replace(store, unlabelled=mountain), (0.25, 0.5), tile=0.0025, unit="km")
+    store = _projected(_folder() / "mongon" / "ep.tif", 32717, table, WIDE)
+    return DataSet(store, (0.25, 0.5), tile=0.0025, unit="km")
+
+
+def keil_chase() -> DataSet:
+    """1,336 forest plots of the world; their area is a covariate, the regions are realms."""
+    table = pd.read_csv(_folder() / "keil_chase" / "plots.csv")
+    table = table.rename(columns={"Lon": "lon", "Lat": "lat", "S": "richness"})
+    names = list(table.loc[:, "min_DBH_cm":"island"])
+    realm = table["REALM_PK"].to_numpy(str)
+    store = _tabular(table, names, ["area_m2"])
+    return DataSet(store, (2, 10), 2.0, regions=realm, covariates=("area_m2",), dev_share=0)
+
+
+def ecospat() -> DataSet:
+    """300 plots in the Swiss Alps, richness of 50 species; five rasters of 250 m."""
+    table = pd.read_csv(_folder() / "ecospat" / "plots.csv")
+    table = table.rename(columns={"long": "x", "lat": "y"})
+    # Chips of WIDE pixels would reach the raster's nodata.
+    store = _projected(_folder() / "ecospat" / "env.tif", 21781, table, USUAL)
+    return DataSet(store, (2, 10), tile=0.02, unit="km", dev_share=0)
 
 
 DATASETS: dict[str, Callable[[], DataSet]] = {
@@ -197,6 +209,8 @@ DATASETS: dict[str, Callable[[], DataSet]] = {
     "new-zealand": new_zealand,
     "south-america": south_america,
     "mongon": mongon,
+    "keil-chase": keil_chase,
+    "ecospat": ecospat,
 }
 
 
@@ -216,6 +230,26 @@ def _cut(land: Landscape, bands: np.ndarray, table: pd.DataFrame, names: list[st
     return replace(store, unlabelled=_unlabelled(bands, land.lon, land.lat, land.land, names))
 
 
+def _projected(path: Path, crs: int, table: pd.DataFrame, side: int) -> ChipStore:
+    """Chips of a raster in metres around the plots at x, y of the table, and around other pixels.
+
+    Args:
+        crs: EPSG code of raster and plots.
+    """
+    degrees = Transformer.from_crs(crs, 4326, always_xy=True)
+    with rasterio.open(path) as raster:
+        bands, names = raster.read(), list(raster.descriptions)
+        rows, cols = (np.asarray(i) for i in rowcol(raster.transform, table["x"], table["y"]))
+        centres = np.meshgrid(np.arange(raster.width), np.arange(raster.height))
+        east, north = xy(raster.transform, *(index.ravel() for index in centres[::-1]))
+    lon, lat = (np.reshape(v, bands.shape[1:]) for v in degrees.transform(east, north))
+    places = dict(zip(("lon", "lat"), degrees.transform(table["x"], table["y"]), strict=True))
+    table = table.assign(**places)
+    store = _chips(bands, lon, lat, rows, cols, table, names, side)
+    everywhere = np.ones(lon.shape, bool)
+    return replace(store, unlabelled=_unlabelled(bands, lon, lat, everywhere, names, side))
+
+
 def _chips(
     bands: np.ndarray,
     lon: np.ndarray,
@@ -224,32 +258,38 @@ def _chips(
     cols: np.ndarray,
     table: pd.DataFrame,
     names: list[str],
+    side: int = WIDE,
 ) -> ChipStore:
-    """WIDE x WIDE pixels around (rows, cols) of bands (band, y, x) and of lon, lat (y, x)."""
-    steps = np.arange(WIDE) - WIDE // 2
+    """Side x side pixels around (rows, cols) of bands (band, y, x) and of lon, lat (y, x)."""
+    steps = np.arange(side) - side // 2
     rows, cols = rows[:, None, None] + steps[:, None], cols[:, None, None] + steps
     height, width = lon.shape
     if min(rows.min(), cols.min()) < 0 or rows.max() >= height or cols.max() >= width:
-        raise SystemExit(f"a plot lies within {WIDE // 2} pixels of the raster's edge")
+        raise SystemExit(f"a plot lies within {side // 2} pixels of the raster's edge")
     chips = np.moveaxis(bands[:, rows, cols], 0, -1).astype(np.float32)  # (n, P, P, band)
     assert np.isfinite(chips).all()
     return ChipStore(chips, lon[rows, cols], lat[rows, cols], table, names)
 
 
 def _unlabelled(
-    bands: np.ndarray, lon: np.ndarray, lat: np.ndarray, land: np.ndarray, names: list[str]
+    bands: np.ndarray,
+    lon: np.ndarray,
+    lat: np.ndarray,
+    land: np.ndarray,
+    names: list[str],
+    side: int = WIDE,
 ) -> ChipStore:
     """Chips around PIXELS pixels of land (y, x), drawn at random where whole chips hold data."""
-    whole = land & minimum_filter(np.isfinite(bands).all(axis=0), WIDE, mode="constant")
+    whole = land & minimum_filter(np.isfinite(bands).all(axis=0), side, mode="constant")
     found = np.flatnonzero(whole)
     drawn = np.random.default_rng(0).permutation(found)[:PIXELS]
     rows, cols = np.unravel_index(drawn, land.shape)
     table = pd.DataFrame({"lon": lon[rows, cols], "lat": lat[rows, cols]})
-    return _chips(bands, lon, lat, rows, cols, table, names)
+    return _chips(bands, lon, lat, rows, cols, table, names, side)
 
 
-def _tabular(table: pd.DataFrame, names: list[str]) -> ChipStore:
+def _tabular(table: pd.DataFrame, names: list[str], covariates: Sequence[str] = ()) -> ChipStore:
     """A store of one-pixel chips whose bands are columns of the table."""
     chips = table[names].to_numpy(np.float32)[:, None, None]
     lon, lat = (table[name].to_numpy(float)[:, None, None] for name in ("lon", "lat"))
-    return ChipStore(chips, lon, lat, table[["lon", "lat", "richness"]], names)
+    return ChipStore(chips, lon, lat, table[["lon", "lat", "richness", *covariates]], names)

@@ -6,20 +6,28 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.accuracy import cells, config_of, key_of, run_cell
+from benchmarks.accuracy import cells, config_of, key_of, neighbours, run_cell
 from benchmarks.accuracy_plan import (
+    AUTO,
+    CANDIDATES,
+    DEFAULTS,
     GRIDS,
     MODELS,
+    NEIGHBOURS,
     NETWORK_CODE,
     OURS,
+    SCORED,
     TABULAR_CODE,
     Cell,
     why_not,
 )
-from benchmarks.accuracy_table import collect, interval, markdown, rows_of
+from benchmarks.accuracy_ranks import alt_text, complete, diagram, ranks
+from benchmarks.accuracy_table import collect, interval, rows_of, with_former
+from benchmarks.accuracy_text import at_a_glance, markdown
 from benchmarks.datasets import DataSet, cropped
+from sklearn.ensemble import RandomForestRegressor
 
-from benchmarks import accuracy, accuracy_table
+from benchmarks import accuracy, accuracy_ranks, accuracy_table
 from spatioformer.config.learning import MODELS as KNOWN
 from spatioformer.evaluation import scores
 from spatioformer.evaluation.bootstrap import Bootstrap
@@ -46,6 +54,19 @@ def survey(n: int = 240, patch: int = 1, seed: int = 0) -> DataSet:
 @pytest.fixture(scope="module")
 def data() -> DataSet:
     return survey()
+
+
+class Constant:
+    """Stands for a network: predicts `epochs` species everywhere."""
+
+    def __init__(self, name, model, train, seed):
+        self.epochs, self.facts = train.epochs, {}
+
+    def fit(self, store, rows):
+        return self
+
+    def predict_rows(self, store, rows):
+        return np.full(len(rows), float(self.epochs))
 
 
 def put(folder, data: DataSet, split: str, model: str, error: np.ndarray, seed: int = 0) -> None:
@@ -81,12 +102,13 @@ def test_splits_hold_out_whole_blocks_and_regions(data):
 
 
 def test_cells_are_those_that_apply(data):
-    listed = list(cells(["tiny"], ["random", "regions"], ["random-forest", "spatioformer"], 2,
-                        {"tiny": data}))  # fmt: skip
+    models = ["location-knn", "random-forest", "spatioformer"]
+    listed = list(cells(["tiny"], ["random", "regions"], models, 2, {"tiny": data}))
     seeds = pd.Series([cell.seed for cell in listed]).groupby([c.model for c in listed]).unique()
-    assert seeds["random-forest"].tolist() == [0]
+    assert seeds["location-knn"].tolist() == [0]
+    assert seeds["random-forest"].tolist() == [0, 1]
     assert seeds["spatioformer"].tolist() == [0, 1]
-    assert len(listed) == (5 + 2) * 3
+    assert len(listed) == (5 + 2) * 5
     assert [cell.seed for cell in listed] == sorted(cell.seed for cell in listed)
     no_regions = {"tiny": replace(data, regions=None)}
     assert not list(cells(["tiny"], ["regions"], ["random-forest"], 1, no_regions))
@@ -95,15 +117,13 @@ def test_cells_are_those_that_apply(data):
 
 
 def test_every_model_is_known_and_gets_at_most_8_settings(data):
-    assert set(MODELS) <= set(KNOWN)
-    assert set(TABULAR) | set(OURS) <= set(MODELS)
+    assert set(MODELS) - set(DEFAULTS) <= set(KNOWN)
+    assert set(TABULAR) | set(OURS) <= set(SCORED)
     assert all(1 <= len(grid) <= 8 for grid in GRIDS.values())
-    for name, grid in GRIDS.items():
+    assert not set(TABULAR) & set(GRIDS)  # they choose in each fold
+    for grid in GRIDS.values():
         for settings in grid:
-            if name in TABULAR:
-                TABULAR[name](0).set_params(**settings)  # or it raises
-            else:
-                config_of(data, settings)
+            config_of(data, settings)  # or it raises
 
 
 def test_networks_see_the_middle_of_wide_chips():
@@ -120,6 +140,7 @@ def test_networks_see_the_middle_of_wide_chips():
 def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypatch):
     """A grid of two is judged by predictions within `dev`; the cell leaves its own fold out."""
     asked = []
+    monkeypatch.setattr(accuracy, "NetworkEstimator", Constant)
     original = accuracy.predicted
 
     def spy(name, data, settings, seed, training, test):
@@ -127,8 +148,9 @@ def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypat
         return original(name, data, settings, seed, training, test)
 
     monkeypatch.setattr(accuracy, "predicted", spy)
-    monkeypatch.setitem(GRIDS, "location-knn", [{"k": 1}, {"k": 8}])
-    cell = Cell("tiny", "large-blocks", "location-knn", 0, 1)
+    network = "spatioformer"
+    monkeypatch.setitem(GRIDS, network, [{"train__epochs": 2}, {"train__epochs": 20}])
+    cell = Cell("tiny", "large-blocks", network, 0, 1)
     path = run_cell(cell, data, tmp_path, keep=False)
     dev, fold = np.flatnonzero(data.dev), data.folds("large-blocks")
     *tuning, (settings, training, test) = asked
@@ -138,10 +160,10 @@ def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypat
     np.testing.assert_array_equal(test, np.flatnonzero((fold == 1) & ~data.dev))
     tried = json.loads(next(tmp_path.glob("tuned_*")).read_text())["tried"]
     best = max(tried, key=lambda t: sum(t["r2"].values()))
-    assert settings == best["settings"] == {"k": 8}
+    assert settings == best["settings"] == {"train__epochs": 20}
     assert run_cell(cell, data, tmp_path, keep=False) == path
     assert len(asked) == len(tuning) + 1  # nothing is made twice
-    monkeypatch.setitem(GRIDS, "location-knn", [{"k": 2}])
+    monkeypatch.setitem(GRIDS, network, [{"train__epochs": 3}])
     assert run_cell(cell, data, tmp_path, keep=True) == path
     assert run_cell(cell, data, tmp_path, keep=False) != path
 
@@ -149,6 +171,45 @@ def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypat
 def test_every_pattern_of_code_matches_a_file():
     for pattern in (*TABULAR_CODE, *NETWORK_CODE):
         assert accuracy.code_files(pattern)
+
+
+def test_neighbours_are_as_many_as_plots_left_out_want():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 10, (300, 2))
+    noise = rng.normal(size=300)
+    assert neighbours(places, 20 + noise) == max(NEIGHBOURS)  # a mean of many is best
+    slope = 20 + 10 * places.sum(axis=1) + 0.1 * noise
+    assert neighbours(places, slope) == min(NEIGHBOURS)  # the nearest are best
+
+
+def test_forests_by_defaults_are_those_of_scikit_learn(data):
+    training, test = np.arange(200), np.arange(200, 240)
+    store = data.store
+    X = np.column_stack([store.chips[:, 0, 0], store.coordinates])
+    forest = RandomForestRegressor(accuracy.TREES, random_state=3)
+    expected = forest.fit(X[training], store.richness[training]).predict(X[test])
+    out, chosen = accuracy.predicted("random-forest-defaults", data, {}, 3, training, test)
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
+    assert chosen == {}
+
+
+def test_the_area_of_plots_is_a_covariate(data):
+    table = data.wide.table.assign(area_m2=np.linspace(100, 1e4, 240))
+    plots = replace(data, wide=replace(data.wide, table=table), covariates=("area_m2",))
+    assert config_of(plots, {})[0].usual == {"area_m2": None}
+    process = accuracy.build("gaussian-process", plots, {}, 0).fit(plots.store, np.arange(100))
+    assert process.regressor.effort == 0
+    assert config_of(data, {})[0].usual == {}
+
+
+def test_a_set_without_plots_for_tuning_scores_all(data, tmp_path):
+    whole = replace(data, dev_share=0)
+    assert not whole.dev.any()
+    assert (
+        accuracy.tuned("spatioformer", "tiny", whole, tmp_path, False) == GRIDS["spatioformer"][0]
+    )
+    put(tmp_path, whole, "random", "lightgbm", np.ones(240))
+    assert len(collect(tmp_path, "tiny", whole, "random", "lightgbm").squared) == 240
 
 
 @pytest.mark.parametrize(
@@ -217,7 +278,7 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     put(tmp_path, data, "random", "spatioformer-stacked", 2 * noise)
     put(tmp_path, data, "random", "gaussian-process", noise)
     table = pd.DataFrame(rows_of(tmp_path, "tiny", data))
-    assert len(table) == len(MODELS) * 4
+    assert len(table) == len(SCORED) * 4
     rows = table[table["split"] == "random"].set_index("model")
     scored = ~data.dev
     y = data.wide.richness[scored]
@@ -237,34 +298,120 @@ def test_the_table_of_a_small_folder(data, tmp_path):
     assert rows.loc["location-knn", "status"] == "not run"
     text = markdown(table)
     assert f"| spatioformer | **{expected['r2']:.3f}** [" in text
-    left = [m for m in MODELS if not (rows["status"] == "done").get(m)]
+    left = [m for m in SCORED if not (rows["status"] == "done").get(m)]
     of_tables = {
         "cnn-published": "tabular data: P = 1",
         "spatioformer-distilled": "tabular data: no pixels without plots",
     }
     reasons = [f"{m} ({of_tables.get(m, 'not run')})" for m in left]
     assert f"Not scored: {', '.join(reasons)}." in text
-    assert "*1 seed*" in text
     assert f"- spatioformer: random {gain['ahead']:+.3f} [" in text
     assert text.endswith(f"- spatioformer-stacked: random {-gain['ahead']:+.3f} ["
                          f"{-gain['ahead_high']:+.3f}, {-gain['ahead_low']:+.3f}]\n")  # fmt: skip
 
 
-def test_what_one_model_for_all_costs():
-    r2 = {"a": [0.5, 0.6, 0.2], "b": [0.7, 0.5, 0.3], "c": [0.1, -0.4, None]}  # c sees imagery
-    rows = [
-        {"data": data, "split": "random", "model": model, "status": "done", "r2": value}
-        for model, values in r2.items()
-        for data, value in zip(("flora", "mongon", "table"), values, strict=True)
-        if value is not None
-    ]
-    text = "\n".join(accuracy_table._beforehand(pd.DataFrame(rows)))
-    assert "| model | 3 splits: mean | worst | 2 with imagery: mean | worst |" in text
-    assert text.endswith(
-        "| b | 0.033 | 0.100 | 0.050 | 0.100 |\n"
-        "| a | 0.100 | 0.200 | 0.100 | 0.200 |\n"
-        "| c | n/a | n/a | 0.800 | 1.000 |"
-    )
+def test_auto_is_scored_by_plots_that_did_not_choose(data, tmp_path):
+    """Of two models, each good in one half, the choice pays where its half did not choose."""
+    rng = np.random.default_rng(1)
+    for name in CANDIDATES[AUTO][1:]:
+        put(tmp_path, data, "random", name, 5 + rng.normal(size=240))
+    put(tmp_path, data, "random", "stack", rng.normal(size=240))
+    rows = done(tmp_path, data)
+    assert json.loads(rows.loc[AUTO, "settings"])["chosen"] == "stack"
+    assert rows.loc[AUTO, "r2"] == pytest.approx(rows.loc["stack", "r2"], abs=1e-12)
+    for column in ("coverage", "interval_score"):
+        assert rows.loc[AUTO, column] == pytest.approx(rows.loc["stack", column])
+    # Two models that are equally good, but not on the same plots: luck chooses, and is found out.
+    luck = rng.normal(size=(2, 240)) * rng.uniform(0, 4, (2, 240))
+    for name, error in zip(("stack", "random-forest"), luck, strict=True):
+        put(tmp_path, data, "random", name, error)
+    rows = done(tmp_path, data)
+    assert rows.loc[AUTO, "r2"] < rows.loc[["stack", "random-forest"], "r2"].max()
+
+
+def done(folder, data: DataSet) -> pd.DataFrame:
+    table = pd.DataFrame(rows_of(folder, "tiny", data))
+    return table[(table["status"] == "done") & (table["split"] == "random")].set_index("model")
+
+
+def test_coverage_is_that_of_intervals_from_other_folds(data, tmp_path):
+    error = np.random.default_rng(2).normal(size=240)
+    put(tmp_path, data, "random", "stack", error)
+    row = done(tmp_path, data).loc["stack"]
+    assert row["coverage"] == pytest.approx(0.9, abs=0.04)
+    put(tmp_path, data, "random", "stack", np.where(data.folds("random") == 0, 9.0, error))
+    assert done(tmp_path, data).loc["stack", "coverage"] < 0.82  # fold 0 is not like the others
+
+
+def test_former_rows_stay_where_nothing_newer_is(data, tmp_path):
+    put(tmp_path, data, "random", "stack", np.ones(240))
+    table = pd.DataFrame(rows_of(tmp_path, "tiny", data))
+    former = pd.DataFrame(
+        [
+            {"data": "tiny", "split": "random", "model": model, "status": "done", "r2": 0.5,
+             "ahead": 0.1, "settings": "{}", "seeds": 3}
+            for model in ("stack", "spatioformer", "forgotten")
+        ]
+    )  # fmt: skip
+    rows = with_former(table, former).set_index(["split", "model"])
+    assert len(rows) == len(table)
+    assert rows.loc[("random", "stack"), "status"] == "done"
+    kept = rows.loc[("random", "spatioformer")]
+    assert (kept["status"], kept["r2"], kept["measured"]) == ("former", 0.5, "2026-11-23")
+    again = with_former(table, rows.reset_index()).set_index(["split", "model"])
+    assert again.loc[("random", "spatioformer"), "measured"] == "2026-11-23"
+
+
+def some_r2() -> pd.DataFrame:
+    """Four splits; the stack wins all, the process is second twice, the forest twice."""
+    r2 = {
+        "stack": [0.5, 0.6, 0.7, 0.8],
+        "gaussian-process": [0.4, 0.5, 0.4, 0.2],
+        "random-forest": [0.3, 0.1, 0.6, 0.7],
+        "lightgbm": [0.3, None, 0.1, 0.1],
+    }
+    return pd.DataFrame(
+        [
+            {"data": data, "split": split, "model": model, "status": "done", "r2": value,
+             "cpu_seconds": 2.0, "coverage": 0.9}
+            for model, values in r2.items()
+            for (data, split), value in zip(
+                [("a", "random"), ("a", "regions"), ("b", "random"), ("b", "regions")],
+                values, strict=True,
+            )
+            if value is not None
+        ]
+    )  # fmt: skip
+
+
+def test_ranks_are_those_of_splits_that_all_finished():
+    r2 = complete(some_r2())
+    assert list(r2.columns) == ["random-forest", "gaussian-process", "stack"]  # one split lacks
+    found = ranks(r2)
+    assert dict(found.mean) == {"stack": 1.0, "random-forest": 2.5, "gaussian-process": 2.5}
+    # Demsar 2006, table 5: q = 2.343 for three models; CD = q sqrt(k (k + 1) / 6 N).
+    assert found.critical == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 4)), abs=1e-3)
+    # Friedman: 12 N / (k (k + 1)) [sum R^2 - k (k + 1)^2 / 4] = 6, chi-squared with 2 degrees.
+    assert found.p == pytest.approx(np.exp(-3), rel=1e-6)
+    assert found.groups == [["stack", "random-forest", "gaussian-process"]]
+    assert "stack 1.0" in alt_text(found)
+    assert diagram(found).axes
+    assert ranks(r2.iloc[:2]) is None
+    assert complete(some_r2().query("model != 'stack'")).empty
+
+
+def test_groups_are_the_largest_that_do_not_differ():
+    found = accuracy_ranks.Ranks({"a": 1.0, "b": 1.5, "c": 2.4, "d": 4.0}, 9, 1.0, 0.1)
+    assert found.groups == [["a", "b"], ["b", "c"]]
+
+
+def test_the_glance_states_losses_against_the_best_single_model():
+    table = some_r2()
+    text = "\n".join(at_a_glance(table, ranks(complete(table))))
+    assert "| stack | 1.0 | 0.000 | 0.000 | 4 | 0 | 0 |" in text.replace("|  |  |", "| 0 | 0 |")
+    assert "| gaussian-process | 2.5 | 0.275 | 0.600 | 4 |" in text
+    assert "| lightgbm |  |  |  | 3 |" in text
+    assert "over 4 splits" in text
 
 
 def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
@@ -274,4 +421,5 @@ def test_both_files_are_written(data, tmp_path, monkeypatch, capsys):
     table = pd.read_csv(tmp_path / "accuracy.csv").set_index(["split", "model"])
     assert table.loc[("random", "extra-trees"), "rmse"] == 1.0
     assert "\n\nOne seed.\n\n## tiny" in (tmp_path / "accuracy.md").read_text()
-    assert "1 of 52 rows are there" in capsys.readouterr().out
+    count = 4 * (len(SCORED) - 2)  # the CNN and the distilled network do not apply
+    assert f"1 of {count} rows are there" in capsys.readouterr().out
