@@ -71,7 +71,8 @@ bench-speed: install
 	$(PY) -m benchmarks.speed
 
 soak: install-dev
-	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py
+	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py \
+	  tests/cases/test_run_folder.py
 	SPATIOFORMER_FUZZ_FULL=1 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 
 clean:

@@ -47,10 +47,11 @@ def test_the_log_has_the_lines_of_the_terminal(run, monkeypatch):
         " spatioformer run 'my tiny.yaml'",
         first,
     )
-    assert lines[:8] == ended.err.splitlines()
+    assert lines[:9] == ended.err.splitlines()
     assert lines[6] == "report    forced ..."
-    assert re.fullmatch(r"report    .* \(\d+\.\d s\)", lines[7])
-    assert lines[8:-1] == [line.rstrip() for line in ended.out.splitlines()]
+    assert re.fullmatch(r"  explained by .* \(\d+\.\d s\)", lines[7])
+    assert re.fullmatch(r"report    .* \(\d+\.\d s\)", lines[8])
+    assert lines[9:-1] == [line.rstrip() for line in ended.out.splitlines()]
     assert re.fullmatch(r"finished \(\d+\.\d s\)", lines[-1])
 
 

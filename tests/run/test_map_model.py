@@ -114,7 +114,7 @@ def test_a_map_model_that_is_not_scored_has_no_intervals(tmp_path):
     with rasterio.open(tmp_path / "run" / "map.tif") as mapped:
         assert mapped.count == 1
     said = words(tmp_path / "run" / "report.html")
-    assert "The extremely randomised trees, which made the map, was not scored." in said
+    assert "extremely randomised trees, which makes the predictions, was not scored" in said
     assert "predicts best" not in said, "one model alone was scored"
 
 

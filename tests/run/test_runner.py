@@ -365,12 +365,16 @@ def test_two_workers_give_the_scores_of_one(config, tmp_path):
     again = finished(tmp_path)
     arguments = ("--force", "--set", "evaluate.workers=2", "-q")
     assert spatioformer("evaluate", again, *arguments) == Ended(0, "", "")
-    for name in ("scores.csv", "evaluation/predictions.parquet", "evaluation/uncertainty.json"):
+    for name in (
+        *("scores.csv", "evaluation/predictions.parquet", "evaluation/importance.csv"),
+        "evaluation/uncertainty.json",
+    ):
         assert (tmp_path / "run" / name).read_bytes() == (
             config.parent / "run" / name
         ).read_bytes(), name
     assert sorted(p.name for p in (tmp_path / "run" / "evaluation").iterdir() if p.is_file()) == [
-        "intervals.parquet", "predictions.parquet", "uncertainty.json", "uncertainty.npz",
+        *("importance.csv", "intervals.parquet", "predictions.parquet"),
+        *("uncertainty.json", "uncertainty.npz"),
     ]  # fmt: skip
 
 

@@ -49,7 +49,8 @@ def attach_licence(licence: str | None, model: Path) -> None:
         OutputError: the model's folder cannot be written.
     """
     if licence is None:
-        (model / LICENCE).unlink(missing_ok=True)
+        if (model / LICENCE).is_file():  # where training failed there may be no such folder
+            (model / LICENCE).unlink()
     else:
         _write_changed(model / LICENCE, f"{licence}\n".encode())
 
