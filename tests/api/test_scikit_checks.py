@@ -25,6 +25,11 @@ PLACED = {
 QUICK = SMALL | {"epochs": 5, "batch": 8, "learning_rate": 0.03, "averaging": 0.0, "loss": "mse"}
 """Enough of a training for `check_regressors_train`, which wants r2 > 0.5 on its training rows."""
 
+FOREST = sf.ForestKrigingRegressor(
+    coordinates=(0, 1), n_estimators=60, min_samples_leaf=3, max_features=0.5
+)
+"""With settings, so that no check waits for the search of them."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -32,7 +37,7 @@ QUICK = SMALL | {"epochs": 5, "batch": 8, "learning_rate": 0.03, "averaging": 0.
     [
         (sf.SpatioformerRegressor(dropout=0.0, intervals=0, **QUICK), {}),
         (sf.GaussianProcessRegressor(), {}),
-        (sf.ForestKrigingRegressor(coordinates=(0, 1), n_estimators=60), PLACED),
+        (FOREST, PLACED),
         (sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED),
         (sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
     ],
