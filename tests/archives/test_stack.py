@@ -153,11 +153,11 @@ def test_a_killed_run_computes_only_what_is_missing(scenes, tmp_path, monkeypatc
     calls = []
     compute = work.compute_window
 
-    def dying(packed, year, window, halo):
+    def dying(packed, year, window):
         calls.append(window)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return compute(packed, year, window, halo)
+        return compute(packed, year, window)
 
     monkeypatch.setattr(work, "compute_window", dying)
     with pytest.raises(KeyboardInterrupt):

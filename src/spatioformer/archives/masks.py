@@ -139,8 +139,6 @@ def write_mask(
             target.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(used))
             for window in windows:
                 values = load_window(stack, used, window, store)
-                if values is None:  # damaged since it was written
-                    values = stack.read(window, used)
                 classes = np.where(np.isfinite(values[0]), values[0], NO_CLASS).astype(np.int16)
                 present.update(np.unique(classes).tolist())
                 target.write(classes, 1, window=window)

@@ -55,7 +55,6 @@ def compute_windows(
     store: Arrays,
     pool: Pool,
     *,
-    halo: int = 0,
     computed: Callable[[str, Window, np.ndarray], None] = lambda key, window, values: None,
     console: Console = SILENT,
 ) -> SourceStack:
@@ -83,7 +82,7 @@ def compute_windows(
                 advance(len(windows) - len(missing) - done)
                 done = len(windows) - len(missing)
             reasons: dict[str, str] = {}
-            calls = _calls(pickle.dumps(stack), year, missing, halo, reasons)
+            calls = _calls(pickle.dumps(stack), year, missing, reasons)
             for key, outcome in pool.results(compute_window, calls):
                 if isinstance(outcome, FailedItems):
                     reasons |= outcome.reasons
@@ -99,33 +98,30 @@ def compute_windows(
             stack = stack.without(reasons)
 
 
-def load_window(
-    stack: SourceStack, year: int, window: Window, store: Arrays, halo: int = 0
-) -> np.ndarray | None:
-    """A computed window; None where it is damaged or absent."""
+def load_window(stack: SourceStack, year: int, window: Window, store: Arrays) -> np.ndarray:
+    """A computed window; it is read anew where it is absent, or damaged since it was written."""
     values = store.load(stack.key(window, year))
-    return nothing(stack, window, halo) if values is not None and not values.size else values
+    if values is None:
+        return stack.read(window, year)
+    return values if values.size else nothing(stack, window)
 
 
-def nothing(stack: SourceStack, window: Window, halo: int = 0) -> np.ndarray:
-    """A window without any value: float32 (band, y + 2 halo, x + 2 halo)."""
-    shape = (len(stack.bands), window.height + 2 * halo, window.width + 2 * halo)
-    return np.full(shape, np.nan, np.float32)
+def nothing(stack: SourceStack, window: Window) -> np.ndarray:
+    """A window without any value: float32 (band, y, x)."""
+    return np.full((len(stack.bands), window.height, window.width), np.nan, np.float32)
 
 
 def _calls(
-    packed: bytes, year: int, missing: Sequence[tuple[str, Window]], halo: int, failed: Collection
+    packed: bytes, year: int, missing: Sequence[tuple[str, Window]], failed: Collection
 ) -> Iterator[tuple[str, tuple]]:
     """Key and arguments of each window's call, until something is in `failed`."""
     for key, window in missing:
         if failed:
             return
-        yield key, (packed, year, window.flatten(), halo)
+        yield key, (packed, year, window.flatten())
 
 
-def compute_window(
-    packed: bytes, year: int, window: tuple[int, int, int, int], halo: int
-) -> Outcome:
+def compute_window(packed: bytes, year: int, window: tuple[int, int, int, int]) -> Outcome:
     """The values of one window, or why some items cannot be read; runs on a worker.
 
     Args:
@@ -133,7 +129,7 @@ def compute_window(
     """
     _keep_memory()
     try:
-        values = _unpacked(packed).read(Window(*window), year, halo)
+        values = _unpacked(packed).read(Window(*window), year)
     except FailedItems as error:
         return error
     return values if np.isfinite(values).any() else values[:0]

@@ -169,9 +169,7 @@ def _write_raster(
             for window in windows:  # those that an interrupted run computed
                 key = stack.key(window, year)
                 if key not in written:
-                    values = load_window(stack, year, window, store)
-                    # None: damaged since it was written
-                    add(key, window, stack.read(window, year) if values is None else values)
+                    add(key, window, load_window(stack, year, window, store))
             total = np.sum(list(counts.values()), axis=0)
             if not total.any():
                 raise ImageryError(_nothing(stack, year))
