@@ -8,6 +8,9 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Keep compiled modules, also where the environment says otherwise: the tests start a hundred processes,
+# and each would compile the package anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist \
   bench-speed soak clean
@@ -72,7 +75,7 @@ bench-speed: install
 
 soak: install-dev
 	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py \
-	  tests/cases/test_run_folder.py
+	  tests/cases/test_run_folder.py tests/geo/virtual/test_flora.py
 	SPATIOFORMER_FUZZ_FULL=1 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 
 clean:

@@ -68,6 +68,13 @@ def small_forests(monkeypatch) -> None:
     shrink(monkeypatch)
 
 
+@pytest.fixture
+def small_stacks(monkeypatch) -> None:
+    from tests.helpers.models import shrink_stacks
+
+    shrink_stacks(monkeypatch)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def as_little_memory_as_a_command() -> Iterator[None]:
     """Let a map count at most 600 MB for this process, which holds what all tests before left."""

@@ -27,7 +27,7 @@ from spatioformer.models.tabular import TabularEstimator
 from spatioformer.run.runner import Run
 from tests.api.conftest import SMALL
 from tests.helpers import landscape
-from tests.helpers.models import shrink
+from tests.helpers.models import shrink, shrink_stacks
 
 pytestmark = pytest.mark.slow
 
@@ -344,6 +344,7 @@ def test_sentences_of_plots_and_imagery(plots, imagery, table):
 @pytest.mark.slow
 def test_the_stack_is_a_thin_adapter_too(monkeypatch, table):
     shrink(monkeypatch)
+    shrink_stacks(monkeypatch)
     X, y = table
     store, rows = pixels(X, y), np.arange(60)
     expected = internal("spatioformer-stacked").fit(store, rows)

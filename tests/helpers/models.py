@@ -18,12 +18,20 @@ SMALL = {
     "forest-kriging": {"forest__n_estimators": 60},
 }
 
+FEW = {"spatioformer": 0.4, "gaussian-process": 0.4, "location-knn": 0.2}
+"""A network, a process and neighbours: members of a small stack, and their usual weights."""
+
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
     """Forests of a few trees: the same code in a hundredth of the time."""
     for name, size in SMALL.items():
         whole = TABULAR[name]
         patch.setitem(TABULAR, name, lambda seed, m=whole, s=size: m(seed).set_params(**s))
+
+
+def shrink_stacks(patch: pytest.MonkeyPatch) -> None:
+    """Stacks of three members, for tests of the stack itself; tests/models/test_stack.py has all."""
+    patch.setattr("spatioformer.models.registry.STACKED", FEW)
 
 
 def sections(patch: int = 3, **model) -> tuple[ModelSection, TrainSection]:

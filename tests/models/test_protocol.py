@@ -10,7 +10,7 @@ from spatioformer.models.base import Model
 from spatioformer.models.registry import make
 from tests.helpers.models import sections, store
 
-pytestmark = pytest.mark.usefixtures("small_forests")
+pytestmark = pytest.mark.usefixtures("small_forests", "small_stacks")
 
 PURE = ["spatioformer", "extra-trees", "gaussian-process"]
 

@@ -80,6 +80,7 @@ def test_covariates_stand_before_the_statistics(tmp_path):
 
 
 @pytest.mark.parametrize("name", [*TABULAR, "spatioformer-stacked"])
+@pytest.mark.usefixtures("small_stacks")
 @pytest.mark.slow
 def test_some_plots_of_unknown_area_stop_no_model(name):
     plots, areas = store(), store().table["area_m2"].astype(float)

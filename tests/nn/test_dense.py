@@ -361,8 +361,10 @@ def test_a_run_with_the_dense_network(tmp_path):
         tmp_path,
         ("model.network", "dense"),
         ("evaluate.models", ["spatioformer", "spatioformer-dense"]),
+        ("evaluate.splits", [{"name": "random", "kind": "random", "folds": 2}]),
+        ("evaluate.curve_sizes", []),
     )
-    assert spatioformer("run", config, "--quiet").code == 0
+    assert spatioformer("run", config, "--until", "map", "--quiet").code == 0
     model = load(tmp_path / "run" / "model")
     assert isinstance(model.network, DenseSpatioformer)
     with rasterio.open(tmp_path / "run" / "map.tif") as source:

@@ -1,6 +1,7 @@
 """The virtual flora: known answers, honest noise, uneven surveys, and place that matters."""
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -324,9 +325,9 @@ def test_impossible_numbers_of_plots_are_refused(flora, plots):
 
 
 # Over Australia, on real imagery: what the generator is for. Ten trees a forest are enough to
-# see it; the page on the virtual flora has the figures of two hundred.
+# see it; the page on the virtual flora has the figures of two hundred. `make soak` takes five floras.
 TREES = 10
-SEEDS = range(5)
+SEEDS = range(5 if os.environ.get("SPATIOFORMER_SOAK") else 2)
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +344,7 @@ def cases(australia) -> dict[int, benchmark.Case]:
 def r2(cases) -> pd.Series:
     """Mean over the seeds by (model, degrees of the tiles)."""
     scored = [
-        benchmark.measure(case, benchmark.forests(seed, TREES, jobs=2), seed)
+        benchmark.measure(case, benchmark.forests(seed, TREES), seed)
         for seed, case in cases.items()
     ]
     return pd.DataFrame(scored).mean()
@@ -387,7 +388,7 @@ def without_imagery(monkeypatch):
 def test_the_proof_can_fail(australia, monkeypatch, mutation):
     mutation(monkeypatch)
     case = benchmark.make_case(australia, seed=0)
-    scored = benchmark.measure(case, benchmark.forests(0, TREES, jobs=2), 0, tiles=(1.0,))
+    scored = benchmark.measure(case, benchmark.forests(0, TREES), 0, tiles=(1.0,))
     assert benchmark.margin(scored, 1.0) < 0.05
 
 
