@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # and each would compile the package anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist \
+.PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist routes wheel \
   bench-speed soak clean
 
 # A stamp a level: installing the second keeps the first.
@@ -69,6 +69,14 @@ coverage: install-dev
 dist: install-dev
 	rm -rf dist
 	$(PY) -m build --no-isolation
+
+# The steps of docs/install.md, Dockerfile and environment.yml in fresh environments.
+routes: install-dev
+	$(PY) .ci/routes.py
+
+# A map by the wheel, in an environment of its own.
+wheel: dist
+	PYTHON="$(PYTHON)" .ci/wheel
 
 bench-speed: install
 	$(PY) -m benchmarks.speed

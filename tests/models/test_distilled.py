@@ -302,7 +302,7 @@ def test_a_stack_that_teaches_goes_on_after_an_interrupt(tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("whatever_it_learns")
+@pytest.mark.usefixtures("whatever_it_learns", "blank_pictures")
 def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
     monkeypatch.setattr("spatioformer.models.recipes.CHIPS_PROCESSED", 6_000)
@@ -351,6 +351,7 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_run_whose_map_the_teacher_makes(tmp_path, monkeypatch):
     """In the folds as in the map: scores, map and report are the teacher's, and each says so."""
     monkeypatch.setitem(cut_unlabelled.__kwdefaults__, "count", 300)
