@@ -15,7 +15,7 @@ from tests.helpers.shared import FOLDER
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that the workers share: before they start, in the process that starts them."""
+    """Make the folder that the workers share, in the process that starts them."""
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="spatioformer-tests-")
 

@@ -30,7 +30,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 
 
 def shrink_stacks(patch: pytest.MonkeyPatch) -> None:
-    """Stacks of three members, for tests of the stack itself; tests/models/test_stack.py has all."""
+    """Stacks of three members; tests/models/test_stack.py has all of them."""
     patch.setattr("spatioformer.models.registry.STACKED", FEW)
 
 
