@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,28 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+from tests.helpers.shared import FOLDER
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the workers share: before they start, in the process that starts them."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="spatioformer-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(FOLDER, ""), ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def blank_pictures() -> Iterator[None]:
+    """Reports without drawing: for modules whose tests look at no picture."""
+    from tests.helpers.pictures import blank
+
+    with blank():
+        yield
 
 
 @pytest.fixture(scope="session")

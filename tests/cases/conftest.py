@@ -8,6 +8,11 @@ import pytest
 from tests.helpers.untrusted import SECRET
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_drawing(blank_pictures) -> None:
+    """These tests look at no picture."""
+
+
 @pytest.fixture
 def server(monkeypatch):
     """Address on which nothing may call; the test fails if something does."""

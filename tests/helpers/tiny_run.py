@@ -1,14 +1,11 @@
 """Runs of the tiny landscape, and the command line called as a user calls it."""
 
-import atexit
 import contextlib
 import io
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +15,8 @@ import yaml
 
 from spatioformer.cli import main
 from tests.helpers import landscape
+from tests.helpers.pictures import drawn
+from tests.helpers.shared import made_once
 
 COLOURS = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
 """Variables by which a workplace asks for escape codes."""
@@ -83,17 +82,14 @@ def write_config(folder: Path, *changes: tuple[str, Any]) -> Path:
     return path
 
 
-@cache
-def _finished() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tiny-run-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def _run(folder: Path) -> None:
     config = landscape.write(folder)
-    ended = spatioformer("run", config, "--quiet")
+    with drawn():
+        ended = spatioformer("run", config, "--quiet")
     assert ended == Ended(0, "", ""), ended.err
-    return folder
 
 
 def finished(folder: Path) -> Path:
     """A finished run of the landscape in `folder`: its configuration. Made once, then copied."""
-    shutil.copytree(_finished(), folder, dirs_exist_ok=True)
+    shutil.copytree(made_once("tiny-run", _run), folder, dirs_exist_ok=True)
     return write_config(folder)
