@@ -18,6 +18,7 @@ from spatioformer.geo.raster.stack import write_errors
 from spatioformer.geo.virtual.flora import VirtualFlora, simulate, survey
 
 WEST, NORTH, PIXEL, SIDE = -72.0, -38.0, 0.02, 150
+EDGE = 4  # pixels of the edge without plots, so that the chips of all plots are whole
 MOST = 5000
 NAMES = ("plots.csv", "climate.tif", "landsat.tif", "places.csv", "parks.geojson", "truth.tif")
 
@@ -83,7 +84,7 @@ def landscape(seed: int) -> dict[str, Floats]:
     return {
         "lon": WEST + PIXEL * (cols + 0.5),
         "lat": lat,
-        "land": np.ones((SIDE, SIDE), bool),
+        "land": np.pad(np.ones((SIDE - 2 * EDGE,) * 2, bool), EDGE),
         "temperature": temperature,
         "precipitation": precipitation,
         "greenness": 1 / (1 + np.exp(-growth - 0.8 * _smooth(rng, 3))),
