@@ -29,7 +29,7 @@ def test_plots_are_counts_of_the_true_richness(folder):
     # A count is a sum of draws with p (1 - p) < p, so its variance is below the expectation.
     assert np.mean(error**2) < np.mean(expected)
     assert abs(error.mean()) < 3 * np.sqrt(np.mean(expected) / len(plots))
-    assert np.corrcoef(plots["species"], expected)[0, 1] > 0.9
+    assert np.corrcoef(plots["species"], expected)[0, 1] > 0.8
 
 
 def test_rasters_are_named_in_units_that_plants_meet(folder):
