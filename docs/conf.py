@@ -18,6 +18,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "commands",
+    "configuration",
     "formulas",
     "reference",
 ]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import SplitSection
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 from spatioformer.report import findings
 

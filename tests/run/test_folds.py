@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from spatioformer.common.errors import EvaluationError
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import SplitSection
 from spatioformer.evaluation.distances import neighbour_distances
 from spatioformer.geo.raster.stack import Layer, Mask, Stack, build_stack
 from spatioformer.run.folds import PREDICTION_POINTS, all_splits, assign, prediction_points

@@ -8,8 +8,9 @@ import pytest
 import rasterio
 
 from spatioformer.common.files import read_json
+from spatioformer.config.evaluation import EvaluateSection, SplitSection
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import EvaluateSection, RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import interval_scores
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.uncertainty import HeldOut, Uncertainty

@@ -9,8 +9,9 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from spatioformer.common.errors import ConfigError
+from spatioformer.config.evaluation import EvaluateSection
 from spatioformer.config.file import load_config
-from spatioformer.config.schema import EvaluateSection, RunConfig
+from spatioformer.config.schema import RunConfig
 from spatioformer.setup.checking import examine_config
 from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS, SOME_MODELS
 from spatioformer.setup.draft import Draft

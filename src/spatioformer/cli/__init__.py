@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
+from spatioformer.cli.example import example
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.imagery_build import StageOrGroup
 from spatioformer.cli.init import check, init
@@ -75,6 +76,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
     ("drivers", analysis.drivers, "drivers runs/demo"),
     ("demo", demo, "demo --out runs/demo"),
+    ("example", example, "example valdivia"),
     ("years", years, "years runs/demo/model 2019=a.tif 2020=b.tif 2021=c.tif -o trend"),
     ("project", project, "project runs/demo warmer.yaml -o warmer --zones states.gpkg --name NAME"),
 )

@@ -151,9 +151,14 @@ class SourceSection(Section):
 
 
 class CacheSection(Section):
-    """Files of archives that were read once and are kept."""
+    """Files of archives that were read once and are kept.
 
-    path: str | None = None  # None: the user's cache folder
+    Attributes:
+        path: folder; None: the user's cache folder.
+        gb: size above which the files used longest ago are removed, GB.
+    """
+
+    path: str | None = None
     gb: Positive = 20.0
 
 

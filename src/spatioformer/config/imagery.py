@@ -38,7 +38,26 @@ from spatioformer.config.messages import shown
 
 
 class RasterSection(Section):
-    """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`."""
+    """A raster file and the interpretation of its values; see `geo.raster.layers.Layer`.
+
+    Attributes:
+        path: file that GDAL reads, or "pip:NAME" for a raster in an installed Python package.
+        name: prefix of the names of its bands.
+        bands: numbers of the bands to read, from 1; None: all.
+        band_names: names of these bands; None: NAME, or NAME_1, NAME_2, ...
+        resampling: how pixels come onto the grid; None: bilinear, or mode for classes.
+        scale, offset: value = number x scale + offset; None: those of the file.
+        nodata: number that means no data; None: that of the file.
+        crs: CRS of a file that states none.
+        bounds: (W, E, S, N) of a file without georeferencing, in units of `crs`.
+        variable: variable of a NetCDF file with several.
+        reduce: how the time steps of a variable become one value.
+        min_share: share of the steps that a pixel needs; None: all for a sum, one otherwise.
+        categorical: whether numbers are codes of classes; None: no, but a raster with a colour
+            table is refused.
+        classes: codes of the classes, each a band of 0 and 1; None: those that occur.
+        unit_length: whether the bands are an embedding whose vectors have length 1.
+    """
 
     path: str
     name: Annotated[
@@ -112,7 +131,12 @@ AnyMask = Annotated[
 
 
 class GridSection(Section):
-    """The grid of the imagery; without it, the grid of the first layer."""
+    """The grid of the imagery; without it, the grid of the first layer.
+
+    Attributes:
+        crs: such as "EPSG:3577".
+        resolution: side of a pixel, in units of the CRS.
+    """
 
     crs: str
     resolution: Positive
@@ -141,6 +165,8 @@ class ImagerySection(Section):
             polygons, or "none"; None: "none", unless there is a `region_file`.
         grid: None: that of the first layer; without layers, pixels of the first collection's size
             in the UTM zone of the region.
+        masks: class rasters, or land cover of archives; excluded classes are not predicted.
+        trust: whether a VRT may read rasters of any folder, and rasters may exceed 1e11 pixels.
     """
 
     layers: Annotated[tuple[RasterSection, ...], NotEmpty] = ()

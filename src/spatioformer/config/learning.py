@@ -66,7 +66,29 @@ def _number(value: float | str | None) -> float | None:
 
 
 class ModelSection(Section):
-    """The network `spatioformer`, and the chips of all models; see docs/models.md."""
+    """The network `spatioformer`, and the chips of all models; see docs/models.md.
+
+    Attributes:
+        network: "chip" reads one chip a plot; "dense" maps many pixels at once with the same
+            attention.
+        patch: side of a chip, pixels; odd.
+        width: length of a token's vector; a multiple of `heads`.
+        heads: attention heads of a layer.
+        layers: layers of the encoder.
+        mlp_hidden: hidden units of the MLP of a layer.
+        head_hidden: hidden units of the MLP that predicts from the centre pixel.
+        dropout: share of the values that training sets to 0.
+        tokens: "pixels": a pixel of the chip is a token; "bands": a band of one pixel is.
+        intervals: pieces of the piecewise linear encoding of each band; 0: bands as numbers.
+        location: encoder of the location of a pixel; "none": the network does not know places.
+        wavelengths: wavelengths of the encoder, degrees; None: those of the encoder.
+        location_dropout: share of the plots whose location is hidden from a training step.
+        location_jitter: standard deviation of the noise on locations in training, to the east and
+            to the north, km; None: a share of the plots' extent.
+        covariates: columns of the plot table that models read: "auto" (all usable ones), names, or
+            names with the value at which the map is predicted.
+        members: networks of an ensemble, trained with different seeds.
+    """
 
     network: Literal["chip", "dense"] = "chip"
     patch: Size = 3
@@ -129,11 +151,29 @@ class ModelSection(Section):
 
 
 class TrainSection(Section):
-    """Training of networks; docs/models.md lists differences from the published recipe."""
+    """Training of networks; docs/models.md lists differences from the published recipe.
+
+    Attributes:
+        epochs: largest number of passes over the training plots.
+        batch: plots of a training step.
+        loss: training loss; None: poisson for a count, mse for another target.
+        learning_rate: largest learning rate of AdamW.
+        weight_decay: weight decay of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        averaging: decay of the running average of the weights; 0: no average.
+        augment: whether chips are rotated and mirrored in training.
+        patience: epochs without a better validation loss after which training ends.
+        validation_share: share of the training plots that decide when training ends.
+        validation_tile: side of the tiles that validation plots are chosen by, degrees; None: from
+            the extent of the plots.
+        device: where networks are trained; "auto": a GPU if there is one.
+        precision: number format of training.
+        compile: whether torch compiles the network before training.
+        teacher: model that teaches spatioformer-distilled.
+    """
 
     epochs: Whole = 40
     batch: Whole = 64
-    # None: poisson of a count, mse of another target
     loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] | None = None
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
@@ -142,11 +182,11 @@ class TrainSection(Section):
     augment: bool = True
     patience: Whole = 10
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    validation_tile: Positive | None = None  # degrees; None: from the extent of the plots
+    validation_tile: Positive | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
-    teacher: TeacherName = "gaussian-process"  # of spatioformer-distilled
+    teacher: TeacherName = "gaussian-process"
 
     @property
     def loss_name(self) -> Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"]:

@@ -12,13 +12,20 @@ from spatioformer.config.learning import AUTO, MappedName
 class MapSection(Section):
     """The wall-to-wall map and its model.
 
-    `years`: first and last year, or every year, whose maps and trend a run with sources makes.
+    Attributes:
+        model: name of the model that makes the map; "auto": the one that the evaluation prefers.
+        samples: Monte Carlo samples of a pixel's standard deviation; 0: none.
+        sd_step: the standard deviation is computed at one pixel of each `sd_step` x `sd_step`
+            block.
+        memory: limit of resident memory, GB.
+        workers: threads; None: one a core.
+        years: first and last year, or every year, whose maps and trend a run with sources makes.
     """
 
-    model: MappedName = AUTO  # auto: the one that the evaluation prefers
+    model: MappedName = AUTO
     samples: Annotated[int, Field(ge=0, le=1000)] = 20
     sd_step: Whole = 1
-    memory: Positive = 2.0  # limit of resident memory, GB
+    memory: Positive = 2.0
     workers: Size | None = None
     years: Annotated[tuple[Year, ...], NotEmpty] | None = None
 
@@ -46,7 +53,12 @@ class MapSection(Section):
 
 
 class TruthSection(Section):
-    """Rasters of the true expected richness and its noise; only a virtual flora has them."""
+    """Rasters of the true expected richness and its noise; only a virtual flora has them.
+
+    Attributes:
+        path: raster of the true expected richness.
+        noise_path: raster of the variance of one plot's count around it.
+    """
 
     path: str
     noise_path: str

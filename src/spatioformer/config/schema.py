@@ -9,32 +9,21 @@ from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.evaluation import EvaluateSection
 from spatioformer.config.fields import (
     LONGEST_NAME,
-    AllDifferent,
-    NotEmpty,
-    Positive,
     Section,
     Share,
-    Size,
-    TileSize,
     name_of,
 )
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.learning import (
     AUTO,
     QUANTILE_MODELS,
-    ModelName,
     ModelSection,
     TrainSection,
 )
 from spatioformer.config.mapping import MapSection, TruthSection
-from spatioformer.config.messages import shown
-
-IntervalKind = Literal[
-    "auto", "constant", "dissimilarity", "spread", "counts", "quantiles", "region"
-]
-
 
 PlotColumn = Literal[
     "plot_id",
@@ -59,7 +48,18 @@ def name_after(path: str) -> str:
 
 
 class SpeciesSection(Section):
-    """Species records from which richness is counted."""
+    """Species records from which richness is counted.
+
+    Attributes:
+        layout: "matrix" has a row a plot and a column a species, "long" a row a plot and species.
+        path: file of the species data; None: the plot table itself.
+        plot_id: column with the name of the plot.
+        species: column with the name of the species, of a long list.
+        abundance: column with the abundance, of a long list; None: every row means presence.
+        ignore: columns of a matrix that are not species.
+        separator: column separator of the file; None: recognised.
+        layer: layer of a GeoPackage, or sheet of a workbook; None: the only one.
+    """
 
     layout: Literal["matrix", "long"]
     path: str | None = None
@@ -72,100 +72,41 @@ class SpeciesSection(Section):
 
 
 class PlotsSection(Section):
-    """The table of vegetation plots; see docs/plots.md."""
+    """The table of vegetation plots; see docs/plots.md.
+
+    Attributes:
+        path: file of the table.
+        columns: our name of a column: its name in the file; None: recognised by names and values.
+        crs: coordinate reference system of the coordinates, such as "EPSG:4326"; None: EPSG:4326,
+            or recognised where `columns` are.
+        separator: column separator; None: recognised.
+        layer: layer of a GeoPackage, or sheet of a workbook; None: the only one.
+        decimal: decimal mark of the numbers; None: recognised.
+        date_order: order of day, month and year in dates such as 5/1/2014; None: recognised, or
+            asked for where several orders are possible.
+        group: column of a survey or observer; plots with one value in it stay in one fold.
+        species: species records, from which richness is counted.
+        max_rejected: largest share of rows that may be rejected before the run ends.
+    """
 
     path: str
-    columns: dict[PlotColumn, str] | None = None  # None: recognised by name and value
-    crs: str | None = None  # None: EPSG:4326, or recognised where `columns` are
+    columns: dict[PlotColumn, str] | None = None
+    crs: str | None = None
     separator: str | None = None
     layer: str | None = None
     decimal: Literal[".", ","] | None = None
     date_order: Literal["year-first", "day-first", "month-first"] | None = None
-    group: str | None = None  # plots with one value in this column stay in one fold
+    group: str | None = None
     species: SpeciesSection | None = None
     max_rejected: Share = 0.1
-
-
-class SplitSection(Section):
-    """A way to hold plots out: at random, by whole tiles, by kNNDM (as far from training as the map
-    is from the plots), by whole regions of neighbouring plots, or by a column of the plot table."""
-
-    name: Annotated[str, name_of("[a-z][a-z0-9-]*", "small letters, digits and -, a letter first,")]
-    kind: Literal["random", "tiles", "knndm", "regions", "column"]
-    folds: Annotated[int, Field(ge=2, le=10**9)] = 5
-    size: Positive | None = None  # of tiles; None: from the extent of the plots
-    unit: Literal["degrees", "km"] = "degrees"
-    column: str | None = None
-
-    @model_validator(mode="after")
-    def _column_of_its_kind(self) -> "SplitSection":
-        if (self.kind == "column") != (self.column is not None):
-            raise ValueError(
-                "`kind: column` and `column: NAME` belong together: the plots with one value in "
-                "that column of the plot table make a fold"
-            )
-        return self
-
-
-class EvaluateSection(Section):
-    """Evaluation of several models on held-out plots."""
-
-    models: Annotated[tuple[ModelName, ...], NotEmpty, AllDifferent] = (
-        "spatioformer-distilled",
-        "spatioformer",
-        "spatioformer-no-location",
-        "random-forest",
-        "gaussian-process",
-        "stack",
-        "location-knn",
-    )
-    splits: Annotated[tuple[SplitSection, ...], NotEmpty] = (
-        SplitSection(name="random", kind="random"),
-        SplitSection(name="tiles", kind="tiles"),
-    )
-    # None: half, once, twice, 4 and 8 times the side of tiles that fits the plots
-    curve_sizes: Annotated[tuple[TileSize, ...], AllDifferent] | None = None
-    curve_unit: Literal["degrees", "km"] = "degrees"
-    curve_models: Annotated[tuple[ModelName, ...], AllDifferent] = ("random-forest", "location-knn")
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.9  # nominal coverage of the map's intervals
-    interval: IntervalKind = "auto"
-    workers: Size | None = None
-
-    @property
-    def map_like(self) -> SplitSection:
-        """The split most like the use of the map, by `MAP_LIKE`; the first of several."""
-        return min(self.splits, key=lambda split: MAP_LIKE.index(split.kind))
-
-    @model_validator(mode="after")
-    def _one_column(self) -> "EvaluateSection":
-        columns = sorted({split.column for split in self.splits if split.column})
-        if len(columns) > 1:
-            raise ValueError(
-                f"the splits take their folds from the columns {shown(columns)}; a run can use one"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _names_once(self) -> "EvaluateSection":
-        names = [s.name for s in self.splits]
-        if len(set(names)) < len(names):
-            raise ValueError(f"the split names {shown(names)} repeat; give each split its own name")
-        reserved = [n for n in names if n.startswith("curve-")]
-        if reserved:
-            raise ValueError(
-                f"the split name {reserved[0]!r} is reserved for the curve; choose another"
-            )
-        return self
-
-
-MAP_LIKE = ("knndm", "tiles", "column", "regions", "random")
-"""Kinds of splits by preference for judging the map: the first is most like its use."""
 
 
 class TargetSection(Section):
     """What the plots count or measure.
 
-    `kind` says which losses and intervals fit; "auto" decides by the values.
+    Attributes:
+        name: in words, for the map and the report.
+        kind: decides which losses and intervals fit; "auto" decides by the values.
     """
 
     name: str
@@ -185,14 +126,31 @@ WITHOUT_IMAGERY = (
 
 
 class RunConfig(Section):
-    """Everything a run needs to know."""
+    """Everything a run needs to know.
+
+    Attributes:
+        name: name of the run; None: after the file of the plots.
+        out: folder of the results.
+        title: title of the report and the map; None: the name.
+        licence: SPDX name of the map's licence, for its STAC collection.
+        seed: seed of all random numbers.
+        target: what the plots count or measure; a text alone is its name.
+        plots: the table of vegetation plots.
+        imagery: rasters of the region; None: models learn from the plot table alone, and there is
+            no map.
+        model: the network, and the size of the chips of all models.
+        train: training of networks.
+        evaluate: scores on held-out plots.
+        map: the map and its model.
+        truth: the true richness, of a virtual flora only.
+    """
 
     name: Annotated[
         str, name_of("[A-Za-z0-9][A-Za-z0-9 ._-]*", "letters, digits, blanks, ., _ and -")
     ]
     out: str
     title: str | None = None
-    licence: Annotated[str, Field(min_length=1)] | None = None  # SPDX name, for the map's STAC
+    licence: Annotated[str, Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     target: TargetSection = TargetSection(name="plant species richness")
     plots: PlotsSection

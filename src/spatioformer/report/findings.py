@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import SplitSection
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.evaluation.distances import NeighbourDistances
 from spatioformer.models.target import PROPORTION
 

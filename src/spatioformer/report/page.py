@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.evaluation import SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.report import choice, facts, findings, ground, pictures
 from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers

@@ -14,9 +14,10 @@ from spatioformer.common.files import read_json
 from spatioformer.common.streams import Stream, generator
 from spatioformer.common.tables import restored_table
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.learning import AUTO, TrainSection
 from spatioformer.config.mapping import TruthSection
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.distances import NeighbourDistances, neighbour_distances
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.evaluation.verdict import Verdict, decide, measure, reached

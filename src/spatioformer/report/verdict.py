@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spatioformer.config.schema import SplitSection
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.evaluation import verdict as rules
 from spatioformer.evaluation.verdict import Skill, Verdict
 from spatioformer.report import maps

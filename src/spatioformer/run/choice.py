@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.learning import AUTO, CHOICE
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.choice import Choice, choice_shares, scores_of_choice
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import Tile, usual_tile

@@ -16,8 +16,9 @@ from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.learning import AUTO
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.metrics import scores
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips

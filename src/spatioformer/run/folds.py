@@ -11,7 +11,8 @@ import pandas as pd
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.evaluation import SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.knndm import KNNDM
 from spatioformer.evaluation.splits import (
     DegenerateFolds,

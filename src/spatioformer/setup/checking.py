@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from spatioformer.common.errors import SpatioformerError
+from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.fields import Section
 from spatioformer.config.imagery import MaskSection
-from spatioformer.config.schema import RunConfig, SplitSection
+from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import Tile
 from spatioformer.geo.plots.recognise import Recognised
 from spatioformer.geo.raster.checks import Trust

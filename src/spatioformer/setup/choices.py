@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.config.catalogue import CATALOGUE
+from spatioformer.config.evaluation import EvaluateSection
 from spatioformer.config.learning import AUTO
-from spatioformer.config.schema import WITHOUT_IMAGERY, EvaluateSection
+from spatioformer.config.schema import WITHOUT_IMAGERY
 from spatioformer.evaluation.sizes import Tile, usual_tile
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.geo.grid import Grid

@@ -7,7 +7,7 @@ import pytest
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_file, read_json, write_json
-from spatioformer.config.schema import IntervalKind
+from spatioformer.config.evaluation import IntervalKind
 from spatioformer.evaluation import Conformal, Regions, count_bounds
 from spatioformer.models.uncertainty import KINDS, HeldOut, Uncertainty
 from spatioformer.models.uncertainty.kinds import Intervals
