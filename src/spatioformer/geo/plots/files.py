@@ -17,6 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import fault_in_file
+from spatioformer.geo.plots.archives.facts import checked
 from spatioformer.geo.plots.sheets import SUFFIXES, SheetSource
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Row, Source
 from spatioformer.geo.plots.text import TextSource
@@ -61,6 +62,11 @@ def open_source(
             f"{path.name} is a spreadsheet in a format that is not read; save it as .xlsx or CSV "
             f"and set the path to that file"
         )
+    if suffix == ".zip":
+        raise PlotError(
+            f"{path.name} is a zip archive, not a table; import its plots first: spatioformer plots "
+            f"import {path.name} -o plots.parquet"
+        )
     if suffix in SUFFIXES:
         return SheetSource(path, layer, key)
     if suffix in {".parquet", ".geoparquet"}:
@@ -94,7 +100,10 @@ class _FrameSource(Source):
             self.crs = frame.crs
             x, y = _point_texts(frame.geometry, path)
             frame = pd.DataFrame(frame.drop(columns=frame.geometry.name))
+            attributes = frame.attrs
             frame = frame.assign(**{GEOMETRY_X: x, GEOMETRY_Y: y})
+            frame.attrs = attributes
+        self.imported = checked(frame.attrs.get("imported"))
         self._frame = frame
         self.header = [str(name).strip() for name in frame.columns]
 
