@@ -2,8 +2,9 @@
 
     python -m benchmarks.plots_import [ROWS]
 
-Two archives of ROWS occurrences (default 1,000,000): a Darwin Core archive with an event core, whose
-events have 20 species each; and a GBIF simple CSV, in which each place and day has two records.
+Three archives of ROWS occurrences (default 1,000,000): Darwin Core archives with an event core and
+with an occurrence core, whose events have 20 species each; and a GBIF simple CSV of single records,
+two each place and day, so that it has ROWS / 2 plots.
 Each import runs in a process of its own, so that its memory is its own.
 """
 
@@ -16,7 +17,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.helpers.darwin_core import archive, events, gbif_simple, lists
+from tests.helpers.darwin_core import File, archive, events, gbif_simple, lists
 
 SPECIES = [f"Genus{g} species{s}" for g in range(100) for s in range(30)]
 
@@ -33,6 +34,26 @@ def event_core(path: Path, rows: int) -> Path:
         )
     )  # fmt: skip
     return archive(path, core, lists({f"e{i}": draw.sample(SPECIES, 20) for i in range(count)}))
+
+
+def occurrence_core(path: Path, rows: int) -> Path:
+    """An archive of occurrences with 20 records each event, as GBIF writes them."""
+    draw = random.Random(0)
+    columns = ("id", "datasetKey", "eventID", "samplingProtocol", "eventDate", "decimalLatitude",
+               "decimalLongitude", "scientificName", "acceptedScientificName", "taxonRank",
+               "kingdom", "license", "occurrenceStatus", "", "")  # fmt: skip
+
+    def of_event(i: int) -> list[list[object]]:
+        place = (f"{draw.uniform(40, 60):.6f}", f"{draw.uniform(0, 30):.6f}")
+        return [
+            [20 * i + n, f"key{i % 40}", f"e{i}", "relevé", f"20{i % 20:02d}-06-01", *place,
+             f"{name} L.", f"{name} L.", "SPECIES", "Plantae", "CC_BY_4_0", "PRESENT", "x" * 40,
+             "y"]
+            for n, name in enumerate(draw.sample(SPECIES, 20))
+        ]  # fmt: skip
+
+    cells = (row for i in range(rows // 20) for row in of_event(i))
+    return archive(path, File("occurrence", columns, cells))
 
 
 def simple_csv(path: Path, rows: int) -> Path:
@@ -70,7 +91,11 @@ def measure(path: str, accept: bool) -> tuple[int, float, float, float]:
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     spawned = multiprocessing.get_context("spawn")
-    archives = (("event core", event_core, False), ("simple CSV", simple_csv, True))
+    archives = (
+        ("event core", event_core, False),
+        ("occurrence core", occurrence_core, False),
+        ("simple CSV", simple_csv, True),
+    )
     print(f"{'archive':24} {'MB':>6} {'plots':>9} {'CPU s':>7} {'MB before':>10} {'MB peak':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, make, accept in archives:

@@ -157,16 +157,17 @@ def lists(species: Mapping[str, Sequence[str]], **changes: Any) -> File:
     return File("occurrence", OCCURRENCE_COLUMNS, rows, **changes)
 
 
-GBIF_COLUMNS = (
-    "gbifID datasetKey occurrenceID kingdom phylum class order family genus species "
-    "infraspecificEpithet taxonRank scientificName verbatimScientificName "
-    "verbatimScientificNameAuthorship countryCode locality stateProvince occurrenceStatus "
-    "individualCount publishingOrgKey decimalLatitude decimalLongitude "
-    "coordinateUncertaintyInMeters coordinatePrecision elevation elevationAccuracy depth "
-    "depthAccuracy eventDate day month year taxonKey speciesKey basisOfRecord institutionCode "
-    "collectionCode catalogNumber recordNumber identifiedBy dateIdentified license rightsHolder "
-    "recordedBy typeStatus establishmentMeans lastInterpreted mediaType issue"
-).split()
+_GBIF = """
+    gbifID datasetKey occurrenceID kingdom phylum class order family genus species
+    infraspecificEpithet taxonRank scientificName verbatimScientificName
+    verbatimScientificNameAuthorship countryCode locality stateProvince occurrenceStatus
+    individualCount publishingOrgKey decimalLatitude decimalLongitude
+    coordinateUncertaintyInMeters coordinatePrecision elevation elevationAccuracy depth
+    depthAccuracy eventDate day month year taxonKey speciesKey basisOfRecord institutionCode
+    collectionCode catalogNumber recordNumber identifiedBy dateIdentified license
+    rightsHolder recordedBy typeStatus establishmentMeans lastInterpreted mediaType issue
+"""
+GBIF_COLUMNS = tuple(_GBIF.split())
 """Columns of GBIF's simple CSV, in their order."""
 
 

@@ -14,7 +14,7 @@ NO_DERIVATIVES = "no derivatives: a map made from it must not be shared"
 
 
 def spdx(text: str) -> str:
-    """The SPDX name of a licence of Creative Commons; another text without line breaks; '' for none.
+    """The SPDX name of a licence of Creative Commons; another text on one line; '' for none.
 
     Reads addresses (http://creativecommons.org/licenses/by-nc/4.0/legalcode), the codes of GBIF
     (CC_BY_NC_4_0) and names in words (Creative Commons Attribution 4.0).

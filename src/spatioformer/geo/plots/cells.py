@@ -62,9 +62,9 @@ def read_cells(
     cells = pd.DataFrame(dict(zip(keys, texts, strict=True)), dtype=object)
     cells = cells.reindex(columns=[*FIELDS, *extras], fill_value="")
     kinds = ["broken rows" if fault else "" for fault in faults]
-    for row, (kind, reason) in source.faults.items():
-        if row < len(kinds):
-            kinds[row], faults[row] = kind, reason
+    for number, (kind, reason) in source.faults.items():
+        if number < len(kinds):
+            kinds[number], faults[number] = kind, reason
     return cells.assign(line=np.array(lines, dtype=np.int64), kind=kinds, reason=faults)
 
 

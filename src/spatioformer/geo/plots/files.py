@@ -64,8 +64,8 @@ def open_source(
         )
     if suffix == ".zip":
         raise PlotError(
-            f"{path.name} is a zip archive, not a table; import its plots first: spatioformer plots "
-            f"import {path.name} -o plots.parquet"
+            f"{path.name} is a zip archive, not a table; import its plots first: spatioformer "
+            f"plots import {path.name} -o plots.parquet"
         )
     if suffix in SUFFIXES:
         return SheetSource(path, layer, key)

@@ -102,7 +102,8 @@ def read_plots(
     """Read and check a plot table.
 
     Args:
-        path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in memory, or one that is open.
+        path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in
+            memory, or one that is open.
         columns: names in FIELDS -> column names of the file. lon and lat are required unless the
             file has point geometries, which then take precedence; richness is required unless
             `species` is given. With `zone`, each row names its zone of WGS 84 / UTM; with
@@ -134,9 +135,7 @@ def read_plots(
     check_region(region)
     check_options(decimal, date_order, kind or "auto", species is not None)
     source = (
-        path
-        if isinstance(path, Source)
-        else open_source(path, separator=separator, layer=layer)
+        path if isinstance(path, Source) else open_source(path, separator=separator, layer=layer)
     )
     notes: list[str] = []
     if columns is None:
@@ -254,9 +253,7 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
         intake.table.to_parquet(part, index=False)
 
 
-def write_rejected(
-    rejected: pd.DataFrame, folder: str | Path, name: str = "rejected.csv"
-) -> Path:
+def write_rejected(rejected: pd.DataFrame, folder: str | Path, name: str = "rejected.csv") -> Path:
     """Write rejected rows into `folder`, from an intake or a `TooManyRejected`; return the path."""
     path = Path(folder) / name
     with writing(path) as part:

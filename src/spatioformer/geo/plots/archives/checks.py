@@ -49,9 +49,7 @@ def require_coordinates(visits: pd.DataFrame, name: str) -> None:
         )
 
 
-def check_presence(
-    survey: Survey, name: str, accept: bool
-) -> tuple[NDArray[np.bool_], list[str]]:
+def check_presence(survey: Survey, name: str, accept: bool) -> tuple[NDArray[np.bool_], list[str]]:
     """Visits that are kept: single records only if they are accepted; notes.
 
     Raises:

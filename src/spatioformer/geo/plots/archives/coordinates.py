@@ -126,14 +126,14 @@ def rounding_notes(steps: Floats, is_degrees: bool) -> list[str]:
         size = f"{metres / 1000:.3g} km" if metres >= 1000 else f"{metres:.3g} m"
         unit = f"{step:g} degree (about {size})" if is_degrees else size
         notes.append(
-            f"{count:,} of {len(steps):,} plots ({count / len(steps):.0%}) have coordinates rounded "
-            f"to {unit}; imagery with smaller pixels may show another place"
+            f"{count:,} of {len(steps):,} plots ({count / len(steps):.0%}) have coordinates "
+            f"rounded to {unit}; imagery with smaller pixels may show another place"
         )
     return notes
 
 
 def placeholders(lon: Floats, lat: Floats) -> list[str]:
-    """What each place (n,) in degrees may stand for: the centroid of a country, GBIF; '' for none."""
+    """What each place (n,) in degrees may stand for, such as a country; '' for none."""
     names, centres = _centres()
     result = [""] * len(lon)
     good = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90)
@@ -143,12 +143,11 @@ def placeholders(lon: Floats, lat: Floats) -> list[str]:
 
     chord = _NEAR_KM / (KM_PER_DEGREE * 180 / np.pi)
     tree = KDTree(unit_vectors(centres[:, 0], centres[:, 1]))
-    distance, nearest = tree.query(
-        unit_vectors(lon[good], lat[good]), distance_upper_bound=chord
-    )
-    for row, far, index in zip(np.flatnonzero(good).tolist(), distance, nearest, strict=True):
-        if np.isfinite(far):
-            result[row] = names[int(index)]
+    distance, nearest = tree.query(unit_vectors(lon[good], lat[good]), distance_upper_bound=chord)
+    near = np.isfinite(distance)
+    rows = np.flatnonzero(good)[near].tolist()
+    for row, index in zip(rows, np.asarray(nearest)[near].tolist(), strict=True):
+        result[row] = names[index]
     return result
 
 

@@ -88,13 +88,13 @@ def _is_origin(origin: object) -> bool:
 
 def _spread(table: pd.DataFrame, name: str) -> dict[str, float] | None:
     """Number of plots that state a value, and its least, median and largest; None without any."""
-    values = table[name].dropna() if name in table else pd.Series([], dtype="float64")
-    if values.empty:
+    values = table[name].dropna().to_numpy(np.float64) if name in table else np.zeros(0)
+    if not len(values):
         return None
     return {
         "known": len(values),
         "min": float(values.min()),
-        "median": float(values.median()),
+        "median": float(np.median(values)),
         "max": float(values.max()),
     }
 

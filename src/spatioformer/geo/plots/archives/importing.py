@@ -1,13 +1,13 @@
 """Import the plots of an archive: one checked table, with where it comes from.
 
-    archive -> survey (a reader of its format) -> names counted -> nested plots joined -> rows checked
+    archive -> survey (by a reader of its format) -> names counted -> nested plots joined -> checks
 
 The table has the columns of every plot table and those of OF_IMPORT. What is known of the archive
 (origins, licences, completeness, effort) goes with the table into its file, so that a run that
 reads it can cite it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class ImportOptions:
         nested: rule of nested plots, see `nested`.
         doi, licence, citation: of the archive as a whole, where it does not state them.
         settings: of the section `plots` of a configuration, for tables: columns, crs, layer, ...
+        region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of visits, 0 to 1, that may be rejected.
     """
 
@@ -63,6 +64,7 @@ class ImportOptions:
     licence: str | None = None
     citation: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    region: Sequence[float] | None = None
     max_rejected: float = 0.1
 
 
@@ -114,6 +116,7 @@ def import_plots(path: str | Path, options: ImportOptions = ImportOptions()) -> 
         date_order=options.settings.get("date_order") or settings.get("date_order"),
         covariates=covariates,
         kind="count" if lists is not None else "auto",
+        region=options.region,
         max_rejected=options.max_rejected,
     )
     facts = facts_of(survey, intake.table, path)
@@ -156,7 +159,7 @@ class _SurveySource(Source):
         rows = np.cumsum(kept) - 1
         self.faults = {int(rows[i]): why for i, why in survey.rejected.items() if kept[i]}
 
-    def rows(self, positions: "Any") -> "Any":
+    def rows(self, positions: Sequence[int]) -> Iterator[Row]:
         columns = [self._frame.iloc[:, i].tolist() for i in positions]
         for row, line in enumerate(self._lines):
             yield Row(line, [column[row] for column in columns], "")

@@ -19,8 +19,8 @@ from spatioformer.geo.plots.recognise import recognise, require_clear
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, MISSING, Source, quoted
 
 SPECIES = vocabulary.word_set(
-    "species speciesname scientificname taxon taxonname latinname plantname speciesnames nameofspecies "
-    "especie especies nombrecientifico nomcientifico taxa espece nomscientifique nomlatin "
+    "species speciesname scientificname taxon taxonname latinname plantname speciesnames "
+    "nameofspecies especie especies nombrecientifico nomcientifico taxa espece nomscientifique nomlatin "
     "art artname pflanzenart wissenschaftlichername nomecientifico acceptedname acceptedtaxon "
     "standardisedname standardizedname matchedconcept treespecies"
 )
@@ -114,7 +114,9 @@ def _found_plot(source: Source) -> str:
     several = [c for c in columns if len(c.distinct) > 1] or columns
     if len(several) != 1:
         named = " or ".join(quoted(c.name) for c in several[:4]) or "the one that names the plots"
-        raise PlotError(f"the plots of {source.path.name} are not clear; set columns.plot_id to {named}")
+        raise PlotError(
+            f"the plots of {source.path.name} are not clear; set columns.plot_id to {named}"
+        )
     return several[0].name
 
 

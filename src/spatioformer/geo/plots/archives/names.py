@@ -7,6 +7,7 @@ botanists write in field lists: sp., cf., agg., s.l., sp. 1.
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from spatioformer.geo.plots.taxa import fold
@@ -46,7 +47,9 @@ _UNNAMED = {
     "shrub", "tree", "herb", "unident.", "unid", "morphospecies", "morphotype",
 }  # fmt: skip
 _SP = re.compile(r"(?:sp|spp|spec|species|esp|espec)\.?", re.I)
-_SP_NUMBER = re.compile(r"(?:sp|spp|spec|esp|morphosp|msp|morphotype|morpho)\.?_?-?\w{0,3}\d+\w?", re.I)
+_SP_NUMBER = re.compile(
+    r"(?:sp|spp|spec|esp|morphosp|msp|morphotype|morpho)\.?_?-?\w{0,3}\d+\w?", re.I
+)
 _EPITHET = re.compile(r"[^\W\d_A-Z][^\W\d_]*(?:-[^\W\d_]+)*")
 _GENUS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _HIGHER = re.compile(r".+(?:aceae|ales|oideae|opsida|phyta|inae|ineae|phytina)")
@@ -128,7 +131,7 @@ def _parse(text: str) -> Taxon:
 
 def _below_species(genus: str, epithet: str, rest: list[str]) -> Taxon:
     key = full = f"{genus} {epithet}"
-    for mark, name in zip(rest, rest[1:], strict=False):
+    for mark, name in pairwise(rest):
         if mark.lower() in _MARKS and _EPITHET.fullmatch(name):
             full += f" {fold(name)}"
     return Taxon(key, full, genus, INFRASPECIFIC if full != key else SPECIES)

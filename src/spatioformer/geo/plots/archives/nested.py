@@ -107,7 +107,12 @@ def species_area(area: NDArray[np.float64], richness: NDArray[np.float64]) -> di
     """
     known = np.isfinite(area) & (area > 0) & np.isfinite(richness)
     classes = [
-        {"from": low, "to": high, "plots": int(own.sum()), "median": float(np.median(richness[own]))}
+        {
+            "from": low,
+            "to": high,
+            "plots": int(own.sum()),
+            "median": float(np.median(richness[own])),
+        }
         for low, high, own in _classes(area, known)
     ]
     both = known & (richness > 0)

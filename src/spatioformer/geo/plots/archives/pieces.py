@@ -8,21 +8,22 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from operator import itemgetter
-from typing import IO
+from typing import IO, Any
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.archives.store import Store
 from spatioformer.geo.plots.separators import NAMES, find_separator
 from spatioformer.geo.plots.source import quoted
 
-ROWS = 20_000
-"""Rows of a piece."""
+ROWS = 1_000
+"""Rows of a piece; more at once take longer, since they do not fit the processor's cache."""
 
 LONGEST_LINE = 16_000_000
-"""Characters of a line; a longer one is no table."""
+"""Bytes of a line; a longer one is no table."""
 
 _SAMPLE = 1 << 20
 _CHUNK = 1 << 20
@@ -78,12 +79,11 @@ def read_pieces(
     """
     present = [p for p in positions if isinstance(p, int)]
     with store.open(name) as stream:
-        text = _Lines(stream, form, f"{name} of {store.path.name}")
-        reader = _reader(text, form)
+        text = _Rows(stream, form, f"{name} of {store.path.name}")
         width = 0
         while True:
             line = text.count + 1
-            batch = text.next_rows(reader, rows)
+            batch = text.next_rows(rows)
             if not batch:
                 return
             width = width or len(batch[0])
@@ -108,8 +108,7 @@ def read_header(store: Store, name: str, form: TextFormat) -> list[str]:
     """
     plain = TextFormat(form.separator, form.quote, form.encoding)
     with store.open(name) as stream:
-        text = _Lines(stream, plain, f"{name} of {store.path.name}")
-        batch = text.next_rows(_reader(text, plain), 1)
+        batch = _Rows(stream, plain, f"{name} of {store.path.name}").next_rows(1)
     if not batch or not "".join(batch[0]).strip():
         raise PlotError(f"{name} of {store.path.name} is empty; it needs a header and rows")
     return [cell.strip() for cell in batch[0]]
@@ -160,62 +159,89 @@ def check_format(form: TextFormat, where: str) -> None:
         ) from error
 
 
-class _Lines:
-    """Lines of a stream of bytes, counted and limited in length."""
+class _Rows:
+    """Rows of a stream of bytes, with their lines counted.
+
+    Attributes:
+        where: the file, for a message.
+    """
 
     def __init__(self, stream: IO[bytes], form: TextFormat, where: str):
-        encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
-        self._text = io.TextIOWrapper(stream, encoding, newline="")
-        self._encoding = form.encoding
         self.where = where
-        self.count = 0
-        for _ in range(form.header_lines):
-            next(self, None)
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        try:
-            line = self._text.readline(LONGEST_LINE)
-        except (UnicodeError, ValueError) as error:
-            raise PlotError(
-                f"{self.where} is not {self._encoding.upper()}, as it should be, after line "
-                f"{self.count}; save it with the encoding that is stated for it"
-            ) from error
-        if not line:
-            raise StopIteration
-        if len(line) >= LONGEST_LINE:
-            raise PlotError(
-                f"line {self.count + 1} of {self.where} has more than {LONGEST_LINE:,} characters, "
-                f"so it is no table; check the file"
+        self._form = form
+        limited = io.BufferedReader(_Limited(stream, where), _CHUNK)
+        self._text = io.TextIOWrapper(limited, form.encoding, newline="")
+        self._skipped = 0
+        with self._errors():
+            while self._skipped < form.header_lines and self._text.readline():
+                self._skipped += 1
+        csv.field_size_limit(LONGEST_LINE)
+        if form.quote:
+            self._reader = csv.reader(
+                self._text, delimiter=form.separator, quotechar=form.quote, strict=True
             )
-        self.count += 1
-        return line
+        else:
+            self._reader = csv.reader(self._text, delimiter=form.separator, quoting=csv.QUOTE_NONE)
 
-    def next_rows(self, reader: "csv._reader", rows: int) -> list[list[str]]:
+    @property
+    def count(self) -> int:
+        """Number of lines read so far."""
+        return self._skipped + self._reader.line_num
+
+    def next_rows(self, rows: int) -> list[list[str]]:
         """The next rows that are not blank; an empty list at the end."""
-        first = self.count + 1
-        try:
-            while batch := list(islice(reader, rows)):
+        with self._errors():
+            while batch := list(islice(self._reader, rows)):
                 if filled := [row for row in batch if row]:
                     return filled
-        except csv.Error as error:
-            raise PlotError(
-                f"{self.where} has a misplaced quotation mark between lines {first} and "
-                f"{self.count} ({error}); close it, or double it inside quoted text"
-            ) from error
         return []
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn errors of the text into a sentence."""
+        try:
+            yield
+        except UnicodeError as error:
+            raise PlotError(
+                f"{self.where} is not {self._form.encoding.upper()}, as it should be; save it with "
+                f"the encoding that is stated for it"
+            ) from error
+        except csv.Error as error:
+            raise PlotError(
+                f"{self.where} has a misplaced quotation mark near line {self.count} ({error}); "
+                f"close it, or double it inside quoted text"
+            ) from error
 
-def _reader(lines: Iterator[str], form: TextFormat) -> "csv._reader":
-    csv.field_size_limit(LONGEST_LINE)
-    if form.quote:
-        return csv.reader(lines, delimiter=form.separator, quotechar=form.quote, strict=True)
-    return csv.reader(lines, delimiter=form.separator, quoting=csv.QUOTE_NONE)
+
+class _Limited(io.RawIOBase):
+    """A stream of bytes without its byte order mark, whose lines are limited in length."""
+
+    def __init__(self, stream: IO[bytes], where: str):
+        self._stream, self._where = stream, where
+        self._since = 0  # bytes since the last line end
+        self._first = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._stream.read(len(buffer))
+        if self._first:
+            self._first = False
+            mark = codecs.BOM_UTF8
+            chunk = chunk.removeprefix(mark) or self._stream.read(len(buffer))
+        end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+        self._since = self._since + len(chunk) if end < 0 else len(chunk) - end
+        if self._since > LONGEST_LINE:
+            raise PlotError(
+                f"{self._where} has a line of more than {LONGEST_LINE:,} bytes, so it is no table; "
+                f"check the file"
+            )
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
-def _checked(batch: list[list[str]], width: int, line: int, text: _Lines) -> list[list[str]]:
+def _checked(batch: list[list[str]], width: int, line: int, text: _Rows) -> list[list[str]]:
     """The rows that are not blank; raises for one with another number of fields."""
     kept = []
     for number, row in enumerate(batch):
@@ -247,18 +273,12 @@ def _refuse_joined(
             )
 
 
-def _columns(
-    batch: list[list[str]], positions: Sequence[int | str]
-) -> tuple[Sequence[str], ...]:
+def _columns(batch: list[list[str]], positions: Sequence[int | str]) -> tuple[list[str], ...]:
     size = len(batch)
     return tuple(
-        list(map(str.strip, map(itemgetter(p), batch))) if isinstance(p, int) else _same(p, size)
+        list(map(str.strip, map(itemgetter(p), batch))) if isinstance(p, int) else [p] * size
         for p in positions
     )
-
-
-def _same(text: str, size: int) -> list[str]:
-    return list(repeat(text, size))
 
 
 def _encoding(store: Store, name: str) -> str:

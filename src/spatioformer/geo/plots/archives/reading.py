@@ -17,8 +17,8 @@ from spatioformer.geo.plots.sheets import SUFFIXES, sheet_names
 from spatioformer.geo.plots.source import Source, quoted
 
 FORMATS = (
-    "a Darwin Core archive (meta.xml), a GBIF download, sPlotOpen's tables, AusPlots' site.info and "
-    "veg.vouch, a Turboveg header and species list, an inventory, or a vegetation table"
+    "a Darwin Core archive (meta.xml), a GBIF download, sPlotOpen's tables, AusPlots' site.info "
+    "and veg.vouch, a Turboveg header and species list, an inventory, or a vegetation table"
 )
 
 

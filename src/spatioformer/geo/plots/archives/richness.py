@@ -2,9 +2,9 @@
 
 Rules of names, the option `taxa`:
 
-- `species`: a subspecies, variety or form counts as its species. Hybrids and morphospecies (`Poa sp.
-  1`) are taxa of their own. A name of a genus alone counts if no other taxon of that genus is on the
-  list. Names above the genus, and plants without a name, do not count.
+- `species`: a subspecies, variety or form counts as its species. Hybrids and morphospecies
+  (`Poa sp. 1`) are taxa of their own. A name of a genus alone counts if no other taxon of that genus
+  is on the list. Names above the genus, and plants without a name, do not count.
 - `strict`: as `species`, but hybrids, morphospecies and names of a genus alone do not count.
 - `written`: each accepted name counts as it is written, except plants without a name.
 """
@@ -108,9 +108,7 @@ def _taxon(name: Name) -> Taxon:
     return parse_name(name.accepted or name.recorded, name.rank)
 
 
-def _summary(
-    names: list[Name], taxa: list[Taxon], codes: Codes, rule: TaxaRule
-) -> dict[str, Any]:
+def _summary(names: list[Name], taxa: list[Taxon], codes: Codes, rule: TaxaRule) -> dict[str, Any]:
     recorded = {fold(n.recorded or n.accepted) for n in names}
     synonyms = {
         fold(n.recorded)
@@ -123,15 +121,12 @@ def _summary(
     return {
         "rule": rule,
         "names": len(recorded),
-        "spellings_joined": len({n.recorded for n in names if n.recorded}) - len(
-            {fold(n.recorded) for n in names if n.recorded}
-        ),
+        "spellings_joined": len({n.recorded for n in names if n.recorded})
+        - len({fold(n.recorded) for n in names if n.recorded}),
         "synonyms_joined": len(synonyms),
         "taxa": int(len(np.unique(codes[codes >= 0]))),
         "kinds": {kind: len(found) for kind, found in by_kind.items() if found},
-        "dropped": {
-            kind: len(by_kind[kind]) for kind in _DROPPED[rule] if by_kind[kind]
-        },
+        "dropped": {kind: len(by_kind[kind]) for kind in _DROPPED[rule] if by_kind[kind]},
     }
 
 

@@ -175,9 +175,8 @@ class Store:
             raise PlotError(f"{name} is there twice; keep one of the two")
         if info.flag_bits & 1:
             raise PlotError(f"{name} has a password; save the archive without one")
-        if (
-            info.file_size > _BOMB_SIZE
-            and info.file_size > _BOMB_RATIO * max(1, info.compress_size)
+        if info.file_size > _BOMB_SIZE and info.file_size > _BOMB_RATIO * max(
+            1, info.compress_size
         ):
             raise PlotError(
                 f"{name} unpacks to {info.file_size / max(1, info.compress_size):,.0f} times its "

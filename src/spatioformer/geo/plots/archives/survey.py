@@ -1,7 +1,7 @@
-"""What a reader of an archive makes: visits to plots, the names on their lists, and their origin."""
+"""What a reader of an archive makes: visits to plots, names on their lists, and their origin."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -123,7 +123,7 @@ class Survey:
     notes: list[str] = field(default_factory=list)
 
 
-def visit_frame(columns: dict[str, Sequence[str]], lines: Sequence[int]) -> pd.DataFrame:
+def visit_frame(columns: Mapping[str, Sequence[str]], lines: Sequence[int]) -> pd.DataFrame:
     """Visits with all columns of VISIT, from those that a reader has, and its further ones."""
     frame = pd.DataFrame({k: list(v) for k, v in columns.items()}, dtype=object)
     frame = frame.reindex(columns=[*VISIT, *(name for name in columns if name not in VISIT)])

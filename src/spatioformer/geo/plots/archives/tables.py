@@ -172,7 +172,7 @@ def _read_header(
 
 
 def _hectares(columns: dict[str, list[str]], count: int) -> list[str]:
-    """Areas of AusPlots from their dimensions; 1 ha, which the protocol prescribes, without them."""
+    """Areas of AusPlots from their dimensions; without them 1 ha, by the protocol."""
     stated = columns.get("area_m2", [""] * count)
     areas = [area_m2(text, "") for text in stated]
     columns["area_m2"] = [_HECTARE if area is None else f"{area:.12g}" for area in areas]
@@ -266,5 +266,3 @@ def _entries(text: str) -> dict[str, str]:
     starts = [(match.start(), match[1]) for match in _BIB_ENTRY.finditer(text)]
     ends = [start for start, _ in starts[1:]] + [len(text)]
     return {key: text[a:b].strip() for (a, key), b in zip(starts, ends, strict=True)}
-
-

@@ -1,2 +1,5 @@
-"""Darwin Core archives: `metafile` (what the files are), `metadata` (whose they are), `events` and
-`occurrences` (the two kinds of core), `extensions` (Humboldt, measurements), `archive` (all)."""
+"""Darwin Core archives and GBIF downloads.
+
+`metafile` says what the files are, `metadata` whose they are. `events` and `occurrences` read the
+two kinds of core, `listing` the names, `visits` the terms of a visit, `archive` the whole.
+"""

@@ -123,8 +123,8 @@ def _as_visits(events: Events, listing: Listing, sizes: np.ndarray, reference: O
     for visit in np.flatnonzero((counts == 0) & ~complete).tolist():
         survey.rejected[visit] = (
             "missing species lists",
-            f"event {frame['plot_id'][visit]!r} has no occurrence, and does not state that its list "
-            f"is complete",
+            f"event {frame['plot_id'][visit]!r} has no occurrence, and does not state that its "
+            f"list is complete",
         )
     listing.records.renumber(_new_codes(rows, len(events.ids)))
     stated = frame["area_m2"] != ""

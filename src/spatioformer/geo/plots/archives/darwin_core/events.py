@@ -182,7 +182,8 @@ class Events:
             "orphans": "events name a parent that the archive does not hold",
             "inherited": "events have the coordinates of their parents",
         }
-        self.notes += [f"{self._counts[k]:,} {text}" for k, text in sentences.items() if self._counts[k]]
+        counts = self._counts
+        self.notes += [f"{counts[k]:,} {text}" for k, text in sentences.items() if counts[k]]
         parts = sum(row != whole for row, whole in enumerate(self.part_of))
         if parts:
             self.notes.append(
@@ -207,9 +208,7 @@ def _merge(cells: dict[str, str], row: dict[str, str]) -> None:
             cells[term] = "reportedIncomplete"
 
 
-def _set(
-    cells: dict[str, str], term: str, value: str, unit: str, counts: Counter[str]
-) -> None:
+def _set(cells: dict[str, str], term: str, value: str, unit: str, counts: Counter[str]) -> None:
     """Set the value and unit of a term that an event does not state; count one that differs."""
     key, unit_key = f"{term}Value", f"{term}Unit"
     if not cells[key]:

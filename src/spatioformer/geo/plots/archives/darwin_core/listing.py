@@ -21,7 +21,13 @@ NAME_TERMS = (
     *("species", "taxonRank", "acceptedNameUsageID", "taxonID"),
     *("genus", "specificEpithet", "infraspecificEpithet"),
 )
-STATE_TERMS = ("occurrenceStatus", "individualCount", "organismQuantity", "kingdom", "basisOfRecord")
+STATE_TERMS = (
+    "occurrenceStatus",
+    "individualCount",
+    "organismQuantity",
+    "kingdom",
+    "basisOfRecord",
+)
 LISTING_TERMS = (*NAME_TERMS, *STATE_TERMS)
 """Terms of which a listing reads the cells."""
 

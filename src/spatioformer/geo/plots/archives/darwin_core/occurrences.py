@@ -13,7 +13,7 @@ from itertools import repeat
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.archives.darwin_core.listing import LISTING_TERMS, Listing
@@ -38,7 +38,7 @@ class Visits:
     """Visits in the order in which their records come.
 
     Attributes:
-        fields: columns of `survey.VISIT`.
+        rows: fields of `survey.VISIT`.
         lines: line of the first record of each visit.
         sizes: number of records of each visit.
         is_survey: whether a visit has an event, a protocol or an effort.
@@ -46,7 +46,7 @@ class Visits:
     """
 
     def __init__(self) -> None:
-        self.fields: dict[str, list[str]] = {name: [] for name in VISIT}
+        self.rows: list[tuple[str, ...]] = []
         self.lines: list[int] = []
         self.sizes: list[int] = []
         self.is_survey: list[bool] = []
@@ -99,13 +99,17 @@ class Visits:
         return code
 
     def _add(
-        self, line: int, event: str, dataset: str, place: tuple[str, str, str], cells: dict[str, str]
+        self,
+        line: int,
+        event: str,
+        dataset: str,
+        place: tuple[str, str, str],
+        cells: dict[str, str],
     ) -> None:
         own = visit_fields(cells, self.remarks)
         own["plot_id"] = event or "/".join(filter(None, place))
         own["origin"] = dataset
-        for name, column in self.fields.items():
-            column.append(own.get(name, ""))
+        self.rows.append(tuple(map(own.get, VISIT, repeat(""))))
         self.lines.append(line)
         self.sizes.append(0)
         self.is_survey.append(bool(event) or any(cells[term] for term in _EFFORT))
@@ -144,7 +148,8 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         keys.extend(hash(text) for text in cells[identifier] if text)
         listing.add(codes, cells)
     _refuse_ungrouped(where, total, ungrouped)
-    frame = visit_frame(visits.fields, visits.lines)
+    columns = list(zip(*visits.rows, strict=True)) or [()] * len(VISIT)
+    frame = visit_frame(dict(zip(VISIT, columns, strict=True)), visits.lines)
     repeated = frame["plot_id"].duplicated(keep=False) & (frame["origin"] != "")
     frame.loc[repeated, "plot_id"] += "@" + frame["origin"][repeated]  # of several data sets
     survey = Survey(title, frame, listing.records, reference)
@@ -154,7 +159,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     for code, places in visits.differing.items():
         survey.rejected[code] = (
             "rows of one plot that differ",
-            f"eventID {quoted(visits.fields['plot_id'][code])} has records of several places or "
+            f"eventID {quoted(frame['plot_id'][code])} has records of several places or "
             f"days: {places}",
         )
     survey.origins = _origins(licences)
@@ -186,7 +191,7 @@ def _refuse_ungrouped(where: str, total: int, ungrouped: int) -> None:
 
 
 def single_records(
-    visits: pd.DataFrame, sizes: Sequence[int], single: NDArray[np.bool_]
+    visits: pd.DataFrame, sizes: ArrayLike, single: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Visits that are single records, not lists of a survey.
 

@@ -6,7 +6,8 @@ taxonCompletenessReported.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from spatioformer.geo.plots.archives.effort import area_m2, hours
 from spatioformer.geo.plots.archives.survey import NO, YES
@@ -34,41 +35,58 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
     """Fields of `survey.VISIT` from the terms of one visit; '' where nothing is stated.
 
     Args:
-        cells: terms of VISIT_TERMS -> text; absent terms may lack.
+        cells: all terms of VISIT_TERMS -> text.
         remarks: counts what could not be used, for the report.
     """
-    get = cells.get
-    area = _first_area(
-        (
-            (get("sampleSizeValue", ""), get("sampleSizeUnit", "")),
-            (get("totalAreaSampledValue", ""), get("totalAreaSampledUnit", "")),
-        ),
-        remarks,
-    )
-    duration = _first_hours(
-        (
-            (get("eventDurationValue", ""), get("eventDurationUnit", "")),
-            (get("samplingEffortValue", ""), get("samplingEffortUnit", "")),
-            (get("sampleSizeValue", ""), get("sampleSizeUnit", "")),
-            (get("samplingEffort", ""), ""),
-        )
-    )
-    scope = " | ".join(
-        filter(None, (get("targetTaxonomicScope", ""), get("targetGrowthFormScope", "")))
-    )
+    area, duration, complete, scope, remark = _effort(*map(cells.__getitem__, _EFFORT_TERMS))
+    if remark:
+        remarks[remark] += 1
     return {
-        "lon": get("decimalLongitude", ""),
-        "lat": get("decimalLatitude", ""),
-        "datum": get("geodeticDatum", ""),
-        "coordinate_uncertainty_m": get("coordinateUncertaintyInMeters", ""),
+        "lon": cells["decimalLongitude"],
+        "lat": cells["decimalLatitude"],
+        "datum": cells["geodeticDatum"],
+        "coordinate_uncertainty_m": cells["coordinateUncertaintyInMeters"],
         "date": day_of(cells),
-        "protocol": get("samplingProtocol", "") or get("protocolNames", ""),
+        "protocol": cells["samplingProtocol"] or cells["protocolNames"],
         "area_m2": area,
         "duration_h": duration,
-        "programme": get("datasetName", ""),
-        "list_complete": completeness(cells),
+        "programme": cells["datasetName"],
+        "list_complete": complete,
         "scope": scope,
     }
+
+
+_EFFORT_TERMS = (
+    *("sampleSizeValue", "sampleSizeUnit", "totalAreaSampledValue", "totalAreaSampledUnit"),
+    *("eventDurationValue", "eventDurationUnit", "samplingEffortValue", "samplingEffortUnit"),
+    *("samplingEffort", "isTaxonomicScopeFullyReported", "taxonCompletenessReported"),
+    *("targetTaxonomicScope", "targetGrowthFormScope"),
+)
+
+
+@lru_cache(maxsize=100_000)  # visits of one survey share most of them
+def _effort(
+    size: str,
+    size_unit: str,
+    total: str,
+    total_unit: str,
+    duration: str,
+    duration_unit: str,
+    effort: str,
+    effort_unit: str,
+    effort_text: str,
+    whole: str,
+    assessed: str,
+    taxa: str,
+    forms: str,
+) -> tuple[str, str, str, str, str]:
+    """Area, duration, completeness and scope of terms, and a remark on what cannot be used."""
+    area, remark = _first_area(((size, size_unit), (total, total_unit)))
+    lasted = _first_hours(
+        ((duration, duration_unit), (effort, effort_unit), (size, size_unit), (effort_text, ""))
+    )
+    scope = " | ".join(filter(None, (taxa, forms)))
+    return area, lasted, completeness(whole, assessed), scope, remark
 
 
 def day_of(cells: Mapping[str, str]) -> str:
@@ -83,23 +101,22 @@ def day_of(cells: Mapping[str, str]) -> str:
     return "-".join([known[0], *(part.zfill(2) for part in known[1:])])
 
 
-def completeness(cells: Mapping[str, str]) -> str:
+def completeness(whole: str, assessed: str) -> str:
     """YES or NO if Humboldt terms state it, else ''.
 
     A contradiction of the two terms is NO, since then the list cannot be relied on.
+
+    Args:
+        whole: isTaxonomicScopeFullyReported.
+        assessed: taxonCompletenessReported.
     """
-    whole = cells.get("isTaxonomicScopeFullyReported", "").lower()
-    assessed = _COMPLETE.get(
-        "".join(cells.get("taxonCompletenessReported", "").lower().replace("_", " ").split()), ""
-    )
-    stated = YES if whole in _TRUE else NO if whole in _FALSE else ""
-    if NO in (stated, assessed):
-        return NO
-    return stated or assessed
+    judged = _COMPLETE.get("".join(assessed.lower().replace("_", " ").split()), "")
+    stated = YES if whole.lower() in _TRUE else NO if whole.lower() in _FALSE else ""
+    return NO if NO in (stated, judged) else stated or judged
 
 
-def _first_area(values: Iterable[tuple[str, str]], remarks: Counter[str]) -> str:
-    areas = []
+def _first_area(values: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    areas, remark = [], ""
     for value, unit in values:
         if not value:
             continue
@@ -107,10 +124,10 @@ def _first_area(values: Iterable[tuple[str, str]], remarks: Counter[str]) -> str
         if area is not None:
             areas.append(area)
         elif hours(value, unit) is None:
-            remarks[f"size {value} {unit}".strip()] += 1
+            remark = f"size {value} {unit}".strip()
     if len(set(areas)) > 1:
-        remarks["areas that differ"] += 1
-    return f"{areas[0]:.12g}" if areas else ""
+        remark = "areas that differ"
+    return f"{areas[0]:.12g}" if areas else "", remark
 
 
 def _first_hours(values: Iterable[tuple[str, str]]) -> str:
@@ -133,8 +150,3 @@ def size_notes(remarks: Counter[str]) -> list[str]:
     if count := remarks["areas that differ"]:
         notes.append(f"{count:,} visits state two areas that differ; sampleSizeValue counts")
     return notes
-
-
-def rows_of(cells: dict[str, Sequence[str]], terms: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    """Rows of some columns."""
-    return zip(*(cells[term] for term in terms), strict=True)
