@@ -103,7 +103,8 @@ def main() -> None:
             with ProcessPoolExecutor(1, mp_context=spawned) as pool:
                 plots, seconds, before, peak = pool.submit(measure, str(path), accept).result()
             size = path.stat().st_size / 1e6
-            print(f"{name:24} {size:6.0f} {plots:9,} {seconds:7.1f} {before:10.0f} {peak:8.0f}")
+            row = f"{name:24} {size:6.0f} {plots:9,} {seconds:7.1f} {before:10.0f} {peak:8.0f}"
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ def read_plots(
     """Read and check a table of vegetation plots, or import those of an archive.
 
     An archive is a .zip file, a folder, or a GBIF simple CSV: Darwin Core, GBIF, sPlotOpen,
-    AusPlots or Turboveg, see docs/archives.md. Its plots have further columns, such as list_complete, and
-    `attrs["imported"]` holds its origin, licences and effort.
+    AusPlots or Turboveg, see docs/archives.md. Its plots have further columns, such as
+    list_complete, and `attrs["imported"]` holds its origin, licences and effort.
 
     Rows that cannot be used are left out and kept with their reasons in `attrs["rejected"]`:
     `pandas.DataFrame(plots.attrs["rejected"])` shows them. `attrs["summary"]` holds counts, ranges

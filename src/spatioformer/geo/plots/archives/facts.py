@@ -4,7 +4,7 @@ The facts go with the table into its file (as attributes of the frame) and from 
 summary of a run, its report, its citations and the metadata of its map.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ MOST_ORIGINS = 5000
 """Data sets of an archive that are kept; a table of more keeps those with most plots."""
 
 _TEXTS = ("format", "source", "sha256", "bibtex")
+_OF_NAMES = ("names", "taxa", "synonyms_joined", "spellings_joined")
 
 
 def facts_of(survey: Survey, table: pd.DataFrame, path: Path) -> dict[str, Any]:
@@ -72,17 +73,30 @@ def checked(value: object) -> dict[str, Any] | None:
     origins = [value.get("reference"), *value["origins"]]
     if not all(_is_origin(origin) for origin in origins):
         return None
-    if not all(isinstance(value.get(name, ""), str) for name in _TEXTS):
+    if not all(isinstance(value.get(name), str) for name in _TEXTS):
         return None
-    if not all(isinstance(value.get(name, {}), dict) for name in ("names", "nested", "records")):
+    notes = value.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        return None
+    names, nested = value.get("names", {}), value.get("nested", {})
+    if not _has_counts(names, _OF_NAMES) or not _has_counts(nested, ("plots_joined",)):
+        return None
+    if nested and not _has_counts(nested.get("areas"), nested.get("areas") or ()):
         return None
     return value
+
+
+def _has_counts(value: object, keys: Iterable[str]) -> bool:
+    """Whether a value is a dictionary, empty or with whole numbers under some keys."""
+    if not isinstance(value, dict):
+        return False
+    return not value or all(isinstance(value.get(key), int) for key in keys)
 
 
 def _is_origin(origin: object) -> bool:
     fields = Origin().to_json()
     return isinstance(origin, dict) and all(
-        isinstance(origin.get(name, ""), str) for name in fields
+        isinstance(origin.get(name), str) for name in fields
     )
 
 

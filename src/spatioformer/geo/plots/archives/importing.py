@@ -82,13 +82,13 @@ def import_plots(path: str | Path, options: ImportOptions = ImportOptions()) -> 
     path = Path(path)
     survey = read_survey(path, options.settings)
     survey.reference = _with_given(survey.reference, options)
-    visits, notes = first_days(survey.visits)
+    kept, notes = check_presence(survey, path.name, options.accept_incomplete)
+    visits, ranges = first_days(survey.visits)
+    notes += ranges
     require_coordinates(visits, path.name)
     if survey.crs in (None, "EPSG:4326"):
         visits, moved = coordinates.to_wgs84(visits)
         notes += moved
-    kept, refused = check_presence(survey, path.name, options.accept_incomplete)
-    notes += refused
     area, unread = numbers_of(visits["area_m2"])
     lists = count_names(survey.records, options.taxa) if survey.records is not None else None
     nests = join_nested(visits, area, options.nested)
@@ -204,7 +204,7 @@ def _extras(visits: pd.DataFrame, crs: object) -> tuple[pd.DataFrame, list[str]]
     steps = coordinates.rounding(x, y, is_degrees)
     metres = coordinates.step_metres(steps, is_degrees)
     flags = coordinates.placeholders(x, y) if is_degrees else [""] * len(visits)
-    extras = visits.reindex(columns=list(OF_IMPORT)).fillna("")
+    extras = visits.reindex(columns=list(OF_IMPORT), fill_value="")
     extras["coordinate_rounding_m"] = ["" if np.isnan(m) else f"{m:.0f}" for m in metres]
     extras["coordinate_flag"] = flags
     notes = coordinates.rounding_notes(steps, is_degrees)

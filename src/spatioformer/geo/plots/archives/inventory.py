@@ -20,9 +20,9 @@ from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, MISSING, Sourc
 
 SPECIES = vocabulary.word_set(
     "species speciesname scientificname taxon taxonname latinname plantname speciesnames "
-    "nameofspecies especie especies nombrecientifico nomcientifico taxa espece nomscientifique nomlatin "
-    "art artname pflanzenart wissenschaftlichername nomecientifico acceptedname acceptedtaxon "
-    "standardisedname standardizedname matchedconcept treespecies"
+    "nameofspecies especie especies nombrecientifico nomcientifico taxa espece nomscientifique "
+    "nomlatin art artname pflanzenart wissenschaftlichername nomecientifico acceptedname "
+    "acceptedtaxon standardisedname standardizedname matchedconcept treespecies"
 )
 """Names of columns of species in a long list."""
 

@@ -3,8 +3,8 @@
 Rules of names, the option `taxa`:
 
 - `species`: a subspecies, variety or form counts as its species. Hybrids and morphospecies
-  (`Poa sp. 1`) are taxa of their own. A name of a genus alone counts if no other taxon of that genus
-  is on the list. Names above the genus, and plants without a name, do not count.
+  (`Poa sp. 1`) are taxa of their own. A name of a genus alone counts if no other taxon of that
+  genus is on the list. Names above the genus, and plants without a name, do not count.
 - `strict`: as `species`, but hybrids, morphospecies and names of a genus alone do not count.
 - `written`: each accepted name counts as it is written, except plants without a name.
 """

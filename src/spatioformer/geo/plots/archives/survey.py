@@ -126,7 +126,7 @@ class Survey:
 def visit_frame(columns: Mapping[str, Sequence[str]], lines: Sequence[int]) -> pd.DataFrame:
     """Visits with all columns of VISIT, from those that a reader has, and its further ones."""
     frame = pd.DataFrame({k: list(v) for k, v in columns.items()}, dtype=object)
-    frame = frame.reindex(columns=[*VISIT, *(name for name in columns if name not in VISIT)])
-    frame = frame.fillna("")
+    names = [*VISIT, *(name for name in columns if name not in VISIT)]
+    frame = frame.reindex(columns=names, fill_value="")
     frame["list_complete"] = frame["list_complete"].replace("", NOT_STATED)
     return frame.assign(line=np.asarray(lines, np.int64))

@@ -37,7 +37,7 @@ class Events:
         lines: line of each event in its file.
         fields: fields of `survey.VISIT` of each event, with what it inherits.
         parents: row of each event's parent; -1 for none.
-        part_of: row of the event on whose list its occurrences are; its own row unless it is a part.
+        part_of: row of the event on whose list its occurrences are; its own unless it is a part.
         notes: sentences for the report.
     """
 
