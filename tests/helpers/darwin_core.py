@@ -99,7 +99,7 @@ def meta(core: File, *extensions: File, metadata: str | None = "eml.xml") -> str
     attribute = f" metadata='{metadata}'" if metadata else ""
     inner = core.xml("core") + "".join(e.xml("extension") for e in extensions)
     return (
-        f"<?xml version='1.0' encoding='utf-8'?>\n<archive xmlns='http://rs.tdwg.org/dwc/text/'"
+        '<?xml version="1.0" encoding="utf-8"?>\n<archive xmlns="http://rs.tdwg.org/dwc/text/"'
         f"{attribute}>{inner}</archive>"
     )
 

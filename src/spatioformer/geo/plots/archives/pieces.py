@@ -248,7 +248,7 @@ def _checked(batch: list[list[str]], width: int, line: int, text: _Rows) -> list
         if len(row) == width:
             kept.append(row)
         elif "".join(row).strip():
-            at = "" if text.count - line + 1 > len(batch) else "about "
+            at = "about " if text.count - line + 1 > len(batch) else ""
             raise PlotError(
                 f"line {at}{line + number} of {text.where} has {len(row)} fields where the others "
                 f"have {width}, so a species may be lost; correct the row"
