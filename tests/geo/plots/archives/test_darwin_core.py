@@ -432,7 +432,10 @@ def test_an_independent_reader_finds_the_same(tmp_path):
 
 def test_meta_is_found_without_its_metadata(tmp_path):
     path = archive(
-        tmp_path / "a.zip", core(), lists(LISTS), meta__xml=meta(core(), lists(LISTS), metadata=None)
+        tmp_path / "a.zip",
+        core(),
+        lists(LISTS),
+        meta__xml=meta(core(), lists(LISTS), metadata=None),
     )
     intake = import_plots(path)
     assert intake.summary["imported"]["reference"]["title"] == "a.zip"

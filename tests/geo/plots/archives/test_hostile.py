@@ -215,9 +215,7 @@ def test_quotation_marks_that_join_rows(tmp_path):
 def test_ids_that_are_missing_or_repeated(tmp_path):
     plain = core()
     rows = [list(row) for row in plain.rows]
-    path = archive(
-        tmp_path / "a.zip", File("event", plain.columns, [*rows, rows[0]]), lists(LISTS)
-    )
+    path = archive(tmp_path / "a.zip", File("event", plain.columns, [*rows, rows[0]]), lists(LISTS))
     assert "1 rows repeat an event and are left out" in notes(import_plots(path))
     other = [*rows[0][:3], "1999", *rows[0][4:]]
     path = archive(tmp_path / "b.zip", File("event", plain.columns, [*rows, other]), lists(LISTS))
@@ -287,7 +285,9 @@ def test_an_unknown_rank_is_named(tmp_path):
     ranked = lists(LISTS)
     ranked.rows = [[*row[:3], "blurb", row[4]] for row in ranked.rows]
     intake = import_plots(archive(tmp_path / "a.zip", core(), ranked))
-    assert "have a taxonRank that is not known, such as 'blurb'; their form decided" in notes(intake)
+    assert "have a taxonRank that is not known, such as 'blurb'; their form decided" in notes(
+        intake
+    )
 
 
 def test_no_licence_is_named(tmp_path):
@@ -318,7 +318,9 @@ def test_mutations_raise_a_sentence_or_give_plots(tmp_path, seed):
             case 2:
                 content[at:at] = content[at : at + draw.randint(1, 60)]
             case 3:
-                content[at:at] = draw.choice([b'"', b"\n", b"\0", b"\xff", b"<", b"&x;", b"/", b","])
+                content[at:at] = draw.choice(
+                    [b'"', b"\n", b"\0", b"\xff", b"<", b"&x;", b"/", b","]
+                )
     path = zipped(tmp_path / "b.zip", **{name: bytes(c) for name, c in files.items()})
     try:
         intake = import_plots(path, ImportOptions(max_rejected=1.0))

@@ -31,15 +31,14 @@ _HOURS = {
 """Unit, in lower case -> hours."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\d\s][^\d]*?)\s*", re.ASCII)
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\d\s].*?)\s*", re.ASCII)
 _SIDES = re.compile(
     r"\s*(\d+(?:[.,]\d+)?)\s*m?\s*[x×*]\s*(\d+(?:[.,]\d+)?)\s*(?:m\.?|metres|meters)?\s*",
     re.ASCII | re.I,
 )
+_OF_PLOT = r"(?:plot|sampl\w*|survey\w*|quadrat|relev\w*|site|transect)"
 _AREA_TYPE = re.compile(
-    r"(plot|sampl\w*|survey\w*|quadrat|relev\w*|site|transect)?\W*(area|size|surface)"
-    r"(\W+(of|sampled|surveyed)\b.*)?|area\W*(sampled|of\W+(plot|sample|quadrat|site))?",
-    re.I,
+    rf"{_OF_PLOT}\W*(?:area|size|surface)|area|area\W*(?:of\W+(?:the\W+)?)?{_OF_PLOT}", re.I
 )
 _DURATION_TYPE = re.compile(r"(sampl\w*|survey\w*|search\w*|event)?\W*(duration|time)", re.I)
 

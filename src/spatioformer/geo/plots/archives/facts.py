@@ -95,9 +95,7 @@ def _has_counts(value: object, keys: Iterable[str]) -> bool:
 
 def _is_origin(origin: object) -> bool:
     fields = Origin().to_json()
-    return isinstance(origin, dict) and all(
-        isinstance(origin.get(name), str) for name in fields
-    )
+    return isinstance(origin, dict) and all(isinstance(origin.get(name), str) for name in fields)
 
 
 def _spread(table: pd.DataFrame, name: str) -> dict[str, float] | None:
