@@ -126,10 +126,11 @@ def _facts(results: Results, imported: dict[str, Any]) -> list[tuple[str, str]]:
         ("Lists", f"{share}: {why}"),
     ]
     if names := imported.get("names"):
+        rule = names.get("rule", "species")
         facts.append(
             (
                 "Taxa",
-                f"{names['taxa']:,} from {names['names']:,} names by the rule {{names.get("rule", "species")}; "
+                f"{names['taxa']:,} from {names['names']:,} names by the rule {rule}; "
                 f"{names['synonyms_joined']:,} synonyms and {names['spellings_joined']:,} "
                 f"spellings joined",
             )

@@ -86,6 +86,7 @@ class _FrameSource(Source):
 
     def __init__(self, path: Path, frame: pd.DataFrame):
         self.path = path
+        self.imported = checked(frame.attrs.get("imported"))
         if isinstance(frame, geopandas.GeoDataFrame):
             if frame.crs is None:
                 raise PlotError(
@@ -100,10 +101,7 @@ class _FrameSource(Source):
             self.crs = frame.crs
             x, y = _point_texts(frame.geometry, path)
             frame = pd.DataFrame(frame.drop(columns=frame.geometry.name))
-            attributes = frame.attrs
             frame = frame.assign(**{GEOMETRY_X: x, GEOMETRY_Y: y})
-            frame.attrs = attributes
-        self.imported = checked(frame.attrs.get("imported"))
         self._frame = frame
         self.header = [str(name).strip() for name in frame.columns]
 

@@ -197,7 +197,7 @@ def test_parents_that_lead_back_are_refused(tmp_path):
         ("b", "a", "2016", 47.1, 8.2, 2, "m2", "", ""),
     )
     path = archive(tmp_path / "a.zip", looped, lists({"a": ["Poa annua"]}))
-    with pytest.raises(PlotError, match="the parents of event 'a' .* lead back"):
+    with pytest.raises(PlotError, match=r"the parents of event 'a' .* lead back"):
         import_plots(path)
 
 
@@ -366,7 +366,7 @@ def test_single_records_with_event_ids_of_their_own_are_no_surveys(tmp_path):
     """Each record is an event: a list of one species each is no survey."""
     rows = [record(f"e{i}", "Poa annua", date=f"2015-06-{i + 1:02d}") for i in range(12)]
     path = archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows))
-    with pytest.raises(PlotError, match="holds 12 single records, not surveys"):
+    with pytest.raises(PlotError, match=r"holds 12 single records, not surveys"):
         import_plots(path)
 
 

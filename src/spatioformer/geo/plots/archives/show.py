@@ -23,7 +23,7 @@ def decisions(summary: dict[str, Any]) -> list[Decision]:
         Decision("lists", *completeness(facts)),
     ]
     if names := facts.get("names"):
-        why = f"from {names['names']:,} names by the rule {names['rule']}"
+        why = f"from {names['names']:,} names by the rule {names.get('rule', 'species')}"
         lines.append(Decision("taxa", f"{names['taxa']:,}", why))
     lines.append(Decision("area", *_area(facts)))
     for low, high, plots, median in area_rows(facts):
