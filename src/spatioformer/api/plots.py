@@ -11,6 +11,10 @@ import pandas as pd
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.plots import table
+from spatioformer.geo.plots.archives.importing import ImportOptions, import_plots
+from spatioformer.geo.plots.archives.nested import NESTED, NestedRule
+from spatioformer.geo.plots.archives.reading import is_archive
+from spatioformer.geo.plots.archives.richness import RULES, TaxaRule
 from spatioformer.geo.plots.files import open_source
 
 
@@ -26,8 +30,16 @@ def read_plots(
     date_order: str | None = None,
     region: Sequence[float] | None = None,
     max_rejected: float = 0.1,
+    archive: bool | None = None,
+    accept_incomplete: bool = False,
+    taxa: TaxaRule = "species",
+    nested: NestedRule = "largest",
 ) -> geopandas.GeoDataFrame:
-    """Read and check a table of vegetation plots.
+    """Read and check a table of vegetation plots, or import those of an archive.
+
+    An archive is a .zip file, a folder, or a GBIF simple CSV: Darwin Core, GBIF, sPlotOpen,
+    AusPlots or Turboveg, see docs/archives.md. Its plots have further columns, such as
+    list_complete, and `attrs["imported"]` holds its origin, licences and effort.
 
     Rows that cannot be used are left out and kept with their reasons in `attrs["rejected"]`:
     `pandas.DataFrame(plots.attrs["rejected"])` shows them. `attrs["summary"]` holds counts, ranges
@@ -35,8 +47,8 @@ def read_plots(
     `attrs` hold a DataFrame.
 
     Args:
-        source: a .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg file; or a DataFrame or
-            GeoDataFrame, which is checked by the same rules.
+        source: a .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg file; a DataFrame or
+            GeoDataFrame, which is checked by the same rules; or an archive.
         columns: from plot_id, lon, lat, richness, area_m2, date, programme and zone to the columns
             of the table. None: the table calls them by these names; lon, lat and richness (or
             `species`) are needed, and the others are taken where the table has them. If it has no
@@ -51,6 +63,10 @@ def read_plots(
         date_order: "year-first", "day-first" or "month-first"; None: found from all dates.
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of rows, 0 to 1, that may be rejected.
+        archive: True imports any source, also an inventory or a vegetation table; None: archives.
+        accept_incomplete: keep single records of an archive that no survey made.
+        taxa: "species", "strict" or "written": which names of an archive count as one taxon.
+        nested: "largest" or "all": which of nested plots at one place an archive's table keeps.
 
     Returns:
         Points in EPSG:4326, one row a plot, with the columns plot_id (unique), lon, lat (degrees),
@@ -70,6 +86,18 @@ def read_plots(
         >>> plots.crs.to_epsg(), plots.attrs["rejected"]
         (4326, [])
     """
+    imported = is_archive(source) if archive is None else archive
+    if imported:
+        settings = {
+            "columns": columns,
+            "crs": None if crs is None else str(crs),
+            "separator": separator,
+            "layer": layer,
+            "species": species,
+            "decimal": decimal,
+            "date_order": date_order,
+        }
+        return _imported(source, accept_incomplete, taxa, nested, settings, region, max_rejected)
     if isinstance(source, geopandas.GeoDataFrame) and source.crs is None:
         raise PlotError(
             "the geometry of the table has no CRS; give it one with plots.set_crs('EPSG:...')"
@@ -88,9 +116,39 @@ def read_plots(
         region=region,
         max_rejected=max_rejected,
     )
+    return _with_attributes(intake)
+
+
+def _with_attributes(intake: table.PlotIntake) -> geopandas.GeoDataFrame:
     plots = intake.table
     plots.attrs = {"summary": intake.summary, "rejected": intake.rejected.to_dict("records")}
+    if "imported" in intake.summary:
+        plots.attrs["imported"] = intake.summary["imported"]
     return plots
+
+
+def _imported(
+    source: object,
+    accept_incomplete: bool,
+    taxa: TaxaRule,
+    nested: NestedRule,
+    settings: Mapping[str, Any],
+    region: Sequence[float] | None,
+    max_rejected: float,
+) -> geopandas.GeoDataFrame:
+    """The plots of an archive."""
+    if not isinstance(source, str | Path):
+        raise PlotError("archive=True imports a file or folder; give its path")
+    if taxa not in RULES or nested not in NESTED:
+        raise PlotError(
+            f"taxa {taxa!r} or nested {nested!r} is no rule; use {', '.join(RULES)}, and "
+            f"{' or '.join(NESTED)}"
+        )
+    known = {name: value for name, value in settings.items() if value is not None}
+    options = ImportOptions(
+        accept_incomplete, taxa, nested, settings=known, region=region, max_rejected=max_rejected
+    )
+    return _with_attributes(import_plots(source, options))
 
 
 def _usual_columns(

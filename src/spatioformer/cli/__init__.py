@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from spatioformer.cli import analysis, text, vision
+from spatioformer.cli import analysis, imagery_build, plots_import, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.example import example
+from spatioformer.cli.groups import stage_or_group
 from spatioformer.cli.guard import Command, command
-from spatioformer.cli.imagery_build import StageOrGroup
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
@@ -49,6 +49,8 @@ def _root(
 
 
 STAGE_HELP = {
+    "plots": "Read and check the plot table; write plots.parquet and rejected.csv.\n\n"
+    "`plots import SOURCE -o PLOTS.parquet` makes such a table from an archive of vegetation data.",
     "imagery": "Resample all rasters to one grid; write imagery.tif.\n\nTwo commands read a "
     "configuration alone: `imagery search CONFIG` lists what the archives hold for it, and "
     "`imagery build CONFIG -o FOLDER` writes the imagery of several years.",
@@ -82,7 +84,11 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
 )
 """Name, function and example of each command."""
 
-CLASSES = {"run": ForceWithStage, "imagery": StageOrGroup}
+CLASSES: dict[str, type[TyperCommand]] = {
+    "run": ForceWithStage,
+    "imagery": stage_or_group(imagery_build.app),
+    "plots": stage_or_group(plots_import.app),
+}
 """How some commands read their arguments."""
 
 for _name, _function, _example in COMMANDS:

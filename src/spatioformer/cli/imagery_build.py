@@ -1,32 +1,15 @@
-"""The command `spatioformer imagery build`, and `spatioformer imagery`, a stage with commands."""
+"""The command `spatioformer imagery build`."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from spatioformer.cli.guard import command
 from spatioformer.cli.imagery import app
 from spatioformer.cli.options import Changes, Offline, Quiet, Scheduler
 from spatioformer.common.errors import ConfigError
-
-
-class StageOrGroup(TyperCommand):
-    """`imagery CONFIG`, the stage, unless a command such as `search` follows."""
-
-    @property
-    def subcommands(self) -> Any:
-        """The commands by name, as those of a group."""
-        return typer.main.get_group(app).commands
-
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
-        """The context of the stage, or of the group of commands."""
-        group = typer.main.get_group(app)
-        if args and args[0] in self.subcommands:
-            return group.make_context(info_name, args, *rest, **extra)
-        return super().make_context(info_name, args, *rest, **extra)
 
 
 @command(app, example="spatioformer imagery build my_run.yaml --years 2015-2023 -o imagery")

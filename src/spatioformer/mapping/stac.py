@@ -100,6 +100,9 @@ def _map_item(
     grain = {"spatioformer:grain": model.facts.get("grain", "plot size not stated")}
     item = raster_item(out, assets, (year, year), grain | _model(model, model_id), of_values=True)
     item["stac_extensions"].append(MODEL_EXTENSION)
+    if doi := model.facts.get("plots_doi"):
+        href = f"https://doi.org/{doi}"
+        item["links"].append({"rel": "derived_from", "href": href, "title": "plots of the model"})
     return item | {"id": f"{out.stem}-{year}"}
 
 

@@ -68,6 +68,7 @@ _CARD = (
     ("virtual", "Warning"),
     ("grain", "Grain"),
     ("plots", "Training plots"),
+    ("plots_doi", "DOI of the training plots"),
     ("validation_plots", "Validation plots (tiles held out for early stopping)"),
     ("region", "Extent of the training plots (W, E, S, N)"),
     ("validation_rmse", "RMSE on the validation plots, species"),

@@ -15,7 +15,7 @@ from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.schema import RunConfig
-from spatioformer.report import choice, facts, findings, ground, pictures
+from spatioformer.report import choice, facts, findings, ground, pictures, sources
 from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers
 from spatioformer.report.explained import explained
@@ -39,9 +39,9 @@ STAGES = ("plots", "search", "imagery", "chips", "train", "evaluate", "map", "ye
 def write_report(folder: str | Path, config: RunConfig, console: Console = SILENT) -> Path:
     """Write the report into a run folder whose other stages are finished.
 
-    That is report.html; verdict.json; the folder figures with each figure as PNG and SVG and its
-    data as CSV; and map.png, the first picture, for a slide or a README. map.png is not written
-    where no pixel was predicted.
+    That is report.html; verdict.json; CITATIONS.bib, if anything is to be cited; the folder figures
+    with each figure as PNG and SVG and its data as CSV; and map.png, the first picture, for a slide
+    or a README. map.png is not written where no pixel was predicted.
 
     Args:
         folder: the run folder.
@@ -92,6 +92,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
     write_text(out, page)
     write_json(results.folder / "verdict.json", content["opening"]["json"])
     write_figures(results.folder / FIGURES, pictures_in(content))
+    sources.write_citations(results)
     picture = results.folder / "map.png"
     picture.unlink(missing_ok=True)  # that of an earlier run would show another map
     if content["maps"] is not None and content["maps"]["mean"] is not None:
@@ -288,6 +289,7 @@ def _data(results: Results) -> dict[str, Any]:
     return {
         "plots": facts.plots(results),
         "notes": results.plots["notes"],
+        "sources": sources.panel(results),
         "histogram": pictures.histogram(results),
         "rejected": facts.rejected(results.rejected),
         "imagery": facts.imagery(results) if results.has_imagery else [],

@@ -1,5 +1,6 @@
 """Train the model of the map on all plots."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,14 @@ def plot_facts(store: ChipStore) -> dict[str, Any]:
     }
 
 
-def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any]:
-    """Facts of the model, for the model card and the tags of the map."""
+def facts_of(
+    config: RunConfig, model: Model, store: ChipStore, plots: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Facts of the model, for the model card and the tags of the map.
+
+    Args:
+        plots: summary of the plots, which names the archive that they were imported from.
+    """
     facts = {
         "name": f"{config.map.model} ({config.name})",
         "target": config.target.name,
@@ -73,6 +80,8 @@ def facts_of(config: RunConfig, model: Model, store: ChipStore) -> dict[str, Any
         facts["covariates"] = store.encoding.to_json()
     if store.target_kind != "count":
         facts["target_kind"] = store.target_kind
+    if doi := plots.get("imported", {}).get("reference", {}).get("doi"):
+        facts["plots_doi"] = doi
     if config.truth is not None:
         facts["virtual"] = "trained on a virtual (simulated) flora: not a map of real plants"
     return facts

@@ -110,7 +110,8 @@ def train(run: RunContext) -> str:
     distributed.call_to_train(str(checkpoint))
     model, store = join_training(run, checkpoint)
     config = with_chosen_model(run.config, run.folder)
-    model.facts = facts_of(config, model, store)
+    plots = read_json(run.folder / "plots.json")
+    model.facts = facts_of(config, model, store, plots)
     model.save(run.folder / "model")
     checkpoints.clear()
     if not model.histories:
@@ -336,7 +337,7 @@ STAGES: dict[str, Stage] = {
         no_inputs,
         (
             *("report.html", "map.png", "verdict.json", "figures"),
-            *("explained.json", "location_effect.tif"),
+            *("explained.json", "location_effect.tif", "CITATIONS.bib"),
         ),
     ),
 }

@@ -61,11 +61,11 @@ def read_cells(
     keys = [*names, *extras]
     cells = pd.DataFrame(dict(zip(keys, texts, strict=True)), dtype=object)
     cells = cells.reindex(columns=[*FIELDS, *extras], fill_value="")
-    return cells.assign(
-        line=np.array(lines, dtype=np.int64),
-        kind=["broken rows" if fault else "" for fault in faults],
-        reason=faults,
-    )
+    kinds = ["broken rows" if fault else "" for fault in faults]
+    for number, (kind, reason) in source.faults.items():
+        if number < len(kinds):
+            kinds[number], faults[number] = kind, reason
+    return cells.assign(line=np.array(lines, dtype=np.int64), kind=kinds, reason=faults)
 
 
 def join_hemispheres(

@@ -16,6 +16,13 @@ RESERVED = frozenset(
 )
 """Columns of a plot table; a covariate cannot have such a name."""
 
+OF_IMPORT = (
+    *("list_complete", "scope", "site", "protocol", "origin", "duration_h"),
+    *("coordinate_uncertainty_m", "coordinate_rounding_m", "coordinate_flag"),
+)
+"""Columns that `archives.importing` adds: they describe a survey, and are offered as covariates to
+nobody, since a map does not know them."""
+
 MOST_CLASSES = 20
 
 _MOST_MISSING = 0.95
@@ -38,6 +45,8 @@ def _why_not(column: Column) -> str:
     """Reason why a column cannot be a covariate; '' if it can."""
     if column.name in RESERVED:
         return "the name of a column of every plot table; rename it"
+    if column.name in OF_IMPORT:
+        return "describes the survey of a plot"
     if not column.known:
         return "blank"
     if column.missing_share >= _MOST_MISSING:

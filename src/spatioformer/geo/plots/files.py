@@ -17,6 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.crs import fault_in_file
+from spatioformer.geo.plots.archives.facts import checked
 from spatioformer.geo.plots.sheets import SUFFIXES, SheetSource
 from spatioformer.geo.plots.source import GEOMETRY_X, GEOMETRY_Y, Row, Source
 from spatioformer.geo.plots.text import TextSource
@@ -61,6 +62,11 @@ def open_source(
             f"{path.name} is a spreadsheet in a format that is not read; save it as .xlsx or CSV "
             f"and set the path to that file"
         )
+    if suffix == ".zip":
+        raise PlotError(
+            f"{path.name} is a zip archive, not a table; import its plots first: spatioformer "
+            f"plots import {path.name} -o plots.parquet"
+        )
     if suffix in SUFFIXES:
         return SheetSource(path, layer, key)
     if suffix in {".parquet", ".geoparquet"}:
@@ -80,6 +86,7 @@ class _FrameSource(Source):
 
     def __init__(self, path: Path, frame: pd.DataFrame):
         self.path = path
+        self.imported = checked(frame.attrs.get("imported"))
         if isinstance(frame, geopandas.GeoDataFrame):
             if frame.crs is None:
                 raise PlotError(

@@ -13,7 +13,7 @@ from spatioformer.geo.plots.findings import Decision, Question, Recognised
 from spatioformer.geo.plots.recognition import Recognition
 from spatioformer.geo.plots.source import Source, quoted
 
-__all__ = ["Decision", "Question", "Recognised", "find_columns", "recognise"]
+__all__ = ["Decision", "Question", "Recognised", "find_columns", "recognise", "require_clear"]
 
 
 def recognise(
@@ -66,16 +66,21 @@ def find_columns(
     found = recognise(
         source, crs=None if crs is None else str(crs), decimal=decimal, counted=counted
     )
-    open_questions = [q for q in found.questions if q.key != "date_order" or date_order is None]
-    if found.problems or open_questions:
-        parts = [*found.problems, *map(_sentence, open_questions)]
-        raise PlotError(f"the columns of {source.path.name} are not clear: {'; '.join(parts)}")
+    require_clear(found, source, date_order)
     columns: dict[str, str | None] = {**found.columns}
     pairs = [f"{name} = {quoted(column)}" for name, column in found.columns.items()]
     if found.crs is not None:
         pairs.append(f"crs = {found.crs}")
     notes = [f"found: {', '.join(pairs)}"]
     return columns, crs if crs is not None else found.crs, notes
+
+
+def require_clear(found: Recognised, source: Source, date_order: str | None) -> None:
+    """Raise a PlotError that names all faults and open questions of a table, if it has any."""
+    open_questions = [q for q in found.questions if q.key != "date_order" or date_order is None]
+    if found.problems or open_questions:
+        parts = [*found.problems, *map(_sentence, open_questions)]
+        raise PlotError(f"the columns of {source.path.name} are not clear: {'; '.join(parts)}")
 
 
 def _sentence(question: Question) -> str:

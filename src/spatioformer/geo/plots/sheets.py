@@ -158,6 +158,21 @@ class SheetSource(Source):
             yield Row(line, [_text(cells[i]) if i < count else "" for i in positions], "")
 
 
+def sheet_names(path: Path) -> list[str]:
+    """Names of the visible sheets of a workbook that have cells.
+
+    Raises:
+        PlotError: no workbook, or a damaged or hostile one.
+    """
+    _refuse_no_workbook(path)
+    book = _open(path)
+    try:
+        shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        return [str(s.title) for s in shown if next(iter(_table_rows(s, path)), None) is not None]
+    finally:
+        book.close()
+
+
 def _one_line(error: Exception) -> str:
     """A library's error, to quote within one of ours."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -2,9 +2,10 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pyproj import CRS
 
@@ -36,6 +37,9 @@ class Source(ABC):
         separator: character between the columns of a text file; '' otherwise.
         sheet: name of the sheet of a spreadsheet; '' otherwise.
         notes: sentences for the report on how the file was read.
+        faults: kind and reason of rows, by their number from 0, that the reader rejects.
+        imported: facts of the archive that the table was imported from, see `archives.facts`; None
+            for other tables.
     """
 
     path: Path
@@ -45,6 +49,8 @@ class Source(ABC):
     separator: str = ""
     sheet: str = ""
     notes: Sequence[str] = ()
+    faults: Mapping[int, tuple[str, str]] = MappingProxyType({})
+    imported: Mapping[str, Any] | None = None
 
     @abstractmethod
     def rows(self, positions: Sequence[int]) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from pyproj import CRS
 from spatioformer.common.errors import PlotError
 from spatioformer.common.files import writing
 from spatioformer.common.tables import write_csv
+from spatioformer.geo.plots.archives.facts import with_table
 from spatioformer.geo.plots.assembly import TABLE_DTYPES, assemble
 from spatioformer.geo.plots.cells import (
     COVARIATE,
@@ -27,6 +28,7 @@ from spatioformer.geo.plots.cells import (
     read_cells,
 )
 from spatioformer.geo.plots.checks import check_region, check_rows
+from spatioformer.geo.plots.covariates import OF_IMPORT
 from spatioformer.geo.plots.dates import find_order
 from spatioformer.geo.plots.files import open_source
 from spatioformer.geo.plots.numbers import Style, find_styles
@@ -80,7 +82,7 @@ class TooManyRejected(PlotError):
 
 
 def read_plots(
-    path: str | Path | pd.DataFrame,
+    path: str | Path | pd.DataFrame | Source,
     *,
     columns: Mapping[str, str | None] | None,
     crs: object = None,
@@ -100,7 +102,8 @@ def read_plots(
     """Read and check a plot table.
 
     Args:
-        path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in memory.
+        path: .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg; or a table in
+            memory, or one that is open.
         columns: names in FIELDS -> column names of the file. lon and lat are required unless the
             file has point geometries, which then take precedence; richness is required unless
             `species` is given. With `zone`, each row names its zone of WGS 84 / UTM; with
@@ -131,7 +134,9 @@ def read_plots(
     """
     check_region(region)
     check_options(decimal, date_order, kind or "auto", species is not None)
-    source = open_source(path, separator=separator, layer=layer)
+    source = (
+        path if isinstance(path, Source) else open_source(path, separator=separator, layer=layer)
+    )
     notes: list[str] = []
     if columns is None:
         counts = species is not None or kind is None
@@ -179,8 +184,30 @@ def read_plots(
         summary["covariates"] = covariates
     if counted:
         summary["species"] = counted
+    if source.imported is not None:
+        summary["imported"], remarks = _imported(source, kept, table, remarks)
     summary["notes"] = [*notes, *remarks, *intake_notes(source, kept, renamed)]
     return PlotIntake(table, rejected, summary)
+
+
+def _imported(
+    source: Source, kept: pd.DataFrame, table: pd.DataFrame, remarks: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Facts of the archive that a table was imported from, for the plots that are kept; notes."""
+    assert source.imported is not None
+    own = [name for name in OF_IMPORT if source.header.count(name) == 1]
+    texts = pd.DataFrame(
+        [row.cells for row in source.rows([source.header.index(name) for name in own])],
+        columns=own,
+        dtype="str",
+    )
+    texts = texts.iloc[kept.index].reset_index(drop=True)
+    for name in own:
+        if source.has_numbers(source.header.index(name)):
+            texts[name] = pd.to_numeric(texts[name], errors="coerce")
+    described = texts.join(table[["area_m2", "richness"]])
+    facts = with_table(source.imported, described)
+    return facts, [*facts.pop("notes", []), *remarks]
 
 
 def _styles(
@@ -226,10 +253,12 @@ def write_plots(intake: PlotIntake, folder: str | Path) -> None:
         intake.table.to_parquet(part, index=False)
 
 
-def write_rejected(rejected: pd.DataFrame, folder: str | Path) -> None:
-    """Write rejected.csv into `folder`, from an intake or from a `TooManyRejected`."""
-    with writing(Path(folder) / "rejected.csv") as part:
+def write_rejected(rejected: pd.DataFrame, folder: str | Path, name: str = "rejected.csv") -> Path:
+    """Write rejected rows into `folder`, from an intake or a `TooManyRejected`; return the path."""
+    path = Path(folder) / name
+    with writing(path) as part:
         write_csv(rejected, part)
+    return path
 
 
 def read_table(path: str | Path) -> geopandas.GeoDataFrame:

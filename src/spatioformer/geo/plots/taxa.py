@@ -5,6 +5,13 @@ import unicodedata
 from spatioformer.geo.plots.source import quoted
 
 
+def fold(name: str) -> str:
+    """The form in which names are compared, see `Taxa`."""
+    visible = "".join(mark for mark in name if unicodedata.category(mark) != "Cf")
+    folded = unicodedata.normalize("NFKC", visible).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
 class Taxa(dict[str, str]):
     """Map from a name as written to the form in which names are compared; folds each name once.
 
@@ -17,9 +24,7 @@ class Taxa(dict[str, str]):
         self._spellings: dict[str, list[str]] = {}
 
     def __missing__(self, name: str) -> str:
-        visible = "".join(mark for mark in name if unicodedata.category(mark) != "Cf")
-        folded = unicodedata.normalize("NFKC", visible).casefold()
-        folded = " ".join(unicodedata.normalize("NFKC", folded).split())
+        folded = fold(name)
         self[name] = folded
         self._spellings.setdefault(folded, []).append(name)
         return folded

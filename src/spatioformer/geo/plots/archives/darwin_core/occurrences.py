@@ -1,0 +1,228 @@
+"""Archives with an occurrence core, and GBIF's simple CSV: visits by eventID, or by place and day.
+
+Source: Darwin Core text guide; GBIF download formats, https://techdocs.gbif.org/en/data-use/
+download-formats. Records of one data set with one eventID are a visit. Records without an eventID
+are one if they have the same coordinates, date and sampling protocol.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import repeat
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.archives.darwin_core.listing import LISTING_TERMS, Listing
+from spatioformer.geo.plots.archives.darwin_core.metafile import DataFile
+from spatioformer.geo.plots.archives.darwin_core.visits import (
+    VISIT_TERMS,
+    day_of,
+    size_notes,
+    visit_fields,
+)
+from spatioformer.geo.plots.archives.origins import Origin, one_licence
+from spatioformer.geo.plots.archives.survey import VISIT, YES, Survey, visit_frame
+from spatioformer.geo.plots.source import quoted
+
+_MOST_SINGLE = 0.9  # share of visits with one record, from which they are single records
+_FEWEST = 10  # visits, from which that share says something
+
+_EFFORT = ("samplingProtocol", "sampleSizeValue", "samplingEffort", "totalAreaSampledValue")
+
+
+class Visits:
+    """Visits in the order in which their records come.
+
+    Attributes:
+        rows: fields of `survey.VISIT`.
+        lines: line of the first record of each visit.
+        sizes: number of records of each visit.
+        is_survey: whether a visit has an event, a protocol or an effort.
+        differing: code of a visit whose records have different places or days -> both, in words.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, ...]] = []
+        self.lines: list[int] = []
+        self.sizes: list[int] = []
+        self.is_survey: list[bool] = []
+        self.differing: dict[int, str] = {}
+        self.remarks: Counter[str] = Counter()
+        self._codes: dict[tuple[str, ...], int] = {}
+        self._places: list[tuple[str, str, str]] = []
+
+    def codes(
+        self,
+        line: int,
+        rows: Iterable[tuple[str, str, tuple[str, ...]]],
+        terms: Sequence[str],
+    ) -> list[int]:
+        """Codes of the visits of some records; -1 if nothing says which it is.
+
+        Args:
+            line: of the first record.
+            rows: eventID, data set, and the cells of `terms` of each record.
+        """
+        absent = dict.fromkeys(VISIT_TERMS, "")
+        same: dict[tuple[str, str, tuple[str, ...]], int] = {}  # most records repeat their visit's
+        codes = []
+        for number, row in enumerate(rows):
+            code = same.get(row)
+            if code is None:
+                cells = absent | dict(zip(terms, row[2], strict=True))
+                code = same[row] = self._code(line + number, row[0], row[1], cells)
+            if code >= 0:
+                self.sizes[code] += 1
+            codes.append(code)
+        return codes
+
+    def _code(self, line: int, event: str, dataset: str, cells: dict[str, str]) -> int:
+        place = (cells["decimalLongitude"], cells["decimalLatitude"], day_of(cells))
+        if event:
+            key: tuple[str, ...] = (dataset, event)
+        elif place[0] and place[1]:
+            key = (dataset, *place, cells["samplingProtocol"])
+        else:
+            return -1
+        code = self._codes.setdefault(key, len(self.lines))
+        if code == len(self.lines):
+            self._add(line, event, dataset, place, cells)
+        elif place != self._places[code]:
+            first = self._places[code]
+            self.differing.setdefault(
+                code, f"lon, lat and date {', '.join(first)} and {', '.join(place)}"
+            )
+        return code
+
+    def _add(
+        self,
+        line: int,
+        event: str,
+        dataset: str,
+        place: tuple[str, str, str],
+        cells: dict[str, str],
+    ) -> None:
+        own = visit_fields(cells, self.remarks)
+        own["plot_id"] = event or "/".join(filter(None, place))
+        own["origin"] = dataset
+        self.rows.append(tuple(map(own.get, VISIT, repeat(""))))
+        self.lines.append(line)
+        self.sizes.append(0)
+        self.is_survey.append(bool(event) or any(cells[term] for term in _EFFORT))
+        self._places.append(place)
+
+
+def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
+    """The visits of an occurrence core.
+
+    Raises:
+        PlotError: no record can be grouped, or most have no coordinates.
+    """
+    where = f"{core.title} of {core.store.path.name}"
+    if not core.has("eventID") and not (core.has("decimalLongitude", "decimalLatitude")):
+        raise PlotError(
+            f"{where} has neither eventID nor coordinates, so nothing says which records are of "
+            f"one plot; fetch the data set of the surveys with its events"
+        )
+    listing, visits = Listing(), Visits()
+    licences: Counter[tuple[str, str]] = Counter()
+    keys = array("q")
+    dataset_term = "datasetKey" if core.has("datasetKey") else "datasetID"
+    terms = [*dict.fromkeys(("eventID", dataset_term, "license", "occurrenceID", "gbifID"))]
+    terms += [term for term in (*VISIT_TERMS, *LISTING_TERMS) if term not in terms]
+    ungrouped = total = 0
+    present = [term for term in VISIT_TERMS if core.has(term)]
+    identifier = "occurrenceID" if core.has("occurrenceID") else "gbifID"
+    for piece, cells in core.pieces(terms):
+        rows = zip(*(cells[term] for term in present), strict=True) if present else repeat(())
+        codes = visits.codes(
+            piece.line, zip(cells["eventID"], cells[dataset_term], rows, strict=False), present
+        )
+        ungrouped += codes.count(-1)
+        total += piece.size
+        licences.update(zip(cells[dataset_term], cells["license"], strict=True))
+        keys.extend(hash(text) for text in cells[identifier] if text)
+        listing.add(codes, cells)
+    _refuse_ungrouped(where, total, ungrouped)
+    columns = list(zip(*visits.rows, strict=True)) or [()] * len(VISIT)
+    frame = visit_frame(dict(zip(VISIT, columns, strict=True)), visits.lines)
+    repeated = frame["plot_id"].duplicated(keep=False) & (frame["origin"] != "")
+    frame.loc[repeated, "plot_id"] += "@" + frame["origin"][repeated]  # of several data sets
+    survey = Survey(title, frame, listing.records, reference)
+    survey.counts.update(listing.counts)
+    single = ~np.array(visits.is_survey, dtype=bool)
+    survey.presence_only = single_records(frame, visits.sizes, single)
+    for code, places in visits.differing.items():
+        survey.rejected[code] = (
+            "rows of one plot that differ",
+            f"eventID {quoted(frame['plot_id'][code])} has records of several places or "
+            f"days: {places}",
+        )
+    survey.origins = _origins(licences)
+    if not survey.origins:
+        stated = reference.licence or one_licence(licence for _, licence in licences)
+        survey.reference = replace(reference, licence=stated)
+    survey.notes += [*listing.finish(), *size_notes(visits.remarks)]
+    survey.notes += _notes(ungrouped, keys)
+    return survey
+
+
+def _origins(licences: Counter[tuple[str, str]]) -> dict[str, Origin]:
+    """The data sets, with the licences of their records, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for (dataset, licence), _ in licences.most_common():
+        if dataset:
+            found.setdefault(dataset, []).append(licence)
+    return {key: Origin(key, key, "", one_licence(own)) for key, own in found.items()}
+
+
+def _refuse_ungrouped(where: str, total: int, ungrouped: int) -> None:
+    if not total:
+        raise PlotError(f"{where} holds no record; fetch the archive again")
+    if ungrouped > total / 2:
+        raise PlotError(
+            f"{ungrouped:,} of {total:,} records of {where} have neither an eventID nor "
+            f"coordinates, so their plots are unknown; fetch records with coordinates"
+        )
+
+
+def single_records(
+    visits: pd.DataFrame, sizes: ArrayLike, single: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Visits that are single records, not lists of a survey.
+
+    Some publishers give each record an eventID of its own. So the visits of a data set are single
+    records too if more than nine tenths of them have one record and do not state to be complete.
+
+    Args:
+        visits: columns origin and list_complete.
+        sizes: number of records of each visit.
+        single: visits that are single records because nothing says otherwise.
+    """
+    single, counts = single.copy(), np.asarray(sizes)
+    keys = visits["origin"].to_numpy(object)
+    complete = (visits["list_complete"] == YES).to_numpy(bool)
+    for key in dict.fromkeys(keys.tolist()):
+        own = (keys == key) & ~single
+        if own.sum() >= _FEWEST and (counts[own] == 1).mean() > _MOST_SINGLE:
+            single |= own & ~complete
+    return single
+
+
+def _notes(ungrouped: int, keys: "array[int]") -> list[str]:
+    notes = []
+    if ungrouped:
+        notes.append(
+            f"{ungrouped:,} records have neither an eventID nor coordinates and do not count"
+        )
+    repeated = len(keys) - len(np.unique(np.frombuffer(keys, np.int64)))
+    if repeated:
+        notes.append(
+            f"{repeated:,} records repeat the id of another one; a species counts once in a list "
+            f"anyhow"
+        )
+    return notes
