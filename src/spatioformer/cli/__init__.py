@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from spatioformer.cli import analysis, text, vision
 from spatioformer.cli.demo import demo
+from spatioformer.cli.export import export
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.imagery_build import StageOrGroup
 from spatioformer.cli.init import check, init
@@ -22,6 +23,7 @@ from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
 from spatioformer.cli.project import project
 from spatioformer.cli.run import ForceWithStage, plots, run, stage, train
+from spatioformer.cli.tracing import NegativeNumbers, explain_location
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
@@ -74,13 +76,23 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
     ("drivers", analysis.drivers, "drivers runs/demo"),
+    (
+        "explain-location",
+        explain_location,
+        "explain-location 147.3 -42.1 --run runs/demo -o place.png",
+    ),
+    ("export", export, "export runs/demo -o richness.onnx"),
     ("demo", demo, "demo --out runs/demo"),
     ("years", years, "years runs/demo/model 2019=a.tif 2020=b.tif 2021=c.tif -o trend"),
     ("project", project, "project runs/demo warmer.yaml -o warmer --zones states.gpkg --name NAME"),
 )
 """Name, function and example of each command."""
 
-CLASSES = {"run": ForceWithStage, "imagery": StageOrGroup}
+CLASSES = {
+    "run": ForceWithStage,
+    "imagery": StageOrGroup,
+    "explain-location": NegativeNumbers,
+}
 """How some commands read their arguments."""
 
 for _name, _function, _example in COMMANDS:
