@@ -79,7 +79,9 @@ def recomposed(transformer, trace, x):
         np.testing.assert_allclose(recorded["attention_input"], read, **CLOSE)
         width, heads = x.shape[1], attention.heads
         projected = linear(read, attention.qkv).reshape(len(x), 3, heads, width // heads)
-        for part, values in zip(("queries", "keys", "values"), projected.swapaxes(0, 1)):
+        for part, values in zip(
+            ("queries", "keys", "values"), projected.swapaxes(0, 1), strict=True
+        ):
             np.testing.assert_allclose(recorded[part], values.swapaxes(0, 1), **CLOSE)
         q, k, v = (recorded[part] for part in ("queries", "keys", "values"))
         scores = q @ k.swapaxes(1, 2) / np.sqrt(width // heads)
@@ -267,7 +269,7 @@ def test_a_trace_leaves_no_hooks_and_changes_no_prediction():
 
 def test_what_cannot_be_traced():
     pixels, lon, lat = chip(3, 2)
-    with pytest.raises(ModelError, match="A FactoFormer|a FactoFormer does not have one sequence"):
+    with pytest.raises(ModelError, match="a FactoFormer does not have one sequence"):
         trace_chip(FactoFormer(3, 2, width=8, heads=2).eval(), pixels, lon, lat)
     with pytest.raises(ModelError, match="training mode"):
         trace_gpt(GPT(5, 4, 8, 2, 1), torch.tensor([1]))

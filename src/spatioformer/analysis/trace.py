@@ -116,7 +116,9 @@ class PlaceTrace:
             rows.append(self._location())
         if isinstance(self.network, DenseSpatioformer):
             field = self.trace["layer1.input"].reshape(len(names), -1)
-            rows.append([vectors("Input of the first layer", "a token a pixel", field, names)])
+            rows.append(
+                [vectors("Input of the first layer", "a token for each pixel", field, names)]
+            )
             rows += neighbour_panels(self.trace, layer, head)
         else:
             tokens = self._tokens

@@ -222,7 +222,7 @@ def _in_double(module: nn.Module) -> nn.Module | None:
 
 
 def _difference(values: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference, as a share of the largest value, at least 1; infinite for other shapes."""
+    """Largest difference, as a share of the largest value (at least 1); infinite if not alike."""
     if values.shape != expected.shape or not np.isfinite(values).all():
         return float("inf")
     scale = max(1.0, float(np.abs(expected).max(initial=0)))

@@ -4,7 +4,7 @@ Shapes: n chips, P patch side, C covariates.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from spatioformer.models.network import NetworkModel
 from spatioformer.models.prediction import Members
 from spatioformer.models.stack import StackModel
 from spatioformer.models.target import highest, unit
+from spatioformer.nn import ChipNetwork
 from spatioformer.portable.graph import Graph, Port
 
 REFLECTANCE = (0.0, 4000.0)
@@ -45,7 +46,9 @@ class Species(nn.Module):
 
     def _species(self, chips: Tensor, *others: Tensor) -> Tensor:
         chips = chips.to(next(self.networks.parameters()).dtype)
-        members = Members(tuple(self.networks), self.model.scaling, self.model.covariates)  # type: ignore[arg-type]
+        # Not `self.model.members`: a copy of the module in 64 bits has networks of its own.
+        networks = cast(tuple[ChipNetwork, ...], tuple(self.networks))
+        members = Members(networks, self.model.scaling, self.model.covariates)
         species = members.species(chips, *others).clamp_min(0.0)
         return species if math.isinf(self.highest) else species.clamp_max(self.highest)
 
@@ -84,9 +87,9 @@ def network_graph(model: Model, licence: str | None) -> Graph:
     """
     if isinstance(model, StackModel):
         raise ModelError(
-            f"a stack is a weighted mean of models ({', '.join(model.parts)}), whose weights depend "
-            "on the training plots, so it cannot be exported; export the folder of a network among "
-            "its members, or train one with --set map.model=spatioformer"
+            f"a stack is a weighted mean of models ({', '.join(model.parts)}), whose weights "
+            "depend on the training plots, so it cannot be exported; export the folder of a "
+            "network among its members, or train one with --set map.model=spatioformer"
         )
     if not isinstance(model, NetworkModel):
         raise ModelError(
@@ -102,8 +105,8 @@ def network_graph(model: Model, licence: str | None) -> Graph:
         Port(
             "chips",
             ("n", P, P, len(bands)),
-            f"raw values of the bands {', '.join(bands)}, in this order, of {P} x {P} pixels around "
-            "each place, rows north first; float32, no nodata",
+            f"raw values of the bands {', '.join(bands)}, in this order, of {P} x {P} pixels "
+            "around each place, rows north first; float32, no nodata",
         ),
         Port("lon", ("n", P, P), "longitude of each pixel centre, degrees east; float64"),
         Port("lat", ("n", P, P), "latitude of each pixel centre, degrees north; float64"),

@@ -10,7 +10,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.nn.gpt import GPT
 from spatioformer.nn.trace import Trace, trace_encoder, trace_gpt
 from spatioformer.text.model import TextModel
-from spatioformer.tracing.panels import Rows, layer_panels, ranking, vectors
+from spatioformer.tracing.panels import Panel, Rows, layer_panels, ranking, vectors
 
 LIKELIEST = 10  # next tokens that are shown
 
@@ -70,11 +70,12 @@ class TextTrace:
             rows[-1].append(self._next_tokens())
         return rows
 
-    def _next_tokens(self) -> Any:
+    def _next_tokens(self) -> Panel:
+        logits = self.trace["logits"][-1]
         return ranking(
-            f"Next token after “{self.tokens[-1]}”",
-            "softmax(embedding matrix · last row)",
-            self.vocabulary,
+            f"Next token after “{self.tokens[-1]}”, and its logit",
+            "logits = embedding matrix · last row; their softmax",
+            [f"{name}  {logit:.2f}" for name, logit in zip(self.vocabulary, logits, strict=True)],
             self.trace["probabilities"][-1],
             "probability",
             LIKELIEST,

@@ -34,6 +34,7 @@ class Panel:
         scale: how its colours are chosen.
         unit: label of its colour bar.
         kind: "matrix" shows cells, "bars" a bar for each row of one column, "image" a picture.
+        cuts: rows and columns of patches into which an image is cut.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Panel:
     scale: Scale = "signed"
     unit: str = NO_UNIT
     kind: Literal["matrix", "bars", "image"] = "matrix"
+    cuts: tuple[int, int] = (1, 1)
 
     @property
     def column_names(self) -> list[str]:
@@ -90,7 +92,7 @@ def layer_panels(trace: Trace, layer: int, head: int, names: Sequence[str]) -> R
         pattern = np.where(np.tri(len(names), dtype=bool), pattern, np.nan)
     width = trace[f"{name}.queries"].shape[-1]
     mixed = trace[f"{name}.mixed"][:, h * width : head * width]
-    reads = "softmax of each row: shares of the tokens in the row's mixture"
+    reads = "softmax of each row, which then sums to 1"
     later = "; a token does not see later ones" if trace.causal else ""
     return [
         [
@@ -98,7 +100,7 @@ def layer_panels(trace: Trace, layer: int, head: int, names: Sequence[str]) -> R
             vectors("Keys", "K = W_K x + b", trace[f"{name}.keys"][h], names),
         ],
         [
-            Panel("Scores", f"Q K / √{width}{later}", scores, names, names, unit="q·k / √d"),
+            Panel("Scores", f"Q Kᵀ / √{width}{later}", scores, names, names, unit="q·k / √d"),
             Panel("Pattern", reads, pattern, names, names, "share", "share"),
         ],
         [

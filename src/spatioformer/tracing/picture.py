@@ -1,5 +1,8 @@
 """Draw panels as one picture: colours with a bar and a unit each, and values where they fit."""
 
+import textwrap
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
@@ -10,10 +13,11 @@ from spatioformer.tracing.panels import Panel, Rows
 
 WIDTH = 9.4  # inches; so 9 points are at least 9 pixels in a picture of 710 pixels
 FONT = 9
+LINE = 95  # characters in a line of the title
 ROW = 0.19  # height of a row of cells, inches
 SMALLEST, LARGEST = 1.0, 5.5  # height of a panel, inches
 AROUND = 1.0  # height of title, formula and names of columns, inches
-LABELS = 2.0  # width that names of rows and the colour bar take, inches
+LABELS = 1.35  # width that names of rows and the colour bar take, inches
 FITS = (0.37, 0.16)  # width and height of a cell that holds a number, inches
 COLOURS = {"signed": "RdBu_r", "share": "viridis", "amount": "cividis"}
 
@@ -28,7 +32,7 @@ def draw(rows: Rows, title: str) -> Figure:
     """
     heights = [max(_height(panel) for panel in row) + AROUND for row in rows]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=11, fontweight="bold", color=INK)
+    figure.suptitle(textwrap.fill(title, LINE), fontsize=11, fontweight="bold", color=INK)
     parts = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     number = 0
     for part, row, height in zip(parts, rows, heights, strict=True):
@@ -52,6 +56,11 @@ def _draw(axes: Axes, panel: Panel, number: int, size: tuple[float, float]) -> N
     elif panel.kind == "image":
         axes.imshow(panel.values, cmap="gray", interpolation="nearest")
         _name_rows_and_columns(axes, panel, size)
+        for draw_line, length, count in zip(
+            (axes.axhline, axes.axvline), panel.values.shape, panel.cuts, strict=False
+        ):
+            for cut in range(1, count):
+                draw_line(cut * length / count - 0.5, color=SERIES[1], linewidth=1)
     else:
         _draw_matrix(axes, panel, size)
 
@@ -117,7 +126,9 @@ def _name_rows_and_columns(axes: Axes, panel: Panel, size: tuple[float, float]) 
         every = max(1, int(np.ceil(0.17 * width / size[0])))
         shown = range(0, width, every)
         fits = max(len(name) for name in names) * 0.075 <= size[0] / width
-        turned = {} if fits else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        turned: dict[str, Any] = (
+            {} if fits else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        )
         axes.set_xticks(list(shown), [names[i] for i in shown], fontsize=FONT, **turned)
     axes.tick_params(length=0, colors=MUTED)
     axes.spines[:].set_visible(False)
@@ -139,4 +150,4 @@ def _short(value: float) -> str:
     """A value in at most five characters."""
     if abs(value) < 9.995:
         return f"{value:.2f}".replace("-0.00", "0.00")
-    return f"{value:.1f}" if abs(value) < 99.95 else f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) < 99.95 else f"{value:.0f}"

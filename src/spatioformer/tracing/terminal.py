@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from spatioformer.tracing.panels import Panel, Rows
+from spatioformer.tracing.panels import NO_UNIT, Panel, Rows
 
 LABEL = 14  # width of a row's name, cells
 CELL = 6  # width of a number or of a column's name in a table of few digits, cells
@@ -24,7 +24,8 @@ def print_panels(rows: Rows) -> None:
         console.print(Text(f"{number}. {panel.title}", style="bold"), soft_wrap=True)
         console.print(Text(f"   {panel.formula}; {_size(panel)}"), soft_wrap=False)
         _print_panel(panel)
-        console.print()
+        if panel.kind != "matrix":  # a matrix ends with an empty line
+            console.print()
 
 
 def _size(panel: Panel) -> str:
@@ -35,13 +36,12 @@ def _size(panel: Panel) -> str:
     if panel.kind == "bars":
         return panel.unit
     named = panel.columns is not None
-    size = f"{height} x {width} numbers, {panel.unit}"
-    cut = []
+    size = f"{height} x {width}"
     if not named and width > _fitting(WIDE):
-        cut.append(f"the first {_fitting(WIDE)} columns")
+        size += f", here columns 1-{_fitting(WIDE)}"
     if height > MOST_ROWS:
-        cut.append(f"the first {MOST_ROWS} rows")
-    return f"{size}; here {' of '.join(cut)}" if cut else size
+        size += f", here rows 1-{MOST_ROWS}"
+    return size if panel.unit == NO_UNIT else f"{size}; {panel.unit}"
 
 
 def _print_panel(panel: Panel) -> None:
@@ -61,10 +61,18 @@ def _print_panel(panel: Panel) -> None:
         names[:MOST_ROWS],
         columns,
         values,
-        "{:.2f}" if shares else "{:.4g}",
+        "{:.2f}" if shares else _form(values),
         ~np.isfinite(values),
         CELL if shares else WIDE,
     )
+
+
+def _form(values: np.ndarray) -> str:
+    """A format in which every value of a table fits its cell, with its sign."""
+    largest = float(np.nanmax(np.abs(values), initial=0))
+    if largest < 1000:
+        return "{:.3f}"
+    return "{:.1f}" if largest < 1e5 else "{:.1e}"
 
 
 def _print_bars(panel: Panel) -> None:

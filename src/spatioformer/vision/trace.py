@@ -68,6 +68,7 @@ class VisionTrace:
             [str(column + 1) for column in range(columns)],
             "amount",
             kind="image",
+            cuts=self.grid,
         )
         pixels = "pixels of each patch (row,column) as one row, scaled as in training"
         tokens = [
