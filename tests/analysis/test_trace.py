@@ -93,8 +93,8 @@ def test_saved_networks(name, raster):
 def test_names_of_features():
     paper = PaperSpatioformer(3, 2, 8, 2, 1, 10, 6)
     assert feature_names(paper, 4) == ["0: sin", "1: cos", "2: sin", "3: cos"]
-    fourier = Spatioformer(3, 2, width=8, heads=2,
-                           location={"name": "fourier", "wavelengths": (9.0,), "width": 4})  # fmt: skip
+    waves = {"name": "fourier", "wavelengths": (9.0,), "width": 4}
+    fourier = Spatioformer(3, 2, width=8, heads=2, location=waves)
     assert feature_names(fourier, 4) == ["0", "1", "2", "3"]
 
 
@@ -102,7 +102,7 @@ def test_other_models(raster):
     pixels = tuple(np.zeros((3, 3, 2))), np.zeros((3, 3)), np.zeros((3, 3))
     with pytest.raises(ModelError, match="a stack is a mean of models"):
         trace_place(load(OLD / "spatioformer-stacked"), pixels)
-    with pytest.raises(ModelError, match="a ExtraTreesRegressor has no tokens"):
+    with pytest.raises(ModelError, match="the class ExtraTreesRegressor, which has no tokens"):
         trace_place(load(OLD / "extra-trees"), pixels)
 
 

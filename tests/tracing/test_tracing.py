@@ -98,3 +98,16 @@ def test_the_picture(trace):
     scores = trace["layer1.scores"][1]
     assert f"{scores[2, 0]:.2f}" in [t.get_text() for t in texts]
     assert len(pieces[0].axes[0].lines) == 3  # one cut between rows, two between columns
+
+
+def test_a_few_huge_values_do_not_hide_the_others():
+    values = np.random.default_rng(0).normal(size=(10, 100))
+    values[0, 0] = 500
+    names = [str(i) for i in range(10)]
+    figure = draw([[Panel("Outlier", "x", values, names)]], "")
+    image, bar = figure.subfigs[0].axes[0].images[0], figure.subfigs[0].axes[1]
+    assert 2 < image.norm.vmax < 5
+    assert image.colorbar.extend == "both"
+    assert bar.get_ylabel() == "no unit"
+    figure = draw([[Panel("Even", "x", np.eye(10), names)]], "")
+    assert figure.subfigs[0].axes[0].images[0].colorbar.extend == "neither"

@@ -247,8 +247,9 @@ def trace_place(model: Model, pixels: Pixels) -> PlaceTrace:
         )
     if not isinstance(model, NetworkModel):
         raise ModelError(
-            f"a {model.architecture} has no tokens and no attention to follow; use a network, such "
-            "as one trained with --set map.model=spatioformer, or `spatioformer drivers`"
+            f"the model is of the class {model.architecture}, which has no tokens and no attention "
+            "to follow; use a network, such as one trained with --set map.model=spatioformer, or "
+            "`spatioformer drivers`"
         )
     chip, lon, lat = pixels
     model.ready()

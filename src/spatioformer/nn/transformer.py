@@ -176,7 +176,7 @@ class Attention(nn.Module):
     def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         # A single query after others is the newest token and attends to all. torch's own causal
         # mask aligns the first query with the first key, so it is right for square patterns only.
-        square = q.shape[-2] == k.shape[-2]
+        square = bool(q.shape[-2] == k.shape[-2])  # symbolic, where a graph is exported
         causal = self.causal and (square or q.shape[-2] > 1)
         is_causal = causal and mask is None and square
         if causal and not is_causal:

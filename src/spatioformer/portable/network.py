@@ -93,8 +93,8 @@ def network_graph(model: Model, licence: str | None) -> Graph:
         )
     if not isinstance(model, NetworkModel):
         raise ModelError(
-            f"a {model.architecture} is a model of scikit-learn or of this package's own, not a "
-            "network of torch, so it cannot be exported; export a network, for instance one "
+            f"the model is of the class {model.architecture}, which is no network of torch, so it "
+            "cannot be exported; export a network, for instance one "
             "trained with --set map.model=spatioformer-distilled, which learns from the Gaussian "
             "process"
         )

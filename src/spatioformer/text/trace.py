@@ -47,11 +47,11 @@ class TextTrace:
         """
         trace, names = self.trace, self.tokens
         trace.check(layer, head)
-        ids = [f"{token} {number}" for token, number in zip(self.tokens, trace["ids"], strict=True)]
+        ids = [f"{number} {token}" for token, number in zip(self.tokens, trace["ids"], strict=True)]
         added = "summed" if "summed" in trace else "input"
         start = [
             vectors(
-                "Tokens, their ids, and their vectors",
+                "Ids, tokens, and their vectors",
                 "a row of the embedding matrix for each id",
                 trace["embedding"],
                 ids,

@@ -114,19 +114,18 @@ def layer_panels(trace: Trace, layer: int, head: int, names: Sequence[str]) -> R
 def _after_attention(trace: Trace, layer: int, names: Sequence[str]) -> Rows:
     """Panels from the output of the attention to that of the layer, (T, D)."""
     name = f"layer{layer}"
-    parts = [
-        ("Added by attention", "W_O · mixtures of all heads + b", "attention"),
-        ("After attention", "input + what attention adds", "after_attention"),
-        ("MLP, hidden layer", "activation(W_1 x + b_1)", "hidden"),
-        ("Added by the MLP", "W_2 · hidden + b_2", "mlp"),
-    ]
-    panels = [
-        vectors(title, formula, middle(trace[f"{name}.{part}"]), names)
-        for title, formula, part in parts
-    ]
-    output = middle(trace[f"{name}.output"])
-    last = vectors(f"Output of layer {layer}", "after attention + MLP", output, names)
-    return [panels[:2], panels[2:], [last]]
+    parts = {
+        "attention": "Added by attention",
+        "after_attention": "After attention",
+        "hidden": "MLP, hidden layer",
+        "mlp": "Added by the MLP",
+        "output": f"Output of layer {layer}",
+    }
+    panels = []
+    for part, title in parts.items():
+        step = trace.steps[f"{name}.{part}"]
+        panels.append(vectors(title, step.about, middle(step.values), names))
+    return [panels[:2], panels[2:4], panels[4:]]
 
 
 def neighbour_panels(trace: Trace, layer: int, head: int) -> Rows:

@@ -19,6 +19,7 @@ SMALLEST, LARGEST = 1.0, 5.5  # height of a panel, inches
 AROUND = 1.0  # height of title, formula and names of columns, inches
 LABELS = 1.35  # width that names of rows and the colour bar take, inches
 FITS = (0.37, 0.16)  # width and height of a cell that holds a number, inches
+MOST = 0.995  # share of the values for which colours are chosen, where a few are far larger
 COLOURS = {"signed": "RdBu_r", "share": "viridis", "amount": "cividis"}
 
 
@@ -94,7 +95,9 @@ def _draw_matrix(axes: Axes, panel: Panel, size: tuple[float, float]) -> None:
         aspect="auto",
         interpolation="nearest",
     )
-    bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
+    beyond = np.nanmax(np.abs(panel.values)) > image.norm.vmax
+    extend = "both" if panel.scale == "signed" and beyond else "neither"
+    bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02, extend=extend)
     bar.set_label(panel.unit, fontsize=FONT)
     _name_rows_and_columns(axes, panel, size)
     height, width = panel.values.shape
@@ -108,8 +111,12 @@ def _norm(panel: Panel) -> Normalize:
         return Normalize(0, max(float(finite.max(initial=0)), 1e-6))
     if panel.scale == "amount":
         return Normalize(float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf)))
-    largest = max(float(np.abs(finite).max(initial=0)), 1e-6)
-    return TwoSlopeNorm(0, -largest, largest)
+    sizes = np.sort(np.abs(finite), axis=None)
+    largest = float(sizes[-1]) if len(sizes) else 0.0
+    usual = float(sizes[int(MOST * (len(sizes) - 1))]) if len(sizes) else 0.0
+    # A few huge values, such as those of [CLS] in BERT, would leave all others white.
+    limit = usual if 0 < usual < largest / 2 else max(largest, 1e-6)
+    return TwoSlopeNorm(0, -limit, limit)
 
 
 def _name_rows_and_columns(axes: Axes, panel: Panel, size: tuple[float, float]) -> None:

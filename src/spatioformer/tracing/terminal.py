@@ -9,7 +9,7 @@ from rich.text import Text
 
 from spatioformer.tracing.panels import NO_UNIT, Panel, Rows
 
-LABEL = 14  # width of a row's name, cells
+LABEL, LONGEST_LABEL = 14, 24  # width of a row's name, cells: usual, and at most
 CELL = 6  # width of a number or of a column's name in a table of few digits, cells
 WIDE = 9  # the same in a table of values of any size
 MOST_ROWS = 24  # rows of a panel that are printed
@@ -37,8 +37,9 @@ def _size(panel: Panel) -> str:
         return panel.unit
     named = panel.columns is not None
     size = f"{height} x {width}"
-    if not named and width > _fitting(WIDE):
-        size += f", here columns 1-{_fitting(WIDE)}"
+    fitting = _fitting(WIDE, _label(panel))
+    if not named and width > fitting:
+        size += f", here columns 1-{fitting}"
     if height > MOST_ROWS:
         size += f", here rows 1-{MOST_ROWS}"
     return size if panel.unit == NO_UNIT else f"{size}; {panel.unit}"
@@ -47,24 +48,35 @@ def _size(panel: Panel) -> str:
 def _print_panel(panel: Panel) -> None:
     if panel.kind == "image":
         return
-    names = [f"{n + 1:>3} {name}" for n, name in enumerate(panel.rows)]
     if panel.kind == "bars":
         _print_bars(panel)
         return
     values = panel.values[:MOST_ROWS]
     columns = panel.column_names
     if panel.columns is None:
-        columns = columns[: _fitting(WIDE)]
+        columns = columns[: _fitting(WIDE, _label(panel))]
         values = values[:, : len(columns)]
     shares = panel.scale == "share"
     print_matrix(
-        names[:MOST_ROWS],
+        _names(panel)[:MOST_ROWS],
         columns,
         values,
         "{:.2f}" if shares else _form(values),
         ~np.isfinite(values),
         CELL if shares else WIDE,
+        _label(panel),
     )
+
+
+def _names(panel: Panel) -> list[str]:
+    """Names of the rows of a panel with their numbers."""
+    return [f"{n:>3} {name}" for n, name in enumerate(panel.rows, start=1)]
+
+
+def _label(panel: Panel) -> int:
+    """Width of the names of a panel, cells."""
+    longest = max(map(cell_len, _names(panel))) + 1
+    return min(max(longest, LABEL), LONGEST_LABEL)
 
 
 def _form(values: np.ndarray) -> str:
@@ -86,9 +98,9 @@ def _print_bars(panel: Panel) -> None:
         _print(f"    {set_cell_size(name, widest)} {shown}  {sign}{bar}")
 
 
-def _fitting(cell: int) -> int:
-    """How many columns fit the terminal."""
-    return max(1, (Console().width - LABEL) // cell)
+def _fitting(cell: int, label: int) -> int:
+    """How many columns fit the terminal beside the names of the rows."""
+    return max(1, (Console().width - label) // cell)
 
 
 def print_matrix(
@@ -98,6 +110,7 @@ def print_matrix(
     form: str,
     hidden: np.ndarray | None = None,
     cell: int = CELL,
+    label: int = LABEL,
 ) -> None:
     """Print a table; columns that do not fit the terminal follow below.
 
@@ -107,17 +120,18 @@ def print_matrix(
         form: format string of a value.
         hidden: True where a cell stays empty.
         cell: width of a column, cells.
+        label: width of the names of the rows, cells.
     """
-    fitting = _fitting(cell)
+    fitting = _fitting(cell, label)
     for start in range(0, len(columns), fitting):
         shown = range(start, min(start + fitting, len(columns)))
-        _print(" " * LABEL + "".join(_right(columns[c], cell) for c in shown))
+        _print(" " * label + "".join(_right(columns[c], cell) for c in shown))
         for r, row in enumerate(rows):
             cells = (
                 "" if hidden is not None and hidden[r, c] else form.format(values[r, c])
                 for c in shown
             )
-            _print(set_cell_size(row, LABEL) + "".join(_right(text, cell) for text in cells))
+            _print(set_cell_size(row, label) + "".join(_right(text, cell) for text in cells))
         _print("")
 
 
