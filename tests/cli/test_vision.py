@@ -1,6 +1,7 @@
 """`spatioformer vision train | predict | attend`, and how each ends."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -177,3 +178,35 @@ class TestRefused:
         assert (
             "is no size; give 32, or 32x24" in run("train", folder, "--size", size, code=2).stderr
         )
+
+
+def test_trace(folder, model, tmp_path):
+    image, out = folder / "ant" / "0.png", tmp_path / "trace.png"
+    output = run("trace", image, "-m", model, "-o", out).stdout
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert "Where the class token looks, layer 1, head 1" in output
+    opened = VisionModel.open(model)
+    predicted = opened.predict(opened.read(image))[0]
+    numbers = json.loads(run("trace", image, "-m", model, "--json").stdout)
+    np.testing.assert_allclose(numbers["answer"], predicted, rtol=1e-5)
+    assert numbers["tokens"] == ["class", "1,1", "1,2", "2,1", "2,2"]
+    assert numbers["steps"]["patches"]["shape"] == [4, 16]
+    second = json.loads(run("trace", folder, "--index", 1, "-m", model, "--json").stdout)
+    assert second["image"].endswith("1.png")
+    assert "choose it with --index 0 to 15" in refused("trace", folder, "-m", model)
+    assert "there is no image 16" in refused("trace", folder, "-m", model, "--index", 16)
+    assert "layer 1, head 3 do not exist" in refused("trace", image, "-m", model, "--head", 3)
+
+
+def test_trace_of_values(tmp_path):
+    network = ViT(4, 2, 2, width=8, heads=2, layers=1, outputs=2, labels=["height", "cover"])
+    VisionModel(network, Preparation((0.5, 1.0), (0.25, 2.0), False), "regression").save(
+        tmp_path / "model"
+    )
+    images = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype(np.float32)
+    np.savez(tmp_path / "one.npz", images=images)
+    output = run("trace", tmp_path / "one.npz", "-m", tmp_path / "model").stdout
+    opened = VisionModel.open(tmp_path / "model")
+    height, cover = opened.predict(opened.read(tmp_path / "one.npz"))[0]
+    shown = {line.split()[0]: float(line.split()[1]) for line in output.splitlines()[-3:-1]}
+    assert shown == pytest.approx({"height": height, "cover": cover}, rel=1e-3)

@@ -26,7 +26,7 @@ def test_the_encoder_decoder_spells_numbers_it_never_saw(capsys):
 def test_every_command_and_option_of_the_page_exists():
     commands = re.findall(r"^spatioformer text (.+)$", TEXT, re.MULTILINE)
     assert {line.split()[0] for line in commands} == {
-        *("train", "next", "generate", "attend", "neighbours", "analogy", "senses")
+        *("train", "next", "generate", "attend", "trace", "neighbours", "analogy", "senses")
     }
     for line in commands:
         name = line.split()[0]

@@ -17,12 +17,14 @@ from spatioformer.cli import analysis, imagery_build, plots_import, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.example import example
 from spatioformer.cli.groups import stage_or_group
+from spatioformer.cli.export import export
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
 from spatioformer.cli.project import project
 from spatioformer.cli.run import ForceWithStage, plots, run, stage, train
+from spatioformer.cli.tracing import NegativeNumbers, explain_location
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
@@ -77,6 +79,12 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
     ("drivers", analysis.drivers, "drivers runs/demo"),
+    (
+        "explain-location",
+        explain_location,
+        "explain-location 147.3 -42.1 --run runs/demo -o place.png",
+    ),
+    ("export", export, "export runs/demo -o richness.onnx"),
     ("demo", demo, "demo --out runs/demo"),
     ("example", example, "example valdivia"),
     ("years", years, "years runs/demo/model 2019=a.tif 2020=b.tif 2021=c.tif -o trend"),
@@ -88,6 +96,7 @@ CLASSES: dict[str, type[TyperCommand]] = {
     "run": ForceWithStage,
     "imagery": stage_or_group(imagery_build.app),
     "plots": stage_or_group(plots_import.app),
+    "explain-location": NegativeNumbers,
 }
 """How some commands read their arguments."""
 

@@ -46,6 +46,15 @@ Scheduler = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", hidden=True, help="Now --force.")]
 
+Layer = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Layer to show, from 1; default: the first. With --json: only this one."
+    ),
+]
+Head = Annotated[int, typer.Option(min=1, help="Head to show, from 1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead.")]
+
 WITH_MODEL = "With a model"
 """Panel of the help text: options of a map that a model folder makes, outside a run."""
 

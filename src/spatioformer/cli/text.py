@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spatioformer.cli.guard import command
-from spatioformer.cli.options import Quiet
+from spatioformer.cli.options import Head, Json, Layer, Quiet
 from spatioformer.text.settings import Sizes, TextRecipe
 
 if TYPE_CHECKING:
@@ -186,6 +186,28 @@ def attend(
 
         write_picture(out, attention_picture(reading, layer - 1, head - 1))
     print_reading(reading, layer - 1, head - 1)
+
+
+@command(app, example='spatioformer text trace "El perro come" -m runs/gpt -o trace.png')
+def trace(
+    text: Text,
+    model: MaybeModel = None,
+    encoder: Encoder = None,
+    layer: Layer = None,
+    head: Head = 1,
+    json: Json = False,
+    out: Picture = None,
+) -> None:
+    """Print the chain from a text to the next token: vectors, attention, MLP, probabilities.
+
+    Of the layers, one is shown, and one of its heads. --json has all numbers of all layers and
+    heads, with all digits, or of --layer alone.
+    """
+    from spatioformer.cli.tracing import show
+    from spatioformer.text.trace import trace_text
+
+    traced = trace_text(_reader(model, encoder), text)
+    show(traced, layer, head, json, out, f"“{text}”")
 
 
 @command(app, example="spatioformer text neighbours rey --vectors wordllama")

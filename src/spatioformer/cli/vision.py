@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatioformer.cli.guard import command
-from spatioformer.cli.options import Quiet
+from spatioformer.cli.options import Head, Json, Layer, Quiet
 from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 
 if TYPE_CHECKING:
@@ -222,6 +222,39 @@ def attend(
         similarity = opened.network.position_similarity().numpy()
         pictures.save(pictures.draw_position_similarity(similarity), positions)
     _write_table(attention_rows(opened, images, predicted, shares), out)
+
+
+@command(app, example="spatioformer vision trace digits --index 3 -m runs/vision -o trace.png")
+def trace(
+    source: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="An image; or several, with --index.")
+    ],
+    model: Model,
+    index: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Number of the image in a folder, an .npz file or digits, from 0."
+        ),
+    ] = None,
+    layer: Layer = None,
+    head: Head = 1,
+    json: Json = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
+    ] = None,
+) -> None:
+    """Print the chain from an image to its class: patches, positions, attention, class token.
+
+    Of the layers, one is shown, and one of its heads. --json has all numbers of all layers and
+    heads, with all digits, or of --layer alone.
+    """
+    from spatioformer.cli.tracing import show
+    from spatioformer.vision.model import VisionModel
+    from spatioformer.vision.trace import one_of, trace_image
+
+    opened = VisionModel.open(model)
+    traced = trace_image(opened, one_of(opened.read(source), index))
+    show(traced, layer, head, json, out, traced.name)
 
 
 def _read(model: "VisionModel", sources: list[str]) -> "Images":

@@ -11,6 +11,8 @@ from spatioformer.nn.rollout import attention_rollout
 from spatioformer.nn.seq2seq import Seq2Seq
 from spatioformer.nn.spatioformer import Spatioformer
 from spatioformer.nn.text_encoder import TextEncoder
+from spatioformer.nn.trace import Trace, trace_encoder, trace_gpt, trace_vit
+from spatioformer.nn.trace_chips import trace_chip
 from spatioformer.nn.transformer import BlockConfig, Pattern, Transformer
 from spatioformer.nn.vit import ViT
 
@@ -30,8 +32,13 @@ __all__ = [
     "Seq2Seq",
     "Spatioformer",
     "TextEncoder",
+    "Trace",
     "Transformer",
     "ViT",
     "attention_rollout",
     "location_encoder",
+    "trace_chip",
+    "trace_encoder",
+    "trace_gpt",
+    "trace_vit",
 ]

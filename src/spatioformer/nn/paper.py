@@ -151,7 +151,8 @@ class PaperSpatioformer(ChipNetwork):
         """
         check_chips(chips, self.config["patch"], self.config["bands"])
         replaced = self.transformer, self.head
-        if len(chips) and dispatch.can_replace(self, *replaced, self.config["width"], chips):
+        replaceable = dispatch.can_replace(self, *replaced, self.config["width"], chips)
+        if replaceable and len(chips):
             _, located = self._pixels(chips, lon, lat)
             return dispatch.head_of_transformer(*replaced, self._tokens(located))
         return self.reference(chips, lon, lat)
@@ -198,7 +199,7 @@ class PaperSpatioformer(ChipNetwork):
 
     def _tokens(self, located: Float[Tensor, "B PP D"]) -> Float[Tensor, "B T D"]:
         """The input of the transformer: the learned token, then the pixels."""
-        first = self.class_token.expand(len(located), 1, self.config["width"])
+        first = self.class_token.expand(located.shape[0], 1, self.config["width"])
         return torch.cat([first, located], dim=1)
 
     @classmethod

@@ -30,7 +30,7 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("width", edges.diff(dim=1).clamp_min(1e-6))
 
     def forward(self, x: Float[Tensor, "*B K"]) -> Float[Tensor, "*B {self.features}"]:
-        return ((x[..., None] - self.low) / self.width).clamp(0, 1).flatten(-2)
+        return ((x[..., None] - self.low) / self.width).clamp(0.0, 1.0).flatten(-2)
 
 
 def band_encoding(bands: int, edges: list[list[float]] | None) -> tuple[nn.Module, int]:

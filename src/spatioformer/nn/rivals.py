@@ -235,6 +235,6 @@ class ClassTokenEncoder(nn.Module):
         self.transformer = Transformer(block, layers)
 
     def forward(self, vectors: Float[Tensor, "B T values"]) -> Float[Tensor, "B D"]:
-        first = self.class_token.expand(len(vectors), 1, -1)
+        first = self.class_token.expand(vectors.shape[0], 1, -1)
         x = torch.cat([first, self.projection(vectors)], dim=1) + self.position
         return self.transformer(x)[:, 0]

@@ -162,7 +162,7 @@ class Spatioformer(ChipNetwork):
         check_chips(chips, self.config["patch"], self.config["bands"])
         x = torch.cat(
             [
-                self.class_token.expand(len(chips), 1, -1),
+                self.class_token.expand(chips.shape[0], 1, -1),
                 self.chip_tokens(chips.flatten(1, -2)),
                 *self._covariate_tokens(chips, covariates),
             ],
@@ -204,7 +204,7 @@ def checked_covariates(
     Raises:
         ModelError: covariates of another shape.
     """
-    expected = (len(samples), count)
+    expected = (samples.shape[0], count)  # `len` would fix the number in an exported graph
     if covariates is None:
         return samples.new_full(expected, torch.nan)
     if covariates.shape != expected:

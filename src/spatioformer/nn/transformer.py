@@ -174,10 +174,11 @@ class Attention(nn.Module):
         return tuple(chunk.unflatten(-1, (self.heads, -1)).transpose(1, 2) for chunk in chunks)
 
     def _attend_fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        # A single query is the newest token and attends to all. torch's own causal mask aligns the
-        # first query with the first key, so it is right for square patterns only.
-        causal = self.causal and q.shape[-2] > 1
-        is_causal = causal and mask is None and q.shape[-2] == k.shape[-2]
+        # A single query after others is the newest token and attends to all. torch's own causal
+        # mask aligns the first query with the first key, so it is right for square patterns only.
+        square = bool(q.shape[-2] == k.shape[-2])  # symbolic, where a graph is exported
+        causal = self.causal and (square or q.shape[-2] > 1)
+        is_causal = causal and mask is None and square
         if causal and not is_causal:
             mask = _causal_mask(q, k) if mask is None else mask & _causal_mask(q, k)
         p = self.dropout.p if self.dropout.active else 0.0

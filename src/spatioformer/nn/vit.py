@@ -202,7 +202,7 @@ class ViT(nn.Module):
                 f"columns) = (n, {', '.join(map(str, expected))}); resize or convert them first"
             )
         x = self.patches(images).flatten(2).mT  # (B, D, y, x) -> (B, N, D)
-        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1) + self.positions
+        x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
         return self.transformer(self.dropout(x), record=record)
 
     def position_similarity(self) -> Float[Tensor, "y x y x"]:

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 
 from spatioformer.text.model import Reading
 from spatioformer.text.senses import Senses
+from spatioformer.tracing.terminal import print_matrix
 
 BAR = 40  # width of the bar of the largest value, cells
-LABEL = 14  # width of a row's name, cells
-CELL = 6  # width of a number or of a column's name, cells
 
 
 def print_ranking(rows: Sequence[tuple[str, float]], percent: bool) -> None:
@@ -58,39 +55,6 @@ def print_senses(senses: Senses) -> None:
         _print(
             f"the nearest other sentence has the same label in {senses.agreeing()} of {len(names)}"
         )
-
-
-def print_matrix(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Float[np.ndarray, "n n"],
-    form: str,
-    hidden: np.ndarray | None = None,
-) -> None:
-    """Print a square table; columns that do not fit the terminal follow below.
-
-    Args:
-        rows, columns: names of rows and columns.
-        form: format string of a value.
-        hidden: True where a cell stays empty.
-    """
-    fitting = max(1, (Console().width - LABEL) // CELL)
-    for start in range(0, len(columns), fitting):
-        shown = range(start, min(start + fitting, len(columns)))
-        _print(" " * LABEL + "".join(_right(columns[c]) for c in shown))
-        for r, row in enumerate(rows):
-            cells = (
-                "" if hidden is not None and hidden[r, c] else form.format(values[r, c])
-                for c in shown
-            )
-            _print(set_cell_size(row, LABEL) + "".join(_right(cell) for cell in cells))
-        _print("")
-
-
-def _right(text: str) -> str:
-    """Right-align a text in a column, cut to CELL - 1 cells."""
-    shown = set_cell_size(text, min(cell_len(text), CELL - 1))
-    return " " * (CELL - cell_len(shown)) + shown
 
 
 def _print(line: str) -> None:

@@ -68,7 +68,9 @@ def can_replace(network: DenseNetwork, tile: Tensor) -> bool:
         - nobody would notice (`dispatch.modules_are_plain`);
         - the network is made of this package's modules only, not of replacements.
     """
-    if torch.is_grad_enabled() or network.training or len(tile) != 1:
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or network.training:
+        return False
+    if len(tile) != 1:
         return False
     if not modules_are_plain(network, tile) or not _has_numba() or network.config["width"] % UNITS:
         return False
