@@ -16,7 +16,7 @@ from spatioformer.evaluation.metrics import scores
 def test_the_smallest_error_where_nothing_is_tied():
     errors = np.column_stack([np.full(6, 2.0), np.full(6, 1.0), np.full(6, 3.0)])
     choice = Choice.of(errors, np.arange(6), [1, 3, 2])
-    assert (choice.chosen, choice.best) == (1, 1)
+    assert (choice.chosen, choice.reference) == (1, 1)
     np.testing.assert_allclose(choice.behind, [3, 0, 8])
     np.testing.assert_array_equal(choice.standard_error, 0)  # every plot says the same
     np.testing.assert_array_equal(choice.tied, [False, True, False])
@@ -29,13 +29,37 @@ ALTERNATING = np.column_stack([np.tile([2.0, 1.0], 3), np.full(6, np.sqrt(2.4))]
 
 def test_a_tie_goes_to_the_fastest():
     choice = Choice.of(ALTERNATING, np.arange(6), [1, 2])
-    assert (choice.best, choice.chosen) == (1, 0)
+    assert (choice.reference, choice.chosen) == (1, 0)
     np.testing.assert_allclose(choice.behind, [0.1, 0])
     np.testing.assert_allclose(choice.standard_error, [1.5 / np.sqrt(5), 0])
     assert Choice.of(ALTERNATING, np.arange(6), [2, 1]).chosen == 1
     assert Choice.of(ALTERNATING, np.arange(6), [1, 1]).chosen == 1, "equally fast: the better one"
     assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.09).chosen == 1
     assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.11).chosen == 0
+
+
+def test_the_usual_model_is_replaced_where_another_one_is_clearly_better():
+    choice = Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0, usual=0)
+    assert (choice.reference, choice.chosen) == (0, 0), "better by .1, with a standard error of .67"
+    np.testing.assert_allclose(choice.behind, [0, -0.1])
+    assert Choice.of(ALTERNATING, [0, 0, 1, 1, 2, 2], [1, 2], 0, usual=0).chosen == 1
+    # Squared errors 7 against 4 - d and 4 + d in turn: the second model is better by 3, with a
+    # standard error of d / sqrt(5). With six units t is 2.571, so d has to be below 2.609.
+    for deviation, expected in ((2.60, 1), (2.62, 0)):
+        squared = np.tile([4 - deviation, 4 + deviation], 3)
+        errors = np.sqrt(np.column_stack([np.full(6, 7.0), squared]))
+        assert Choice.of(errors, np.arange(6), [1, 2], 0, usual=0).chosen == expected
+
+
+def test_a_single_unit_says_nothing_against_the_usual_model():
+    errors = np.column_stack([np.full(4, 2.0), np.full(4, 1.0)])
+    assert Choice.of(errors, np.zeros(4, int), [1, 1], 0, usual=0).chosen == 0
+    assert Choice.of(errors, [0, 0, 1, 1], [1, 1], 0, usual=0).chosen == 1
+
+
+def test_a_faster_model_replaces_the_usual_one_in_a_tie_only():
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], 0.11, usual=1).chosen == 0
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], 0.09, usual=1).chosen == 1
 
 
 def test_errors_within_a_unit_do_not_count_as_independent():
