@@ -1,7 +1,7 @@
 """Choose one of several models by their held-out predictions, and score the choice honestly.
 
-The models are compared with a reference. That is the usual model, which is best most often: held-out
-errors of some hundred plots are a weaker reason than that. It is another model only if that one is
+The models are compared with a reference. That is the usual model, which is the best one most often;
+held-out errors of some hundred plots are a weaker reason. It is another model only if that one is
 clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
 usual model the reference is the model with the smallest mean squared error.
 
