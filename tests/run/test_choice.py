@@ -93,8 +93,8 @@ def test_the_stack_maps_unless_another_model_is_clearly_better():
     clear = choose_model(predictions(errors), config)
     assert clear.model == clear.reference == "extra-trees"
 
-    noise = rng.normal(size=100)
-    errors["stack"] = np.where(noise > 0, 2.5, 1.8) * ERROR + noise
+    # Errors of other plots are as large: the difference has a large standard error.
+    errors = {"extra-trees": 4 * ERROR, "stack": 4.2 * rng.permutation(ERROR)}
     unclear = choose_model(predictions(errors), config)
     r2 = unclear.candidates["r2"]
     assert r2["extra-trees"] > r2["stack"] + 0.01

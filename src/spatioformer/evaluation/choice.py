@@ -5,11 +5,10 @@ held-out errors of some hundred plots are a weaker reason. It is another model o
 clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
 usual model the reference is the model with the smallest mean squared error.
 
-A model is tied with the reference if its error is larger by at most one standard error of the
-difference, and by at most a tolerance. The fastest of the tied models is chosen (the rule of one
-standard error: Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3, here for
-paired differences). With few plots a standard error is large, and without the tolerance a much
-worse model would count as tied.
+A model is tied with the reference if its loss is certainly small: the measured difference of the
+errors plus its standard error is at most a tolerance. The fastest of the tied models is chosen.
+With few plots a standard error is large, and only the reference is tied: a model that looks as good
+there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
 is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
@@ -46,7 +45,7 @@ class Choice:
         behind: (m,), mean squared error of each model minus that of the reference; negative for a
             model that is better than the usual one, but not clearly.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether `behind` is at most its standard error and the tolerance.
+        tied: bool (m,), whether `behind` plus its standard error is at most the tolerance.
     """
 
     chosen: int
@@ -61,7 +60,7 @@ class Choice:
         errors: ArrayLike,
         unit: ArrayLike,
         order: ArrayLike,
-        tolerance: float = np.inf,
+        tolerance: float,
         usual: int | None = None,
     ) -> Self:
         """Choose the fastest of the models that are tied with the reference.
@@ -71,7 +70,7 @@ class Choice:
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
-            tolerance: largest `behind` of a tied model.
+            tolerance: largest `behind` plus standard error of a tied model.
             usual: number of the usual model; None: there is none.
 
         Raises:
@@ -87,7 +86,8 @@ class Choice:
         reference = rule.reference(sums, counts)
         behind = means - means[reference]
         error = standard_error(sums - sums[:, [reference]], counts)
-        tied = behind <= np.minimum(error, rule.tolerance)
+        # A single unit does not say how certain a difference is.
+        tied = (behind + error <= rule.tolerance) & (len(counts) > 1)
         tied[reference] = True
         chosen = int(np.lexsort([means, rule.order, ~tied])[0])
         return cls(chosen, reference, behind, error, tied)
@@ -106,7 +106,7 @@ class _Rule:
         total = sums.sum(axis=0)
         if self.usual is None:
             return int(total.argmin())
-        if len(counts) < 2:  # nothing says how certain a difference is
+        if len(counts) < 2:
             return self.usual
         usual = [self.usual]
         ahead = (total[usual] - total) / counts.sum()
@@ -142,7 +142,7 @@ def choice_shares(
     errors: ArrayLike,
     unit: ArrayLike,
     order: ArrayLike,
-    tolerance: float = np.inf,
+    tolerance: float,
     usual: int | None = None,
     *,
     rng: np.random.Generator,
