@@ -5,10 +5,10 @@ held-out errors of some hundred plots are a weaker reason. It is another model o
 clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
 usual model the reference is the model with the smallest mean squared error.
 
-A model is tied with the reference if its loss is certainly small: the measured difference of the
-errors plus its standard error is at most a tolerance. The fastest of the tied models is chosen.
-With few plots a standard error is large, and only the reference is tied: a model that looks as good
-there need not be.
+A model is tied with the reference if the two are certainly much the same: the difference of their
+errors, whatever its sign, plus its standard error is at most a tolerance. The fastest of the tied
+models is chosen. With few plots a standard error is large, and only the reference is tied: a model
+that looks as good or better there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
 is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
@@ -45,7 +45,7 @@ class Choice:
         behind: (m,), mean squared error of each model minus that of the reference; negative for a
             model that is better than the usual one, but not clearly.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether `behind` plus its standard error is at most the tolerance.
+        tied: bool (m,), whether |behind| plus its standard error is at most the tolerance.
     """
 
     chosen: int
@@ -70,7 +70,7 @@ class Choice:
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
-            tolerance: largest `behind` plus standard error of a tied model.
+            tolerance: largest |behind| plus standard error of a tied model.
             usual: number of the usual model; None: there is none.
 
         Raises:
@@ -87,7 +87,7 @@ class Choice:
         behind = means - means[reference]
         error = standard_error(sums - sums[:, [reference]], counts)
         # A single unit does not say how certain a difference is.
-        tied = (behind + error <= rule.tolerance) & (len(counts) > 1)
+        tied = (np.abs(behind) + error <= rule.tolerance) & (len(counts) > 1)
         tied[reference] = True
         chosen = int(np.lexsort([means, rule.order, ~tied])[0])
         return cls(chosen, reference, behind, error, tied)
