@@ -10,9 +10,9 @@ the tiles of the held-out plots. The models without that fold predict them too, 
 from training as the held-out plots are. The cases are kept in the cache, so that a rule can be
 changed and tried.
 
-Rules: `best` has the smallest error; `close` is the fastest whose difference of r2 to the best, plus
-its standard error, is at most .01; `usual` is the stack, unless another model is clearly better,
-or close and faster; `stack` is the stack always.
+Rules: `best` has the smallest error; `close` is the fastest whose difference of r2 to the best,
+plus its standard error, is at most .01; `usual` is the stack, unless another model is clearly
+better, or close and faster; `stack` is the stack always.
 
 Scores of a choice: `naive`, its own held-out predictions, and `bootstrap`, where samples of tiles
 choose and the tiles outside a sample score (Tsamardinos et al. 2018, Mach. Learn. 107:1895).
