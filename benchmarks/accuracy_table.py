@@ -41,7 +41,7 @@ from spatioformer.evaluation.intervals import interval_scores
 from spatioformer.models.baselines import TABULAR
 from spatioformer.models.uncertainty.crossfit import CrossFit, ranked
 from spatioformer.models.uncertainty.plots import Predictions
-from spatioformer.run.choice import TOLERANCE
+from spatioformer.run.choice import TOLERANCE, USUAL
 
 LEVEL = 0.95
 COVERAGE = 0.9
@@ -146,7 +146,7 @@ def chosen(
     errors = np.column_stack([model.signed[0] for model in models])
     unit = (data.folds(split) if split == "regions" else data.blocks)[rows]
     order = np.array([CATALOGUE[name].map_rank for name in names])
-    judged = errors, unit, order, TOLERANCE * richness.var()
+    judged = errors, unit, order, TOLERANCE * richness.var(), names.index(USUAL)
     shares = choice_shares(*judged, rng=np.random.default_rng(0))
 
     def mean(attribute: str) -> np.ndarray:

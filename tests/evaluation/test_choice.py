@@ -15,8 +15,8 @@ from spatioformer.evaluation.metrics import scores
 
 def test_the_smallest_error_where_nothing_is_tied():
     errors = np.column_stack([np.full(6, 2.0), np.full(6, 1.0), np.full(6, 3.0)])
-    choice = Choice.of(errors, np.arange(6), [1, 3, 2])
-    assert (choice.chosen, choice.best) == (1, 1)
+    choice = Choice.of(errors, np.arange(6), [1, 3, 2], tolerance=2.9)
+    assert (choice.chosen, choice.reference) == (1, 1)
     np.testing.assert_allclose(choice.behind, [3, 0, 8])
     np.testing.assert_array_equal(choice.standard_error, 0)  # every plot says the same
     np.testing.assert_array_equal(choice.tied, [False, True, False])
@@ -27,22 +27,53 @@ def test_the_smallest_error_where_nothing_is_tied():
 ALTERNATING = np.column_stack([np.tile([2.0, 1.0], 3), np.full(6, np.sqrt(2.4))])
 
 
+BEHIND = 0.1 + 1.5 / np.sqrt(5)
+"""What the first of these models may lose at most: the loss plus its standard error."""
+
+
 def test_a_tie_goes_to_the_fastest():
-    choice = Choice.of(ALTERNATING, np.arange(6), [1, 2])
-    assert (choice.best, choice.chosen) == (1, 0)
+    choice = Choice.of(ALTERNATING, np.arange(6), [1, 2], BEHIND + 0.01)
+    assert (choice.reference, choice.chosen) == (1, 0)
     np.testing.assert_allclose(choice.behind, [0.1, 0])
     np.testing.assert_allclose(choice.standard_error, [1.5 / np.sqrt(5), 0])
-    assert Choice.of(ALTERNATING, np.arange(6), [2, 1]).chosen == 1
-    assert Choice.of(ALTERNATING, np.arange(6), [1, 1]).chosen == 1, "equally fast: the better one"
-    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.09).chosen == 1
-    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], tolerance=0.11).chosen == 0
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 2], BEHIND - 0.01).chosen == 1
+    assert Choice.of(ALTERNATING, np.arange(6), [2, 1], 1.0).chosen == 1
+    assert Choice.of(ALTERNATING, np.arange(6), [1, 1], 1.0).chosen == 1, "equally fast: the better"
+
+
+def test_the_usual_model_is_replaced_where_another_one_is_clearly_better():
+    choice = Choice.of(ALTERNATING, np.arange(6), [1, 2], 0, usual=0)
+    assert (choice.reference, choice.chosen) == (0, 0), "better by .1, with a standard error of .67"
+    np.testing.assert_allclose(choice.behind, [0, -0.1])
+    assert Choice.of(ALTERNATING, [0, 0, 1, 1, 2, 2], [1, 2], 0, usual=0).chosen == 1
+    # Squared errors 7 against 4 - d and 4 + d in turn: the second model is better by 3, with a
+    # standard error of d / sqrt(5). With six units t is 2.571, so d has to be below 2.609.
+    for deviation, expected in ((2.60, 1), (2.62, 0)):
+        squared = np.tile([4 - deviation, 4 + deviation], 3)
+        errors = np.sqrt(np.column_stack([np.full(6, 7.0), squared]))
+        assert Choice.of(errors, np.arange(6), [1, 2], 0, usual=0).chosen == expected
+
+
+def test_a_single_unit_says_nothing_against_the_usual_model():
+    errors = np.column_stack([np.full(4, 2.0), np.full(4, 1.0)])
+    assert Choice.of(errors, np.zeros(4, int), [1, 1], 0, usual=0).chosen == 0
+    assert Choice.of(errors, [0, 0, 1, 1], [1, 1], 0, usual=0).chosen == 1
+
+
+@pytest.mark.parametrize("usual", [0, 1])
+def test_a_faster_model_replaces_the_usual_one_where_they_are_certainly_as_good(usual):
+    """A faster model that looks better is no exception, for it may be worse."""
+    faster = 1 - usual
+    order = [1 + (model == usual) for model in (0, 1)]
+    assert Choice.of(ALTERNATING, np.arange(6), order, BEHIND + 0.01, usual).chosen == faster
+    assert Choice.of(ALTERNATING, np.arange(6), order, BEHIND - 0.01, usual).chosen == usual
 
 
 def test_errors_within_a_unit_do_not_count_as_independent():
-    pairs = Choice.of(ALTERNATING, [0, 0, 1, 1, 2, 2], [1, 2])
+    pairs = Choice.of(ALTERNATING, [0, 0, 1, 1, 2, 2], [1, 2], 0.09)
     assert pairs.standard_error[0] == pytest.approx(0, abs=1e-12)
     assert pairs.chosen == 1, "each unit alone finds the second model better by .1"
-    opposed = Choice.of(ALTERNATING, [0, 1] * 3, [1, 2])
+    opposed = Choice.of(ALTERNATING, [0, 1] * 3, [1, 2], 0)
     assert opposed.standard_error[0] == pytest.approx(1.5), "two units: (1.6 + 1.4) / 2"
 
 
@@ -71,7 +102,7 @@ def test_a_unit_has_no_say_in_its_own_model():
 
 def test_two_units_choose_for_each_other():
     errors = np.array([[1.0, 2], [1, 2], [2, 1], [2, 1]])
-    shares = choice_shares(errors, [0, 0, 1, 1], [1, 2], rng=np.random.default_rng(0))
+    shares = choice_shares(errors, [0, 0, 1, 1], [1, 2], 0, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(shares, [[0, 1], [0, 1], [1, 0], [1, 0]])
 
 
@@ -117,9 +148,9 @@ def test_scores_of_a_constant_target_are_no_numbers():
 )
 def test_what_cannot_be_compared_is_refused(errors, message):
     with pytest.raises(EvaluationError, match=message):
-        Choice.of(errors, [0, 1, 2], [1, 2])
+        Choice.of(errors, [0, 1, 2], [1, 2], 0)
 
 
 def test_one_unit_alone_gives_no_score():
     with pytest.raises(EvaluationError, match="all plots are of one unit"):
-        choice_shares(np.ones((3, 2)), [7, 7, 7], [1, 2], rng=np.random.default_rng(0))
+        choice_shares(np.ones((3, 2)), [7, 7, 7], [1, 2], 0, rng=np.random.default_rng(0))

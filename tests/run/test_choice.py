@@ -58,7 +58,7 @@ def test_the_best_on_the_map_like_split_is_chosen():
     config = config_of(["random-forest", "gaussian-process", "location-knn"])
     errors = {"random-forest": 3 * ERROR, "gaussian-process": 2 * ERROR, "location-knn": 4 * ERROR}
     choice = choose_model(predictions(errors), config)
-    assert choice.model == choice.best == "gaussian-process"
+    assert choice.model == choice.reference == "gaussian-process"
     expected = [scores(SITES["observed"], SITES["observed"] + e)["r2"] for e in errors.values()]
     np.testing.assert_allclose(choice.candidates["r2"], expected)
     assert list(choice.candidates["share"]) == [0, 1, 0]
@@ -77,13 +77,30 @@ def test_a_tie_goes_to_the_faster_model():
     noise = np.random.default_rng(1).normal(scale=0.1, size=100)
     errors = {"gaussian-process": 2 * ERROR, "location-knn": 2 * ERROR + noise}
     choice = choose_model(predictions(errors), config)
-    assert (choice.best, choice.model) == ("gaussian-process", "location-knn")
+    assert (choice.reference, choice.model) == ("gaussian-process", "location-knn")
     assert choice.candidates["tied"].all()
     assert "location-knn maps faster than gaussian-process, and on the folds" in sentence(
         choice, config
     )
     worse = {"gaussian-process": 2 * ERROR, "location-knn": 2.5 * ERROR + noise}
     assert choose_model(predictions(worse), config).model == "gaussian-process"
+
+
+def test_the_stack_maps_unless_another_model_is_clearly_better():
+    rng = np.random.default_rng(3)
+    config = config_of(["extra-trees", "stack"])
+    errors = {"extra-trees": 2 * ERROR, "stack": 2.1 * ERROR + 0.1 * rng.normal(size=100)}
+    clear = choose_model(predictions(errors), config)
+    assert clear.model == clear.reference == "extra-trees"
+
+    # Errors of other plots are as large: the difference has a large standard error.
+    errors = {"extra-trees": 4 * ERROR, "stack": 4.2 * rng.permutation(ERROR)}
+    unclear = choose_model(predictions(errors), config)
+    r2 = unclear.candidates["r2"]
+    assert r2["extra-trees"] > r2["stack"] + 0.01
+    assert unclear.model == unclear.reference == "stack"
+    assert unclear.candidates["behind"]["extra-trees"] < 0
+    assert "stack is the usual model, and on the folds" in sentence(unclear, config)
 
 
 def test_the_score_of_the_choice_is_lower_than_that_of_the_best():

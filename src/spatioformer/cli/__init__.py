@@ -59,7 +59,7 @@ STAGE_HELP = {
     "chips": "Cut the chip of pixels around each plot.",
     "evaluate": "Score all models on held-out plots; write scores.csv.\n\nNames of models, for "
     f"evaluate.models and map.model: {', '.join(CATALOGUE)}. With map.model auto, the default, "
-    "the model with the best scores makes the map.",
+    "the scores choose the model of the map.",
     "report": "Write report.html from the results in the run folder.",
 }
 """Help of the stages that take no options of their own."""

@@ -1,10 +1,14 @@
 """Choose one of several models by their held-out predictions, and score the choice honestly.
 
-The model with the smallest mean squared error is the best one. A model is tied with it if its error
-is larger by at most one standard error of the difference, and by at most a tolerance. The fastest
-of the tied models is chosen (the rule of one standard error: Breiman et al. 1984, "Classification
-and Regression Trees", section 3.4.3, here for paired differences). With few plots a standard error
-is large, and without the tolerance a much worse model would count as tied.
+The models are compared with a reference. That is the usual model, which is the best one most often;
+held-out errors of some hundred plots are a weaker reason. It is another model only if that one is
+clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
+usual model the reference is the model with the smallest mean squared error.
+
+A model is tied with the reference if the two are certainly much the same: the difference of their
+errors, whatever its sign, plus its standard error is at most a tolerance. The fastest of the tied
+models is chosen. With few plots a standard error is large, and only the reference is tied: a model
+that looks as good or better there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
 is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
@@ -18,6 +22,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
@@ -26,55 +31,89 @@ from spatioformer.evaluation.checks import Floats, Integers
 SAMPLES = 200
 """Number of bootstrap samples."""
 
+CLEAR = 0.025
+"""One-sided level of the test by which a model replaces the usual one: about 2 standard errors."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen one of m models, and how each model compares with the best one.
+    """The chosen one of m models, and how each model compares with the reference.
 
     Attributes:
         chosen: number of the chosen model, from 0.
-        best: number of the model with the smallest mean squared error.
-        behind: (m,), mean squared error of each model minus that of the best one, at least 0.
+        reference: number of the model that the others are compared with.
+        behind: (m,), mean squared error of each model minus that of the reference; negative for a
+            model that is better than the usual one, but not clearly.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether `behind` is at most its standard error and the tolerance.
+        tied: bool (m,), whether |behind| plus its standard error is at most the tolerance.
     """
 
     chosen: int
-    best: int
+    reference: int
     behind: Floats
     standard_error: Floats
     tied: np.ndarray
 
     @classmethod
     def of(
-        cls, errors: ArrayLike, unit: ArrayLike, order: ArrayLike, tolerance: float = np.inf
+        cls,
+        errors: ArrayLike,
+        unit: ArrayLike,
+        order: ArrayLike,
+        tolerance: float,
+        usual: int | None = None,
     ) -> Self:
-        """Choose the fastest of the models that are tied with the best one.
+        """Choose the fastest of the models that are tied with the reference.
 
         Args:
             errors: (n, m), predicted minus observed of each held-out plot and model.
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
-            tolerance: largest `behind` of a tied model.
+            tolerance: largest |behind| plus standard error of a tied model.
+            usual: number of the usual model; None: there is none.
 
         Raises:
             EvaluationError: NaN or infinite values, no rows, or different lengths.
         """
         sums, counts, _ = _sums_of_units(errors, unit)
-        return cls._of_sums(sums, counts, _order(order, sums), tolerance)
+        return cls._of_sums(sums, counts, _Rule(_order(order, sums), tolerance, usual))
 
     @classmethod
-    def _of_sums(cls, sums: Floats, counts: Integers, order: Floats, tolerance: float) -> Self:
+    def _of_sums(cls, sums: Floats, counts: Integers, rule: "_Rule") -> Self:
         """Choose by the sums (U, m) of squared errors and numbers (U,) of plots of the units."""
         means = sums.sum(axis=0) / counts.sum()
-        best = int(means.argmin())
-        behind = means - means[best]
-        error = standard_error(sums - sums[:, [best]], counts)
-        tied = behind <= np.minimum(error, tolerance)
-        tied[best] = True
-        chosen = int(np.lexsort([means, order, ~tied])[0])
-        return cls(chosen, best, behind, error, tied)
+        reference = rule.reference(sums, counts)
+        behind = means - means[reference]
+        error = standard_error(sums - sums[:, [reference]], counts)
+        # A single unit does not say how certain a difference is.
+        tied = (np.abs(behind) + error <= rule.tolerance) & (len(counts) > 1)
+        tied[reference] = True
+        chosen = int(np.lexsort([means, rule.order, ~tied])[0])
+        return cls(chosen, reference, behind, error, tied)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a model is chosen: `order`, `tolerance` and `usual` of `Choice.of`."""
+
+    order: Floats
+    tolerance: float
+    usual: int | None
+
+    def reference(self, sums: Floats, counts: Integers) -> int:
+        """Number of the model that the others are compared with; see `Choice._of_sums`."""
+        total = sums.sum(axis=0)
+        if self.usual is None:
+            return int(total.argmin())
+        if len(counts) < 2:
+            return self.usual
+        usual = [self.usual]
+        ahead = (total[usual] - total) / counts.sum()
+        quantile = stdtrit(len(counts) - 1, 1 - CLEAR)
+        clear = ahead > quantile * standard_error(sums - sums[:, usual], counts)
+        clear[usual] = True
+        return int(np.where(clear, total, np.inf).argmin())
 
 
 def standard_error(sums: Floats, counts: Integers) -> Floats:
@@ -103,7 +142,8 @@ def choice_shares(
     errors: ArrayLike,
     unit: ArrayLike,
     order: ArrayLike,
-    tolerance: float = np.inf,
+    tolerance: float,
+    usual: int | None = None,
     *,
     rng: np.random.Generator,
     samples: int = SAMPLES,
@@ -111,14 +151,14 @@ def choice_shares(
     """How often bootstrap samples without a plot's unit choose each model: shares (n, m), sum 1.
 
     Args:
-        errors, unit, order, tolerance: as for `Choice.of`.
+        errors, unit, order, tolerance, usual: as for `Choice.of`.
         samples: number of bootstrap samples of units.
 
     Raises:
         EvaluationError: there is only one unit, or as `Choice.of`.
     """
     sums, counts, number = _sums_of_units(errors, unit)
-    order, units = _order(order, sums), len(counts)
+    rule, units = _Rule(_order(order, sums), tolerance, usual), len(counts)
     if units < 2:
         raise EvaluationError(
             "a choice is scored on units that had no part in it, and all plots are of one unit; "
@@ -128,11 +168,11 @@ def choice_shares(
     for _ in range(samples):
         sample = rng.integers(units, size=units)
         outside = np.bincount(sample, minlength=units) == 0
-        chosen = Choice._of_sums(sums[sample], counts[sample], order, tolerance).chosen
+        chosen = Choice._of_sums(sums[sample], counts[sample], rule).chosen
         times[outside, chosen] += 1
     for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
         rest = np.arange(units) != k
-        times[k, Choice._of_sums(sums[rest], counts[rest], order, tolerance).chosen] = 1
+        times[k, Choice._of_sums(sums[rest], counts[rest], rule).chosen] = 1
     shares: Floats = times / times.sum(axis=1, keepdims=True)
     return shares[number]
 

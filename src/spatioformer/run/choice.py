@@ -27,7 +27,10 @@ CANDIDATES = "evaluation/candidates.csv"
 """File of a run folder that compares the candidates, a row each."""
 
 TOLERANCE = 0.01
-"""Largest loss of r2 on the map-like split for which a faster model is chosen."""
+"""Largest difference of r2 on the map-like split, plus its standard error, for a faster model."""
+
+USUAL = "stack"
+"""The candidate that is chosen unless another one is clearly better, or as good and faster."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,18 @@ class ModelChoice:
 
     Attributes:
         model: its name.
-        best: name of the candidate with the highest r2 on the map-like split.
+        reference: name of the candidate that the others are compared with: USUAL, or one that is
+            clearly better; where USUAL is no candidate, the one with the highest r2.
         candidates: a row each, indexed by model: `r2` on the map-like split; `behind`, how far r2
-            is below that of the best candidate; `standard_error` of `behind`; `tied`, whether
-            `behind` is at most its standard error and `TOLERANCE`; `map_rank`, see the catalogue;
-            `share` of the bootstrap samples that choose it.
+            is below that of the reference; `standard_error` of `behind`; `tied`, whether
+            |behind| plus it is at most `TOLERANCE`; `map_rank`, see the catalogue; `share` of the
+            bootstrap samples that choose it.
         scores: of the choice as a model of its own, named auto: a row for each split, with the
             columns of the table of scores. Empty if there is only one candidate.
     """
 
     model: str
-    best: str
+    reference: str
     candidates: pd.DataFrame
     scores: pd.DataFrame
 
@@ -93,7 +97,8 @@ def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:
     errors = predicted - observed[:, None]
     order = np.array([CATALOGUE[name].map_rank for name in names])
     variance = observed.var() or np.nan
-    judged = errors, _tiles(plots, split), order, np.nan_to_num(TOLERANCE * variance)
+    usual = names.index(USUAL) if USUAL in names else None
+    judged = errors, _tiles(plots, split), order, np.nan_to_num(TOLERANCE * variance), usual
     choice = Choice.of(*judged)
     scored, shares = [], np.ones((len(plots), 1))
     if len(names) > 1:
@@ -113,7 +118,7 @@ def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:
         },
         index=pd.Index(names, name="model"),
     )
-    return ModelChoice(names[choice.chosen], names[choice.best], table, pd.DataFrame(scored))
+    return ModelChoice(names[choice.chosen], names[choice.reference], table, pd.DataFrame(scored))
 
 
 def _table(
@@ -137,16 +142,33 @@ def sentence(choice: ModelChoice, config: RunConfig) -> str:
     """Which model maps, and why, with the figures."""
     split = config.evaluate.map_like.name
     r2 = {str(name): float(value) for name, value in choice.candidates["r2"].items()}
-    model, best, start = choice.model, choice.best, f"map.model is auto: {choice.model}"
+    start = f"map.model is auto: {choice.model}"
     if len(r2) == 1:
         return f"{start} is the only model of evaluate.models that can make the map; it maps"
-    place = "on the folds nearest to the map's use"
-    if model == best:
-        text = f"{start} has the best score {place} ({split} r2 {r2[model]:.3f}); it maps"
-    else:
-        text = (
-            f"{start} maps faster than {best}, and {place} their scores are as good "
-            f"({split} r2 {r2[model]:.3f} and {r2[best]:.3f}); it maps"
-        )
     own = float(choice.scores.set_index("split")["r2"][split])
-    return f"{text}; r2 of the choice itself {own:.3f}"
+    return f"{start} {_reason(choice, r2, split)}; it maps; r2 of the choice itself {own:.3f}"
+
+
+def _reason(choice: ModelChoice, r2: dict[str, float], split: str) -> str:
+    """Why the chosen model maps, after its name."""
+    model, reference, place = (
+        choice.model,
+        choice.reference,
+        "on the folds nearest to the map's use",
+    )
+    best = max(r2, key=r2.__getitem__)
+    if model != reference:
+        return (
+            f"maps faster than {reference}, and {place} their scores are as good "
+            f"({split} r2 {r2[model]:.3f} and {r2[reference]:.3f})"
+        )
+    if model == best:
+        return f"has the best score {place} ({split} r2 {r2[model]:.3f})"
+    if model == USUAL:
+        return (
+            f"is the usual model, and {place} no other is clearly better "
+            f"({split} r2 {r2[model]:.3f}; the highest is {r2[best]:.3f}, of {best})"
+        )
+    return (
+        f"is clearly better than {USUAL} {place} ({split} r2 {r2[model]:.3f} and {r2[USUAL]:.3f})"
+    )

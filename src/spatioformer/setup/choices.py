@@ -36,7 +36,7 @@ FOREIGN = 0.01  # share of the map in countries without plots from which it gets
 MARGIN = 0.1  # of the plots' extent, mapped around it
 WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a whole
 
-FEW_MODELS = ("gaussian-process", "random-forest", "location-knn")
+FEW_MODELS = ("stack", "gaussian-process", "random-forest", "location-knn")
 SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
 TABLE_MODELS = WITHOUT_IMAGERY
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
@@ -310,7 +310,7 @@ def _folds_of_the_table(draft: Draft, table: TableFacts) -> None:
 def _map(draft: Draft, models: Sequence[str], grid: Grid | None) -> None:
     """The model of the map, and how its standard deviation is computed."""
     role = "makes the map" if grid is not None else "predicts other places"
-    draft.decide("map.model", AUTO, f"the model with the best scores {role}; or name one")
+    draft.decide("map.model", AUTO, f"the scores choose the model that {role}; or name one")
     if grid is None or all(CATALOGUE[model].kind == "tabular" for model in models):
         return
     pixels = grid.height * grid.width

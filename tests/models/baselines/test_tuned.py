@@ -6,7 +6,7 @@ from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from spatioformer.models.baselines import TABULAR, ForestKriging, TunedBoosting, TunedForest
 from spatioformer.models.baselines.areas import divisions, parts
-from spatioformer.models.baselines.tuned_forest import LEAVES, Search, best
+from spatioformer.models.baselines.tuned_forest import Search
 from spatioformer.models.store import load
 from tests.helpers.models import fitted
 
@@ -47,7 +47,8 @@ def test_repeated_plots_do_not_choose_small_leaves(kind):
     assert TunedForest(kind, n_estimators=20).fit(X, y).chosen_["min_samples_leaf"] >= 5
     # If each visit were left out alone, the other visits of its plot would tell its noise.
     apart = Search(kind == "random", X, y, [np.arange(len(y))], 0)
-    assert apart.error(1, 0.5) < apart.error(10, 0.5) / 2
+    single, tens = (apart.squared_errors(leaf, 0.5).mean() for leaf in (1, 10))
+    assert single < tens / 2
 
 
 def test_the_forest_is_that_of_scikit_learn():
@@ -61,16 +62,41 @@ def test_the_forest_is_that_of_scikit_learn():
 def test_stated_settings_are_not_searched(monkeypatch):
     X, y = noisy(60)
     stated = TunedForest("extra", 5, min_samples_leaf=4, max_features=0.7)
-    monkeypatch.setattr(Search, "error", None)
+    monkeypatch.setattr(Search, "squared_errors", None)
     assert stated.fit(X, y).chosen_ == {"min_samples_leaf": 4, "max_features": 0.7}
 
 
-def test_a_step_from_the_usual_value_has_to_pay():
-    gains = {1: 0.96, 2: 1.0, 3: 1.2, 5: 0.94, 10: 1.5}
-    assert best(LEAVES, 2, gains.get, 10_000) == 5  # a step costs .002
-    assert best(LEAVES, 2, gains.get, 50) == 1  # .028, and 5 lies two steps away
-    assert best(LEAVES, 2, gains.get, 10) == 2  # .063
-    assert best((7,), 2, None, 10) == 7
+def test_stated_leaves_are_kept_while_the_features_are_searched():
+    chosen = TunedForest("extra", 5, min_samples_leaf=4).fit(*noisy()).chosen_
+    assert chosen["min_samples_leaf"] == 4
+    assert chosen["max_features"] in (1.0, 1 / 2, 1 / 3)
+
+
+def test_the_defaults_are_replaced_by_what_is_better_by_a_standard_error(monkeypatch):
+    """Squared errors of 40 plots in 4 areas; those of the second setting differ by areas."""
+    area = np.repeat(np.arange(4), 10)
+    spread = np.array([3.0, -1, -1, -1])[area]  # sd 2 of the areas: a standard error of 1
+
+    def errors(gain: float):
+        rows = {1: np.full(40, 9.0), 2: 9 - gain + spread, 3: np.full(40, 8.9)}
+        return lambda self, leaf, features: rows[leaf][None]
+
+    search = Search(False, np.zeros((40, 3)), np.zeros(40), [area], 0)
+    tried = [(1, 1.0), (2, 0.5)]
+    for gain, leaf in ((0.99, 1), (1.01, 2), (-5, 1)):
+        monkeypatch.setattr(Search, "squared_errors", errors(gain))
+        assert search.best(tried)[0] == leaf
+    monkeypatch.setattr(Search, "squared_errors", errors(0.99))
+    assert search.best([*tried, (3, 0.5)]) == (3, 0.5), "a small gain without any spread"
+
+
+def test_the_standard_error_of_areas_in_two_divisions():
+    """It is no smaller than that of one division, for both hold the same plots."""
+    area = np.repeat(np.arange(4), 10)
+    values = np.array([3.0, -1, -1, -1])[area]
+    for divisions_of in ([area], [area, area]):
+        search = Search(False, np.zeros((40, 3)), np.zeros(40), divisions_of, 0)
+        assert search.standard_error(np.array([values] * len(divisions_of))) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["random-forest", "extra-trees"])
@@ -78,8 +104,8 @@ def test_few_plots_and_gaps(name):
     X, y = noisy(40)
     X[::3, 0] = np.nan
     assert np.isfinite(TABULAR[name](0).set_params(n_estimators=5).fit(X, y).predict(X)).all()
-    usual = {"min_samples_leaf": 2, "max_features": 0.5}
-    assert TABULAR[name](0).set_params(n_estimators=5).fit(X[:2], y[:2]).chosen_ == usual
+    defaults = {"min_samples_leaf": 1, "max_features": 1.0}
+    assert TABULAR[name](0).set_params(n_estimators=5).fit(X[:2], y[:2]).chosen_ == defaults
 
 
 # --- areas ----------------------------------------------------------------------------------------

@@ -1,30 +1,27 @@
 """Forests that choose their leaf size and the features of a split by plots that they left out."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 
+from spatioformer.evaluation.choice import standard_error
 from spatioformer.models.baselines.areas import PARTS, divisions, parts
 from spatioformer.models.baselines.block_trees import Growth, Votes
 
 TREES = 300
-LEAVES = (1, 2, 3, 5, 10)
-FEATURES = (1.0, 1 / 2, 1 / 3)
-USUAL = (2, 1 / 2)
-"""Leaf size and share of features that were best on plots that no published score uses."""
+DEFAULT = (1, 1.0)
+"""Leaf size and share of features that scikit-learn takes."""
+OTHERS = ((3, 1.0), (1, 1 / 2), (3, 1 / 2), (2, 1 / 3), (5, 1 / 3), (10, 1 / 3))
+"""Settings that replace DEFAULT where the plots left out say that one is better."""
+CLEAR = 1.0
+"""Standard errors by which a setting has to be better than DEFAULT."""
 TREES_OF_PART = 4, 12
 """Number of trees that leave out the same part of the plots, at least and at most."""
 TREES_OF_PLOTS = 4000
 """That number times plots: few plots need more trees and cost less."""
-PULL = 0.2
-"""Relative decrease of the squared error that a step away from USUAL needs, times sqrt(plots)."""
-
-
-Value = TypeVar("Value", int, float)
 
 
 class Settings(TypedDict):
@@ -38,15 +35,15 @@ class TunedForest(RegressorMixin, BaseEstimator):
     """scikit-learn's random forest or extremely randomised trees, tuned on the training plots.
 
     Each setting grows a few trees that leave out whole areas: sites, and blocks (`areas`). The
-    setting with the smallest squared error of the plots left out is chosen: first the leaf size,
-    then the share of features. Then the forest is grown on all plots.
+    setting with the smallest squared error of the plots left out is chosen, among those that are
+    better than scikit-learn's defaults by a standard error; if there is none, the defaults. So the
+    noise of few plots hardly ever makes the forest worse. Then it is grown on all plots.
 
     Args:
         kind: "random" (Breiman 2001) or "extra" (Geurts et al. 2006).
         n_estimators: number of trees.
-        min_samples_leaf: smallest number of plots in a leaf; None: one of LEAVES is chosen.
-        max_features: share of the features that a split chooses from; None: one of FEATURES is
-            chosen.
+        min_samples_leaf: smallest number of plots in a leaf; None: it is chosen.
+        max_features: share of the features that a split chooses from; None: it is chosen.
         random_state: seed.
     """
 
@@ -97,15 +94,16 @@ class TunedForest(RegressorMixin, BaseEstimator):
         )
 
     def chosen(self, X: np.ndarray, y: np.ndarray) -> Settings:
-        """Settings for X and y of `fit`: those stated, or those with the smallest error."""
+        """Settings for X and y of `fit`; a stated one is kept."""
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-        leaves = LEAVES if self.min_samples_leaf is None else (self.min_samples_leaf,)
-        shares = FEATURES if self.max_features is None else (self.max_features,)
+        leaf, share = self.min_samples_leaf, self.max_features
+        tried = [
+            (usual if leaf is None else leaf, features if share is None else share)
+            for usual, features in (DEFAULT, *OTHERS)
+        ]
         search = Search(self.kind == "random", X, y, divisions(X), self.random_state)
-        share = USUAL[1] if USUAL[1] in shares else shares[0]
-        leaf = best(leaves, USUAL[0], lambda leaf: search.error(leaf, share), len(y))
-        share = best(shares, USUAL[1], lambda share: search.error(leaf, share), len(y))
-        return {"min_samples_leaf": leaf, "max_features": share}
+        best_leaf, best_share = search.best(list(dict.fromkeys(tried)))
+        return {"min_samples_leaf": best_leaf, "max_features": best_share}
 
 
 class Search:
@@ -127,44 +125,50 @@ class Search:
         seed: int,
     ):
         self.bootstrap, self.X, self.y, self.seed = bootstrap, X, y, seed
+        self.divisions = divisions
         rng = np.random.default_rng(seed)
         count = int(np.clip(TREES_OF_PLOTS // len(y), *TREES_OF_PART))
         drawn = [parts(division, rng) for division in divisions]
         # Trees of one part have the same plots, as those of the final forest do. Predictions
         # averaged over other plots would be smoother than those of the final forest.
         self.outs = [[part == k for k in range(PARTS) for _ in range(count)] for part in drawn]
-        self.errors: dict[tuple[int, float], float] = {}
 
-    def error(self, leaf: int, features: float) -> float:
-        """Mean over the divisions of the squared error of plots that the trees left out."""
-        if (leaf, features) not in self.errors:
-            kind = DecisionTreeRegressor if self.bootstrap else ExtraTreeRegressor
-            growth = Growth(kind, leaf, features, self.bootstrap)
-            means = []
-            for outs in self.outs:
-                votes = Votes.none(len(self.y))
-                for _ in growth.trees(self.X, self.y, outs, votes, self.seed):
-                    pass
-                means.append(float(votes.squared_errors(self.y).mean()))
-            self.errors[leaf, features] = float(np.mean(means)) if means else 1.0
-        return self.errors[leaf, features]
+    def best(self, settings: list[tuple[int, float]]) -> tuple[int, float]:
+        """The setting with the smallest error of those that are clearly better than the first.
 
+        Args:
+            settings: leaf size and share of features of each; a single one is returned untried.
 
-def best(
-    values: Sequence[Value], usual: Value, error: Callable[[Value], float], plots: int
-) -> Value:
-    """The value with the smallest error, where each step away from the usual value costs.
+        Returns:
+            The first one where no other is better by CLEAR standard errors.
+        """
+        if len(settings) == 1 or not self.divisions:
+            return settings[0]
+        errors = [self.squared_errors(*setting) for setting in settings]
+        ahead = [errors[0] - other for other in errors]  # (divisions, n) each
+        gains = np.array([gain.mean() for gain in ahead])
+        clear = gains > CLEAR * np.array([self.standard_error(gain) for gain in ahead])
+        return settings[int(np.where(clear, gains, 0.0).argmax())]
 
-    With few plots the errors are uncertain, so a step has to lower the error by PULL / sqrt(plots).
+    def squared_errors(self, leaf: int, features: float) -> np.ndarray:
+        """Squared error (divisions, n) of each plot by the trees that left it out."""
+        kind = DecisionTreeRegressor if self.bootstrap else ExtraTreeRegressor
+        growth = Growth(kind, leaf, features, self.bootstrap)
+        rows = []
+        for outs in self.outs:
+            votes = Votes.none(len(self.y))
+            for _ in growth.trees(self.X, self.y, outs, votes, self.seed):
+                pass
+            rows.append(votes.squared_errors(self.y))
+        return np.array(rows)
 
-    Args:
-        values: in order; a single one is returned without a trial.
-        usual: the value that is best most often.
-        error: squared error of a value.
-        plots: number of plots.
-    """
-    if len(values) == 1:
-        return values[0]
-    step, centre = PULL / np.sqrt(plots), values.index(usual)
-    costs = [error(value) * (1 + step * abs(i - centre)) for i, value in enumerate(values)]
-    return values[int(np.argmin(costs))]
+    def standard_error(self, values: np.ndarray) -> float:
+        """Standard error of the mean of values (divisions, n), which are correlated within areas.
+
+        It is that of a single division, since the values of two divisions are correlated, too.
+        """
+        squares = []
+        for area, row in zip(self.divisions, values, strict=True):
+            sums = np.bincount(area, row)[:, None]
+            squares.append(float(standard_error(sums, np.bincount(area))[0]) ** 2)
+        return float(np.sqrt(np.mean(squares)))
