@@ -99,16 +99,24 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
     return out
 
 
+COLLECT = 50_000
+"""Objects made between two runs of the garbage collector while figures are drawn."""
+
+
 @contextlib.contextmanager
 def _without_old_objects() -> Iterator[None]:
     """Let the garbage collector pass over what lives already, such as the modules of torch.
 
-    Figures are made of many small objects, so it runs often; this saves a tenth of the time.
+    Figures are made of many small objects, so it would run 900 times, for a twelfth of the time.
+    It runs each `COLLECT` objects instead, once every few figures.
     """
+    usual = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(COLLECT, *usual[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*usual)
         gc.unfreeze()
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spatioformer.common import style
+from spatioformer.common.drawing import Layouts
 from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.evaluation.sizes import KM_BELOW
 from spatioformer.evaluation.verdict import REFUSE
@@ -159,7 +160,8 @@ def agreement(results: Results) -> list[Picture]:
     scores, predictions = results.scores(split), results.predicted(split)
     richness = predictions[["observed", "predicted"]].to_numpy(np.float64)
     low, high = float(np.nanmin(richness)), float(np.nanmax(richness))
-    pictures = []
+    pictures: list[Picture] = []
+    layouts: Layouts = {}
     for place, model in enumerate(results.models_mapped_first):
         part = predictions[predictions["model"] == model]
         r2 = decimal(score(scores, model, "r2"))
@@ -172,6 +174,7 @@ def agreement(results: Results) -> list[Picture]:
             note=f"{start(title(model))}\nr2 {r2}, RMSE {rmse}",
             unit=results.unit,
             width=charts.LARGE if large else charts.SMALL,
+            layouts=layouts,
         )
         role = ", which makes the map" if model == results.mapped else ""
         pictures.append(
