@@ -182,7 +182,8 @@ class _Renderer(RendererBase):
         *look: Any,
     ) -> None:
         items = width, height, coordinates, offsets
-        picture = _as_raster(master_transform.transform(coordinates.reshape(-1, 2)), look[0])
+        points = master_transform.transform(np.reshape(coordinates, (-1, 2)))
+        picture = _as_raster(points.reshape(np.shape(coordinates)), look[0])
         if picture is None:
             self.svg.draw_quad_mesh(gc, master_transform, *items, offset_trans, *look)
         else:  # not hundreds of paths, between which viewers show seams
@@ -261,20 +262,22 @@ def _as_raster(
     """The arguments of `draw_image` for a row of equally wide cells, as of a colour bar.
 
     Args:
-        corners: (2 n + 2, 2) in points, from left to right, those of one edge first.
-        colours: (n, 4), 0-1.
+        corners: (rows + 1, columns + 1, 2) in points, of a mesh.
+        colours: (rows * columns, 4), 0-1.
 
     Returns:
-        None for other cells.
+        None for other meshes.
     """
-    across = corners[: len(colours) + 1]
-    steps = np.diff(across[:, 0])
-    (left, low), (right, high) = corners[0], corners[-1]
-    even = len(corners) == 2 * len(across) and np.ptp(across[:, 1]) == 0 < steps.min()
-    if not even or np.ptp(steps) > 1e-3 * steps.min() or low >= high:
+    if corners.shape[0] > 2:
+        corners = corners.swapaxes(0, 1)
+    across, up = corners[0, :, 0], corners[:, 0, 1]
+    plain = len(corners) == 2 and np.ptp(corners, axis=1)[:, 1].max() == 0
+    steps = np.diff(across)
+    if not plain or not 0 < np.ptp(across) < len(steps) * steps.min() * 1.001 or up[0] >= up[1]:
         return None
     pixels = np.round(255 * colours[None]).astype(np.uint8)
-    return left, low, pixels, Affine2D().scale(right - left, high - low)
+    size = across[-1] - across[0], up[1] - up[0]
+    return float(across[0]), float(up[0]), pixels, Affine2D().scale(*size)
 
 
 @lru_cache(maxsize=4096)

@@ -63,7 +63,7 @@ def draw_agreement(
         xlabel=f"observed, {unit}",
         ylabel=f"predicted, {unit}",
     )
-    letters = round(11 * width)  # that fit beside each other
+    letters = round(11 * (width - 0.5))  # bold ones that fit beside each other above the axes
     note = "\n".join(wrapped for line in note.splitlines() for wrapped in wrap(line, letters))
     axes.set_title(note, loc="left", fontsize=9.5, fontweight="bold")
     bar = figure.colorbar(cells, ax=axes, orientation="horizontal", shrink=0.6, aspect=24)
