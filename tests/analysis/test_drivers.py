@@ -15,7 +15,7 @@ from spatioformer.analysis.drivers import (
     location_sensitivity,
     permutation_importance,
 )
-from spatioformer.common.files import read_json
+from spatioformer.common.files import read_json, write_json
 from spatioformer.config.file import load_config
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.network import NetworkModel
@@ -154,6 +154,17 @@ def test_the_command_and_the_report(tmp_path):
     again = spatioformer("drivers", folder, "--model", "random-forest", "-q")
     assert again == Ended(0, "", "")
     assert (folder / "report.html").read_text("utf-8") == html
+
+
+@pytest.mark.parametrize(("kind", "rise"), [("count", "0.05 species"), ("proportion", "0.0512 (")])
+def test_the_command_states_the_unit_of_the_target(tmp_path, monkeypatch, kind, rise):
+    (tmp_path / "config.resolved.yaml").touch()
+    write_json(tmp_path / "plots.json", {"target_kind": kind})
+    most = {"importance": [{"group": "rain", "rise": 0.0512}]}
+    monkeypatch.setattr("spatioformer.analysis.drivers.drivers", lambda *a, **k: most)
+    ended = spatioformer("drivers", tmp_path)
+    assert ended.code == 0, ended.err
+    assert f"rain matters most; when it is shuffled, the held-out RMSE rises by {rise}" in ended.err
 
 
 def test_what_it_refuses(tmp_path, run):

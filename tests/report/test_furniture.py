@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation
 
-from spatioformer.common import style
+from spatioformer.common.drawing import lay_out
 from spatioformer.report import furniture, ground, maps
 
 
@@ -18,7 +18,7 @@ def figure():
     values = np.ones(australia().lon.shape)
     values[30:40, 30:40] = np.nan
     drawing = maps.draw_map(values, australia(), limits=(0, 2), label="species")
-    style._lay_out(drawing)
+    lay_out(drawing)
     return drawing
 
 

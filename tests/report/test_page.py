@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 
 from spatioformer.common import style
 from spatioformer.common.errors import OutputError
-from spatioformer.common.style import png, stamp, svg
+from spatioformer.common.style import files, stamp
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.report import maps, page, picture, write_report
 from spatioformer.report.bands import read_band
@@ -60,8 +60,7 @@ class Page(HTMLParser):
 def _undrawn():
     """Figures are made but not drawn: what they show is tested elsewhere, and drawing is slow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(style, "png", lambda figure, zoom: b"\x89PNG")
-        patch.setattr(style, "svg", lambda figure: b"<svg/>")
+        patch.setattr(style, "files", lambda figure, zoom: (b"\x89PNG", b"<svg/>"))
         yield
 
 
@@ -85,8 +84,7 @@ def virtual(tmp_path_factory) -> tuple[Page, Path, int]:
     stamped = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
-        patch.setattr(style, "png", png)
-        patch.setattr(style, "svg", svg)
+        patch.setattr(style, "files", files)
         patch.setattr(style, "DPI", 20)
         folder = tmp_path_factory.mktemp("virtual")
         made = render(folder, virtual=True)
@@ -373,7 +371,7 @@ def test_a_projected_map_has_a_graticule_in_degrees(tmp_path):
     assert "81°W" not in labels  # the edge itself; the first round degree lies inside
     assert all(label.startswith("80.99") for label in labels)
     assert maps.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
-    assert len(png(drawing)) > 1000
+    assert len(files(drawing)[0]) > 1000
 
 
 def test_models_stand_in_the_order_of_their_score_on_tiles(tmp_path):

@@ -112,8 +112,7 @@ def test_random_folds_alone_never_give_the_best_verdict(tmp_path):
 
 
 def test_the_verdict_is_stored_and_printed(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(style, "png", lambda figure, zoom: b"png")
-    monkeypatch.setattr(style, "svg", lambda figure: b"svg")
+    monkeypatch.setattr(style, "files", lambda figure, zoom: (b"png", b"svg"))
     config = report_run.write(tmp_path)
     write_report(tmp_path, config)
     content = json.loads((tmp_path / "verdict.json").read_text())

@@ -137,8 +137,10 @@ def drivers(
     Writes drivers.json into the run folder.
     """
     from spatioformer.analysis.drivers import drivers as measure_drivers
+    from spatioformer.common.files import read_json
     from spatioformer.common.progress import Console
     from spatioformer.config.file import load_config
+    from spatioformer.models.target import amount
     from spatioformer.report import write_report
 
     if model is not None and model not in CATALOGUE:
@@ -148,7 +150,8 @@ def drivers(
     if (folder / "report.html").exists():
         write_report(folder, load_config(folder / "config.resolved.yaml"))
     first = measured["importance"][0]
+    kind = read_json(folder / "plots.json").get("target_kind")
     console.say(
         f"{folder / 'drivers.json'}: {first['group']} matters most; when it is shuffled, the "
-        f"held-out RMSE rises by {first['rise']:.2f} species"
+        f"held-out RMSE rises by {amount(first['rise'], 2, kind)}"
     )

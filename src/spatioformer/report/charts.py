@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from spatioformer.common.drawing import Layouts, SharedLayout
 from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERIES, styled
 
 Array = NDArray[np.float64]
@@ -28,14 +29,17 @@ def draw_agreement(
     note: str,
     unit: str = "species",
     width: float = LARGE,
+    layouts: Layouts | None = None,
 ) -> Figure:
     """Predicted against observed as a density of plots, with the line on which both are equal.
 
     Args:
         note: title, above the plot.
         width: of the figure, inches.
+        layouts: of the figures so far, which have the same limits.
     """
-    figure = Figure(figsize=(width, width + 1.0), layout="constrained")
+    layout = SharedLayout({} if layouts is None else layouts)
+    figure = Figure(figsize=(width, width + 1.0), layout=layout)
     axes = figure.subplots()
     low, high = limits
     margin = 0.03 * (high - low)
@@ -59,7 +63,7 @@ def draw_agreement(
         xlabel=f"observed, {unit}",
         ylabel=f"predicted, {unit}",
     )
-    letters = round(11 * width)  # that fit beside each other
+    letters = round(11 * (width - 0.5))  # bold ones that fit beside each other above the axes
     note = "\n".join(wrapped for line in note.splitlines() for wrapped in wrap(line, letters))
     axes.set_title(note, loc="left", fontsize=9.5, fontweight="bold")
     bar = figure.colorbar(cells, ax=axes, orientation="horizontal", shrink=0.6, aspect=24)

@@ -63,6 +63,8 @@ def as_csv(table: pd.DataFrame) -> str:
 
 def _cells(column: "pd.Series[Any]") -> list[Any]:
     if column.dtype.kind == "f":
-        return ["" if number != number else f"{number:.6g}" for number in column.tolist()]
+        numbers = column.tolist()
+        written = ("%.6g " * len(numbers) % tuple(numbers)).split()
+        return ["" if number == "nan" else number for number in written]
     missing = column.isna()
     return (column.astype(object).where(~missing, "") if missing.any() else column).tolist()

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from spatioformer.common.drawing import Layouts
 from spatioformer.report import furniture, ground
 
 Array = NDArray[np.float64]
@@ -29,6 +30,11 @@ class Frame:
     def cities(self) -> tuple[Array, Array, list[str]]:
         """Rows, columns (pixels) and names of the cities on the map."""
         return furniture.cities(self.lon, self.lat)
+
+    @cached_property
+    def layouts(self) -> Layouts:
+        """Layouts of the maps drawn so far."""
+        return {}
 
     @cached_property
     def coarse(self) -> tuple[Array, Array, Array, Array]:

@@ -40,8 +40,11 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
     for shift in (-360, 0, 360):  # over the antimeridian, or longitudes of 0 to 360
         shapes = [
             affinity.translate(part, shift) if shift else part
-            for part, least, most in _parts()
-            if least + shift <= west + across * step and most + shift >= west
+            for part, (least, south, most, top) in _parts()
+            if least + shift <= west + across * step
+            and most + shift >= west
+            and south <= north
+            and top >= north - down * step
         ]
         if shapes:
             raster |= rasterize(shapes, raster.shape, transform=transform, dtype="uint8")
@@ -51,11 +54,10 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
 
 
 @cache
-def _parts() -> list[tuple[shapely.Polygon, float, float]]:
-    """Polygons of the land of all countries, and the west and east of each."""
+def _parts() -> list[tuple[shapely.Polygon, tuple[float, ...]]]:
+    """Polygons of the land of all countries, and the west, south, east and north of each."""
     parts = shapely.get_parts(load().shapes)
-    bounds = shapely.bounds(parts)
-    return list(zip(parts, bounds[:, 0].tolist(), bounds[:, 2].tolist(), strict=True))
+    return list(zip(parts, map(tuple, shapely.bounds(parts).tolist()), strict=True))
 
 
 @cache

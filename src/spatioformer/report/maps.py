@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from spatioformer.common.drawing import SharedLayout
 from spatioformer.common.style import MASKED, MUTED, NOTHING, PALE, SEA, styled
 from spatioformer.report import furniture
 from spatioformer.report.frame import Frame
@@ -228,7 +229,8 @@ def degrees(value: float, positive: str, negative: str) -> str:
 def _map_axes(frame: Frame, width: float) -> tuple[Figure, Axes]:
     """Axes of the raster's true proportions, with scale bar and north arrow."""
     shape, inner = _shape(frame, width)
-    figure = Figure(figsize=(max(inner, 2.9) + 0.6, inner * shape + 1.7), layout="constrained")
+    size = max(inner, 2.9) + 0.6, inner * shape + 1.7
+    figure = Figure(figsize=size, layout=SharedLayout(frame.layouts))
     axes = figure.subplots()
     _dress(axes, frame)
     return figure, axes

@@ -68,8 +68,7 @@ def picture(
     if results.virtual:
         style.stamp(figure, VIRTUAL)
     width, height = (round(100 * zoom * inches) for inches in figure.get_size_inches())
-    png = style.png(figure, zoom)
-    svg = b"" if table.empty else style.svg(figure)
+    png, svg = style.files(figure, zoom)
     return Picture(name, png, svg, width, height, alt, caption, table, small)
 
 

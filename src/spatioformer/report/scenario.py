@@ -47,7 +47,7 @@ def draw_scenario(
     figure = draw_panels(panels, bands["change"].frame)
     if virtual:
         style.stamp(figure, VIRTUAL)
-    for path, content in ((out, style.png(figure)), (out.with_suffix(".svg"), style.svg(figure))):
+    for path, content in zip((out, out.with_suffix(".svg")), style.files(figure), strict=True):
         with writing(path) as part:
             part.write_bytes(content)
     names = ("today", "scenario", "change", "di")
