@@ -40,4 +40,5 @@ def view(
     for note in run.catalogue.notes:
         console.say(f"note: {note}")
     place = bind(host, port, console)
-    serve([router(run, token_needed=place.is_open)], place, console, browser=not no_browser)
+    routers = [router(run, token_needed=place.is_open)]
+    serve(routers, place, console, browser=not no_browser, warm=run.warm)

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -106,9 +106,19 @@ def _is_taken(error: OSError) -> bool:
 
 
 def serve(
-    routers: Sequence[APIRouter], place: Place, console: Console, *, browser: bool = True
+    routers: Sequence[APIRouter],
+    place: Place,
+    console: Console,
+    *,
+    browser: bool = True,
+    warm: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until the user stops the program."""
+    """Serve until the user stops the program.
+
+    Args:
+        browser: whether to open the page in the user's browser.
+        warm: called in a thread at the start; what it loads is there when the user clicks.
+    """
     console.say(f"the map is at {place.address} (stop with Ctrl-C)")
     if place.is_open:
         console.say(
@@ -117,6 +127,8 @@ def serve(
     server = _server(create_app(routers, place.gate))
     if browser:
         threading.Thread(target=_open_browser, args=(server, place.address), daemon=True).start()
+    if warm is not None:
+        threading.Thread(target=warm, daemon=True).start()
     server.run(sockets=[place.socket])
 
 
