@@ -21,7 +21,7 @@ from spatioformer.geo.vector import zones
 
 def difference(
     map_: str | Path,
-    polygons: gpd.GeoDataFrame,
+    summary: gpd.GeoDataFrame,
     correlation: ErrorCorrelation,
     *,
     seed: int = 0,
@@ -30,7 +30,7 @@ def difference(
 
     Args:
         map_: a map of `spatioformer map` with intervals.
-        polygons: two polygons, which may overlap, in any CRS.
+        summary: of two polygons, from `zonal.summarise` with the same arguments.
         correlation: spatial correlation of the map's errors.
         seed: random seed for the sample of pixels in large polygons.
 
@@ -40,25 +40,24 @@ def difference(
 
     Raises:
         ArgumentError: there are not two polygons.
-        PlotError, ImageryError: as `zonal.summarise`.
+        ImageryError: as `zonal.summarise`.
     """
-    polygons = zones.named_polygons(polygons)
-    if len(polygons) != 2:
+    if len(summary) != 2:
         raise ArgumentError(
-            f"a difference is between two polygons, and there are {len(polygons)}; give two"
+            f"a difference is between two polygons, and there are {len(summary)}; give two"
         )
+    if not (summary["pixels"] > 0).all():
+        return dict.fromkeys(("mean", "lower", "upper", "half_width"), np.nan)
     with MapReader(map_, True) as source:
         grid = source.grid
-        shapes = zones.on_pixels(polygons.geometry, grid)
+        shapes = zones.on_pixels(summary.geometry, grid)
         first, second = (PixelSums.over(source, shape, seed) for shape in shapes)
-    if not first.pixels or not second.pixels:
-        return dict.fromkeys(("mean", "lower", "upper", "half_width"), np.nan)
-    mean = first.value / first.area - second.value / second.area
-    squares = sum(s.interval(grid, correlation, 0.0)["half_width"] ** 2 for s in (first, second))
     shared = mean_cross_correlation(*first.places(grid), *second.places(grid), correlation.range_km)
     cross = shared * first.reach / first.area * second.reach / second.area
+    squares = float((summary["half_width"] ** 2).sum())
     squares -= 2 * correlation.scale**2 * (1 - correlation.nugget_share) * cross
     half_width = float(np.sqrt(max(0.0, squares)))
+    mean = float(summary["mean"].iloc[0] - summary["mean"].iloc[1])
     return {
         "mean": mean,
         "lower": mean - half_width,

@@ -144,11 +144,15 @@ def mean_cross_correlation(
     pairs = float(weights.sum() * other_weights.sum())
     if pairs <= 0:
         return 1.0
+    middle = points.mean(axis=0)  # differences of squares of large numbers lose digits
+    points, others = points - middle, others - middle
+    squares, other_squares = (points**2).sum(axis=1), (others**2).sum(axis=1)
     total = 0.0
     for start in range(0, len(weights), CHUNK):
         part = slice(start, start + CHUNK)
-        distance = np.linalg.norm(points[part, None] - others[None], axis=2)
-        total += float(weights[part] @ (np.exp(-distance / range_km) @ other_weights))
+        apart2 = squares[part, None] + other_squares - 2 * points[part] @ others.T
+        alike = np.exp(-np.sqrt(np.maximum(apart2, 0)) / range_km)
+        total += float(weights[part] @ (alike @ other_weights))
     return total / pairs
 
 

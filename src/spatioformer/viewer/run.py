@@ -99,6 +99,11 @@ class ViewedRun:
     def years(self) -> list[int]:
         return self.catalogue.layers["mean"].years
 
+    @property
+    def maxzoom(self) -> int:
+        """Largest zoom of any layer."""
+        return max(layer.maxzoom for layer in self.catalogue.layers.values())
+
     @cached_property
     def uncertainty(self) -> Uncertainty | None:
         """Calibrated intervals and area of applicability of the mapped model, or None."""
@@ -189,7 +194,6 @@ class ViewedRun:
     def to_json(self, *, static: bool = False, token_needed: bool = False) -> dict[str, Any]:
         """Content of `run.json`."""
         layers = self.catalogue.layers.values()
-        rasters = [raster for layer in layers for raster in layer.rasters.values()]
         facts = self._json("model/config.json").get("facts", {})
         made = str(self._json("verdict.json").get("verdict"))
         name = self.config.name or self.folder.resolve().name
@@ -213,7 +217,7 @@ class ViewedRun:
             "virtual": facts.get("virtual"),
             "layers": [layer.to_json() for layer in layers],
             "minzoom": 0,
-            "maxzoom": max(raster.maxzoom for raster in rasters),
+            "maxzoom": self.maxzoom,
             "plots": (self.folder / "chips" / "store.json").is_file(),
             "sites": (self.folder / "imagery.tif").is_file() and self.uncertainty is not None,
             "explorer": False,

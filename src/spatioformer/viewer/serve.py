@@ -1,7 +1,9 @@
 """Serve the map of a run on this machine."""
 
 import contextlib
+import errno
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -26,7 +28,7 @@ TRIED = 50
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 """Hosts that stand for all addresses of this machine."""
 
-STOP = 2.0
+STOP = 2
 """Seconds for which open requests may go on when the server stops."""
 
 
@@ -45,6 +47,10 @@ class Place:
     address: str
     gate: Gate
     is_open: bool
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
 
 
 def bind(
@@ -100,8 +106,6 @@ def _bound(host: str, first: int) -> socket.socket:
 
 
 def _is_taken(error: OSError) -> bool:
-    import errno
-
     return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -124,7 +128,7 @@ def serve(
         console.say(
             "note: other machines can reach it; whoever has the token in the address may look"
         )
-    server = _server(create_app(routers, place.gate))
+    server = _Server(create_app(routers, place.gate))
     if browser:
         threading.Thread(target=_open_browser, args=(server, place.address), daemon=True).start()
     if warm is not None:
@@ -132,13 +136,39 @@ def serve(
     server.run(sockets=[place.socket])
 
 
-def _server(app: FastAPI) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off",
-        timeout_graceful_shutdown=int(STOP), timeout_keep_alive=30, limit_concurrency=500,
-        ws="none", proxy_headers=False,
-    )  # fmt: skip
-    return uvicorn.Server(config)
+class _Server(uvicorn.Server):
+    """A server that a signal stops; uvicorn's raises the signal again when it has stopped."""
+
+    def __init__(self, app: FastAPI):
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=STOP,
+                timeout_keep_alive=30,
+                limit_concurrency=500,
+                ws="none",
+                proxy_headers=False,
+            )  # fmt: skip
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _open_browser(server: uvicorn.Server, address: str) -> None:
@@ -148,25 +178,18 @@ def _open_browser(server: uvicorn.Server, address: str) -> None:
         webbrowser.open(address)
 
 
-@contextlib.contextmanager
-def serving(routers: Sequence[APIRouter], place: Place) -> Iterator[None]:
-    """Serve from a thread while the block runs."""
-    stop = start(routers, place)
-    try:
-        yield
-    finally:
-        stop()
-
-
-def start(routers: Sequence[APIRouter], place: Place):
-    """Serve from a thread; returns the function that stops it."""
-    server = _server(create_app(routers, place.gate))
-    thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [place.socket]}, daemon=True, name="viewer"
-    )
+def start(
+    routers: Sequence[APIRouter], place: Place, warm: Callable[[], None] | None = None
+) -> Callable[[], None]:
+    """Serve from a thread, and return the function that stops it; for `warm` see `serve`."""
+    server = _Server(create_app(routers, place.gate))
+    options = {"sockets": [place.socket]}
+    thread = threading.Thread(target=server.run, kwargs=options, daemon=True, name="viewer")
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
+    if warm is not None:
+        threading.Thread(target=warm, daemon=True).start()
 
     def stop() -> None:
         server.should_exit = True

@@ -93,7 +93,7 @@ def zonal(run: ViewedRun, geometries: list[Any], year: int | None) -> dict[str, 
     table["sd"] = table["half_width"] / ndtri((1 + run.level) / 2)
     apart = None
     if len(polygons) == 2 and correlation is not None:
-        apart = difference(raster.path, polygons, correlation)
+        apart = difference(raster.path, table, correlation)
     elif len(polygons) == 2:
         apart = {"mean": float(table["mean"].iloc[0] - table["mean"].iloc[1])}
     return {
