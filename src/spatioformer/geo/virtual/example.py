@@ -4,7 +4,9 @@ Nothing in it is measured. The landscape is random, smooth fields on a grid of 0
 plots are a survey of a virtual flora (`flora`), so the true richness is known at every pixel.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -55,11 +57,7 @@ def write_example(folder: Path, plots: int = 300, seed: int = 0) -> list[Path]:
             f"{folder} cannot be written ({error.strerror}); choose another"
         ) from None
     fields = landscape(seed)
-    flora = simulate(
-        *(fields[name] for name in ("lon", "lat", "land", "temperature", "precipitation")),
-        fields["greenness"],
-        seed=seed,
-    )
+    flora = simulate(**fields, seed=seed)  # type: ignore[arg-type]
     rng = np.random.default_rng([seed, 1])
     _write_plots(folder / "plots.csv", flora, plots, rng)
     climate = {name: fields[name] for name in ("temperature", "precipitation")}
@@ -71,7 +69,7 @@ def write_example(folder: Path, plots: int = 300, seed: int = 0) -> list[Path]:
     return [folder / name for name in NAMES]
 
 
-def landscape(seed: int) -> dict[str, Floats]:
+def landscape(seed: int) -> dict[str, NDArray[Any]]:
     """Fields [y, x] of an invented landscape: mountains in the east, wetter in the west."""
     rng = np.random.default_rng([seed, 0])
     rows, cols = np.mgrid[:SIDE, :SIDE].astype(float)
@@ -98,7 +96,7 @@ def _smooth(rng: np.random.Generator, sigma: float) -> Floats:
     return scaled
 
 
-def _reflectances(fields: dict[str, Floats], rng: np.random.Generator) -> dict[str, Floats]:
+def _reflectances(fields: Mapping[str, Floats], rng: np.random.Generator) -> dict[str, Floats]:
     """Bands as of bare soil and green leaves, mixed by the greenness, with noise."""
     soil = {"blue": 0.10, "green": 0.15, "red": 0.20, "nir": 0.27}
     leaf = {"blue": 0.03, "green": 0.07, "red": 0.04, "nir": 0.42}
@@ -110,7 +108,7 @@ def _reflectances(fields: dict[str, Floats], rng: np.random.Generator) -> dict[s
     }
 
 
-def _write_raster(path: Path, bands: dict[str, NDArray[np.floating]]) -> None:
+def _write_raster(path: Path, bands: Mapping[str, NDArray[Any]]) -> None:
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": len(bands), "height": SIDE, "width": SIDE,
         "crs": "EPSG:4326", "transform": Affine(PIXEL, 0, WEST, 0, -PIXEL, NORTH),
