@@ -11,6 +11,7 @@ import pytest
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.archives.importing import ImportOptions, import_plots
 from tests.helpers.darwin_core import (
+    DWC,
     EML,
     File,
     archive,
@@ -428,6 +429,17 @@ def test_an_independent_reader_finds_the_same(tmp_path):
         [sys.executable, "-c", ORACLE, path], capture_output=True, text=True, check=True
     )
     assert richness(import_plots(path)) == json.loads(run.stdout)
+
+
+def test_a_term_of_darwin_core_goes_before_others_of_its_name(tmp_path):
+    """GBIF's archives have terms of several vocabularies with one name."""
+    doubled = core()
+    doubled.columns = (*doubled.columns[:-1], "other", doubled.columns[-1])
+    doubled.rows = [[*row[:-1], 999, row[-1]] for row in doubled.rows]
+    term = "coordinateUncertaintyInMeters"
+    text = meta(doubled, lists(LISTS)).replace(f"{DWC}other", f"http://rs.gbif.org/{term}")
+    path = archive(tmp_path / "a.zip", doubled, lists(LISTS), meta__xml=text)
+    assert import_plots(path).table["coordinate_uncertainty_m"].tolist() == [5, 5, 5]
 
 
 def test_meta_is_found_without_its_metadata(tmp_path):
