@@ -9,7 +9,8 @@ import pytest
 import spatioformer as sf
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.files import open_source
-from tests.geo.plots.archives.test_darwin_core import GBIF, LISTS, RICHNESS, core
+from tests.geo.plots.archives.test_darwin_core import LISTS, RICHNESS, core
+from tests.geo.plots.archives.test_occurrences import GBIF
 from tests.geo.plots.archives.test_tables import TREES
 from tests.helpers import landscape
 from tests.helpers.darwin_core import archive, events, gbif_simple, lists

@@ -11,11 +11,10 @@ import pytest
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.archives.importing import ImportOptions, import_plots
 from tests.helpers.darwin_core import (
-    EML,
+    DWC,
     File,
     archive,
     events,
-    gbif_simple,
     lists,
     meta,
 )
@@ -261,148 +260,7 @@ def test_measurements_state_areas(tmp_path):
     assert table["duration_h"].dropna().tolist() == [0.5]
 
 
-# --- occurrence core ------------------------------------------------------------------------------
-
-COLUMNS = (
-    *("id", "eventID", "eventDate", "decimalLatitude", "decimalLongitude", "samplingProtocol"),
-    *("sampleSizeValue", "sampleSizeUnit", "scientificName", "acceptedNameUsage", "kingdom"),
-)
-
-
-def record(event, name, *, accepted="", kingdom="Plantae", place="a", date="2015-06-01", p="x"):
-    return [f"{event}-{name}", event, date, *PLACES[place], p, 9, "m2", name, accepted, kingdom]
-
-
-def test_records_are_grouped_by_event(tmp_path):
-    rows = [
-        record("1", "Poa annua"),
-        record("1", "Poa annua L."),
-        record("1", "Aira praecox", accepted="Avena praecox"),
-        record("1", "Avena praecox"),
-        record("1", "Boletus edulis", kingdom="Fungi"),
-        record("2", "Poa annua", place="b"),
-        record("2", "Carex nigra", place="b"),
-    ]
-    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows)))
-    assert richness(intake) == {"1": 2, "2": 2}
-    assert "1 records are not of plants (kingdom Fungi) and do not count" in notes(intake)
-    assert intake.summary["imported"]["names"]["synonyms_joined"] == 1
-
-
-def test_records_without_an_event_are_grouped_by_place_day_and_protocol(tmp_path):
-    rows = [
-        record("", "Poa annua"),
-        record("", "Carex nigra"),
-        record("", "Carex nigra", p="other"),
-        record("", "Poa annua", date="2016-06-01"),
-        record("", "Poa annua", place="b"),
-        record("", "Bellis perennis", place="b"),
-    ]
-    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows)))
-    assert intake.table["richness"].tolist() == [2, 1, 1, 2]
-    assert intake.table["location"].tolist() == [0, 0, 0, 1]
-
-
-def test_an_event_of_two_places_is_rejected(tmp_path):
-    rows = [record("1", "Poa annua"), record("1", "Carex nigra", place="b")]
-    rows += [record("2", "Poa annua", place="c")]
-    path = archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows))
-    intake = import_plots(path, ImportOptions(max_rejected=0.5))
-    assert richness(intake) == {"2": 1}
-    assert "eventID '1' has records of several places or days" in intake.rejected["reason"][0]
-
-
-def test_accepted_names_may_be_stated_by_ids(tmp_path):
-    columns = ("id", "eventID", "decimalLatitude", "decimalLongitude", "samplingProtocol")
-    columns += ("scientificName", "taxonID", "acceptedNameUsageID")
-    place = (*PLACES["a"], "x")
-    rows = [
-        ["1", "e", *place, "Avena praecox", "t1", "t1"],
-        ["2", "e", *place, "Aira praecox", "t2", "t1"],
-        ["3", "e", *place, "Poa alba", "t3", "t9"],  # t9 is not in the archive
-        ["4", "e", *place, "Poa nivea", "t4", "t9"],
-    ]
-    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", columns, rows)))
-    assert richness(intake) == {"e": 2}
-
-
-GBIF = {
-    "datasetKey": "d1",
-    "kingdom": "Plantae",
-    "taxonRank": "SPECIES",
-    "occurrenceStatus": "PRESENT",
-    "decimalLatitude": 47.123456,
-    "decimalLongitude": 8.234567,
-    "eventDate": "2015-06-01",
-    "license": "CC_BY_NC_4_0",
-    "basisOfRecord": "HUMAN_OBSERVATION",
-}
-
-
-def test_a_gbif_simple_csv_is_refused_unless_incomplete_lists_are_accepted(tmp_path):
-    rows = [
-        GBIF | {"gbifID": 1, "scientificName": "Poa annua L.", "species": "Poa annua"},
-        GBIF | {"gbifID": 2, "scientificName": "Poa annua var. x", "species": "Poa annua"},
-        GBIF | {"gbifID": 3, "scientificName": "Carex L.", "taxonRank": "GENUS"},
-        GBIF | {"gbifID": 4, "scientificName": 'Carex "nigra', "datasetKey": "d2"},
-        GBIF | {"gbifID": 5, "scientificName": "Poa alpina", "eventDate": "2016-06-01T10:00"},
-        GBIF | {"gbifID": 6, "scientificName": "Poa bulbosa", "basisOfRecord": "FOSSIL_SPECIMEN"},
-    ]
-    path = gbif_simple(tmp_path / "g.zip", rows)
-    with pytest.raises(PlotError, match=r"g.zip holds 6 single records, not surveys: .*--accept-"):
-        import_plots(path)
-    intake = import_plots(path, ImportOptions(accept_incomplete=True, doi="10.15468/dl.abc123"))
-    assert intake.table["richness"].tolist() == [2, 1, 1]
-    assert intake.table["list_complete"].tolist() == ["no"] * 3
-    facts = intake.summary["imported"]
-    assert facts["reference"]["doi"] == "10.15468/dl.abc123"
-    assert {o["key"]: (o["plots"], o["licence"]) for o in facts["origins"]} == {
-        "d1": (2, "CC-BY-NC-4.0"),
-        "d2": (1, "CC-BY-NC-4.0"),
-    }
-
-
-def test_single_records_with_event_ids_of_their_own_are_no_surveys(tmp_path):
-    """Each record is an event: a list of one species each is no survey."""
-    rows = [record(f"e{i}", "Poa annua", date=f"2015-06-{i + 1:02d}") for i in range(12)]
-    path = archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows))
-    with pytest.raises(PlotError, match=r"holds 12 single records, not surveys"):
-        import_plots(path)
-
-
-def test_surveys_among_single_records_are_kept(tmp_path):
-    rows = [record("1", "Poa annua"), record("1", "Carex nigra")]
-    rows += [record("2", "Poa annua", place="b")]
-    lone = record("", "Poa annua", place="c", p="")
-    lone[6] = ""
-    path = archive(tmp_path / "a.zip", File("occurrence", COLUMNS, [*rows, lone]))
-    intake = import_plots(path)
-    assert richness(intake) == {"1": 2, "2": 1}
-    assert "1 of 3 places and days have single records only, no survey" in notes(intake)
-
-
-def test_a_gbif_download_names_its_doi_and_data_sets(tmp_path):
-    columns = (*COLUMNS, "datasetKey", "license")
-    rows = [[*record("1", name), "key-1", "CC0_1_0"] for name in ("Poa annua", "Carex nigra")]
-    download = EML.format(package="x").replace("10.15468/grass1", "10.15468/dl.xyz789")
-    path = archive(
-        tmp_path / "0001.zip",
-        File("occurrence", columns, rows),
-        eml__xml=download,
-        **{"dataset/key-1__xml": EML.format(package="y")},
-    )
-    facts = import_plots(path).summary["imported"]
-    assert facts["reference"]["doi"] == "10.15468/dl.xyz789"
-    assert facts["reference"]["title"] == "GBIF Occurrence Download 10.15468/dl.xyz789"
-    assert facts["origins"][0] | {"plots": 1} == {
-        "key": "key-1",
-        "title": "Grasslands of Somewhere",
-        "doi": "10.15468/grass1",
-        "licence": "CC-BY-NC-4.0",
-        "citation": "Doe J (2020). Grasslands of Somewhere.",
-        "plots": 1,
-    }
-
+# --- the archive as a whole ----------------------------------------------------------------------
 
 ORACLE = """
 import json, sys
@@ -428,6 +286,17 @@ def test_an_independent_reader_finds_the_same(tmp_path):
         [sys.executable, "-c", ORACLE, path], capture_output=True, text=True, check=True
     )
     assert richness(import_plots(path)) == json.loads(run.stdout)
+
+
+def test_a_term_of_darwin_core_goes_before_others_of_its_name(tmp_path):
+    """GBIF's archives have terms of several vocabularies with one name."""
+    doubled = core()
+    doubled.columns = (*doubled.columns[:-1], "other", doubled.columns[-1])
+    doubled.rows = [[*row[:-1], 999, row[-1]] for row in doubled.rows]
+    term = "coordinateUncertaintyInMeters"
+    text = meta(doubled, lists(LISTS)).replace(f"{DWC}other", f"http://rs.gbif.org/{term}")
+    path = archive(tmp_path / "a.zip", doubled, lists(LISTS), meta__xml=text)
+    assert import_plots(path).table["coordinate_uncertainty_m"].tolist() == [5, 5, 5]
 
 
 def test_meta_is_found_without_its_metadata(tmp_path):

@@ -16,6 +16,9 @@ from spatioformer.geo.plots.archives.store import Store
 
 _DOWNLOAD = re.compile(r"10\.15468/dl\.[a-z0-9]+", re.I)
 
+_LONGEST_TEXT = 5_000_000
+"""Bytes of citations.txt and rights.txt in which the DOI is looked for."""
+
 _MOST_DATASETS = 2000
 """Metadata files of data sets that are read; a download of more names them without titles."""
 
@@ -59,7 +62,8 @@ def read_datasets(store: Store, keys: list[str]) -> dict[str, Origin]:
 def _download_doi(store: Store, metadata: str) -> str:
     """The DOI of a GBIF download that the metadata, citations or rights name; '' for none."""
     for name in (metadata, store.find("citations.txt"), store.find("rights.txt")):
-        if name and (match := _DOWNLOAD.search(store.read(name).decode("utf-8", "replace"))):
+        start = store.start(name, _LONGEST_TEXT).decode("utf-8", "replace") if name else ""
+        if match := _DOWNLOAD.search(start):
             return match[0]
     return ""
 

@@ -36,6 +36,8 @@ _ROW_TYPES = {
     "http://rs.iobis.org/obis/terms/ExtendedMeasurementOrFact": MEASUREMENT,
 }
 
+_DARWIN_CORE = "//rs.tdwg.org/"
+
 _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", '\\"': '"', "\\'": "'", "\\\\": "\\"}
 
 
@@ -178,11 +180,7 @@ def _data_file(store: Store, name: str, element: ElementTree.Element) -> DataFil
     for child in element:
         if _local(child.tag) in ("id", "coreid"):
             key = _index(child.get("index", ""), "index", where)
-        if _local(child.tag) != "field":
-            continue
-        term = child.get("term", "").rstrip("/").rsplit("/", 1)[-1].rsplit("#", 1)[-1]
-        if term in terms or term in constants:
-            raise PlotError(f"{where} describes the term {quoted(term)} twice; remove one of them")
+    for term, child in _fields(element, where).items():
         if (index := child.get("index")) is not None:
             terms[term] = _index(index, "index", where)
             if child.get("default"):
@@ -190,6 +188,30 @@ def _data_file(store: Store, name: str, element: ElementTree.Element) -> DataFil
         else:
             constants[term] = child.get("default", "")
     return DataFile(store, files, kind, form, key, terms, constants, fallbacks)
+
+
+def _fields(element: ElementTree.Element, where: str) -> dict[str, ElementTree.Element]:
+    """The fields of a file by the names of their terms, without the namespace.
+
+    Vocabularies share some names, such as license. A term of Darwin Core goes before others.
+
+    Raises:
+        PlotError: a term is described twice.
+    """
+    whole: dict[str, ElementTree.Element] = {}
+    for child in element:
+        if _local(child.tag) == "field":
+            term = child.get("term", "")
+            if term in whole:
+                name = term.rstrip("/").rsplit("/", 1)[-1]
+                raise PlotError(
+                    f"{where} describes the term {quoted(name)} twice; remove one of them"
+                )
+            whole[term] = child
+    found: dict[str, ElementTree.Element] = {}
+    for term in sorted(whole, key=lambda term: _DARWIN_CORE in term):  # the last one counts
+        found[term.rstrip("/").rsplit("/", 1)[-1].rsplit("#", 1)[-1]] = whole[term]
+    return found
 
 
 def _index(text: str, what: str, where: str) -> int:
