@@ -1,6 +1,9 @@
 """ONNX files: onnxruntime gives the models' own predictions from raw values, in any number."""
 
+import importlib
 import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +18,10 @@ import onnx
 import onnxruntime
 
 from spatioformer.common.errors import ModelError
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.scaling import Scaling
 from spatioformer.models.store import load
-from spatioformer.nn import ViT
+from spatioformer.nn import Spatioformer, ViT
 from spatioformer.portable import graph as graph_
 from spatioformer.portable.export import export_model
 from spatioformer.portable.network import draw, network_graph
@@ -115,6 +120,13 @@ def test_what_cannot_be_exported(tmp_path):
         export_model(tmp_path, tmp_path / "m.onnx")
 
 
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "spatioformer.portable.graph")
+    with pytest.raises(ModelError, match=r"needs the package onnxruntime.*spatioformer\[onnx\]"):
+        importlib.import_module("spatioformer.portable.graph")
+
+
 def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
     model, _, _ = fitted("spatioformer")
     monkeypatch.setattr(graph_, "_exported", lambda graph: wrong)
@@ -174,3 +186,20 @@ def test_images(tmp_path):
         spatioformer("export", tmp_path / "vit", "-o", tmp_path / "m.bin"),
         f"{tmp_path / 'm.bin'} is no .onnx file; give -o a name that ends in .onnx",
     )
+
+
+def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "portable.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    torch.manual_seed(0)
+    bands = ["red", "green", "blue"]
+    scaling = Scaling((1500.0,) * 3, (500.0,) * 3, 30.0, 10.0)
+    model = NetworkModel(Spatioformer(3, 3, width=8, heads=2, layers=1).eval(), bands, scaling)
+    model.save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    assert spatioformer("export", "model", "-o", "richness.onnx", "--quiet").err == ""
+    names = {}
+    exec(compile(code, "portable.md", "exec"), names)
+    expected = model.predict(names["chips"], names["lon"], names["lat"])
+    np.testing.assert_allclose(names["richness"], expected, rtol=1e-5)
+    assert capsys.readouterr().out == "['red', 'green', 'blue'] species not stated\n"
