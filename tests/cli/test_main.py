@@ -24,6 +24,7 @@ COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
     *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map"),
     *("predict", "report", "survey", "zonal", "drivers", "demo", "years", "project"),
+    *("explain-location", "export"),
     *("text", "vision"),
 ]
 """Every command, in the order of the help text."""
@@ -52,7 +53,7 @@ def process(*arguments) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     ended = spatioformer("--help")
     assert ended.code == 0
-    assert re.findall(r"^│ (\w+) ", ended.out.split("Commands")[1], re.MULTILINE) == ALL
+    assert re.findall(r"^│ ([\w-]+) ", ended.out.split("Commands")[1], re.MULTILINE) == ALL
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=" ".join)
@@ -88,6 +89,8 @@ def test_version():
         (["run", "a.yaml", "--sett", "x"], "No such option: --sett"),
         (["run", "a.yaml", "--until"], "requires an argument"),
         (["map", "model", "--samples", "many"], "--samples"),
+        (["explain-location", "-60.5", "-3", "--sett", "x"], "unexpected extra argument"),
+        (["explain-location", "--sett", "-60.5", "-3"], "Invalid value for 'LON'"),
         (["map", "model", "--sd-step", "0"], "--sd-step"),
     ],
 )

@@ -287,7 +287,8 @@ def test_layers_heads_and_json():
     assert scores["axes"] == ["head", "query", "key"]
     np.testing.assert_array_equal(np.array(scores["values"]), trace["layer2.scores"])
     dense = DenseSpatioformer(3, 2, width=8, heads=2, layers=2).double().eval()
-    with pytest.raises(
-        ModelError, match="layer 2 has no attention, only an MLP; choose a layer of 1"
-    ):
+    with pytest.raises(ModelError, match="layer 2 has no attention, only an MLP; choose layer 1"):
         trace_chip(dense, *chip(3, 2)).check(2, 1)
+    pixel = DenseSpatioformer(1, 2, width=8, heads=2, layers=2).double().eval()
+    with pytest.raises(ModelError, match="none of the 2 layers has attention"):
+        trace_chip(pixel, *chip(1, 2)).check(1, 1)

@@ -1,6 +1,9 @@
 """ONNX files: onnxruntime gives the models' own predictions from raw values, in any number."""
 
+import importlib
 import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +18,10 @@ import onnx
 import onnxruntime
 
 from spatioformer.common.errors import ModelError
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.scaling import Scaling
 from spatioformer.models.store import load
-from spatioformer.nn import ViT
+from spatioformer.nn import DenseSpatioformer, ViT
 from spatioformer.portable import graph as graph_
 from spatioformer.portable.export import export_model
 from spatioformer.portable.network import draw, network_graph
@@ -70,14 +75,11 @@ def test_a_network_with_covariates(tmp_path):
     assert session(out).get_inputs()[0].shape == ["n", 3, 3, 2]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["spatioformer-published", pytest.param("spatioformer-distilled", marks=pytest.mark.slow)],
-)
-def test_saved_networks(name, tmp_path):
-    model = load(OLD / name)
+def test_the_published_network(tmp_path):
+    """Its location features are multiplied by thousands, so their precision shows."""
+    model = load(OLD / "spatioformer-published")
     out = tmp_path / "m.onnx"
-    export_model(OLD / name, out)
+    export_model(OLD / "spatioformer-published", out)
     chips, lon, lat = (t.numpy() for t in draw(model, 5))
     expected = model.predict(chips, lon, lat)
     species = run(out, chips=chips, lon=lon, lat=lat)
@@ -113,6 +115,13 @@ def test_what_cannot_be_exported(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="of type 'bert', which cannot be exported"):
         export_model(tmp_path, tmp_path / "m.onnx")
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "spatioformer.portable.graph")
+    with pytest.raises(ModelError, match=r"needs the package onnxruntime.*spatioformer\[onnx\]"):
+        importlib.import_module("spatioformer.portable.graph")
 
 
 def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
@@ -174,3 +183,22 @@ def test_images(tmp_path):
         spatioformer("export", tmp_path / "vit", "-o", tmp_path / "m.bin"),
         f"{tmp_path / 'm.bin'} is no .onnx file; give -o a name that ends in .onnx",
     )
+
+
+@pytest.mark.slow  # torch takes 6 s to export the shifted views of a dense network
+def test_a_dense_network_and_the_python_of_the_page(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "portable.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    torch.manual_seed(0)
+    bands = ["red", "green", "blue"]
+    scaling = Scaling((1500.0,) * 3, (500.0,) * 3, 30.0, 10.0)
+    network = DenseSpatioformer(3, 3, width=8, heads=2, layers=1).eval()
+    model = NetworkModel(network, bands, scaling)
+    model.save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    assert spatioformer("export", "model", "-o", "richness.onnx", "--quiet").err == ""
+    names = {}
+    exec(compile(code, "portable.md", "exec"), names)
+    expected = model.predict(names["chips"], names["lon"], names["lat"])
+    np.testing.assert_allclose(names["richness"], expected, rtol=1e-5)
+    assert capsys.readouterr().out == "['red', 'green', 'blue'] species not stated\n"

@@ -80,7 +80,8 @@ class PlaceTrace:
                 f", the mean of {count} networks; the first, shown here, predicts "
                 f"{amount(self.species, 1, kind)}"
             )
-        return text
+        virtual = self.model.facts.get("virtual")
+        return f"{text} ({virtual})" if virtual else text
 
     def panels(self, layer: int, head: int) -> Rows:
         """What is shown of the chain, with one layer and head, counted from 1.

@@ -81,16 +81,16 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
     ("drivers", analysis.drivers, "drivers runs/demo"),
-    (
-        "explain-location",
-        explain_location,
-        "explain-location 147.3 -42.1 --run runs/demo -o place.png",
-    ),
-    ("export", export, "export runs/demo -o richness.onnx"),
     ("demo", demo, "demo --out runs/demo"),
     ("example", example, "example valdivia"),
     ("years", years, "years runs/demo/model 2019=a.tif 2020=b.tif 2021=c.tif -o trend"),
     ("project", project, "project runs/demo warmer.yaml -o warmer --zones states.gpkg --name NAME"),
+    (
+        "explain-location",
+        explain_location,
+        "explain-location 147.3 -33.1 --run runs/demo -o place.png",
+    ),
+    ("export", export, "export runs/demo -o richness.onnx"),
 )
 """Name, function and example of each command."""
 

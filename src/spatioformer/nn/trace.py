@@ -112,9 +112,14 @@ class Trace(Mapping[str, np.ndarray]):
             )
         if not self.attends(layer):
             with_attention = [str(n) for n in range(1, self.layers + 1) if self.attends(n)]
+            if not with_attention:
+                raise ModelError(
+                    f"none of the {self.layers} layers has attention, because the network reads a "
+                    "single pixel; choose a model with a larger patch"
+                )
             raise ModelError(
-                f"layer {layer} has no attention, only an MLP; choose a layer of "
-                f"{', '.join(with_attention) or 'another model'}"
+                f"layer {layer} has no attention, only an MLP; choose layer "
+                f"{' or '.join(with_attention)}"
             )
 
     def as_json(self, layer: int | None = None) -> dict[str, Any]:

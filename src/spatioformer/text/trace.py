@@ -63,7 +63,7 @@ class TextTrace:
             formula += " + vector of the segment, normalised"
         first = vectors("Input of the first layer", formula, trace["input"], names)
         output = vectors(
-            "Output of the last layer", "what the next step reads", trace["output"], names
+            "Output of the last layer", trace.steps["output"].about, trace["output"], names
         )
         rows = [start, [first], *layer_panels(trace, layer, head, names), [output]]
         if self.vocabulary:
