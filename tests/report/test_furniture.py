@@ -67,8 +67,7 @@ def test_sea_and_land_without_a_prediction_differ(figure):
 
 
 def test_without_a_map_land_is_only_land():
-    lon, lat = australia().lon, australia().lat
-    nothing = np.zeros(lon.shape, bool)
+    nothing = np.zeros(australia().lon.shape, bool)
     some = np.array([10.0, 20.0])
     drawing = maps.draw_plots(nothing, australia(), some, some, some, limits=(0, 30), label="")
     words = [text.get_text() for text in drawing.legends[0].get_texts()]
