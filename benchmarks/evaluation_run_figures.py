@@ -2,7 +2,8 @@
 
     python -m benchmarks.evaluation_run_figures RUN docs/images
 
-Wants `spatioformer run` and `spatioformer drivers` done in RUN.
+Wants `spatioformer run` and `spatioformer drivers` done in RUN. Sites lie in the countries of the
+plots, as of `spatioformer survey RUN --outline auto`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spatioformer.analysis.survey import propose
+from spatioformer.analysis.survey import propose, survey_outline
 from spatioformer.common.files import read_json
 from spatioformer.report.bands import read_band
 
@@ -22,7 +23,7 @@ DI = 5
 """Band of map.tif with the dissimilarity index: after mean, sd, lower and upper."""
 
 
-def draw_sites(run: Path, axes: Axes) -> None:
+def draw_sites(run: Path, sites: pd.DataFrame, axes: Axes) -> None:
     """Plots and proposed sites over the dissimilarity index."""
     di = read_band(run / "map.tif", DI)
     lon, lat = di.lonlat
@@ -31,7 +32,6 @@ def draw_sites(run: Path, axes: Axes) -> None:
     image = axes.imshow(di.values, cmap="cividis", vmin=0, vmax=high, extent=extent)
     axes.figure.colorbar(image, ax=axes, label="dissimilarity index", extend="max", shrink=0.8)
     plots = pd.read_parquet(run / "evaluation" / "intervals.parquet")
-    sites = propose(run, SITES)
     axes.plot(plots["lon"], plots["lat"], ".", color="white", markersize=2.5, label="plots")
     axes.scatter(
         sites["lon"], sites["lat"], s=26, marker="^", color="#d55e00", edgecolor="white",
@@ -41,9 +41,9 @@ def draw_sites(run: Path, axes: Axes) -> None:
     axes.legend(loc="lower left", fontsize=8, facecolor="#6b7478", labelcolor="white")
 
 
-def draw_gain(run: Path, axes: Axes) -> None:
-    gain = propose(run, SITES)["total_gain"]
-    axes.plot([0, *range(1, SITES + 1)], [0, *(100 * gain)], color="#1f6f5c", linewidth=2)
+def draw_gain(sites: pd.DataFrame, axes: Axes) -> None:
+    gains = [0, *(100 * sites["total_gain"])]
+    axes.plot(range(SITES + 1), gains, color="#1f6f5c", linewidth=2)
     axes.set(xlabel="sites surveyed", ylabel="dissimilarity removed, %", ylim=(0, 100))
 
 
@@ -69,8 +69,9 @@ def main() -> None:
     options = parser.parse_args()
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
-    draw_sites(options.run, left)
-    draw_gain(options.run, right)
+    sites = propose(options.run, SITES, outline=survey_outline(options.run, "auto"))
+    draw_sites(options.run, sites, left)
+    draw_gain(sites, right)
     figure.savefig(options.out / "survey_sites.png", dpi=90)
     found = read_json(options.run / "drivers.json")
     figure = Figure(figsize=(9, 3), layout="constrained")

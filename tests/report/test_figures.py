@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from spatioformer.common import style
+from spatioformer.common.drawing import lay_out
 from spatioformer.report import charts, maps
 from spatioformer.report.frame import LINES, Frame
 
@@ -182,6 +183,20 @@ def test_training_marks_the_best_validation_epoch():
     best = figure.axes[0].lines[2]
     assert best.get_xydata().tolist() == [[2, 6]]
     assert best.get_label() == "best: epoch 2, 6.00"
+
+
+def test_titles_of_small_charts_stay_inside():
+    values = np.array([1.0, 5.0, 9.0])
+    note = "The mean of the nearest plots\nr2 −0.34, RMSE 21.04"
+    drawing = charts.draw_agreement(values, values, limits=(0, 10), note=note, width=charts.SMALL)
+    lay_out(drawing)
+    axes = drawing.axes[0]
+    (title,) = [
+        t
+        for t in axes.get_children()
+        if getattr(t, "get_text", str)() == axes.get_title(loc="left")
+    ]
+    assert title.get_window_extent().x1 < drawing.bbox.x1
 
 
 def test_distances_keep_zero_on_the_log_scale():

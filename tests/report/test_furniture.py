@@ -66,6 +66,14 @@ def test_sea_and_land_without_a_prediction_differ(figure):
     assert words == ["land, not mapped"]
 
 
+def test_without_a_map_land_is_only_land():
+    nothing = np.zeros(australia().lon.shape, bool)
+    some = np.array([10.0, 20.0])
+    drawing = maps.draw_plots(nothing, australia(), some, some, some, limits=(0, 30), label="")
+    words = [text.get_text() for text in drawing.legends[0].get_texts()]
+    assert words == ["land", "sea"]
+
+
 def test_land_over_the_antimeridian_and_with_longitudes_to_360():
     lon, lat = np.meshgrid(np.arange(170.0, 190, 0.25), np.arange(-30.0, -50, -0.25))
     both = ground.land(lon, lat), ground.land((lon + 180) % 360 - 180, lat)

@@ -104,6 +104,10 @@ def test_the_report_says_what_it_is(finished):
     page = (folder / "run" / "report.html").read_text()
     assert "This run has no imagery, so there is no map" in page
     assert "was modelled without imagery" in page
+    assert ", which makes the predictions: " in page
+    assert "makes the map" not in page
+    assert "used in the map" not in page
+    assert "map.tif" not in page.split("<footer>")[1]
     assert "folds of the column Realm" in page
     assert not (folder / "run" / "map.tif").exists()
     again = Run(folder / "run.yaml")

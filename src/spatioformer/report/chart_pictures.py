@@ -40,7 +40,8 @@ def agreement(results: Results) -> list[Picture]:
             width=charts.LARGE if large else charts.SMALL,
             layouts=layouts,
         )
-        role = ", which makes the map" if model == results.mapped else ""
+        made = "map" if results.has_imagery else "predictions"
+        role = f", which makes the {made}" if model == results.mapped else ""
         pictures.append(
             picture(
                 results,

@@ -35,6 +35,7 @@ def sentences(results: Results) -> list[list[str]]:
     """What the choice means for the scores of the mapped model: a paragraph, or none."""
     if results.choice.empty:
         return []
+    made = "map" if results.has_imagery else "predictions"
     figures = "; ".join(
         f"{decimal(results.mapped_r2(split))} {findings.where(split)} "
         f"(alone {decimal(results.r2(results.mapped, split))})"
@@ -42,7 +43,7 @@ def sentences(results: Results) -> list[list[str]]:
     )
     return [
         [
-            f"The scores chose {title(results.mapped)} for the map, so its own scores may be too "
-            f"good. With each tile scored by choices that it had no part in, r2 is {figures}."
+            f"The scores chose {title(results.mapped)} for the {made}, so its own scores may be "
+            f"too good. With each tile scored by choices that it had no part in, r2 is {figures}."
         ]
     ]

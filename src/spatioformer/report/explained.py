@@ -158,7 +158,7 @@ def _location(
         text = f"Location is not an input of {name}, so there is no map of its effect."
         return {"sentence": text, "picture": None}
     if effect is None:
-        return {"sentence": "There is no map, so there is none of the effect of location.",
+        return {"sentence": "There is no map, so there is no map of the effect of location.",
                 "picture": None}  # fmt: skip
     if not effect["varies"]:
         text = (

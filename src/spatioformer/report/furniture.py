@@ -165,14 +165,14 @@ def _closest(lon: Floats, lat: Floats, east: float, north: float) -> tuple[int, 
     return int(row), int(col)
 
 
-def key(figure: Figure, *, sea: bool, masked: bool, unknown: bool, outside: bool) -> None:
-    """Explain greys and hatching below everything else."""
+def key(figure: Figure, *, sea: bool, masked: str, unknown: bool, outside: bool) -> None:
+    """Explain greys and hatching below everything else; `masked` names the grey of land, if any."""
     handles = []
     if outside:
         with matplotlib.rc_context({"hatch.color": INK, "hatch.linewidth": 0.5}):
             handles.append(Patch(fc="white", hatch="/////", ec=INK, lw=0.5, label="do not trust"))
     if masked:
-        handles.append(Patch(fc=MASKED, label="land, not mapped"))
+        handles.append(Patch(fc=MASKED, label=masked))
     if sea:
         handles.append(Patch(fc=SEA, ec=MASKED, lw=0.5, label="sea"))
     if unknown:

@@ -273,10 +273,11 @@ def _greys(frame: Frame, mapped: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def _key(figure: Figure, frame: Frame, mapped: NDArray[np.bool_], hatched: bool = False) -> None:
     """Explain greys and hatching below the figure."""
     land, rest = frame.land, ~mapped
+    masked = "land, not mapped" if mapped.any() else "land"  # without a map of anything
     furniture.key(
         figure,
         sea=land is not None and bool((rest & ~land).any()),
-        masked=land is not None and bool((rest & land).any()),
+        masked=masked if land is not None and bool((rest & land).any()) else "",
         unknown=land is None and bool(rest.any()),
         outside=hatched,
     )

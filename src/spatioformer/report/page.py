@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,9 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             virtual=results.virtual,
             unit=results.unit,
             has_imagery=results.has_imagery,
-            folder=results.folder.name,
+            folder=shlex.quote(str(results.folder)),
             figures=FIGURES,
-            ground=ground.SOURCE if results.has_imagery else "",
+            ground=ground.SOURCE,
             glossary=glossary(results),
             **content,
         )

@@ -205,12 +205,12 @@ def next_steps(results: Results) -> list[tuple[str, str]]:
     run = shlex.quote(str(results.folder))
     steps = {
         "drivers": ("shows what drives the predictions", f"spatioformer drivers {run}"),
-        "view": ("shows the map on a screen", f"spatioformer view {run}"),
     }
     if results.map["pixels"]:
         sites = shlex.quote(str(results.folder / "sites.gpkg"))
         raster, zones = (shlex.quote(str(results.folder / n)) for n in ("map.tif", "zones.csv"))
         steps |= {
+            "view": ("shows the map on a screen", f"spatioformer view {run}"),
             "survey": (
                 "proposes the sites whose survey would improve the map most",
                 f"spatioformer survey {run} --sites 20 -o {sites}",
