@@ -30,21 +30,20 @@ export function tickLabels(layer) {
   return marks.map((value) => [value, number(value, Math.min(places, 6))]);
 }
 
-/** Area-weighted shares of the values in view by bin of the scale, from the tiles on the screen. */
-export function histogram(tiles, layer, bounds) {
+/** Area-weighted shares of the values in a box of the world by bin of the scale, from decoded tiles. */
+export function histogram(tiles, layer, box) {
   const counts = new Float64Array(BINS);
   const [low, high] = layer.range;
-  for (const { data, coords, crop } of tiles) {
-    const world = SIDE * 2 ** coords.z;
+  for (const { data, z, x: tileX, y: tileY } of tiles) {
+    const world = SIDE * 2 ** z;
     for (let row = 0; row < SIDE; row += 2) {
-      const y = (coords.y * SIDE + row) / world;
-      if (y < bounds.top || y > bounds.bottom) continue;
+      const y = (tileY * SIDE + row) / world;
+      if (y < box.top || y > box.bottom) continue;
       const weight = Math.cos((toLat(y) * Math.PI) / 180) ** 2;
       for (let column = 0; column < SIDE; column += 2) {
-        const x = (coords.x * SIDE + column) / world;
-        if (x < bounds.left || x > bounds.right) continue;
-        const at =
-          4 * (Math.floor(crop.top + (row * crop.side) / SIDE) * SIDE + Math.floor(crop.left + (column * crop.side) / SIDE));
+        const x = (tileX * SIDE + column) / world;
+        if (x < box.left || x > box.right) continue;
+        const at = 4 * (row * SIDE + column);
         if (!hasValue(data.data[at + 2])) continue;
         const value = valueOf(layer, data.data[at] * 256 + data.data[at + 1]);
         const bin = Math.floor(((value - low) / (high - low)) * BINS);
