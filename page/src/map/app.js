@@ -38,7 +38,7 @@ function plotReader(run) {
   };
 }
 
-export function build(root, run, store, siteFile) {
+export function build(root, run, store) {
   const { state } = store;
   speak(state.language, WORDS);
   dress(state.theme);
@@ -88,7 +88,7 @@ export function build(root, run, store, siteFile) {
   });
   const shared = { map: map.map, run, store, announce, close: () => openCard(null) };
   const areas = zones({ ...shared, pane: "areas" });
-  const survey = siteFile ? surveySites(siteFile, { ...shared, pane: "sites", crosshair: cross.latlng }) : null;
+  const survey = run.sites ? surveySites({ ...shared, pane: "sites", crosshair: cross.latlng }) : null;
   const scale = scaleBar(map.map, viewOf);
   const tools = toolbar(
     store,
@@ -141,13 +141,23 @@ export function build(root, run, store, siteFile) {
     if (fromDisk) return void notify(t("page.disk"));
     openCard("answer");
     map.point(null);
-    store.set({ point: plot ? [plot.lon, plot.lat] : [+lng.toFixed(6), +lat.toFixed(6)] });
+    const point = plot ? [plot.lon, plot.lat] : [+lng.toFixed(6), +lat.toFixed(6)];
+    store.set({ point });
+    uncover(point[1], point[0]);
     asking.ask(plot);
+  }
+
+  /** Move the map where a place lies under a card. */
+  function uncover(lat, lon) {
+    const { left, top, right, bottom } = insets();
+    const size = map.map.getSize();
+    const [wide, high] = phone.matches ? [0, size.y * 0.64 - bottom] : [388, 0];
+    map.map.panInside([lat, lon], { paddingTopLeft: [left + 20, top + 20], paddingBottomRight: [right + wide + 20, bottom + high + 40] });
   }
 
   function showPlot(plot, go) {
     map.point(plot);
-    if (plot && go) map.map.panInside([plot.lat, plot.lon], { padding: [440, 80] });
+    if (plot && go) uncover(plot.lat, plot.lon);
   }
 
   async function savePicture() {
@@ -237,5 +247,5 @@ export function build(root, run, store, siteFile) {
     openCard("answer");
     asking.ask();
   }
-  return { update, destroy: () => map.map.remove() };
+  return { update, redraw: map.redraw, destroy: () => map.map.remove() };
 }

@@ -75,6 +75,9 @@ export function series(points, trend, year, unit, choose) {
 
 /** Sentence of the trend, and whether it may be none. */
 export function trendSentence(trend, unit) {
+  if (!Number.isFinite(trend.lower)) {
+    return t("series.short", { slope: signedText(trend.slope, decimals(trend.slope)), unit });
+  }
   const places = decimals(Math.max(Math.abs(trend.slope), Math.abs(trend.upper - trend.lower) / 4));
   const values = Object.fromEntries(["slope", "lower", "upper"].map((name) => [name, signedText(trend[name], places)]));
   const sentence = t("series.trend", { ...values, unit });

@@ -53,9 +53,12 @@ export function crosshair(map, actions) {
     if (!at && (event.key === "Enter" || event.key === " ")) put(map.getSize().divideBy(2));
     keys[event.key]();
   });
+  // Leaflet focuses its map on every click; the outline is for those who come by keyboard.
+  container.addEventListener("pointerdown", () => (container.dataset.pointer = "yes"), true);
+  document.addEventListener("keydown", () => delete container.dataset.pointer, true);
   container.addEventListener("blur", () => (element.hidden = true));
   container.addEventListener("focus", () => {
-    if (at && container.matches(":focus-visible")) element.hidden = false;
+    if (at && !container.dataset.pointer) element.hidden = false;
   });
   return { element, latlng: () => map.containerPointToLatLng(at ?? map.getSize().divideBy(2)) };
 }

@@ -16,6 +16,7 @@ export const length = (metres) =>
 /** Line under the title: unit, grain. */
 export function subtitle(run, layer, year) {
   const parts = [say(layer.unit), layer.years ? String(year) : ""];
+  if (layer.group === "richness" && run.grain) parts.push(run.grain);
   if (run.grain_m) parts.push(t("legend.grain", { size: length(run.grain_m) }));
   return parts.filter(Boolean).join(" · ");
 }

@@ -9,22 +9,28 @@ import { Store, parse } from "./state.js";
 import { WORDS } from "./words.js";
 import "./main.css";
 
+/** Bounds whose east is larger than their west, also over the antimeridian. */
+const continuous = ([west, south, east, north]) => [west, south, east < west ? east + 360 : east, north];
+
 async function start(root) {
   speak(preferred(), WORDS);
   root.replaceChildren(h("p", { className: "loading" }, t("page.loading")));
   const [run, style] = await Promise.all([read("api/run.json"), read("api/style.json")]);
   setScales(style);
-  const [ground, sites] = await Promise.all([read("api/ground.json"), run.sites ? read("api/sites.json") : null]);
-  setGround(ground);
+  run.bounds = continuous(run.bounds);
   const store = new Store(parse(location.hash, run));
   let page = null;
 
   function rebuild() {
     page?.destroy();
-    page = build(root, run, store, sites);
+    page = build(root, run, store);
   }
 
   rebuild();
+  read("api/ground.json").then((ground) => {
+    setGround(ground);
+    page.redraw();
+  });
   store.listen((_, changed) => (changed.has("language") ? rebuild() : page.update(changed)));
   window.addEventListener("hashchange", () => {
     Object.assign(store.state, parse(location.hash, run));

@@ -25,11 +25,10 @@ function swatch(layer) {
 }
 
 function verdict(run) {
-  if (!run.verdict?.level && !run.verdict?.sentence) return null;
+  if (!run.verdict?.sentence) return null;
   const { level, sentence } = run.verdict;
-  const decision = level ? t(`verdict.${level}`) : "";
-  const whole = say(sentence);
-  const why = decision && whole.startsWith(decision) ? whole.slice(decision.length).trim() : whole;
+  const [decision, ...rest] = say(sentence).split(/(?<=[.!?]) /); // the first sentence decides
+  const why = rest.join(" ");
   const text = h("p", { className: "why" }, why);
   const more = h(
     "button",
@@ -48,8 +47,8 @@ function verdict(run) {
   const box = h(
     "section",
     { className: `verdict ${level ?? ""}` },
-    decision && h("p", { className: "decision" }, decision),
-    text,
+    h("p", { className: "decision" }, decision),
+    why && text,
     why.length > 150 && more,
   );
   if (why.length <= 150) box.classList.add("open");
@@ -139,6 +138,7 @@ export function panel(run, store, legend, { disk }) {
       { id: "settings", className: "settings", tabindex: "-1" },
       verdict(run),
       disk && h("p", { className: "notice" }, t("page.disk")),
+      run.virtual && h("p", { className: "notice virtual" }, say(run.virtual)),
       h("h2", { className: "hidden-text" }, t("layers.title")),
       layers(run, store, updates),
       h("h2", { className: "section" }, t("show.title")),
@@ -150,6 +150,7 @@ export function panel(run, store, legend, { disk }) {
       h(
         "footer",
         { className: "note" },
+        (run.notes ?? []).map((note) => h("p", {}, say(note))),
         run.model?.title && h("p", {}, t("page.made", { model: run.model.title })),
         h(
           "p",

@@ -3,13 +3,16 @@ import { Refusal, read } from "../shared/data.js";
 import { spoken } from "./answer.js";
 import { answerFromTiles, nearest, valueLayer } from "./static.js";
 
+/** Longitude in [-180, 180]; maps over the antimeridian go on beyond it. */
+const wrapped = (lon) => (Math.abs(lon) <= 180 ? lon : ((((lon + 180) % 360) + 360) % 360) - 180);
+
 /** `host` is {run, store, card, plots, announce}; the newest question wins. */
 export function questions({ run, store, card, plots, announce }) {
   let turn = 0;
   let last = null;
 
   const query = ([lon, lat], year) => {
-    const values = new URLSearchParams({ lon: lon.toFixed(6), lat: lat.toFixed(6) });
+    const values = new URLSearchParams({ lon: wrapped(lon).toFixed(6), lat: lat.toFixed(6) });
     if (year !== null) values.set("year", year);
     return values;
   };

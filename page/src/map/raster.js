@@ -9,11 +9,17 @@ import { SIDE, tile, tileNow } from "./tiles.js";
  * @typedef {{layer: object, year: number|null, hatch: boolean, maskedColour: string}} Look
  */
 
+const MOST = 150; // tiles of one view
+
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
+/** Zoom of the tiles that a zoom of the map shows. */
+export const tileZoom = (run, zoom, layer) =>
+  clamp(Math.round(zoom), Math.max(run.minzoom, layer.minzoom ?? 0), run.maxzoom);
+
 /** Tiles that a view needs: [{z, x, y, left, top, right, bottom}], edges in CSS pixels of the view. */
-export function tilesOf(run, view) {
-  const z = clamp(Math.round(view.zoom), run.minzoom, run.maxzoom);
+export function tilesOf(run, view, layer) {
+  const z = tileZoom(run, view.zoom, layer);
   const count = 2 ** z;
   const side = view.scale / count;
   const [west, south, east, north] = run.bounds;
@@ -26,7 +32,7 @@ export function tilesOf(run, view) {
       found.push({ z, x, y, left, top, right: left + side, bottom: top + side });
     }
   }
-  return found;
+  return found.length > MOST ? [] : found; // a layer without coarse tiles, seen from far away
 }
 
 const wrapped = ({ z, x, y }) => [z, ((x % 2 ** z) + 2 ** z) % 2 ** z, y];
@@ -46,11 +52,11 @@ function best(look, one, minzoom) {
 
 /** Promise of all tiles of a view. */
 export const gather = (run, view, look) =>
-  Promise.allSettled(tilesOf(run, view).map((one) => tile(look.layer, look.year, ...wrapped(one))));
+  Promise.allSettled(tilesOf(run, view, look.layer).map((one) => tile(look.layer, look.year, ...wrapped(one))));
 
 /** Decoded tiles of a view: [{data, z, x, y}], for reading values. */
 export const decoded = (run, view, look) =>
-  tilesOf(run, view)
+  tilesOf(run, view, look.layer)
     .map((one) => ({ ...one, data: tileNow(look.layer, look.year, ...wrapped(one)) }))
     .filter((one) => one.data);
 
@@ -67,7 +73,7 @@ export function drawRaster(context, run, view, look, ratio) {
   let any = false;
   context.imageSmoothingEnabled = look.layer.kind === "rgb";
   if (area) area.imageSmoothingEnabled = false;
-  for (const one of tilesOf(run, view)) {
+  for (const one of tilesOf(run, view, look.layer)) {
     const held = best(look, one, run.minzoom);
     if (!held) continue;
     const [left, top] = [snap(one.left), snap(one.top)];
@@ -111,7 +117,7 @@ export const RasterSheet = Sheet.extend({
   _paint(context, view, ratio) {
     this._view = view;
     drawRaster(context, this._run, view, this.look, ratio);
-    const missing = tilesOf(this._run, view).filter(
+    const missing = tilesOf(this._run, view, this.look.layer).filter(
       (one) => tileNow(this.look.layer, this.look.year, ...wrapped(one)) === undefined,
     );
     if (!missing.length) return void this._done?.();

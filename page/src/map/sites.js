@@ -1,5 +1,6 @@
 // Survey sites: numbered markers that can be moved and left out, and a GPX file of those that stay.
 import L from "leaflet";
+import { read } from "../shared/data.js";
 import { download, h, iconButton } from "../shared/dom.js";
 import { amount, place, say, t } from "../shared/language.js";
 import { kilometres } from "./mercator.js";
@@ -22,22 +23,33 @@ export function gpx(sites, name) {
   ].join("\n");
 }
 
+let held = null; // the file is read once; moves and exclusions outlive a change of the language
+
+const fetched = () =>
+  (held ??= read("api/sites.json").then(({ features }) =>
+    features.map(({ properties, geometry }, k) => {
+      const [lon, lat] = geometry.coordinates;
+      return { order: properties.order ?? k + 1, why: properties.why ?? "", lon, lat, from: [lon, lat], kept: true };
+    }),
+  ));
+
+function facts(site) {
+  const km = kilometres(...site.from, site.lon, site.lat);
+  const moved = km > 0.01 ? ` · ${t("sites.km", { km: amount(km) })}` : "";
+  return place(site.lon, site.lat) + moved;
+}
+
 /** Card and markers; `host` is {map, pane, run, announce, crosshair(), close()}. */
-export function surveySites(geojson, { map, pane, run, announce, crosshair, close }) {
+export function surveySites({ map, pane, run, announce, crosshair, close }) {
   const group = L.layerGroup();
-  const sites = geojson.features.map(({ properties, geometry }, k) => {
-    const [lon, lat] = geometry.coordinates;
-    return { order: properties.order ?? k + 1, why: properties.why ?? "", lon, lat, from: [lon, lat], kept: true };
-  });
-  const list = h("ol", { className: "sites-list" });
+  let sites = [];
+  const body = h("div", {}, h("p", { className: "note asking" }, t("sites.asking")));
   const button = h("button", { type: "button", className: "primary", onclick: save });
   const element = h(
     "section",
     { className: "sites card", "aria-label": t("sites.title"), hidden: true },
     h("header", {}, h("h2", {}, t("sites.title")), iconButton("close", t("tool.close"), close)),
-    sites.length
-      ? [h("p", { className: "note" }, t("sites.help")), list, h("div", { className: "buttons" }, button)]
-      : h("p", { className: "notice" }, t("sites.none")),
+    body,
   );
 
   const kept = () => sites.filter((one) => one.kept);
@@ -54,21 +66,15 @@ export function surveySites(geojson, { map, pane, run, announce, crosshair, clos
     announce(t("sites.moved", { order: site.order, place: place(lng, lat) }));
   }
 
-  function facts(site) {
-    const km = kilometres(...site.from, site.lon, site.lat);
-    const moved = km > 0.01 ? ` · ${t("sites.km", { km: amount(km) })}` : "";
-    return place(site.lon, site.lat) + moved;
-  }
-
   function face() {
     button.textContent = t("sites.gpx", { count: kept().length });
     button.disabled = kept().length === 0;
     for (const site of sites) site.marker.getElement()?.classList.toggle("out", !site.kept);
   }
 
-  for (const site of sites) {
-    const icon = L.divIcon({ className: "site", html: String(site.order), iconSize: [26, 26] });
+  function row(site) {
     const title = t("sites.one", { order: site.order });
+    const icon = L.divIcon({ className: "site", html: String(site.order), iconSize: [26, 26] });
     site.marker = L.marker([site.lat, site.lon], { icon, pane, draggable: true, keyboard: false, title, autoPan: true });
     site.marker.on("dragend", () => moveTo(site, site.marker.getLatLng()));
     site.marker.addTo(group);
@@ -80,27 +86,40 @@ export function surveySites(geojson, { map, pane, run, announce, crosshair, clos
         face();
       },
     });
-    box.checked = true;
-    list.append(
-      h(
-        "li",
-        {},
-        h("label", { className: "check" }, box, h("span", {}, h("strong", {}, t("sites.one", { order: site.order })), " ", site.facts)),
-        h("p", { className: "note" }, say(site.why)),
-        h("button", { type: "button", className: "text", onclick: () => moveTo(site, crosshair()) }, t("sites.here")),
-      ),
+    box.checked = site.kept;
+    return h(
+      "li",
+      {},
+      h("label", { className: "check" }, box, h("span", {}, h("strong", {}, title), " ", site.facts)),
+      h("p", { className: "note" }, say(site.why)),
+      h("button", { type: "button", className: "text", "aria-label": `${title}: ${t("sites.here")}`, onclick: () => moveTo(site, crosshair()) }, t("sites.here")),
     );
   }
-  face();
+
+  async function fill() {
+    if (sites.length) return;
+    try {
+      sites = await fetched();
+    } catch (error) {
+      held = null;
+      body.replaceChildren(h("p", { className: "notice" }, error.message));
+      return;
+    }
+    if (!sites.length) return void body.replaceChildren(h("p", { className: "notice" }, t("sites.none")));
+    const list = h("ol", { className: "sites-list" }, sites.map(row));
+    body.replaceChildren(h("p", { className: "note" }, t("sites.help")), h("div", { className: "buttons" }, button), list);
+    face();
+  }
+
   return {
     element,
     kept,
-    show(visible) {
+    async show(visible) {
       element.hidden = !visible;
-      if (visible) {
-        group.addTo(map);
-        face();
-      } else group.remove();
+      if (!visible) return void group.remove();
+      group.addTo(map);
+      await fill();
+      face();
     },
   };
 }

@@ -4,7 +4,7 @@ import { colour } from "../shared/theme.js";
 import { drawGraticule, drawLand, drawLines, drawNames } from "./ground.js";
 import { drawPlots, plotAt } from "./points.js";
 import { toX, toY } from "./mercator.js";
-import { RasterSheet, decoded } from "./raster.js";
+import { RasterSheet, decoded, tileZoom } from "./raster.js";
 import { Sheet, viewOf } from "./sheet.js";
 import { valueNow } from "./tiles.js";
 import { clip, divider, unclip } from "./swipe.js";
@@ -24,7 +24,6 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
     zoomDelta: 1,
     wheelPxPerZoomLevel: 90,
     maxZoom: run.maxzoom + ENLARGED,
-    minZoom: Math.max(0, run.minzoom - 2),
   });
   const [west, south, east, north] = run.bounds;
   const bounds = L.latLngBounds([south, west], [north, east]);
@@ -50,6 +49,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   if (state.view) map.setView([state.view.lat, state.view.lon], state.view.zoom, { animate: false });
   else home();
   map.setMaxBounds(bounds.pad(1.2));
+  map.setMinZoom(Math.min(map.getZoom(), Math.max(0, Math.floor(map.getBoundsZoom(bounds)) - 1)));
 
   const sheets = {
     land: new Sheet(drawLand, { pane: "land" }),
@@ -164,7 +164,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
     if (disk) return null;
     const shown = lookAt(latlng);
     if (shown.layer.kind === "rgb") return null;
-    const z = Math.max(run.minzoom, Math.min(run.maxzoom, Math.round(map.getZoom())));
+    const z = tileZoom(run, map.getZoom(), shown.layer);
     const found = valueNow(shown.layer, shown.year, latlng.lng, latlng.lat, z);
     return found ? { ...found, look: shown } : null;
   }

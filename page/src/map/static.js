@@ -5,10 +5,10 @@ import { valueAt } from "./tiles.js";
 
 const NEAREST = 5;
 
-const byRole = (run, role) => run.layers.find((layer) => (layer.role ?? layer.id) === role);
+const byRole = (run, role) => run.layers.find((layer) => layer.id === role);
 
 /** Layer of the values themselves. */
-export const valueLayer = (run) => byRole(run, "value") ?? run.layers.find((layer) => layer.group === "richness" && !layer.hidden);
+export const valueLayer = (run) => byRole(run, "mean") ?? run.layers.find((layer) => layer.group === "richness" && !layer.hidden);
 
 /** The plots nearest to a place, as api/at.json lists them. */
 export function nearest(plots, lon, lat) {

@@ -27,9 +27,6 @@ export const WORDS = {
     "This server asks for a token. Open the address that it printed, which ends in ?token=...",
     "Este servidor pide un token. Abra la dirección que imprimió, que termina en ?token=...",
   ),
-  "verdict.use": W("Use it.", "Úselo."),
-  "verdict.care": W("Use it with care.", "Úselo con cuidado."),
-  "verdict.do-not-use": W("Do not use it.", "No lo use."),
   "verdict.more": W("More", "Más"),
   "verdict.less": W("Less", "Menos"),
 
@@ -98,6 +95,7 @@ export const WORDS = {
   "answer.interval": W("Interval, and the nearest plots as ticks", "Intervalo, y las parcelas más cercanas como marcas"),
   "series.title": W("Through the years", "A lo largo de los años"),
   "series.trend": W("Trend: {slope} {unit} a year (likely {lower} to {upper}).", "Tendencia: {slope} {unit} al año (probablemente de {lower} a {upper})."),
+  "series.short": W("Trend: {slope} {unit} a year; the years are too few for an interval.", "Tendencia: {slope} {unit} al año; hay pocos años para un intervalo."),
   "series.flat": W("It may be no change at all.", "Puede que no haya cambio."),
   "series.chart": W("Series from {first} to {last}: {values}", "Serie de {first} a {last}: {values}"),
   "chip.title": W("What the model looked at", "Lo que miró el modelo"),
@@ -146,6 +144,7 @@ export const WORDS = {
 
   "sites.title": W("Survey sites", "Sitios de muestreo"),
   "sites.help": W("Drag a site to move it. Untick a site to leave it out.", "Arrastre un sitio para moverlo. Desmarque un sitio para excluirlo."),
+  "sites.asking": W("Searching for the best sites…", "Buscando los mejores sitios…"),
   "sites.one": W("Site {order}", "Sitio {order}"),
   "sites.here": W("Move to the crosshair", "Mover a la cruz"),
   "sites.gpx": W("Download GPX ({count})", "Descargar GPX ({count})"),
