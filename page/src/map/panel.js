@@ -55,6 +55,8 @@ function verdict(run) {
   return box;
 }
 
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 function check(label, name, store, updates) {
   const box = h("input", { type: "checkbox", onchange: () => store.set({ [name]: box.checked }) });
   updates.push((state) => (box.checked = state[name]));
@@ -138,7 +140,7 @@ export function panel(run, store, legend, { disk }) {
       { id: "settings", className: "settings", tabindex: "-1" },
       verdict(run),
       disk && h("p", { className: "notice" }, t("page.disk")),
-      run.virtual && h("p", { className: "notice virtual" }, say(run.virtual)),
+      run.virtual && h("p", { className: "notice virtual" }, capital(say(run.virtual))),
       h("h2", { className: "hidden-text" }, t("layers.title")),
       layers(run, store, updates),
       h("h2", { className: "section" }, t("show.title")),

@@ -164,7 +164,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
     if (disk) return null;
     const shown = lookAt(latlng);
     if (shown.layer.kind === "rgb") return null;
-    const z = tileZoom(run, map.getZoom(), shown.layer);
+    const z = tileZoom(run, { zoom: map.getZoom() }, shown.layer);
     const found = valueNow(shown.layer, shown.year, latlng.lng, latlng.lat, z);
     return found ? { ...found, look: shown } : null;
   }
