@@ -5,6 +5,8 @@ import { scaleOf } from "./scales.js";
 
 const GROUPS = ["richness", "uncertainty", "applicability", "change", "imagery"];
 
+const ENDS = ["lower", "upper"];
+
 /** Small band with the colours of a layer. */
 function swatch(layer) {
   const canvas = h("canvas", { className: "swatch", width: 32, height: 12, "aria-hidden": "true" });
@@ -72,18 +74,24 @@ function layers(run, store, updates) {
         "fieldset",
         { className: "group" },
         h("legend", {}, t(`group.${group}`)),
-        members.map((layer) => {
-          const radio = h("input", {
-            type: "radio",
-            name: "layer",
-            value: layer.id,
-            onchange: () => store.set({ layer: layer.id }),
-          });
-          updates.push((state) => (radio.checked = state.layer === layer.id));
-          return h("label", { className: "layer" }, radio, h("span", {}, say(layer.title)), swatch(layer));
-        }),
+        members.filter((one) => !ENDS.includes(one.id)).map((layer) => choice(layer, store, updates)),
+        ends(members.filter((one) => ENDS.includes(one.id)), store, updates),
       ),
     );
+}
+
+function choice(layer, store, updates) {
+  const radio = h("input", { type: "radio", name: "layer", value: layer.id, onchange: () => store.set({ layer: layer.id }) });
+  updates.push((state) => (radio.checked = state.layer === layer.id));
+  return h("label", { className: "layer" }, radio, h("span", {}, say(layer.title)), swatch(layer));
+}
+
+/** The two ends of the interval, folded, since its width says most. */
+function ends(members, store, updates) {
+  if (!members.length) return null;
+  const box = h("details", {}, h("summary", {}, t("layers.ends")), members.map((layer) => choice(layer, store, updates)));
+  updates.push((state) => members.some((one) => one.id === state.layer) && (box.open = true));
+  return box;
 }
 
 function opacity(store, updates) {

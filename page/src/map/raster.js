@@ -19,7 +19,11 @@ const finer = () => 0.8 * Math.log2(clamp(window.devicePixelRatio || 1, 1, 2));
 
 /** Zoom of the tiles that a view shows. */
 export const tileZoom = (run, { zoom, fine = finer() }, layer) =>
-  clamp(Math.round(zoom + fine), Math.max(run.minzoom, layer.minzoom ?? 0), run.maxzoom);
+  clamp(
+    Math.round(zoom + fine),
+    Math.max(run.minzoom, layer.minzoom ?? 0),
+    Math.min(run.maxzoom, layer.maxzoom ?? run.maxzoom),
+  );
 
 /** Tiles that a view needs: [{z, x, y, left, top, right, bottom}], edges in CSS pixels of the view. */
 export function tilesOf(run, view, layer) {

@@ -83,7 +83,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   function showPictures() {
     pictures.forEach((one) => one.remove());
     const layer = layerOf(state.layer);
-    const name = layer.years ? `${layer.id}_${state.year}` : layer.id;
+    const name = `${layer.id}_${layer.years ? state.year : "all"}`;
     pictures = [L.imageOverlay(`overview/${name}.png`, bounds, { pane: "left", className: "overview" }).addTo(map)];
   }
 

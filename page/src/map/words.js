@@ -36,6 +36,7 @@ export const WORDS = {
   "group.change": W("Change", "Cambio"),
   "group.imagery": W("Imagery", "Imágenes"),
   "layers.title": W("Layer", "Capa"),
+  "layers.ends": W("Ends of the interval", "Extremos del intervalo"),
   "legend.title": W("Legend", "Leyenda"),
   "legend.grain": W("pixels of {size}", "píxeles de {size}"),
   "legend.hatch": W("Hatched: the model does not apply", "Rayado: el modelo no es aplicable"),
