@@ -128,10 +128,9 @@ async def load(port: int, pid: int, seconds: float) -> dict[str, float]:
             held[now] = memory(pid)
             await asyncio.sleep(1)
 
-    await asyncio.gather(
-        watch(),
-        *(c.run(v, i * EVERY / CLIENTS) for i, (c, v) in enumerate(zip(clients, views, strict=True))),
-    )
+    delays = np.arange(CLIENTS) * EVERY / CLIENTS
+    people = zip(clients, views, delays, strict=True)
+    await asyncio.gather(watch(), *(client.run(view, delay) for client, view, delay in people))
     times = np.concatenate([client.seconds for client in clients])
     settled = [mb for second, mb in held.items() if second >= min(SETTLED, seconds / 3)]
     return {
