@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
     *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map"),
-    *("predict", "report", "view", "survey", "zonal", "drivers", "explain-location", "export"),
-    *("demo", "example", "years", "project"),
+    *("predict", "report", "view", "survey", "zonal", "drivers", "demo", "example", "years"),
+    *("project", "explain-location", "export"),
     *("text", "vision"),
 ]
 """Every command, in the order of the help text."""

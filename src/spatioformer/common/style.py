@@ -14,14 +14,16 @@ import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
+from spatioformer.common import palette
 from spatioformer.common.drawing import draw
+
+ACCENT, BAD, INK, MASKED = palette.ACCENT, palette.BAD, palette.INK, palette.MASKED
+MUTED, NOTHING, PALE, SEA = palette.MUTED, palette.NOTHING, palette.PALE, palette.SEA
+SERIES = palette.SERIES
 
 DPI = 160
 COMPRESSION = {"compress_level": 4, "compress_type": zlib.Z_RLE}
 """Of PNG: runs of bytes alone. The usual way takes half as long again for 3 % fewer bytes."""
-INK, MUTED, NOTHING, PALE, ACCENT = "#22282b", "#5f696d", "#dcdfdf", "#f6f6f3", "#1f6f5c"
-SEA, MASKED, BAD = "#e2e9ec", "#b9bdbd", "#a33b3b"
-SERIES = (ACCENT, "#c8702a", "#4a6fa5", "#8a5a83", "#7a7a52", "#a33b3b", "#3b8ea3")
 MARKERS = "osD^vPX"
 
 styled = matplotlib.rc_context(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from spatioformer.common import palette
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.evaluation import SplitSection
@@ -94,6 +95,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             figures=FIGURES,
             ground=ground.SOURCE,
             glossary=glossary(results),
+            variables=palette.declarations(palette.REPORT),
             **content,
         )
     )

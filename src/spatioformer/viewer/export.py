@@ -55,11 +55,11 @@ def export(
                 shutil.copyfile(path, part / path.name)
         _write_data(run, part, zoom, console)
         written = 0
+        empty = tiles.empty()  # so that a browser that asks for it reports no error
         for job, content in console.track(_made(run, jobs), "tiles", len(jobs)):
-            if content is not None:
-                layer, year, z, x, y = job
-                _write(part / f"tiles/{layer.id}/{year}/{z}/{x}/{y}.png", content)
-                written += 1
+            layer, year, z, x, y = job
+            _write(part / f"tiles/{layer.id}/{year}/{z}/{x}/{y}.png", content or empty)
+            written += content is not None
         _write_overviews(run, part)
     return {"tiles": written, "maxzoom": zoom}
 
@@ -83,17 +83,19 @@ def _jobs(run: ViewedRun) -> tuple[list[Job], int]:
     """All tiles up to the largest zoom with at most MOST_TILES tiles, and that zoom."""
     jobs: list[Job] = []
     for zoom in range(run.maxzoom + 1):
-        more = [job for layer in run.catalogue.layers.values() for job in _of_zoom(layer, zoom)]
+        layers = run.catalogue.layers.values()
+        more = [job for layer in layers for job in _of_zoom(layer, zoom, run.map.bounds)]
         if jobs and len(jobs) + len(more) > MOST_TILES:
             return jobs, zoom - 1
         jobs += more
     return jobs, run.maxzoom
 
 
-def _of_zoom(layer: Layer, zoom: int) -> Iterator[Job]:
+def _of_zoom(layer: Layer, zoom: int, bounds: tuple[float, float, float, float]) -> Iterator[Job]:
+    """Tiles of a layer at a zoom inside the bounds of the map, those that a page asks for."""
     for year, raster in layer.rasters.items():
         if raster.minzoom <= zoom <= layer.maxzoom:
-            columns, rows = bounding_tiles(raster.bounds, zoom)
+            columns, rows = bounding_tiles(bounds, zoom)
             yield from ((layer, year, zoom, x, y) for x in columns for y in rows)
 
 

@@ -7,18 +7,20 @@ import shapely
 from numpy.typing import NDArray
 
 from spatioformer.geo.land.countries import borders, coastlines
+from spatioformer.geo.land.store import load
 from spatioformer.report.ground import places
 
 Floats = NDArray[np.float64]
 
-MARGIN = 0.5
-"""Width of the surroundings that are shown, as a share of the map's."""
+MARGIN = 1.0
+"""Width of the surroundings that are shown, as a share of the map's longer side."""
 
 MOST_NAMES = 400
 
 
 def to_json(bounds: tuple[float, float, float, float]) -> dict[str, Any]:
-    """GeoJSON of lines (`kind` coast or border) and places (`kind` place, `name`, `rank`).
+    """GeoJSON of polygons (`kind` land), lines (`kind` coast or border) and places (`kind` place,
+    `name`, `rank`).
 
     Places come with the most important first; their rank counts from 1.
 
@@ -27,14 +29,34 @@ def to_json(bounds: tuple[float, float, float, float]) -> dict[str, Any]:
     """
     west, south, east, north = bounds
     east = east + 360 if east < west else east
-    wide, high = MARGIN * max(east - west, 1), MARGIN * max(north - south, 1)
-    box = (west - wide, max(-90, south - high), east + wide, min(90, north + high))
+    around = MARGIN * max(east - west, north - south, 1)
+    box = (west - around, max(-90, south - around), east + around, min(90, north + around))
     features = [
+        *_land(box),
         *_lines("coast", coastlines(), box),
         *_lines("border", borders(), box),
         *_names(box),
     ]
     return {"type": "FeatureCollection", "features": features}
+
+
+def _land(box: tuple[float, float, float, float]) -> list[dict[str, Any]]:
+    """Land inside a box: countries as they are, whose borders are drawn over them."""
+    size = max(box[2] - box[0], box[3] - box[1])
+    every = shapely.get_parts(load().shapes)
+    rings = []
+    for turn in (-360, 0, 360):
+        inside = shapely.clip_by_rect(every, box[0] - turn, box[1], box[2] - turn, box[3])
+        inside = shapely.get_parts(inside[~shapely.is_empty(inside)])
+        for part in shapely.simplify(inside, size / 4000):
+            lines = [part.exterior, *part.interiors] if part.geom_type == "Polygon" else []
+            moved = [np.round(shapely.get_coordinates(line) + (turn, 0), 4) for line in lines]
+            if moved:
+                rings.append([line.tolist() for line in moved])
+    if not rings:
+        return []
+    geometry = {"type": "MultiPolygon", "coordinates": rings}
+    return [{"type": "Feature", "properties": {"kind": "land"}, "geometry": geometry}]
 
 
 def _lines(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.viewer.layers import STEPS, Floats, Layer
-from spatioformer.viewer.rasters import Rasters
+from spatioformer.viewer.rasters import TILE, Rasters
 
 Bytes = NDArray[np.uint8]
 
@@ -52,6 +52,11 @@ def numbers(
     if not layer.trust:
         return layer.combine(bands), None
     return layer.combine(bands), bands[-1] if layer.applies else 1 - bands[-1]
+
+
+def empty() -> bytes:
+    """A tile without a value, of numbers or of a picture."""
+    return png(np.zeros((TILE, TILE, 4), np.uint8))
 
 
 def _unless_empty(pixels: Bytes, channel: int) -> bytes | None:

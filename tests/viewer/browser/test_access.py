@@ -1,0 +1,77 @@
+"""Who can use the page: axe-core finds nothing serious, and Spanish is complete."""
+
+import pytest
+
+from tests.viewer.browser.conftest import eventually
+from tests.viewer.browser.test_map import POINT, answer, settled
+from tests.viewer.words import words
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+
+def violations(page) -> list[str]:
+    """What axe-core calls serious or critical: rule and elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is absent").Axe()
+    # The page's own policy forbids `eval`, and this is how the library runs axe.
+    found = axe.run(page).response["violations"]
+    return [
+        f"{one['id']}: {[node['target'] for node in one['nodes']][:3]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(
+    "mode", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"]
+)
+def test_axe_finds_nothing_serious(visit, mode):
+    page = visit(f"#{POINT}&plots=residual&swipe=width//40", **mode)
+    card = answer(page)
+    card.locator(".chip-picture").wait_for()
+    assert violations(page) == []
+    card.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Mean of an area").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Survey sites").click(force=True)
+    page.locator(".sites li").first.wait_for()
+    assert violations(page) == []
+
+
+def test_axe_can_fail(visit):
+    page = visit()
+    settled(page)
+    page.evaluate("document.querySelector('.toolbar button').removeAttribute('aria-label')")
+    page.evaluate("document.querySelector('.toolbar button').removeAttribute('title')")
+    assert any(one.startswith("button-name") for one in violations(page))
+
+
+def test_every_text_changes_with_the_language(visit):
+    page = visit(f"#{POINT}&plots=residual&swipe=width//40")
+    answer(page).locator(".chip-picture").wait_for()
+    assert page.evaluate("document.documentElement.lang") == "en"
+    page.get_by_role("button", name="Español").click()
+    eventually(page, lambda: page.evaluate("document.documentElement.lang") == "es")
+    answer(page).locator(".chip-picture").wait_for()
+    text = page.locator("body").inner_text()
+    labels = page.evaluate(
+        "[...document.querySelectorAll('[aria-label]')].map((e) => e.ariaLabel).join('\\n')"
+    )
+    shown = f"{text}\n{labels}\n".splitlines()
+    english = {en for en, es in words().values() if en != es} - {"English"}
+    assert "Usted" not in text
+    assert not english & {line.strip() for line in shown}
+    assert "probablemente de" in text
+    assert page.get_by_role("button", name="English").is_visible()
+
+
+def test_every_control_is_reached_by_tab(visit):
+    page = visit()
+    settled(page)
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("((e) => e.id || e.type || e.tagName)(document.activeElement)"))
+    assert {"map", "radio", "checkbox", "range", "button"} <= reached
+    page.get_by_role("button", name="Zoom in").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Zoom out"
