@@ -83,8 +83,9 @@ def chip_patterns(
     pixels = patch**2
     if count <= pixels:
         return None
-    of_bands = network.config.get("tokens") == "bands"
-    kinds: list[Kind] = ["class", *["other" if of_bands else "pixel"] * pixels]
+    inputs: Kind = "other" if network.config.get("tokens") == "bands" else "pixel"
+    kinds: list[Kind] = ["class"]
+    kinds += [inputs] * pixels
     kinds += ["other"] * (count - len(kinds))
     readout = np.full(count, 1 / count, np.float32)
     return ChipPatterns(weights, kinds, readout, list(range(1, len(weights) + 1)))

@@ -1,0 +1,253 @@
+"""What a model has inside that concerns place: location encoders of networks, kernels of processes.
+
+Shapes: n places, F features.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spatioformer.models.base import Model
+from spatioformer.models.baselines import (
+    ClosedFormStack,
+    ForestKriging,
+    GaussianProcess,
+    Kriging,
+    LocationKNN,
+)
+from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, fields
+from spatioformer.models.network import NetworkModel
+from spatioformer.models.patterns import ChipPatterns, chip_patterns
+from spatioformer.models.stack import StackModel
+from spatioformer.models.tabular import TabularModel
+from spatioformer.nn import ChipNetwork, DenseSpatioformer, PaperSpatioformer, Spatioformer
+from spatioformer.nn.geolocation import (
+    FiLM,
+    LocationEncoder,
+    Sinusoids,
+    SphereWaves,
+    paper_waves,
+)
+
+Floats = NDArray[np.float64]
+Encode = Callable[[Tensor, Tensor], Tensor]
+
+PAPER_WIDTH, PAPER_BASE = 16, 100.0
+"""Width D and base C of the published encoding."""
+
+SetName = Literal["encoder", "scale", "shift", "head-scale", "head-shift", "published"]
+
+
+@dataclass(frozen=True)
+class LocationFeatures:
+    """A group of features that depend on the location alone.
+
+    Attributes:
+        name: "encoder", output of the location encoder; "scale" and "shift", what FiLM makes of it
+            for the tokens, "head-scale" and "head-shift" for the head; "published", the encoding
+            of the published network, which has no weights.
+        features: (F,) name of each.
+        learned: whether the training changed them.
+        encode: longitude and latitude (n,), degrees, float64 -> (n, F).
+    """
+
+    name: SetName
+    features: list[str]
+    learned: bool
+    encode: Encode
+
+    def at(self, lon: Floats, lat: Floats) -> NDArray[np.float32]:
+        """Features (n, F) of places (n,), degrees."""
+        with torch.inference_mode():
+            place = (torch.from_numpy(np.array(v, np.float64)) for v in (lon, lat))
+            return self.encode(*place).float().cpu().numpy()
+
+
+def networks_in(model: Model, name: str = "") -> Iterator[tuple[str, NetworkModel]]:
+    """Networks of a model: itself, or the members of a stack; with the name of the member."""
+    if isinstance(model, NetworkModel):
+        yield name, model
+    if isinstance(model, StackModel):
+        for member, part in model.parts.items():
+            yield from networks_in(part, member)
+
+
+def location_features(model: NetworkModel) -> list[LocationFeatures]:
+    """Location features of a network; of an ensemble's first member.
+
+    The published encoding comes last, for comparison, unless the network has it.
+    """
+    network: ChipNetwork = model.members[0]
+    published = _published(PAPER_WIDTH, PAPER_BASE)
+    if isinstance(network, PaperSpatioformer):
+        if network.geolocation is None:
+            return [published]
+        return [_published(network.config["width"], network.config["base"])]
+    if not isinstance(network, Spatioformer | DenseSpatioformer) or network.location is None:
+        return [published]
+    encoder = network.location
+    groups = [LocationFeatures("encoder", _names(encoder), _is_learned(encoder), encoder)]
+    if isinstance(network, Spatioformer):
+        return [*groups, *_film(encoder, network.film, "scale", "shift"), published]
+    tokens = _film(encoder, network.token_film, "scale", "shift")
+    head = _film(encoder, network.head_film, "head-scale", "head-shift")
+    return [*groups, *tokens, *head, published]
+
+
+def published_features() -> LocationFeatures:
+    """The encoding g of the published network."""
+    return _published(PAPER_WIDTH, PAPER_BASE)
+
+
+def _published(width: int, base: float) -> LocationFeatures:
+    names = [f"g{k}" for k in range(width)]
+    return LocationFeatures(
+        "published", names, False, lambda lon, lat: paper_waves(lon, lat, width, base)
+    )
+
+
+def _film(
+    encoder: LocationEncoder, film: FiLM, scale: SetName, shift: SetName
+) -> list[LocationFeatures]:
+    width = film.linear.out_features // 2
+
+    def part(first: int) -> Encode:
+        return lambda lon, lat: film.linear(encoder(lon, lat))[..., first : first + width]
+
+    return [
+        LocationFeatures(name, [f"{name} {k}" for k in range(width)], True, part(i * width))
+        for i, name in enumerate((scale, shift))
+    ]
+
+
+def _is_learned(encoder: LocationEncoder) -> bool:
+    return any(True for _ in encoder.parameters())
+
+
+def _names(encoder: LocationEncoder) -> list[str]:
+    """Names of the features of an encoder, in their order."""
+    if isinstance(encoder, SphereWaves | Sinusoids):
+        axes = "xyz" if isinstance(encoder, SphereWaves) else ("0°", "120°", "240°")
+        return [
+            f"{wave} {axis}, {length:.3g}°"
+            for wave in ("sin", "cos")
+            for axis in axes
+            for length in encoder.wavelengths
+        ]
+    return [f"feature {k}" for k in range(encoder.features)]
+
+
+def knows_place(model: NetworkModel) -> bool:
+    """Whether a network has location features of its own."""
+    network = model.members[0]
+    if isinstance(network, PaperSpatioformer):
+        return network.geolocation is not None
+    return isinstance(network, Spatioformer | DenseSpatioformer) and network.location is not None
+
+
+@dataclass(frozen=True)
+class PlaceCurve:
+    """Correlation of a model's predictions with the distance between two places alike in features.
+
+    Attributes:
+        field: "all", the sum of the fields; or one of them, as a share of the whole variance.
+        direction: "east", "north", or None where all directions are alike.
+        values: (n,) at the distances.
+    """
+
+    field: str
+    direction: Literal["east", "north"] | None
+    values: Floats
+
+
+def place_curves(model: Model, km: Floats) -> list[PlaceCurve]:
+    """Correlation with distance of each Gaussian process of a model, before it sees the plots.
+
+    Args:
+        km: distances (n,), straight lines, km.
+
+    Returns:
+        Empty for models without a process of location.
+    """
+    if isinstance(model, StackModel):
+        curves = (place_curves(part, km) for part in model.parts.values())
+        return next((found for found in curves if found), [])
+    if not isinstance(model, TabularModel):
+        return []
+    regressor = model.regressor
+    if isinstance(regressor, ClosedFormStack):
+        return _of_process(regressor.processes_[0], km)
+    if isinstance(regressor, GaussianProcess):
+        return _of_process(regressor, km)
+    kriging = regressor.kriging_ if isinstance(regressor, ForestKriging) else regressor
+    if isinstance(kriging, Kriging):
+        values = (1 - kriging.nugget_share_) * np.exp(-km / kriging.range_km_)
+        return [PlaceCurve("all", None, values)]
+    return []
+
+
+def place_kind(model: Model) -> Literal["encoder", "process", "nearest", "columns", "none"]:
+    """How a model knows of place.
+
+    "encoder": a network with location features; "process": correlation that falls with distance;
+    "nearest": the nearest plots; "columns": longitude and latitude among the predictors; "none".
+    """
+    if any(knows_place(network) for _, network in networks_in(model)):
+        return "encoder"
+    if place_curves(model, np.zeros(1)):
+        return "process"
+    if isinstance(model, TabularModel):
+        return "nearest" if isinstance(model.regressor, LocationKNN) else "columns"
+    return "none"
+
+
+def _of_process(process: GaussianProcess, km: Floats) -> list[PlaceCurve]:
+    """Curves of a Gaussian process: all fields together, and those that depend on place."""
+    found = Hyperparameters(process.found_, process.features_.shape[1])
+    is_alike = found.anisotropy == (0.0, 0.0)
+    directions: dict[Literal["east", "north"] | None, int] = {"east": 0, "north": 1}
+    curves = []
+    for direction, axis in ({None: 0} if is_alike else directions).items():
+        steps = np.zeros((len(km), 3))
+        steps[:, axis] = km / process.extent_
+        distance = np.linalg.norm(found.stretched(steps), axis=1)
+        zeros = {field: np.zeros(len(km)) for field in (1, 2)}
+        parts = fields(distance, zeros, found)
+        whole = sum(found.variances[field] for field in parts)
+        curves.append(PlaceCurve("all", direction, sum(parts.values(), np.zeros(len(km))) / whole))
+        curves += [
+            PlaceCurve(label, direction, parts[field] / whole)
+            for field, label in ((0, "place"), (2, "local response"))
+            if field in parts
+        ]
+    return curves
+
+
+def patterns_of(
+    model: NetworkModel,
+    chip: NDArray[np.float32],
+    lon: Floats,
+    lat: Floats,
+    covariates: dict[str, NDArray] | None = None,
+) -> ChipPatterns | None:
+    """Attention of a network, of an ensemble's first member, on one chip.
+
+    Args:
+        chip: (P, P, band), raw values.
+        lon, lat: (P, P), degrees.
+        covariates: name -> raw values (1,); None: their default values.
+
+    Returns:
+        None for a network without attention between the inputs of a chip.
+    """
+    network = model.members[0]
+    one = replace(model, network=network)
+    compute = one.features if isinstance(network, DenseSpatioformer) else one.predict
+    return chip_patterns(
+        network, model.patch, lambda: compute(chip[None], lon[None], lat[None], covariates)
+    )
