@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Model
 from spatioformer.models.baselines import (
     ClosedFormStack,
@@ -251,3 +252,17 @@ def patterns_of(
     return chip_patterns(
         network, model.patch, lambda: compute(chip[None], lon[None], lat[None], covariates)
     )
+
+
+def penultimate(
+    model: NetworkModel, store: ChipStore, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Input of the head of a network for plots, (k, width); None for networks without features.
+
+    Args:
+        rows: of the plots in the store, (k,).
+    """
+    if not all(isinstance(m, Spatioformer | DenseSpatioformer) for m in model.members):
+        return None
+    chips = model.plot_chips(store, rows)
+    return np.asarray(model.features(*chips, model.named_covariates(store, rows)), np.float32)
