@@ -18,6 +18,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
+    {"viewer"},
     {"api", "setup"},
     {"run"},
     {"report", "analysis"},

@@ -22,6 +22,7 @@ from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
 from spatioformer.cli.project import project
 from spatioformer.cli.run import ForceWithStage, plots, run, stage, train
+from spatioformer.cli.view import view
 from spatioformer.cli.years import years
 from spatioformer.common.version import __version__
 from spatioformer.config.catalogue import CATALOGUE
@@ -71,6 +72,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("map", map_, "map runs/demo/model scene.tif -o richness.tif --samples 0"),
     ("predict", predict, "predict runs/demo places.csv -o predicted.csv --imagery scene.tif"),
     ("report", stage("report"), "report demo.yaml"),
+    ("view", view, "view runs/demo"),
     ("survey", analysis.survey, "survey runs/demo -o sites.gpkg --sites 30"),
     ("zonal", analysis.zonal, "zonal runs/demo/map.tif parks.gpkg -o zones.csv --name NAME"),
     ("drivers", analysis.drivers, "drivers runs/demo"),

@@ -1,0 +1,62 @@
+// The years: a slider with a play button.
+import { h, icon } from "../shared/dom.js";
+import { t } from "../shared/language.js";
+
+const PACE = 1100; // milliseconds a year
+
+/** Slider over `years`; `ready()` resolves when the year on the map is complete, so no year is skipped. */
+export function timeline(years, store, ready) {
+  let playing = false;
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: years.length - 1,
+    step: 1,
+    "aria-label": t("year.title"),
+    oninput: () => store.set({ year: years[slider.value] }),
+  });
+  const shown = h("output", { className: "year" });
+  const button = h("button", { type: "button", className: "icon", onclick: () => (playing ? stop() : play()) });
+
+  function face() {
+    button.replaceChildren(icon(playing ? "pause" : "play"));
+    button.setAttribute("aria-label", t(playing ? "year.pause" : "year.play"));
+    button.title = button.getAttribute("aria-label");
+  }
+
+  function stop() {
+    playing = false;
+    face();
+  }
+
+  async function play() {
+    playing = true;
+    face();
+    while (playing && button.isConnected) {
+      await Promise.all([ready(), new Promise((resolve) => setTimeout(resolve, PACE))]);
+      if (!playing) return;
+      const next = (years.indexOf(store.state.year) + 1) % years.length;
+      store.set({ year: years[next] });
+    }
+  }
+
+  face();
+  const marks = years.map((year, k) =>
+    h("span", { className: k === 0 || k === years.length - 1 ? "end" : "" }, k === 0 || k === years.length - 1 ? String(year) : ""),
+  );
+  const element = h(
+    "section",
+    { className: "timeline card", "aria-label": t("year.title") },
+    button,
+    shown,
+    h("div", { className: "track" }, slider, h("div", { className: "marks", "aria-hidden": "true" }, marks)),
+  );
+  return {
+    element,
+    update(state) {
+      slider.value = years.indexOf(state.year);
+      slider.setAttribute("aria-valuetext", String(state.year));
+      shown.textContent = String(state.year);
+    },
+  };
+}

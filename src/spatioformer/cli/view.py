@@ -1,0 +1,43 @@
+"""The command `view`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatioformer.cli.options import Quiet
+from spatioformer.cli.source import METAVAR, run_folder
+
+
+def view(
+    source: Annotated[
+        Path, typer.Argument(metavar=METAVAR, help="The run: its folder or its configuration.")
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The port; the next free one if it is in use."),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; beyond this machine, the address holds a token."),
+    ] = "127.0.0.1",
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address and open no browser.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the map of a run in a browser, with its uncertainty, plots and answers to clicks."""
+    from spatioformer.common.progress import Console
+    from spatioformer.viewer.needs import check_installed
+
+    check_installed()
+    from spatioformer.viewer.routes import router
+    from spatioformer.viewer.run import ViewedRun
+    from spatioformer.viewer.serve import bind, serve
+
+    console = Console(quiet)
+    run = ViewedRun(run_folder(source))
+    for note in run.catalogue.notes:
+        console.say(f"note: {note}")
+    place = bind(host, port, console)
+    serve([router(run, token_needed=place.is_open)], place, console, browser=not no_browser)
