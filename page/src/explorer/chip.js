@@ -4,7 +4,7 @@ import { h } from "../shared/dom.js";
 import { amount, number, percent, place, say, signed, t } from "../shared/language.js";
 import { named, signs } from "./colours.js";
 import { failure, readout, section } from "./frame.js";
-import { map } from "./geo.js";
+import { legend, map } from "./geo.js";
 import { headChooser } from "./heads.js";
 import { overlay } from "./overlay.js";
 import { extent, slice, unpack } from "./unpack.js";
@@ -48,7 +48,10 @@ export function chipSection(facts, cells, state) {
     h("button", { type: "button", "aria-pressed": "false", onclick: () => plot(row) }, String(i + 1)),
   );
   const press = (chosen) => examples.forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
-  view.show(new Float64Array(cells.cells.length).fill(0), () => shade());
+  const richness = unpack(facts.places.values).data;
+  const [low, high] = extent(richness);
+  const scale = named("viridis");
+  view.show(richness, (value) => scale((value - low) / (high - low || 1)));
   plot(state.plot ?? facts.examples[Math.floor(facts.examples.length / 2)]);
   const lead = facts.patch === 1 ? t("chip.onePixel") : t("chip.lead", { side: facts.patch });
   const element = section(
@@ -63,6 +66,7 @@ export function chipSection(facts, cells, state) {
         { className: "chip-map" },
         facts.imagery && h("p", { className: "note" }, t(facts.static ? "chip.pickStatic" : "chip.pick")),
         view.element,
+        legend(scale, 0, 1, [amount(low, high), say(facts.unit), amount(high)]),
         h("p", { className: "note" }, t("chip.examples", { count: facts.examples.length })),
         h("div", { className: "examples", role: "group", "aria-label": t("chip.examples", { count: facts.examples.length }) }, examples),
       ),
@@ -71,9 +75,6 @@ export function chipSection(facts, cells, state) {
   );
   return { element, plot };
 }
-
-/** Quiet fill of the mapped land. */
-const shade = () => (document.documentElement.dataset.dark === "yes" ? [52, 62, 66] : [214, 220, 217]);
 
 function look(answer, facts, state) {
   const unit = say(facts.unit);
@@ -168,7 +169,7 @@ function attended(attention, { places, line, pixel, side, plain, hidden, state }
     attention.member && h("p", { className: "note" }, t("chip.member", { name: attention.member })),
     h(
       "div",
-      { className: "instrument" },
+      { className: "instrument stacked" },
       chooser.element,
       h(
         "div",

@@ -1,6 +1,6 @@
 // What all sections of the explorer are made of.
 import { h } from "../shared/dom.js";
-import { t } from "../shared/language.js";
+import { language, t } from "../shared/language.js";
 
 /** A section with its title and a sentence on what it shows. */
 export function section(id, title, lead, ...children) {
@@ -29,6 +29,9 @@ export function choice(name, options, value, change) {
   select.value = value;
   return h("label", { className: "choice" }, h("span", {}, name), select);
 }
+
+/** The catalogue has titles in English only; elsewhere a model has its name. */
+export const modelName = ({ title, name }) => (language() === "en" || !name ? title : name);
 
 /** The sentence of an error, in the place of what failed. */
 export const failure = (error) => h("p", { className: "failure", role: "alert" }, error.message);

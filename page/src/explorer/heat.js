@@ -3,23 +3,26 @@ import { h } from "../shared/dom.js";
 import { colour } from "../shared/theme.js";
 import { css, inkOn } from "./colours.js";
 
+/** Width of the names beside the cells, CSS pixels. */
+export const sideOf = (names) => Math.min(92, 12 + 6.6 * Math.max(...names.map((name) => name.length)));
+
 /**
  * @param {object} options
  * @param {number} options.rows
  * @param {number} options.cols
  * @param {ArrayLike<number>} options.values   row by row; NaN: nothing there
  * @param {(value: number) => number[]} options.paint
- * @param {string[]} [options.names]   of rows and columns, written beside a table of tokens
+ * @param {string[]} options.names   of rows and columns
  * @param {string} options.label   for screen readers
  * @param {(row: number, col: number, value: number) => void} options.point   mouse or key is on a cell
  * @param {(row: number, col: number) => void} [options.choose]   a cell is clicked
  * @param {(value: number) => string} [options.write]   numbers in the cells where they fit
- * @param {number} [options.width]   CSS pixels of the cells together
+ * @param {number} options.width   CSS pixels of the cells together
  */
 export function heat(options) {
   const { rows, cols, values, paint, names, label, point, choose, write } = options;
-  const side = names ? Math.min(92, 10 + 6.6 * Math.max(...names.map((name) => name.length))) : 0;
-  const cell = Math.max(names ? 15 : 6, Math.min(names ? 46 : 64, Math.floor((options.width ?? 480) / cols)));
+  const side = sideOf(names);
+  const cell = Math.max(13, Math.min(46, Math.floor(options.width / cols)));
   const [width, height] = [side + cols * cell + 1, side + rows * cell + 1];
   const canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": label, className: "heat" });
   const sharp = Math.min(2, window.devicePixelRatio || 1) < 1.5 ? 1 : 2;
@@ -48,7 +51,7 @@ export function heat(options) {
         }
       }
     }
-    if (names) labels();
+    labels();
     if (at) {
       context.strokeStyle = colour("ink");
       context.lineWidth = 2;

@@ -1,13 +1,19 @@
 // Lines over one axis: curves of trainings, responses, correlation with distance.
 import { ticks } from "../map/scales.js";
 import { h, s } from "../shared/dom.js";
-import { decimals, number } from "../shared/language.js";
+import { number } from "../shared/language.js";
 
 const [WIDTH, HEIGHT] = [420, 220];
 const [LEFT, RIGHT, TOP, BOTTOM] = [48, 12, 10, 40];
 const STYLES = ["first", "second", "third", "fourth"];
 
-const plain = (value, span) => number(value, span >= 10 ? 0 : decimals(span / 4));
+/** Ticks and their texts, with the decimals that tell them apart. */
+function scale(low, high, most) {
+  const values = ticks(low, high, most);
+  const step = values.length > 1 ? values[1] - values[0] : Math.abs(values[0]) || 1;
+  const places = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9) + (Math.abs((step / 10 ** Math.floor(Math.log10(step))) % 1) > 1e-6 ? 1 : 0)));
+  return values.map((value) => [value, number(value, places)]);
+}
 
 /**
  * @param {object} options
@@ -18,9 +24,9 @@ const plain = (value, span) => number(value, span >= 10 ? 0 : decimals(span / 4)
  * @param {string} [options.up]   what the values are, above the axis
  * @param {boolean} [options.zero]   draw the line of 0
  * @param {[number, number]} [options.range]   of the values
- * @param {number} [options.mark]   x that is marked
+ * @param {boolean} [options.keyed]   say what the lines are
  */
-export function lines({ x, lines: drawn, label, across, up, zero, range, mark, width = WIDTH, height = HEIGHT }) {
+export function lines({ x, lines: drawn, label, across, up, zero, range, keyed = true, width = WIDTH, height = HEIGHT }) {
   const all = drawn.flatMap((one) => one.values).filter(Number.isFinite);
   let [low, high] = range ?? [Math.min(...all, ...(zero ? [0] : [])), Math.max(...all, ...(zero ? [0] : []))];
   if (!range) [low, high] = [low - (high - low || 1) * 0.05, high + (high - low || 1) * 0.05];
@@ -28,30 +34,32 @@ export function lines({ x, lines: drawn, label, across, up, zero, range, mark, w
   const px = (value) => LEFT + ((value - first) / (last - first || 1)) * (width - LEFT - RIGHT);
   const py = (value) => height - BOTTOM - ((value - low) / (high - low || 1)) * (height - TOP - BOTTOM);
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "lines", role: "img", "aria-label": label });
-  for (const value of ticks(low, high, 4)) {
+  for (const [value, text] of scale(low, high, 4)) {
     svg.append(
       s("line", { x1: LEFT, x2: width - RIGHT, y1: py(value), y2: py(value), class: zero && value === 0 ? "zero" : "grid" }),
-      s("text", { x: LEFT - 6, y: py(value) + 4, "text-anchor": "end" }, plain(value, high - low)),
+      s("text", { x: LEFT - 6, y: py(value) + 4, "text-anchor": "end" }, text),
     );
   }
-  for (const value of ticks(first, last, width < 300 ? 3 : 5)) {
-    svg.append(s("text", { x: px(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, plain(value, last - first)));
+  for (const [value, text] of scale(first, last, width < 400 ? 4 : 6)) {
+    svg.append(s("text", { x: px(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, text));
   }
   svg.append(s("text", { x: (LEFT + width - RIGHT) / 2, y: height - 5, "text-anchor": "middle", class: "axis" }, across));
-  if (Number.isFinite(mark)) svg.append(s("line", { x1: px(mark), x2: px(mark), y1: TOP, y2: height - BOTTOM, class: "mark" }));
   drawn.forEach((one, i) => {
     const points = one.values.map((value, k) => (Number.isFinite(value) ? `${px(x[k])} ${py(value)}` : null)).filter(Boolean);
     if (points.length) svg.append(s("path", { d: `M${points.join("L")}`, class: `line ${STYLES[i % STYLES.length]}` }));
     if (points.length === 1) svg.append(s("circle", { cx: points[0].split(" ")[0], cy: points[0].split(" ")[1], r: 3, class: `dot ${STYLES[i]}` }));
   });
-  const key = h(
+  const shown = drawn.length > 1 && keyed ? drawn.map((one) => one.name) : [];
+  return h("figure", { className: "chart" }, (up || shown.length > 0) && key(shown, up), svg);
+}
+
+/** What the styles of the lines mean. */
+export const key = (names, title = "") =>
+  h(
     "p",
     { className: "key note" },
-    up && h("span", {}, up),
-    drawn.length > 1 &&
-      drawn.map((one, i) =>
-        h("span", {}, s("svg", { viewBox: "0 0 24 8", "aria-hidden": "true" }, s("path", { d: "M0 4H24", class: `line ${STYLES[i % STYLES.length]}` })), one.name),
-      ),
+    title && h("span", {}, title),
+    names.map((name, i) =>
+      h("span", {}, s("svg", { viewBox: "0 0 24 8", "aria-hidden": "true" }, s("path", { d: "M0 4H24", class: `line ${STYLES[i % STYLES.length]}` })), name),
+    ),
   );
-  return h("figure", { className: "chart" }, (up || drawn.length > 1) && key, svg);
-}

@@ -5,6 +5,7 @@ import { h, iconButton } from "../shared/dom.js";
 import { LANGUAGES, language, preferred, speak, t } from "../shared/language.js";
 import { dress, isDark, onSystem } from "../shared/theme.js";
 import { chipSection } from "./chip.js";
+import { modelName } from "./frame.js";
 import { Cells, setCoast } from "./geo.js";
 import { placeSection } from "./place.js";
 import { plotsSection } from "./plots.js";
@@ -48,7 +49,6 @@ async function start(root) {
 function build(root, facts, rebuild) {
   speak(state.language, WORDS);
   dress(state.theme);
-  document.documentElement.dataset.dark = isDark(state.theme) ? "yes" : "no";
   document.title = `${t("page.kicker")} · ${facts.title ?? facts.name}`;
   const place = window.scrollY;
   const sections = sectionsOf(facts);
@@ -88,7 +88,7 @@ function header(facts, rebuild) {
   };
   const dark = isDark(state.theme);
   const other = language() === "en" ? "es" : "en";
-  const lead = facts.kind === "run" ? t("page.run", { model: facts.model.title }) : t(`page.${facts.kind}`);
+  const lead = facts.kind === "run" ? t("page.run", { model: modelName(facts.model) }) : t(`page.${facts.kind}`);
   const about = facts.model?.about ?? [];
   return h(
     "header",

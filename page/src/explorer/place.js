@@ -130,6 +130,6 @@ function kernel({ km, curves }) {
     across: t("place.km"),
     up: t("place.kernel"),
     range: [0, 1],
-    width: 640,
+    width: 470,
   });
 }

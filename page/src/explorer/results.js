@@ -2,8 +2,8 @@
 import { h } from "../shared/dom.js";
 import { amount, number, say, signed, t } from "../shared/language.js";
 import { bars } from "./bars.js";
-import { choice, section } from "./frame.js";
-import { lines } from "./lines.js";
+import { choice, modelName, section } from "./frame.js";
+import { key, lines } from "./lines.js";
 
 const NAMES = {
   train_rmse: "training.train",
@@ -47,7 +47,7 @@ export function scoresSection(facts, state) {
     const better = state.score === "r2" ? -1 : 1;
     rows.sort((a, b) => better * (a[state.score] - b[state.score]));
     const text = (value) => (state.score === "r2" ? number(value, 3) : amount(value));
-    const name = (row) => `${row.title}${row.model === facts.model.name ? ` · ${t("scores.mapped")}` : ""}`;
+    const name = (row) => `${row.model === "auto" ? t("scores.auto") : modelName({ title: row.title, name: row.model })}${row.model === facts.model.name ? ` · ${t("scores.mapped")}` : ""}`;
     const list = rows.map((row) => ({ name: name(row), value: row[state.score], text: text(row[state.score]), strong: row.model === facts.model.name }));
     body.replaceChildren(bars(list, { label: t("scores.title"), most: state.score === "r2" ? 1 : undefined }));
   }
@@ -85,6 +85,7 @@ export function responseSection(facts) {
       label: t("response.chart", { name }),
       across: name,
       zero: true,
+      keyed: false,
       width: 320,
       height: 200,
     }),
@@ -94,7 +95,7 @@ export function responseSection(facts) {
     t("response.title"),
     "",
     importance.length > 0 && [h("h3", {}, t("importance.title")), h("p", { className: "note" }, t("importance.how", { unit })), bars(importance, { label: t("importance.title") })],
-    charts.length > 0 && [h("h3", {}, t("response.curves")), h("p", { className: "note" }, t("response.how", { unit })), h("div", { className: "charts small" }, charts)],
+    charts.length > 0 && [h("h3", {}, t("response.curves")), h("p", { className: "note" }, t("response.how", { unit })), key([t("response.local"), t("response.partial")]), h("div", { className: "charts small" }, charts)],
   );
 }
 

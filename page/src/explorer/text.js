@@ -6,11 +6,12 @@ import { bars } from "./bars.js";
 import { accent, signs } from "./colours.js";
 import { failure, readout, section } from "./frame.js";
 import { headChooser } from "./heads.js";
-import { heat } from "./heat.js";
+import { heat, sideOf } from "./heat.js";
 import { trainingSection } from "./results.js";
 import { extent, slice, softmax, unpack } from "./unpack.js";
 
 const SHOWN = 12; // next tokens
+const BESIDE = 6; // heads that leave room for tables beside their chooser
 
 const range = (count) => Array.from({ length: count }, (_, i) => i);
 
@@ -69,7 +70,7 @@ function reading(answer, state) {
     const seen = Float64Array.from(raw, (value, i) => (hidden(Math.floor(i / count), i % count) ? NaN : value));
     const most = Math.max(...extent(seen).map(Math.abs));
     const names = tokens.map(shown);
-    const common = { rows: count, cols: count, names, point, width: Math.min(520, count * 44) };
+    const common = { rows: count, cols: count, names, point, width: widthOfCells(names, heads) };
     const where = t("heads.one", { layer: layer + 1, head: head + 1 });
     const softened = Float64Array.from(slice(weights, layer, head), (value, i) => (hidden(Math.floor(i / count), i % count) ? NaN : value));
     maps = [
@@ -89,18 +90,39 @@ function reading(answer, state) {
     paint: accent(),
     choose: (layer, head) => ((state.head = [layer, head]), choose(layer, head)),
   });
-  chooser.select(...within(state.head, layers, heads), false);
+  chooser.select(...(within(state.head, layers, heads) ?? mostSelective(weights)), false);
   return [
     h("h3", {}, t("text.tokens", { count })),
     h("p", { className: "tokens" }, chips),
     h("h3", {}, t("text.attention")),
     h("p", { className: "note" }, t(answer.causal ? "text.howCausal" : "text.how")),
-    h("div", { className: "instrument" }, chooser.element, h("div", {}, tables, line.element)),
+    h("div", { className: heads > BESIDE ? "instrument stacked" : "instrument" }, chooser.element, h("div", {}, tables, line.element)),
     answer.next && nextTokens(answer.next, state),
   ].filter(Boolean);
 }
 
-const within = (at, layers, heads) => (at && at[0] < layers && at[1] < heads ? at : [0, 0]);
+const within = (at, layers, heads) => (at && at[0] < layers && at[1] < heads ? at : null);
+
+/** Width that leaves room for two tables side by side, or for one on a phone, CSS pixels. */
+function widthOfCells(names, heads) {
+  const page = Math.min(1320, document.documentElement.clientWidth);
+  const beside = heads > BESIDE ? 0 : heads * 52 + 52;
+  const room = page > 1000 ? (page - 168 - 122 - beside) / 2 - 14 : page - 40;
+  return Math.min(520, room - sideOf(names));
+}
+
+/** The head whose rows are least even: where the pattern is easiest to see. */
+function mostSelective(weights) {
+  const [layers, heads] = weights.shape;
+  let [best, most] = [[0, 0], -1];
+  for (let layer = 0; layer < layers; layer++) {
+    for (let head = 0; head < heads; head++) {
+      const sum = slice(weights, layer, head).reduce((total, value) => total + value ** 2, 0);
+      if (sum > most) [best, most] = [[layer, head], sum];
+    }
+  }
+  return best;
+}
 
 /** Names of tokens with their leading space as a middle dot are easier to read without it. */
 const shown = (token) => token.replace(/^·/, "").trim() || token;

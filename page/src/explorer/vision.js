@@ -134,7 +134,7 @@ function look(answer, facts, state) {
     h("p", { className: "note" }, t(queries > 1 ? "vision.how" : "vision.howClass")),
     h(
       "div",
-      { className: "instrument" },
+      { className: heads > 6 ? "instrument stacked" : "instrument" },
       chooser.element,
       h(
         "div",

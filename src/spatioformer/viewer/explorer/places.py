@@ -20,7 +20,7 @@ LONGEST = 100
 """Cells along the longer side of the grid."""
 
 READ = 1000
-"""Pixels along the longer side of the map's mask that is read."""
+"""Largest number of pixels of the map that are read along its longer side."""
 
 Floats = NDArray[np.float64]
 
@@ -31,11 +31,16 @@ class Places:
 
     Attributes:
         bounds: west, south, east, north, degrees; east is above 180 where the map crosses it.
-        mapped: bool (y, x), whether the map has a prediction at the middle of the cell.
+        values: float32 (y, x), the map's prediction at the middle of the cell; NaN without one.
     """
 
     bounds: tuple[float, float, float, float]
-    mapped: NDArray[np.bool_]
+    values: NDArray[np.float32]
+
+    @property
+    def mapped(self) -> NDArray[np.bool_]:
+        """Whether there is a prediction in a cell, (y, x)."""
+        return np.isfinite(self.values)
 
     @property
     def lonlat(self) -> tuple[Floats, Floats]:
@@ -45,9 +50,15 @@ class Places:
         return lon[cols], lat[rows]
 
     def to_json(self) -> dict[str, Any]:
-        rows, cols = self.mapped.shape
-        numbers = np.flatnonzero(self.mapped)
-        return {"bounds": list(self.bounds), "rows": rows, "cols": cols, "cells": numbers.tolist()}
+        """bounds; rows; cols; `cells`, numbers of the n mapped cells; values (n,)."""
+        rows, cols = self.values.shape
+        return {
+            "bounds": list(self.bounds),
+            "rows": rows,
+            "cols": cols,
+            "cells": np.flatnonzero(self.mapped).tolist(),
+            "values": packed(self.values[self.mapped]),
+        }
 
 
 def places_of(map_: Path) -> Places:
@@ -60,7 +71,8 @@ def places_of(map_: Path) -> Places:
         grid = Grid.of(source)
         step = max(1.0, max(source.shape) / READ)
         shape = tuple(max(1, round(n / step)) for n in source.shape)
-        mask = source.read_masks(1, out_shape=shape, resampling=Resampling.nearest) > 0
+        mean = source.read(1, out_shape=shape, resampling=Resampling.nearest, masked=True)
+    read = mean.astype(np.float32).filled(np.nan)
     west, east, south, north = grid.region
     east += 360 if east <= west else 0
     bounds = west, south, east, north
@@ -68,9 +80,9 @@ def places_of(map_: Path) -> Places:
     rows, cols = grid.pixel(*np.meshgrid(lon, lat))
     inside = (rows >= 0) & (rows < grid.height) & (cols >= 0) & (cols < grid.width)
     down, across = (rows * shape[0]) // grid.height, (cols * shape[1]) // grid.width
-    mapped = np.zeros(rows.shape, bool)
-    mapped[inside] = mask[down[inside], across[inside]]
-    return Places(bounds, mapped)
+    values = np.full(rows.shape, np.nan, np.float32)
+    values[inside] = read[down[inside], across[inside]]
+    return Places(bounds, values)
 
 
 def _shape(bounds: tuple[float, float, float, float]) -> tuple[int, int]:
