@@ -32,6 +32,7 @@ _DOORS = {
     "read_imagery": "spatioformer.api.reading",
     "read_plots": "spatioformer.api.plots",
     "run_config": "spatioformer.api.runs",
+    "view": "spatioformer.viewer.notebook",
     "write_report": "spatioformer.api.runs",
 }
 __all__ = ["__version__", *sorted(_DOORS)]

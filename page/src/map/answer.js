@@ -66,7 +66,9 @@ function plotFacts(plot) {
 function location(explained, answer) {
   const places = explained.location?.places;
   if (!places?.length) return null;
-  const rows = [{ name: t("location.here"), value: answer.value, here: true }, ...places];
+  const others = places.filter((one) => one.name).sort((one, other) => other.value - one.value);
+  const here = places.find((one) => !one.name)?.value ?? answer.value;
+  const rows = [{ name: t("location.here"), value: here, here: true }, ...others];
   return h("section", {}, h("h3", {}, t("location.title")), bars(rows));
 }
 

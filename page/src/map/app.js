@@ -127,7 +127,7 @@ export function build(root, run, store) {
     answer.element.hidden = name !== "answer";
     areas.show(name === "zones");
     survey?.show(name === "sites");
-    root.classList.toggle("asked", name !== null);
+    root.classList.toggle("has-card", name !== null);
     if (name !== "answer") {
       asking.stop();
       map.point(null);
@@ -160,9 +160,16 @@ export function build(root, run, store) {
     if (plot && go) uncover(plot.lat, plot.lon);
   }
 
+  /** The part of the window that no panel covers: what the picture shows, CSS pixels. */
+  function frame() {
+    const { x, y } = map.map.getSize();
+    const { left, bottom } = insets();
+    return phone.matches ? { left: 0, top: 0, width: x, height: y - bottom } : { left: left - 24, top: 0, width: x - left + 24, height: y };
+  }
+
   async function savePicture() {
     const sites = open === "sites" ? survey.kept() : [];
-    const scene = { run, state, map: map.map, looks: map.looks(), plots: plots.now(), plotLayer: plotLayer(), polygons: areas.shapes(), sites };
+    const scene = { run, state, map: map.map, looks: map.looks(), plots: plots.now(), plotLayer: plotLayer(), polygons: areas.shapes(), sites, frame: frame() };
     download(await picture(scene), [run.name, state.layer, state.year].filter(Boolean).join("_") + ".png");
     notify(t("tool.pictureDone"));
   }
@@ -208,7 +215,10 @@ export function build(root, run, store) {
     key.fill(histogram(map.tiles(), layer, box));
   }
 
-  const legendOf = () => key.show(state, layerOf(state.layer), state.plots === "none" ? null : plotLayer());
+  function legendOf() {
+    const second = state.second && { layer: layerOf(state.second.layer), year: state.second.year };
+    key.show(state, layerOf(state.layer), second, state.plots === "none" ? null : plotLayer());
+  }
 
   async function plotsWanted() {
     await plots.read();
@@ -227,7 +237,7 @@ export function build(root, run, store) {
       years.update(state);
       years.element.hidden = !layerOf(state.layer).years && !(state.second && layerOf(state.second.layer).years);
     }
-    if (["layer", "year", "hatch", "plots"].some((name) => changed.has(name))) {
+    if (["layer", "year", "hatch", "plots", "second"].some((name) => changed.has(name))) {
       legendOf();
       map.ready().then(distribution);
     }

@@ -91,7 +91,7 @@ export function drawGraticule(context, view, inset = { left: 0, bottom: 0 }) {
     const y = toY(k * step) * view.scale - view.y0;
     context.moveTo(0, y);
     context.lineTo(view.width, y);
-    lines.push([`${number(Math.abs(k * step), places)}°`, inset.left + 6, y - 4, "left"]);
+    if (y < view.height - inset.bottom - 24) lines.push([`${number(Math.abs(k * step), places)}°`, inset.left + 6, y - 4, "left"]);
   }
   context.stroke();
   context.globalAlpha = 1;

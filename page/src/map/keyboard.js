@@ -54,7 +54,7 @@ export function crosshair(map, actions) {
     keys[event.key]();
   });
   // Leaflet focuses its map on every click; the outline is for those who come by keyboard.
-  container.addEventListener("pointerdown", () => (container.dataset.pointer = "yes"), true);
+  container.addEventListener("pointerdown", () => (container.dataset.pointer = "yes") && (element.hidden = true), true);
   document.addEventListener("keydown", () => delete container.dataset.pointer, true);
   container.addEventListener("blur", () => (element.hidden = true));
   container.addEventListener("focus", () => {

@@ -48,15 +48,17 @@ export function histogram(tiles, layer, box) {
         if (!hasValue(data.data[at + 2])) continue;
         const value = valueOf(layer, data.data[at] * 256 + data.data[at + 1]);
         const bin = Math.floor(((value - low) / (high - low)) * BINS);
-        counts[Math.max(0, Math.min(BINS - 1, bin))] += weight;
+        if (bin >= 0 && bin < BINS) counts[bin] += weight;
       }
     }
   }
   return counts;
 }
 
-function bar(layer) {
-  const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HILL + 40}`, className: "scale", "aria-hidden": "true" });
+/** The band of colours with its ticks; with room for the distribution above it, or without. */
+function bar(layer, room = true) {
+  const top = room ? 0 : HILL;
+  const svg = s("svg", { viewBox: `0 ${top} ${WIDTH} ${HILL + 40 - top}`, className: "scale", "aria-hidden": "true" });
   const hill = s("g", { class: "hill" });
   const band = s("g", {});
   const [low, high] = layer.range;
@@ -106,7 +108,8 @@ export function legend(run) {
   let layer = null;
   let reading = null;
 
-  function show(state, chosen, plotLayer) {
+  /** `second` is the look right of the divider, or null; `plotLayer` the scale of the plots, or null. */
+  function show(state, chosen, second, plotLayer) {
     layer = chosen;
     scale = layer.kind === "rgb" || layer.kind === "classes" ? null : bar(layer);
     reading = h("output", { className: "reading" });
@@ -121,14 +124,26 @@ export function legend(run) {
       ...(scale ? [scale.svg] : []),
       ...(layer.kind === "classes" ? [classes(layer)] : []),
       ...(hatched ? [h("p", { className: "note key" }, hatchSample(), t("legend.hatch"))] : []),
+      ...(second ? [other(second)] : []),
       ...(plotLayer ? [plots(state, plotLayer)] : []),
+    );
+  }
+
+  function other(second) {
+    const parts = [t("legend.right", { title: say(second.layer.title) }), second.layer.years ? second.year : "", say(second.layer.unit)];
+    return h(
+      "div",
+      { className: "plots" },
+      h("p", { className: "note" }, parts.filter(Boolean).join(" · ")),
+      second.layer.kind === "classes" && classes(second.layer),
+      second.layer.range && second.layer.kind !== "classes" && bar(second.layer, false).svg,
     );
   }
 
   function plots(state, plotLayer) {
     const title = h("p", { className: "note" }, t(`legend.${state.plots}`), ` · ${say(plotLayer.unit)}`);
     if (state.plots !== "residual") return h("div", { className: "plots" }, title);
-    return h("div", { className: "plots" }, title, bar(plotLayer).svg);
+    return h("div", { className: "plots" }, title, bar(plotLayer, false).svg);
   }
 
   function fill(counts) {

@@ -5,6 +5,8 @@ import { scaleOf } from "./scales.js";
 
 const GROUPS = ["richness", "uncertainty", "applicability", "change", "imagery"];
 
+const ENDS = ["lower", "upper"];
+
 /** Small band with the colours of a layer. */
 function swatch(layer) {
   const canvas = h("canvas", { className: "swatch", width: 32, height: 12, "aria-hidden": "true" });
@@ -55,6 +57,8 @@ function verdict(run) {
   return box;
 }
 
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 function check(label, name, store, updates) {
   const box = h("input", { type: "checkbox", onchange: () => store.set({ [name]: box.checked }) });
   updates.push((state) => (box.checked = state[name]));
@@ -70,18 +74,24 @@ function layers(run, store, updates) {
         "fieldset",
         { className: "group" },
         h("legend", {}, t(`group.${group}`)),
-        members.map((layer) => {
-          const radio = h("input", {
-            type: "radio",
-            name: "layer",
-            value: layer.id,
-            onchange: () => store.set({ layer: layer.id }),
-          });
-          updates.push((state) => (radio.checked = state.layer === layer.id));
-          return h("label", { className: "layer" }, radio, h("span", {}, say(layer.title)), swatch(layer));
-        }),
+        members.filter((one) => !ENDS.includes(one.id)).map((layer) => choice(layer, store, updates)),
+        ends(members.filter((one) => ENDS.includes(one.id)), store, updates),
       ),
     );
+}
+
+function choice(layer, store, updates) {
+  const radio = h("input", { type: "radio", name: "layer", value: layer.id, onchange: () => store.set({ layer: layer.id }) });
+  updates.push((state) => (radio.checked = state.layer === layer.id));
+  return h("label", { className: "layer" }, radio, h("span", {}, say(layer.title)), swatch(layer));
+}
+
+/** The two ends of the interval, folded, since its width says most. */
+function ends(members, store, updates) {
+  if (!members.length) return null;
+  const box = h("details", {}, h("summary", {}, t("layers.ends")), members.map((layer) => choice(layer, store, updates)));
+  updates.push((state) => members.some((one) => one.id === state.layer) && (box.open = true));
+  return box;
 }
 
 function opacity(store, updates) {
@@ -138,7 +148,7 @@ export function panel(run, store, legend, { disk }) {
       { id: "settings", className: "settings", tabindex: "-1" },
       verdict(run),
       disk && h("p", { className: "notice" }, t("page.disk")),
-      run.virtual && h("p", { className: "notice virtual" }, say(run.virtual)),
+      run.virtual && h("p", { className: "notice virtual" }, capital(say(run.virtual))),
       h("h2", { className: "hidden-text" }, t("layers.title")),
       layers(run, store, updates),
       h("h2", { className: "section" }, t("show.title")),

@@ -14,7 +14,7 @@ import { viewOf } from "./sheet.js";
 const RATIO = 2; // pixels of the picture for a CSS pixel
 const MARGIN = 28;
 const HEAD = 72;
-const FOOT = 104;
+const FOOT = 124;
 
 const font = (weight, size) => `${weight} ${size}px ${colour("font")}`;
 
@@ -111,8 +111,15 @@ function side(context, from, to, height, draw) {
   context.restore();
 }
 
-async function drawMap(context, { run, state, map, looks, plots, plotLayer, polygons, sites }) {
-  const view = viewOf(map);
+/** View of the part of the map that the picture shows. */
+function framed({ map, frame }) {
+  const whole = viewOf(map);
+  const { left, top, width, height } = frame;
+  return { ...whole, x0: whole.x0 + left, y0: whole.y0 + top, width: Math.round(width), height: Math.round(height), fine: 1 };
+}
+
+async function drawMap(context, { run, state, map, looks, plots, plotLayer, polygons, sites, frame }) {
+  const view = framed({ map, frame });
   const shown = looks.filter(Boolean);
   await Promise.all(shown.map((look) => gather(run, view, look)));
   context.fillStyle = colour("sea");
@@ -121,7 +128,7 @@ async function drawMap(context, { run, state, map, looks, plots, plotLayer, poly
   const layers = canvasOf(Math.round(view.width * RATIO), Math.round(view.height * RATIO));
   const inner = layers.getContext("2d");
   inner.scale(RATIO, RATIO);
-  const edge = shown.length > 1 ? state.divide * view.width : view.width;
+  const edge = shown.length > 1 ? state.divide * map.getSize().x - frame.left : view.width;
   side(inner, 0, edge, view.height, () => drawRaster(inner, run, view, shown[0], RATIO));
   if (shown[1]) side(inner, edge, view.width, view.height, () => drawRaster(inner, run, view, shown[1], RATIO));
   context.globalAlpha = state.opacity;
@@ -150,10 +157,10 @@ function drawSite(context, view, { lon, lat, order }) {
   context.textAlign = "left";
 }
 
-/** PNG of the view as a Blob; `scene` is {run, state, map, looks, plots, plotLayer, polygons, sites}. */
+/** PNG of the view as a Blob; `scene` is {run, state, map, looks, plots, plotLayer, polygons, sites, frame}. */
 export async function picture(scene) {
   const { run, state, map, looks } = scene;
-  const view = viewOf(map);
+  const view = framed(scene);
   const width = Math.max(view.width, 420) + 2 * MARGIN;
   const narrow = width < 760;
   const foot = FOOT + (narrow ? 56 : 0);

@@ -10,16 +10,24 @@ import { SIDE, tile, tileNow } from "./tiles.js";
  */
 
 const MOST = 150; // tiles of one view
+const COARSE_FIRST = 4; // missing tiles from which coarse ones are read first
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
-/** Zoom of the tiles that a zoom of the map shows. */
-export const tileZoom = (run, zoom, layer) =>
-  clamp(Math.round(zoom), Math.max(run.minzoom, layer.minzoom ?? 0), run.maxzoom);
+/** Screens with two device pixels a CSS pixel show finer tiles. */
+const finer = () => 0.8 * Math.log2(clamp(window.devicePixelRatio || 1, 1, 2));
+
+/** Zoom of the tiles that a view shows. */
+export const tileZoom = (run, { zoom, fine = finer() }, layer) =>
+  clamp(
+    Math.round(zoom + fine),
+    Math.max(run.minzoom, layer.minzoom ?? 0),
+    Math.min(run.maxzoom, layer.maxzoom ?? run.maxzoom),
+  );
 
 /** Tiles that a view needs: [{z, x, y, left, top, right, bottom}], edges in CSS pixels of the view. */
 export function tilesOf(run, view, layer) {
-  const z = tileZoom(run, view.zoom, layer);
+  const z = tileZoom(run, view, layer);
   const count = 2 ** z;
   const side = view.scale / count;
   const [west, south, east, north] = run.bounds;
@@ -95,6 +103,13 @@ export function drawRaster(context, run, view, look, ratio) {
 
 /** Sheet of one layer; `done` is called when all its tiles are on the screen. */
 export const RasterSheet = Sheet.extend({
+  /** A few coarse tiles show the whole view at once, while the fine ones come. */
+  _coarse(view, again) {
+    const { layer, year } = this.look;
+    const rough = { ...view, zoom: view.zoom - 3, fine: 0 };
+    for (const one of tilesOf(this._run, rough, layer)) tile(layer, year, ...wrapped(one)).then(again, () => {});
+  },
+
   initialize(run, look, done, options) {
     Sheet.prototype.initialize.call(this, (context, view, ratio) => this._paint(context, view, ratio), options);
     Object.assign(this, { _run: run, look, _done: done, _turn: 0, complete: Promise.resolve() });
@@ -133,6 +148,7 @@ export const RasterSheet = Sheet.extend({
     };
     if (this._asked === view) return; // these tiles are on their way
     this._asked = view;
+    if (missing.length > COARSE_FIRST) this._coarse(view, again);
     this.complete = Promise.allSettled(
       missing.map((one) => tile(look.layer, look.year, ...wrapped(one)).then(again)),
     ).then(() => new Promise((resolve) => requestAnimationFrame(() => resolve(again()))));

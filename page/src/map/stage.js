@@ -83,7 +83,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   function showPictures() {
     pictures.forEach((one) => one.remove());
     const layer = layerOf(state.layer);
-    const name = layer.years ? `${layer.id}_${state.year}` : layer.id;
+    const name = `${layer.id}_${layer.years ? state.year : "all"}`;
     pictures = [L.imageOverlay(`overview/${name}.png`, bounds, { pane: "left", className: "overview" }).addTo(map)];
   }
 
@@ -164,7 +164,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
     if (disk) return null;
     const shown = lookAt(latlng);
     if (shown.layer.kind === "rgb") return null;
-    const z = tileZoom(run, map.getZoom(), shown.layer);
+    const z = tileZoom(run, { zoom: map.getZoom() }, shown.layer);
     const found = valueNow(shown.layer, shown.year, latlng.lng, latlng.lat, z);
     return found ? { ...found, look: shown } : null;
   }

@@ -20,7 +20,7 @@ export function nearest(plots, lon, lat) {
 
 /** The answer of api/at.json, read from tiles of the finest zoom. */
 export async function answerFromTiles(run, plots, lon, lat, year) {
-  const read = async (layer, when) => (layer ? await valueAt(layer, when, lon, lat, run.maxzoom) : null);
+  const read = async (layer, when) => (layer ? await valueAt(layer, when, lon, lat, Math.min(run.maxzoom, layer.maxzoom ?? run.maxzoom)) : null);
   const layer = valueLayer(run);
   const [lower, upper] = [byRole(run, "lower"), byRole(run, "upper")];
   const all = async (when) => {

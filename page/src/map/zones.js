@@ -7,11 +7,13 @@ import { polygonTool, polygonsOf, toGeojson } from "./polygon.js";
 
 const MOST = 2;
 
-function estimate({ mean, lower, upper }, unit) {
-  const places = decimals(Math.max(Math.abs(mean), Math.abs(upper - lower)) > 20 ? 10 : Math.min(Math.abs(mean) || 1, 9));
+/** "mean 32.7 species, likely 30.6 to 34.8", with the decimals that the interval deserves. */
+function estimate({ mean, lower, upper }, unit, key = "zone.mean") {
+  const known = Number.isFinite(lower) && Number.isFinite(upper);
+  const places = decimals(known ? upper - lower : mean);
   return [
-    h("strong", {}, t("zone.mean", { mean: number(mean, Math.max(places, 1)), unit })),
-    `, ${t("answer.likely", { lower: number(lower, Math.max(places, 1)), upper: number(upper, Math.max(places, 1)) })}`,
+    h("strong", {}, t(key, { mean: number(mean, places), unit })),
+    known && `, ${t("answer.likely", { lower: number(lower, places), upper: number(upper, places) })}`,
   ];
 }
 
@@ -30,7 +32,7 @@ function results(answer, run) {
   if (answer.difference) {
     const { lower, upper } = answer.difference;
     parts.push(
-      h("div", { className: "zone" }, h("h3", {}, t("zone.difference")), h("p", {}, estimate(answer.difference, unit)), h("p", { className: "note" }, t(lower <= 0 && upper >= 0 ? "zone.same" : "zone.differ"))),
+      h("div", { className: "zone" }, h("h3", {}, t("zone.difference")), h("p", {}, estimate(answer.difference, unit, "zone.by")), h("p", { className: "note" }, t(lower <= 0 && upper >= 0 ? "zone.same" : "zone.differ"))),
     );
   }
   if (answer.note) parts.push(h("p", { className: "note" }, say(answer.note)));

@@ -24,8 +24,9 @@ export function t(key, values = {}) {
   return entry[current].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** Text of the server: a string, or one for each language. */
-export const say = (text) => (typeof text === "string" ? text : (text?.[current] ?? text?.en ?? ""));
+/** Text of the server: a string, or one for each language; a number stays with its percent sign. */
+export const say = (text) =>
+  (typeof text === "string" ? text : (text?.[current] ?? text?.en ?? "")).replace(/(\d) %/g, "$1\u00a0%");
 
 const formats = new Map();
 
@@ -55,7 +56,7 @@ export const amount = (value, size = value) => number(value, decimals(size));
 /** Number with its sign. */
 export const signed = (value, places) => (value > 0 ? "+" : "") + number(value, places);
 
-export const percent = (share) => `${number(100 * share)} %`;
+export const percent = (share) => `${number(100 * share)}\u00a0%`;
 
 /** Degrees as people write places: 25.31° S, 134.10° E. */
 export function place(lon, lat, places = 2) {

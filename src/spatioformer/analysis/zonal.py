@@ -92,12 +92,12 @@ def summarise(
         polygons = zones.named_polygons(polygons, name)
     else:
         polygons = zones.read_polygons(polygons, name, layer)
-    with _Map(map_, correlation is not None, bands) as source:
+    with MapReader(map_, correlation is not None, bands) as source:
         if source.remark:
             console.say(f"note: {source.remark}")
         shapes = zones.on_pixels(polygons.geometry, source.grid)
         rows = [
-            _Sums.over(source, shape, seed).row(source.grid, correlation)
+            PixelSums.over(source, shape, seed).row(source.grid, correlation)
             for shape in console.track(shapes, "zonal", len(shapes))
         ]
     summary = pd.DataFrame(rows)
@@ -106,7 +106,7 @@ def summarise(
     return gpd.GeoDataFrame(summary, geometry=polygons.geometry.to_numpy(), crs=polygons.crs)
 
 
-class _Map:
+class MapReader:
     """Reader of a map's mean and, on request, interval layers, in the unit of the target."""
 
     def __init__(
@@ -125,7 +125,7 @@ class _Map:
             self._dataset.close()
             raise
 
-    def __enter__(self) -> "_Map":
+    def __enter__(self) -> "MapReader":
         return self
 
     def __exit__(self, *_) -> None:
@@ -159,7 +159,7 @@ class _Map:
 
 
 @dataclass
-class _Sums:
+class PixelSums:
     """Sums over the pixels of one polygon, and a sample of its pixels.
 
     Each pixel has a pseudo-random number that depends on its place and the seed. The pixels with
@@ -185,7 +185,7 @@ class _Sums:
     _limit: float = np.inf  # pixels with a random number of at least this are not kept
 
     @classmethod
-    def over(cls, source: _Map, shape: BaseGeometry, seed: int) -> Self:
+    def over(cls, source: MapReader, shape: BaseGeometry, seed: int) -> Self:
         """Sum over the pixels under a polygon given in pixel coordinates."""
         sums = cls()
         for window, shares in zones.pieces(shape, *source.grid.shape):
@@ -199,7 +199,7 @@ class _Sums:
         sums._prune()
         return sums
 
-    def _add(self, source: _Map, window: Window, shares: NDArray, seed: int) -> None:
+    def _add(self, source: MapReader, window: Window, shares: NDArray, seed: int) -> None:
         mean, reach = source.read(window)
         areas = shares * zones.pixel_areas(source.grid, window)
         inside = np.nonzero((areas > 0) & np.isfinite(mean) & np.isfinite(reach))
@@ -229,14 +229,19 @@ class _Sums:
             statistics["mean"] = self.value / self.area
             statistics |= dict(zip(columns, weighted_quantiles(mean, area, QUANTILES), strict=True))
             if correlation is not None:
-                statistics |= self._interval(grid, correlation, statistics["mean"])
+                statistics |= self.interval(grid, correlation, statistics["mean"])
         facts = {"pixels": self.pixels, "taken": self.taken, "mapped_km2": self.area}
         return facts | statistics
 
-    def _interval(self, grid: Grid, correlation: ErrorCorrelation, mean: float) -> dict:
+    def places(self, grid: Grid) -> tuple[Floats, Floats]:
+        """Points (n, 3), km, of at most PAIRED pixels, and area x half-width (n,) of each."""
         _, rows, cols, _, area, reach = self.kept[:, :PAIRED]
-        points = on_sphere(np.column_stack(grid.lonlat(rows, cols)))
-        mean_pair_correlation = mean_correlation(points, area * reach, correlation.range_km)
+        return on_sphere(np.column_stack(grid.lonlat(rows, cols))), area * reach
+
+    def interval(self, grid: Grid, correlation: ErrorCorrelation, mean: float) -> dict:
+        """The columns of INTERVAL."""
+        points, weights = self.places(grid)
+        mean_pair_correlation = mean_correlation(points, weights, correlation.range_km)
         independent = self.reach2 / self.area**2  # sum_i (w_i h_i)^2
         shared = independent + mean_pair_correlation * max(
             0.0, (self.reach / self.area) ** 2 - independent

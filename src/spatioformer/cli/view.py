@@ -24,6 +24,12 @@ def view(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address and open no browser.")
     ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write the map as files for any web server, and serve nothing."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Show the map of a run in a browser, with its uncertainty, plots and answers to clicks."""
@@ -31,6 +37,7 @@ def view(
     from spatioformer.viewer.needs import check_installed
 
     check_installed()
+    from spatioformer.viewer.export import export as write_files
     from spatioformer.viewer.routes import router
     from spatioformer.viewer.run import ViewedRun
     from spatioformer.viewer.serve import bind, serve
@@ -39,5 +46,12 @@ def view(
     run = ViewedRun(run_folder(source))
     for note in run.catalogue.notes:
         console.say(f"note: {note}")
+    if export is not None:
+        made = write_files(run, export, console=console)
+        console.say(
+            f"{export / 'index.html'}: {made['tiles']:,} tiles up to zoom {made['maxzoom']}"
+        )
+        return
     place = bind(host, port, console)
-    serve([router(run, token_needed=place.is_open)], place, console, browser=not no_browser)
+    routers = [router(run, token_needed=place.is_open)]
+    serve(routers, place, console, browser=not no_browser, warm=run.warm)

@@ -58,8 +58,12 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing_folder(path: str | Path) -> Iterator[Path]:
+def writing_folder(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; on success it replaces the folder `path`.
+
+    Args:
+        synced: whether each file is on the disk before the folder gets its name. Of many thousand
+            files this takes minutes.
 
     Raises:
         OutputError: as `writing`; also when `path` is a file.
@@ -71,7 +75,7 @@ def writing_folder(path: str | Path) -> Iterator[Path]:
         remove_left(path, folder=True)
         part.mkdir()
         yield part
-        for inner in part.rglob("*"):
+        for inner in part.rglob("*") if synced else ():
             _settle(inner)
         _sync(part)
         shutil.rmtree(path, ignore_errors=True)  # a folder cannot be renamed onto a full one

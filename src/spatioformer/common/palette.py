@@ -50,7 +50,7 @@ DARK = {
     "halo": "#101618",
     "shadow": "#00000080",
 }
-"""Colours of a page in light and in dark; texts on paper and pale have a contrast of at least 4.5."""
+"""Colours of a page in light and dark; texts on paper and pale have a contrast of at least 4.5."""
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 SPACE = 4

@@ -17,11 +17,14 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image
 
+from spatioformer.common import palette
+
+ACCENT, BAD, INK, MASKED = palette.ACCENT, palette.BAD, palette.INK, palette.MASKED
+MUTED, NOTHING, PALE, SEA = palette.MUTED, palette.NOTHING, palette.PALE, palette.SEA
+SERIES = palette.SERIES
+
 DPI = 160
 COMPRESSION = 4  # of PNG: 6, the usual level, takes twice the time for 4 % fewer bytes
-INK, MUTED, NOTHING, PALE, ACCENT = "#22282b", "#5f696d", "#dcdfdf", "#f6f6f3", "#1f6f5c"
-SEA, MASKED, BAD = "#e2e9ec", "#b9bdbd", "#a33b3b"
-SERIES = (ACCENT, "#c8702a", "#4a6fa5", "#8a5a83", "#7a7a52", "#a33b3b", "#3b8ea3")
 MARKERS = "osD^vPX"
 
 styled = matplotlib.rc_context(

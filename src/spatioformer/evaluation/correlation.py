@@ -129,6 +129,33 @@ def mean_correlation(points: Floats, weights: Floats, range_km: float) -> float:
     return max(0.0, (total - float(weights @ weights)) / pairs)
 
 
+def mean_cross_correlation(
+    points: Floats, weights: Floats, others: Floats, other_weights: Floats, range_km: float
+) -> float:
+    """Mean of exp(-d / range) over all pairs of a place and another, weighted by both weights.
+
+    Args:
+        points: (n, 3) km, from `common.earth.on_sphere`; weights: (n,), at least 0.
+        others: (m, 3) km; other_weights: (m,), at least 0.
+
+    Returns:
+        The mean correlation, 0 to 1; 1 if all weights of one side are 0.
+    """
+    pairs = float(weights.sum() * other_weights.sum())
+    if pairs <= 0:
+        return 1.0
+    middle = points.mean(axis=0)  # differences of squares of large numbers lose digits
+    points, others = points - middle, others - middle
+    squares, other_squares = (points**2).sum(axis=1), (others**2).sum(axis=1)
+    total = 0.0
+    for start in range(0, len(weights), CHUNK):
+        part = slice(start, start + CHUNK)
+        apart2 = squares[part, None] + other_squares - 2 * points[part] @ others.T
+        alike = np.exp(-np.sqrt(np.maximum(apart2, 0)) / range_km)
+        total += float(weights[part] @ (alike @ other_weights))
+    return total / pairs
+
+
 def likeliest(
     points: Floats,
     values: Floats,

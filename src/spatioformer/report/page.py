@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from spatioformer.common import palette
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig, SplitSection
@@ -84,6 +85,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             figures=FIGURES,
             ground=ground.SOURCE if results.has_imagery else "",
             glossary=glossary(results),
+            variables=palette.declarations(palette.REPORT),
             **content,
         )
     )

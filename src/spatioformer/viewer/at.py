@@ -1,4 +1,4 @@
-"""What is known of a clicked place: value, interval, applicability, years, and the plots near it."""
+"""What is known of a clicked place: value, interval, applicability, years, and plots like it."""
 
 from typing import Any
 
@@ -101,8 +101,9 @@ def plot_points(run: ViewedRun, known: Uncertainty) -> tuple[Floats, list[str]]:
         store = run.store
         half = store.patch // 2
         pixels = np.asarray(store.chips[:, half, half], np.float64)
+        lon, lat = store.coordinates.T
         columns = [store.bands.index(band) for band in known.bands]
-        table = predictors(pixels[:, columns], *store.coordinates.T, known.lon_origin)
+        table = predictors(pixels[:, columns], lon, lat, known.lon_origin)
         names = [*known.bands, "longitude", "latitude"]
         used = [n for n, u in zip(names, known.area.state()["used"], strict=True) if u]
         run.memo["points"] = known.area.points(table), used
@@ -131,8 +132,8 @@ def _series(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
         raster = run.map_of(year)
         pixel = (raster and run.rasters.pixel(raster, lon, lat)) or {}
         if np.isfinite(pixel.get("mean", np.nan)):
-            values = {key: pixel.get(key) for key in ("lower", "upper")}
-            series.append({"year": year, "value": pixel["mean"], **values})
+            ends = {key: pixel.get(key) for key in ("lower", "upper")}
+            series.append({"year": year, "value": pixel["mean"], **ends})
     if len(series) < FEWEST_YEARS:
         return {"series": series, "trend": None}
     years = np.array([entry["year"] for entry in series])

@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from spatioformer.geo.land.countries import borders, coastlines
 from spatioformer.geo.land.store import load
 from spatioformer.report.ground import places
+
+Floats = NDArray[np.float64]
 
 MARGIN = 0.5
 """Width of the surroundings that are shown, as a share of the map's."""
@@ -56,24 +59,23 @@ def _land(box: tuple[float, float, float, float]) -> list[dict[str, Any]]:
     return [{"type": "Feature", "properties": {"kind": "land"}, "geometry": geometry}]
 
 
-def _lines(kind: str, lines, box: tuple[float, float, float, float]) -> list[dict[str, Any]]:
+def _lines(
+    kind: str, lines: tuple[Floats, ...], box: tuple[float, float, float, float]
+) -> list[dict[str, Any]]:
     """Lines inside a box, also where the box counts other turns of the Earth."""
-    size = max(box[2] - box[0], box[3] - box[1])
-    parts = []
-    every = shapely.linestrings(np.concatenate(lines), indices=_indices(lines))
+    west, south, east, north = box
+    step = max(east - west, north - south) / 4000
+    every = np.array([shapely.LineString(line) for line in lines], object)
+    parts: list[Any] = []
     for turn in (-360, 0, 360):
-        moved = shapely.clip_by_rect(every, box[0] - turn, box[1], box[2] - turn, box[3])
-        moved = shapely.simplify(moved[~shapely.is_empty(moved)], size / 4000)
-        for part in shapely.get_parts(shapely.transform(moved, lambda xy, t=turn: xy + (t, 0))):
-            parts.append(np.round(shapely.get_coordinates(part), 4).tolist())
+        inside = shapely.clip_by_rect(every, west - turn, south, east - turn, north)
+        simple = shapely.simplify(inside[~shapely.is_empty(inside)], step)
+        for part in shapely.get_parts(simple):
+            parts.append(np.round(shapely.get_coordinates(part) + (turn, 0), 4).tolist())
     if not parts:
         return []
     geometry = {"type": "MultiLineString", "coordinates": parts}
     return [{"type": "Feature", "properties": {"kind": kind}, "geometry": geometry}]
-
-
-def _indices(lines) -> np.ndarray:
-    return np.repeat(np.arange(len(lines)), [len(line) for line in lines])
 
 
 def _names(box: tuple[float, float, float, float]) -> list[dict[str, Any]]:

@@ -78,6 +78,11 @@ class Layer:
         return sorted(year for year in self.rasters if isinstance(year, int))
 
     @property
+    def maxzoom(self) -> int:
+        """Zoom at which a tile's pixel is at most as large as the raster's."""
+        return max(raster.maxzoom for raster in self.rasters.values())
+
+    @property
     def combine(self) -> Callable[[Floats], Floats]:
         """From the bands (band, ...) to the layer's values (...)."""
         return _width if self.bands == ("lower", "upper") else _first
@@ -100,6 +105,7 @@ class Layer:
             "classes": list(look.classes) or None,
             "hatch": self.trust is not None,
             "minzoom": minzoom,
+            "maxzoom": self.maxzoom,
         }
 
 

@@ -148,7 +148,7 @@ class Rasters:
             return None
         window = Window(col, row, 1, 1)
         try:
-            dataset = self._reader(raster).dataset
+            dataset: DatasetReader = self._reader(raster).dataset
             values = dataset.read(list(raster.bands.values()), window=window, masked=True)
         except RasterioError as error:
             raise unreadable(raster.path, error) from error

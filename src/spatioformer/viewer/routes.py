@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi import Path as InPath
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from spatioformer.viewer import at, ground, plots, tiles
+from spatioformer.viewer import at, explain, ground, plots, tiles, zones
 from spatioformer.viewer.answers import JSON
 from spatioformer.viewer.app import FRESH, error_answers, unchanged
 from spatioformer.viewer.cache import ByteCache
-from spatioformer.viewer.catalogue import ALL
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.rasters import MOST_ZOOM
 from spatioformer.viewer.run import REPORT, ViewedRun
@@ -36,6 +37,18 @@ Zoom = Annotated[int, InPath(ge=0, le=MOST_ZOOM)]
 Place = Annotated[int, InPath(ge=0, lt=2**MOST_ZOOM)]
 
 Name = Annotated[str, InPath(max_length=100)]
+
+
+class Drawn(BaseModel):
+    """Polygons that a user drew or uploaded.
+
+    Attributes:
+        geometries: one or two GeoJSON geometries, Polygon or MultiPolygon, in degrees.
+        year: of the map; none: the run's own map.
+    """
+
+    geometries: list[dict[str, Any]] = Field(min_length=1, max_length=2)
+    year: int | None = Field(None, ge=0, le=9999)
 
 
 def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
@@ -69,6 +82,29 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
         """What is known of a place."""
         check_year(run, year)
         return JSON(await served.in_pool(at.at, run, lon, lat, year))
+
+    @routes.get("/api/explain.json", responses=error_answers(400, 422))
+    async def explain_json(lon: Lon, lat: Lat, year: Year = None) -> Response:
+        """Why the model predicts what it predicts at a place: its chip and what it rests on."""
+        check_year(run, year)
+        return JSON(await run_in_threadpool(explain.explain, run, lon, lat))
+
+    @routes.post("/api/zonal.json", responses=error_answers(400, 404, 413, 422))
+    async def zonal_json(drawn: Drawn) -> Response:
+        """Mean richness in one or two polygons, with intervals, and their difference."""
+        check_year(run, drawn.year)
+        return JSON(await run_in_threadpool(zones.zonal, run, drawn.geometries, drawn.year))
+
+    @routes.post(
+        "/api/zonal.csv",
+        responses={200: {"content": {"text/csv": {}}}, **error_answers(400, 404, 413, 422)},
+    )
+    async def zonal_csv(drawn: Drawn) -> Response:
+        """The same as CSV."""
+        check_year(run, drawn.year)
+        answer = await run_in_threadpool(zones.zonal, run, drawn.geometries, drawn.year)
+        headers = {"content-disposition": 'attachment; filename="zones.csv"'}
+        return Response(zones.to_csv(answer), media_type="text/csv", headers=headers)
 
     @routes.get(
         "/tiles/{layer}/{year}/{z}/{x}/{y}.png",

@@ -1,5 +1,6 @@
 """What is served of a run: its layers, plots, model and facts, opened once and read on demand."""
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 from rasterio.windows import Window
 
 from spatioformer.analysis.zonal import correlation_of
-from spatioformer.common.errors import ImageryError, ModelError, OutputError
+from spatioformer.common.errors import ImageryError, ModelError, OutputError, SpatioformerError
 from spatioformer.common.files import read_json
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config
@@ -27,7 +28,7 @@ from spatioformer.viewer.layers import Text
 from spatioformer.viewer.rasters import Raster, Rasters
 from spatioformer.viewer.texts import text, unit_text
 
-LEVELS = {USE: "use", CARE: "care", REFUSE: "do-not-use"}
+LEVELS: dict[str, str] = {USE: "use", CARE: "care", REFUSE: "do-not-use"}
 """Verdict of a run -> its name in `run.json`."""
 
 SENTENCES: dict[str, Text] = {
@@ -98,6 +99,11 @@ class ViewedRun:
     def years(self) -> list[int]:
         return self.catalogue.layers["mean"].years
 
+    @property
+    def maxzoom(self) -> int:
+        """Largest zoom of any layer."""
+        return max(layer.maxzoom for layer in self.catalogue.layers.values())
+
     @cached_property
     def uncertainty(self) -> Uncertainty | None:
         """Calibrated intervals and area of applicability of the mapped model, or None."""
@@ -145,7 +151,7 @@ class ViewedRun:
             "lat": table["lat"],
             "observed": table["richness"],
             "predicted": table["plot_id"].map(self._held_out()),
-            "area_m2": table["area_m2"] if "area_m2" in table else np.nan,
+            "area_m2": table.get("area_m2", np.nan),
             "year": pd.to_datetime(table["date"]).dt.year if "date" in table else np.nan,
         }
         return pd.DataFrame(columns).reset_index(drop=True)
@@ -179,12 +185,17 @@ class ViewedRun:
         window = Window(grid.width // 2, grid.height // 2, 1, 1)
         return float(1000 * np.sqrt(pixel_areas(grid, window)[0, 0]))
 
+    def warm(self) -> None:
+        """Load what the first click needs: the model, the plots, and their libraries."""
+        for load_part in (lambda: self.plots, lambda: self.model):
+            with contextlib.suppress(SpatioformerError):  # the click itself says what is missing
+                load_part()
+
     def to_json(self, *, static: bool = False, token_needed: bool = False) -> dict[str, Any]:
         """Content of `run.json`."""
         layers = self.catalogue.layers.values()
-        rasters = [raster for layer in layers for raster in layer.rasters.values()]
         facts = self._json("model/config.json").get("facts", {})
-        made = self._json("verdict.json").get("verdict")
+        made = str(self._json("verdict.json").get("verdict"))
         name = self.config.name or self.folder.resolve().name
         return {
             "name": name,
@@ -206,7 +217,7 @@ class ViewedRun:
             "virtual": facts.get("virtual"),
             "layers": [layer.to_json() for layer in layers],
             "minzoom": 0,
-            "maxzoom": max(raster.maxzoom for raster in rasters),
+            "maxzoom": self.maxzoom,
             "plots": (self.folder / "chips" / "store.json").is_file(),
             "sites": (self.folder / "imagery.tif").is_file() and self.uncertainty is not None,
             "explorer": False,

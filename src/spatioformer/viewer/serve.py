@@ -1,12 +1,14 @@
 """Serve the map of a run on this machine."""
 
 import contextlib
+import errno
 import secrets
+import signal
 import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -26,7 +28,7 @@ TRIED = 50
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
 """Hosts that stand for all addresses of this machine."""
 
-STOP = 2.0
+STOP = 2
 """Seconds for which open requests may go on when the server stops."""
 
 
@@ -45,6 +47,10 @@ class Place:
     address: str
     gate: Gate
     is_open: bool
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
 
 
 def bind(
@@ -100,33 +106,69 @@ def _bound(host: str, first: int) -> socket.socket:
 
 
 def _is_taken(error: OSError) -> bool:
-    import errno
-
     return error.errno in (errno.EADDRINUSE, errno.EACCES)
 
 
 def serve(
-    routers: Sequence[APIRouter], place: Place, console: Console, *, browser: bool = True
+    routers: Sequence[APIRouter],
+    place: Place,
+    console: Console,
+    *,
+    browser: bool = True,
+    warm: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until the user stops the program."""
+    """Serve until the user stops the program.
+
+    Args:
+        browser: whether to open the page in the user's browser.
+        warm: called in a thread at the start; what it loads is there when the user clicks.
+    """
     console.say(f"the map is at {place.address} (stop with Ctrl-C)")
     if place.is_open:
         console.say(
             "note: other machines can reach it; whoever has the token in the address may look"
         )
-    server = _server(create_app(routers, place.gate))
+    server = _Server(create_app(routers, place.gate))
     if browser:
         threading.Thread(target=_open_browser, args=(server, place.address), daemon=True).start()
+    if warm is not None:
+        threading.Thread(target=warm, daemon=True).start()
     server.run(sockets=[place.socket])
 
 
-def _server(app: FastAPI) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off",
-        timeout_graceful_shutdown=int(STOP), timeout_keep_alive=30, limit_concurrency=500,
-        ws="none", proxy_headers=False,
-    )  # fmt: skip
-    return uvicorn.Server(config)
+class _Server(uvicorn.Server):
+    """A server that a signal stops; uvicorn's raises the signal again when it has stopped."""
+
+    def __init__(self, app: FastAPI):
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=STOP,
+                timeout_keep_alive=30,
+                limit_concurrency=500,
+                ws="none",
+                proxy_headers=False,
+            )  # fmt: skip
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _open_browser(server: uvicorn.Server, address: str) -> None:
@@ -136,25 +178,18 @@ def _open_browser(server: uvicorn.Server, address: str) -> None:
         webbrowser.open(address)
 
 
-@contextlib.contextmanager
-def serving(routers: Sequence[APIRouter], place: Place) -> Iterator[None]:
-    """Serve from a thread while the block runs."""
-    stop = start(routers, place)
-    try:
-        yield
-    finally:
-        stop()
-
-
-def start(routers: Sequence[APIRouter], place: Place):
-    """Serve from a thread; returns the function that stops it."""
-    server = _server(create_app(routers, place.gate))
-    thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [place.socket]}, daemon=True, name="viewer"
-    )
+def start(
+    routers: Sequence[APIRouter], place: Place, warm: Callable[[], None] | None = None
+) -> Callable[[], None]:
+    """Serve from a thread, and return the function that stops it; for `warm` see `serve`."""
+    server = _Server(create_app(routers, place.gate))
+    options = {"sockets": [place.socket]}
+    thread = threading.Thread(target=server.run, kwargs=options, daemon=True, name="viewer")
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
+    if warm is not None:
+        threading.Thread(target=warm, daemon=True).start()
 
     def stop() -> None:
         server.should_exit = True

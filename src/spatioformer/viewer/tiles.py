@@ -28,16 +28,28 @@ def tile(rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int
     Raises:
         ImageryError: the raster is damaged.
     """
-    raster = layer.rasters[year]
     if layer.look.kind == "rgb":
-        bands = rasters.tile(raster, layer.bands, z, x, y)
+        bands = rasters.tile(layer.rasters[year], layer.bands, z, x, y)
         return None if bands is None else _unless_empty(picture(bands, layer.legend), 3)
+    found = numbers(rasters, layer, year, z, x, y)
+    if found is None:
+        return None
+    return _unless_empty(packed(*found, layer.scale, layer.offset), 2)
+
+
+def numbers(
+    rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int
+) -> tuple[Floats, Floats | None] | None:
+    """Values (y, x) of a tile, and its band of trust, or None; None outside the raster.
+
+    Raises:
+        ImageryError: the raster is damaged.
+    """
     names = (*layer.bands, *((layer.trust,) if layer.trust else ()))
-    bands = rasters.tile(raster, names, z, x, y)
+    bands = rasters.tile(layer.rasters[year], names, z, x, y)
     if bands is None:
         return None
-    trust = bands[-1] if layer.trust else None
-    return _unless_empty(packed(layer.combine(bands), trust, layer.scale, layer.offset), 2)
+    return layer.combine(bands), bands[-1] if layer.trust else None
 
 
 def _unless_empty(pixels: Bytes, channel: int) -> bytes | None:
