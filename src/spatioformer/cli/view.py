@@ -48,9 +48,8 @@ def view(
         console.say(f"note: {note}")
     if export is not None:
         made = write_files(run, export, console=console)
-        console.say(
-            f"{export / 'index.html'}: {made['tiles']:,} tiles up to zoom {made['maxzoom']}"
-        )
+        count, zoom = made["tiles"], made["maxzoom"]
+        console.say(f"{export / 'index.html'}: {count:,} tiles up to zoom {zoom}")
         return
     place = bind(host, port, console)
     routers = [router(run, token_needed=place.is_open)]

@@ -49,7 +49,7 @@ def export(
             f"note: with zoom {run.maxzoom} the export would have more than {MOST_TILES:,} tiles; "
             f"its largest zoom is {zoom}, so a click gives the mean of several pixels"
         )
-    with writing_folder(folder) as part:
+    with writing_folder(folder, synced=False) as part:
         for path in sorted(page.glob("*")):
             if path.is_file():
                 shutil.copyfile(path, part / path.name)
@@ -137,9 +137,8 @@ def _write_overviews(run: ViewedRun, part: Path) -> None:
     """A coloured picture of each layer and year, which stands for its tiles on disk."""
     for layer in run.catalogue.layers.values():
         for year in layer.rasters:
-            content = tiles.png(
-                run.rasters.call(overview, run.rasters, layer, year, run.map.bounds)
-            )
+            pixels = run.rasters.call(overview, run.rasters, layer, year, run.map.bounds)
+            content = tiles.png(pixels)
             _write(part / f"overview/{layer.id}_{year}.png", content)
             if not layer.years:
                 _write(part / f"overview/{layer.id}.png", content)

@@ -76,7 +76,7 @@ def _pixels(extent: float, size: float) -> int:
 def _coloured(
     rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int
 ) -> Bytes | None:
-    """Pixels (y, x, 4) of a tile; the opacity of untrusted pixels is 254, by which they are known."""
+    """Pixels (y, x, 4) of a tile; the opacity of untrusted pixels is 254."""
     raster = layer.rasters[year]
     if layer.look.kind == "rgb":
         bands = rasters.tile(raster, layer.bands, z, x, y)
@@ -92,8 +92,8 @@ def _coloured(
         index[holds] = np.rint(values[holds]).astype(int)
     else:
         colours = _rgb(list(style.scale(layer.look.colours)))
-        low, high = layer.legend
-        share = (values[holds].astype(np.float64) - low) / (high - low)
+        low, high = np.array(layer.legend, np.float64)
+        share = (values[holds] - low) / (high - low)
         index[holds] = np.clip(np.rint(share * 255), 0, 255).astype(int)
     opacity = np.where(holds, 255 if trust is None else np.where(trust >= 0.5, 255, 254), 0)
     return np.concatenate([colours[index], opacity[..., None]], axis=-1).astype(np.uint8)

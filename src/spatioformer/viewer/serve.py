@@ -152,7 +152,7 @@ class _Server(uvicorn.Server):
                 limit_concurrency=500,
                 ws="none",
                 proxy_headers=False,
-            )  # fmt: skip
+            )
         )
 
     @contextlib.contextmanager
