@@ -20,23 +20,23 @@ def occlusion(
     chip: NDArray[np.float32],
     lon: Floats,
     lat: Floats,
+    usual: Floats,
     covariates: Mapping[str, Any] | None = None,
 ) -> Floats:
     """Prediction of a chip minus that with each pixel hidden: (P, P), species.
 
-    A hidden pixel has the mean of each band over the training plots, or, for models that do not
-    know it, over the chip. A positive value says that the pixel raises the prediction.
+    A hidden pixel has usual values. A positive value says that the pixel raises the prediction.
 
     Args:
         chip: (P, P, band), raw values.
         lon, lat: (P, P), degrees.
+        usual: (band,), such as the mean over the chips of the plots.
         covariates: as of `Model.predict`.
     """
     side = len(chip)
-    mean = model.scaling.band_mean if model.scaling is not None else chip.mean(axis=(0, 1))
-    chips = np.repeat(chip[None], side**2 + 1, axis=0)
+    chips = np.repeat(chip[None], side**2 + 1, axis=0)  # the last one is whole
     pixels = np.arange(side**2)
-    chips[pixels, pixels // side, pixels % side] = mean
+    chips[pixels, pixels // side, pixels % side] = usual
     lon, lat = (np.broadcast_to(place, chips.shape[:3]) for place in (lon, lat))
     with warnings.catch_warnings():  # the map itself says which places are far from the plots
         warnings.simplefilter("ignore", OutsideExtent)

@@ -86,9 +86,13 @@ def stretch_of(store: ChipStore) -> tuple[list[int], Floats, Floats]:
 
 
 def explained_chip(
-    model: Model, chip: Chip, stretch: tuple[list[int], Floats, Floats]
+    model: Model, chip: Chip, usual: Floats, stretch: tuple[list[int], Floats, Floats]
 ) -> dict[str, Any]:
     """Picture, attention and occlusion of a chip.
+
+    Args:
+        usual: (band,), values of a hidden pixel.
+        stretch: from `stretch_of`.
 
     Returns:
         picture; colours (whether in true colour); side; occlusion (P, P), species; `attention`,
@@ -102,7 +106,9 @@ def explained_chip(
         "picture": data_uri(pixels if len(bands) == 3 else pixels[..., 0]),
         "colours": len(bands) == 3,
         "side": len(pixels),
-        "occlusion": packed(occlusion(model, chip.pixels, chip.lon, chip.lat, chip.covariates)),
+        "occlusion": packed(
+            occlusion(model, chip.pixels, chip.lon, chip.lat, usual, chip.covariates)
+        ),
         "attention": _attention(model, chip),
     }
 
@@ -114,7 +120,7 @@ def _attention(model: Model, chip: Chip) -> dict[str, Any] | None:
         if patterns is None:
             continue
         names = [] if network.covariates is None else list(network.covariates.names)
-        inputs = len(patterns.kinds) - patterns.kinds.index("other") if "other" in patterns.kinds else 0
+        inputs = patterns.kinds.count("other")
         weights = patterns.weights
         return {
             "weights": packed(weights) if weights.size <= MOST_WEIGHTS else None,

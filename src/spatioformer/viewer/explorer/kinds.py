@@ -9,7 +9,7 @@ from spatioformer.common.files import read_json
 Kind = Literal["run", "text", "vision"]
 
 CONFIG = "config.json"
-RUN_FILES = ("config.resolved.yaml", "chips", "model")
+RUN = "config.resolved.yaml"
 TEXT = ("gpt2", "bert")
 
 
@@ -20,7 +20,7 @@ def kind_of(folder: str | Path) -> Kind:
         ModelError: the folder is neither a run nor a text or vision model.
     """
     folder = Path(folder)
-    if (folder / RUN_FILES[0]).is_file():
+    if (folder / RUN).is_file():
         return "run"
     config = _config(folder / CONFIG)
     if config.get("model_type") in TEXT:
@@ -31,6 +31,14 @@ def kind_of(folder: str | Path) -> Kind:
         f"{folder} is neither a run folder nor a text or vision model; give a folder that "
         "`spatioformer run`, `text train` or `vision train` wrote"
     )
+
+
+def holds_model(folder: str | Path) -> bool:
+    """Whether a folder holds a text or vision model."""
+    try:
+        return kind_of(folder) != "run"
+    except ModelError:
+        return False
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from spatioformer.models.inside import (
     published_features,
 )
 from spatioformer.report.ground import places as cities
+from spatioformer.viewer.explain import usual_values
 from spatioformer.viewer.explorer.chips import (
     Chip,
     chip_at,
@@ -216,7 +217,8 @@ class RunExplorer:
         return self._explained_chip(chip) | {"lon": lon, "lat": lat}
 
     def _explained_chip(self, chip: Chip) -> dict[str, Any]:
-        return explained_chip(self.model, chip, self._stretch)
+        usual = usual_values(self.run, self.model)
+        return explained_chip(self.model, chip, usual, self._stretch)
 
     @cached_property
     def _stretch(self) -> Any:
@@ -266,7 +268,10 @@ class RunExplorer:
         if table is None:
             return []
         rows = table[table["model"] == self.run.mapped].sort_values("rise", ascending=False)
-        return rows[["group", "rise", "sd"]].to_dict("records")
+        return [
+            {"group": str(row.group), "rise": float(row.rise), "sd": float(row.sd)}
+            for row in rows[["group", "rise", "sd"]].itertuples(index=False)
+        ]
 
     def _explained(self) -> dict[str, Any] | None:
         """Response curves of explained.json: input -> value, local, partial."""
@@ -284,13 +289,13 @@ class RunExplorer:
         return CATALOGUE[name].title if name in CATALOGUE else name
 
     def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Names and contents of all answers that need no server."""
-        yield "explorer.json", self.facts(static=True)
+        """Addresses and contents of all answers that need no server."""
+        yield "api/explorer.json", self.facts(static=True)
         for name in self.sets:
-            yield f"explorer/location/{name}.json", self.location(name)
+            yield f"api/explorer/location/{name}.json", self.location(name)
         if self.has_effect:
-            yield f"explorer/location/{EFFECT_SET}.json", self.effect()
+            yield f"api/explorer/location/{EFFECT_SET}.json", self.effect()
         for method in METHODS:
-            yield f"explorer/embedding/{method}.json", self.embedding(method)
+            yield f"api/explorer/embedding/{method}.json", self.embedding(method)
         for row in self._examples().tolist():
-            yield f"explorer/plot/{row}.json", self.plot(row)
+            yield f"api/explorer/plot/{row}.json", self.plot(row)

@@ -26,7 +26,13 @@ SAMPLES = 24
 MOST_SIDE = 4096
 """Largest side of an image from the page, pixels; larger ones cost much memory."""
 
-ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
+ENDINGS = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8": ".jpg",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"RIFF": ".webp",
+}
 """First bytes of the image files that the page may send."""
 
 
