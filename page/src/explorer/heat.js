@@ -44,7 +44,7 @@ export function heat(options) {
         const shade = paint(value);
         context.fillStyle = css(shade);
         context.fillRect(side + col * cell, side + row * cell, cell - 1, cell - 1);
-        if (write && cell >= 34) {
+        if (write && cell >= 29) {
           context.fillStyle = inkOn(shade);
           context.textAlign = "center";
           context.fillText(write(value), side + (col + 0.5) * cell, side + (row + 0.5) * cell);

@@ -40,7 +40,7 @@ export function visionSections(facts, state) {
 
   const file = h("input", {
     type: "file",
-    id: "image",
+    id: "image-file",
     accept: "image/png,image/jpeg,image/gif,image/bmp,image/webp",
     onchange: () => {
       const [chosen] = file.files;
@@ -64,7 +64,7 @@ export function visionSections(facts, state) {
       t("vision.title"),
       t("vision.lead", values),
       thumbs.length > 0 && h("div", { className: "thumbs", role: "group", "aria-label": t("vision.images") }, thumbs),
-      h("p", { className: "upload" }, h("label", { for: "image" }, t("vision.upload")), file),
+      h("p", { className: "upload" }, h("label", { for: "image-file" }, t("vision.upload")), file),
       body,
     ),
     trainingSection(facts.training),

@@ -121,7 +121,7 @@ def _film(
         return lambda lon, lat: film.linear(encoder(lon, lat))[..., first : first + width]
 
     return [
-        LocationFeatures(name, [f"{name} {k}" for k in range(width)], True, part(i * width))
+        LocationFeatures(name, [f"channel {k}" for k in range(width)], True, part(i * width))
         for i, name in enumerate((scale, shift))
     ]
 
