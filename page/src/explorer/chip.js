@@ -78,7 +78,7 @@ export function chipSection(facts, cells, state) {
 
 function look(answer, facts, state) {
   const unit = say(facts.unit);
-  const line = readout(t("chip.hover"));
+  const line = readout(t(answer.attention ? "chip.hover" : "chip.point"));
   const side = answer.side;
   const pixel = (i) => t("chip.pixel", { row: Math.floor(i / side) + 1, col: (i % side) + 1 });
   const places = { picture: answer.picture, grid: [side, side] };

@@ -30,7 +30,7 @@ export function placeSection(facts, cells, state) {
   function show(name) {
     state.set = name;
     const build = name === "effect" ? effectMap : featureMaps;
-    body.replaceChildren(h("p", { className: "note" }, t(`set.${name}.how`)), later(features(name), (group) => build(group, name)));
+    body.replaceChildren(h("p", { className: "note" }, `${t(`set.${name}.how`)} ${name === "effect" ? "" : t("place.lead")}`), later(features(name), (group) => build(group, name)));
   }
 
   function effectMap({ values }) {
@@ -113,7 +113,7 @@ export function placeSection(facts, cells, state) {
   return section(
     "place",
     t("place.title"),
-    [t(`place.${facts.place.kind}`), t("place.lead")],
+    t(`place.${facts.place.kind}`),
     facts.place.curves.length > 0 && kernel(facts.place),
     choice(t("place.set"), sets, state.set, show),
     body,

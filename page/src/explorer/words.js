@@ -159,6 +159,7 @@ export const WORDS = {
   "chip.occlusion": W("Occlusion", "Oclusión"),
   "chip.occlusionHow": W("Change of the prediction by each pixel, against mean values: blue raises, red lowers; at most {most} {unit}.", "Cambio de la predicción por cada píxel, frente a valores medios: azul sube, rojo baja; como máximo {most} {unit}."),
   "chip.hover": W("Point at a pixel. Click one to see what it attends to.", "Señale un píxel. Haga clic para ver a qué atiende."),
+  "chip.point": W("Point at a pixel.", "Señale un píxel."),
   "chip.pixel": W("pixel {row}, {col}", "píxel {row}, {col}"),
   "chip.weight": W("Weight {weight} on {pixel}.", "Peso {weight} en el {pixel}."),
   "chip.share": W("{share} of the rollout on {pixel}.", "{share} del rollout en el {pixel}."),

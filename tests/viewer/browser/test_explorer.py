@@ -12,6 +12,7 @@ import pytest
 from spatioformer.text.model import TextModel
 from spatioformer.viewer.explorer.model_routes import model_router
 from spatioformer.viewer.explorer.run import RunExplorer
+from spatioformer.viewer.export import export
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.serve import bind, start
@@ -126,6 +127,18 @@ def test_run_in_spanish_on_a_dark_phone(visit, run):
     check_axe(page)
     page.get_by_role("button", name="English").click()
     assert page.locator("#chip h2").inner_text() == "Chip and attention"
+
+
+def test_static_files_from_disk(visit, viewed, tmp_path):
+    """An export holds the explorer; without a server a click shows the nearest example."""
+    folder = tmp_path / "export"
+    export(viewed, folder)
+    page = visit("#lang=en", address=folder.as_uri(), path=f"/{PAGE}")
+    page.wait_for_selector("#place .features")
+    page.wait_for_selector("#chip .heads")
+    page.locator("#chip canvas.geo").press("ArrowRight")
+    page.wait_for_selector("#chip h3 >> text=Plot p")
+    assert "only the example plots have chips" in page.locator("header").inner_text()
 
 
 def test_text(visit, gpt, gpt_address):
