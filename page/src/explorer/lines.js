@@ -8,8 +8,8 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [48, 12, 10, 40];
 const STYLES = ["first", "second", "third", "fourth"];
 
 /** Ticks and their texts, with the decimals that tell them apart. */
-function scale(low, high, most) {
-  const values = ticks(low, high, most);
+function scale(low, high, most, whole = false) {
+  const values = ticks(low, high, most).filter((value) => !whole || Number.isInteger(value));
   const step = values.length > 1 ? values[1] - values[0] : Math.abs(values[0]) || 1;
   const places = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9) + (Math.abs((step / 10 ** Math.floor(Math.log10(step))) % 1) > 1e-6 ? 1 : 0)));
   return values.map((value) => [value, number(value, places)]);
@@ -24,9 +24,10 @@ function scale(low, high, most) {
  * @param {string} [options.up]   what the values are, above the axis
  * @param {boolean} [options.zero]   draw the line of 0
  * @param {[number, number]} [options.range]   of the values
+ * @param {boolean} [options.whole]   only whole numbers along the axis
  * @param {boolean} [options.keyed]   say what the lines are
  */
-export function lines({ x, lines: drawn, label, across, up, zero, range, keyed = true, width = WIDTH, height = HEIGHT }) {
+export function lines({ x, lines: drawn, label, across, up, zero, range, keyed = true, whole = false, width = WIDTH, height = HEIGHT }) {
   const all = drawn.flatMap((one) => one.values).filter(Number.isFinite);
   let [low, high] = range ?? [Math.min(...all, ...(zero ? [0] : [])), Math.max(...all, ...(zero ? [0] : []))];
   if (!range) [low, high] = [low - (high - low || 1) * 0.05, high + (high - low || 1) * 0.05];
@@ -40,7 +41,7 @@ export function lines({ x, lines: drawn, label, across, up, zero, range, keyed =
       s("text", { x: LEFT - 6, y: py(value) + 4, "text-anchor": "end" }, text),
     );
   }
-  for (const [value, text] of scale(first, last, width < 400 ? 4 : 6)) {
+  for (const [value, text] of scale(first, last, width < 400 ? 4 : 6, whole)) {
     svg.append(s("text", { x: px(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, text));
   }
   svg.append(s("text", { x: (LEFT + width - RIGHT) / 2, y: height - 5, "text-anchor": "middle", class: "axis" }, across));

@@ -51,12 +51,7 @@ export function placeSection(facts, cells, state) {
     let [feature, like] = [null, null];
     const view = map(cells, { label: t("place.map"), choose: similar });
 
-    const paintOf = (row) => {
-      const [low, high] = extent(row);
-      if (low < 0 && high > 0) return { paint: signs(Math.max(-low, high)), low: -Math.max(-low, high), high: Math.max(-low, high) };
-      const scale = named("viridis");
-      return { paint: (value) => scale((value - low) / (high - low || 1)), low, high };
-    };
+    const mostOf = (row) => Math.max(...extent(row).map(Math.abs));
 
     function similar(i, at) {
       [feature, like] = [null, { i, at }];
@@ -76,10 +71,10 @@ export function placeSection(facts, cells, state) {
     function showFeature(f) {
       [feature, like] = [f, null];
       const row = slice(values, f);
-      const { paint, low, high } = paintOf(row);
+      const most = mostOf(row);
       heading.textContent = t("place.feature", { name: names[f] });
-      view.show(row, paint);
-      key.replaceChildren(legend(paint, low, high, [amount(low), amount(high)]));
+      view.show(row, signs(most));
+      key.replaceChildren(legend(signs(most), -most, most, [amount(-most), "0", `+${amount(most)}`]));
       line.say(t("place.range", { low: number(extent(row)[0], 2), high: number(extent(row)[1], 2) }));
       press();
     }
@@ -89,7 +84,7 @@ export function placeSection(facts, cells, state) {
       return h(
         "button",
         { type: "button", className: "feature", "aria-pressed": "false", onclick: () => (feature === f ? similar(...again()) : showFeature(f)) },
-        thumbnail(cells, row, paintOf(row).paint),
+        thumbnail(cells, row, signs(mostOf(row))),
         h("span", {}, one),
       );
     });
@@ -110,10 +105,11 @@ export function placeSection(facts, cells, state) {
   }
 
   show(state.set);
+  const adds = facts.place.kind === "encoder" && !own; // the published network
   return section(
     "place",
     t("place.title"),
-    t(`place.${facts.place.kind}`),
+    t(adds ? "place.added" : `place.${facts.place.kind}`),
     facts.place.curves.length > 0 && kernel(facts.place),
     choice(t("place.set"), sets, state.set, show),
     body,

@@ -19,7 +19,7 @@ export function trainingSection(curve) {
   const entries = Object.entries(curve.lines);
   const pairs = entries.filter(([name]) => name in NAMES).map(([name, values]) => ({ name: t(NAMES[name]), values }));
   const across = t(curve.x === "step" ? "training.step" : "training.epoch");
-  const chart = (drawn, label) => lines({ x: curve.steps, lines: drawn, label, across, up: drawn.length > 1 ? "" : label });
+  const chart = (drawn, label) => lines({ x: curve.steps, lines: drawn, label, across, whole: true, up: drawn.length > 1 ? "" : label });
   return section(
     "training",
     t("training.title"),

@@ -90,6 +90,10 @@ export const WORDS = {
     "The network turns longitude and latitude into features, which scale and shift what it reads from the imagery.",
     "La red convierte longitud y latitud en rasgos, que escalan y desplazan lo que lee de las imágenes.",
   ),
+  "place.added": W(
+    "The published network adds an encoding of longitude and latitude, times a learned factor, to what it reads of each pixel.",
+    "La red publicada suma una codificación de longitud y latitud, por un factor aprendido, a lo que lee de cada píxel.",
+  ),
   "place.process": W(
     "This model has no location encoder. It takes richness to be correlated between places, less so the farther they are apart.",
     "Este modelo no tiene codificador de lugar. Supone que la riqueza está correlacionada entre lugares, y menos cuanto más lejos están.",
@@ -118,8 +122,8 @@ export const WORDS = {
   "set.head-scale.how": W("FiLM before the head: each channel of the last layer is scaled by it.", "FiLM antes de la salida: escala cada canal de la última capa."),
   "set.head-shift.how": W("FiLM before the head: it is added to each channel of the last layer.", "FiLM antes de la salida: se suma a cada canal de la última capa."),
   "set.published.how": W(
-    "g_k of Guo et al. 2025: sine (k even) or cosine (k odd) of longitude and latitude with geometric wavelengths. It has no weights.",
-    "g_k de Guo et al. 2025: seno (k par) o coseno (k impar) de longitud y latitud con longitudes de onda geométricas. No tiene pesos.",
+    "g_k of Guo et al. 2025: sines (k even) or cosines (k odd) of longitude and latitude, whose wavelengths form a geometric series. Nothing in it is learned.",
+    "g_k de Guo et al. 2025: senos (k par) o cosenos (k impar) de longitud y latitud, cuyas longitudes de onda forman una serie geométrica. Nada en ella es aprendido.",
   ),
   "set.effect.how": W("What the coordinates alone add to the prediction of the mean imagery.", "Lo que las coordenadas por sí solas añaden a la predicción de las imágenes medias."),
   "place.map": W("Map of a feature, or of the likeness to a place", "Mapa de un rasgo, o del parecido con un lugar"),
