@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ def catalogue_of(run: Path, unit: str, level: float) -> Catalogue:
     for bands, (name, look) in texts.map_looks(words, level).items():
         shown = {year: r for year, r in rasters.items() if set(bands) <= r.bands.keys()}
         if ALL in shown:
-            found.layers[name] = _numbers(name, look, shown, bands, found.notes)
+            found.layers[name] = _numbers(name, look, shown, bands)
     if trend is not None:
         found.add(trend / TREND, lambda path: _trend(path, words))
     for folder in sorted(path.parent for path in run.glob(f"*/{CHANGE}")):
@@ -105,25 +105,29 @@ def _numbers(
     look: Look,
     rasters: Mapping[int | str, Raster],
     bands: tuple[str, ...],
-    notes: list[str],
-    trust: str | None = "inside",
+    trust: tuple[str, int] = ("inside", 1),
 ) -> Layer:
-    """A layer of numbers; its legend is that of the first raster."""
+    """A layer of numbers; its legend is that of the first raster.
+
+    Args:
+        trust: band that says where the model applies, if the rasters have it, and its value there.
+    """
     first = rasters.get(ALL, next(iter(rasters.values())))
     span = span_of(rasters, bands)
     if look.kind == "classes":
         span = (0.0, 1.0)
-    has_trust = all(trust in raster.bands for raster in rasters.values())
-    layer = Layer(name, look, rasters, bands, span, span, trust if has_trust else None)
+    band, applies = trust
+    has_trust = all(band in raster.bands for raster in rasters.values())
+    layer = Layer(name, look, rasters, bands, span, span, band if has_trust else None, applies)
     with opened(first.path) as dataset:
         values = layer.combine(coarse(dataset, tuple(first.bands[b] for b in bands)))
     legend = legend_of(values, look.kind, span)
-    return Layer(name, look, rasters, bands, span, legend, layer.trust)
+    return replace(layer, legend=legend)
 
 
 def _single(name: str, look: Look, path: Path, band: int = 1) -> Layer:
     raster = register(path, {name: band})
-    return _numbers(name, look, {ALL: raster}, (name,), [], None)
+    return _numbers(name, look, {ALL: raster}, (name,))
 
 
 def _trend(path: Path, unit: Text) -> list[Layer]:
@@ -139,7 +143,7 @@ def _trend(path: Path, unit: Text) -> list[Layer]:
 
     raster = register(path, bands)
     return [
-        _numbers(name, look, {ALL: raster}, (name,), [], None)
+        _numbers(name, look, {ALL: raster}, (name,))
         for name, look in texts.trend_looks(unit).items()
         if name in raster.bands
     ]
@@ -155,7 +159,7 @@ def _change(path: Path, unit: Text) -> Layer:
     raster = register(path, {"change": numbers["change"], "outside": numbers["outside"]})
     look = texts.change_look(name, unit)
     slug = re.sub(r"[^a-z0-9]+", "-", path.parent.name.lower()).strip("-") or "scenario"
-    return _numbers(f"change-{slug}", look, {ALL: raster}, ("change",), [], None)
+    return _numbers(f"change-{slug}", look, {ALL: raster}, ("change",), ("outside", 0))
 
 
 def _pictures(path: Path) -> list[Layer]:

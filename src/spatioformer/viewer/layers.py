@@ -20,6 +20,9 @@ Text = Mapping[str, str]
 STEPS = 65535
 """Largest number that a tile's two bytes hold."""
 
+ALIKE = 1e-5
+"""Largest relative difference of values that are taken for the same in a legend."""
+
 Group = Literal["richness", "uncertainty", "applicability", "change", "imagery"]
 Kind = Literal["continuous", "diverging", "classes", "rgb"]
 
@@ -53,7 +56,8 @@ class Layer:
             shown, or three of a picture.
         span: smallest and largest value of the layer's pixels.
         legend: ends of the legend; for pictures those of each band.
-        trust: band that is 1 inside the area of applicability, or None.
+        trust: band that says where the model applies, or None.
+        applies: value of that band where the model applies; elsewhere it is 1 less this value.
     """
 
     id: str
@@ -63,6 +67,7 @@ class Layer:
     span: tuple[float, float] = (0.0, 1.0)
     legend: tuple[float, float] | tuple[tuple[float, float], ...] = (0.0, 1.0)
     trust: str | None = None
+    applies: int = 1
 
     @property
     def offset(self) -> float:
@@ -138,15 +143,13 @@ def legend_of(values: Floats, kind: Kind, span: tuple[float, float]) -> tuple[fl
     if kind == "diverging":
         high = max(abs(low), abs(high))
         low = -high
+    if high - low <= ALIKE * max(abs(low), abs(high)):  # rounding of 32 bits
+        return float(f"{low:.4g}"), float(f"{low:.4g}") + 1.0
     step = _step(high - low)
-    if step == 0:
-        return low, low + 1.0
     return float(np.floor(low / step) * step), float(np.ceil(high / step) * step)
 
 
 def _step(width: float) -> float:
     """A twentieth of a width, rounded down to 1, 2 or 5 times a power of ten."""
-    if not width > 0:
-        return 0.0
     power = 10.0 ** np.floor(np.log10(width / 20))
     return float(max(m * power for m in (1, 2, 5) if m * power <= width / 20))

@@ -51,7 +51,7 @@ ROUNDING = 1e-7
 MOST_ZOOM = 22
 """Largest zoom of any tile: pixels of 4 cm."""
 
-EXACT = 1e-9
+EXACT = 1e-3
 """Tolerance of the reprojection, pixels; GDAL's 0.125 would take a neighbouring pixel at times."""
 
 

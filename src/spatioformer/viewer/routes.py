@@ -31,7 +31,7 @@ REPORT_POLICY = (
 )
 """What the report may load: nothing; its styles and pictures are inside it."""
 
-Lon = Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False, description="degrees")]
+Lon = Annotated[float, Query(ge=-360, le=360, allow_inf_nan=False, description="degrees")]
 Lat = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="degrees")]
 Year = Annotated[int | None, Query(ge=0, le=9999, description="none: the run's own map")]
 Zoom = Annotated[int, InPath(ge=0, le=MOST_ZOOM)]

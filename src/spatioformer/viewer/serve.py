@@ -151,7 +151,7 @@ class _Server(uvicorn.Server):
                 lifespan="off",
                 timeout_graceful_shutdown=STOP,
                 timeout_keep_alive=30,
-                limit_concurrency=500,
+                limit_concurrency=2000,
                 ws="none",
                 proxy_headers=False,
             )

@@ -49,7 +49,9 @@ def numbers(
     bands = rasters.tile(layer.rasters[year], names, z, x, y)
     if bands is None:
         return None
-    return layer.combine(bands), bands[-1] if layer.trust else None
+    if not layer.trust:
+        return layer.combine(bands), None
+    return layer.combine(bands), bands[-1] if layer.applies else 1 - bands[-1]
 
 
 def _unless_empty(pixels: Bytes, channel: int) -> bytes | None:

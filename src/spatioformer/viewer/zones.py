@@ -33,14 +33,22 @@ def polygons_of(geometries: list[Any]) -> gpd.GeoDataFrame:
     """
     if not 1 <= len(geometries) <= 2:
         raise PlotError(f"give one or two polygons, not {len(geometries)}")
-    shapes = [_polygon(geometry, number) for number, geometry in enumerate(geometries, start=1)]
-    vertices = int(shapely.get_num_coordinates(shapes).sum())
+    vertices = sum(_vertices(geometry) for geometry in geometries)
     if vertices > MOST_VERTICES:
         raise PlotError(
             f"the polygons have {vertices:,} vertices, more than {MOST_VERTICES:,}; simplify them, "
             "or use `spatioformer zonal`"
         )
+    shapes = [_polygon(geometry, number) for number, geometry in enumerate(geometries, start=1)]
     return gpd.GeoDataFrame(geometry=shapes, crs="EPSG:4326")
+
+
+def _vertices(geometry: Any) -> int:
+    """Number of vertices of a GeoJSON polygon, counted before anything is made of them."""
+    parts = geometry.get("coordinates") if isinstance(geometry, dict) else None
+    if isinstance(parts, list) and geometry.get("type") == "MultiPolygon":
+        parts = [ring for part in parts if isinstance(part, list) for ring in part]
+    return sum(len(ring) for ring in parts or () if isinstance(ring, list))
 
 
 def _polygon(geometry: Any, number: int) -> BaseGeometry:

@@ -1,0 +1,102 @@
+"""The export: the files are what the server answers, byte for byte."""
+
+import json
+
+import pytest
+
+from spatioformer.viewer import export as export_module
+from spatioformer.viewer.export import export
+from tests.helpers.tiny_run import assert_refused, spatioformer
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    page = tmp_path_factory.mktemp("page")
+    (page / "index.html").write_text("<p>page</p>")
+    return page
+
+
+@pytest.fixture(scope="module")
+def exported(run, page, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "map"
+    return folder, export(run, folder, page=page)
+
+
+def test_tiles_are_those_of_the_server(client, exported):
+    folder, made = exported
+    paths = sorted(folder.glob("tiles/*/*/*/*/*.png"))
+    assert len(paths) == made["tiles"] > 100
+    for path in paths:
+        served = client.get(f"/{path.relative_to(folder).as_posix()}")
+        assert served.content == path.read_bytes(), path
+
+
+def test_every_tile_with_a_value_is_there(client, run, exported):
+    folder, made = exported
+    for layer in run.catalogue.layers:
+        for z in range(made["maxzoom"] + 1):
+            x, y = int((141.5 + 180) / 360 * 2**z), 9 * 2**z // 16
+            served = client.get(f"/tiles/{layer}/all/{z}/{x}/{y}.png")
+            exists = (folder / f"tiles/{layer}/all/{z}/{x}/{y}.png").exists()
+            assert exists == (served.status_code == 200)
+
+
+def test_json_is_that_of_the_server(client, exported):
+    folder, made = exported
+    for name in ("style", "ground", "plots", "sites"):
+        content = json.loads((folder / "api" / f"{name}.json").read_text())
+        assert content == client.get(f"/api/{name}.json").json()
+    facts = json.loads((folder / "api" / "run.json").read_text())
+    served = client.get("/api/run.json").json()
+    assert facts.pop("static") is True
+    assert facts.pop("maxzoom") == made["maxzoom"] == served.pop("maxzoom")
+    assert served.pop("static") is False
+    assert facts.pop("links") == {"report": "report.html", "folder": None}
+    served.pop("links")
+    assert facts == served
+
+
+def test_a_page_from_disk_finds_the_same_in_a_script(exported):
+    folder, _ = exported
+    text = (folder / "data.js").read_text()
+    start, end = "window.SPATIOFORMER = ", ";\n"
+    assert text.startswith(start)
+    assert text.endswith(end)
+    data = json.loads(text[len(start) : -len(end)])
+    assert set(data) == {f"api/{n}.json" for n in ("run", "style", "ground", "plots", "sites")}
+    for name, content in data.items():
+        assert content == json.loads((folder / name).read_text())
+
+
+def test_pictures_stand_for_tiles_on_disk(run, exported):
+    folder, _ = exported
+    names = {path.stem for path in (folder / "overview").glob("*.png")}
+    for layer in run.catalogue.layers.values():
+        assert {f"{layer.id}_{year}" for year in layer.rasters} <= names
+        assert (layer.id in names) == (not layer.years)
+
+
+def test_the_page_and_the_report_are_there(exported):
+    folder, _ = exported
+    assert (folder / "index.html").read_text() == "<p>page</p>"
+    assert (folder / "report.html").exists()
+
+
+def test_an_earlier_export_is_replaced_and_nothing_else(run, page, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "MOST_TILES", 60)
+    folder, _ = exported
+    other = tmp_path / "other"
+    export(run, other, page=page)
+    (other / "old.txt").write_text("old")
+    made = export(run, other, page=page)
+    assert not (other / "old.txt").exists()
+    assert made["maxzoom"] < run.maxzoom  # fewer tiles, and the page knows
+    assert json.loads((other / "api" / "run.json").read_text())["maxzoom"] == made["maxzoom"]
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("mine")
+    assert_refused(
+        spatioformer("view", run.folder, "--export", precious),
+        f"{precious} exists and is no earlier export; name a new folder, so that nothing is lost",
+    )
+    assert (precious / "thesis.txt").read_text() == "mine"
