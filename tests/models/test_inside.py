@@ -34,13 +34,14 @@ def tabular(regressor) -> TabularModel:
 
 def plots(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    X = np.column_stack([rng.normal(size=count), rng.uniform(140, 150, count), rng.uniform(-40, -30, count)])
+    lon, lat = rng.uniform(140, 150, count), rng.uniform(-40, -30, count)
+    X = np.column_stack([rng.normal(size=count), lon, lat])
     return X, np.rint(20 + 3 * X[:, 0] + X[:, 1] - 145 + rng.normal(size=count))
 
 
 class TestFeatures:
     def test_published_formula(self):
-        """g_0 is a sine with w = 1 and v = 100^(15/16), g_1 a cosine with 100^(1/16), 100^(14/16)."""
+        """g_0: sines, w = 1, v = 100^(15/16); g_1: cosines, w = 100^(1/16), v = 100^(14/16)."""
         values = published_features().at(LON, LAT)
         assert values.shape == (2, 16)
         first = (math.sin(140.0) + math.sin(-20.0 / 100 ** (15 / 16))) / 2
@@ -55,7 +56,8 @@ class TestFeatures:
         """FiLM is a linear map of the encoder's output, scale before shift."""
         made = network(location=LOCATION)
         groups = {group.name: group for group in location_features(bundle(made))}
-        assert list(groups) == ["encoder", "scale", "shift", "head-scale", "head-shift", "published"]
+        names = ["encoder", "scale", "shift", "head-scale", "head-shift", "published"]
+        assert list(groups) == names
         features = groups["encoder"].at(LON, LAT)
         assert groups["encoder"].features[:3] == ["sin x, 8°", "sin x, 4°", "sin y, 8°"]
         linear = made.head_film.linear
