@@ -8,12 +8,12 @@ from sklearn.linear_model import LinearRegression
 
 from spatioformer.common.earth import on_sphere
 from spatioformer.models.baselines import GaussianProcess, Kriging, LocationKNN
-from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, Inputs, covariance
+from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, covariance
 from spatioformer.models.inside import (
     location_features,
     networks_in,
     penultimate,
-    place_curves,
+    place_kernel,
     place_kind,
     published_features,
 )
@@ -89,41 +89,47 @@ class TestFeatures:
         assert penultimate(bundle(network(PaperSpatioformer, patch=3)), plots, rows) is None
 
 
-class TestCurves:
+class TestKernel:
     KM = np.array([0.0, 100.0, 1000.0])
 
     def test_gaussian_process(self):
-        """The curve is the covariance of two plots of equal features over the variance."""
-        process = GaussianProcess().fit(*plots())
-        curves = place_curves(tabular(process), self.KM)
-        found = Hyperparameters(process.found_, 1)
-        whole = sum(found.variances[k] for k in found.present)
-        for direction, axis in (("east", 0), ("north", 1)):
-            (curve,) = [c for c in curves if c.field == "all" and c.direction == direction]
-            places = np.zeros((3, 3))
-            places[:, axis] = self.KM / process.extent_
-            here = Inputs(np.zeros((1, 1)), np.zeros((1, 3)))
-            there = Inputs(np.zeros((3, 1)), places)
-            np.testing.assert_allclose(curve.values, covariance(here, there, found)[0] / whole)
-            assert curve.values[0] == pytest.approx(1)
+        """The correlation is the covariance of two plots of equal features over the variance."""
+        X, y = plots()
+        process = GaussianProcess().fit(X, y)
+        kernel = place_kernel(tabular(process))
+        X[:, 0] = X[0, 0]
+        inputs, found = process._standardised(X), Hyperparameters(process.found_, 1)
+        expected = covariance(inputs[:1], inputs, found)[0]
+        points = kernel.points(*X[:, 1:].T)
+        distance = np.linalg.norm(points - points[0], axis=1)
+        total = sum(kernel.correlation(distance).values())
+        np.testing.assert_allclose(total, expected / expected[0], rtol=1e-9)
+        assert sum(share for share, _ in kernel.fields.values()) == pytest.approx(1)
+        assert kernel.fields["response"][1] == np.inf
         assert place_kind(tabular(process)) == "process"
 
-    def test_distances_are_kilometres(self):
-        """Two plots 100 km apart are 100 / extent apart in the process."""
-        process = GaussianProcess().fit(*plots())
-        near = np.array([[0, 145.0, -35.0], [0, 145.0, -35.0 + 100 / 111.195]])
-        places = process._standardised(near).places
-        assert np.linalg.norm(places[1] - places[0]) * process.extent_ == pytest.approx(100, 1e-3)
+    def test_curves_are_over_kilometres(self):
+        """100 km to the north of a place the curve has the correlation of the two places."""
+        X, y = plots()
+        kernel = place_kernel(tabular(GaussianProcess().fit(X, y)))
+        middle = X[:, 1:].mean(axis=0)
+        lat = middle[1] + np.array([0, 100 / 111.195])
+        points = kernel.points(np.repeat(middle[0], 2), lat)
+        parts = kernel.correlation(np.linalg.norm(points[1:] - points[:1], axis=1))
+        (curve,) = (c for c in kernel.curves(self.KM) if (c.field, c.direction) == ("all", "north"))
+        assert curve.values[0] == pytest.approx(1)
+        assert curve.values[1] == pytest.approx(sum(parts.values())[0], rel=1e-3)
 
     def test_kriging(self):
         X, y = plots()
-        kriging = Kriging(range_km=200.0, nugget_share=0.25).fit(X, y - y.mean())
-        (curve,) = place_curves(tabular(kriging), self.KM)
+        kernel = place_kernel(tabular(Kriging(range_km=200.0, nugget_share=0.25).fit(X, y)))
+        (curve,) = kernel.curves(self.KM)
         np.testing.assert_allclose(curve.values, 0.75 * np.exp(-self.KM / 200))
-        assert np.linalg.norm(on_sphere(X[:1, 1:])) == pytest.approx(6371.0088)
+        assert (curve.field, curve.direction) == ("all", "any")
+        np.testing.assert_array_equal(kernel.points(*X[:, 1:].T), on_sphere(X[:, 1:]))
 
     def test_others(self):
         X, y = plots()
-        assert place_curves(tabular(LinearRegression().fit(X, y)), self.KM) == []
+        assert place_kernel(tabular(LinearRegression().fit(X, y))) is None
         assert place_kind(tabular(LinearRegression().fit(X, y))) == "columns"
         assert place_kind(tabular(LocationKNN().fit(X, y))) == "nearest"

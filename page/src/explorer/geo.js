@@ -2,12 +2,13 @@
 import { h } from "../shared/dom.js";
 import { colour } from "../shared/theme.js";
 
-let lines = [];
+let [lines, land] = [[], []];
 
-/** Coast and borders for all maps, from ground.json. */
+/** Land, coast and borders for all maps, from ground.json. */
 export function setCoast(ground) {
-  lines = [];
+  [lines, land] = [[], []];
   for (const { geometry, properties } of ground.features) {
+    if (properties.kind === "land") land.push(...geometry.coordinates.flat());
     if (!["coast", "border"].includes(properties.kind)) continue;
     const parts = geometry.type === "MultiLineString" ? geometry.coordinates : [geometry.coordinates];
     lines.push(...parts.map((points) => ({ kind: properties.kind, points })));
@@ -88,6 +89,7 @@ export function map(cells, { label, choose, points }) {
 
   function draw() {
     context.clearRect(0, 0, width, height);
+    ground();
     if (shown) {
       context.imageSmoothingEnabled = false;
       context.drawImage(raster(cells, shown.values, shown.paint), 0, 0, width, height);
@@ -101,18 +103,30 @@ export function map(cells, { label, choose, points }) {
     if (at !== null) cross();
   }
 
+  /** Add a line to the path; it is broken where it goes round the Earth. */
+  function trace(line) {
+    let last = null;
+    for (const [lon, lat] of line) {
+      const [x, y] = xy(lon, lat);
+      if (last === null || Math.abs(x - last) > width / 2) context.moveTo(x, y);
+      else context.lineTo(x, y);
+      last = x;
+    }
+  }
+
+  function ground() {
+    context.beginPath();
+    land.forEach(trace);
+    context.fillStyle = colour("land");
+    context.fill("evenodd");
+  }
+
   function coast() {
     for (const { kind, points: line } of lines) {
       context.beginPath();
-      let last = null;
-      for (const [lon, lat] of line) {
-        const [x, y] = xy(lon, lat);
-        if (last === null || Math.abs(x - last) > width / 2) context.moveTo(x, y);
-        else context.lineTo(x, y);
-        last = x;
-      }
-      context.strokeStyle = colour(kind);
-      context.lineWidth = kind === "coast" ? 1.6 : 1;
+      trace(line);
+      context.strokeStyle = colour(kind === "coast" ? "ink" : "border");
+      context.lineWidth = kind === "coast" ? 2 : 1.2;
       context.setLineDash(kind === "coast" ? [] : [5, 4]);
       context.stroke();
     }

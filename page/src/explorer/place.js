@@ -6,13 +6,13 @@ import { named, signs } from "./colours.js";
 import { choice, later, readout, section } from "./frame.js";
 import { legend, map, thumbnail } from "./geo.js";
 import { lines } from "./lines.js";
-import { cosines, extent, slice, unpack } from "./unpack.js";
+import { correlations, cosines, extent, slice, unpack } from "./unpack.js";
 
 const cache = new Map();
 
 function features(name) {
   if (!cache.has(name)) {
-    cache.set(name, read(`api/explorer/location/${name}.json`).then(({ names, values }) => ({ names, values: unpack(values) })));
+    cache.set(name, read(`api/explorer/location/${name}.json`).then(({ names, values, terms }) => ({ names, terms, values: unpack(values) })));
   }
   return cache.get(name);
 }
@@ -24,13 +24,14 @@ export function placeSection(facts, cells, state) {
   const body = h("div", {});
   const sets = facts.sets.map(({ name, count }) => [name, `${t(`set.${name}`)} (${count})`]);
   if (facts.effect) sets.unshift(["effect", t("set.effect")]);
+  if (facts.process) sets.unshift(["process", t("set.process")]);
   const own = facts.sets.find((one) => one.name !== "published")?.name;
-  state.set ??= own ?? (facts.effect ? "effect" : "published");
+  state.set ??= own ?? (facts.process ? "process" : facts.effect ? "effect" : "published");
 
   function show(name) {
     state.set = name;
     const build = name === "effect" ? effectMap : featureMaps;
-    body.replaceChildren(h("p", { className: "note" }, `${t(`set.${name}.how`)} ${name === "effect" ? "" : t("place.lead")}`), later(features(name), (group) => build(group, name)));
+    body.replaceChildren(h("p", { className: "note" }, `${t(`set.${name}.how`)} ${t(name === "effect" ? "place.pick" : name === "process" ? "place.leadProcess" : "place.lead")}`), later(features(name), (group) => build(group, name)));
   }
 
   function effectMap({ values }) {
@@ -48,28 +49,29 @@ export function placeSection(facts, cells, state) {
     const { names, values } = group;
     const [heading, line] = [h("figcaption", {}), readout()];
     const key = h("div", {});
-    let [feature, like] = [null, null];
+    let feature = null;
     const view = map(cells, { label: t("place.map"), choose: similar });
 
     const mostOf = (row) => Math.max(...extent(row).map(Math.abs));
 
     function similar(i, at) {
-      [feature, like] = [null, { i, at }];
+      feature = null;
       state.place = at;
-      const likeness = cosines(values, i, isCentred(name));
+      const likeness = group.terms ? correlations(values, i, group.terms) : cosines(values, i, isCentred(name));
       const [low] = extent(likeness);
       const least = Math.min(low, 0.99);
       const scale = named("viridis");
       const paint = (value) => scale((value - least) / (1 - least));
       heading.textContent = t("place.similar", { place: place(...cells.lonlat(i)) });
       view.show(likeness, paint);
-      key.replaceChildren(legend(paint, least, 1, [number(least, 2), t("place.cosine"), "1"]));
-      line.say(t("place.similarHow", { least: number(low, 2), centred: isCentred(name) ? t("place.centred") : "" }));
+      key.replaceChildren(legend(paint, least, 1, [number(least, 2), t(group.terms ? "place.correlation" : "place.cosine"), "1"]));
+      const centred = isCentred(name) ? t("place.centred") : "";
+      line.say(t(group.terms ? "place.correlated" : "place.similarHow", { least: number(low, 2), centred }));
       press();
     }
 
     function showFeature(f) {
-      [feature, like] = [f, null];
+      feature = f;
       const row = slice(values, f);
       const most = mostOf(row);
       heading.textContent = t("place.feature", { name: names[f] });
@@ -98,9 +100,9 @@ export function placeSection(facts, cells, state) {
     similar(...first);
     return h(
       "div",
-      { className: "places" },
+      { className: names.length ? "places" : "places wide" },
       h("figure", { className: "large" }, heading, view.element, key, line.element),
-      h("div", { className: "features", role: "group", "aria-label": t("place.features") }, buttons),
+      names.length > 0 && h("div", { className: "features", role: "group", "aria-label": t("place.features") }, buttons),
     );
   }
 
@@ -118,7 +120,7 @@ export function placeSection(facts, cells, state) {
 
 /** Correlation of a process with distance. */
 function kernel({ km, curves }) {
-  const name = ({ field, direction }) => t(`field.${field === "local response" ? "local" : field}`) + (direction ? `, ${t(`direction.${direction}`)}` : "");
+  const name = ({ field, direction }) => t(`field.${field === "local response" ? "local" : field}`) + (direction === "any" ? "" : `, ${t(`direction.${direction}`)}`);
   return lines({
     x: km,
     lines: curves.slice(0, 4).map((curve) => ({ name: name(curve), values: curve.values })),

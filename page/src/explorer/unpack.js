@@ -61,6 +61,16 @@ export function cosines({ shape: [count, cells], data }, at, centred) {
   return out;
 }
 
+/** Correlation of cell `at` with every cell by a kernel over distance; points are (3, n). @returns {Float64Array} */
+export function correlations({ shape: [, cells], data }, at, terms) {
+  const out = new Float64Array(cells);
+  for (let i = 0; i < cells; i++) {
+    const distance = Math.hypot(...[0, 1, 2].map((axis) => data[axis * cells + i] - data[axis * cells + at]));
+    for (const { share, range } of terms) out[i] += range === null ? share : share * Math.exp(-distance / range);
+  }
+  return out;
+}
+
 /** Softmax of logits at a temperature. @returns {Float64Array} */
 export function softmax(logits, temperature) {
   const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);

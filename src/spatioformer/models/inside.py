@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spatioformer.common.earth import on_sphere
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Model
 from spatioformer.models.baselines import (
@@ -21,7 +22,7 @@ from spatioformer.models.baselines import (
     Kriging,
     LocationKNN,
 )
-from spatioformer.models.baselines.gaussian.kernel import Hyperparameters, fields
+from spatioformer.models.baselines.gaussian.kernel import TERMS, Hyperparameters
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.patterns import ChipPatterns, chip_patterns
 from spatioformer.models.stack import StackModel
@@ -152,44 +153,68 @@ def knows_place(model: NetworkModel) -> bool:
 
 
 @dataclass(frozen=True)
-class PlaceCurve:
-    """Correlation of a model's predictions with the distance between two places alike in features.
+class PlaceKernel:
+    """Correlation of a process between places with the same imagery, before it sees the plots.
+
+        correlation = sum over fields of share * exp(-distance / range)
 
     Attributes:
-        field: "all", the sum of the fields; or one of them, as a share of the whole variance.
-        direction: "east", "north", or None where all directions are alike.
-        values: (n,) at the distances.
+        fields: name -> share of the variance, and range; an infinite range: the field does not
+            depend on place. Shares sum to 1, less that of the noise of kriging.
+        points: lon and lat (n,), degrees -> points (n, 3) between which distances are straight.
+        directions: name -> points (n, 3) at distances (n,), km, to that side of a place; one name,
+            "any", where all directions are alike.
     """
 
+    fields: dict[str, tuple[float, float]]
+    points: Callable[[Floats, Floats], Floats]
+    directions: dict[str, Callable[[Floats], Floats]]
+
+    def correlation(self, distance: Floats) -> dict[str, Floats]:
+        """Part of each field in the correlation at distances between points, (n,) each."""
+        return {
+            name: share * np.exp(-distance / reach) for name, (share, reach) in self.fields.items()
+        }
+
+    def curves(self, km: Floats) -> list["PlaceCurve"]:
+        """Correlation at distances (n,), km: all fields together, then those of place."""
+        out = []
+        for direction, steps in self.directions.items():
+            parts = self.correlation(np.linalg.norm(steps(km), axis=1))
+            out.append(PlaceCurve("all", direction, np.sum(list(parts.values()), axis=0)))
+            out += [
+                PlaceCurve(name, direction, part)
+                for name, part in parts.items()
+                if np.isfinite(self.fields[name][1]) and len(parts) > 1
+            ]
+        return out
+
+
+@dataclass(frozen=True)
+class PlaceCurve:
+    """Correlation with distance: of "all" fields or of one, to "east", "north" or "any" side."""
+
     field: str
-    direction: Literal["east", "north"] | None
+    direction: str
     values: Floats
 
 
-def place_curves(model: Model, km: Floats) -> list[PlaceCurve]:
-    """Correlation with distance of each Gaussian process of a model, before it sees the plots.
-
-    Args:
-        km: distances (n,), straight lines, km.
-
-    Returns:
-        Empty for models without a process of location.
-    """
+def place_kernel(model: Model) -> PlaceKernel | None:
+    """The kernel over place of a model's Gaussian process or kriging; None for other models."""
     if isinstance(model, StackModel):
-        curves = (place_curves(part, km) for part in model.parts.values())
-        return next((found for found in curves if found), [])
-    if not isinstance(model, TabularModel):
-        return []
-    regressor = model.regressor
+        kernels = (place_kernel(part) for part in model.parts.values())
+        return next((kernel for kernel in kernels if kernel is not None), None)
+    regressor = model.regressor if isinstance(model, TabularModel) else None
     if isinstance(regressor, ClosedFormStack):
-        return _of_process(regressor.processes_[0], km)
+        regressor = regressor.processes_[0]
     if isinstance(regressor, GaussianProcess):
-        return _of_process(regressor, km)
-    kriging = regressor.kriging_ if isinstance(regressor, ForestKriging) else regressor
-    if isinstance(kriging, Kriging):
-        values = (1 - kriging.nugget_share_) * np.exp(-km / kriging.range_km_)
-        return [PlaceCurve("all", None, values)]
-    return []
+        return _of_process(regressor)
+    if isinstance(regressor, ForestKriging):
+        regressor = regressor.kriging_
+    if isinstance(regressor, Kriging):
+        share = 1 - regressor.nugget_share_
+        return PlaceKernel({"place": (share, regressor.range_km_)}, _on_sphere, {"any": _eastwards})
+    return None
 
 
 def place_kind(model: Model) -> Literal["encoder", "process", "nearest", "columns", "none"]:
@@ -200,33 +225,40 @@ def place_kind(model: Model) -> Literal["encoder", "process", "nearest", "column
     """
     if any(knows_place(network) for _, network in networks_in(model)):
         return "encoder"
-    if place_curves(model, np.zeros(1)):
+    if place_kernel(model) is not None:
         return "process"
     if isinstance(model, TabularModel):
         return "nearest" if isinstance(model.regressor, LocationKNN) else "columns"
     return "none"
 
 
-def _of_process(process: GaussianProcess, km: Floats) -> list[PlaceCurve]:
-    """Curves of a Gaussian process: all fields together, and those that depend on place."""
+def _of_process(process: GaussianProcess) -> PlaceKernel:
+    """Kernel of a Gaussian process; two plots with the same features differ in place alone."""
     found = Hyperparameters(process.found_, process.features_.shape[1])
+    whole = sum(found.variances[field] for field in found.present)
+    ranges = {0: float(found.ranges[0]), 1: np.inf, 2: float(found.ranges[1])}
+
+    def points(lon: Floats, lat: Floats) -> Floats:
+        places = (on_sphere(np.column_stack([lon, lat])) - process.middle_) / process.extent_
+        return found.stretched(places if process.frame_ is None else places @ process.frame_)
+
+    def along(axis: int) -> Callable[[Floats], Floats]:
+        return lambda km: found.stretched(np.eye(3)[axis] * km[:, None] / process.extent_)
+
     is_alike = found.anisotropy == (0.0, 0.0)
-    directions: dict[Literal["east", "north"] | None, int] = {"east": 0, "north": 1}
-    curves = []
-    for direction, axis in ({None: 0} if is_alike else directions).items():
-        steps = np.zeros((len(km), 3))
-        steps[:, axis] = km / process.extent_
-        distance = np.linalg.norm(found.stretched(steps), axis=1)
-        zeros = {field: np.zeros(len(km)) for field in (1, 2)}
-        parts = fields(distance, zeros, found)
-        whole = sum(found.variances[field] for field in parts)
-        curves.append(PlaceCurve("all", direction, sum(parts.values(), np.zeros(len(km))) / whole))
-        curves += [
-            PlaceCurve(label, direction, parts[field] / whole)
-            for field, label in ((0, "place"), (2, "local response"))
-            if field in parts
-        ]
-    return curves
+    return PlaceKernel(
+        {TERMS[k]: (float(found.variances[k] / whole), ranges[k]) for k in found.present},
+        points,
+        {"any": along(0)} if is_alike else {"east": along(0), "north": along(1)},
+    )
+
+
+def _on_sphere(lon: Floats, lat: Floats) -> Floats:
+    return on_sphere(np.column_stack([lon, lat]))
+
+
+def _eastwards(km: Floats) -> Floats:
+    return np.column_stack([km, np.zeros((len(km), 2))])
 
 
 def patterns_of(

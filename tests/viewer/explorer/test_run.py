@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import open_chips
 from spatioformer.models.store import load
+from spatioformer.models.tabular import TabularEstimator
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.explorer.packing import unpacked
 from spatioformer.viewer.explorer.places import places_of
@@ -77,6 +79,29 @@ def test_location_features(explorer):
     assert values.shape == (12, len(lon)) == (len(answer["names"]), len(lon))
     x = np.degrees(np.cos(np.radians(lat)) * np.cos(np.radians(lon)))
     np.testing.assert_allclose(values[0], np.sin(2 * np.pi * x / 8), atol=2e-4)
+
+
+def test_a_process_instead_of_an_encoder(tmp_path, run_folder):
+    """The page's formula, over the sent points, gives the process's correlation."""
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    estimator = TabularEstimator("gaussian-process", ModelSection(), 0)
+    store = open_chips(folder / "chips")
+    estimator.fit(store, np.arange(len(store))).save(folder / "model")
+    explorer = RunExplorer(ViewedRun(folder))
+    facts, answer = explorer.facts(), explorer.likeness()
+    assert (facts["place"]["kind"], facts["process"]) == ("process", True)
+    assert [group["name"] for group in facts["sets"]] == ["published"]
+    points = unpacked(answer["values"])
+    distance = np.linalg.norm(points - points[:, 7:8], axis=0)
+    ranges = [np.inf if term["range"] is None else term["range"] for term in answer["terms"]]
+    shares = [term["share"] for term in answer["terms"]]
+    total = sum(s * np.exp(-distance / r) for s, r in zip(shares, ranges, strict=True))
+    exact = explorer.kernel.points(*explorer.places.lonlat)
+    parts = explorer.kernel.correlation(np.linalg.norm(exact - exact[7], axis=1))
+    np.testing.assert_allclose(total, sum(parts.values()), atol=1e-3)
+    assert total[7] == pytest.approx(1)
+    assert explorer.plot(0)["attention"] is None
+    assert explorer.embedding("pca")["basis"] == "imagery"
 
 
 def test_embedding(explorer):

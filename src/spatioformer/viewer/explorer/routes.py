@@ -9,7 +9,7 @@ from starlette.responses import Response
 from spatioformer.viewer.app import error_answers
 from spatioformer.viewer.explorer.embedding import Method
 from spatioformer.viewer.explorer.kept import Answers, Number
-from spatioformer.viewer.explorer.run import EFFECT_SET, RunExplorer
+from spatioformer.viewer.explorer.run import EFFECT_SET, PROCESS_SET, RunExplorer
 from spatioformer.viewer.run import ViewedRun
 
 Lon = Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False, description="degrees")]
@@ -31,6 +31,8 @@ def run_router(run: ViewedRun) -> APIRouter:
         """Location features at the places of a coarse grid over the map."""
         if name == EFFECT_SET and explorer.has_effect:
             return answers.keep(request, name, explorer.effect)
+        if name == PROCESS_SET and explorer.kernel is not None:
+            return answers.keep(request, name, explorer.likeness)
         if name not in explorer.sets:
             known = ", ".join(explorer.sets)
             raise HTTPException(404, f"there are no such location features; there are {known}")

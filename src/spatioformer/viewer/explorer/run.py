@@ -19,9 +19,10 @@ from spatioformer.geo.raster.opening import open_raster
 from spatioformer.models.base import Model
 from spatioformer.models.inside import (
     LocationFeatures,
+    PlaceKernel,
     location_features,
     networks_in,
-    place_curves,
+    place_kernel,
     place_kind,
     published_features,
 )
@@ -52,6 +53,9 @@ MOST_PROGRAMMES = 12
 
 EFFECT_SET = "effect"
 """Name under which the effect of location is asked for like a set of features."""
+
+PROCESS_SET = "process"
+"""Name under which the kernel of a process is asked for."""
 
 EXAMPLES = 12
 """Plots whose chips a static export holds."""
@@ -93,6 +97,7 @@ class RunExplorer:
                 for name, group in self.sets.items()
             ],
             "effect": self.has_effect,
+            "process": self.kernel is not None,
             "patch": model.patch,
             "imagery": (run.folder / "imagery.tif").is_file(),
             "examples": self._examples().tolist(),
@@ -114,6 +119,26 @@ class RunExplorer:
         for _, network in networks_in(self.model):
             return {group.name: group for group in location_features(network)}
         return {"published": published_features()}
+
+    @cached_property
+    def kernel(self) -> PlaceKernel | None:
+        """Correlation over place of the model's process, or None."""
+        return place_kernel(self.model)
+
+    def likeness(self) -> dict[str, Any]:
+        """What the page needs for the correlation of a place with all others.
+
+        Returns:
+            values, points (3, n) of the mapped places; terms, share and range of each field, None
+            for one that does not depend on place.
+        """
+        assert self.kernel is not None, "the caller asks models with a kernel only"
+        terms = [
+            {"share": share, "range": reach if np.isfinite(reach) else None}
+            for share, reach in self.kernel.fields.values()
+        ]
+        points = self.kernel.points(*self.places.lonlat)
+        return {"names": [], "values": packed(points.T), "terms": terms}
 
     def location(self, name: str) -> dict[str, Any]:
         """Features of a set in `sets` at the mapped places."""
@@ -236,7 +261,7 @@ class RunExplorer:
         ends = unit_vectors(np.array([west, min(east, west + 180)]), np.array([south, north]))
         extent = arc(np.linalg.norm(ends[1] - ends[0]) * MEAN_RADIUS_KM, MEAN_RADIUS_KM)
         km = np.linspace(0, float(extent), CURVE_POINTS)
-        curves = place_curves(self.model, km)
+        curves = [] if self.kernel is None else self.kernel.curves(km)
         return {
             "kind": place_kind(self.model),
             "km": km.tolist(),
@@ -268,9 +293,10 @@ class RunExplorer:
         if table is None:
             return []
         rows = table[table["model"] == self.run.mapped].sort_values("rise", ascending=False)
+        columns = (rows[name].tolist() for name in ("group", "rise", "sd"))
         return [
-            {"group": str(row.group), "rise": float(row.rise), "sd": float(row.sd)}
-            for row in rows[["group", "rise", "sd"]].itertuples(index=False)
+            {"group": str(group), "rise": rise, "sd": sd}
+            for group, rise, sd in zip(*columns, strict=True)
         ]
 
     def _explained(self) -> dict[str, Any] | None:
@@ -295,6 +321,8 @@ class RunExplorer:
             yield f"api/explorer/location/{name}.json", self.location(name)
         if self.has_effect:
             yield f"api/explorer/location/{EFFECT_SET}.json", self.effect()
+        if self.kernel is not None:
+            yield f"api/explorer/location/{PROCESS_SET}.json", self.likeness()
         for method in METHODS:
             yield f"api/explorer/embedding/{method}.json", self.embedding(method)
         for row in self._examples().tolist():
