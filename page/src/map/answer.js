@@ -138,6 +138,7 @@ export function card(run, actions) {
 
   /** What the model looked at, which comes after the value. */
   function explain(explained, answer) {
+    if (explained.refused) return void slot.replaceChildren(h("section", {}, h("p", { className: "note" }, explained.refused)));
     slot.replaceChildren(...[explained.chip && chip(explained), location(explained, answer)].filter(Boolean));
   }
 

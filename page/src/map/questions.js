@@ -10,6 +10,7 @@ const wrapped = (lon) => (Math.abs(lon) <= 180 ? lon : ((((lon + 180) % 360) + 3
 export function questions({ run, store, card, plots, announce }) {
   let turn = 0;
   let last = null;
+  let held = null;
 
   const query = ([lon, lat], year) => {
     const values = new URLSearchParams({ lon: wrapped(lon).toFixed(6), lat: lat.toFixed(6) });
@@ -20,13 +21,35 @@ export function questions({ run, store, card, plots, announce }) {
   async function about(point, year) {
     if (run.static) return answerFromTiles(run, await plots(), ...point, year);
     const answer = await read(`api/at.json?${query(point, year)}`);
-    return { ...answer, nearest: answer.nearest ?? nearest(await plots(), ...point) };
+    const inside = answer.inside && Number.isFinite(answer.value); // a pixel of the map may have no prediction
+    return { ...answer, inside, nearest: answer.nearest ?? nearest(await plots(), ...point) };
+  }
+
+  /** What the model looked at does not depend on the year of the map: it is asked once for a place. */
+  function explanation(point) {
+    const key = point.join();
+    if (held?.key !== key) held = { key, promise: read(`api/explain.json?${query(point, null)}`) };
+    held.promise.catch(() => (held = null)); // asked again next time
+    return held.promise;
   }
 
   function present() {
     const { answer, plot, explained } = last;
     card.show(answer, { range: valueLayer(run)?.range ?? [], year: store.state.year, plot });
     if (explained) card.explain(explained, answer);
+  }
+
+  /** The second part of the answer; where it is refused, the first part stays. */
+  async function explain(point, mine) {
+    let explained;
+    try {
+      explained = await explanation(point);
+    } catch (error) {
+      explained = { refused: error.message };
+    }
+    if (mine !== turn) return;
+    last.explained = explained;
+    card.explain(explained, last.answer);
   }
 
   async function ask(plot = null) {
@@ -40,15 +63,10 @@ export function questions({ run, store, card, plots, announce }) {
       last = { answer, plot, explained: null };
       present();
       announce(spoken(answer, run));
-      if (run.static || !answer.inside) return;
-      const explained = await read(`api/explain.json?${query(point, year)}`);
-      if (mine !== turn) return;
-      last.explained = explained;
-      card.explain(explained, answer);
+      if (!run.static && answer.inside) await explain(point, mine);
     } catch (error) {
       if (mine !== turn) return;
       if (!(error instanceof Refusal)) console.error(error);
-      if (last?.answer && mine === turn && last.answer.lon === point[0] && last.answer.lat === point[1]) return;
       card.asking(...point);
       card.refused(error.message);
       announce(error.message);

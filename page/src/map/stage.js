@@ -3,7 +3,7 @@ import L from "leaflet";
 import { colour } from "../shared/theme.js";
 import { drawGraticule, drawLand, drawLines, drawNames } from "./ground.js";
 import { drawPlots, plotAt } from "./points.js";
-import { toX, toY } from "./mercator.js";
+import { LIMIT, toX, toY } from "./mercator.js";
 import { RasterSheet, decoded, tileZoom } from "./raster.js";
 import { Sheet, viewOf } from "./sheet.js";
 import { valueNow } from "./tiles.js";
@@ -15,12 +15,15 @@ const ENLARGED = 4; // zoom levels beyond the finest tiles
 /** Stage in a container; `host` is {run, store, plots, plotLayer(), insets()}. */
 export function stage(container, { run, store, plots, plotLayer, insets, disk }) {
   const { state } = store;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const layerOf = (id) => run.layers.find((one) => one.id === id);
   const map = L.map(container, {
     zoomControl: false,
     attributionControl: false,
     keyboard: false, // keyboard.js has its own
     zoomSnap: 0.25,
+    inertia: !still,
+    zoomAnimation: !still,
     zoomDelta: 1,
     wheelPxPerZoomLevel: 90,
     maxZoom: run.maxzoom + ENLARGED,
@@ -48,8 +51,9 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
 
   if (state.view) map.setView([state.view.lat, state.view.lon], state.view.zoom, { animate: false });
   else home();
-  map.setMaxBounds(bounds.pad(1.2));
-  map.setMinZoom(Math.min(map.getZoom(), Math.max(0, Math.floor(map.getBoundsZoom(bounds)) - 1)));
+  const around = Math.max(east - west, north - south, 1); // what api/ground.json covers
+  map.setMaxBounds([[Math.max(-LIMIT, south - around), west - around], [Math.min(LIMIT, north + around), east + around]]);
+  map.setMinZoom(Math.min(map.getZoom(), Math.max(0, Math.floor(map.getBoundsZoom(bounds)) - 2)));
 
   const sheets = {
     land: new Sheet(drawLand, { pane: "land" }),

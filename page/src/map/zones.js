@@ -17,6 +17,12 @@ function estimate({ mean, lower, upper }, unit, key = "zone.mean") {
   ];
 }
 
+function facts(zone, unit) {
+  const applies = Number.isFinite(zone.share_applies) ? t("zone.applies", { share: percent(zone.share_applies) }) : "";
+  const size = t("zone.size", { area: number(zone.area_km2, decimals(zone.area_km2)), pixels: number(zone.pixels) });
+  return [h("p", {}, estimate(zone, unit)), h("p", { className: "note" }, [size, applies].filter(Boolean).join("; "))];
+}
+
 function results(answer, run) {
   const unit = say(run.target.unit);
   const names = answer.zones.length > 1 ? [t("zone.a"), t("zone.b")] : [t("zone.one")];
@@ -25,11 +31,10 @@ function results(answer, run) {
       "div",
       { className: `zone z${k}` },
       h("h3", {}, names[k]),
-      h("p", {}, estimate(zone, unit)),
-      h("p", { className: "note" }, t("zone.facts", { area: number(zone.area_km2), pixels: number(zone.pixels), share: percent(zone.share_applies) })),
+      Number.isFinite(zone.mean) ? facts(zone, unit) : h("p", {}, t("zone.empty")),
     ),
   );
-  if (answer.difference) {
+  if (Number.isFinite(answer.difference?.mean)) {
     const { lower, upper } = answer.difference;
     parts.push(
       h("div", { className: "zone" }, h("h3", {}, t("zone.difference")), h("p", {}, estimate(answer.difference, unit, "zone.by")), h("p", { className: "note" }, t(lower <= 0 && upper >= 0 ? "zone.same" : "zone.differ"))),

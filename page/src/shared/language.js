@@ -30,8 +30,9 @@ export const say = (text) =>
 
 const formats = new Map();
 
-/** Number with a fixed count of decimals. */
+/** Number with a fixed count of decimals; a dash where there is none. */
 export function number(value, decimals = 0) {
+  if (!Number.isFinite(value)) return "–";
   const key = `${current}${decimals}`;
   if (!formats.has(key)) {
     formats.set(

@@ -12,8 +12,8 @@ from spatioformer.report.ground import places
 
 Floats = NDArray[np.float64]
 
-MARGIN = 0.5
-"""Width of the surroundings that are shown, as a share of the map's."""
+MARGIN = 1.0
+"""Width of the surroundings that are shown, as a share of the map's longer side."""
 
 MOST_NAMES = 400
 
@@ -29,8 +29,8 @@ def to_json(bounds: tuple[float, float, float, float]) -> dict[str, Any]:
     """
     west, south, east, north = bounds
     east = east + 360 if east < west else east
-    wide, high = MARGIN * max(east - west, 1), MARGIN * max(north - south, 1)
-    box = (west - wide, max(-90, south - high), east + wide, min(90, north + high))
+    around = MARGIN * max(east - west, north - south, 1)
+    box = (west - around, max(-90, south - around), east + around, min(90, north + around))
     features = [
         *_land(box),
         *_lines("coast", coastlines(), box),

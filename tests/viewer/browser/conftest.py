@@ -1,0 +1,136 @@
+"""A browser, a small run that is served on loopback, and pages that may not complain."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from spatioformer.viewer.routes import router
+from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.serve import bind, start
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+
+
+def chromium() -> str | None:
+    """Path of Chromium: SPATIOFORMER_CHROMIUM, or what the system has."""
+    named = os.environ.get("SPATIOFORMER_CHROMIUM")
+    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = chromium()
+    if path is None:
+        pytest.skip("Chromium is absent: `make install-browser`, or name it: SPATIOFORMER_CHROMIUM")
+    with playwright.sync_playwright() as library:
+        opened = library.chromium.launch(executable_path=path, args=OPTIONS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="package")
+def server(folder) -> Iterator[str]:
+    """Address of the run of `folder`, served on loopback."""
+    viewed = ViewedRun(folder)
+    place = bind("127.0.0.1", 0)
+    stop = start([router(viewed)], place)
+    yield place.address
+    stop()
+    viewed.rasters.close()
+
+
+@dataclass
+class Watch:
+    """What a page asked for and complained about.
+
+    Attributes:
+        origin: where requests may go.
+        problems: console errors and warnings, exceptions, failed requests, other hosts.
+        expected: parts of problems that the test brings about itself.
+    """
+
+    origin: str
+    problems: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def follow(self, page: Any) -> None:
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
+        page.on("request", self._request)
+        page.on("requestfailed", lambda asked: self.problems.append(f"failed: {asked.url}"))
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"console: {message.text}")
+
+    def _request(self, asked: Any) -> None:
+        parts = urlsplit(asked.url)
+        if parts.scheme in ("data", "blob") or asked.url.startswith(self.origin):
+            return
+        self.problems.append(f"another host: {asked.url}")
+
+    def left(self) -> list[str]:
+        return [one for one in self.problems if not any(part in one for part in self.expected)]
+
+
+@pytest.fixture
+def visit(browser, server) -> Iterator[Callable[..., Any]]:
+    """Open the map: `visit("#layer=width", phone=True, dark=True)`; complaints fail the test."""
+    opened = []
+
+    def opens(
+        hash_: str = "",
+        *,
+        address: str = server,
+        path: str = "",
+        phone: bool = False,
+        dark: bool = False,
+    ) -> Any:
+        context = browser.new_context(
+            viewport=PHONE if phone else WIDE,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            locale="en-GB",
+            accept_downloads=True,
+            has_touch=phone,
+        )
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        watch = Watch(address)
+        watch.follow(page)
+        opened.append((context, watch))
+        page.watch = watch
+        page.goto(f"{address}{path}{hash_}")
+        page.wait_for_selector("[data-ready]")
+        return page
+
+    yield opens
+    for context, watch in opened:
+        context.close()
+        assert watch.left() == []
+
+
+def eventually(page: Any, holds: Callable[[], Any], seconds: float = 15) -> None:
+    """Wait until something holds; the page's own policy forbids to wait inside of it."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not become true"
+        page.wait_for_timeout(50)  # the library follows the page meanwhile
+
+
+def part_of(page: Any, name: str) -> str | None:
+    """Value of a name in the page's address (a permalink), or None."""
+    pairs = (pair.split("=", 1) for pair in urlsplit(page.url).fragment.split("&"))
+    return dict(pair for pair in pairs if len(pair) == 2).get(name)

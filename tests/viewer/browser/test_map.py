@@ -1,0 +1,372 @@
+"""The map page in Chromium: what a reader can do, and that the numbers are those of the run."""
+
+import base64
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers import linear_world as linear
+from tests.helpers import viewed_run
+from tests.viewer.browser.conftest import eventually, part_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+PIXEL = (7, 20)
+"""Row and column of a pixel that the tests ask about."""
+
+LON, LAT = viewed_run.centre(*PIXEL)
+EXPECTED = float(linear.richness(*linear.climate()[:, PIXEL[0], PIXEL[1]]))
+LAST = viewed_run.YEARS[-1]
+RISE = viewed_run.SLOPE * (LAST - viewed_run.YEARS[0])
+POINT = f"point={LON}/{LAT}"
+
+
+def settled(page) -> None:
+    """Wait until the map is painted: until the legend shows how its values are distributed."""
+    page.wait_for_selector("svg.scale .hill path")
+
+
+def painted(page, pane: str) -> np.ndarray:
+    """Pixels (y, x, 4) of the canvas in a pane of the map."""
+    url = page.evaluate(f"document.querySelector('.leaflet-{pane}-pane canvas').toDataURL()")
+    with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as image:
+        return np.asarray(image.convert("RGBA"))
+
+
+def answer(page):
+    card = page.locator(".answer")
+    card.locator("h2").wait_for()
+    return card
+
+
+def test_it_opens_with_verdict_title_legend_and_colours(visit):
+    page = visit()
+    settled(page)
+    assert page.title() == "A linear world · Spatioformer"
+    first = page.locator(".settings > :first-child")
+    assert first.inner_text().startswith("Use this map.")
+    legend = page.locator(".legend").inner_text()
+    assert "species" in legend
+    assert str(LAST) in legend
+    assert "Hatched" in legend
+    colours = painted(page, "left")
+    shown = colours[colours[..., 3] > 0]
+    assert len(shown) > 10_000
+    assert len(np.unique(shown, axis=0)) > 50
+
+
+def test_a_click_gives_the_value_and_interval_of_the_map(visit):
+    page = visit(f"#{POINT}")
+    card = answer(page)
+    value = EXPECTED + RISE
+    heading = card.locator("h2").inner_text()
+    assert heading.split() == [
+        *(f"{value:.0f}", "species", "likely"),
+        *(f"{value - linear.HALF:.0f}", "to", f"{value + linear.HALF:.0f}"),
+    ]
+    assert "The model applies here." in card.inner_text()
+    assert f"Trend: +{viewed_run.SLOPE:.1f}" in card.locator(".note", has_text="Trend").inner_text()
+    assert heading.split()[0] in page.locator("[aria-live]").inner_text()
+    assert card.locator("tbody tr").count() == 10  # nearest plots, and plots most alike
+
+
+def test_a_click_with_the_mouse_asks_where_it_points(visit):
+    page = visit()
+    settled(page)
+    page.mouse.click(800, 500)
+    value = int(answer(page).locator("h2").inner_text().split()[0])
+    lon, lat = (float(one) for one in part_of(page, "point").split("/"))
+    row = (viewed_run.NORTH - lat) / viewed_run.STEP
+    col = (lon - viewed_run.WEST) / viewed_run.STEP
+    climate = linear.climate()[:, int(row), int(col)]
+    assert abs(value - (linear.richness(*climate) + RISE)) <= 0.51
+    page.get_by_role("button", name="Close").click()
+    assert part_of(page, "point") is None
+    assert page.locator(".answer").is_hidden()
+
+
+def test_the_value_under_the_pointer_stands_in_the_legend(visit):
+    page = visit()
+    settled(page)
+    page.mouse.move(800, 500)
+    page.mouse.move(801, 501)
+    shown = page.locator(".legend .reading").inner_text()
+    page.mouse.click(801, 501)
+    value = int(answer(page).locator("h2").inner_text().split()[0])
+    assert abs(int(shown) - value) <= 1  # the tile's pixel may be a neighbour of the map's
+
+
+def test_outside_the_area_of_applicability_it_says_so_and_why(visit):
+    lon, lat = viewed_run.centre(*viewed_run.OUTSIDE)
+    page = visit(f"#point={lon}/{lat}")
+    text = answer(page).inner_text()
+    assert "The model does not apply here." in text
+    assert "warmth" in text
+
+
+def test_where_there_is_no_prediction_it_says_so(visit):
+    lon, lat = viewed_run.centre(viewed_run.EMPTY_ROW, 3)
+    page = visit(f"#point={lon}/{lat}")
+    assert answer(page).locator("h2").inner_text() == "There is no prediction here."
+
+
+def test_pan_and_zoom_change_the_view_and_the_address(visit):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Zoom in").click()
+    eventually(page, lambda: part_of(page, "view"))
+    zoom, lat, lon = (float(one) for one in part_of(page, "view").split("/"))
+    page.mouse.move(800, 450)
+    page.mouse.down()
+    page.mouse.move(700, 450, steps=4)
+    page.mouse.up()
+    eventually(page, lambda: part_of(page, "view").split("/")[2] != f"{lon:.4f}")
+    moved = [float(one) for one in part_of(page, "view").split("/")]
+    assert moved[0] == zoom
+    assert moved[1] == pytest.approx(lat, abs=0.02)
+    assert moved[2] - lon == pytest.approx(100 / (256 * 2**zoom) * 360, rel=0.02)
+    page.mouse.move(710, 460)
+    page.mouse.wheel(0, 400)
+    eventually(page, lambda: float(part_of(page, "view").split("/")[0]) < zoom)
+
+
+def test_the_year_changes_map_legend_and_answer(visit):
+    page = visit(f"#{POINT}")
+    last = painted_after(page)
+    card = answer(page)
+    before = int(card.locator("h2").inner_text().split()[0])
+    slider = page.get_by_role("slider", name="Year")
+    slider.focus()
+    page.keyboard.press("Home")
+    eventually(page, lambda: int(card.locator("h2").inner_text().split()[0]) == before - RISE)
+    assert part_of(page, "year") == str(viewed_run.YEARS[0])
+    assert str(viewed_run.YEARS[0]) in page.locator(".legend").inner_text()
+    assert np.any(painted_after(page) != last)
+
+
+def painted_after(page) -> np.ndarray:
+    settled(page)
+    page.wait_for_timeout(300)
+    return painted(page, "left")
+
+
+def test_the_years_play(visit):
+    page = visit(f"#year={viewed_run.YEARS[0]}")
+    page.get_by_role("button", name="Play the years").click()
+    eventually(page, lambda: part_of(page, "year") == str(viewed_run.YEARS[1]))
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_two_years_are_compared_with_a_divider(visit):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Compare two layers or years").click()
+    divider = page.get_by_role("slider", name="Divider between the two layers")
+    divider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    layer, year, share = part_of(page, "swipe").split("/")
+    assert (layer, year, share) == ("mean", str(viewed_run.YEARS[0]), "60")
+    page.get_by_label("Layer on the right").select_option("width")
+    page.wait_for_selector(".leaflet-right-pane canvas")
+    page.wait_for_timeout(300)
+    clips = page.evaluate(
+        "['left', 'right'].map((p) => document.querySelector(`.leaflet-${p}-pane`).style.clipPath)"
+    )
+    assert all(clip.startswith("polygon(") for clip in clips)
+    assert np.any(painted(page, "right")[..., 3] > 0)
+    assert "Right: Width" in page.locator(".legend").inner_text()
+    box = divider.bounding_box()
+    page.mouse.move(box["x"] + 18, 600)
+    page.mouse.down()
+    page.mouse.move(700, 600, steps=3)
+    page.mouse.up()
+    assert part_of(page, "swipe").split("/")[2] == "50"
+
+
+def test_the_mean_of_two_drawn_areas_and_their_difference(visit, tmp_path):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Mean of an area").click()
+    page.get_by_role("button", name="Draw").click()
+    for x, y in ((520, 300), (620, 300), (620, 420)):
+        page.mouse.click(x, y)
+    page.mouse.dblclick(520, 420)
+    page.locator(".zone").wait_for()
+    page.get_by_role("button", name="Draw a second one").click()
+    for x, y in ((760, 300), (860, 300), (860, 420)):
+        page.mouse.click(x, y)
+    page.keyboard.press("Enter")
+    page.locator(".zone").nth(2).wait_for()
+    west, east, difference = (page.locator(".zone").nth(k).inner_text() for k in range(3))
+    means = [float(re.search(r"mean ([\d.]+) species, likely", one)[1]) for one in (west, east)]
+    assert means[0] < means[1]  # it is warmer in the east
+    assert float(re.search(r"−([\d.]+) species", difference)[1]) == pytest.approx(
+        means[1] - means[0], abs=0.11
+    )
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download CSV").click()
+    lines = saved.value.path().read_text().splitlines()
+    assert "mean" in lines[0]
+    assert len(lines) >= 3
+
+
+def test_an_area_is_drawn_by_keyboard_and_escape_leaves(visit):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Mean of an area").click()
+    page.get_by_role("button", name="Draw").press("Enter")
+    keys = "Space ArrowRight ArrowRight ArrowRight Space ArrowDown ArrowDown ArrowDown Space"
+    for key in keys.split():
+        page.keyboard.press(key)
+    assert page.locator("[aria-live]").inner_text() == "Corner 3 is set."
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    assert "at least three corners" in page.locator("[aria-live]").inner_text()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    page.locator(".zone").wait_for()
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Draw").press("Enter")
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    assert page.locator("[aria-live]").inner_text() == "Drawing is cancelled."
+    assert page.locator(".zone").count() == 0
+
+
+def square(west: float, side: float = 2.0) -> dict:
+    south = viewed_run.NORTH - 4 * viewed_run.STEP - side
+    ring = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
+    corners = [[west + side * x, south + side * y] for x, y in ring]
+    return {"type": "Polygon", "coordinates": [corners]}
+
+
+def test_a_file_of_polygons_is_opened_and_a_bad_one_gets_a_sentence(visit, tmp_path):
+    page = visit()
+    page.get_by_role("button", name="Mean of an area").click()
+    good, bad, outside, flat = (
+        tmp_path / f"{name}.geojson" for name in ("good", "bad", "out", "flat")
+    )
+    side = 6 * viewed_run.STEP
+    wests = (viewed_run.WEST + k * viewed_run.STEP for k in (2, 16))
+    features = [{"type": "Feature", "properties": {}, "geometry": square(w, side)} for w in wests]
+    good.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    bad.write_text('{"type": "Point", "coordinates": [1, 2]}')
+    outside.write_text(json.dumps(square(viewed_run.WEST + 100, side)))
+    opener = page.locator("input[type=file]")
+    opener.set_input_files(good)
+    page.locator(".zone").nth(2).wait_for()
+    page.get_by_role("button", name="Clear").click()
+    opener.set_input_files(bad)
+    assert "bad.geojson holds no polygon" in page.locator(".zones .notice").inner_text()
+    opener.set_input_files(outside)
+    page.locator(".zone", has_text="no prediction inside").wait_for()
+    assert "outside" in page.locator(".results").inner_text()
+    page.get_by_role("button", name="Clear").click()
+    page.watch.expected.append("status of 4")  # the browser logs the server's refusal
+    flat.write_text(json.dumps({"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}))
+    opener.set_input_files(flat)
+    page.locator(".zones .notice").wait_for()
+
+
+def test_the_picture_holds_title_map_and_legend(visit):
+    page = visit("#plots=residual&graticule=yes")
+    settled(page)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download a picture (PNG)").click()
+    assert saved.value.suggested_filename == f"linear_mean_{LAST}.png"
+    with Image.open(saved.value.path()) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert pixels.shape[0] > 1800
+    assert pixels.shape[1] > 1900
+    foot = pixels[-250:-60, :700]
+    for end in ((68, 1, 84), (253, 231, 37)):  # the ends of viridis, in the legend
+        assert np.any(np.abs(foot - end).sum(-1) < 12)
+    assert np.any(pixels[:100].sum(-1) < 300)  # the title's ink
+
+
+def test_plots_are_drawn_and_a_click_on_one_names_it(visit):
+    page = visit("#plots=observed")
+    settled(page)
+    eventually(page, lambda: (painted(page, "plots")[..., 3] > 0).sum() > 40)
+    page.get_by_role("button", name="Residual").click()
+    assert "Observed minus predicted" in page.locator(".legend").inner_text()
+
+
+def test_survey_sites_are_left_out_moved_and_downloaded(visit):
+    page = visit("#sites=yes")
+    rows = page.locator(".sites li")
+    rows.first.wait_for()
+    count = rows.count()
+    assert page.locator(".site").count() == count
+    rows.first.get_by_role("checkbox").uncheck()
+    page.get_by_role("button", name="Site 2: Move to the crosshair").click()
+    assert "moved" in rows.nth(1).inner_text()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download GPX").click()
+    tree = ElementTree.parse(saved.value.path())
+    points = tree.findall("{http://www.topografix.com/GPX/1/1}wpt")
+    assert len(points) == count - 1
+    assert points[0].find("{http://www.topografix.com/GPX/1/1}name").text == "2"
+
+
+def test_arrows_move_the_crosshair_and_enter_asks_there(visit):
+    page = visit()
+    settled(page)
+    page.locator("#map").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    spoken = page.locator("[aria-live]")
+    value = answer(page).locator("h2").inner_text().split()[0]
+    assert spoken.inner_text().startswith(f"{value} species, likely")
+    page.keyboard.press("Escape")
+    assert page.locator(".answer").is_hidden()
+
+
+def test_a_link_opens_the_same_view(visit):
+    state = (
+        f"#layer=width&year=2021&view=9/{LAT:.4f}/{LON:.4f}&swipe=mean/2020/30&opacity=60&hatch=no"
+        f"&names=no&graticule=yes&plots=predicted&point={LON:.5f}/{LAT:.5f}&lang=es&theme=dark"
+    )
+    page = visit(state)
+    answer(page)
+    assert page.url.split("#")[1] == state[1:]
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_nonsense_in_a_link_is_left_out(visit):
+    page = visit("#layer=none&year=1066&view=x/y/z&swipe=q&opacity=900&point=a/b&lang=xx&plots=all")
+    settled(page)
+    assert part_of(page, "layer") == "mean"
+    assert part_of(page, "year") == str(LAST)
+    assert part_of(page, "point") is None
+
+
+def test_on_a_phone_the_panel_opens_over_the_map(visit):
+    page = visit(phone=True)
+    settled(page)
+    assert page.locator(".settings").is_hidden()
+    assert page.locator(".legend").is_visible()
+    page.get_by_role("button", name="Show all settings").click()
+    page.get_by_label(re.compile("^Width of the")).click()
+    assert part_of(page, "layer") == "width"
+    page.get_by_role("button", name="Show the map").click()
+    page.touchscreen.tap(160, 300)
+    card = answer(page).bounding_box()
+    assert card["x"] == 0
+    assert card["width"] == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_theme_follows_the_system_and_the_switch(visit):
+    page = visit(dark=True)
+    background = "getComputedStyle(document.querySelector('.panel')).backgroundColor"
+    dark = page.evaluate(background)
+    page.get_by_role("button", name="Light colours").click()
+    assert page.evaluate(background) != dark
+    assert part_of(page, "theme") == "light"
