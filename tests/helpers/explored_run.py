@@ -48,10 +48,15 @@ def bundle(built: ChipNetwork) -> NetworkModel:
     return NetworkModel(built, BANDS, scaling, {"name": "random", "region": [140, 143, -22, -20]})
 
 
-def write(folder: Path) -> Path:
-    """Write the run into a folder; returns it."""
+def write(folder: Path, built: ChipNetwork | None = None) -> Path:
+    """Write the run into a folder; returns it.
+
+    Args:
+        built: another network than the usual one.
+    """
     folder.mkdir(parents=True)
-    bundle(network(location=LOCATION)).save(folder / "model")
+    model = bundle(network(location=LOCATION) if built is None else built)
+    model.save(folder / "model")
     _write_imagery(folder / "imagery.tif")
     map_raster(folder / "model", folder / "imagery.tif", folder / "map.tif")
     rng = np.random.default_rng(1)
@@ -65,7 +70,7 @@ def write(folder: Path) -> Path:
             "programme": np.where(np.arange(PLOTS) < 12, "north", "south"),
         }
     )
-    cut_chips(folder / "imagery.tif", plots, PATCH, folder / "chips")
+    cut_chips(folder / "imagery.tif", plots, model.patch, folder / "chips")
     _write_tables(folder, plots)
     return folder
 

@@ -2,10 +2,11 @@
 import { read } from "../shared/data.js";
 import { h } from "../shared/dom.js";
 import { amount, number, percent, place, say, signed, t } from "../shared/language.js";
-import { named, signs } from "./colours.js";
+import { accent, named, signs } from "./colours.js";
 import { failure, readout, section } from "./frame.js";
 import { legend, map } from "./geo.js";
 import { headChooser } from "./heads.js";
+import { heat } from "./heat.js";
 import { overlay } from "./overlay.js";
 import { extent, slice, unpack } from "./unpack.js";
 
@@ -78,7 +79,7 @@ export function chipSection(facts, cells, state) {
 
 function look(answer, facts, state) {
   const unit = say(facts.unit);
-  const line = readout(t(answer.attention ? "chip.hover" : "chip.point"));
+  const line = readout(t(answer.attention && answer.side > 1 ? "chip.hover" : "chip.point"));
   const side = answer.side;
   const pixel = (i) => t("chip.pixel", { row: Math.floor(i / side) + 1, col: (i % side) + 1 });
   const places = { picture: answer.picture, grid: [side, side] };
@@ -100,11 +101,50 @@ function look(answer, facts, state) {
   picture.style.aspectRatio = "1";
   const plain = h("figure", {}, h("figcaption", {}, t(answer.colours ? "chip.colours" : "chip.grey")), picture);
   const head = [h("h3", {}, name), h("p", { className: "note" }, `${place(answer.lon, answer.lat)}${figures ? ` · ${figures}` : ""}`)];
-  if (!attention || side === 1 || !attention.weights) {
+  if (side === 1 && attention?.weights) {
+    return [...head, h("div", { className: "pictures" }, plain, hidden), line.element, ...betweenInputs(attention, state)];
+  }
+  if (!attention?.weights) {
     const why = side === 1 ? "" : t(attention ? "chip.manyWeights" : "chip.noAttention");
     return [...head, why && h("p", { className: "lead" }, why), h("div", { className: "pictures" }, plain, hidden), line.element].filter(Boolean);
   }
   return [...head, ...attended(attention, { places, line, pixel, side, plain, hidden, state })];
+}
+
+/** Attention between the inputs of a single pixel: its bands and covariates. */
+function betweenInputs(attention, state) {
+  const weights = unpack(attention.weights);
+  const [layers, heads, count] = weights.shape;
+  const first = attention.kinds.indexOf("other");
+  const names = attention.kinds.map((kind, i) => (kind === "other" ? attention.names[i - first] : t(kind === "class" ? "chip.class" : "chip.pixelToken")));
+  const [table, line] = [h("div", { className: "tables" }), readout(t("text.hover"))];
+
+  function choose(layer, head) {
+    state.head = [layer, head];
+    const one = heat({
+      rows: count,
+      cols: count,
+      names,
+      values: slice(weights, layer, head),
+      paint: accent(),
+      label: t("heads.one", { layer: layer + 1, head: head + 1 }),
+      width: 420,
+      write: (value) => number(value, 2),
+      point: (row, col, value) => line.say(t("chip.between", { query: names[row], key: names[col], weight: number(value, 3) })),
+    });
+    table.replaceChildren(h("figure", {}, h("figcaption", {}, t("text.weights")), one.element));
+  }
+
+  const chooser = headChooser({
+    layers: attention.layers.map(String),
+    heads,
+    picture: (layer, head) => ({ rows: count, cols: count, values: slice(weights, layer, head) }),
+    paint: accent(),
+    choose,
+  });
+  const [layer, head] = state.head ?? [0, 0];
+  chooser.select(Math.min(layer, layers - 1), Math.min(head, heads - 1), false);
+  return [h("h3", {}, t("chip.inputs")), h("div", { className: "instrument stacked" }, chooser.element, h("div", {}, table, line.element))];
 }
 
 /** Attention by layer and head, and its rollout. */

@@ -176,6 +176,9 @@ export const WORDS = {
   "chip.from": W("Attending: {from}", "Atiende: {from}"),
   "chip.notComputed": W("This layer does not compute this pixel.", "Esta capa no calcula este píxel."),
   "chip.class": W("class token", "token de clase"),
+  "chip.pixelToken": W("pixel", "píxel"),
+  "chip.inputs": W("Attention between the inputs", "Atención entre las entradas"),
+  "chip.between": W("“{query}” attends to “{key}” with weight {weight}.", "«{query}» atiende a «{key}» con peso {weight}."),
   "chip.noAttention": W(
     "This model has no attention between pixels, so the page shows occlusion: what the prediction loses without each pixel.",
     "Este modelo no tiene atención entre píxeles; la página muestra la oclusión: lo que pierde la predicción sin cada píxel.",

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spatioformer.models.inside import patterns_of
+from spatioformer.nn import Spatioformer
 from spatioformer.text.model import TextModel
 from spatioformer.viewer.explorer.model_routes import model_router
 from spatioformer.viewer.explorer.run import RunExplorer
@@ -118,6 +120,25 @@ def test_chip_of_a_plot(visit, run):
     page.locator("#plots canvas.scatter").press("ArrowRight")
     page.locator("#plots canvas.scatter").press("Enter")
     page.wait_for_selector("#chip h3 >> text=Plot p0")
+
+
+def test_attention_between_the_bands_of_one_pixel(visit, tmp_path):
+    """A network whose tokens are bands: the table holds the weights of the class token."""
+    built = explored_run.network(Spatioformer, patch=1, tokens="bands")
+    one = ViewedRun(explored_run.write(tmp_path / "run", built))
+    place = bind("127.0.0.1", 0)
+    stop = start([router(one)], place)
+    page = visit("#lang=en", address=place.address, path=PAGE)
+    table = page.locator("#chip canvas.heat")
+    for key in ("ArrowDown", "ArrowRight"):
+        table.press(key)
+    row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
+    store = one.store
+    patterns = patterns_of(one.model, store.chips[row], store.lon[row], store.lat[row])
+    expected = f"“class token” attends to “red” with weight {patterns.weights[0, 0, 0, 1]:.3f}."
+    assert page.locator("#chip .readout").nth(1).inner_text() == expected
+    stop()
+    one.rasters.close()
 
 
 def test_run_in_spanish_on_a_dark_phone(visit, run):
