@@ -90,10 +90,9 @@ def test_damage_that_is_found_later_is_said(tmp_path):
     path.write_bytes(content)
     raster = register(path, {"mean": 1})
     rasters = Rasters()
+    x, y = int((140.1 + 180) / 360 * 2**9), 285
     with pytest.raises(ImageryError, match=r"map\.tif cannot be read .*: the file is damaged"):
-        for x in (455, 456):
-            for y in range(284, 288):
-                rasters.call(rasters.tile, raster, ("mean",), 9, x, y)
+        rasters.call(rasters.tile, raster, ("mean",), 9, x, y)
     rasters.close()
 
 

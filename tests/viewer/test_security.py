@@ -12,8 +12,6 @@ OPEN = Gate(LOOPBACK | {"10.0.0.5"}, "s3cret-token", always=True)
 PROXIED = Gate(LOOPBACK, "s3cret-token", framed=True)
 
 
-
-
 def test_every_answer_says_what_the_page_may_load(client):
     for path in ("/api/run.json", "/nothing", "/tiles/mean/all/99/0/0.png"):
         headers = client.get(path).headers
@@ -131,7 +129,9 @@ def test_a_server_that_others_reach_needs_its_token(run):
     assert client.get("/").status_code == 401
     assert client.get("/?token=wrong").status_code == 401
     assert client.get("/?token=").status_code == 401
-    assert client.get("/api/run.json", headers={"cookie": "spatioformer_view=no"}).status_code == 401
+    assert (
+        client.get("/api/run.json", headers={"cookie": "spatioformer_view=no"}).status_code == 401
+    )
     first = client.get("/index.html?token=s3cret-token&layer=mean")
     assert (first.status_code, first.headers["location"]) == (303, "./index.html?layer=mean")
     assert first.headers["set-cookie"] == (

@@ -241,13 +241,17 @@ def coarse(dataset: DatasetReader, numbers: tuple[int, ...]) -> Floats:
 
 
 def _zooms(dataset: DatasetReader, grid: Grid) -> tuple[int, int]:
-    """Smallest and largest zoom of a raster's tiles."""
+    """Smallest and largest zoom of a raster's tiles.
+
+    At the smallest the whole raster takes about a quarter of a tile's side. Of a raster without
+    overviews it is the one at which a tile reads WITHOUT_OVERVIEWS pixels a side.
+    """
     world = 2 * np.pi * EARTH_RADIUS / TILE
     finest = int(np.clip(np.ceil(np.log2(world / _pixel_size(grid)) - 1e-6), 0, MOST_ZOOM))
-    if dataset.overviews(1):
-        return 0, finest
-    most = WITHOUT_OVERVIEWS / TILE * _pixel_size(grid)  # metres a pixel of a tile may span
-    return int(np.clip(np.ceil(np.log2(world / most)), 0, finest)), finest
+    most = 4 * max(grid.shape)
+    if not dataset.overviews(1):
+        most = min(most, WITHOUT_OVERVIEWS)
+    return max(0, finest - int(np.ceil(np.log2(max(1, most / TILE))))), finest
 
 
 def _pixel_size(grid: Grid) -> float:
