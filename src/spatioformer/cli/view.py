@@ -1,17 +1,25 @@
 """The command `view`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spatioformer.cli.options import Quiet
 from spatioformer.cli.source import METAVAR, run_folder
 
+if TYPE_CHECKING:
+    from spatioformer.common.progress import Console
+
 
 def view(
     source: Annotated[
-        Path, typer.Argument(metavar=METAVAR, help="The run: its folder or its configuration.")
+        Path,
+        typer.Argument(
+            metavar=METAVAR,
+            help="The run: its folder or its configuration. Or the folder of a text or vision "
+            "model, of which the model explorer opens.",
+        ),
     ],
     port: Annotated[
         int | None,
@@ -37,12 +45,17 @@ def view(
     from spatioformer.viewer.needs import check_installed
 
     check_installed()
+    from spatioformer.viewer.explorer.kinds import holds_model
+
+    console = Console(quiet)
+    if holds_model(source):
+        _explore(source, port, host, console, browser=not no_browser, export=export)
+        return
     from spatioformer.viewer.export import export as write_files
     from spatioformer.viewer.routes import router
     from spatioformer.viewer.run import ViewedRun
     from spatioformer.viewer.serve import bind, serve
 
-    console = Console(quiet)
     run = ViewedRun(run_folder(source))
     for note in run.catalogue.notes:
         console.say(f"note: {note}")
@@ -54,3 +67,25 @@ def view(
     place = bind(host, port, console)
     routers = [router(run, token_needed=place.is_open)]
     serve(routers, place, console, browser=not no_browser, warm=run.warm)
+
+
+def _explore(
+    folder: Path,
+    port: int | None,
+    host: str,
+    console: "Console",
+    *,
+    browser: bool,
+    export: Path | None,
+) -> None:
+    """Serve the model explorer of a text or vision model."""
+    from spatioformer.viewer.explorer.model_routes import model_router
+    from spatioformer.viewer.serve import bind, serve
+
+    if export is not None:
+        raise typer.BadParameter(
+            f"{folder} is a text or vision model, whose explorer needs the server; leave out "
+            "--export"
+        )
+    routers = [model_router(folder)]
+    serve(routers, bind(host, port, console), console, browser=browser, page="model explorer")

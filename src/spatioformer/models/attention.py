@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spatioformer.models.patterns import record_patterns
 from spatioformer.nn import ChipNetwork
 from spatioformer.nn.rollout import attention_rollout
-from spatioformer.nn.transformer import Pattern, Transformer
+from spatioformer.nn.transformer import Transformer
 
 Floats = NDArray[np.float64]
 
@@ -50,14 +51,7 @@ def _rollout(
     transformer = next((m for m in network.modules() if isinstance(m, Transformer)), None)
     if transformer is None:
         return None
-    patterns: list[Pattern] = []
-    hook = transformer.register_forward_pre_hook(
-        lambda module, args, kwargs: (args, kwargs | {"record": patterns}), with_kwargs=True
-    )
-    try:
-        run(network)
-    finally:
-        hook.remove()
+    patterns = record_patterns(transformer, lambda: run(network))
     if not patterns or patterns[0].weights.shape[-1] <= patch**2:
         return None
     with torch.inference_mode():

@@ -5,7 +5,6 @@ is replaced by its usual value, the mean of that band over the plots (Zeiler & F
 """
 
 import base64
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from spatioformer.analysis.location import at_places
+from spatioformer.analysis.occlusion import occlusion
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import Stack
-from spatioformer.models.base import Model, OutsideExtent
+from spatioformer.models.base import Model
 from spatioformer.report.ground import places
 from spatioformer.viewer.catalogue import ALL, IMAGERY
 from spatioformer.viewer.layers import Layer
@@ -85,26 +85,6 @@ def usual_values(run: ViewedRun, model: Model) -> Floats:
         means = np.asarray(store.chips, np.float64).mean(axis=(0, 1, 2))
         run.memo["usual"] = means[[store.bands.index(band) for band in model.bands]]
     return run.memo["usual"]
-
-
-def occlusion(
-    model: Model, chip: NDArray[np.float32], lon: Floats, lat: Floats, usual: Floats
-) -> Floats:
-    """Prediction less that with the pixel replaced by usual values, for each pixel: (P, P).
-
-    Args:
-        chip: (P, P, band); lon, lat: (P, P), degrees.
-        usual: (band,).
-    """
-    side = model.patch
-    chips = np.repeat(chip[None], side**2 + 1, axis=0)  # the last one is whole
-    pixels = np.arange(side**2)
-    chips[pixels, pixels // side, pixels % side] = usual
-    east, north = (np.broadcast_to(part, (len(chips), side, side)) for part in (lon, lat))
-    with warnings.catch_warnings():  # the map itself says which places are far from the plots
-        warnings.simplefilter("ignore", OutsideExtent)
-        predictions = np.asarray(model.predict(chips, east, north), np.float64)
-    return (predictions[-1] - predictions[:-1]).reshape(side, side)
 
 
 def _data_uri(run: ViewedRun, chip: NDArray[np.float32], bands: list[str]) -> str | None:

@@ -14,6 +14,7 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.viewer import ground, plots, style, tiles
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.app import PAGE
+from spatioformer.viewer.explorer.run import RunExplorer
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.overview import bounding_tiles, overview
 from spatioformer.viewer.run import REPORT, ViewedRun
@@ -129,6 +130,12 @@ def _write_data(run: ViewedRun, part: Path, zoom: int, console: Console) -> None
             except SpatioformerError as error:
                 console.say(f"note: without {flag}: {error}")
                 facts[flag] = False
+    if facts["explorer"]:
+        try:
+            data |= RunExplorer(run).files()
+        except SpatioformerError as error:
+            console.say(f"note: without the model explorer: {error}")
+            facts["explorer"] = False
     data["api/run.json"] = facts
     for name, content in data.items():
         _write(part / name, dumps(content))

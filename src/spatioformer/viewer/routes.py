@@ -15,6 +15,7 @@ from spatioformer.viewer import at, explain, ground, plots, tiles, zones
 from spatioformer.viewer.answers import JSON
 from spatioformer.viewer.app import FRESH, error_answers, unchanged
 from spatioformer.viewer.cache import ByteCache
+from spatioformer.viewer.explorer import routes as explorer_routes
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.rasters import MOST_ZOOM
 from spatioformer.viewer.run import REPORT, ViewedRun
@@ -124,6 +125,8 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
             raise HTTPException(404, f"zoom {z} has columns and rows 0 to {2**z - 1}")
         return await served.tile(request, found, key, z, x, y)
 
+    if run.has_explorer:
+        routes.include_router(explorer_routes.run_router(run))
     if (run.folder / REPORT).is_file():
         report = (run.folder / REPORT).read_bytes()
 

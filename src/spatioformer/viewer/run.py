@@ -191,6 +191,12 @@ class ViewedRun:
             with contextlib.suppress(SpatioformerError):  # the click itself says what is missing
                 load_part()
 
+    @property
+    def has_explorer(self) -> bool:
+        """Whether the run has what the model explorer shows: a model and chips of plots."""
+        needed = ("model/config.json", "chips/store.json")
+        return all((self.folder / name).is_file() for name in needed)
+
     def to_json(self, *, static: bool = False, token_needed: bool = False) -> dict[str, Any]:
         """Content of `run.json`."""
         layers = self.catalogue.layers.values()
@@ -220,7 +226,7 @@ class ViewedRun:
             "maxzoom": self.maxzoom,
             "plots": (self.folder / "chips" / "store.json").is_file(),
             "sites": (self.folder / "imagery.tif").is_file() and self.uncertainty is not None,
-            "explorer": False,
+            "explorer": self.has_explorer,
             "static": static,
             "token_needed": token_needed,
             "links": {

@@ -116,14 +116,16 @@ def serve(
     *,
     browser: bool = True,
     warm: Callable[[], None] | None = None,
+    page: str = "map",
 ) -> None:
     """Serve until the user stops the program.
 
     Args:
+        page: what the page shows, for the message.
         browser: whether to open the page in the user's browser.
         warm: called in a thread at the start; what it loads is there when the user clicks.
     """
-    console.say(f"the map is at {place.address} (stop with Ctrl-C)")
+    console.say(f"the {page} is at {place.address} (stop with Ctrl-C)")
     if place.is_open:
         console.say(
             "note: other machines can reach it; whoever has the token in the address may look"

@@ -1,0 +1,219 @@
+"""The model explorer in Chromium: a run, a text model, a Vision Transformer; known numbers."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spatioformer.models.inside import patterns_of
+from spatioformer.nn import Spatioformer
+from spatioformer.text.model import TextModel
+from spatioformer.viewer.explorer.model_routes import model_router
+from spatioformer.viewer.explorer.run import RunExplorer
+from spatioformer.viewer.export import export
+from spatioformer.viewer.routes import router
+from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.serve import bind, start
+from tests.helpers import explored_run, text
+from tests.viewer.explorer.test_vision import png, save
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+PAGE = "explorer.html"
+WORDS = Path(__file__).parents[3] / "page" / "src" / "explorer" / "words.js"
+
+
+def served(routers) -> Iterator[str]:
+    place = bind("127.0.0.1", 0)
+    stop = start(routers, place)
+    yield place.address
+    stop()
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory) -> ViewedRun:
+    return ViewedRun(explored_run.write(tmp_path_factory.mktemp("explored") / "run"))
+
+
+@pytest.fixture(scope="module")
+def run(viewed) -> Iterator[str]:
+    yield from served([router(viewed)])
+    viewed.rasters.close()
+
+
+@pytest.fixture(scope="module")
+def gpt(tmp_path_factory) -> TextModel:
+    folder = tmp_path_factory.mktemp("text") / "gpt"
+    text.random_model().save(folder, [{"step": 1, "training_loss": 3.0, "validation_loss": 4.0}])
+    return TextModel.open(folder)
+
+
+@pytest.fixture(scope="module")
+def gpt_address(gpt, tmp_path_factory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("served") / "gpt"
+    gpt.save(folder, [{"step": 1, "training_loss": 3.0, "validation_loss": 4.0}])
+    yield from served([model_router(folder)])
+
+
+@pytest.fixture(scope="module")
+def vit_address(tmp_path_factory) -> Iterator[str]:
+    labels = [str(i) for i in range(10)]
+    folder = save(tmp_path_factory.mktemp("vision") / "vit", (8, 8), 2, 1, labels)
+    yield from served([model_router(folder)])
+
+
+def check_axe(page) -> None:
+    """No violation of accessibility that is serious or critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is absent")
+    found = axe.Axe().run(page).response["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [f"{one['id']}: {one['nodes'][0]['html']}" for one in bad] == []
+
+
+def test_run(visit, run, viewed):
+    page = visit("#lang=en", address=run, path=PAGE)
+    assert page.locator("h1").inner_text() == "A known run"
+    assert page.locator("#scores .strong .value").inner_text() == "0.625"
+    page.wait_for_selector("#place .features")
+    assert page.locator("#place .feature").count() == 12
+    check_axe(page)
+
+    page.locator("#place select").select_option("published")
+    page.wait_for_selector("#place .feature >> text=g15")
+    page.locator("#place .feature").first.click()
+    explorer = RunExplorer(viewed)
+    values = explorer.sets["published"].at(*explorer.places.lonlat)[:, 0]
+    expected = f"From {values.min():.2f} to {values.max():.2f}".replace("-", "−")
+    assert page.locator("#place .readout").inner_text() == expected
+
+
+def test_likeness_of_places(visit, run, viewed):
+    """The page's cosine is that of the features; the least alike place has the smallest."""
+    page = visit("#lang=en", address=run, path=PAGE)
+    page.wait_for_selector("#place .features")
+    explorer = RunExplorer(viewed)
+    lon, lat = explorer.places.lonlat
+    features = explorer.sets["encoder"].at(lon, lat).astype(np.float64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    words = page.locator("#place .readout").inner_text()
+    least = float(words.rsplit(" ", 1)[1].rstrip(".").replace("−", "-"))
+    smallest = (unit @ unit.T).min(axis=1)
+    assert np.abs(smallest - least).min() < 0.011
+    page.locator("#place canvas.geo").press("ArrowRight")
+    assert "Likeness to" in page.locator("#place figcaption").inner_text()
+
+
+def test_chip_of_a_plot(visit, run):
+    page = visit("#lang=en", address=run, path=PAGE)
+    page.locator("#chip .examples button").first.click()
+    page.wait_for_selector("#chip >> text=observed 10")
+    assert page.locator("#chip .heads button").count() == 4
+    flow = page.locator("#chip .pictures canvas").nth(1)
+    box = flow.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert "rollout on pixel 3, 3" in page.locator("#chip .readout").inner_text()
+    page.locator("#plots canvas.scatter").press("ArrowRight")
+    page.locator("#plots canvas.scatter").press("Enter")
+    page.wait_for_selector("#chip h3 >> text=Plot p0")
+
+
+def test_attention_between_the_bands_of_one_pixel(visit, tmp_path):
+    """A network whose tokens are bands: the table holds the weights of the class token."""
+    built = explored_run.network(Spatioformer, patch=1, tokens="bands")
+    one = ViewedRun(explored_run.write(tmp_path / "run", built))
+    place = bind("127.0.0.1", 0)
+    stop = start([router(one)], place)
+    page = visit("#lang=en", address=place.address, path=PAGE)
+    table = page.locator("#chip canvas.heat")
+    for key in ("ArrowDown", "ArrowRight"):
+        table.press(key)
+    row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
+    store = one.store
+    patterns = patterns_of(one.model, store.chips[row], store.lon[row], store.lat[row])
+    expected = f"“class token” attends to “red” with weight {patterns.weights[0, 0, 0, 1]:.3f}."
+    assert page.locator("#chip .readout").nth(1).inner_text() == expected
+    stop()
+    one.rasters.close()
+
+
+def test_run_in_spanish_on_a_dark_phone(visit, run):
+    page = visit("#lang=es", address=run, path=PAGE, phone=True, dark=True)
+    page.wait_for_selector("#chip .heads")
+    assert page.locator("#chip h2").inner_text() == "Recorte y atención"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_axe(page)
+    page.get_by_role("button", name="English").click()
+    assert page.locator("#chip h2").inner_text() == "Chip and attention"
+
+
+def test_static_files_from_disk(visit, viewed, tmp_path):
+    """An export holds the explorer; without a server a click shows the nearest example."""
+    folder = tmp_path / "export"
+    export(viewed, folder)
+    page = visit("#lang=en", address=folder.as_uri(), path=f"/{PAGE}")
+    page.wait_for_selector("#place .features")
+    page.wait_for_selector("#chip .heads")
+    page.locator("#chip canvas.geo").press("ArrowRight")
+    page.wait_for_selector("#chip h3 >> text=Plot p")
+    assert "only the example plots have chips" in page.locator("header").inner_text()
+
+
+def test_text(visit, gpt, gpt_address):
+    """Scores, weights and probabilities are those of `text attend` and `text next`."""
+    page = visit("#lang=en", address=gpt_address, path=PAGE)
+    page.fill("#sentence", "El rey come")
+    page.press("#sentence", "Enter")
+    reading = gpt.read("El rey come")
+    count = len(reading.tokens)
+    page.wait_for_selector(f"h3 >> text=Tokens ({count})")
+    page.locator(".heads button").nth(3).click()  # layer 2, head 2
+    table = page.locator("canvas.heat").nth(1)
+    for _ in range(2):  # the first key stroke chooses the first cell
+        table.press("ArrowDown")
+    score, weight = reading.scores[1, 1, 1, 0], reading.weights[1, 1, 1, 0]
+    expected = f"score {score:.3f}, weight {weight:.3f}.".replace("-", "−")
+    assert page.locator(".readout").inner_text().endswith(expected)
+    check_axe(page)
+
+    page.locator("#temperature").fill("50")
+    share = gpt.next("El rey come", 1, 0.5)[0][1]
+    shown = page.locator(".next .strong .value").inner_text().rstrip(" %")
+    assert float(shown) == pytest.approx(100 * share, abs=0.51)
+
+    page.watch.expected.append("422")
+    page.fill("#sentence", "rey " * 60)
+    page.press("#sentence", "Enter")
+    assert "the page shows at most 32; shorten it" in page.locator(".failure").inner_text()
+
+
+def test_vision(visit, vit_address):
+    page = visit("#lang=en", address=vit_address, path=PAGE)
+    page.wait_for_selector(".pictures canvas")
+    assert page.locator(".thumb").count() == 24
+    check_axe(page)
+    page.locator(".pictures canvas").first.click(position={"x": 5, "y": 5})
+    assert page.locator("text=Attending: patch 1, 1").count() == 1
+    image = {"name": "a.png", "mimeType": "image/png", "buffer": png((8, 8), "L")}
+    page.set_input_files("#image-file", image)
+    page.wait_for_selector(".overlay img[alt*='the image']")
+
+
+def test_texts_are_complete_in_both_languages():
+    """Every text has an English and a Spanish form with the same places for numbers."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is absent")
+    show = "m => console.log(JSON.stringify(m.WORDS))"
+    program = f"import({json.dumps(WORDS.as_uri())}).then({show})"
+    command = [node, "--experimental-default-type=module", "-e", program]
+    words = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    for key, forms in words.items():
+        assert set(forms) == {"en", "es"}, key
+        assert all(forms.values()), key
+        english, spanish = (sorted(re.findall(r"\{(\w+)\}", forms[one])) for one in ("en", "es"))
+        assert english == spanish, key
