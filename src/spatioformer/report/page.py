@@ -30,6 +30,7 @@ from spatioformer.report.findings import decimal, length
 from spatioformer.report.glossary import glossary
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
+from spatioformer.report.scores import score_tables
 from spatioformer.report.trust import trust
 from spatioformer.report.verdict import verdict
 
@@ -58,7 +59,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
     parts: dict[str, Callable[[Results], Any]] = {
         "opening": _opening,
         "maps": _maps,
-        "scores": _scores,
+        "scores": score_tables,
         "agreement": _agreement,
         "trust": trust,
         "explained": explained,

@@ -17,7 +17,7 @@ ABREAST = 2
 """Largest number of splits side by side in one table."""
 
 
-def scores(results: Results) -> dict[str, Any]:
+def score_tables(results: Results) -> dict[str, Any]:
     """Tables of scores, one row for each model, and the best model on each split."""
     splits = results.config.evaluate.splits
     tables = [results.scores(split) for split in splits]
