@@ -78,7 +78,7 @@ def test_the_nearest_plots_and_those_most_alike(client, run):
     cosine = math.cos(math.radians(LAT))
     km = KM_PER_DEGREE * np.hypot((plots["lon"] - LON) * cosine, plots["lat"] - LAT)
     nearest = answer["nearest"]
-    assert [plot["id"] for plot in nearest][0] == plots["plot_id"][km.argmin()]
+    assert nearest[0]["id"] == plots["plot_id"][km.argmin()]
     assert nearest[0]["km"] == pytest.approx(km.min(), rel=0.01)
     assert [plot["km"] for plot in nearest] == sorted(plot["km"] for plot in nearest)
     assert all(plot["predicted"] - plot["observed"] == 2 for plot in nearest)

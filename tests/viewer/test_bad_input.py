@@ -90,10 +90,9 @@ def test_damage_that_is_found_later_is_said(tmp_path):
     path.write_bytes(content)
     raster = register(path, {"mean": 1})
     rasters = Rasters()
+    x, y = int((140.1 + 180) / 360 * 2**9), 285
     with pytest.raises(ImageryError, match=r"map\.tif cannot be read .*: the file is damaged"):
-        for x in (455, 456):
-            for y in range(284, 288):
-                rasters.call(rasters.tile, raster, ("mean",), 9, x, y)
+        rasters.call(rasters.tile, raster, ("mean",), 9, x, y)
     rasters.close()
 
 
@@ -228,3 +227,28 @@ def test_a_polygon_of_too_many_pixels(run, monkeypatch):
     monkeypatch.setattr(zones, "MOST_PIXELS", 40)
     with pytest.raises(PlotError, match=r"polygon 1 has 50 pixels, more than 40; draw a smaller"):
         zones.zonal(run, [polygon(SQUARE)], None)
+
+
+@pytest.mark.parametrize("left", [178.0, -182.0])
+def test_a_raster_over_the_antimeridian_is_whole(tmp_path, left):
+    """Four degrees in both hemispheres, whose longitudes count on beyond 180."""
+    transform = Affine(0.1, 0, left, 0, -0.1, -15)
+    values = np.arange(40, dtype=np.float32) * np.ones((40, 1), np.float32)
+    path = write_raster(tmp_path / "a.tif", values, transform=transform, nodata=np.nan)
+    raster, rasters = register(path, {"a": 1}), Rasters()
+    assert raster.bounds == pytest.approx((178, -19, -178, -15))
+    z = 6
+    west, east = (rasters.call(rasters.tile, raster, ("a",), z, x, 34) for x in (2**z - 1, 0))
+    rasters.close()
+    assert (np.nanmin(west), np.nanmax(west)) == (0, 19)
+    assert (np.nanmin(east), np.nanmax(east)) == (20, 39)
+
+
+def test_a_map_of_the_whole_earth_is_drawn(tmp_path):
+    data = np.ones((180, 360), np.float32)
+    transform = Affine(1, 0, 0, 0, -1, 90)
+    path = write_raster(tmp_path / "a.tif", data, transform=transform, nodata=np.nan)
+    raster, rasters = register(path, {"a": 1}), Rasters()
+    values = [rasters.call(rasters.tile, raster, ("a",), 1, x, y) for x in (0, 1) for y in (0, 1)]
+    rasters.close()
+    assert all((tile == 1).all() for tile in values)
