@@ -19,7 +19,7 @@ REPORT = {
 """Colours of report.html, by the name of their CSS variable; the pages of `view` share them."""
 
 LIGHT = REPORT | {
-    "care": "#96690a",
+    "care": "#8f6309",
     "paper": "#ffffff",
     "on-accent": "#ffffff",
     "series": SERIES[1],

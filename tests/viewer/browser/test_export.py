@@ -59,6 +59,6 @@ def test_from_disk_it_shows_pictures_and_says_what_is_missing(visit, exported):
     picture = page.locator("img.overview")
     picture.wait_for()
     assert page.evaluate("document.querySelector('img.overview').naturalWidth") > 100
-    page.get_by_text("Where the model applies").click()
+    page.get_by_label("Where the model applies").click()
     assert "applies" in page.locator("img.overview").get_attribute("src")
     assert np.any(painted(page, "lines")[..., 3] >= 0)
