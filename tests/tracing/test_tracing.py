@@ -81,6 +81,11 @@ def test_a_tall_table_says_what_it_leaves_out(capsys):
     text = capsys.readouterr().out
     assert "40 x 300, here columns 1-" in text
     assert "here rows 1-24" in text
+    names = [str(i) for i in range(197)]
+    print_panels([[Panel("Wide", "x", np.zeros((197, 197)), names, names, "share")]])
+    text = capsys.readouterr().out
+    assert "197 x 197, here columns 1-24, here rows 1-24" in text
+    assert len(text.splitlines()) < 100
 
 
 def test_the_picture(trace):

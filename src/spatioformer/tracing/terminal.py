@@ -12,7 +12,7 @@ from spatioformer.tracing.panels import NO_UNIT, Panel, Rows
 LABEL, LONGEST_LABEL = 14, 24  # width of a row's name, cells: usual, and at most
 CELL = 6  # width of a number or of a column's name in a table of few digits, cells
 WIDE = 9  # the same in a table of values of any size
-MOST_ROWS = 24  # rows of a panel that are printed
+MOST_ROWS = MOST_COLUMNS = 24  # rows, and columns with names, of a panel that are printed
 BAR = 30  # width of the bar of the largest share, cells
 
 
@@ -35,11 +35,9 @@ def _size(panel: Panel) -> str:
     height, width = panel.values.shape
     if panel.kind == "bars":
         return panel.unit
-    named = panel.columns is not None
     size = f"{height} x {width}"
-    fitting = _fitting(WIDE, _label(panel))
-    if not named and width > fitting:
-        size += f", here columns 1-{fitting}"
+    if width > _shown(panel):
+        size += f", here columns 1-{_shown(panel)}"
     if height > MOST_ROWS:
         size += f", here rows 1-{MOST_ROWS}"
     return size if panel.unit == NO_UNIT else f"{size}; {panel.unit}"
@@ -51,11 +49,8 @@ def _print_panel(panel: Panel) -> None:
     if panel.kind == "bars":
         _print_bars(panel)
         return
-    values = panel.values[:MOST_ROWS]
-    columns = panel.column_names
-    if panel.columns is None:
-        columns = columns[: _fitting(WIDE, _label(panel))]
-        values = values[:, : len(columns)]
+    columns = panel.column_names[: _shown(panel)]
+    values = panel.values[:MOST_ROWS, : len(columns)]
     shares = panel.scale == "share"
     print_matrix(
         _names(panel)[:MOST_ROWS],
@@ -66,6 +61,11 @@ def _print_panel(panel: Panel) -> None:
         CELL if shares else WIDE,
         _label(panel),
     )
+
+
+def _shown(panel: Panel) -> int:
+    """How many columns of a panel are printed, at most."""
+    return _fitting(WIDE, _label(panel)) if panel.columns is None else MOST_COLUMNS
 
 
 def _names(panel: Panel) -> list[str]:
