@@ -22,6 +22,7 @@ from spatioformer.report import maps, page, picture, write_report
 from spatioformer.report.bands import read_band
 from spatioformer.report.findings import decimal
 from spatioformer.report.results import Results
+from spatioformer.report.scores import METRICS
 from tests.helpers import report_run
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, write_raster
 
@@ -99,7 +100,7 @@ def test_every_score_is_in_its_table(real):
     for model, part in scores[~scores["split"].str.startswith("curve")].groupby("model"):
         row = table[table.index(f'<th scope="row">{model}<') :].split("</tr>")[0]
         cells = re.findall(r'<td class="([^"]*)">([^<]*)</td>', row)
-        expected = [decimal(r[m], d) for _, r in part.iterrows() for m, d in page.METRICS.items()]
+        expected = [decimal(r[m], d) for _, r in part.iterrows() for m, d in METRICS.items()]
         assert [text for _, text in cells] == expected
     for split in ("random", "tiles"):
         assert f'colspan="5" scope="colgroup">{split}<span>5 folds' in table
@@ -113,7 +114,7 @@ def test_the_best_of_each_column_is_marked(real):
     best = {
         decimal(part.loc[(part[m] if m in ("r", "r2") else -part[m].abs()).idxmax(), m], digits)
         for _, part in scores.groupby("split")
-        for m, digits in page.METRICS.items()
+        for m, digits in METRICS.items()
     }
     marked = re.findall(r'<td class="[^"]*best">([^<]*)</td>', made.html)
     assert len(marked) == 10

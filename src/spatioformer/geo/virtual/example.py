@@ -5,6 +5,7 @@ plots are a survey of a virtual flora (`flora`), so the true richness is known a
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def landscape(seed: int) -> dict[str, NDArray[Any]]:
     return {
         "lon": WEST + PIXEL * (cols + 0.5),
         "lat": lat,
-        "land": np.pad(np.ones((SIDE - 2 * EDGE,) * 2, bool), EDGE),
+        "land": np.ones((SIDE, SIDE), bool),
         "temperature": temperature,
         "precipitation": precipitation,
         "greenness": 1 / (1 + np.exp(-growth - 0.8 * _smooth(rng, 3))),
@@ -122,7 +123,8 @@ def _write_raster(path: Path, bands: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _write_plots(path: Path, flora: VirtualFlora, plots: int, rng: np.random.Generator) -> None:
-    table = survey(flora, plots, seed=flora.seed)
+    inner = np.pad(np.ones((SIDE - 2 * EDGE,) * 2, bool), EDGE)
+    table = survey(replace(flora, land=inner), plots, seed=flora.seed)
     days = rng.integers(0, 120, len(table))
     table["date"] = (np.datetime64("2021-10-01") + days).astype(str)
     table = table.round({"lon": 5, "lat": 5})
