@@ -9,8 +9,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist \
-  bench-speed soak clean
+.PHONY: install install-dev install-browser page demo demo-full run test test-fast doctest lint types docs \
+  coverage dist bench-speed soak clean
 
 # A stamp a level: installing the second keeps the first.
 install: $(VENV)/.installed
@@ -25,6 +25,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,dev,docs]'
 	touch $@
+
+# Chromium for the tests of the pages that `view` shows; without it they are skipped.
+install-browser:
+	.ci/browser
+
+# The pages of `view`, built anew from page/ (needs node and npm): the same sources give the same bytes.
+page:
+	$(PYTHON) src/spatioformer/common/palette.py > page/src/shared/variables.css
+	cd page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
 
 demo: install
 	$(VENV)/bin/spatioformer demo
