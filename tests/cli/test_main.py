@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
     *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map"),
-    *("predict", "report", "survey", "zonal", "drivers", "demo", "years", "project"),
+    *("predict", "report", "view", "survey", "zonal", "drivers", "demo", "years", "project"),
     *("text", "vision"),
 ]
 """Every command, in the order of the help text."""

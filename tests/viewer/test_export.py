@@ -1,12 +1,16 @@
 """The export: the files are what the server answers, byte for byte."""
 
 import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from spatioformer.viewer import export as export_module
+from spatioformer.viewer import overview
 from spatioformer.viewer.export import export
 from tests.helpers.tiny_run import assert_refused, spatioformer
 
@@ -21,13 +25,15 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(run, page, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "map"
-    return folder, export(run, folder, page=page)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overview, "SIDE", 64)
+        return folder, export(run, folder, page=page)
 
 
 def test_tiles_are_those_of_the_server(client, exported):
     folder, made = exported
     paths = sorted(folder.glob("tiles/*/*/*/*/*.png"))
-    assert len(paths) >= made["tiles"] > 100
+    assert len(paths) >= made["tiles"] > 20
     for path in paths:
         served = client.get(f"/{path.relative_to(folder).as_posix()}")
         if served.status_code == 204:
@@ -87,16 +93,26 @@ def test_the_page_and_the_report_are_there(exported):
     assert (folder / "report.html").exists()
 
 
+def test_the_largest_zooms_of_a_large_map_are_left_out(run, monkeypatch):
+    monkeypatch.setattr(export_module, "MOST_TILES", 20)
+    layer = run.catalogue.layers["slope"]
+    raster = replace(layer.rasters["all"], minzoom=0, maxzoom=9)
+    layers = {"slope": replace(layer, rasters={"all": raster})}
+    large = SimpleNamespace(catalogue=SimpleNamespace(layers=layers), maxzoom=9)
+    jobs, zoom = export_module._jobs(large)
+    assert 0 < zoom < 9
+    assert {job[2] for job in jobs} == set(range(zoom + 1))
+    assert (
+        len(jobs) <= 20 < len(jobs) + len(list(export_module._of_zoom(layers["slope"], zoom + 1)))
+    )
+
+
 def test_an_earlier_export_is_replaced_and_nothing_else(run, page, exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(export_module, "MOST_TILES", 60)
-    folder, _ = exported
-    other = tmp_path / "other"
-    export(run, other, page=page)
-    (other / "old.txt").write_text("old")
-    made = export(run, other, page=page)
-    assert not (other / "old.txt").exists()
-    assert made["maxzoom"] < run.maxzoom  # fewer tiles, and the page knows
-    assert json.loads((other / "api" / "run.json").read_text())["maxzoom"] == made["maxzoom"]
+    monkeypatch.setattr(overview, "SIDE", 16)
+    folder = shutil.copytree(exported[0], tmp_path / "copy")
+    (folder / "old.txt").write_text("old")
+    assert export(run, folder, page=page) == exported[1]
+    assert not (folder / "old.txt").exists()
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("mine")

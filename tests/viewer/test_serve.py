@@ -92,7 +92,7 @@ def test_a_host_that_is_not_of_this_machine(host):
 def test_a_port_that_does_not_exist(folder):
     ended = spatioformer("view", folder, "--port", "70000")
     assert ended.code == 2
-    assert "70000" in ended.err
+    assert "--port" in ended.err
 
 
 def test_beyond_this_machine_the_address_holds_a_token():
@@ -113,13 +113,16 @@ def test_beyond_this_machine_the_address_holds_a_token():
 def test_the_command_serves_until_a_signal_and_ends_well(folder):
     command = [sys.executable, "-m", "spatioformer", "view", str(folder), "--no-browser"]
     with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
-        line = process.stderr.readline()
-        address = re.fullmatch(r"the map is at (\S+) \(stop with Ctrl-C\)\n", line)[1]
-        with urllib.request.urlopen(f"{address}api/run.json", timeout=20) as answer:
-            assert json.load(answer)["name"] == "linear"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        try:
+            line = process.stderr.readline()
+            address = re.fullmatch(r"the map is at (\S+) \(stop with Ctrl-C\)\n", line)[1]
+            with urllib.request.urlopen(f"{address}api/run.json", timeout=60) as answer:
+                assert json.load(answer)["name"] == "linear"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(120) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
 
 
 def test_a_notebook_shows_the_map_in_a_frame(folder, monkeypatch):

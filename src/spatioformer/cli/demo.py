@@ -1,5 +1,7 @@
 """The command `demo`."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,4 +28,12 @@ def demo(
     from spatioformer.common.progress import Console
     from spatioformer.run.demo import run_demo
 
-    run_demo(out, plots=plots, full=full, changes=set_ or [], console=Console(quiet))
+    console = Console(quiet)
+    folder = run_demo(out, plots=plots, full=full, changes=set_ or [], console=console)
+    console.say(f"look at the map: {_program()} view {shlex.quote(str(folder))}")
+
+
+def _program() -> str:
+    """The program as the user has called it; `make demo` calls .venv/bin/spatioformer."""
+    path = Path(sys.argv[0])
+    return shlex.quote(str(path)) if path.name == "spatioformer" else "spatioformer"

@@ -5,6 +5,7 @@ raster when it first needs it. GDAL's cache of blocks is shared and bounded.
 """
 
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
-from rio_tiler.errors import RioTilerError, TileOutsideBounds
+from rio_tiler.errors import NoOverviewWarning, RioTilerError, TileOutsideBounds
 from rio_tiler.io import Reader
 
 from spatioformer.common.errors import ImageryError
@@ -26,6 +29,10 @@ from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.opening import open_raster
 
 Floats = NDArray[np.float32]
+
+# A raster without overviews has a smallest zoom, and what lies beyond Web Mercator is not drawn.
+warnings.filterwarnings("ignore", category=NoOverviewWarning)
+warnings.filterwarnings("ignore", "Adjusting dataset latitudes", UserWarning, "rio_tiler")
 
 TILE = 256
 """Side of a tile, pixels."""
@@ -124,17 +131,14 @@ class Rasters:
         if z < raster.minzoom:
             return None
         numbers = tuple(raster.bands[name] for name in names)
-        try:
-            image = self._reader(raster).tile(
-                x, y, z, tilesize=TILE, indexes=numbers,
-                resampling_method="nearest", reproject_method="nearest", nodata=np.nan,
-                vrt_options={"tolerance": EXACT},
-            )  # fmt: skip
-        except TileOutsideBounds:
-            return None
-        except (RasterioError, RioTilerError) as error:
-            raise unreadable(raster.path, error) from error
-        return np.asarray(image.array.filled(np.nan), np.float32)
+        found: Floats | None = None
+        for reader in self._readers(raster):
+            values = _tile(reader, raster, numbers, z, x, y)
+            if found is None:
+                found = values
+            elif values is not None:  # a part of the raster lies on another turn of the Earth
+                found = np.where(np.isnan(found), values, found)
+        return found
 
     def pixel(self, raster: Raster, lon: float, lat: float) -> dict[str, float] | None:
         """Band name -> value of the pixel at a place; None outside the raster.
@@ -148,15 +152,16 @@ class Rasters:
             return None
         window = Window(col, row, 1, 1)
         try:
-            dataset: DatasetReader = self._reader(raster).dataset
+            dataset: DatasetReader = self._readers(raster)[0].dataset
             values = dataset.read(list(raster.bands.values()), window=window, masked=True)
         except RasterioError as error:
             raise unreadable(raster.path, error) from error
         numbers = values.astype(np.float64).filled(np.nan)[:, 0, 0].tolist()
         return dict(zip(raster.bands, numbers, strict=True))
 
-    def _reader(self, raster: Raster) -> Reader:
-        readers: dict[Path, Reader] = self._local.readers
+    def _readers(self, raster: Raster) -> list[Reader]:
+        """The raster, and copies of it whole turns away where its longitudes leave -180 to 180."""
+        readers: dict[Path, list[Reader]] = self._local.readers
         if raster.path not in readers:
             dataset = opened(raster.path)
             if stamp_of(raster.path) != raster.stamp:
@@ -164,8 +169,42 @@ class Rasters:
                 raise ImageryError(
                     f"{raster.path} was replaced since the viewer started; start the viewer again"
                 )
-            readers[raster.path] = Reader(None, dataset=dataset)
+            turns = (_turned(dataset, degrees) for degrees in _turns(raster.grid))
+            readers[raster.path] = [Reader(None, dataset=d) for d in (dataset, *turns)]
         return readers[raster.path]
+
+
+def _tile(
+    reader: Reader, raster: Raster, numbers: tuple[int, ...], z: int, x: int, y: int
+) -> Floats | None:
+    try:
+        image = reader.tile(
+            x, y, z, tilesize=TILE, indexes=numbers,
+            resampling_method="nearest", reproject_method="nearest", nodata=np.nan,
+            vrt_options={"tolerance": EXACT},
+        )  # fmt: skip
+    except TileOutsideBounds:
+        return None
+    except (RasterioError, RioTilerError) as error:
+        raise unreadable(raster.path, error) from error
+    return np.asarray(image.array.filled(np.nan), np.float32)
+
+
+def _turns(grid: Grid) -> list[int]:
+    """Degrees by which copies of a raster have to be moved to lie in -180 to 180."""
+    if not grid.crs.is_geographic or grid.transform.b or grid.transform.d:
+        return []
+    left, _, right, _ = grid.bounds
+    return [-360] * (right > 180 + EXACT) + [360] * (left < -180 - EXACT)
+
+
+def _turned(dataset: DatasetReader, degrees: int) -> WarpedVRT:
+    """A raster in degrees, moved east."""
+    moved = Affine.translation(degrees, 0) @ dataset.transform
+    return WarpedVRT(
+        dataset, crs=dataset.crs, src_transform=moved, transform=moved, height=dataset.height,
+        width=dataset.width, nodata=np.nan,
+    )  # fmt: skip
 
 
 def register(
@@ -241,13 +280,17 @@ def coarse(dataset: DatasetReader, numbers: tuple[int, ...]) -> Floats:
 
 
 def _zooms(dataset: DatasetReader, grid: Grid) -> tuple[int, int]:
-    """Smallest and largest zoom of a raster's tiles."""
+    """Smallest and largest zoom of a raster's tiles.
+
+    At the smallest the whole raster takes about a quarter of a tile's side. Of a raster without
+    overviews it is the one at which a tile reads WITHOUT_OVERVIEWS pixels a side.
+    """
     world = 2 * np.pi * EARTH_RADIUS / TILE
     finest = int(np.clip(np.ceil(np.log2(world / _pixel_size(grid)) - 1e-6), 0, MOST_ZOOM))
-    if dataset.overviews(1):
-        return 0, finest
-    most = WITHOUT_OVERVIEWS / TILE * _pixel_size(grid)  # metres a pixel of a tile may span
-    return int(np.clip(np.ceil(np.log2(world / most)), 0, finest)), finest
+    most = 4 * max(grid.shape)
+    if not dataset.overviews(1):
+        most = min(most, WITHOUT_OVERVIEWS)
+    return max(0, finest - int(np.ceil(np.log2(max(1, most / TILE))))), finest
 
 
 def _pixel_size(grid: Grid) -> float:

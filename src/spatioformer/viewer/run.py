@@ -216,7 +216,7 @@ class ViewedRun:
             },
             "virtual": facts.get("virtual"),
             "layers": [layer.to_json() for layer in layers],
-            "minzoom": 0,
+            "minzoom": min(r.minzoom for layer in layers for r in layer.rasters.values()),
             "maxzoom": self.maxzoom,
             "plots": (self.folder / "chips" / "store.json").is_file(),
             "sites": (self.folder / "imagery.tif").is_file() and self.uncertainty is not None,

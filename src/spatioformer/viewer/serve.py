@@ -132,7 +132,7 @@ def serve(
     if browser:
         threading.Thread(target=_open_browser, args=(server, place.address), daemon=True).start()
     if warm is not None:
-        threading.Thread(target=warm, daemon=True).start()
+        threading.Thread(target=warm).start()  # no daemon: torch must not be imported at the end
     server.run(sockets=[place.socket])
 
 
@@ -189,7 +189,7 @@ def start(
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     if warm is not None:
-        threading.Thread(target=warm, daemon=True).start()
+        threading.Thread(target=warm).start()  # no daemon: torch must not be imported at the end
 
     def stop() -> None:
         server.should_exit = True
