@@ -12,8 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # and each would compile the package anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install install-dev demo demo-full run test test-fast doctest lint types docs coverage dist routes wheel \
-  bench-speed soak clean
+.PHONY: install install-dev install-browser page same-page demo demo-full run test test-fast doctest lint types \
+  docs coverage dist routes wheel bench-speed soak clean
 
 # A stamp a level: installing the second keeps the first.
 install: $(VENV)/.installed
@@ -28,6 +28,19 @@ $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,view,onnx,dev,docs]'
 	touch $@
+
+# Chromium for the tests of the pages that `view` shows; without it they are skipped.
+install-browser:
+	.ci/browser
+
+# The pages of `view`, built anew from page/ (needs node and npm): the same sources give the same bytes.
+page:
+	$(PYTHON) src/spatioformer/common/palette.py > page/src/shared/variables.css
+	cd page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
+
+# Whether the pages in the package are those that page/ gives, where node is at hand.
+same-page:
+	.ci/page
 
 demo: install
 	$(VENV)/bin/spatioformer demo

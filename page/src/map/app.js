@@ -24,9 +24,11 @@ import { zones } from "./zones.js";
 
 const phone = matchMedia("(max-width: 720px)");
 
-/** Space that panels take of the map, CSS pixels. */
+/** Space that the panel and the tools take of the map, and a card beside them, CSS pixels. */
 const insets = () =>
-  phone.matches ? { left: 12, top: 12, right: 56, bottom: 240 } : { left: 388, top: 24, right: 84, bottom: 56 };
+  phone.matches
+    ? { left: 12, top: 12, right: 56, bottom: 240, card: 0 }
+    : { left: 388, top: 24, right: 84, bottom: 56, card: 388 };
 
 /** Plots are read once, when they are first needed. */
 function plotReader(run) {
@@ -149,10 +151,12 @@ export function build(root, run, store) {
 
   /** Move the map where a place lies under a card. */
   function uncover(lat, lon) {
-    const { left, top, right, bottom } = insets();
-    const size = map.map.getSize();
-    const [wide, high] = phone.matches ? [0, size.y * 0.64 - bottom] : [388, 0];
-    map.map.panInside([lat, lon], { paddingTopLeft: [left + 20, top + 20], paddingBottomRight: [right + wide + 20, bottom + high + 40] });
+    const { left, top, right, bottom, card } = insets();
+    const high = phone.matches ? map.map.getSize().y * 0.64 - bottom : 0;
+    map.map.panInside([lat, lon], {
+      paddingTopLeft: [left + 20, top + 20],
+      paddingBottomRight: [right + card + 20, bottom + high + 40],
+    });
   }
 
   function showPlot(plot, go) {

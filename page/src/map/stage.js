@@ -45,8 +45,9 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   });
 
   function home(animate = false) {
-    const { left, top, right, bottom } = insets();
-    map.fitBounds(bounds, { paddingTopLeft: [left, top], paddingBottomRight: [right, bottom], animate });
+    const { left, top, right, bottom, card } = insets();
+    const covered = state.point ? right + card : right;
+    map.fitBounds(bounds, { paddingTopLeft: [left, top], paddingBottomRight: [covered, bottom], animate });
   }
 
   if (state.view) map.setView([state.view.lat, state.view.lon], state.view.zoom, { animate: false });

@@ -1,0 +1,117 @@
+"""Pictures of docs/viewer.md: the pages of `view` as Chromium shows them.
+
+python -m benchmarks.viewer_pictures RUN docs/images [--chromium /usr/bin/chromium]
+"""
+
+import argparse
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from spatioformer import view
+from spatioformer.common.files import writing
+
+WIDE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 780}
+COLOURS = 256
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+def area(page: Any, corners: list[tuple[int, int]]) -> None:
+    """Draw an area on the map; corners are pixels of the window."""
+    for x, y in corners:
+        page.mouse.click(x, y)
+    page.keyboard.press("Enter")
+
+
+def two_areas(page: Any) -> None:
+    page.get_by_role("button", name="Mean of an area").click()
+    page.get_by_role("button", name="Draw").click()
+    area(page, [(520, 290), (640, 280), (655, 410), (515, 420)])
+    page.locator(".zone").wait_for()
+    page.get_by_role("button", name="Draw a second one").click()
+    area(page, [(700, 170), (790, 160), (800, 260), (700, 265)])
+    page.locator(".zone").nth(2).wait_for()
+    page.mouse.move(700, 640)
+
+
+def explained(page: Any) -> None:
+    page.locator(".answer .bars").wait_for()
+
+
+PICTURES: dict[str, tuple[str, dict[str, Any], Callable[[Any], None] | None]] = {
+    "viewer_map": ("#point=133.2/-21.4&plots=none", {}, explained),
+    "viewer_plots": ("#plots=residual", {}, None),
+    "viewer_compare": ("#swipe=width//52", {"color_scheme": "dark"}, None),
+    "viewer_area": ("", {}, two_areas),
+    "viewer_phone": ("", {"viewport": PHONE}, None),
+    "viewer_phone_answer": (
+        "#point=133.2/-21.4&lang=es",
+        {"viewport": PHONE, "color_scheme": "dark"},
+        explained,
+    ),
+}
+"""Name of a picture -> state of the page, options of the window, what to do first."""
+
+
+def shoot(browser: Any, address: str, name: str) -> Image.Image:
+    state, options, act = PICTURES[name]
+    context = browser.new_context(
+        **{"viewport": WIDE, "color_scheme": "light", "locale": "en-GB"} | options
+    )
+    page = context.new_page()
+    page.goto(f"{address}{state}")
+    page.locator("svg.scale .hill path").wait_for()
+    if act is not None:
+        act(page)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)  # until the last tile is painted
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    context.close()
+    return image
+
+
+def beside(images: list[Image.Image], gap: int = 24) -> Image.Image:
+    """Pictures side by side on white."""
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    sheet = Image.new("RGB", (width, max(image.height for image in images)), "white")
+    left = 0
+    for image in images:
+        sheet.paste(image, (left, 0))
+        left += image.width + gap
+    return sheet
+
+
+def write(image: Image.Image, path: Path) -> None:
+    """Write a PNG with a palette, a third of the bytes of full colour."""
+    with writing(path) as part:
+        colours = image.quantize(COLOURS, kmeans=2)
+        dithered = image.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
+        dithered.save(part, "PNG", optimize=True)
+    print(f"{path} {path.stat().st_size / 1000:.0f} kB")
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    arguments = parser.parse_args()
+    served = view(arguments.run)
+    with sync_playwright() as library:
+        browser = library.chromium.launch(executable_path=arguments.chromium, args=OPTIONS)
+        images = {name: shoot(browser, served.url, name) for name in PICTURES}
+        browser.close()
+    served.stop()
+    phones = [images.pop(name) for name in ("viewer_phone", "viewer_phone_answer")]
+    for name, image in (images | {"viewer_phone": beside(phones)}).items():
+        write(image, arguments.folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
