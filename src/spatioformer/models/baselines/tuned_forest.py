@@ -169,6 +169,6 @@ class Search:
         """
         squares = []
         for area, row in zip(self.divisions, values, strict=True):
-            sums = np.bincount(area, row)[:, None]
+            sums = np.bincount(area, row).astype(np.float64)[:, None]
             squares.append(float(standard_error(sums, np.bincount(area))[0]) ** 2)
         return float(np.sqrt(np.mean(squares)))
