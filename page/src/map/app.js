@@ -47,6 +47,7 @@ export function build(root, run, store) {
   document.title = `${run.title ?? run.name} · Spatioformer`;
   const plots = plotReader(run);
   let open = null;
+  let gone = false; // whether another language has taken this page's place
 
   const live = h("div", { className: "hidden-text", "aria-live": "polite", role: "status" });
   const announce = (text) => (live.textContent = text);
@@ -206,6 +207,7 @@ export function build(root, run, store) {
   });
 
   function distribution() {
+    if (gone) return;
     const view = viewOf(map.map);
     const { left, bottom } = insets();
     const layer = layerOf(state.layer);
@@ -253,7 +255,13 @@ export function build(root, run, store) {
     history.replaceState(null, "", format(state, run));
   }
 
-  onSystem(() => map.update(new Set(["theme"])));
+  function destroy() {
+    gone = true;
+    asking.stop();
+    map.map.remove();
+  }
+
+  onSystem(() => gone || map.update(new Set(["theme"])));
   document.fonts?.ready.then(() => map.redraw());
   update(new Set(["layer", "plots"]));
   if (state.sites && survey) openCard("sites");
@@ -261,5 +269,5 @@ export function build(root, run, store) {
     openCard("answer");
     asking.ask();
   }
-  return { update, redraw: map.redraw, destroy: () => map.map.remove() };
+  return { update, redraw: map.redraw, destroy };
 }
