@@ -103,9 +103,7 @@ def test_the_largest_zooms_of_a_large_map_are_left_out(run, monkeypatch):
     assert 0 < zoom < 9
     assert {job[2] for job in jobs} == set(range(zoom + 1))
     more = list(export_module._of_zoom(layers["slope"], zoom + 1, run.map.bounds))
-    assert (
-        len(jobs) <= 20 < len(jobs) + len(more)
-    )
+    assert len(jobs) <= 20 < len(jobs) + len(more)
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else(run, page, exported, tmp_path, monkeypatch):

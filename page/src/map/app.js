@@ -40,7 +40,8 @@ function plotReader(run) {
   };
 }
 
-export function build(root, run, store) {
+/** The page; `carried` is what the page in another language held: the open card and drawn areas. */
+export function build(root, run, store, carried = {}) {
   const { state } = store;
   speak(state.language, WORDS);
   dress(state.theme);
@@ -258,13 +259,18 @@ export function build(root, run, store) {
   function destroy() {
     gone = true;
     asking.stop();
+    const held = { open, areas: areas.shapes() };
     map.map.remove();
+    return held;
   }
 
   onSystem(() => gone || map.update(new Set(["theme"])));
   document.fonts?.ready.then(() => map.redraw());
   update(new Set(["layer", "plots"]));
-  if (state.sites && survey) openCard("sites");
+  if (carried.open === "zones") {
+    openCard("zones");
+    areas.add(carried.areas);
+  } else if (state.sites && survey) openCard("sites");
   else if (state.point) {
     openCard("answer");
     asking.ask();
