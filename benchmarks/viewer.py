@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ SETTLED = 20.0
 
 SIDE, FILLED = 40_000, 4096
 CLICKS = 20
+JOURNEYS = 10
+"""Number of different journeys; each is taken by five clients."""
 
 
 @contextlib.contextmanager
@@ -47,6 +50,7 @@ def server(run: Path) -> Iterator[tuple[int, int]]:
     try:
         for line in process.stderr:
             if match := re.search(r"http://127\.0\.0\.1:(\d+)/", line):
+                threading.Thread(target=process.stderr.read, daemon=True).start()
                 yield int(match[1]), process.pid
                 return
         raise SystemExit(f"no server of {run}")
@@ -75,7 +79,7 @@ class Client:
 
     def __init__(self, port: int, facts: dict, number: int):
         self.port, self.facts = port, facts
-        self.rng = np.random.default_rng(number)
+        self.rng = np.random.default_rng(number % JOURNEYS)
         self.seconds: list[float] = []
         self.errors = 0
 
@@ -85,8 +89,8 @@ class Client:
         layer = str(self.rng.choice(["mean", "width", "applies"]))
         names = {layer["id"] for layer in self.facts["layers"]}
         layer = layer if layer in names else "mean"
-        lon = self.rng.normal((west + east) / 2, (east - west) / 8)
-        lat = self.rng.normal((south + north) / 2, (north - south) / 8)
+        lon = self.rng.normal((west + east) / 2, (east - west) / 24)
+        lat = self.rng.normal((south + north) / 2, (north - south) / 24)
         x = int((lon + 180) / 360 * 2**zoom)
         y = int((1 - np.arctanh(np.sin(np.radians(lat))) / np.pi) / 2 * 2**zoom)
         last = 2**zoom - 1

@@ -132,6 +132,26 @@ def test_a_layer_in_another_crs_lies_at_the_same_place(tmp_path):
     assert np.nanmax(apart) < 600 / 103_000  # a little more than half a pixel
 
 
+def test_a_run_without_its_chips_model_and_imagery_still_answers(copied):
+    """As after a move of the map alone: each answer that lacks something says so."""
+    for name in ("imagery.tif", "model/config.json", "chips/store.json"):
+        (copied / name).unlink()
+    run = ViewedRun(copied)
+    run.warm()
+    client = client_of(create_app([router(run)], Gate()))
+    place = {"lon": 141.25, "lat": -21.55}
+    answer = client.get("/api/at.json", params=place).json()
+    assert answer["applies"] is True
+    assert (answer["nearest"], answer["alike"]) == ([], [])
+    for path in ("/api/explain.json", "/api/plots.json", "/api/sites.json"):
+        refused = client.get(path, params=place if "explain" in path else None)
+        assert refused.status_code == 422
+        assert set(refused.json()) == {"error"}
+    facts = client.get("/api/run.json").json()
+    assert (facts["plots"], facts["sites"]) == (False, False)
+    run.rasters.close()
+
+
 def test_a_raster_without_a_crs_is_left_out(copied):
     write_raster(copied / "imagery.tif", np.ones((3, 24, 30), np.float32), crs=None)
     run = ViewedRun(copied)

@@ -56,7 +56,7 @@ def raw(port: int, request: bytes) -> bytes:
         (b"GET /tiles/..%2f..%2fmap/all/0/0/0.png HTTP/1.1", 404),
         (b"GET http://example.org/api/run.json HTTP/1.1", 404),
         (b"GET /%ff%fe HTTP/1.1", 404),
-        (b"GET /tiles/mean/all/0/0/0.png?url=/vsicurl/http://example.org/a.tif HTTP/1.1", 200),
+        (b"GET /tiles/mean/all/4/14/8.png?url=/vsicurl/http://example.org/a HTTP/1.1", 200),
         (b"BREW / HTTP/1.1", 405),
         (b"nonsense", 400),
     ],

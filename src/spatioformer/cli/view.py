@@ -1,5 +1,6 @@
 """The command `view`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Show the map of a run in a browser, with its uncertainty, plots and answers to clicks."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one chip at a time: threads would only wait
     from spatioformer.common.progress import Console
     from spatioformer.viewer.needs import check_installed
 

@@ -39,9 +39,14 @@ def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
         lon, lat: degrees.
 
     Raises:
-        ImageryError: the chip around the place is not complete.
+        ImageryError: there is no imagery, or the chip around the place is not complete.
         ModelError: the model cannot be opened.
     """
+    if not (run.folder / IMAGERY).is_file():
+        raise ImageryError(
+            f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
+            "imagery` to make it"
+        )
     model = run.model
     with Stack(run.folder / IMAGERY, model.bands) as stack:
         row, col = (int(v) for v in stack.grid.pixel(np.array(lon), np.array(lat)))
