@@ -9,15 +9,15 @@ from spatioformer.common import palette
 from tests.viewer.words import SOURCES, words
 
 BUILT = Path(palette.__file__).parents[1] / "viewer" / "page"
-SCRIPTS = sorted((SOURCES / "map").glob("*.js"))
-OPEN_KEYS = ("verdict.", "group.", "plots.", "legend.", "kind.", "table.")
+SCRIPTS = sorted(p for p in (SOURCES / "map").glob("*.js") if p.name != "words.js")
+OPEN_KEYS = ("group.", "plots.", "legend.", "kind.", "table.")
 """Keys that the page puts together from a part and a name."""
 
 
 def used() -> set[str]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     return set(re.findall(r'\bt\(\s*"([\w.-]+)"', text)) | set(
-        re.findall(r'"((?:answer|zone|tool|show|nearest|alike|page|year)\.\w+)"', text)
+        re.findall(r'"((?:answer|zone|tool|show|nearest|alike|page|year|verdict)\.\w+)"', text)
     )
 
 

@@ -40,13 +40,15 @@ function plotReader(run) {
   };
 }
 
-export function build(root, run, store) {
+/** The page; `carried` is what the page in another language held: the open card and drawn areas. */
+export function build(root, run, store, carried = {}) {
   const { state } = store;
   speak(state.language, WORDS);
   dress(state.theme);
   document.title = `${run.title ?? run.name} · Spatioformer`;
   const plots = plotReader(run);
   let open = null;
+  let gone = false; // whether another language has taken this page's place
 
   const live = h("div", { className: "hidden-text", "aria-live": "polite", role: "status" });
   const announce = (text) => (live.textContent = text);
@@ -206,6 +208,7 @@ export function build(root, run, store) {
   });
 
   function distribution() {
+    if (gone) return;
     const view = viewOf(map.map);
     const { left, bottom } = insets();
     const layer = layerOf(state.layer);
@@ -253,13 +256,24 @@ export function build(root, run, store) {
     history.replaceState(null, "", format(state, run));
   }
 
-  onSystem(() => map.update(new Set(["theme"])));
+  function destroy() {
+    gone = true;
+    asking.stop();
+    const held = { open, areas: areas.shapes() };
+    map.map.remove();
+    return held;
+  }
+
+  onSystem(() => gone || map.update(new Set(["theme"])));
   document.fonts?.ready.then(() => map.redraw());
   update(new Set(["layer", "plots"]));
-  if (state.sites && survey) openCard("sites");
+  if (carried.open === "zones") {
+    openCard("zones");
+    areas.add(carried.areas);
+  } else if (state.sites && survey) openCard("sites");
   else if (state.point) {
     openCard("answer");
     asking.ask();
   }
-  return { update, redraw: map.redraw, destroy: () => map.map.remove() };
+  return { update, redraw: map.redraw, destroy };
 }

@@ -22,8 +22,8 @@ async function start(root) {
   let page = null;
 
   function rebuild() {
-    page?.destroy();
-    page = build(root, run, store);
+    const carried = page?.destroy();
+    page = build(root, run, store, carried);
   }
 
   rebuild();

@@ -59,6 +59,7 @@ export function questions({ run, store, card, plots, announce }) {
     const waits = setTimeout(() => mine === turn && card.asking(...point), 120);
     try {
       const answer = await about(point, year);
+      clearTimeout(waits);
       if (mine !== turn) return;
       last = { answer, plot, explained: null };
       present();

@@ -23,10 +23,6 @@ export const WORDS = {
     "Opened from disk: the page shows pictures. Values, zoom and questions need a web server, for example python -m http.server.",
     "Abierto desde el disco: la página muestra imágenes. Los valores, el zoom y las preguntas necesitan un servidor web, por ejemplo python -m http.server.",
   ),
-  "page.token": W(
-    "This server asks for a token. Open the address that it printed, which ends in ?token=...",
-    "Este servidor pide un token. Abra la dirección que imprimió, que termina en ?token=...",
-  ),
   "verdict.more": W("More", "Más"),
   "verdict.less": W("Less", "Menos"),
 
@@ -90,7 +86,6 @@ export const WORDS = {
   "answer.applies": W("The model applies here.", "El modelo es aplicable aquí."),
   "answer.appliesNot": W("The model does not apply here.", "El modelo no es aplicable aquí."),
   "answer.dissimilarity": W("Dissimilarity {value}, limit {limit}", "Disimilitud {value}, límite {limit}"),
-  "answer.said": W("{value} {unit}, likely {lower} to {upper}. {applies} {why}", "{value} {unit}, probablemente de {lower} a {upper}. {applies} {why}"),
   "answer.plot": W("Plot {id}", "Parcela {id}"),
   "answer.plotLine": W("observed {observed}, predicted {predicted}", "observado {observed}, predicho {predicted}"),
   "answer.plotArea": W("area {area} m²", "superficie {area} m²"),

@@ -93,6 +93,7 @@ export function zones({ map, pane, run, store, announce, close }) {
   }
 
   function add(found) {
+    if (!found.length) return;
     if (polygons.length + found.length > MOST) reset();
     polygons.push(...found);
     paint();
@@ -160,6 +161,7 @@ export function zones({ map, pane, run, store, announce, close }) {
   return {
     element,
     tool,
+    add,
     shapes: () => polygons,
     recompute: () => polygons.length && compute(),
     show(visible) {

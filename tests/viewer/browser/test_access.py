@@ -64,6 +64,20 @@ def test_every_text_changes_with_the_language(visit):
     assert page.get_by_role("button", name="English").is_visible()
 
 
+def test_drawn_areas_outlive_a_change_of_the_language(visit):
+    page = visit()
+    settled(page)
+    page.get_by_role("button", name="Mean of an area").click()
+    page.get_by_role("button", name="Draw").click()
+    for x, y in ((520, 300), (620, 300), (620, 420)):
+        page.mouse.click(x, y)
+    page.keyboard.press("Enter")
+    before = page.locator(".zone strong").inner_text()
+    page.get_by_role("button", name="Español").click()
+    after = page.locator(".zone strong", has_text="media").inner_text()
+    assert after.replace(",", ".").split()[1] == before.split()[1]
+
+
 def test_every_control_is_reached_by_tab(visit):
     page = visit()
     settled(page)
