@@ -249,21 +249,30 @@ def test_zonal_statistics_as_csv(client):
     assert float(first[1]) == pytest.approx(zones[0]["mean"], rel=1e-5)
 
 
-def test_ground_has_coast_border_and_places():
+def of_kind(features: list[dict], kind: str) -> dict:
+    """Geometry of the first feature of a kind."""
+    return next(f["geometry"] for f in features if f["properties"]["kind"] == kind)
+
+
+def test_ground_has_land_coast_border_and_places():
     features = ground.to_json((112, -44, 154, -10))["features"]
     kinds = [feature["properties"]["kind"] for feature in features]
-    assert set(kinds) == {"coast", "border", "place"}
+    assert set(kinds) == {"land", "coast", "border", "place"}
+    land = shapely.union_all(shapely.make_valid(shapely.geometry.shape(of_kind(features, "land"))))
+    alice, tasman = shapely.Point(133.9, -23.7), shapely.Point(160, -38)
+    assert land.contains(alice)
+    assert not land.contains(tasman)
     names = [f["properties"]["name"] for f in features if f["properties"]["kind"] == "place"]
     assert {"Sydney", "Perth"} <= set(names)
-    coast = np.concatenate(features[0]["geometry"]["coordinates"])
-    assert (coast.min(axis=0) >= (91, -61.0001)).all()
-    assert (coast.max(axis=0) <= (175, 7.0001)).all()
+    coast = np.concatenate(of_kind(features, "coast")["coordinates"])
+    assert (coast.min(axis=0) >= (70, -86.0001)).all()
+    assert (coast.max(axis=0) <= (196, 32.0001)).all()
 
 
 def test_ground_over_the_antimeridian_counts_on():
     features = ground.to_json((177, -20, -178, -15))["features"]
-    coast = np.concatenate(features[0]["geometry"]["coordinates"])
-    assert coast[:, 0].min() > 174
+    coast = np.concatenate(of_kind(features, "coast")["coordinates"])
+    assert coast[:, 0].min() > 171
     assert coast[:, 0].max() > 180
 
 

@@ -15,7 +15,6 @@ from spatioformer.common.files import read_json
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config
 from spatioformer.evaluation.correlation import ErrorCorrelation
-from spatioformer.evaluation.verdict import CARE, REFUSE, USE
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.geo.vector.zones import pixel_areas
 from spatioformer.models.base import Model
@@ -23,24 +22,19 @@ from spatioformer.models.resolved import with_chosen_model
 from spatioformer.models.store import load
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
+from spatioformer.viewer import verdict
 from spatioformer.viewer.catalogue import ALL, MAP, Catalogue, catalogue_of
-from spatioformer.viewer.layers import Text
 from spatioformer.viewer.rasters import Raster, Rasters
 from spatioformer.viewer.texts import text, unit_text
 
-LEVELS: dict[str, str] = {USE: "use", CARE: "care", REFUSE: "do-not-use"}
-"""Verdict of a run -> its name in `run.json`."""
-
-SENTENCES: dict[str, Text] = {
-    USE: text("Use this map.", "Use este mapa."),
-    CARE: text("Use this map with care here.", "Use este mapa con cuidado."),
-    REFUSE: text(
-        "Do not use this map to tell places apart.",
-        "No use este mapa para distinguir un lugar de otro.",
-    ),
-}
-
 REPORT = "report.html"
+
+VIRTUAL = text(
+    "A virtual flora: the plants are simulated over real imagery. This is no map of real plants.",
+    "Una flora virtual: las plantas son simuladas sobre imágenes reales. No es un mapa de plantas "
+    "reales.",
+)
+"""Said of a run whose flora is simulated."""
 
 
 class ViewedRun:
@@ -201,7 +195,6 @@ class ViewedRun:
         """Content of `run.json`."""
         layers = self.catalogue.layers.values()
         facts = self._json("model/config.json").get("facts", {})
-        made = str(self._json("verdict.json").get("verdict"))
         name = self.config.name or self.folder.resolve().name
         return {
             "name": name,
@@ -216,11 +209,8 @@ class ViewedRun:
                 "unit": dict(unit_text(self.unit)),
             },
             "level": self.level,
-            "verdict": {
-                "level": LEVELS.get(made),
-                "sentence": dict(SENTENCES.get(made, _UNJUDGED)),
-            },
-            "virtual": facts.get("virtual"),
+            "verdict": verdict.to_json(self._json("verdict.json"), self.unit),
+            "virtual": dict(VIRTUAL) if facts.get("virtual") else None,
             "layers": [layer.to_json() for layer in layers],
             "minzoom": min(r.minzoom for layer in layers for r in layer.rasters.values()),
             "maxzoom": self.maxzoom,
@@ -236,8 +226,3 @@ class ViewedRun:
             "model": {"name": facts.get("name"), "title": self._model_title()},
             "notes": self.catalogue.notes,
         }
-
-
-_UNJUDGED = text(
-    "The run has no verdict on this map.", "La ejecución no tiene un veredicto sobre este mapa."
-)
