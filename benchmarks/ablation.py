@@ -1,7 +1,7 @@
 """What each choice of the default network is worth inside the surveyed land and outside it.
 
     python -m benchmarks.ablation --dev     # on the plots for tuning, which are never scored
-    python -m benchmarks.ablation           # on all other plots: the table of docs/models.md
+    python -m benchmarks.ablation           # on all other plots: the table of docs/measured.md
 
 Each row changes one thing of the default. r2 = 1 - SSE/SST of pooled held-out predictions, 3 folds,
 random and by large blocks; New Zealand by 4,000 plots drawn at random. A finished cell is kept in

@@ -30,7 +30,7 @@ def markdown(table: pd.DataFrame, note: str = "", picture: Ranks | None = None) 
         "# Accuracy on held-out plots",
         "",
         f"Written by `python -m benchmarks.accuracy --table` on {date.today()}; "
-        "[models.md](models.md#accuracy) describes the benchmark and sums it up. "
+        "[measured.md](measured.md#accuracy) describes the benchmark and sums it up. "
         "[accuracy.csv](accuracy.csv) also has RMSE, MAE, seeds, the settings that each model "
         "chose, and the day of each row. The tables give r2 = 1 - SSE/SST of pooled held-out "
         "predictions, with its 95 % bootstrap interval over blocks. The best model of each column "
