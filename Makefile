@@ -97,6 +97,7 @@ bench-speed: install
 soak: install-dev
 	SPATIOFORMER_SOAK=20 $(PY) -m pytest -p no:xdist tests/mapping/test_faults.py tests/run/test_killed.py \
 	  tests/cases/test_run_folder.py tests/geo/virtual/test_flora.py
+	SPATIOFORMER_SOAK=1 $(PY) -m pytest -n auto --dist loadfile -m soak
 	SPATIOFORMER_FUZZ_VIEWER=2000 $(PY) -m pytest -p no:xdist tests/viewer/test_fuzz.py
 	SPATIOFORMER_FUZZ_FULL=1 SPATIOFORMER_FUZZ_SEED=1000000 $(PY) -m pytest -p no:xdist tests/fuzz
 

@@ -25,6 +25,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(FOLDER, ""), ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "SPATIOFORMER_SOAK" not in os.environ:
+        skip = pytest.mark.skip(reason="only in `make soak`")
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="module")
 def blank_pictures() -> Iterator[None]:
     """Reports without drawing: for modules whose tests look at no picture."""
