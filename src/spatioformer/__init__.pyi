@@ -24,5 +24,6 @@ from spatioformer.evaluation.splits import RandomKFold as RandomKFold
 from spatioformer.evaluation.splits import SpatialBlockKFold as SpatialBlockKFold
 from spatioformer.mapping import map_raster as map_raster
 from spatioformer.models.store import load as load
+from spatioformer.viewer.notebook import view as view
 
 __version__: str

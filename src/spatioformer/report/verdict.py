@@ -1,7 +1,6 @@
 """The verdict on a map, in words: whether to use it, its typical error, where not, what next."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,8 @@ from spatioformer.report.results import Results
 MODES = {rules.USE: "use", rules.CARE: "care", rules.REFUSE: "refuse"}
 """Verdict -> its class in the page."""
 
-COMMANDS = ("survey", "drivers", "zonal", "view")
-"""Commands that may come next, as far as this version has them."""
-
-VIEW = Path(__file__).parents[1] / "cli" / "view.py"
-"""Where the command `view` will be; the page names the command as soon as there is one."""
+COMMANDS = ("view", "survey", "drivers", "zonal")
+"""Commands that may come next, in this order."""
 
 LOW_COVERAGE = 0.1
 """By how much the coverage of a region has to fall below the nominal one to be named."""
@@ -205,12 +201,15 @@ def next_steps(results: Results) -> list[tuple[str, str]]:
     run = shlex.quote(str(results.folder))
     steps = {
         "drivers": ("shows what drives the predictions", f"spatioformer drivers {run}"),
-        "view": ("shows the map on a screen", f"spatioformer view {run}"),
     }
     if results.map["pixels"]:
         sites = shlex.quote(str(results.folder / "sites.gpkg"))
         raster, zones = (shlex.quote(str(results.folder / n)) for n in ("map.tif", "zones.csv"))
         steps |= {
+            "view": (
+                "shows the map in a browser, and answers clicks and polygons",
+                f"spatioformer view {run}",
+            ),
             "survey": (
                 "proposes the sites whose survey would improve the map most",
                 f"spatioformer survey {run} --sites 20 -o {sites}",
@@ -224,12 +223,12 @@ def next_steps(results: Results) -> list[tuple[str, str]]:
 
 
 def _exists(command: str, results: Results) -> bool:
-    """Whether this version has the command, and the run what it needs."""
+    """Whether the run has what the command needs."""
     if command == "survey":
         return results.dissimilarity is not None and results.uncertainty is not None
     if command == "zonal":
         return results.interval_width is not None
-    return command != "view" or VIEW.exists()
+    return True
 
 
 def key(made: Verdict, results: Results) -> list[tuple[str, str, str]]:
