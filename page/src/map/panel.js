@@ -51,9 +51,9 @@ function verdict(run) {
     { className: `verdict ${level ?? ""}` },
     h("p", { className: "decision" }, decision),
     why && text,
-    why.length > 150 && more,
+    why.length > 230 && more,
   );
-  if (why.length <= 150) box.classList.add("open");
+  if (why.length <= 230) box.classList.add("open");
   return box;
 }
 
