@@ -49,6 +49,8 @@ def test_numbers_are_distinct_and_stay():
         "CHOICE_SAMPLES": 14,
         "VERDICT": 15,
         "MAP_PAIRS": 16,
+        "EXAMPLE_LAND": 17,
+        "EXAMPLE_PLACES": 18,
     }
     assert len({stream.value for stream in Stream}) == len(Stream.__members__)
 

@@ -19,13 +19,14 @@ def test_commands_and_example_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = PAGE.read_text(encoding="utf-8")
     commands = re.findall(r"^spatioformer vision (\w+ digits .*)$", text, flags=re.MULTILINE)
-    assert [line.split()[0] for line in commands] == ["train", "attend"]
+    assert [line.split()[0] for line in commands] == ["train", "attend", "trace"]
     for line in commands:
         more = SMALLER if line.startswith("train") else []
         result = CliRunner().invoke(app, [*shlex.split(line), *more])
         assert result.exit_code == 0, result.output
     assert (tmp_path / "attention.png").exists()
     assert (tmp_path / "positions.png").exists()
+    assert (tmp_path / "trace.png").exists()
     session: dict = {}
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), session)

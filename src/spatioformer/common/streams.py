@@ -42,6 +42,10 @@ class Stream(IntEnum):
     """Blocks and pairs of held-out plots that the verdict on a map is made from."""
     MAP_PAIRS = 16
     """Pairs of mapped pixels whose predictions the verdict compares."""
+    EXAMPLE_LAND = 17
+    """The invented landscape of `spatioformer example`."""
+    EXAMPLE_PLACES = 18
+    """Dates, noise and places without a count in its files."""
 
 
 FAMILIES = {

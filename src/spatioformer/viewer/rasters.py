@@ -23,6 +23,7 @@ from rasterio.windows import Window
 from rio_tiler.errors import NoOverviewWarning, RioTilerError, TileOutsideBounds
 from rio_tiler.io import Reader
 
+from spatioformer.common.earth import WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.layers import unreadable
@@ -49,7 +50,7 @@ COARSE = 512
 WITHOUT_OVERVIEWS = 4096
 """Largest number of pixels along a tile's side that are read from a raster without overviews."""
 
-EARTH_RADIUS = 6378137.0
+MERCATOR_RADIUS = 1000 * WGS84_SEMI_MAJOR_KM
 """Radius of the sphere of Web Mercator, m."""
 
 ROUNDING = 1e-7
@@ -285,7 +286,7 @@ def _zooms(dataset: DatasetReader, grid: Grid) -> tuple[int, int]:
     At the smallest the whole raster takes about a quarter of a tile's side. Of a raster without
     overviews it is the one at which a tile reads WITHOUT_OVERVIEWS pixels a side.
     """
-    world = 2 * np.pi * EARTH_RADIUS / TILE
+    world = 2 * np.pi * MERCATOR_RADIUS / TILE
     finest = int(np.clip(np.ceil(np.log2(world / _pixel_size(grid)) - 1e-6), 0, MOST_ZOOM))
     most = 4 * max(grid.shape)
     if not dataset.overviews(1):
@@ -301,11 +302,11 @@ def _pixel_size(grid: Grid) -> float:
     sides = []
     for down, right in ((1, 0), (0, 1)):
         there_x, there_y = _mercator(*grid.lonlat(rows + down, cols + right))
-        across = (there_x - x + np.pi * EARTH_RADIUS) % (2 * np.pi * EARTH_RADIUS)
-        sides.append(np.hypot(across - np.pi * EARTH_RADIUS, there_y - y))
+        across = (there_x - x + np.pi * MERCATOR_RADIUS) % (2 * np.pi * MERCATOR_RADIUS)
+        sides.append(np.hypot(across - np.pi * MERCATOR_RADIUS, there_y - y))
     every = np.stack(sides)
     every = every[np.isfinite(every) & (every > 0)]
-    return float(every.min()) if every.size else 2 * np.pi * EARTH_RADIUS / TILE
+    return float(every.min()) if every.size else 2 * np.pi * MERCATOR_RADIUS / TILE
 
 
 def _mercator(
@@ -313,6 +314,6 @@ def _mercator(
 ) -> tuple[NDArray[np.float64], ...]:
     inside = np.where(np.abs(lat) < 85, lat, np.nan)
     return (
-        EARTH_RADIUS * np.radians(lon),
-        EARTH_RADIUS * np.arctanh(np.sin(np.radians(inside))),
+        MERCATOR_RADIUS * np.radians(lon),
+        MERCATOR_RADIUS * np.arctanh(np.sin(np.radians(inside))),
     )

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from spatioformer.common.errors import ArgumentError, OutputError
 from spatioformer.common.files import write_json, writing
+from spatioformer.common.streams import Stream, generator
 from spatioformer.geo.raster.stack import write_errors
 from spatioformer.geo.virtual.flora import VirtualFlora, simulate, survey
 
@@ -59,7 +60,7 @@ def write_example(folder: Path, plots: int = 300, seed: int = 0) -> list[Path]:
         ) from None
     fields = landscape(seed)
     flora = simulate(**fields, seed=seed)  # type: ignore[arg-type]
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, Stream.EXAMPLE_PLACES)
     _write_plots(folder / "plots.csv", flora, plots, rng)
     climate = {name: fields[name] for name in ("temperature", "precipitation")}
     _write_raster(folder / "climate.tif", climate)
@@ -72,7 +73,7 @@ def write_example(folder: Path, plots: int = 300, seed: int = 0) -> list[Path]:
 
 def landscape(seed: int) -> dict[str, NDArray[Any]]:
     """Fields [y, x] of an invented landscape: mountains in the east, wetter in the west."""
-    rng = np.random.default_rng([seed, 0])
+    rng = generator(seed, Stream.EXAMPLE_LAND)
     rows, cols = np.mgrid[:SIDE, :SIDE].astype(float)
     relief = _smooth(rng, 10)
     height = np.clip(1500 * (cols / SIDE) ** 2 + 350 * relief, 0, None)  # metres
