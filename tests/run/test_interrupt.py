@@ -354,7 +354,10 @@ def test_a_real_training(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep counts the processes")
-@pytest.mark.parametrize("others", [2, 4], ids=["server", "workers"])
+@pytest.mark.parametrize(
+    "others",
+    [pytest.param(2, id="server", marks=pytest.mark.soak), pytest.param(4, id="workers")],
+)
 def test_a_real_evaluation_with_workers(tmp_path, others):
     """At the worst moments: the server of the workers starts, or the workers start.
 

@@ -326,9 +326,9 @@ def test_impossible_numbers_of_plots_are_refused(flora, plots):
 
 # Over Australia, on real imagery: what the generator is for. Ten trees a forest are enough to
 # see it; the page on the virtual flora has the figures of two hundred.
-# `make soak` takes five floras.
+# `make soak` takes five floras, `make test` one.
 TREES = 10
-SEEDS = range(5 if os.environ.get("SPATIOFORMER_SOAK") else 2)
+SEEDS = range(5 if os.environ.get("SPATIOFORMER_SOAK") else 1)
 
 
 @pytest.fixture(scope="module")
