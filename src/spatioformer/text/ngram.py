@@ -1,7 +1,7 @@
 """Interpolated Kneser-Ney n-grams of token ids: the baseline that a trained network is compared with.
 
-Source: Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling",
-with one absolute discount for each order, n1 / (n1 + 2 n2).
+Source: Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling".
+Each order has one absolute discount, n1 / (n1 + 2 n2).
 
 Shapes: N tokens of text, G different n-grams, V vocabulary.
 """

@@ -1,0 +1,356 @@
+"""Chapter 1: tokens, the embedding matrix, directions, unembedding and softmax."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from spatioformer.common.style import ACCENT, MUTED, SERIES, styled
+from spatioformer.learn.chapters.pictures import WIDTH, heat
+from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value, Widget
+from spatioformer.learn.tools import SpanishModel, Tools
+from spatioformer.text.model import TextModel
+from spatioformer.text.vectors import WordVectors, model_vectors
+
+FOX = "El zorro café saltó sobre el perro flojo"
+ENGLISH_FOX = "The brown fox jumped over the lazy dog"
+COLUMNS = ("king", "queen", "tree", "forest", "water", "rain")
+CHANNELS = 12  # rows of the matrix that are drawn
+PAIRS = (("France", "Paris"), ("Germany", "Berlin"), ("Spain", "Madrid"), ("England", "London"))
+NEIGHBOURS = ("tree", "plant", "water", "king", "flor")
+SPANISH_NEIGHBOURS = ("hijo", "David", "padre", "agua", "árbol")
+QUESTIONS = (
+    ("king", "man", "woman", "queen"),
+    ("brother", "man", "woman", "sister"),
+    ("father", "man", "woman", "mother"),
+    ("Paris", "France", "Italy", "Rome"),
+    ("Paris", "France", "Germany", "Berlin"),
+    ("Berlin", "Germany", "Spain", "Madrid"),
+    ("bigger", "big", "small", "smaller"),
+    ("walked", "walk", "play", "played"),
+    ("cars", "car", "dog", "dogs"),
+    ("padre", "hombre", "mujer", "madre"),
+)
+"""Chosen before any answer was known; all are shown."""
+PROMPT = "En el principio crió Dios los cielos y la"
+HIDDEN_PROMPT = "El rey de los hijos de"
+LOGITS = (2.0, 1.0, 0.0)
+TEMPERATURES = (0.5, 1.0, 2.0)
+ROWS = 8  # next tokens that are shown
+
+
+def facts(tools: Tools) -> Facts:
+    """Everything that the chapter names."""
+    found = _tokens(tools) | _directions(tools.words) | _by_hand()
+    return found if tools.spanish is None else found | _spanish(tools.spanish)
+
+
+def pieces(model: TextModel, sentence: str, caption: Text) -> Table:
+    """Words of a sentence and their tokens with ids."""
+    ids, spans = model.tokenizer.encode_spans(sentence)
+    rows: list[list[Value]] = []
+    start = 0
+    for word in sentence.split(" "):
+        end = start + len(word)
+        inside = [i for i, (a, b) in zip(ids, spans, strict=True) if a < end and b > start]
+        shown = " + ".join(model.tokenizer.show(i) for i in inside)
+        rows.append([word, shown, ", ".join(str(i) for i in inside)])
+        start = end + 1
+    return Table(
+        [Text("palabra", "word"), Text("tokens", "tokens"), Text("números", "ids")], rows, caption
+    )
+
+
+def _tokens(tools: Tools) -> Facts:
+    encoder = tools.encoder
+    vocabulary, width = (int(encoder.network.config[key]) for key in ("vocabulary", "width"))
+    caption = Text(
+        "Los tokens de MiniLM, un modelo entrenado con textos en inglés. ## quiere decir: sigue a "
+        "la pieza anterior, sin espacio.",
+        "The tokens of MiniLM, a model trained on English texts. ## means: follows the piece "
+        "before, without a space.",
+    )
+    return Facts(
+        {
+            "encoder_vocabulary": Number(vocabulary),
+            "encoder_width": Number(width),
+            "encoder_matrix": Number(vocabulary * width),
+            "exercise_size": Number(64 * 10_000),
+        },
+        {
+            "pieces_english": pieces(encoder, ENGLISH_FOX, caption),
+            "pieces_foreign": pieces(encoder, FOX, caption),
+        },
+    )
+
+
+def _directions(vectors: WordVectors) -> Facts:
+    cosine = {
+        word: float(vectors.directions[vectors.row("king")] @ vectors.directions[vectors.row(word)])
+        for word in ("queen", "tree")
+    }
+    ranked = [(question, vectors.rank(*question)) for question in QUESTIONS]
+    return Facts(
+        {
+            "vectors_count": Number(len(vectors.rows)),
+            "vectors_width": Number(vectors.directions.shape[1]),
+            "cosine_queen": Number(cosine["queen"], 2),
+            "cosine_tree": Number(cosine["tree"], 2),
+            "analogies": Number(len(ranked)),
+            "analogies_first": Number(sum(rank == 1 for _, rank in ranked)),
+            "analogies_ten": Number(sum(rank <= 10 for _, rank in ranked)),
+            "queen_rank": Number(vectors.rank("king", "man", "woman", "queen")),
+        },
+        {
+            "matrix": _matrix(vectors),
+            "neighbours": neighbours(vectors, NEIGHBOURS),
+            "capitals": _capitals(vectors),
+            "analogies": _analogies(vectors),
+        },
+    )
+
+
+def neighbours(vectors: WordVectors, words: Sequence[str]) -> Table:
+    """The most similar words of those that have a vector."""
+    rows: list[list[Value]] = [
+        [word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in vectors.neighbours(word, 4))]
+        for word in words
+        if word in vectors.rows
+    ]
+    caption = Text(
+        "Las palabras más parecidas, con el coseno entre los dos vectores.",
+        "The most similar words, with the cosine of the two vectors.",
+    )
+    return Table([Text("palabra", "word"), Text("las más parecidas", "nearest")], rows, caption)
+
+
+def _analogies(vectors: WordVectors) -> Table:
+    rows: list[list[Value]] = [
+        [
+            f"{word} − {minus} + {plus}",
+            answer,
+            Number(vectors.rank(word, minus, plus, answer)),
+            ", ".join(other for other, _ in vectors.analogy(word, minus, plus, 3)),
+        ]
+        for word, minus, plus, answer in QUESTIONS
+    ]
+    header = [
+        Text("pregunta", "question"),
+        Text("respuesta buena", "right answer"),
+        Text("su lugar", "its rank"),
+        Text("los tres primeros", "first three"),
+    ]
+    caption = Text(
+        "Todas las preguntas que hicimos, también las que fallan. Lugar 1: la respuesta es buena.",
+        "All the questions that we asked, also those that fail. Rank 1: the answer is right.",
+    )
+    return Table(header, rows, caption)
+
+
+def _matrix(vectors: WordVectors) -> Picture:
+    values = np.stack([vectors.directions[vectors.row(word)][:CHANNELS] for word in COLUMNS], 1)
+
+    @styled
+    def draw(language: Language) -> Figure:
+        figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+        title = Text("una columna por palabra", "a column for each word").of(language)
+        row = Text("fila", "row").of(language)
+        names = [f"{row} {i + 1}" for i in range(CHANNELS)]
+        heat(figure.subplots(), values, names, COLUMNS, title, digits=2)
+        return figure
+
+    return Picture(
+        draw,
+        Text(
+            f"Tabla de colores: {CHANNELS} filas y {len(COLUMNS)} columnas de la matriz de "
+            "embedding, con un número positivo o negativo en cada celda.",
+            f"Table of colours: {CHANNELS} rows and {len(COLUMNS)} columns of the embedding "
+            "matrix, with a positive or negative number in each cell.",
+        ),
+        Text(
+            f"Las primeras {CHANNELS} filas de seis columnas de una matriz real (wordllama).",
+            f"The first {CHANNELS} rows of six columns of a real matrix (wordllama).",
+        ),
+    )
+
+
+def _capitals(vectors: WordVectors) -> Picture:
+    words = [word for pair in PAIRS for word in pair]
+    points = np.stack([vectors.directions[vectors.row(word)] for word in words]).astype(float)
+    left, sizes, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    plane = left[:, :2] * sizes[:2]
+    share = float((sizes[:2] ** 2).sum() / (sizes**2).sum())
+
+    @styled
+    def draw(language: Language) -> Figure:
+        figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for i, (start, end) in enumerate(zip(plane[::2], plane[1::2], strict=True)):
+            arrow = {"arrowstyle": "->", "color": SERIES[i], "lw": 1.6}
+            axes.annotate("", end, start, arrowprops=arrow)
+        axes.scatter(*plane.T, s=14, color=MUTED)
+        for word, point in zip(words, plane, strict=True):
+            axes.annotate(word, point, (0, 5), textcoords="offset points", ha="center", fontsize=9)
+        axes.margins(0.18)
+        axis = Text("eje principal", "principal axis").of(language)
+        axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+        return figure
+
+    percent = {each: Number(share, percent=True).of(each) for each in ("es", "en")}
+    return Picture(
+        draw,
+        Text(
+            "Ocho puntos en un plano; una flecha va de cada país a su capital.",
+            "Eight points in a plane; an arrow goes from each country to its capital.",
+        ),
+        Text(
+            "Países y capitales en los dos ejes en que más se distinguen, que muestran "
+            f"{percent['es']} de sus diferencias. Las flechas serían paralelas si una sola "
+            "dirección quisiera decir «capital de».",
+            "Countries and capitals on the two axes on which they differ most, which show "
+            f"{percent['en']} of their differences. The arrows would be parallel if one direction "
+            "alone meant “capital of”.",
+        ),
+    )
+
+
+def softmax(logits: Sequence[float], temperature: float) -> list[float]:
+    """Probabilities of logits at a temperature, as the formula of the chapter says."""
+    weights = [math.exp(logit / temperature) for logit in logits]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _by_hand() -> Facts:
+    columns = [softmax(LOGITS, temperature) for temperature in TEMPERATURES]
+    rows: list[list[Value]] = [
+        [Number(logit, 1), *(Number(column[i], 1, percent=True) for column in columns)]
+        for i, logit in enumerate(LOGITS)
+    ]
+    header: list[Value] = [
+        "logit",
+        *(
+            Text(f"τ = {temperature:g}".replace(".", ","), f"τ = {temperature:g}")
+            for temperature in TEMPERATURES
+        ),
+    ]
+    caption = Text(
+        "Softmax de tres logits, a tres temperaturas.", "Softmax of three logits, at three τ."
+    )
+    return Facts(
+        {"third": Number(softmax((1, 1, 1), 1.0)[0], 1, percent=True)},
+        {"by_hand": Table(header, rows, caption)},
+    )
+
+
+def _spanish(spanish: SpanishModel) -> Facts:
+    model = spanish.model
+    config = model.network.config
+    vectors = model_vectors(model, "the Spanish model")
+    caption = Text(
+        "Los tokens del modelo en español. · es el espacio delante de la palabra.",
+        "The tokens of the Spanish model. · is the space before the word.",
+    )
+    token, share = model.next(PROMPT, 1)[0]
+    return Facts(
+        {
+            "spanish_vocabulary": Number(len(model.tokenizer)),
+            "spanish_width": Number(int(config["width"])),
+            "spanish_parameters": Number(sum(p.numel() for p in model.network.parameters())),
+            "prompt": PROMPT,
+            "likeliest": token,
+            "likeliest_share": Number(share, 1, percent=True),
+            **_scores(spanish),
+        },
+        {
+            "pieces_spanish": pieces(model, FOX, caption),
+            "spanish_neighbours": neighbours(vectors, SPANISH_NEIGHBOURS),
+            "temperature": _temperature(model),
+            "hidden": _hidden(model),
+            "training": _training(spanish),
+        },
+    )
+
+
+def _scores(spanish: SpanishModel) -> dict[str, Value]:
+    perplexity, baseline = (spanish.scores[key] for key in ("perplexity", "baseline_perplexity"))
+    if perplexity < baseline:
+        verdict = Text(
+            "La red gana: usa contextos más largos que los de los trigramas.",
+            "The network wins: it uses longer contexts than those of trigrams.",
+        )
+    else:
+        verdict = Text(
+            "La red pierde: con tan poco texto y tan poco tiempo, contar de a tres predice mejor. "
+            "Los modelos grandes ganan porque leen millones de veces más texto.",
+            "The network loses: with so little text and time, counting by threes predicts better. "
+            "Large models win because they read millions of times more text.",
+        )
+    return {
+        "perplexity": Number(perplexity, 1),
+        "baseline": Number(baseline, 1),
+        "verdict": verdict,
+        "steps": Number(spanish.rows[-1]["step"]),
+    }
+
+
+def _temperature(model: TextModel) -> Widget:
+    import torch
+
+    with torch.inference_mode():
+        logits = model.gpt(model.ids(PROMPT))[0, -1, : len(model.tokenizer)]
+    tokens = [model.tokenizer.show(i) for i in range(len(logits))]
+    values = [round(float(logit), 3) for logit in logits]
+    caption = Text(
+        f"El token que sigue a «{PROMPT}». Mueva la temperatura.",
+        f"The token after “{PROMPT}”. Move the temperature.",
+    )
+    return Widget("softmax", {"tokens": tokens, "logits": values, "count": ROWS}, caption)
+
+
+def _hidden(model: TextModel) -> Widget:
+    words = HIDDEN_PROMPT.split(" ")
+
+    def following(kept: Sequence[str]) -> list[list[str | float]]:
+        return [[token, round(share, 4)] for token, share in model.next(" ".join(kept), ROWS)]
+
+    without = [following([*words[:i], *words[i + 1 :]]) for i in range(len(words))]
+    caption = Text(
+        f"El token que sigue a «{HIDDEN_PROMPT}», y cómo cambia si falta una palabra.",
+        f"The token after “{HIDDEN_PROMPT}”, and how it changes if a word is missing.",
+    )
+    data = {"words": words, "whole": following(words), "without": without}
+    return Widget("hidden", data, caption)
+
+
+def _training(spanish: SpanishModel) -> Picture:
+    steps = [row["step"] for row in spanish.rows]
+    baseline = spanish.scores["baseline_perplexity"]
+
+    @styled
+    def draw(language: Language) -> Figure:
+        figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+        axes = figure.subplots()
+        perplexity = [row["perplexity"] for row in spanish.rows]
+        network = Text("la red", "the network").of(language)
+        axes.plot(steps, perplexity, "o-", ms=4, color=ACCENT, label=network)
+        label = Text("trigramas", "trigrams").of(language)
+        axes.axhline(baseline, color=SERIES[1], ls="--", label=label)
+        xlabel = Text("paso del entrenamiento", "training step").of(language)
+        axes.set(xlabel=xlabel, ylabel=Text("perplejidad", "perplexity").of(language), ylim=(0, None))
+        axes.legend()
+        return figure
+
+    return Picture(
+        draw,
+        Text(
+            "Curva: la perplejidad de la red baja con los pasos; una línea marca la de los "
+            "trigramas.",
+            "Curve: the perplexity of the network falls with the steps; a line marks that of "
+            "trigrams.",
+        ),
+        Text(
+            "Perplejidad en el 5 % del texto que no se usó para entrenar. Menos es mejor.",
+            "Perplexity on the 5 % of the text that was not used for training. Less is better.",
+        ),
+    )
