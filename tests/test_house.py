@@ -197,7 +197,17 @@ def test_evaluation_knows_nothing_of_files():
     }
 
 
-HEAVY = {"torch", "rasterio", "matplotlib", "pandas", "sklearn", "numpy", "scipy", "jinja2", "markdown_it"}
+HEAVY = {
+    "torch",
+    "rasterio",
+    "matplotlib",
+    "pandas",
+    "sklearn",
+    "numpy",
+    "scipy",
+    "jinja2",
+    "markdown_it",
+}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spatioformer.common.style import INK
+from spatioformer.learn.facts import Language, Number
 
 WIDTH = 4.4  # inches: with texts of 9 points, legible on a phone
 SIGNED, SHARE = "RdBu_r", "viridis"
@@ -17,6 +18,7 @@ def heat(
     rows: Sequence[str],
     columns: Sequence[str],
     title: str,
+    language: Language,
     *,
     colours: str = SIGNED,
     digits: int | None = None,
@@ -40,6 +42,6 @@ def heat(
     for row, column in np.ndindex(values.shape):
         share = (values[row, column] - low) / (high - low)
         dark = abs(share - 0.5) > 0.3 if colours == SIGNED else share < 0.5
-        written = f"{values[row, column]:.{digits}f}".replace("-", "−")
+        written = Number(float(values[row, column]), digits).of(language)
         colour = "white" if dark else INK
         axes.text(column, row, written, ha="center", va="center", fontsize=7, color=colour)

@@ -53,7 +53,8 @@ def pieces(model: TextModel, sentence: str, caption: Text) -> Table:
     start = 0
     for word in sentence.split(" "):
         end = start + len(word)
-        inside = [i for i, (a, b) in zip(ids, spans, strict=True) if a < end and b > start]
+        # A token may begin with the space before its word, or be that space.
+        inside = [i for i, (a, _) in zip(ids, spans, strict=True) if start - 1 <= a < end]
         shown = " + ".join(model.tokenizer.show(i) for i in inside)
         rows.append([word, shown, ", ".join(str(i) for i in inside)])
         start = end + 1
@@ -113,8 +114,13 @@ def _directions(vectors: WordVectors) -> Facts:
 
 def neighbours(vectors: WordVectors, words: Sequence[str]) -> Table:
     """The most similar words of those that have a vector."""
+
+    def nearest(word: str, language: Language) -> str:
+        ranked = vectors.neighbours(word, 4)
+        return " · ".join(f"{other} {Number(cosine, 2).of(language)}" for other, cosine in ranked)
+
     rows: list[list[Value]] = [
-        [word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in vectors.neighbours(word, 4))]
+        [word, Text(nearest(word, "es"), nearest(word, "en"))]
         for word in words
         if word in vectors.rows
     ]
@@ -157,7 +163,7 @@ def _matrix(vectors: WordVectors) -> Picture:
         title = Text("una columna por palabra", "a column for each word").of(language)
         row = Text("fila", "row").of(language)
         names = [f"{row} {i + 1}" for i in range(CHANNELS)]
-        heat(figure.subplots(), values, names, COLUMNS, title, digits=2)
+        heat(figure.subplots(), values, names, COLUMNS, title, language, digits=2)
         return figure
 
     return Picture(
@@ -337,7 +343,9 @@ def _training(spanish: SpanishModel) -> Picture:
         label = Text("trigramas", "trigrams").of(language)
         axes.axhline(baseline, color=SERIES[1], ls="--", label=label)
         xlabel = Text("paso del entrenamiento", "training step").of(language)
-        axes.set(xlabel=xlabel, ylabel=Text("perplejidad", "perplexity").of(language), ylim=(0, None))
+        axes.set(
+            xlabel=xlabel, ylabel=Text("perplejidad", "perplexity").of(language), ylim=(0, None)
+        )
         axes.legend()
         return figure
 
