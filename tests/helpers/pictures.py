@@ -13,7 +13,7 @@ from PIL import Image
 
 from spatioformer.common import style
 
-DRAW = style.png, style.svg
+DRAW = style.png, style.files
 
 
 def _pixel() -> bytes:
@@ -30,7 +30,7 @@ def blank() -> Iterator[None]:
     """Pictures of one pixel instead of drawn ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "png", lambda *_, **__: PNG)
-        patch.setattr(style, "svg", lambda *_: SVG)
+        patch.setattr(style, "files", lambda *_, **__: (PNG, SVG))
         yield
 
 
@@ -39,5 +39,5 @@ def drawn() -> Iterator[None]:
     """Drawn pictures, also inside `blank`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "png", DRAW[0])
-        patch.setattr(style, "svg", DRAW[1])
+        patch.setattr(style, "files", DRAW[1])
         yield

@@ -60,7 +60,7 @@ def build(
             _page(part, chapter, tools)
             for chapter in console.track([HOME, *chapters], "course", len(chapters) + 1)
         ]
-        pages.append(Page(GLOSSARY, {each: "" for each in LANGUAGES}))
+        pages.append(Page(GLOSSARY, dict.fromkeys(LANGUAGES, "")))
         for page in pages:
             write_text(part / f"{page.chapter.name}.html", _html(page, pages, language))
         write_text(part / "course.css", css() + _resource("page", "course.css"))

@@ -1,4 +1,4 @@
-"""Interpolated Kneser-Ney n-grams of token ids: the baseline that a trained network is compared with.
+"""Interpolated Kneser-Ney n-grams of token ids: the baseline of a trained network.
 
 Source: Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling".
 Each order has one absolute discount, n1 / (n1 + 2 n2).

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from spatioformer.common.style import ACCENT, SERIES, styled
 from spatioformer.learn.chapters.pictures import SHARE, WIDTH, heat
-from spatioformer.learn.chapters.sentences import BANCO, BANK
+from spatioformer.learn.chapters.sentences import BANCO, BANK, SENSES
 from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value, Widget
 from spatioformer.learn.tools import SpanishModel, Tools
 from spatioformer.text.model import TextModel
@@ -62,7 +62,7 @@ def _senses(encoder: TextModel) -> Facts:
     values["bank_embedding"] = Number(cosine(*rows), 3)
     table = Table(
         [Text("sentido", "sense"), Text("frase", "sentence")],
-        [[sense.label, sense.sentence] for sense in BANK],
+        [[SENSES[sense.label], sense.sentence] for sense in BANK],
         Text("Las frases, con su sentido.", "The sentences, with their sense."),
     )
     return Facts(values, {"sentences": table, "bank": _plane(comparison)})
@@ -77,7 +77,8 @@ def _plane(senses: Senses) -> Picture:
         axes = figure.subplots()
         for i, label in enumerate(labels):
             rows = [r for r, sense in enumerate(senses.senses) if sense.label == label]
-            axes.scatter(*senses.plane[rows].T, s=44, color=SERIES[i], marker="os"[i], label=label)
+            name = SENSES[label].of(language)
+            axes.scatter(*senses.plane[rows].T, s=44, color=SERIES[i], marker="os"[i], label=name)
         axis = Text("eje principal", "principal axis").of(language)
         axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
         axes.legend()
@@ -86,8 +87,7 @@ def _plane(senses: Senses) -> Picture:
     return Picture(
         draw,
         Text(
-            "Ocho puntos en un plano: los cuatro del dinero de un lado, los cuatro del río del "
-            "otro.",
+            "Ocho puntos en un plano, uno por frase, con una marca por sentido.",
             "Eight points in a plane, one for each sentence, with a mark for each sense.",
         ),
         Text(

@@ -9,6 +9,8 @@ from spatioformer.common.style import INK
 from spatioformer.learn.facts import Language, Number
 
 WIDTH = 4.4  # inches: with texts of 9 points, legible on a phone
+SHORT = 2  # characters of names that need no slant
+CELL = 9  # points of the numbers in cells
 SIGNED, SHARE = "RdBu_r", "viridis"
 
 
@@ -32,7 +34,10 @@ def heat(
     limit = float(np.abs(values).max()) or 1.0
     low, high = (-limit, limit) if colours == SIGNED else (0.0, limit)
     image = axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
-    axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
+    slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(
+        range(len(columns)), columns, **(slant if max(map(len, columns)) > SHORT else {})
+    )
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title, fontsize=9.5, color=INK, loc="left")
     assert axes.figure is not None
@@ -44,4 +49,4 @@ def heat(
         dark = abs(share - 0.5) > 0.3 if colours == SIGNED else share < 0.5
         written = Number(float(values[row, column]), digits).of(language)
         colour = "white" if dark else INK
-        axes.text(column, row, written, ha="center", va="center", fontsize=7, color=colour)
+        axes.text(column, row, written, ha="center", va="center", fontsize=CELL, color=colour)

@@ -1,6 +1,9 @@
 """Sentences with one word in several senses, written for the course."""
 
+from spatioformer.learn.facts import Text
 from spatioformer.text.senses import Sense
+
+SENSES = {"money": Text("dinero", "money"), "river": Text("río", "river")}
 
 BANK = [
     Sense("The bank lent us money for the house.", "money"),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from spatioformer.common.style import ACCENT, MUTED, SERIES, styled
-from spatioformer.learn.chapters.pictures import WIDTH, heat
+from spatioformer.common.style import ACCENT, SERIES, styled
+from spatioformer.learn.chapters.pictures import SHARE, WIDTH, heat
 from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value, Widget
 from spatioformer.learn.tools import SpanishModel, Tools
 from spatioformer.text.model import TextModel
@@ -182,41 +182,37 @@ def _matrix(vectors: WordVectors) -> Picture:
 
 
 def _capitals(vectors: WordVectors) -> Picture:
-    words = [word for pair in PAIRS for word in pair]
-    points = np.stack([vectors.directions[vectors.row(word)] for word in words]).astype(float)
-    left, sizes, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
-    plane = left[:, :2] * sizes[:2]
-    share = float((sizes[:2] ** 2).sum() / (sizes**2).sum())
+    """Cosines of the steps from each country to its capital."""
+
+    def step(country: str, capital: str) -> np.ndarray:
+        difference = vectors.directions[vectors.row(capital)].astype(float)
+        difference -= vectors.directions[vectors.row(country)]
+        return difference / np.linalg.norm(difference)
+
+    steps = np.stack([step(*pair) for pair in PAIRS])
+    cosines = steps @ steps.T
+    names = [f"{capital} − {country}" for country, capital in PAIRS]
 
     @styled
     def draw(language: Language) -> Figure:
         figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-        axes = figure.subplots()
-        for i, (start, end) in enumerate(zip(plane[::2], plane[1::2], strict=True)):
-            arrow = {"arrowstyle": "->", "color": SERIES[i], "lw": 1.6}
-            axes.annotate("", end, start, arrowprops=arrow)
-        axes.scatter(*plane.T, s=14, color=MUTED)
-        for word, point in zip(words, plane, strict=True):
-            axes.annotate(word, point, (0, 5), textcoords="offset points", ha="center", fontsize=9)
-        axes.margins(0.18)
-        axis = Text("eje principal", "principal axis").of(language)
-        axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+        title = Text("coseno", "cosine").of(language)
+        heat(figure.subplots(), cosines, names, names, title, language, colours=SHARE, digits=2)
         return figure
 
-    percent = {each: Number(share, percent=True).of(each) for each in ("es", "en")}
     return Picture(
         draw,
         Text(
-            "Ocho puntos en un plano; una flecha va de cada país a su capital.",
-            "Eight points in a plane; an arrow goes from each country to its capital.",
+            f"Tabla de cosenos de {len(PAIRS)} pasos de país a capital entre sí.",
+            f"Table of the cosines of {len(PAIRS)} steps from country to capital.",
         ),
         Text(
-            "Países y capitales en los dos ejes en que más se distinguen, que muestran "
-            f"{percent['es']} de sus diferencias. Las flechas serían paralelas si una sola "
-            "dirección quisiera decir «capital de».",
-            "Countries and capitals on the two axes on which they differ most, which show "
-            f"{percent['en']} of their differences. The arrows would be parallel if one direction "
-            "alone meant “capital of”.",
+            "Coseno entre los pasos de cada país a su capital. Si una sola dirección quisiera "
+            "decir «capital de», todos serían 1. Si no hubiera ninguna, los de fuera de la "
+            "diagonal serían casi 0.",
+            "Cosine of the steps from each country to its capital. If one direction alone meant "
+            "“capital of”, all would be 1. If there were none, those off the diagonal would be "
+            "nearly 0.",
         ),
     )
 
@@ -287,10 +283,10 @@ def _scores(spanish: SpanishModel) -> dict[str, Value]:
         )
     else:
         verdict = Text(
-            "La red pierde: con tan poco texto y tan poco tiempo, contar de a tres predice mejor. "
-            "Los modelos grandes ganan porque leen millones de veces más texto.",
-            "The network loses: with so little text and time, counting by threes predicts better. "
-            "Large models win because they read millions of times more text.",
+            "La red pierde: con tan poco texto y tan poco tiempo, contar tríos de tokens predice "
+            "mejor. Los modelos grandes ganan porque leen millones de veces más texto.",
+            "The network loses: with so little text and time, counting triples of tokens predicts "
+            "better. Large models win because they read millions of times more text.",
         )
     return {
         "perplexity": Number(perplexity, 1),
