@@ -197,17 +197,7 @@ def test_evaluation_knows_nothing_of_files():
     }
 
 
-HEAVY = {
-    "torch",
-    "rasterio",
-    "matplotlib",
-    "pandas",
-    "sklearn",
-    "numpy",
-    "scipy",
-    "jinja2",
-    "markdown_it",
-}
+HEAVY = {"torch", "rasterio", "matplotlib", "pandas", "sklearn", "numpy", "scipy", "jinja2"}
 
 
 @pytest.mark.parametrize(

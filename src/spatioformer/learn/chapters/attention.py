@@ -8,7 +8,17 @@ from matplotlib.figure import Figure
 from spatioformer.common.style import ACCENT, SERIES, styled
 from spatioformer.learn.chapters.pictures import SHARE, WIDTH, heat
 from spatioformer.learn.chapters.sentences import BANCO, BANK, SENSES
-from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value, Widget
+from spatioformer.learn.facts import (
+    Facts,
+    Language,
+    Number,
+    Picture,
+    Shown,
+    Table,
+    Text,
+    Value,
+    Widget,
+)
 from spatioformer.learn.tools import SpanishModel, Tools
 from spatioformer.text.model import TextModel
 from spatioformer.text.senses import Senses, compare
@@ -78,7 +88,8 @@ def _plane(senses: Senses) -> Picture:
         for i, label in enumerate(labels):
             rows = [r for r, sense in enumerate(senses.senses) if sense.label == label]
             name = SENSES[label].of(language)
-            axes.scatter(*senses.plane[rows].T, s=44, color=SERIES[i], marker="os"[i], label=name)
+            x, y = senses.plane[rows].T
+            axes.scatter(x, y, s=44, color=SERIES[i], marker="os"[i], label=name)
         axis = Text("eje principal", "principal axis").of(language)
         axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
         axes.legend()
@@ -148,7 +159,7 @@ def _head(traced: TextTrace) -> Facts:
         ),
         "tokens": Number(len(tokens)),
     }
-    pictures = {
+    pictures: dict[str, Shown] = {
         "queries_keys": _two(
             (queries[:, :CHANNELS], keys[:, :CHANNELS]),
             ("Q", "K"),
@@ -216,7 +227,8 @@ def _scaling() -> Facts:
     """Variance of random scores, and how much weight the softmax gives to one key of ten."""
     draw = np.random.default_rng(0)
     rows: list[list[Value]] = []
-    plain, scaled = [], []
+    plain: list[float] = []
+    scaled: list[float] = []
     for width in WIDTHS:
         queries = draw.standard_normal((DRAWS, 1, width))
         keys = draw.standard_normal((DRAWS, KEYS, width))

@@ -34,10 +34,11 @@ def heat(
     limit = float(np.abs(values).max()) or 1.0
     low, high = (-limit, limit) if colours == SIGNED else (0.0, limit)
     image = axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
-    slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(
-        range(len(columns)), columns, **(slant if max(map(len, columns)) > SHORT else {})
-    )
+    axes.set_xticks(range(len(columns)), columns)
+    if max(map(len, columns)) > SHORT:
+        axes.tick_params(axis="x", labelrotation=60)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title, fontsize=9.5, color=INK, loc="left")
     assert axes.figure is not None

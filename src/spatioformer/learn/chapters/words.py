@@ -11,6 +11,7 @@ from spatioformer.learn.chapters.pictures import SHARE, WIDTH, heat
 from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value, Widget
 from spatioformer.learn.tools import SpanishModel, Tools
 from spatioformer.text.model import TextModel
+from spatioformer.text.trace import trace_text
 from spatioformer.text.vectors import WordVectors, model_vectors
 
 FOX = "El zorro café saltó sobre el perro flojo"
@@ -297,10 +298,7 @@ def _scores(spanish: SpanishModel) -> dict[str, Value]:
 
 
 def _temperature(model: TextModel) -> Widget:
-    import torch
-
-    with torch.inference_mode():
-        logits = model.gpt(model.ids(PROMPT))[0, -1, : len(model.tokenizer)]
+    logits = trace_text(model, PROMPT).trace["logits"][-1, : len(model.tokenizer)]
     tokens = [model.tokenizer.show(i) for i in range(len(logits))]
     values = [round(float(logit), 3) for logit in logits]
     caption = Text(
