@@ -244,6 +244,6 @@ def test_the_page_of_commands_names_each_of_them():
     named = {
         name
         for row in re.findall(r"^\| (`.*?) \|", text.split("## Old")[0], re.M)
-        for name in re.findall(r"`([a-z ]+)`", row)
+        for name in re.findall(r"`([a-z -]+)`", row)
     } | set(re.findall(r"`(text \w+)`", text))
     assert named == {" ".join(words) for words in commands()} - {"", "text", "vision"}

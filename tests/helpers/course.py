@@ -10,13 +10,16 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from spatioformer.learn.chapters import attention, words
 from spatioformer.learn.chapters.sentences import BANCO, BANK
-from spatioformer.learn.tools import SpanishModel, Tools
+from spatioformer.learn.tools import SpanishModel, Tools, VisionLesson, vision_lesson
 from spatioformer.nn import TextEncoder
 from spatioformer.text.model import TextModel
 from spatioformer.text.recipe import train_text
 from spatioformer.text.settings import Sizes, TextRecipe
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.vectors import WordVectors
+from spatioformer.vision.settings import Recipe
+from spatioformer.vision.settings import Sizes as VisionSizes
+from tests.helpers.shared import made_once
 from tests.helpers.text import CORPUS
 
 SENTENCES = [
@@ -64,11 +67,18 @@ def train_spanish(folder: Path) -> Path:
     return folder
 
 
+def tiny_vision(folder: Path) -> VisionLesson:
+    """A ViT of one epoch, trained if the folder has none."""
+    return vision_lesson(folder, VisionSizes(2, 16, 2, 1), Recipe(epochs=1))
+
+
 class TinyTools(Tools):
     """Tools whose models need no packages."""
 
     words = tiny_vectors()
 
-    def __init__(self, spanish: SpanishModel | None):
-        super().__init__(spanish)
+    def __init__(self, spanish: SpanishModel | None, cache: Path | None = None, *_: object):
+        folder = made_once("digits", tiny_vision)
+        super().__init__(spanish, folder if cache is None else cache)
         self.encoder = tiny_encoder()
+        self.vision = tiny_vision(folder)

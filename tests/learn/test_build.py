@@ -14,7 +14,7 @@ pytest.importorskip("tokenizers")
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
-from spatioformer.learn.chapters import CHAPTERS, attention, words
+from spatioformer.learn.chapters import CHAPTERS, attention, patches, words
 from spatioformer.learn.facts import LANGUAGES
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, spanish_model
@@ -26,7 +26,7 @@ from tests.helpers.tiny_run import spatioformer
 
 pytestmark = pytest.mark.slow
 
-PAGES = {"index", "words", "attention", "glossary"}
+PAGES = {"index", "words", "attention", "patches", "glossary"}
 
 
 class Links(HTMLParser):
@@ -181,9 +181,9 @@ class TestFacts:
             shown = [row[2] for row in facts.figures[f"pieces_{name}"].rows]
             assert ", ".join(shown) == ", ".join(map(str, ids)), spans
 
-    def test_what_the_prose_says_of_the_real_models(self):
+    def test_what_the_prose_says_of_the_real_models(self, tmp_path):
         """MiniLM and wordllama do not change, so sentences may say what they show."""
-        tools = learn_tools.Tools(None)
+        tools = learn_tools.Tools(None, tmp_path)
         try:
             encoder, vectors = tools.encoder, tools.words
         except ModelError as error:
@@ -197,6 +197,25 @@ class TestFacts:
         assert values["banco_within"].value - values["banco_between"].value < 0.02
         assert (values["weight"].value, values["dog_weight"].value) > (0.35, 0.35)
         assert encoder.tokenizer.encode("café") == encoder.tokenizer.encode("cafe")
+
+    def test_patches(self, tools):
+        facts = patches.facts(tools)
+        shapes = [row[1] for row in facts.figures["shapes"].rows]
+        assert shapes == ["1 × 8 × 8", "16 × 4", "16 × 16", "17 × 16", "17 × 16", "10"]
+        assert facts.values["exercise_tokens"].value == 197
+        lesson = tools.vision
+        answers = lesson.model.predict(lesson.held_out).argmax(axis=1)
+        assert lesson.accuracy == pytest.approx((answers == lesson.held_out.targets).mean())
+        assert len(lesson.held_out) == 450
+
+    def test_neighbours_on_a_grid(self):
+        x, y = np.meshgrid(np.arange(3), np.arange(2))
+        vectors = np.stack([np.ones(6), x.ravel(), y.ravel()], axis=1)
+        near, far = patches.near_and_far(vectors, 3)
+        assert near > far
+        pairs = [(i, j) for i in range(6) for j in range(i)]
+        cosines = [attention.cosine(vectors[i], vectors[j]) for i, j in pairs]
+        assert 7 * near + 8 * far == pytest.approx(sum(cosines))  # 7 of 15 pairs are side by side
 
 
 class TestGlossary:

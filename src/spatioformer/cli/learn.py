@@ -48,7 +48,7 @@ def learn(
     site = out or cache / "site"
     check_replaceable(site)
     spanish = SpanishModel.open(model) if model else spanish_model(cache, console)
-    index = build(site, Tools(spanish), language=language, console=console)
+    index = build(site, Tools(spanish, cache, console), language=language, console=console)
     console.say(str(index))
     if not no_browser:
         import webbrowser

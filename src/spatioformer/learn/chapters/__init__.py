@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spatioformer.learn.chapters import attention, words
+from spatioformer.learn.chapters import attention, patches, words
 from spatioformer.learn.facts import Facts, Text
 from spatioformer.learn.tools import Tools
 
@@ -26,4 +26,5 @@ class Chapter:
 CHAPTERS = (
     Chapter("words", Text("1. Palabras", "1. Words"), words.facts),
     Chapter("attention", Text("2. Atención", "2. Attention"), attention.facts),
+    Chapter("patches", Text("3. Parches", "3. Patches"), patches.facts),
 )
