@@ -18,7 +18,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
-    {"viewer"},
+    {"viewer", "learn"},
     {"api", "setup"},
     {"run"},
     {"report", "analysis", "portable"},
@@ -53,6 +53,7 @@ THIRD_PARTY = {
     "portable": {"jaxtyping", "numpy", "onnx", "onnxruntime", "onnxscript", "torch"},
     "run": {"numpy", "pandas", "rasterio", "rich"},
     "setup": {"numpy", "pandas", "pydantic", "rasterio", "rich", "scipy", "yaml"},
+    "learn": {"jinja2", "markdown_it", "matplotlib", "numpy", "yaml"},
     "cli": {"typer"},
 }
 """What folders that should stay narrow may import from elsewhere."""

@@ -1,40 +1,14 @@
-"""Formulas as SVG inside the page, drawn by matplotlib: no script, no font, no network needed."""
+"""Formulas of the documentation as SVG inside the page (`spatioformer.common.formulas`)."""
 
 from html import escape
 
 from docutils import nodes
-from matplotlib import rc_context
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-SIZE = 17  # pixels; the text around it has 16
-LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
+from spatioformer.common.formulas import svg
 
 logger = logging.getLogger(__name__)
-
-
-def svg(formula: str) -> str:
-    """The outlines of a formula in LaTeX; the text's colour, so that it can be read in the dark."""
-    text = f"${' '.join(formula.split())}$"
-    with rc_context({"mathtext.fontset": "stix"}):
-        width, height, depth, *_ = MathTextParser("path").parse(text, 72, FontProperties(size=SIZE))
-        outline = TextPath((0, 0), text, size=SIZE)
-    pieces = []
-    for points, code in outline.iter_segments(simplify=False):
-        pairs = points.reshape(-1, 2)
-        letter = LETTERS.get(code)
-        numbers = " ".join(f"{x:.2f} {-y:.2f}" for x, y in pairs)
-        pieces.append(f"{letter}{numbers}" if letter else "Z")
-    return (
-        f'<svg class="formula" role="img" aria-label="{escape(formula)}" width="{width:.1f}"'
-        f' height="{height:.1f}" style="vertical-align: {-depth:.1f}px"'
-        f' viewBox="0 {depth - height:.1f} {width:.1f} {height:.1f}">'
-        f'<path fill="currentColor" d="{"".join(pieces)}"/></svg>'
-    )
 
 
 def draw(node: nodes.Element, formula: str) -> str:

@@ -24,7 +24,7 @@ COMMANDS = ["run", *STAGES, "demo"]
 ALL = [
     *("init", "check", "run", "plots", "imagery", "chips", "train", "evaluate", "map"),
     *("predict", "report", "view", "survey", "zonal", "drivers", "demo", "example", "years"),
-    *("project", "explain-location", "export"),
+    *("project", "explain-location", "export", "learn"),
     *("text", "vision"),
 ]
 """Every command, in the order of the help text."""

@@ -88,6 +88,14 @@ class TestCorpus:
             (tmp_path / name).write_text(text)
         assert read_corpus([tmp_path / "a", tmp_path / "b"]) == "uno\n\n\ndos\n"
 
+    def test_the_spanish_module(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("SWORD_PATH", str(tmp_path))
+        with pytest.raises(CorpusError, match=r"spaRV1909eb\.conf is not installed; run apt-get"):
+            read_corpus(["spanish"])
+        conf = write_sword(tmp_path, {"nt": [["Uno", "dos"]]})
+        conf.rename(conf.with_name("spaRV1909eb.conf"))
+        assert read_corpus(["spanish"]) == "Uno\ndos\n"
+
     def test_bad_files(self, tmp_path):
         (tmp_path / "empty.txt").write_text(" \n")
         (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))

@@ -230,7 +230,7 @@ class TestTrainText:
         path, trained = folder
         assert {file.name for file in path.iterdir()} == {
             *("model.safetensors", "config.json", "tokenizer.json", "README.md"),
-            *("training.csv", "training.png"),
+            *("training.csv", "training.png", "scores.json"),
         }
         assert [file.name for file in path.parent.iterdir() if "checkpoint" in file.name] == []
         copy = TextModel.open(path)

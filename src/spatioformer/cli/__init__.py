@@ -20,6 +20,7 @@ from spatioformer.cli.export import export
 from spatioformer.cli.groups import stage_or_group
 from spatioformer.cli.guard import Command, command
 from spatioformer.cli.init import check, init
+from spatioformer.cli.learn import learn
 from spatioformer.cli.map import map_
 from spatioformer.cli.predict import predict
 from spatioformer.cli.project import project
@@ -91,6 +92,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
         "explain-location 147.3 -33.1 --run runs/demo -o place.png",
     ),
     ("export", export, "export runs/demo -o richness.onnx"),
+    ("learn", learn, "learn"),
 )
 """Name, function and example of each command."""
 

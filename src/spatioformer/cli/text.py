@@ -66,7 +66,11 @@ Picture = Annotated[
 def train(
     corpus: Annotated[
         list[Path],
-        typer.Argument(metavar="CORPUS", help="Text files, or .conf files of SWORD modules."),
+        typer.Argument(
+            metavar="CORPUS",
+            help="Text files, .conf files of SWORD modules, or spanish: the Reina-Valera Bible of "
+            "Debian's package sword-text-sparv.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model folder to write.")
@@ -101,7 +105,11 @@ def train(
     ] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Train a tokenizer and a GPT on text files."""
+    """Train a tokenizer and a GPT on text files.
+
+    The default sizes are a recipe for the corpus spanish: 15 minutes on a laptop of two cores. The
+    perplexity on held-out text is printed beside that of an n-gram model of the same tokens.
+    """
     from spatioformer.common.progress import Console
     from spatioformer.text.recipe import train_text
 

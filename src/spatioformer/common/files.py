@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,3 +199,18 @@ def hash_value(value: Any) -> str:
     """SHA-256 of a value's canonical JSON, hexadecimal."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def user_cache() -> Path:
+    """The folder of this program below the user's cache folder, as each system has it."""
+    home = Path.home()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        folder = Path(local) if local else home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Caches"
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        # The specification says that a relative path is ignored.
+        folder = Path(given) if os.path.isabs(given) else home / ".cache"
+    return folder / "spatioformer"

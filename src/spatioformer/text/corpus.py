@@ -1,5 +1,6 @@
 """Training text from plain files and SWORD modules, and its split into training and validation."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import numpy as np
 from spatioformer.common.errors import SpatioformerError
 from spatioformer.text.sword import read_sword
 
+SPANISH = "spanish"  # name of the Reina-Valera Bible of 1909, where SWORD has it
+MODULE = "spaRV1909eb.conf"
 BLOCKS = 200  # stretches into which a corpus is cut; some of them are held out
 
 
@@ -19,16 +22,36 @@ def read_corpus(paths: Sequence[str | Path]) -> str:
     """Read and join texts, with an empty line between them.
 
     Args:
-        paths: UTF-8 text files, or `.conf` files of SWORD modules (see `read_sword`).
+        paths: UTF-8 text files, `.conf` files of SWORD modules (see `read_sword`), or "spanish"
+            (see `spanish_module`).
 
     Raises:
         CorpusError: a file cannot be read, or there is no text in all of them.
     """
-    text = "\n\n".join(_read(Path(path)) for path in paths)
+    files = [spanish_module() if str(path) == SPANISH else Path(path) for path in paths]
+    text = "\n\n".join(_read(path) for path in files)
     if not text.strip():
         names = ", ".join(str(path) for path in paths)
         raise CorpusError(f"the corpus {names} is empty; give files with text in them")
     return text
+
+
+def spanish_module() -> Path:
+    """The Reina-Valera Bible of 1909 (Spanish, public domain) of Debian's sword-text-sparv.
+
+    SWORD_PATH names the folder of the modules, as for other programs that read them.
+
+    Raises:
+        CorpusError: it is not installed.
+    """
+    folder = Path(os.environ.get("SWORD_PATH") or "/usr/share/sword")
+    path = folder / "mods.d" / MODULE
+    if not path.is_file():
+        raise CorpusError(
+            f"the Spanish corpus {path} is not installed; run apt-get install sword-text-sparv, or "
+            "give a text file of your own"
+        )
+    return path
 
 
 def _read(path: Path) -> str:

@@ -9,33 +9,51 @@ from pathlib import Path
 import torch
 
 from spatioformer.common.errors import ModelError
+from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.nn.gpt import GPT
 from spatioformer.text.corpus import read_corpus, split
 from spatioformer.text.model import TextModel
+from spatioformer.text.ngram import ORDER, baseline_loss
 from spatioformer.text.settings import Sizes, TextRecipe
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.training import check_length, fit
 
 VALIDATION = 0.05  # share of the text that is held out
+SCORES = "scores.json"  # of the held-out text, in a model folder
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to; losses are those of the weights that were kept."""
+    """What a training came to; losses are those of the weights that were kept.
+
+    The baseline is an interpolated Kneser-Ney model of n-grams, of the same tokens.
+    """
 
     model: TextModel
     rows: list[dict[str, float]]
     loss: float
     perplexity: float
     bits_per_character: float
+    baseline_perplexity: float
+
+    def scores(self) -> dict[str, float]:
+        """The figures of the held-out text, as scores.json holds them."""
+        return {
+            "validation_loss": self.loss,
+            "perplexity": self.perplexity,
+            "bits_per_character": self.bits_per_character,
+            "baseline_order": ORDER,
+            "baseline_perplexity": self.baseline_perplexity,
+        }
 
     def __str__(self) -> str:
         size = sum(parameter.numel() for parameter in self.model.network.parameters())
         return (
             f"{size:,} parameters; validation loss {self.loss:.3f} nats a token, perplexity "
-            f"{self.perplexity:.1f}, {self.bits_per_character:.3f} bits a character"
+            f"{self.perplexity:.1f}, {self.bits_per_character:.3f} bits a character; "
+            f"the n-gram baseline has a perplexity of {self.baseline_perplexity:.1f}"
         )
 
 
@@ -84,6 +102,9 @@ def train_text(
         best["validation_loss"],
         best["perplexity"],
         best["validation_loss"] / math.log(2) * len(validation) / len(validation_text),
+        math.exp(
+            baseline_loss(training.numpy(), validation.numpy(), len(tokenizer), sizes.context)
+        ),
     )
     names = ", ".join(os.path.basename(path) for path in corpus)
     trained.model.facts = {
@@ -94,6 +115,7 @@ def train_text(
         "Held-out text": str(trained).partition("; ")[2],
     }
     trained.model.save(out, rows)
+    write_json(out / SCORES, trained.scores())
     checkpoint.unlink(missing_ok=True)
     return trained
 

@@ -150,7 +150,7 @@ def test_a_limit_smaller_than_what_is_read_costs_time_but_no_bytes(served, tmp_p
     ],
 )
 def test_the_default_folder(platform, variables, expected, monkeypatch, tmp_path):
-    monkeypatch.setattr("spatioformer.archives.remote.access.sys.platform", platform)
+    monkeypatch.setattr("spatioformer.common.files.sys.platform", platform)
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)

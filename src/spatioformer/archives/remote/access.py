@@ -1,11 +1,10 @@
 """What a source may read from the network, where it keeps it, and the errors of reading."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from spatioformer.common.errors import ImageryError
+from spatioformer.common.files import user_cache
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,5 @@ class FileChanged(RemoteError):
 
 
 def default_cache() -> Path:
-    """The folder of the cache below the user's cache folder, as each system has it."""
-    home = Path.home()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        folder = Path(local) if local else home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        folder = home / "Library" / "Caches"
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        # The specification says that a relative path is ignored.
-        folder = Path(given) if os.path.isabs(given) else home / ".cache"
-    return folder / "spatioformer" / "archives"
+    """The folder of the cache below the user's cache folder."""
+    return user_cache() / "archives"

@@ -1,0 +1,30 @@
+"""The chapters in their order, and the function that computes the facts of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spatioformer.learn.chapters import attention, patches, words
+from spatioformer.learn.facts import Facts, Text
+from spatioformer.learn.tools import Tools
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter.
+
+    Attributes:
+        name: of its page NAME.html, and of its prose text/NAME.es.md and text/NAME.en.md.
+        title: in the list of chapters.
+        facts: computes all that its prose names.
+    """
+
+    name: str
+    title: Text
+    facts: Callable[[Tools], Facts]
+
+
+CHAPTERS = (
+    Chapter("words", Text("1. Palabras", "1. Words"), words.facts),
+    Chapter("attention", Text("2. Atención", "2. Attention"), attention.facts),
+    Chapter("patches", Text("3. Parches", "3. Patches"), patches.facts),
+)

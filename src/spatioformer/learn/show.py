@@ -1,0 +1,57 @@
+"""HTML of the figures of a chapter; pictures are written as SVG files beside the pages."""
+
+import json
+from html import escape
+from pathlib import Path
+
+from spatioformer.common.files import writing
+from spatioformer.common.style import files
+from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Value, Widget, shown
+
+FOLDER = "figures"
+
+
+def show(site: Path, chapter: str, name: str, facts: Facts, language: Language) -> str:
+    """HTML of a figure, in a language; a picture is drawn and written to `site`/figures."""
+    figure = facts.figures[name]
+    caption = f"<figcaption>{escape(figure.caption.of(language))}</figcaption>"
+    if isinstance(figure, Picture):
+        inside = _picture(site, f"{chapter}-{name}-{language}.svg", figure, language)
+    elif isinstance(figure, Table):
+        inside = _table(figure, language)
+    else:
+        inside = _widget(figure, language)
+    return f'<figure id="{name}-{language}">{inside}{caption}</figure>'
+
+
+def _picture(site: Path, file: str, picture: Picture, language: Language) -> str:
+    _, svg = files(picture.draw(language))
+    with writing(site / FOLDER / file) as part:
+        part.write_bytes(svg)
+    return f'<img src="{FOLDER}/{file}" alt="{escape(picture.alt.of(language))}">'
+
+
+def _table(table: Table, language: Language) -> str:
+    head = "".join(f'<th scope="col">{escape(shown(cell, language))}</th>' for cell in table.header)
+    rows = "".join(
+        f"<tr>{''.join(_cell(cell, language) for cell in row)}</tr>" for row in table.rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div>"
+    )
+
+
+def _cell(cell: Value, language: Language) -> str:
+    kind = ' class="number"' if isinstance(cell, Number) else ""
+    return f"<td{kind}>{escape(shown(cell, language))}</td>"
+
+
+def _widget(widget: Widget, language: Language) -> str:
+    # "<" is escaped, so that no token can end the element.
+    data = json.dumps(widget.data, ensure_ascii=False).replace("<", "\\u003c")
+    without = {"es": "Esta figura necesita JavaScript.", "en": "This figure needs JavaScript."}
+    return (
+        f'<div class="widget" data-kind="{widget.kind}"><script type="application/json">{data}'
+        f"</script><noscript>{without[language]}</noscript></div>"
+    )

@@ -1,0 +1,143 @@
+"""The models of which the course speaks: opened where they are, or trained once and kept."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from spatioformer.common.cache import Cache
+from spatioformer.common.errors import ModelError
+from spatioformer.common.files import hash_file, hash_value
+from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.version import __version__
+from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
+from spatioformer.text.model import MINILM, TextModel
+from spatioformer.text.recipe import SCORES, train_text
+from spatioformer.text.settings import Sizes, TextRecipe
+from spatioformer.text.vectors import WORDLLAMA, WordVectors, open_vectors
+from spatioformer.vision.experiment import train as train_vision
+from spatioformer.vision.images import Images, read_digits
+from spatioformer.vision.model import VisionModel
+from spatioformer.vision.predictions import scores
+from spatioformer.vision.settings import HELD_OUT, Recipe
+from spatioformer.vision.settings import Sizes as VisionSizes
+from spatioformer.vision.training import hold_out
+
+SIZES = Sizes(vocabulary=4096, context=64, width=96, heads=4, layers=3)
+RECIPE = TextRecipe(steps=600, batch=16, learning_rate=4e-3)
+"""A small Spanish model, in about two minutes; `text train spanish` trains a better one."""
+VISION_SIZES, VISION_RECIPE = VisionSizes(), Recipe(epochs=12)
+README = "README.md"  # the last file that a training of images writes
+
+
+@dataclass(frozen=True)
+class SpanishModel:
+    """A model folder of `text train`.
+
+    Attributes:
+        rows: its training.csv, a row a validation.
+        scores: its scores.json.
+    """
+
+    model: TextModel
+    rows: list[dict[str, float]]
+    scores: Mapping[str, float]
+
+    @classmethod
+    def open(cls, folder: Path) -> "SpanishModel":
+        """Open the folder.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        model = TextModel.open(folder)
+        try:
+            with (folder / "training.csv").open(encoding="utf-8", newline="") as lines:
+                rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+            scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
+            return cls(model, rows, {key: float(value) for key, value in scores.items()})
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"{folder} has no usable training.csv and {SCORES} ({error}); give a folder that "
+                "`spatioformer text train` of this version wrote"
+            ) from error
+
+
+@dataclass(frozen=True)
+class VisionLesson:
+    """A ViT of scikit-learn's digits.
+
+    Attributes:
+        held_out: the images that its training never saw.
+        accuracy: share of these that it gets right.
+    """
+
+    model: VisionModel
+    held_out: Images
+    accuracy: float
+
+
+class Tools:
+    """What chapters compute with.
+
+    Args:
+        spanish: a GPT of Spanish; None: it cannot be had here.
+        cache: folder where models are kept that are trained once.
+    """
+
+    def __init__(self, spanish: SpanishModel | None, cache: Path, console: Console = SILENT):
+        self.spanish = spanish
+        self.cache, self.console = cache, console
+
+    @cached_property
+    def vision(self) -> VisionLesson:
+        """A small ViT, trained where the cache does not have it."""
+        return vision_lesson(self.cache, VISION_SIZES, VISION_RECIPE, self.console)
+
+    @cached_property
+    def words(self) -> WordVectors:
+        """Word vectors of the pip package wordllama."""
+        return open_vectors(WORDLLAMA)
+
+    @cached_property
+    def encoder(self) -> TextModel:
+        """MiniLM, an English encoder, of its pip package."""
+        return TextModel.open_encoder(MINILM)
+
+
+def vision_lesson(
+    cache: Path, sizes: VisionSizes, recipe: Recipe, console: Console = SILENT
+) -> VisionLesson:
+    """Open the ViT of the cache, or train it, and score it on the digits held out."""
+    images = read_digits()
+    folder = Cache(cache, "digits").path(hash_value([vars(sizes), vars(recipe), __version__]))
+    if not (folder / README).is_file():
+        console.say("training a small Vision Transformer, once: about half a minute")
+        train_vision(images, folder, recipe, sizes, console=console)
+    model = VisionModel.open(folder)
+    held_out = images[hold_out(images, HELD_OUT, recipe.seed)]
+    return VisionLesson(model, held_out, scores(held_out, model.predict(held_out))["accuracy"])
+
+
+def spanish_model(cache: Path, console: Console = SILENT) -> SpanishModel | None:
+    """The small Spanish model, trained where the cache does not have it; None without the corpus.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    try:
+        corpus = spanish_module()
+    except CorpusError as error:
+        console.say(f"note: {error}; the pages say which parts need it")
+        return None
+    texts = corpus.parent.parent / "modules" / "texts" / "ztext" / corpus.stem
+    hashes = [hash_file(path) for path in (corpus, *sorted(texts.glob("*.bz?")))]
+    key = hash_value([hashes, vars(SIZES), vars(RECIPE)])
+    folder = Cache(cache, "spanish").path(key)
+    if not (folder / SCORES).is_file():
+        console.say("training a small Spanish model, once: about two minutes")
+        cache.mkdir(parents=True, exist_ok=True)
+        train_text([SPANISH], folder, SIZES, RECIPE, console=console)
+    return SpanishModel.open(folder)
