@@ -53,6 +53,7 @@ exclude_patterns = ["_ext"]
 html_css_files = ["site.css"]
 html_math_renderer = "svg"
 html_sidebars = {"index": [], "gallery": []}
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

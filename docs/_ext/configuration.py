@@ -150,7 +150,7 @@ def table(section: type[Section]) -> list[str]:
             values = f"list of {links}" if "tuple" in str(field.annotation) else links
         else:
             values = _values(name, field)
-        meaning = known[name].replace("None: ", "Default: ")
+        meaning = re.sub(r"(?<=; )None: ", "default: ", known[name]).replace("None: ", "Default: ")
         default = FILLED_IN.get((section, name)) or default_of(field)
         cells = [f"`{name}`", meaning, values, default]
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
