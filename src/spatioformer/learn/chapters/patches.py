@@ -71,7 +71,7 @@ def _cutting(traced: VisionTrace, patch: int) -> Picture:
     @styled
     def draw(language: Language) -> Figure:
         figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=(3, 1))
+        above, below = figure.subfigures(2, 1, height_ratios=(3, 1), squeeze=False)[:, 0]
         axes = above.subplots()
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
         for edge in range(patch, rows * patch, patch):
@@ -103,7 +103,8 @@ def _cutting(traced: VisionTrace, patch: int) -> Picture:
 
 def near_and_far(vectors: np.ndarray, columns: int) -> tuple[float, float]:
     """Mean cosine of the vectors of patches side by side, and of all other pairs."""
-    near, far = [], []
+    near: list[float] = []
+    far: list[float] = []
     for i in range(len(vectors)):
         for j in range(i):
             steps = np.abs(np.subtract(divmod(i, columns), divmod(j, columns))).sum()
