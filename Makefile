@@ -66,6 +66,7 @@ doctest: install-dev
 lint: install-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell src docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 
 types: install-dev
 	$(VENV)/bin/mypy
