@@ -53,7 +53,16 @@ THIRD_PARTY = {
     "portable": {"jaxtyping", "numpy", "onnx", "onnxruntime", "onnxscript", "torch"},
     "run": {"numpy", "pandas", "rasterio", "rich"},
     "setup": {"numpy", "pandas", "pydantic", "rasterio", "rich", "scipy", "yaml"},
-    "learn": {"jinja2", "markdown_it", "matplotlib", "numpy", "yaml"},
+    "learn": {
+        "jaxtyping",
+        "jinja2",
+        "markdown_it",
+        "matplotlib",
+        "numpy",
+        "torch",
+        "xarray",
+        "yaml",
+    },
     "cli": {"typer"},
 }
 """What folders that should stay narrow may import from elsewhere."""

@@ -1,6 +1,7 @@
 """Tools of the course with tiny models, whose vocabulary is that of the chapters."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from spatioformer.learn.chapters import attention, words
 from spatioformer.learn.chapters.sentences import BANCO, BANK
+from spatioformer.learn.invented import Landscape, invent
 from spatioformer.learn.tools import SpanishModel, Tools, VisionLesson, vision_lesson
 from spatioformer.nn import TextEncoder
 from spatioformer.text.model import TextModel
@@ -72,6 +74,11 @@ def tiny_vision(folder: Path) -> VisionLesson:
     return vision_lesson(folder, VisionSizes(2, 16, 2, 1), Recipe(epochs=1))
 
 
+@cache
+def tiny_landscape() -> Landscape:
+    return invent(60)
+
+
 class TinyTools(Tools):
     """Tools whose models need no packages."""
 
@@ -82,3 +89,4 @@ class TinyTools(Tools):
         super().__init__(spanish, folder if cache is None else cache)
         self.encoder = tiny_encoder()
         self.vision = tiny_vision(folder)
+        self.landscape = tiny_landscape()

@@ -14,7 +14,7 @@ pytest.importorskip("tokenizers")
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
-from spatioformer.learn.chapters import CHAPTERS, attention, patches, words
+from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, words
 from spatioformer.learn.facts import LANGUAGES
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, spanish_model
@@ -26,7 +26,7 @@ from tests.helpers.tiny_run import spatioformer
 
 pytestmark = pytest.mark.slow
 
-PAGES = {"index", "words", "attention", "patches", "glossary"}
+PAGES = {"index", "words", "attention", "patches", "places", "glossary"}
 
 
 class Links(HTMLParser):
@@ -196,6 +196,10 @@ class TestFacts:
         assert values["bank_within"].value - values["bank_between"].value > 0.1
         assert values["banco_within"].value - values["banco_between"].value < 0.02
         assert (values["weight"].value, values["dog_weight"].value) > (0.35, 0.35)
+        values = places.facts(tools).values
+        for name in ("lost", "gained_random", "gained_tiles"):
+            assert values[name].value > 0.02, name
+        assert values["alike"].value < values["all_pairs"].value
         assert encoder.tokenizer.encode("café") == encoder.tokenizer.encode("cafe")
 
     def test_patches(self, tools):
@@ -207,6 +211,21 @@ class TestFacts:
         answers = lesson.model.predict(lesson.held_out).argmax(axis=1)
         assert lesson.accuracy == pytest.approx((answers == lesson.held_out.targets).mean())
         assert len(lesson.held_out) == 450
+
+    def test_places(self, tools):
+        values = places.facts(tools).values
+        assert (values["alpha"].value, values["gamma"].value) == (4, 9)
+        # Over the date line, 4 degrees away: near on the sphere, at the other end of the plane.
+        assert values["beyond_sphere"].value > 0.9 > values["beyond_plane"].value
+
+    def test_folds(self, tools):
+        landscape = tools.landscape
+        for folds in (landscape.random_folds(), landscape.tile_folds()):
+            assert set(folds) == set(range(5))
+        tiles = np.floor(np.stack([landscape.lon, landscape.lat]) / 0.75)
+        for tile in np.unique(tiles, axis=1).T:
+            inside = (tiles == tile[:, None]).all(axis=0)
+            assert len(set(landscape.tile_folds()[inside])) == 1
 
     def test_neighbours_on_a_grid(self):
         x, y = np.meshgrid(np.arange(3), np.arange(2))

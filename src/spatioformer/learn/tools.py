@@ -12,6 +12,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.learn.invented import Landscape, invent
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
 from spatioformer.text.model import MINILM, TextModel
 from spatioformer.text.recipe import SCORES, train_text
@@ -28,6 +29,7 @@ from spatioformer.vision.training import hold_out
 SIZES = Sizes(vocabulary=4096, context=64, width=96, heads=4, layers=3)
 RECIPE = TextRecipe(steps=600, batch=16, learning_rate=4e-3)
 """A small Spanish model, in about two minutes; `text train spanish` trains a better one."""
+PLOTS = 300  # of the invented landscape
 VISION_SIZES, VISION_RECIPE = VisionSizes(), Recipe(epochs=12)
 README = "README.md"  # the last file that a training of images writes
 
@@ -95,6 +97,11 @@ class Tools:
     def vision(self) -> VisionLesson:
         """A small ViT, trained where the cache does not have it."""
         return vision_lesson(self.cache, VISION_SIZES, VISION_RECIPE, self.console)
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """Plots of an invented landscape."""
+        return invent(PLOTS)
 
     @cached_property
     def words(self) -> WordVectors:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spatioformer.learn.chapters import attention, patches, words
+from spatioformer.learn.chapters import attention, patches, places, words
 from spatioformer.learn.facts import Facts, Text
 from spatioformer.learn.tools import Tools
 
@@ -27,4 +27,5 @@ CHAPTERS = (
     Chapter("words", Text("1. Palabras", "1. Words"), words.facts),
     Chapter("attention", Text("2. Atención", "2. Attention"), attention.facts),
     Chapter("patches", Text("3. Parches", "3. Patches"), patches.facts),
+    Chapter("places", Text("4. Lugares", "4. Places"), places.facts),
 )
