@@ -378,8 +378,8 @@ class ForestKrigingRegressor(PlotRegressor):
         >>> X = pd.DataFrame(rng.uniform(size=(60, 3)), columns=["lon", "lat", "ndvi"])
         >>> y = rng.poisson(10 + 20 * X["ndvi"])
         >>> model = sf.ForestKrigingRegressor(coordinates=("lon", "lat"), n_estimators=50)
-        >>> round(model.fit(X, y).score(X, y), 1)
-        0.9
+        >>> bool(model.fit(X, y).score(X, y) > 0.8)  # on its own plots, so it flatters
+        True
     """
 
     name: ClassVar[str] = "forest-kriging"
