@@ -1,4 +1,4 @@
-"""Speed, memory and agreement of `spatioformer.evaluation` at scale; figures in docs/evaluation.md.
+"""Speed, memory and agreement of `spatioformer.evaluation` at scale; figures in docs/evaluation_measured.md.
 
     SPATIOFORMER_DATA=... python -m benchmarks.evaluation_scale [CASE ...]
 
