@@ -1,4 +1,6 @@
-"""Speed, memory and agreement of `spatioformer.evaluation` at scale; figures in docs/evaluation_measured.md.
+"""Speed, memory and agreement of `spatioformer.evaluation` at scale.
+
+The figures are in docs/evaluation_measured.md.
 
     SPATIOFORMER_DATA=... python -m benchmarks.evaluation_scale [CASE ...]
 

@@ -1,4 +1,4 @@
-"""docs/evaluation.md and evaluation_measured.md: the examples run, the pictures exist, the doors open."""
+"""docs/evaluation.md, evaluation_measured.md: examples run, pictures exist, doors open."""
 
 import re
 from pathlib import Path
