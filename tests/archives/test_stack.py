@@ -19,6 +19,7 @@ from spatioformer.common import cluster as shared
 from spatioformer.common.errors import ImageryError, OutputError
 from spatioformer.common.progress import Console
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster import cog
 from tests.helpers.scenes import CORNER, UTM55, source, write_scene
 
 UTM = CRS.from_user_input(UTM55)
@@ -125,6 +126,18 @@ def test_a_dask_cluster_gives_the_same_file(scenes, tmp_path, monkeypatch):
     ) as cluster:
         write_year(of, 2021, tmp_path / "there.tif", scheduler=cluster.scheduler_address)
     assert (tmp_path / "here.tif").read_bytes() == (tmp_path / "there.tif").read_bytes()
+
+
+def test_blocks_of_rasters_take_an_eighth_of_the_memory(scenes, tmp_path, monkeypatch):
+    seen, copy = [], cog.to_cog
+
+    def look(*arguments):
+        seen.append(rasterio.env.getenv()["GDAL_CACHEMAX"])
+        copy(*arguments)
+
+    monkeypatch.setattr(cog, "to_cog", look)
+    write_year(stack(scenes), 2021, tmp_path / "2021.tif", workers=1, memory=0.8)
+    assert seen == [100_000_000]
 
 
 def test_a_file_says_what_it_is_made_of(scenes, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
@@ -26,6 +27,7 @@ from spatioformer.geo.raster.stack import check_written
 from spatioformer.geo.stac import raster_item
 
 READERS = 8
+CACHED = 1 / 8  # of the memory, for blocks of rasters; GDAL alone would take 5 % of the machine
 SHOWN = 5  # items named in a message
 
 
@@ -58,18 +60,19 @@ def write_year(
         OutputError: `out` cannot be written.
     """
     count = workers or os.cpu_count() or 1
-    with open_pool(scheduler, count, console) as pool:
+    cache = rasterio.Env(GDAL_CACHEMAX=int(CACHED * memory * 1e9))
+    with cache, open_pool(scheduler, count, console) as pool:
         facts = {"year": year, "bands": stack.bands, "offsets": offsets(stack, year, console)}
         windows = list(stack.grid.windows(window_size(stack, year, count, memory)))
-        cache = Cache(out.parent, f"{out.stem}.windows")
-        store = cache.arrays(_name(stack, year))
+        kept = Cache(out.parent, f"{out.stem}.windows")
+        store = kept.arrays(_name(stack, year))
         stack = _write_raster(stack, year, out, windows, store, pool, count, console)
     facts |= {
         "items": {source.section.name: len(source.items[year]) for source in stack.sources},
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
     }
     write_json(item_path(out), _item(stack, year, out, facts))
-    cache.clear()
+    kept.clear()
     return facts
 
 
