@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import generated
 from sphinx.application import Sphinx
 from typer.main import get_command
 
@@ -89,11 +90,8 @@ def page() -> str:
 
 
 def write_page(app: Sphinx) -> None:
-    """Write the page into docs/reference/generated, which git ignores."""
-    path = Path(app.srcdir) / "reference" / "generated" / "commands.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != page():
-        path.write_text(page(), encoding="utf-8")
+    """Write the page."""
+    generated.write(app, "commands.md", page())
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

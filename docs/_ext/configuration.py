@@ -6,10 +6,10 @@ sentence, and a sentence without a key, are errors.
 
 import inspect
 import re
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import generated
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
@@ -189,11 +189,8 @@ def page() -> str:
 
 
 def write_page(app: Sphinx) -> None:
-    """Write the page into docs/reference/generated, which git ignores."""
-    path = Path(app.srcdir) / "reference" / "generated" / "configuration.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != page():
-        path.write_text(page(), encoding="utf-8")
+    """Write the page."""
+    generated.write(app, "configuration.md", page())
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

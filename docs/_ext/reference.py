@@ -4,9 +4,9 @@ import importlib
 import inspect
 import pkgutil
 import re
-from pathlib import Path
 from types import ModuleType
 
+import generated
 from sphinx.application import Sphinx
 
 PACKAGES = [
@@ -134,17 +134,13 @@ def pages(package: ModuleType) -> dict[str, str]:
 
 
 def write_reference(app: Sphinx) -> None:
-    """Write the pages of reference into docs/reference/generated, which git ignores."""
-    folder = Path(app.srcdir) / "reference" / "generated"
-    folder.mkdir(parents=True, exist_ok=True)
-    written = set()
-    for package in PACKAGES:
-        for name, text in pages(importlib.import_module(package)).items():
-            path = folder / f"{name}.rst"
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
-            written.add(path)
-    for path in set(folder.glob("*.rst")) - written:
+    """Write the pages of reference, and remove those of modules that are gone."""
+    written = {
+        generated.write(app, f"{name}.rst", text)
+        for package in PACKAGES
+        for name, text in pages(importlib.import_module(package)).items()
+    }
+    for path in set(next(iter(written)).parent.glob("*.rst")) - written:
         path.unlink()
 
 

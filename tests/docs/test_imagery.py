@@ -1,6 +1,5 @@
 """The page about archives holds the tables of the package, and its configurations are valid."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from spatioformer.archives.collections import collection_of
 from spatioformer.archives.rows import rows_of
 from spatioformer.config.archives import SourceSection
 from spatioformer.config.imagery import ImagerySection
+from tests.helpers.docs import extension
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "imagery.md").read_text(encoding="utf-8")
@@ -19,11 +19,7 @@ BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$",
 
 def test_the_tables_are_those_of_the_package():
     """If not: python docs/_ext/archive_tables.py"""
-    path = DOCS / "_ext" / "archive_tables.py"
-    spec = importlib.util.spec_from_file_location("archive_tables", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.filled(PAGE) == PAGE
+    assert extension("archive_tables").filled(PAGE) == PAGE
 
 
 def test_the_keys_of_a_source_are_all_there():

@@ -1,10 +1,6 @@
 """The generated pages of reference: every key of a configuration, every option of a command."""
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Literal
 
 import pytest
@@ -15,17 +11,7 @@ pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 from spatioformer.config.fields import Section
 from spatioformer.config.learning import ModelSection
 from spatioformer.config.schema import RunConfig
-
-EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
-
-
-def extension(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", EXTENSIONS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
+from tests.helpers.docs import extension
 
 configuration, commands = extension("configuration"), extension("commands")
 

@@ -1,23 +1,16 @@
 """The code that builds the documentation: drawn formulas, docstrings in Sphinx's syntax."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 
+from tests.helpers.docs import extension
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-
-
-def extension(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 formulas, reference = extension("formulas"), extension("reference")

@@ -6,8 +6,8 @@ pytest.importorskip("tokenizers")
 
 from spatioformer.learn.build import build
 from spatioformer.learn.tools import SpanishModel
+from tests.helpers.browser import chromium_or_skip
 from tests.helpers.course import TinyTools, train_spanish
-from tests.viewer.browser.conftest import OPTIONS, chromium
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +24,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = chromium()
-    if path is None:
-        pytest.skip("Chromium is absent")
-    with playwright.sync_playwright() as library:
-        opened = library.chromium.launch(executable_path=path, args=OPTIONS)
+    with chromium_or_skip() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -54,6 +54,9 @@ Layer = Annotated[
 ]
 Head = Annotated[int, typer.Option(min=1, help="Head to show, from 1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON instead.")]
+Picture = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
+]
 
 WITH_MODEL = "With a model"
 """Panel of the help text: options of a map that a model folder makes, outside a run."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spatioformer.cli.guard import command
-from spatioformer.cli.options import Head, Json, Layer, Quiet
+from spatioformer.cli.options import Head, Json, Layer, Picture, Quiet
 from spatioformer.text.settings import Sizes, TextRecipe
 
 if TYPE_CHECKING:
@@ -57,9 +57,6 @@ Vectors = Annotated[
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="Number of rows to print.")]
-Picture = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
-]
 
 
 @command(app, example="spatioformer text train corpus.txt -o runs/gpt --steps 500")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 from typer.core import TyperCommand
 
-from spatioformer.cli.options import Head, Json, Layer
+from spatioformer.cli.options import Head, Json, Layer, Picture
 from spatioformer.cli.source import METAVAR, MODEL, RESOLVED, model_folder
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def explain_location(
     layer: Layer = None,
     head: Head = 1,
     json: Json = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
-    ] = None,
+    out: Picture = None,
 ) -> None:
     """Print how a network comes to its prediction of a place: pixels, location, attention, MLP.
 

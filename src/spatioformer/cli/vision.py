@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spatioformer.cli.guard import command
-from spatioformer.cli.options import Head, Json, Layer, Quiet
+from spatioformer.cli.options import Head, Json, Layer, Picture, Quiet
 from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 
 if TYPE_CHECKING:
@@ -239,9 +239,7 @@ def trace(
     layer: Layer = None,
     head: Head = 1,
     json: Json = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="Also draw a picture.")
-    ] = None,
+    out: Picture = None,
 ) -> None:
     """Print the chain from an image to its class: patches, positions, attention, class token.
 

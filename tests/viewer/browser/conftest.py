@@ -1,7 +1,5 @@
 """A browser, a small run that is served on loopback, and pages that may not complain."""
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,31 +11,15 @@ import pytest
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.serve import bind, start
+from tests.helpers.browser import chromium_or_skip
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
-
-
-def chromium() -> str | None:
-    """Path of Chromium: SPATIOFORMER_CHROMIUM, or what the system has."""
-    named = os.environ.get("SPATIOFORMER_CHROMIUM")
-    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = chromium()
-    if path is None:
-        pytest.skip("Chromium is absent: `make install-browser`, or name it: SPATIOFORMER_CHROMIUM")
-    with playwright.sync_playwright() as library:
-        opened = library.chromium.launch(executable_path=path, args=OPTIONS)
+    with chromium_or_skip() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="package")
