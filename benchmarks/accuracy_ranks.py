@@ -83,13 +83,13 @@ def ranks(r2: pd.DataFrame) -> Ranks | None:
 
 def draw(table: pd.DataFrame, path: Path) -> Ranks | None:
     """Draw the diagram of critical differences of the finished rows; None if they are too few."""
-    found = ranks(complete(table))
-    if found is None:
+    mean_ranks = ranks(complete(table))
+    if mean_ranks is None:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as part:
-        diagram(found).savefig(part, dpi=150, format="png")
-    return found
+        diagram(mean_ranks).savefig(part, dpi=150, format="png")
+    return mean_ranks
 
 
 def diagram(found: Ranks) -> Figure:

@@ -155,14 +155,16 @@ def chosen(
 
     squared = np.sum(shares * errors**2, axis=1)
     r2 = 1 - squared.sum() / np.sum((richness - richness.mean()) ** 2)
-    said = {name: round(float(share), 2) for name, share in zip(names, shares.mean(0), strict=True)}
+    mean_shares = {
+        name: round(float(share), 2) for name, share in zip(names, shares.mean(0), strict=True)
+    }
     return Errors(
         signed=np.empty((0, len(rows))),
         squared=squared,
         absolute=np.sum(shares * np.abs(errors), axis=1),
         per_seed=(r2,),
         seconds=sum(model.seconds for model in models),
-        settings=json.dumps({"chosen": names[Choice.of(*judged).chosen], "shares": said}),
+        settings=json.dumps({"chosen": names[Choice.of(*judged).chosen], "shares": mean_shares}),
         measured=max(model.measured for model in models),
         interval="of the chosen model",
         covered=mean("covered"),

@@ -70,12 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a finished run")
     parser.add_argument("text", help="folder of a text model in Spanish")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with sync_playwright() as library:
         browser = library.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        run_picture(page, given.run)
-        text_picture(page, given.text)
+        run_picture(page, arguments.run)
+        text_picture(page, arguments.text)
         browser.close()
 
 

@@ -86,8 +86,8 @@ def type_of(annotation: Any) -> str:
 def limits(field: FieldInfo) -> str:
     """The range of a number, or of the numbers in a list."""
     nested = _bounds(field.annotation)
-    known = dict((*nested, *_bounds_of(field.metadata)))
-    return ", ".join(words.format(f"{known[k]:,}") for k, words in BOUNDS.items() if k in known)
+    bounds = dict((*nested, *_bounds_of(field.metadata)))
+    return ", ".join(words.format(f"{bounds[k]:,}") for k, words in BOUNDS.items() if k in bounds)
 
 
 def _bounds(annotation: Any) -> list[tuple[str, float]]:
@@ -138,8 +138,8 @@ def table(section: type[Section]) -> list[str]:
     Raises:
         ValueError: a key has no sentence, or a sentence no key.
     """
-    known = sentences(section)
-    missing = set(section.model_fields) ^ set(known)
+    meanings = sentences(section)
+    missing = set(section.model_fields) ^ set(meanings)
     if missing:
         raise ValueError(f"{section.__name__}: keys and sentences differ: {sorted(missing)}")
     rows = ["| key | meaning | values | default |", "|---|---|---|---|"]
@@ -150,7 +150,9 @@ def table(section: type[Section]) -> list[str]:
             values = f"list of {links}" if "tuple" in str(field.annotation) else links
         else:
             values = _values(name, field)
-        meaning = re.sub(r"(?<=; )None: ", "default: ", known[name]).replace("None: ", "Default: ")
+        meaning = re.sub(r"(?<=; )None: ", "default: ", meanings[name]).replace(
+            "None: ", "Default: "
+        )
         default = FILLED_IN.get((section, name)) or default_of(field)
         cells = [f"`{name}`", meaning, values, default]
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
