@@ -5,7 +5,7 @@ shrinks the figure to 350 pixels. Lines differ in style, not only in colour.
 """
 
 from collections.abc import Mapping, Sequence
-from textwrap import shorten
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,27 @@ from spatioformer.common.style import ACCENT, INK, MARKERS, MUTED, NOTHING, SERI
 
 WIDTH = 4.4  # inches
 TEXT = 9  # points
-LETTERS = 22  # of a name that fit below a panel
+LETTERS = 22  # of a name that fit in a line below a panel
+LINES = 3  # of a name, unless another name would look the same
+
+
+def fitted(names: Sequence[str]) -> list[str]:
+    """Names in lines of LETTERS; of longer ones the beginning and the last line.
+
+    Names that would look the same are written whole, so different names stay different.
+    """
+    short = [_cut(name) for name in names]
+    return [
+        "\n".join(wrap(name, LETTERS)) if short.count(cut) > 1 else cut
+        for name, cut in zip(names, short, strict=True)
+    ]
+
+
+def _cut(name: str) -> str:
+    lines = wrap(name, LETTERS)
+    if len(lines) > LINES:
+        lines = [*lines[: LINES - 1], "…" + lines[-1]]
+    return "\n".join(lines)
 
 
 @styled
@@ -35,14 +55,14 @@ def draw_curves(
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(WIDTH, 1.75 * rows + 0.6), layout="constrained")
     every = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    for axes, (name, curve) in zip(every, curves.items(), strict=False):
+    labels = fitted([(names or {}).get(name, name) for name in curves])
+    for axes, label, curve in zip(every, labels, curves.values(), strict=False):
         value = curve["value"]
         axes.axhline(0, color=NOTHING, linewidth=0.8)
         axes.plot(value, curve["partial"], color=SERIES[1], linewidth=1.4, linestyle="--")
         axes.plot(value, curve["local"], color=ACCENT, linewidth=2.0)
         axes.plot(value, curve["local"], "|", color=ACCENT, markersize=5)
-        label = (names or {}).get(name, name)
-        axes.set_xlabel(shorten(label, LETTERS, placeholder="…"), fontsize=TEXT)
+        axes.set_xlabel(label, fontsize=TEXT)
         axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.tick_params(labelsize=TEXT)
     for axes in every[len(curves) :]:
@@ -71,7 +91,9 @@ def draw_rises(
         mapped: label of the model that made the map, drawn as bars; the others are markers.
     """
     others = [label for label in rises if label != mapped]
-    height = 0.9 + 0.3 * len(groups) + 0.2 * (len(others) + 1)
+    names = fitted(groups)
+    lines = sum(1 + name.count("\n") for name in names)
+    height = 0.9 + 0.15 * (len(groups) + lines) + 0.2 * (len(others) + 1)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(groups))
@@ -86,7 +108,7 @@ def draw_rises(
             rises[label], places, linestyle="", markersize=6, mec=INK, mew=0.5, label=label, **look
         )
     axes.axvline(0, color=INK, linewidth=0.7)
-    axes.set_yticks(places, [shorten(group, LETTERS, placeholder="…") for group in groups])
+    axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.tick_params(labelsize=TEXT)
     axes.tick_params(axis="y", labelcolor=INK, length=0)
