@@ -11,9 +11,9 @@ from spatioformer.common.version import __version__
 _DOORS = {
     "BufferedKFold": "spatioformer.evaluation.splits",
     "DistilledRegressor": "spatioformer.api.estimators",
-    "ForestKrigingRegressor": "spatioformer.api.estimators",
-    "ClosedFormStackRegressor": "spatioformer.api.estimators",
-    "GaussianProcessRegressor": "spatioformer.api.estimators",
+    "ForestKrigingRegressor": "spatioformer.api.tabular_estimators",
+    "ClosedFormStackRegressor": "spatioformer.api.tabular_estimators",
+    "GaussianProcessRegressor": "spatioformer.api.tabular_estimators",
     "Imagery": "spatioformer.api.imagery",
     "KNNDM": "spatioformer.evaluation.knndm",
     "LazyImagery": "spatioformer.api.archives",

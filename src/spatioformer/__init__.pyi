@@ -2,10 +2,7 @@
 
 from spatioformer.api import plot as plot
 from spatioformer.api.archives import LazyImagery as LazyImagery
-from spatioformer.api.estimators import ClosedFormStackRegressor as ClosedFormStackRegressor
 from spatioformer.api.estimators import DistilledRegressor as DistilledRegressor
-from spatioformer.api.estimators import ForestKrigingRegressor as ForestKrigingRegressor
-from spatioformer.api.estimators import GaussianProcessRegressor as GaussianProcessRegressor
 from spatioformer.api.estimators import SpatioformerRegressor as SpatioformerRegressor
 from spatioformer.api.estimators import StackRegressor as StackRegressor
 from spatioformer.api.imagery import Imagery as Imagery
@@ -15,6 +12,9 @@ from spatioformer.api.reading import read_imagery as read_imagery
 from spatioformer.api.runs import run_config as run_config
 from spatioformer.api.runs import write_report as write_report
 from spatioformer.api.scenarios import project as project
+from spatioformer.api.tabular_estimators import ClosedFormStackRegressor as ClosedFormStackRegressor
+from spatioformer.api.tabular_estimators import ForestKrigingRegressor as ForestKrigingRegressor
+from spatioformer.api.tabular_estimators import GaussianProcessRegressor as GaussianProcessRegressor
 from spatioformer.api.validation import cross_validate as cross_validate
 from spatioformer.common.errors import SpatioformerError as SpatioformerError
 from spatioformer.evaluation.knndm import KNNDM as KNNDM

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -320,3 +320,11 @@ def sections(
     """The configuration's sections `model` and `train` from an estimator's parameters."""
     values = parameters if patch is None else parameters | {"patch": patch}
     return section(ModelSection, values), section(TrainSection, values)
+
+
+def need_places(estimator: PlotRegressor, reason: str) -> NoReturn:
+    """Refuse rows without places, for a model that needs them for this reason."""
+    raise ArgumentError(
+        f"{type(estimator).__name__} {reason}, and X has no places; name their columns, "
+        "coordinates=('lon', 'lat'), or give fit(X, y, coordinates=lonlat)"
+    )

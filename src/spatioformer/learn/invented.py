@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from xarray import DataArray
 
-from spatioformer.api.estimators import GaussianProcessRegressor
 from spatioformer.api.plots import read_plots
 from spatioformer.api.reading import read_imagery
+from spatioformer.api.tabular_estimators import GaussianProcessRegressor
 from spatioformer.geo.virtual.example import write_example
 from spatioformer.models.base import OutsideExtent
 
