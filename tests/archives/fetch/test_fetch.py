@@ -243,7 +243,7 @@ def test_damaged_bytes_of_an_earlier_run_are_fetched_anew(served, content):
     ("fault", "message"),
     [
         (status(404), r"does not exist \(404\); check the address"),
-        (status(403), r"refuses to give .*a\.bin \(403\)"),
+        (status(403), r"refuses to give .*a\.bin \(403\): .* it is not public; check"),
         (status(503), r"the server answered 503 Service Unavailable \(5 attempts\)"),
         (servers.dropped(), r"the connection broke \(5 attempts\)"),
         (servers.compressed(), "a body compressed with gzip, unasked"),

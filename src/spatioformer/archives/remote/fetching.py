@@ -72,7 +72,9 @@ def _with(query: Query, signature: Signature) -> Query:
 
 def _denied(query: Query, access: Access, status: int) -> RemoteError:
     host = urlsplit(query.url).hostname
-    if access.signing in (None, "none"):
+    if access.by_user:
+        remedy = "the file does not exist, or it is not public; check the address"
+    elif access.signing in (None, "none"):
         remedy = (
             "the file does not exist, or its host wants a signature that the collection does not "
             "name; check the address"
