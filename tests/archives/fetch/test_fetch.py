@@ -282,6 +282,22 @@ def test_a_length_that_is_not_stated(served, content, monkeypatch):
     assert fetch(f"{served.url}/a.bin", checksum=md5(content)).read_bytes() == content
 
 
+def test_a_page_or_nothing_in_place_of_a_file(served, content, monkeypatch):
+    (served.folder / "e.bin").write_bytes(b"")
+    assert refusal(f"{served.url}/e.bin").endswith("/e.bin is empty; check the address")
+    answer = servers._Handler._content
+
+    def page(self, *args):
+        code, body = answer(self, *args)
+        self.extra["Content-Type"] = "text/html; charset=utf-8"
+        return code, body
+
+    monkeypatch.setattr(servers._Handler, "_content", page)
+    url = f"{served.url}/a.bin"
+    assert refusal(url).endswith("is a web page, not a file; give the link of the file itself")
+    assert fetch(url, checksum=md5(content)).read_bytes() == content
+
+
 def test_a_full_disk(served, content, monkeypatch):
     url = f"{served.url}/a.bin"
 

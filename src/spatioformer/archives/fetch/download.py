@@ -163,6 +163,17 @@ def _start(response: "requests.Response", task: Task) -> Identity:
             "nothing tells whether it came whole; state its checksum",
             task.entry.href,
         )
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "text/html" and task.expected is None:
+        raise RemoteError(
+            f"{task.access.owner}: {task.entry.href} is a web page, not a file; give the link of "
+            "the file itself",
+            task.entry.href,
+        )
+    if size == 0:
+        raise RemoteError(
+            f"{task.access.owner}: {task.entry.href} is empty; check the address", task.entry.href
+        )
     identity = _stated(response, size)
     task.entry.begin(identity)
     task.entry.make_room(max(size, 0))
