@@ -1,10 +1,10 @@
 """Processor time and memory of `plots import` on large archives, made to the standards.
 
-    python -m benchmarks.plots_import [ROWS]
+    python -m benchmarks.plots_import [ROWS [ARCHIVE]]
 
 Three archives of ROWS occurrences (default 1,000,000): Darwin Core archives with an event core and
 with an occurrence core, whose events have 20 species each; and a GBIF simple CSV of single records,
-two each place and day, so that it has ROWS / 2 plots.
+two each place and day, so that it has ROWS / 2 plots. ARCHIVE, such as "simple CSV", is one of them.
 Each archive is made, and imported, in a process of its own: a new process inherits the peak of the
 memory of the one that starts it.
 """
@@ -93,6 +93,7 @@ def measure(path: str, accept: bool) -> tuple[int, float, float, float]:
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    chosen = sys.argv[2] if len(sys.argv) > 2 else ""
     spawned = multiprocessing.get_context("spawn")
     archives = (
         ("event core", event_core, False),
@@ -102,6 +103,8 @@ def main() -> None:
     print(f"{'archive':24} {'MB':>6} {'plots':>9} {'CPU s':>7} {'MB before':>10} {'MB peak':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, make, accept in archives:
+            if chosen not in ("", name):
+                continue
             path = Path(folder) / f"{name.replace(' ', '_')}.zip"
             with ProcessPoolExecutor(1, mp_context=spawned) as pool:
                 pool.submit(make, path, rows).result()
