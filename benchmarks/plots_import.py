@@ -1,11 +1,12 @@
 """Processor time and memory of `plots import` on large archives, made to the standards.
 
-    python -m benchmarks.plots_import [ROWS]
+    python -m benchmarks.plots_import [ROWS [ARCHIVE]]
 
 Three archives of ROWS occurrences (default 1,000,000): Darwin Core archives with an event core and
 with an occurrence core, whose events have 20 species each; and a GBIF simple CSV of single records,
-two each place and day, so that it has ROWS / 2 plots.
-Each import runs in a process of its own, so that its memory is its own.
+two each place and day, so that it has ROWS / 2 plots. ARCHIVE, such as "simple CSV", is one of them.
+Each archive is made, and imported, in a process of its own: a new process inherits the peak of the
+memory of the one that starts it.
 """
 
 import multiprocessing
@@ -59,16 +60,18 @@ def occurrence_core(path: Path, rows: int) -> Path:
 def simple_csv(path: Path, rows: int) -> Path:
     """A GBIF simple CSV of single records."""
     draw = random.Random(0)
+    places = [
+        (f"{draw.uniform(40, 60):.6f}", f"{draw.uniform(0, 30):.6f}") for _ in range(-(-rows // 2))
+    ]
 
     def row(i: int) -> dict[str, object]:
         name = draw.choice(SPECIES)
-        place = random.Random(i // 2)
         return {
             "gbifID": i, "datasetKey": f"key{i // 2 % 40}", "occurrenceID": f"urn:{i}",
             "kingdom": "Plantae", "species": name, "genus": name.split()[0],
             "taxonRank": "SPECIES", "scientificName": f"{name} L.", "occurrenceStatus": "PRESENT",
-            "decimalLatitude": f"{place.uniform(40, 60):.6f}",
-            "decimalLongitude": f"{place.uniform(0, 30):.6f}", "eventDate": "2015-06-01",
+            "decimalLatitude": places[i // 2][0],
+            "decimalLongitude": places[i // 2][1], "eventDate": "2015-06-01",
             "basisOfRecord": "HUMAN_OBSERVATION", "license": "CC_BY_4_0",
             "locality": "somewhere " * 3, "lastInterpreted": "2024-01-01T00:00:00.000Z",
         }  # fmt: skip
@@ -90,6 +93,7 @@ def measure(path: str, accept: bool) -> tuple[int, float, float, float]:
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    chosen = sys.argv[2] if len(sys.argv) > 2 else ""
     spawned = multiprocessing.get_context("spawn")
     archives = (
         ("event core", event_core, False),
@@ -99,7 +103,11 @@ def main() -> None:
     print(f"{'archive':24} {'MB':>6} {'plots':>9} {'CPU s':>7} {'MB before':>10} {'MB peak':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, make, accept in archives:
-            path = make(Path(folder) / f"{name.replace(' ', '_')}.zip", rows)
+            if chosen not in ("", name):
+                continue
+            path = Path(folder) / f"{name.replace(' ', '_')}.zip"
+            with ProcessPoolExecutor(1, mp_context=spawned) as pool:
+                pool.submit(make, path, rows).result()
             with ProcessPoolExecutor(1, mp_context=spawned) as pool:
                 plots, seconds, before, peak = pool.submit(measure, str(path), accept).result()
             size = path.stat().st_size / 1e6

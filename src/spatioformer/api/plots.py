@@ -1,6 +1,7 @@
 """Plot tables for the Python door: a file or a DataFrame in, a checked GeoDataFrame out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 
+from spatioformer.archives.plot_archives import PlotArchive, plot_archive
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.plots import table
@@ -34,6 +36,7 @@ def read_plots(
     accept_incomplete: bool = False,
     taxa: TaxaRule = "species",
     nested: NestedRule = "largest",
+    offline: bool = False,
 ) -> geopandas.GeoDataFrame:
     """Read and check a table of vegetation plots, or import those of an archive.
 
@@ -48,7 +51,9 @@ def read_plots(
 
     Args:
         source: a .csv, .tsv, .txt (also .gz), .xlsx, .parquet or .gpkg file; a DataFrame or
-            GeoDataFrame, which is checked by the same rules; or an archive.
+            GeoDataFrame, which is checked by the same rules; or an archive. The link of a file
+            (https://...) or a GBIF download ("gbif:KEY", or its DOI) is fetched into the user's
+            cache folder.
         columns: from plot_id, lon, lat, richness, area_m2, date, programme and zone to the columns
             of the table. None: the table calls them by these names; lon, lat and richness (or
             `species`) are needed, and the others are taken where the table has them. If it has no
@@ -67,6 +72,7 @@ def read_plots(
         accept_incomplete: keep single records of an archive that no survey made.
         taxa: "species", "strict" or "written": which names of an archive count as one taxon.
         nested: "largest" or "all": which of nested plots at one place an archive's table keeps.
+        offline: take a link or a GBIF download from the cache, never from the network.
 
     Returns:
         Points in EPSG:4326, one row a plot, with the columns plot_id (unique), lon, lat (degrees),
@@ -75,6 +81,7 @@ def read_plots(
 
     Raises:
         PlotError: a file, setting or column that cannot be used, or too many rows rejected.
+        RemoteError: a link cannot be fetched, or is not in the cache (`offline`).
 
     Examples:
         >>> import pandas as pd
@@ -86,6 +93,10 @@ def read_plots(
         >>> plots.crs.to_epsg(), plots.attrs["rejected"]
         (4326, [])
     """
+    fetched = None
+    if isinstance(source, str):
+        fetched = plot_archive(source, offline=offline)
+        source = fetched.path
     imported = is_archive(source) if archive is None else archive
     if imported:
         settings = {
@@ -97,7 +108,8 @@ def read_plots(
             "decimal": decimal,
             "date_order": date_order,
         }
-        return _imported(source, accept_incomplete, taxa, nested, settings, region, max_rejected)
+        options = _options(fetched, accept_incomplete, taxa, nested, settings)
+        return _imported(source, replace(options, region=region, max_rejected=max_rejected))
     if isinstance(source, geopandas.GeoDataFrame) and source.crs is None:
         raise PlotError(
             "the geometry of the table has no CRS; give it one with plots.set_crs('EPSG:...')"
@@ -127,27 +139,35 @@ def _with_attributes(intake: table.PlotIntake) -> geopandas.GeoDataFrame:
     return plots
 
 
-def _imported(
-    source: object,
+def _options(
+    fetched: PlotArchive | None,
     accept_incomplete: bool,
     taxa: TaxaRule,
     nested: NestedRule,
     settings: Mapping[str, Any],
-    region: Sequence[float] | None,
-    max_rejected: float,
-) -> geopandas.GeoDataFrame:
-    """The plots of an archive."""
-    if not isinstance(source, str | Path):
-        raise PlotError("archive=True imports a file or folder; give its path")
+) -> ImportOptions:
     if taxa not in RULES or nested not in NESTED:
         raise PlotError(
             f"taxa {taxa!r} or nested {nested!r} is no rule; use {', '.join(RULES)}, and "
             f"{' or '.join(NESTED)}"
         )
     known = {name: value for name, value in settings.items() if value is not None}
-    options = ImportOptions(
-        accept_incomplete, taxa, nested, settings=known, region=region, max_rejected=max_rejected
+    options = ImportOptions(accept_incomplete, taxa, nested, settings=known)
+    if fetched is None:
+        return options
+    return replace(
+        options,
+        doi=fetched.doi,
+        licence=fetched.licence,
+        citation=fetched.citation,
+        address=fetched.address,
     )
+
+
+def _imported(source: object, options: ImportOptions) -> geopandas.GeoDataFrame:
+    """The plots of an archive."""
+    if not isinstance(source, str | Path):
+        raise PlotError("archive=True imports a file or folder; give its path")
     return _with_attributes(import_plots(source, options))
 
 

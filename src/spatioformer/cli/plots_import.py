@@ -44,11 +44,12 @@ class Nested(StrEnum):
 @command(app, "import", example="spatioformer plots import 0012345-240101.zip -o plots.parquet")
 def import_(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
             help="An archive (.zip), its folder, or a table: Darwin Core, GBIF, sPlotOpen, "
-            "AusPlots, Turboveg, an inventory, a vegetation table.",
+            "AusPlots, Turboveg, an inventory, a vegetation table. Or the link of one "
+            "(https://...), or a GBIF download: gbif:KEY, or its DOI.",
         ),
     ],
     out: Annotated[
@@ -96,11 +97,24 @@ def import_(
     citation: Annotated[
         str | None, typer.Option(metavar="TEXT", help="How the archive is to be cited.")
     ] = None,
+    checksum: Annotated[
+        str | None,
+        typer.Option(metavar="sha256:...", help="Checksum that the file must have; also md5:..."),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Read nothing from the network: the link from the cache."),
+    ] = False,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host to which the link may redirect."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing table.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Import plots from an archive: count the species of each survey, and check the plots.
 
+    A link is fetched into the user's cache folder; an interrupted download is resumed.
     Single records that no survey made are refused: they are no lists of species.
     """
     if out.suffix != ".parquet":
@@ -111,6 +125,7 @@ def import_(
 
     settings = plot_settings(set_ or [], crs)  # wrong ones are refused before the imports below
 
+    from spatioformer.archives.plot_archives import plot_archive
     from spatioformer.common.progress import Console
     from spatioformer.geo.plots.archives.importing import (
         ImportOptions,
@@ -121,24 +136,28 @@ def import_(
     from spatioformer.geo.plots.table import TooManyRejected, write_rejected
     from spatioformer.setup.show import print_table
 
+    console = Console(quiet)
+    archive = plot_archive(
+        source, offline=offline, checksum=checksum, hosts=tuple(host or ()), console=console
+    )
     options = ImportOptions(
         accept_incomplete=accept_incomplete,
         taxa=taxa.value,
         nested=nested.value,
-        doi=doi,
-        licence=licence,
-        citation=citation,
+        doi=doi or archive.doi,
+        licence=licence or archive.licence,
+        citation=citation or archive.citation,
+        address=archive.address,
         settings=settings,
         max_rejected=settings.get("max_rejected", 0.1),
     )
-    console = Console(quiet)
     try:
-        intake = import_plots(source, options)
+        intake = import_plots(archive.path, options)
     except TooManyRejected as error:
         write_rejected(error.rejected, out.parent, f"{out.stem}.rejected.csv")
         raise
     rejected = write_import(intake, out)
-    print_table(f"Imported from {source.name}", decisions(intake.summary), console)
+    print_table(f"Imported from {archive.path.name}", decisions(intake.summary), console)
     for note in intake.summary["notes"]:
         console.say(f"  note: {note}")
     if rejected is not None:

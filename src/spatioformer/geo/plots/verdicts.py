@@ -35,6 +35,9 @@ REMEDIES = {
 """Kinds of rejection, and the remedy for each."""
 
 
+_LONGEST = max(map(len, MISSING))
+
+
 class Verdicts:
     """Kind and reason of each row's rejection; both '' for good rows."""
 
@@ -56,4 +59,6 @@ class Verdicts:
 
 def is_missing(texts: pd.Series) -> np.ndarray:
     """Mask of cells that are blank or hold a word for missing such as NA."""
-    return np.array([text.lower() in MISSING for text in texts.tolist()], dtype=bool)
+    cells = texts.tolist()
+    # Most cells are too long for such a word.
+    return np.array([len(t) <= _LONGEST and t.lower() in MISSING for t in cells], dtype=bool)

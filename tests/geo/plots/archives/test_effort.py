@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
+from spatioformer.geo.land.capitals import load_capitals
+from spatioformer.geo.land.store import load
 from spatioformer.geo.plots.archives.coordinates import (
     GBIF_SECRETARIAT,
     placeholders,
@@ -105,16 +108,30 @@ def test_rounding_in_metres():
 
 
 def test_places_that_stand_for_a_country():
-    import shapely
-
-    from spatioformer.geo.land.store import load
-
     held = load()
     france = shapely.centroid(held.shapes[held.names.index("France")])
     lon = np.array([france.x, 8.234567, GBIF_SECRETARIAT[0], np.nan])
     lat = np.array([france.y, 47.123456, GBIF_SECRETARIAT[1], 1.0])
     assert placeholders(lon, lat) == ["centroid of France", "", "GBIF secretariat", ""]
     assert placeholders(lon[3:], lat[3:]) == [""]
+
+
+def test_places_of_capitals():
+    names, places = load_capitals()
+    assert len(names) == len(places) == 243
+    at = places[names.index("Quito")]
+    assert abs(at - (-78.525, -0.2298)).max() < 1e-9
+    lon, lat = at[0] + np.array([0, 0.005, 0.02]), np.full(3, at[1])  # 0, 0.56 and 2.2 km
+    assert placeholders(lon, lat) == ["capital Quito", "capital Quito", ""]
+    shapes = dict(zip(load().names, load().shapes, strict=True))
+    inside = {
+        "Quito": "Ecuador",
+        "Vienna": "Austria",
+        "New Delhi": "India",
+        "Canberra": "Australia",
+    }
+    for capital, country in inside.items():
+        assert shapes[country].contains(shapely.Point(places[names.index(capital)]))
 
 
 def test_other_datums_are_converted():

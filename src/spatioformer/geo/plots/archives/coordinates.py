@@ -1,9 +1,9 @@
-"""How exact the coordinates of visits are: rounding, centroids of countries, geodetic datums.
+"""How exact the coordinates of visits are: rounding, centroids, capitals, geodetic datums.
 
 Rounded coordinates and placeholders are found as CoordinateCleaner does (Zizka et al. 2019, Methods
 in Ecology and Evolution 10:744): many more multiples of a step than chance gives; places within 1
-km of the centroid of a country, from the bundled outlines of Natural Earth; and the place that
-stands for the secretariat of GBIF.
+km of the centroid of a country, from the bundled outlines of Natural Earth, of its capital, from
+GeoNames, or of the place that stands for the secretariat of GBIF.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from spatioformer.common.earth import KM_PER_DEGREE, unit_vectors
+from spatioformer.geo.land.capitals import load_capitals
 from spatioformer.geo.land.store import load
 from spatioformer.geo.plots.source import quoted
 
@@ -152,7 +153,7 @@ def placeholders(lon: Floats, lat: Floats) -> list[str]:
 
 
 def placeholder_notes(flags: Sequence[str]) -> list[str]:
-    """A sentence on places that may stand for a country or an institution."""
+    """A sentence on places that may stand for a country, its capital or an institution."""
     flagged = [flag for flag in flags if flag]
     if not flagged:
         return []
@@ -171,8 +172,9 @@ def _centres() -> tuple[list[str], Floats]:
         if shape.area >= _LEAST_COUNTRY
     ]
     points = shapely.centroid([shape for _, shape in pairs])
-    places = [*zip(shapely.get_x(points), shapely.get_y(points), strict=True), GBIF_SECRETARIAT]
-    return [*(name for name, _ in pairs), "GBIF secretariat"], np.array(places, np.float64)
+    capitals, cities = load_capitals()
+    names = [*(name for name, _ in pairs), "GBIF secretariat", *(f"capital {c}" for c in capitals)]
+    return names, np.vstack([shapely.get_coordinates(points), GBIF_SECRETARIAT, cities])
 
 
 def _code(datum: str) -> int | None:

@@ -52,6 +52,7 @@ class ImportOptions:
         taxa: rule of names, see `richness`.
         nested: rule of nested plots, see `nested`.
         doi, licence, citation: of the archive as a whole, where it does not state them.
+        address: from where the archive was fetched; "" if it was not.
         settings: of the section `plots` of a configuration, for tables: columns, crs, layer, ...
         region: W, E, S, N in degrees; plots outside it are rejected.
         max_rejected: largest share of visits, 0 to 1, that may be rejected.
@@ -63,6 +64,7 @@ class ImportOptions:
     doi: str | None = None
     licence: str | None = None
     citation: str | None = None
+    address: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     region: Sequence[float] | None = None
     max_rejected: float = 0.1
@@ -120,6 +122,7 @@ def import_plots(path: str | Path, options: ImportOptions = ImportOptions()) -> 
         max_rejected=options.max_rejected,
     )
     facts = facts_of(survey, intake.table, path)
+    facts["source"] = options.address or path.name
     facts["names"] = lists.summary if lists is not None else {}
     facts["nested"] = nests.summary
     intake.summary["notes"][:0] = [f"format: {survey.format}", *survey.notes, *notes]

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,11 @@ from spatioformer.geo.plots.source import quoted
 _MOST_SINGLE = 0.9  # share of visits with one record, from which they are single records
 _FEWEST = 10  # visits, from which that share says something
 
+_KEY_TERMS = (
+    *("decimalLongitude", "decimalLatitude", "samplingProtocol"),
+    *("eventDate", "year", "month", "day"),
+)
+"""Terms that say of which visit a record is, where it has no event."""
 _EFFORT = ("samplingProtocol", "sampleSizeValue", "samplingEffort", "totalAreaSampledValue")
 
 
@@ -67,31 +73,36 @@ class Visits:
             line: of the first record.
             rows: eventID, data set, and the cells of `terms` of each record.
         """
-        absent = dict.fromkeys(VISIT_TERMS, "")
+        key_of = itemgetter(*(terms.index(term) if term in terms else -1 for term in _KEY_TERMS))
         same: dict[tuple[str, str, tuple[str, ...]], int] = {}  # most records repeat their visit's
         codes = []
         for number, row in enumerate(rows):
             code = same.get(row)
             if code is None:
-                cells = absent | dict(zip(terms, row[2], strict=True))
-                code = same[row] = self._code(line + number, row[0], row[1], cells)
+                event, dataset, cells = row
+                lon, lat, protocol, *day = key_of((*cells, ""))
+                place = lon, lat, day_of(*day)
+                code = self._code(event, dataset, place, protocol)
+                if code == len(self.lines):
+                    self._add(
+                        line + number, event, dataset, place, dict(zip(terms, cells, strict=True))
+                    )
+                same[row] = code
             if code >= 0:
                 self.sizes[code] += 1
             codes.append(code)
         return codes
 
-    def _code(self, line: int, event: str, dataset: str, cells: dict[str, str]) -> int:
-        place = (cells["decimalLongitude"], cells["decimalLatitude"], day_of(cells))
+    def _code(self, event: str, dataset: str, place: tuple[str, str, str], protocol: str) -> int:
+        """Code of a visit, which is the number of visits for a new one; -1 if nothing says it."""
         if event:
             key: tuple[str, ...] = (dataset, event)
         elif place[0] and place[1]:
-            key = (dataset, *place, cells["samplingProtocol"])
+            key = (dataset, *place, protocol)
         else:
             return -1
         code = self._codes.setdefault(key, len(self.lines))
-        if code == len(self.lines):
-            self._add(line, event, dataset, place, cells)
-        elif place != self._places[code]:
+        if code < len(self.lines) and place != self._places[code]:
             first = self._places[code]
             self.differing.setdefault(
                 code, f"lon, lat and date {', '.join(first)} and {', '.join(place)}"
@@ -112,7 +123,7 @@ class Visits:
         self.rows.append(tuple(map(own.get, VISIT, repeat(""))))
         self.lines.append(line)
         self.sizes.append(0)
-        self.is_survey.append(bool(event) or any(cells[term] for term in _EFFORT))
+        self.is_survey.append(bool(event) or any(map(cells.get, _EFFORT)))
         self._places.append(place)
 
 
@@ -145,7 +156,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         ungrouped += codes.count(-1)
         total += piece.size
         licences.update(zip(cells[dataset_term], cells["license"], strict=True))
-        keys.extend(hash(text) for text in cells[identifier] if text)
+        keys.extend(map(hash, filter(None, cells[identifier])))
         listing.add(codes, cells)
     _refuse_ungrouped(where, total, ungrouped)
     columns = list(zip(*visits.rows, strict=True)) or [()] * len(VISIT)
@@ -203,14 +214,13 @@ def single_records(
         sizes: number of records of each visit.
         single: visits that are single records because nothing says otherwise.
     """
-    single, counts = single.copy(), np.asarray(sizes)
-    keys = visits["origin"].to_numpy(object)
+    counts = np.asarray(sizes)
     complete = (visits["list_complete"] == YES).to_numpy(bool)
-    for key in dict.fromkeys(keys.tolist()):
-        own = (keys == key) & ~single
-        if own.sum() >= _FEWEST and (counts[own] == 1).mean() > _MOST_SINGLE:
-            single |= own & ~complete
-    return single
+    codes, names = pd.factorize(visits["origin"].to_numpy(object))
+    known = np.bincount(codes[~single], minlength=len(names))
+    ones = np.bincount(codes[~single & (counts == 1)], minlength=len(names))
+    mostly = (known >= _FEWEST) & (ones > _MOST_SINGLE * known)
+    return single | (mostly[codes] & ~complete)
 
 
 def _notes(ungrouped: int, keys: "array[int]") -> list[str]:

@@ -8,6 +8,7 @@ taxonCompletenessReported.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import repeat
 
 from spatioformer.geo.plots.archives.effort import area_m2, hours
 from spatioformer.geo.plots.archives.survey import NO, YES
@@ -35,27 +36,29 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
     """Fields of `survey.VISIT` from the terms of one visit; '' where nothing is stated.
 
     Args:
-        cells: all terms of VISIT_TERMS -> text.
+        cells: terms of VISIT_TERMS -> text; a term may be absent.
         remarks: counts what could not be used, for the report.
     """
-    area, duration, complete, scope, remark = _effort(*map(cells.__getitem__, _EFFORT_TERMS))
+    area, duration, complete, scope, remark = _effort(*map(cells.get, _EFFORT_TERMS, repeat("")))
     if remark:
         remarks[remark] += 1
+    cell = cells.get
     return {
-        "lon": cells["decimalLongitude"],
-        "lat": cells["decimalLatitude"],
-        "datum": cells["geodeticDatum"],
-        "coordinate_uncertainty_m": cells["coordinateUncertaintyInMeters"],
-        "date": day_of(cells),
-        "protocol": cells["samplingProtocol"] or cells["protocolNames"],
+        "lon": cell("decimalLongitude", ""),
+        "lat": cell("decimalLatitude", ""),
+        "datum": cell("geodeticDatum", ""),
+        "coordinate_uncertainty_m": cell("coordinateUncertaintyInMeters", ""),
+        "date": day_of(*map(cell, _DAY_TERMS, repeat(""))),
+        "protocol": cell("samplingProtocol", "") or cell("protocolNames", ""),
         "area_m2": area,
         "duration_h": duration,
-        "programme": cells["datasetName"],
+        "programme": cell("datasetName", ""),
         "list_complete": complete,
         "scope": scope,
     }
 
 
+_DAY_TERMS = ("eventDate", "year", "month", "day")
 _EFFORT_TERMS = (
     *("sampleSizeValue", "sampleSizeUnit", "totalAreaSampledValue", "totalAreaSampledUnit"),
     *("eventDurationValue", "eventDurationUnit", "samplingEffortValue", "samplingEffortUnit"),
@@ -89,15 +92,14 @@ def _effort(
     return area, lasted, completeness(whole, assessed), scope, remark
 
 
-def day_of(cells: Mapping[str, str]) -> str:
+@lru_cache(maxsize=100_000)
+def day_of(date: str, year: str, month: str, day: str) -> str:
     """eventDate without a time of day, else year, month and day; '' if neither is stated."""
-    text = cells.get("eventDate", "")
-    if text:
-        return text if "/" in text else text.split("T")[0]
-    parts = [cells.get(name, "") for name in ("year", "month", "day")]
-    if not parts[0]:
+    if date:
+        return date if "/" in date else date.split("T")[0]
+    if not year:
         return ""
-    known = parts[: 3 if all(parts) else 2 if parts[1] else 1]
+    known = (year, month, day)[: 3 if month and day else 2 if month else 1]
     return "-".join([known[0], *(part.zfill(2) for part in known[1:])])
 
 
