@@ -138,7 +138,8 @@ class Members:
             lat: torch.Tensor,
             valid: torch.Tensor,
         ) -> torch.Tensor:
-            return network.forward_tile(data.movedim(-1, 1), lon, lat, defaults, valid)
+            covariates = None if defaults is None else defaults.expand(len(data), -1)
+            return network.forward_tile(data.movedim(-1, 1), lon, lat, covariates, valid)
 
         with torch.inference_mode():
             side = tiles.WIDE_BLOCK if self._have_kernels else tiles.BLOCK
