@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from spatioformer.common.errors import ModelError
+from spatioformer.models.tiles import PixelTile
 from tests.models.test_network import bundle
+from tests.nn.test_dense import arrays
+from tests.nn.test_dense import bundle as dense
 
 ROWS, COLS = 9, 11
 
@@ -55,3 +58,22 @@ def test_only_what_is_wanted(tile):
 def test_tiles_that_do_not_fit_are_named(tile, change, sentence):
     with pytest.raises(ModelError, match=sentence):
         bundle().predict_tile(*change(tile))
+
+
+def test_a_spread_of_few_pixels_is_that_of_the_whole_tile():
+    model, (data, valid, lon, lat) = dense(), arrays()
+    wanted = np.zeros((len(valid) - 6, valid.shape[1] - 6), bool)
+    row, col = np.argwhere(~valid[4:-4, 4:-4])[0] + 1  # a pixel without data, and those around it
+    wanted[row, col - 1 : col + 2] = wanted[2, 1] = wanted[14, 19] = True
+    tile = PixelTile.checked(data, valid, lon, lat, wanted, model.bands, model.patch)
+    assert tile.sparse
+    assert 0 < tile.predictable.sum() < wanted.sum()
+    one_by_one = model._members.over_tile(tile, one_by_one=True)
+    np.testing.assert_allclose(one_by_one, model._members.over_tile(tile), rtol=1e-4)
+    few = model.spread_tile(data, valid, lon, lat, wanted, samples=300)
+    np.testing.assert_array_equal(np.isfinite(few), tile.predictable)
+    everywhere = model.spread_tile(data, valid, lon, lat, samples=300)
+    ratio = few[tile.predictable] / everywhere[tile.predictable]
+    # A standard deviation of 300 draws has a standard error of 4 %, the ratio of two 6 %.
+    assert np.abs(ratio - 1).max() < 0.25
+    assert abs(ratio.mean() - 1) < 0.06

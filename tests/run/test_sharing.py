@@ -30,6 +30,8 @@ def test_parts_are_what_a_model_fits_to_the_same_plots():
     assert parts_of("spatioformer-distilled", PROCESS) == (PROCESS,)
     assert parts_of("spatioformer-distilled", STACK) == (STACK, *STACKED)
     assert parts_of(STACK, PROCESS) == tuple(STACKED)
+    assert parts_of("stack", PROCESS) == (PROCESS,)
+    assert parts_of("spatioformer-distilled", "stack") == ("stack", PROCESS)
     assert parts_of(PROCESS, PROCESS) == ()
 
 
@@ -40,6 +42,10 @@ def test_a_teacher_comes_before_its_network_in_one_group():
         ["location-knn"],
     ]
     alone = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"teacher": STACK})})
+    models = ["stack", "spatioformer-distilled", PROCESS]
+    assert names(sharing([job(model) for model in models], CONFIG)) == [
+        [PROCESS, "stack", "spatioformer-distilled"]
+    ]
     taught = [job(model) for model in ("spatioformer-distilled", STACK, PROCESS)]
     assert names(sharing(taught, alone)) == [[PROCESS, STACK, "spatioformer-distilled"]]
 

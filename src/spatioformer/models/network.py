@@ -285,7 +285,10 @@ class NetworkModel(Model):
         """
         tile = PixelTile.checked(data, valid, lon, lat, wanted, self.bands, self.patch)
         if self.is_dense:
-            return self._running().spread(lambda drawn: drawn.over_tile(tile), samples, seed)
+            few = tile.sparse
+            return self._running().spread(
+                lambda drawn: drawn.over_tile(tile, one_by_one=few), samples, seed
+            )
         out = tile.empty()
         for i, (at, chips) in enumerate(tile.chips()):
             out[at] = self.spread(*chips, samples=samples, seed=seed + i)

@@ -27,6 +27,8 @@ QUICK_TREES = 100
 def parts_of(name: str, teacher: str) -> tuple[str, ...]:
     """Names of the models that the model `name` fits to the same plots as itself, if any.
 
+    It takes them from `FitContext.fitted` where they are fitted already.
+
     Args:
         teacher: name of the teacher of a distilled network (`train.teacher`).
     """
@@ -35,4 +37,4 @@ def parts_of(name: str, teacher: str) -> tuple[str, ...]:
         return tuple(STACKED)
     if kind == "distilled":
         return (teacher, *parts_of(teacher, teacher))
-    return ()
+    return ("gaussian-process",) if name == "stack" else ()

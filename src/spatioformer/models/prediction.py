@@ -100,12 +100,21 @@ class Members:
         return np.concatenate(columns, axis=1)
 
     def over_tile(
-        self, tile: PixelTile, read: Read | None = None, tail: tuple[int, ...] = ()
+        self,
+        tile: PixelTile,
+        read: Read | None = None,
+        tail: tuple[int, ...] = (),
+        one_by_one: bool = False,
     ) -> np.ndarray:
-        """Call `species` for the pixels of a tile: float32 (y, x, *tail), NaN elsewhere."""
+        """Call `species` for the pixels of a tile: float32 (y, x, *tail), NaN elsewhere.
+
+        Args:
+            one_by_one: let dense networks compute a small tile for each wanted pixel, and not the
+                whole tile.
+        """
         out = tile.empty(*tail)
         if self.are_dense:
-            self._fill_densely(out, tile, read)
+            self._fill_densely(out, tile, read, one_by_one)
             return out
         for at, (chips, lon, lat) in tile.chips():
             inputs = [chips, lon, lat]
@@ -114,8 +123,10 @@ class Members:
             out[at] = self.over_chips(inputs, read=read, tail=tail)
         return out
 
-    def _fill_densely(self, out: np.ndarray, tile: PixelTile, read: Read | None) -> None:
-        """Predict a tile with dense networks, block by block, into `out`."""
+    def _fill_densely(
+        self, out: np.ndarray, tile: PixelTile, read: Read | None, one_by_one: bool
+    ) -> None:
+        """Predict a tile with dense networks, block by block or pixel by pixel, into `out`."""
         defaults = None
         if self.covariates is not None:
             defaults = torch.from_numpy(_default_covariates(self.covariates, 1)).to(self._device)
@@ -127,13 +138,15 @@ class Members:
             lat: torch.Tensor,
             valid: torch.Tensor,
         ) -> torch.Tensor:
-            return network.forward_tile(data.movedim(-1, 1), lon, lat, defaults, valid)
+            covariates = None if defaults is None else defaults.expand(len(data), -1)
+            return network.forward_tile(data.movedim(-1, 1), lon, lat, covariates, valid)
 
         with torch.inference_mode():
             side = tiles.WIDE_BLOCK if self._have_kernels else tiles.BLOCK
-            for at, inputs in tile.blocks(side):
+            for at, inputs in tile.windows(BATCH) if one_by_one else tile.blocks(side):
                 tensors = (torch.from_numpy(a).to(self._device) for a in inputs)
-                out[at] = self.species(*tensors, read=read, call=of_tile)[0].float().cpu()
+                found = self.species(*tensors, read=read, call=of_tile).float().cpu()
+                out[at] = found[:, 0, 0] if one_by_one else found[0]
         out[~tile.predictable] = np.nan
 
     @property

@@ -18,6 +18,7 @@ from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import (
     QUICK,
     TABULAR,
+    ClosedFormStack,
     Regressor,
     chip_statistics,
     shares_of,
@@ -54,6 +55,8 @@ class TabularEstimator:
     ) -> "TabularModel":
         """Fit the regressor to plots in one thread; there is no checkpoint.
 
+        Of `context.fitted` the stack takes the Gaussian process.
+
         Raises:
             ModelError: the plot table lacks a covariate, or no plot has a value of it.
         """
@@ -74,7 +77,12 @@ class TabularEstimator:
         )
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
         with threadpool_limits(1):
-            regressor.fit(model.features(chips, covariates), store.richness[rows])
+            X, y = model.features(chips, covariates), store.richness[rows]
+            if isinstance(regressor, ClosedFormStack):
+                process = context.fitted.get("gaussian-process")
+                regressor.fit(X, y, None if process is None else process.regressor)
+            else:
+                regressor.fit(X, y)
         if model.chosen:
             model.facts["chosen"] = model.chosen
         return model

@@ -109,6 +109,25 @@ class PixelTile:
             at = rows[i : i + CHUNK], cols[i : i + CHUNK]
             yield at, (chips[:, *at].transpose(1, 2, 3, 0), lon[at], lat[at])
 
+    def windows(self, count: int) -> Iterator[tuple[Place, tuple[np.ndarray, ...]]]:
+        """Cut a small tile around each predictable pixel, `count` at a time.
+
+        Yields:
+            Position of the pixels, and their data (n, P, P, band), lon, lat and valid (n, P, P).
+        """
+        side = (self.patch, self.patch)
+        rows, cols = np.nonzero(self.predictable)
+        data = sliding_window_view(self.data, side, axis=(1, 2))  # (band, y, x, P, P)
+        others = [sliding_window_view(a, side) for a in (self.lon, self.lat, self.valid)]
+        for i in range(0, len(rows), count):
+            at = rows[i : i + count], cols[i : i + count]
+            yield at, (data[:, *at].transpose(1, 2, 3, 0), *(a[at] for a in others))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether small tiles around the wanted pixels hold fewer pixels than the tile."""
+        return int(self.wanted.sum()) * self.patch**2 < self.wanted.size
+
     @property
     def halo(self) -> int:
         return self.patch // 2

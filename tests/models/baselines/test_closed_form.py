@@ -20,6 +20,7 @@ from spatioformer.models.baselines.block_trees import BlockTrees, left_out
 from spatioformer.models.baselines.closed_form import PRIOR, PROCESSES, ClosedFormStack
 from spatioformer.models.baselines.gaussian import groups
 from spatioformer.models.baselines.gaussian.kernel import TERMS
+from spatioformer.models.skops_file import canonical
 from spatioformer.models.stacking import convex_weights, to_nearest
 from tests.models.baselines.gaussian.plots import counts, table
 
@@ -37,6 +38,17 @@ def test_members_lack_the_fields_that_they_should(fitted):
         absent = [name in changes.get("without", ()) for name in TERMS]
         np.testing.assert_array_equal(variances < 1e-9, absent)
         assert process.transform_ == stack.processes_[0].transform_
+
+
+def test_a_process_that_is_fitted_already_changes_nothing(fitted, monkeypatch):
+    stack, X, y = fitted
+    process = GaussianProcess(seed=3, effort=0).fit(X[:110], y[:110])
+    monkeypatch.setattr(GaussianProcess, "fit", None)  # would fail
+    shared = ClosedFormStack(effort=0).fit(X[:110], y[:110], process)
+    assert canonical(shared.processes_) == canonical(stack.processes_)
+    np.testing.assert_array_equal(shared.weights_, stack.weights_)
+    assert process.seed == 3
+    np.testing.assert_array_equal(shared.predict(X), stack.predict(X))
 
 
 def test_weights_are_convex_and_near_the_prior_with_few_plots(fitted):

@@ -8,6 +8,7 @@ were left out at such distances.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -75,13 +76,17 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         self.counts = counts
         self.shares = shares
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> "ClosedFormStack":
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, process: GaussianProcess | None = None
+    ) -> "ClosedFormStack":
         """Fit the members to all plots, and their weights to predictions of plots left out.
 
         Args:
             X: (n, features + 2), NaN where a feature is missing; the last two columns are longitude
                 and latitude, degrees.
             y: (n,), richness.
+            process: the whole process, already fitted to X and y with the arguments of the stack;
+                it is fitted here unless given.
 
         Raises:
             EvaluationError: all plots lie at one place.
@@ -92,7 +97,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         self.places_, self.mean_ = lonlat(X), float(y.mean())
         rows = sample(self.places_, MOST)
         divisions = areas(self.places_[rows])
-        self.processes_ = self._processes(X, y)
+        self.processes_ = self._processes(X, y, process)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
         grown, noise = self._grow(X, y, rows, divisions)
         columns.append(grown)
@@ -124,10 +129,15 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
             self.trees_ = [BlockTrees(TREES * len(divisions), seed=self.seed).fit(X, y)]
         return (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
 
-    def _processes(self, X: np.ndarray, y: np.ndarray) -> list[GaussianProcess]:
+    def _processes(
+        self, X: np.ndarray, y: np.ndarray, whole: GaussianProcess | None
+    ) -> list[GaussianProcess]:
         known: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
         known["shares"] = self.shares
-        whole = GaussianProcess(**known).fit(X, y)
+        if whole is None:
+            whole = GaussianProcess(**known).fit(X, y)
+        else:  # a copy, with the seed that a process of a stack has: nothing depends on it
+            whole = copy(whole).set_params(seed=0)
         others = list(PROCESSES.values())[1:]
         return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
 
