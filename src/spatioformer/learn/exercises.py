@@ -7,9 +7,11 @@
 page/exercises.js checks answers in the page by the same rules.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 
 from spatioformer.common.errors import ArgumentError
 from spatioformer.common.files import user_cache
@@ -110,10 +112,9 @@ def readings(text: str) -> list[float]:
 def _readings_of(answer: float | str) -> list[float]:
     if isinstance(answer, str):
         found = readings(answer)
-    elif isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        found = []
     else:
-        found = [float(answer)]
+        is_number = isinstance(answer, Real) and not isinstance(answer, bool)
+        found = [float(answer)] if is_number and math.isfinite(answer) else []
     if not found:
         raise ArgumentError(f"{answer!r} is no number; give an answer such as 0.37 or '0,37'")
     return found

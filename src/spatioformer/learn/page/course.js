@@ -33,6 +33,7 @@ for (const box of document.querySelectorAll(".widget")) {
   if (box.dataset.model) whenNear(box, words, (model) => draw(box, data, words, model));
   else draw(box, data, words);
 }
+for (const part of document.querySelectorAll(".wide, .display, pre")) overflowing.observe(part);
 for (const exercise of document.querySelectorAll(".exercise")) answerable(exercise, exercise.closest("article").lang);
 for (const button of document.querySelectorAll("[data-choose]")) {
   button.addEventListener("click", () => {

@@ -78,7 +78,7 @@ function place(box, data, language, model) {
   const marker = element("span", { className: "marker" });
   const dots = land.plots.map(([lon, lat]) => at(element("span", { className: "dot" }), lon, lat));
   const map = element("div", { className: "map" }, canvas, ...dots, marker);
-  const line = status(), features = element("div", { className: "wide" }), tokens = element("div", { className: "wide" });
+  const line = status(), features = wide(), tokens = wide();
   const keep = element("input", { type: "checkbox" });
 
   function at(mark, lon, lat) {
@@ -154,7 +154,7 @@ function chipTable(pixels, vectors, bands, words, language) {
   const rows = vectors.map((vector, i) => {
     const strip = element("span", { className: "strip" }, ...vector.map((value) => {
       const cell = element("span");
-      cell.style.background = tint(value / largest);
+      cell.style.background = tint(value / largest, 100);
       return cell;
     }));
     const values = i === 0 ? bands.map(() => "") : pixels[i - 1].map((value) => number(value, 3, language));

@@ -29,7 +29,7 @@ function sentence(box, data, language, model) {
   const examples = element("select", {}, ...data.sentences.map((text) => element("option", { textContent: text, lang: "es" })));
   const kind = element("select", {}, ...["scores", "pattern"].map((name) => element("option", { value: name, textContent: words.kinds[name] })));
   const chips = controls(), list = element("div", { className: "bars" }), line = status();
-  const note = element("p", { className: "muted" }), wide = element("div", { className: "wide" });
+  const note = element("p", { className: "muted" }), table = wide();
   const hiding = new Set();
   let ids = [], names = [], read = null, whole = null;
 
@@ -39,7 +39,7 @@ function sentence(box, data, language, model) {
     hiding.clear();
     chips.replaceChildren();
     const refused = ids.length === 0 ? words.empty : ids.length > data.most ? words.long(ids.length, data.most) : "";
-    for (const part of [list, note, wide]) part.replaceChildren();
+    for (const part of [list, note, table]) part.replaceChildren();
     if (refused) {
       line.textContent = refused;
       read = null;
@@ -77,7 +77,7 @@ function sentence(box, data, language, model) {
     const largest = Math.max(...rows.flatMap((row, i) => row.filter((_, j) => seen[i][j] > 0).map(Math.abs)));
     const digits = kind.value === "scores" ? 1 : 2;
     // Where the mask hides a token, its score is −∞ and its weight 0.
-    wide.replaceChildren(tokenTable(names, rows, (value, i, j) =>
+    table.replaceChildren(tokenTable(names, rows, (value, i, j) =>
       seen[i][j] === 0 ? [kind.value === "scores" ? "−∞" : "", "transparent"] : [number(value, digits, language), tint(value / largest)]));
   };
   const [layer, layers] = numbers(TEXTS[language].layer, network.config.layers, 0, draw);
@@ -88,6 +88,6 @@ function sentence(box, data, language, model) {
   examples.addEventListener("change", () => { input.value = examples.value; write(); });
   box.append(
     controls(element("label", { className: "whole" }, words.write, input), element("label", { className: "whole" }, words.examples, examples)),
-    chips, line, list, note, controls(element("label", {}, `${words.table} `, kind), layers, heads), wide);
+    chips, line, list, note, controls(element("label", {}, `${words.table} `, kind), layers, heads), table);
   write();
 }

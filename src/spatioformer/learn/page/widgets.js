@@ -25,6 +25,20 @@ function controls(...children) {
   return element("div", { className: "controls" }, ...children);
 }
 
+/* What may be wider than the screen is scrolled; then the keyboard must reach it. */
+const overflowing = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+
+function wide() {
+  const made = element("div", { className: "wide" });
+  overflowing.observe(made);
+  return made;
+}
+
 /* A line that screen readers speak when it changes. */
 function status() {
   const line = element("p", { className: "result" });
@@ -89,10 +103,11 @@ function tokenTable(tokens, rows, shown) {
   return table;
 }
 
-/* Paper where share is 0, the accent where it is 1; negative shares have the other colour. */
-function tint(share) {
+/* Paper where share is 0, the accent where it is 1; negative shares have the other colour. Behind a
+   number the colour stays pale, so that the number can be read. */
+function tint(share, strongest = 60) {
   const colour = share < 0 ? "var(--series)" : "var(--accent)";
-  return `color-mix(in srgb, ${colour} ${60 * Math.min(Math.abs(share), 1)}%, transparent)`;
+  return `color-mix(in srgb, ${colour} ${strongest * Math.min(Math.abs(share), 1)}%, transparent)`;
 }
 
 /* Read the model of a box when the reader comes near, then draw. */
@@ -101,7 +116,11 @@ function whenNear(box, language, draw) {
   const line = status();
   line.textContent = TEXTS[language].loading;
   box.append(line);
-  const ready = () => { line.remove(); draw(models[name]); };
+  const ready = () => {
+    line.remove();
+    box.classList.add("ready");
+    draw(models[name]);
+  };
   const observer = new IntersectionObserver(([entry]) => {
     if (!entry.isIntersecting) return;
     observer.disconnect();
@@ -152,14 +171,14 @@ function hidden(box, data, language) {
 
 /* data: tokens; pattern[layer][head][query][key] in hundredths; layer and head to begin with. */
 function attention(box, data, language) {
-  const wide = element("div", { className: "wide" });
+  const table = wide();
   const draw = () => {
     const pattern = data.pattern[layer.value][head.value];
-    wide.replaceChildren(tokenTable(data.tokens, pattern, (hundredths) =>
+    table.replaceChildren(tokenTable(data.tokens, pattern, (hundredths) =>
       [hundredths ? number(hundredths / 100, 2, language) : "", tint(hundredths / 100)]));
   };
   const [layer, layers] = numbers(TEXTS[language].layer, data.pattern.length, data.layer, draw);
   const [head, heads] = numbers(TEXTS[language].head, data.pattern[0].length, data.head, draw);
-  box.append(controls(layers, heads), wide);
+  box.append(controls(layers, heads), table);
   draw();
 }
