@@ -9,9 +9,10 @@ import tokenizers
 import torch
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from spatioformer.learn.chapters import attention, words
+from spatioformer.learn.chapters import attention, played, words
 from spatioformer.learn.chapters.sentences import BANCO, BANK
 from spatioformer.learn.invented import Landscape, invent
+from spatioformer.learn.placed import PlacedLesson, train_placed
 from spatioformer.learn.tools import SpanishModel, Tools, VisionLesson, vision_lesson
 from spatioformer.nn import TextEncoder
 from spatioformer.text.model import TextModel
@@ -26,7 +27,7 @@ from tests.helpers.text import CORPUS
 
 SENTENCES = [
     *(words.FOX, words.ENGLISH_FOX, words.PROMPT, words.HIDDEN_PROMPT),
-    *(attention.PLAIN, attention.SPANISH),
+    *(attention.PLAIN, attention.SPANISH, *played.SENTENCES),
     *(sense.sentence for sense in [*BANK, *BANCO]),
 ]
 
@@ -79,6 +80,11 @@ def tiny_landscape() -> Landscape:
     return invent(60)
 
 
+@cache
+def tiny_placed() -> PlacedLesson:
+    return train_placed(60, width=8, heads=2, layers=1, epochs=2)
+
+
 class TinyTools(Tools):
     """Tools whose models need no packages."""
 
@@ -90,3 +96,4 @@ class TinyTools(Tools):
         self.encoder = tiny_encoder()
         self.vision = tiny_vision(folder)
         self.landscape = tiny_landscape()
+        self.placed = tiny_placed()

@@ -1,9 +1,8 @@
-"""Write the site of the course: pages, figures, one style sheet and one script."""
+"""Write the site of the course: pages, figures, models, one style sheet and the scripts."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -15,14 +14,20 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.learn.chapters import CHAPTERS, Chapter
 from spatioformer.learn.facts import LANGUAGES, Facts, Language, Text
+from spatioformer.learn.forms import form
 from spatioformer.learn.glossary import sorted_terms
-from spatioformer.learn.prose import Block, check, parse, render, without_spanish
-from spatioformer.learn.show import FOLDER, show
+from spatioformer.learn.prose import check, render, without_spanish
+from spatioformer.learn.show import FOLDER, MODELS, show
+from spatioformer.learn.texts import resource, texts
 from spatioformer.learn.tools import Tools
 
 HOME = Chapter("index", Text("Inicio", "Start"), lambda tools: Facts())
 GLOSSARY = Chapter("glossary", Text("Glosario", "Glossary"), lambda tools: Facts())
-HERE = files("spatioformer.learn")
+SCRIPTS = (
+    *("transformer.js", "tokenizer.js", "widgets.js", "sentence.js", "place.js", "exercises.js"),
+    "course.js",
+)
+"""In the order in which a page reads them; a class is used after it is read."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def build(
     folder = Path(folder)
     check_replaceable(folder)
     with writing_folder(folder) as part:
-        (part / FOLDER).mkdir()
+        for name in (FOLDER, MODELS):
+            (part / name).mkdir()
         pages = [
             _page(part, chapter, tools)
             for chapter in console.track([HOME, *chapters], "course", len(chapters) + 1)
@@ -63,8 +69,9 @@ def build(
         pages.append(Page(GLOSSARY, dict.fromkeys(LANGUAGES, "")))
         for page in pages:
             write_text(part / f"{page.chapter.name}.html", _html(page, pages, language))
-        write_text(part / "course.css", css() + _resource("page", "course.css"))
-        write_text(part / "course.js", _resource("page", "course.js"))
+        write_text(part / "course.css", css() + resource("page", "course.css"))
+        for script in SCRIPTS:
+            write_text(part / script, resource("page", script))
     return folder / "index.html"
 
 
@@ -82,11 +89,6 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def texts(chapter: str) -> dict[Language, list[Block]]:
-    """The prose of a chapter, in blocks."""
-    return {each: parse(_resource("text", f"{chapter}.{each}.md")) for each in LANGUAGES}
-
-
 def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
     facts = chapter.facts(tools)
     blocks = texts(chapter.name)
@@ -98,7 +100,7 @@ def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
         def figure(name: str) -> str:
             return show(site, chapter.name, name, facts, language)
 
-        return render(blocks[language], facts, language, figure)
+        return render(blocks[language], facts, language, figure, form(facts, language))
 
     return Page(chapter, {each: body(each) for each in LANGUAGES})
 
@@ -106,17 +108,14 @@ def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
 def _html(page: Page, pages: list[Page], language: Language) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     place = pages.index(page)
-    return environment.from_string(_resource("page", "page.html")).render(
+    return environment.from_string(resource("page", "page.html")).render(
         page=page.chapter,
         bodies=page.bodies,
         chapters=[other.chapter for other in pages],
         following=pages[place + 1].chapter if place + 1 < len(pages) else None,
         terms={each: sorted_terms(each) for each in LANGUAGES} if page.chapter is GLOSSARY else {},
         languages=LANGUAGES,
+        scripts=SCRIPTS,
         language=language,
         version=__version__,
     )
-
-
-def _resource(*names: str) -> str:
-    return HERE.joinpath(*names).read_text(encoding="utf-8")

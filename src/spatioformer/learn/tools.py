@@ -13,6 +13,7 @@ from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.learn.invented import Landscape, invent
+from spatioformer.learn.placed import PlacedLesson, train_placed
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
 from spatioformer.text.model import MINILM, TextModel
 from spatioformer.text.recipe import SCORES, train_text
@@ -102,6 +103,11 @@ class Tools:
     def landscape(self) -> Landscape:
         """Plots of an invented landscape."""
         return invent(PLOTS)
+
+    @cached_property
+    def placed(self) -> PlacedLesson:
+        """A network of the invented landscape that the page runs."""
+        return train_placed(PLOTS)
 
     @cached_property
     def words(self) -> WordVectors:
