@@ -28,6 +28,13 @@ def learn(
     language: Annotated[
         Literal["es", "en"], typer.Option(help="In which the pages open; they have both.")
     ] = "es",
+    notebooks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the chapters as Jupyter notebooks into a new folder, and no site.",
+        ),
+    ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the path and open no browser.")
     ] = False,
@@ -38,8 +45,15 @@ def learn(
     Its numbers and figures are computed by models on this machine. The pages need no network and no
     server.
     """
-    from spatioformer.common.files import user_cache
     from spatioformer.common.progress import Console
+
+    if notebooks is not None:
+        from spatioformer.learn.notebooks import write_notebooks
+
+        for path in write_notebooks(notebooks):
+            Console(quiet).say(str(path))
+        return
+    from spatioformer.common.files import user_cache
     from spatioformer.learn.build import build, check_replaceable
     from spatioformer.learn.tools import SpanishModel, Tools, spanish_model
 

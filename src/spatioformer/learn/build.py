@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -16,13 +15,13 @@ from spatioformer.common.version import __version__
 from spatioformer.learn.chapters import CHAPTERS, Chapter
 from spatioformer.learn.facts import LANGUAGES, Facts, Language, Text
 from spatioformer.learn.glossary import sorted_terms
-from spatioformer.learn.prose import Block, check, parse, render, without_spanish
+from spatioformer.learn.prose import check, render, without_spanish
 from spatioformer.learn.show import FOLDER, show
+from spatioformer.learn.texts import resource, texts
 from spatioformer.learn.tools import Tools
 
 HOME = Chapter("index", Text("Inicio", "Start"), lambda tools: Facts())
 GLOSSARY = Chapter("glossary", Text("Glosario", "Glossary"), lambda tools: Facts())
-HERE = files("spatioformer.learn")
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ def build(
         pages.append(Page(GLOSSARY, dict.fromkeys(LANGUAGES, "")))
         for page in pages:
             write_text(part / f"{page.chapter.name}.html", _html(page, pages, language))
-        write_text(part / "course.css", css() + _resource("page", "course.css"))
-        write_text(part / "course.js", _resource("page", "course.js"))
+        write_text(part / "course.css", css() + resource("page", "course.css"))
+        write_text(part / "course.js", resource("page", "course.js"))
     return folder / "index.html"
 
 
@@ -80,11 +79,6 @@ def check_replaceable(folder: Path) -> None:
         raise OutputError(
             f"{folder} exists and is no site of the course; give another folder with -o"
         )
-
-
-def texts(chapter: str) -> dict[Language, list[Block]]:
-    """The prose of a chapter, in blocks."""
-    return {each: parse(_resource("text", f"{chapter}.{each}.md")) for each in LANGUAGES}
 
 
 def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
@@ -106,7 +100,7 @@ def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
 def _html(page: Page, pages: list[Page], language: Language) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     place = pages.index(page)
-    return environment.from_string(_resource("page", "page.html")).render(
+    return environment.from_string(resource("page", "page.html")).render(
         page=page.chapter,
         bodies=page.bodies,
         chapters=[other.chapter for other in pages],
@@ -116,7 +110,3 @@ def _html(page: Page, pages: list[Page], language: Language) -> str:
         language=language,
         version=__version__,
     )
-
-
-def _resource(*names: str) -> str:
-    return HERE.joinpath(*names).read_text(encoding="utf-8")

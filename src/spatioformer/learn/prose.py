@@ -47,6 +47,10 @@ class Block:
     words: str = ""
     inside: list["Block"] = field(default_factory=list)
 
+    def names(self) -> list[str]:
+        """Names of the values in the words of the block, each once."""
+        return list(dict.fromkeys(NAME.findall(self.words)))
+
 
 def parse(text: str) -> list[Block]:
     """Blocks of a text.
@@ -95,15 +99,16 @@ def without_spanish(blocks: Sequence[Block]) -> list[Block]:
     ]
 
 
-def _flat(blocks: Sequence[Block]) -> Iterator[Block]:
+def flat(blocks: Sequence[Block]) -> Iterator[Block]:
+    """All blocks, also those inside others."""
     for block in blocks:
         yield block
-        yield from _flat(block.inside)
+        yield from flat(block.inside)
 
 
 def figures(blocks: Sequence[Block]) -> list[str]:
     """Names of the figures, in their order."""
-    return [block.words for block in _flat(blocks) if block.kind == "figure"]
+    return [block.words for block in flat(blocks) if block.kind == "figure"]
 
 
 def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> None:
@@ -115,8 +120,8 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     """
     used: dict[Language, set[str]] = {}
     for language in LANGUAGES:
-        blocks = list(_flat(texts[language]))
-        used[language] = {name for block in blocks for name in NAME.findall(block.words)}
+        blocks = list(flat(texts[language]))
+        used[language] = {name for block in blocks for name in block.names()}
         for kind, names, given in (
             ("value", used[language], facts.values.keys()),
             ("figure", set(figures(texts[language])), facts.figures.keys()),
