@@ -162,8 +162,8 @@ def render(
     return "\n".join(parts)
 
 
-def markdown(text: str, facts: Facts, language: Language) -> str:
-    """HTML of Markdown with names and formulas.
+def markdown(text: str, facts: Facts, language: Language, *, inline: bool = False) -> str:
+    """HTML of Markdown with names and formulas; `inline`: of a heading or sentence alone.
 
     Names and formulas are put in after Markdown was read, so that a token such as `*` is itself.
     """
@@ -179,7 +179,8 @@ def markdown(text: str, facts: Facts, language: Language) -> str:
     text = NAME.sub(value, text)
     text = DISPLAY.sub(lambda m: keep(f'<span class="display">{svg(m[1])}</span>'), text)
     text = INLINE.sub(lambda m: keep(svg(m[1])), text)
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    html = parser.renderInline(text) if inline else parser.render(text)
     html = html.replace("<table>", '<div class="wide"><table>').replace(
         "</table>", "</table></div>"
     )
