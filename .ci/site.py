@@ -100,7 +100,9 @@ def broken(site: Path, links: dict[str, list[str]], parts: dict[str, set[str]]) 
 
 def check(site: Path, browser) -> list[str]:
     """What is wrong with a site; an empty list: nothing."""
-    pages = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
+    # _static holds templates of the theme, which are no pages.
+    names = [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html"))]
+    pages = [name for name in names if not name.startswith("_static/")]
     problems: list[str] = []
     links: dict[str, list[str]] = {}
     parts: dict[str, set[str]] = {}
@@ -117,7 +119,9 @@ def check(site: Path, browser) -> list[str]:
                 visit.page.wait_for_selector(f'#search-results a[href*="{IN_CHAPTER}"]')
             visit.page.close()
             problems += visit.problems
-    print(f"{len(pages)} pages from the disk and from a server, {sum(map(len, links.values()))} links")
+    print(
+        f"{len(pages)} pages from the disk and from a server, {sum(map(len, links.values()))} links"
+    )
     return [*problems, *broken(site, links, parts)]
 
 
@@ -140,7 +144,8 @@ def main(folder: str) -> int:
         browser = library.chromium.launch(executable_path=path, args=OPTIONS)
         problems = check(site, browser)
         browser.close()
-    print("\n".join(problems), file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -85,7 +85,11 @@ class TinyTools(Tools):
     words = tiny_vectors()
 
     def __init__(
-        self, spanish: SpanishModel | None, cache: Path | None = None, *_: object, quick: bool = False
+        self,
+        spanish: SpanishModel | None,
+        cache: Path | None = None,
+        *_: object,
+        quick: bool = False,
     ):
         folder = made_once("digits", tiny_vision)
         super().__init__(spanish, folder if cache is None else cache, quick=quick)

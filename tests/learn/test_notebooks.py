@@ -55,7 +55,9 @@ def run(chapter: str, language: str) -> dict:
 
 def test_the_committed_notebooks_are_those_of_the_texts(tmp_path):
     paths = write_notebooks(tmp_path / "new")
-    assert [path.name for path in paths] == [f"{n}.{each}.ipynb" for n in NAMES for each in LANGUAGES]
+    assert [path.name for path in paths] == [
+        f"{n}.{each}.ipynb" for n in NAMES for each in LANGUAGES
+    ]
     assert {path.name for path in NOTEBOOKS.iterdir()} == {path.name for path in paths}, COMMAND
     for path in paths:
         committed = (NOTEBOOKS / path.name).read_text(encoding="utf-8")
@@ -66,7 +68,9 @@ def test_the_committed_notebooks_are_those_of_the_texts(tmp_path):
 def test_every_cell_of_the_code_is_used(chapter):
     for language in LANGUAGES:
         _, code = compose(chapter, language)
-        assert code.left == [], "no prose names a variable of these cells, or no figure has the name"
+        assert code.left == [], (
+            "no prose names a variable of these cells, or no figure has the name"
+        )
 
 
 @pytest.mark.slow
@@ -91,7 +95,9 @@ def test_the_code_gives_the_numbers_of_the_page(chapter, tools, opened):
 def test_it_runs_without_the_corpus(chapter, monkeypatch, opened, capsys):
     monkeypatch.setattr("spatioformer.learn.lesson.open_tools", lambda _: TinyTools(None))
     namespace = run(chapter, "en")
-    named = [n for b in texts(chapter)["en"] if b.kind == "spanish" for i in flat([b]) for n in i.names()]
+    named = [
+        n for b in texts(chapter)["en"] if b.kind == "spanish" for i in flat([b]) for n in i.names()
+    ]
     if "verdict" in named:
         assert "verdict = This part needs the Spanish model" in capsys.readouterr().out
     assert "lesson" in namespace

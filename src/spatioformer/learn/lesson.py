@@ -79,7 +79,11 @@ class Lesson:
         return Display(show_alone(name, self.facts, self.language))
 
     def _of(self, known: Mapping[str, T], name: str) -> T | None:
-        in_prose = {word for block in flat(texts(self.chapter.name)["en"]) for word in (block.words, *block.names())}
+        in_prose = {
+            word
+            for block in flat(texts(self.chapter.name)["en"])
+            for word in (block.words, *block.names())
+        }
         if name not in known and (self.tools.spanish is not None or name not in in_prose):
             raise ArgumentError(
                 f"the chapter {self.chapter.name} has no {name!r}; give one of {sorted(known)}"

@@ -37,7 +37,9 @@ def show_alone(name: str, facts: Facts, language: Language) -> str:
     def picture(svg: bytes) -> str:
         return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
-    return _figure(name, facts, language, picture, lambda _, language: f"<p>{IN_PAGE[language]}</p>")
+    return _figure(
+        name, facts, language, picture, lambda _, language: f"<p>{IN_PAGE[language]}</p>"
+    )
 
 
 def _figure(

@@ -60,7 +60,9 @@ def likeness(encoder, lon, lat):
     return there @ here / np.linalg.norm(there, axis=-1) / np.linalg.norm(here)
 
 
-lon, lat = torch.meshgrid(torch.linspace(-180, 180, 181), torch.linspace(90, -90, 91), indexing="xy")
+lon, lat = torch.meshgrid(
+    torch.linspace(-180, 180, 181), torch.linspace(90, -90, 91), indexing="xy"
+)
 figure, grid = plt.subplots(2, 1)
 for axes, encoder in zip(grid, (Sinusoids(wavelengths), SphereWaves(wavelengths))):
     axes.imshow(likeness(encoder, lon, lat), extent=(-180, 180, -90, 90), vmin=-1, vmax=1)
