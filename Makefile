@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: install install-dev install-browser page same-page demo demo-full run test test-fast doctest lint types \
-  docs coverage dist routes wheel bench-speed soak clean
+  docs site notebooks coverage dist routes wheel bench-speed soak clean
 
 # A stamp a level: installing the second keeps the first.
 install: $(VENV)/.installed
@@ -73,7 +73,17 @@ types: install-dev
 
 docs: install-dev
 	$(PY) -m sphinx -b html -d .doctrees -W --keep-going -q docs site
+	$(VENV)/bin/spatioformer learn --quick --quiet --no-browser -o site/course
 	@echo "site/index.html"
+
+# Every page of the site in Chromium, from the disk and from a server: links, messages, requests.
+site: docs
+	$(PY) .ci/site.py site
+
+# The notebooks of the course, written anew from its texts.
+notebooks: install
+	rm -rf examples/notebooks
+	$(VENV)/bin/spatioformer learn --quiet --notebooks examples/notebooks
 
 # The whole suite, with the lines it runs counted: the total, and the ten files with the most lines missed.
 coverage: install-dev

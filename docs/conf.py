@@ -55,6 +55,8 @@ html_math_renderer = "svg"
 html_sidebars = {"index": [], "gallery": []}
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
+html_show_search_summary = False  # a page that is opened from the disk may not read the others
+html_favicon = "_static/icon.svg"  # else browsers ask a server for /favicon.ico
 html_copy_source = False
 html_theme_options = {
     "use_edit_page_button": False,

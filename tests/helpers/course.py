@@ -90,9 +90,15 @@ class TinyTools(Tools):
 
     words = tiny_vectors()
 
-    def __init__(self, spanish: SpanishModel | None, cache: Path | None = None, *_: object):
+    def __init__(
+        self,
+        spanish: SpanishModel | None,
+        cache: Path | None = None,
+        *_: object,
+        quick: bool = False,
+    ):
         folder = made_once("digits", tiny_vision)
-        super().__init__(spanish, folder if cache is None else cache)
+        super().__init__(spanish, folder if cache is None else cache, quick=quick)
         self.encoder = tiny_encoder()
         self.vision = tiny_vision(folder)
         self.landscape = tiny_landscape()

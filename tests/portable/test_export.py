@@ -112,8 +112,8 @@ def test_what_cannot_be_exported(tmp_path):
     for name, sentence in refusals.items():
         with pytest.raises(ModelError, match=sentence):
             network_graph(load(OLD / name), None)
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(ModelError, match="of type 'bert', which cannot be exported"):
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    with pytest.raises(ModelError, match="of type 't5', which cannot be exported"):
         export_model(tmp_path, tmp_path / "m.onnx")
 
 
@@ -160,6 +160,35 @@ def test_text(tmp_path):
     meta = session(out).get_modelmeta().custom_metadata_map
     assert json.loads(meta["tokenizer.json"])["model"]["type"] == "BPE"
     assert meta["context"] == "32"
+
+
+def test_an_encoder(tmp_path):
+    pytest.importorskip("tokenizers")
+    from spatioformer.text.model import TextModel
+    from tests.helpers.text import write_encoder
+
+    folder = write_encoder(tmp_path / "bert")
+    out = tmp_path / "m.onnx"
+    assert spatioformer("export", folder, "-o", out).code == 0
+    model = TextModel.open_encoder(folder)
+    sentences = ("El rey", "E", "El perro come pan y el niño mira la luna")
+    readings = [model.read(sentence) for sentence in sentences]
+    ids = [model.tokenizer.encode_spans(sentence, special=True)[0] for sentence in sentences]
+    filled, mask = np.zeros((2, len(sentences), max(map(len, ids))), np.int64)
+    for row, tokens in enumerate(ids):
+        filled[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
+    vectors = run(out, ids=filled, mask=mask)
+    for row, reading in enumerate(readings):
+        expected = reading.vectors
+        np.testing.assert_allclose(
+            vectors[row, : len(expected)], expected, atol=1e-5 * np.abs(expected).max()
+        )
+    alone = run(out, ids=filled[:1, : len(ids[0])], mask=mask[:1, : len(ids[0])])
+    np.testing.assert_allclose(alone[0], readings[0].vectors, atol=1e-5)
+    meta = session(out).get_modelmeta().custom_metadata_map
+    assert (meta["kind"], meta["context"]) == ("encoder", "20")
+    assert "mask" in json.loads(meta["inputs"])
+    assert json.loads(meta["tokenizer.json"])["model"]["type"] == "WordLevel"
 
 
 def test_images(tmp_path):

@@ -174,17 +174,21 @@ def predict(
     ] = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Print classes with their probabilities, or values, as a CSV table."""
+    """Print classes with their probabilities, or values, as a CSV table.
+
+    Where classes or values are known, a score is printed of the images that the model's training
+    did not use.
+    """
     from spatioformer.vision.model import VisionModel
-    from spatioformer.vision.predictions import prediction_rows, scores
+    from spatioformer.vision.predictions import prediction_rows
+    from spatioformer.vision.seen import score_of_unseen
 
     opened = VisionModel.open(model)
     images = _read(opened, source)
     predicted = opened.predict(images)
     _write_table(prediction_rows(opened, images, predicted, top), out)
     if images.targets is not None and images.labels == opened.labels and not quiet:
-        figures = ", ".join(f"{k} {v:.4g}" for k, v in scores(images, predicted).items())
-        print(f"{figures} on these {len(images)} images", file=sys.stderr)
+        print(score_of_unseen(model, images, predicted), file=sys.stderr)
 
 
 @command(app, example="spatioformer vision attend digits -m runs/vision -p attention.png")

@@ -1,8 +1,9 @@
-"""Write the site of the course: pages, figures, models, one style sheet and the scripts."""
+"""Write the site of the course, or its slides: pages, figures, models, style sheets, scripts."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -16,18 +17,29 @@ from spatioformer.learn.chapters import CHAPTERS, Chapter
 from spatioformer.learn.facts import LANGUAGES, Facts, Language, Text
 from spatioformer.learn.forms import form
 from spatioformer.learn.glossary import sorted_terms
+from spatioformer.learn.pdf import find_chromium, print_pdf
 from spatioformer.learn.prose import check, render, without_spanish
 from spatioformer.learn.show import FOLDER, MODELS, show
+from spatioformer.learn.slides import Deck, instructions
 from spatioformer.learn.texts import resource, texts
 from spatioformer.learn.tools import Tools
 
 HOME = Chapter("index", Text("Inicio", "Start"), lambda tools: Facts())
 GLOSSARY = Chapter("glossary", Text("Glosario", "Glossary"), lambda tools: Facts())
+PAGE, SLIDES = "page.html", "slides.html"
 SCRIPTS = (
     *("transformer.js", "tokenizer.js", "widgets.js", "sentence.js", "place.js", "exercises.js"),
     "course.js",
 )
 """In the order in which a page reads them; a class is used after it is read."""
+OF_SLIDES = ("slides.css", "slides.js")
+
+SHORTENED = Text(
+    "Esta página se calculó con modelos que se entrenaron solo unos segundos, así que aprendieron "
+    "poco. El comando spatioformer learn los entrena bien.",
+    "This page was computed with models that were trained for a few seconds only, so they learned "
+    "little. The command spatioformer learn trains them well.",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Page:
 
     chapter: Chapter
     bodies: dict[Language, str]
+    template: str = PAGE
 
 
 def build(
@@ -44,6 +57,7 @@ def build(
     *,
     language: Language = "es",
     chapters: Sequence[Chapter] = CHAPTERS,
+    slides: bool = False,
     console: Console = SILENT,
 ) -> Path:
     """Write the site and return its first page.
@@ -51,6 +65,7 @@ def build(
     Args:
         folder: to write; an earlier site there is replaced.
         language: in which pages open, until the reader chooses.
+        slides: chapters are slides for a teacher, and also PDF files where Chromium is installed.
 
     Raises:
         OutputError: the folder cannot be written, or holds something else than a site.
@@ -63,16 +78,34 @@ def build(
         for name in (FOLDER, MODELS):
             (part / name).mkdir()
         pages = [
-            _page(part, chapter, tools)
+            _page(part, chapter, tools, SLIDES if slides and chapter is not HOME else PAGE)
             for chapter in console.track([HOME, *chapters], "course", len(chapters) + 1)
         ]
         pages.append(Page(GLOSSARY, dict.fromkeys(LANGUAGES, "")))
+        browser = find_chromium() if slides else None
+        if slides:
+            for each in LANGUAGES:
+                pages[0].bodies[each] += instructions(chapters, each, with_pdf=browser is not None)
         for page in pages:
             write_text(part / f"{page.chapter.name}.html", _html(page, pages, language))
         write_text(part / "course.css", css() + resource("page", "course.css"))
-        for script in SCRIPTS:
-            write_text(part / script, resource("page", script))
+        for name in (*SCRIPTS, *(OF_SLIDES if slides else ())):
+            write_text(part / name, resource("page", name))
+        if browser is not None:
+            _print(part, pages, browser, console)
     return folder / "index.html"
+
+
+def _print(site: Path, pages: list[Page], browser: str, console: Console) -> None:
+    """A PDF of each chapter in each language."""
+    chapters = [page for page in pages if page.template == SLIDES]
+    files = [(page, language) for page in chapters for language in LANGUAGES]
+    for page, language in console.track(files, "PDF", len(files)):
+        # A page opens in the language of its file, so each language is printed from one of its own.
+        opened = site / f"{page.chapter.name}.{language}.html"
+        write_text(opened, _html(page, pages, language))
+        print_pdf(browser, opened, opened.with_suffix(".pdf"))
+        opened.unlink()
 
 
 def check_replaceable(folder: Path) -> None:
@@ -89,7 +122,7 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
+def _page(site: Path, chapter: Chapter, tools: Tools, template: str) -> Page:
     facts = chapter.facts(tools)
     blocks = texts(chapter.name)
     if tools.spanish is None:
@@ -100,15 +133,20 @@ def _page(site: Path, chapter: Chapter, tools: Tools) -> Page:
         def figure(name: str) -> str:
             return show(site, chapter.name, name, facts, language)
 
-        return render(blocks[language], facts, language, figure, form(facts, language))
+        note = ""
+        if tools.shortened and chapter is not HOME:
+            note = f'<p class="note">{escape(SHORTENED.of(language))}</p>'
+        if template == SLIDES:
+            return Deck(facts, language, figure, note).add(blocks[language]).html()
+        return note + render(blocks[language], facts, language, figure, form(facts, language))
 
-    return Page(chapter, {each: body(each) for each in LANGUAGES})
+    return Page(chapter, {each: body(each) for each in LANGUAGES}, template)
 
 
 def _html(page: Page, pages: list[Page], language: Language) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     place = pages.index(page)
-    return environment.from_string(resource("page", "page.html")).render(
+    return environment.from_string(resource("page", page.template)).render(
         page=page.chapter,
         bodies=page.bodies,
         chapters=[other.chapter for other in pages],

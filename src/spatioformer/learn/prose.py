@@ -60,6 +60,10 @@ class Block:
     number: int = 0
     tolerance: float = 0.0
 
+    def names(self) -> list[str]:
+        """Names of the values in the words of the block, each once."""
+        return list(dict.fromkeys(NAME.findall(self.words)))
+
 
 def parse(text: str) -> list[Block]:
     """Blocks of a text.
@@ -142,7 +146,7 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     used: dict[Language, set[str]] = {}
     for language in LANGUAGES:
         blocks = list(flat(texts[language]))
-        used[language] = {name for block in blocks for name in NAME.findall(block.words)}
+        used[language] = {name for block in blocks for name in block.names()}
         used[language] |= {block.words for block in exercises(blocks)}
         for kind, names, given in (
             ("value", used[language], facts.values.keys()),
@@ -226,8 +230,8 @@ def render(
     return "\n".join(parts)
 
 
-def markdown(text: str, facts: Facts, language: Language) -> str:
-    """HTML of Markdown with names and formulas.
+def markdown(text: str, facts: Facts, language: Language, *, inline: bool = False) -> str:
+    """HTML of Markdown with names and formulas; `inline`: of a heading or sentence alone.
 
     Names and formulas are put in after Markdown was read, so that a token such as `*` is itself.
     """
@@ -243,7 +247,8 @@ def markdown(text: str, facts: Facts, language: Language) -> str:
     text = NAME.sub(value, text)
     text = DISPLAY.sub(lambda m: keep(f'<span class="display">{svg(m[1])}</span>'), text)
     text = INLINE.sub(lambda m: keep(svg(m[1])), text)
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    html = parser.renderInline(text) if inline else parser.render(text)
     html = html.replace("<table>", '<div class="wide"><table>').replace(
         "</table>", "</table></div>"
     )

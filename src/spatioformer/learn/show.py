@@ -1,6 +1,8 @@
 """HTML of the figures of a chapter; pictures and models are written as files beside the pages."""
 
+import base64
 import json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -11,24 +13,55 @@ from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Va
 FOLDER, MODELS = "figures", "models"
 
 
+IN_PAGE = {
+    "es": "El lector cambia esta figura: ábrala con spatioformer learn.",
+    "en": "The reader changes this figure: open it with spatioformer learn.",
+}
+
+
 def show(site: Path, chapter: str, name: str, facts: Facts, language: Language) -> str:
     """HTML of a figure, in a language; a picture is drawn and written to `site`/figures."""
+    file = f"{chapter}-{name}-{language}.svg"
+
+    def picture(svg: bytes) -> str:
+        with writing(site / FOLDER / file) as part:
+            part.write_bytes(svg)
+        return f"{FOLDER}/{file}"
+
+    def widget(shown: Widget, language: Language) -> str:
+        return _widget(site, shown, language)
+
+    return _figure(name, facts, language, picture, widget)
+
+
+def show_alone(name: str, facts: Facts, language: Language) -> str:
+    """HTML of a figure without files beside it and without scripts, for notebooks."""
+
+    def picture(svg: bytes) -> str:
+        return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+    return _figure(
+        name, facts, language, picture, lambda _, language: f"<p>{IN_PAGE[language]}</p>"
+    )
+
+
+def _figure(
+    name: str,
+    facts: Facts,
+    language: Language,
+    picture: Callable[[bytes], str],
+    widget: Callable[[Widget, Language], str],
+) -> str:
     figure = facts.figures[name]
     caption = f"<figcaption>{escape(figure.caption.of(language))}</figcaption>"
     if isinstance(figure, Picture):
-        inside = _picture(site, f"{chapter}-{name}-{language}.svg", figure, language)
+        address = picture(files(figure.draw(language))[1])
+        inside = f'<img src="{address}" alt="{escape(figure.alt.of(language))}">'
     elif isinstance(figure, Table):
         inside = _table(figure, language)
     else:
-        inside = _widget(site, figure, language)
+        inside = widget(figure, language)
     return f'<figure id="{name}-{language}">{inside}{caption}</figure>'
-
-
-def _picture(site: Path, file: str, picture: Picture, language: Language) -> str:
-    _, svg = files(picture.draw(language))
-    with writing(site / FOLDER / file) as part:
-        part.write_bytes(svg)
-    return f'<img src="{FOLDER}/{file}" alt="{escape(picture.alt.of(language))}">'
 
 
 def _table(table: Table, language: Language) -> str:

@@ -1,4 +1,4 @@
-"""The files of the course that come with the package: prose, pages."""
+"""The files of the course that come with the package: prose, code of notebooks, pages."""
 
 from importlib.resources import files
 
@@ -11,6 +11,10 @@ HERE = files("spatioformer.learn")
 def resource(*names: str) -> str:
     """Text of a file of the course, by its folders and name."""
     return HERE.joinpath(*names).read_text(encoding="utf-8")
+
+
+def resource_exists(*names: str) -> bool:
+    return HERE.joinpath(*names).is_file()
 
 
 def texts(chapter: str) -> dict[Language, list[Block]]:

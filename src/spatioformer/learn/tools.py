@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +32,8 @@ RECIPE = TextRecipe(steps=600, batch=16, learning_rate=4e-3)
 """A small Spanish model, in about two minutes; `text train spanish` trains a better one."""
 PLOTS = 300  # of the invented landscape
 VISION_SIZES, VISION_RECIPE = VisionSizes(), Recipe(epochs=12)
+QUICK_RECIPE, QUICK_VISION = replace(RECIPE, steps=30), replace(VISION_RECIPE, epochs=2)
+"""Trainings of a few seconds, which the pages name as such."""
 README = "README.md"  # the last file that a training of images writes
 
 
@@ -88,16 +90,35 @@ class Tools:
     Args:
         spanish: a GPT of Spanish; None: it cannot be had here.
         cache: folder where models are kept that are trained once.
+        quick: train models for a few seconds only, where the cache has none that are trained longer.
     """
 
-    def __init__(self, spanish: SpanishModel | None, cache: Path, console: Console = SILENT):
+    def __init__(
+        self,
+        spanish: SpanishModel | None,
+        cache: Path,
+        console: Console = SILENT,
+        *,
+        quick: bool = False,
+    ):
         self.spanish = spanish
-        self.cache, self.console = cache, console
+        self.cache, self.console, self.quick = cache, console, quick
+
+    @property
+    def shortened(self) -> bool:
+        """Whether a model of the pages was trained for a few seconds only."""
+        steps = self.spanish.rows[-1]["step"] if self.spanish is not None else RECIPE.steps
+        return self.quick and (self._vision_recipe is QUICK_VISION or steps == QUICK_RECIPE.steps)
+
+    @cached_property
+    def _vision_recipe(self) -> Recipe:
+        whole = vision_folder(self.cache, VISION_SIZES, VISION_RECIPE) / README
+        return QUICK_VISION if self.quick and not whole.is_file() else VISION_RECIPE
 
     @cached_property
     def vision(self) -> VisionLesson:
         """A small ViT, trained where the cache does not have it."""
-        return vision_lesson(self.cache, VISION_SIZES, VISION_RECIPE, self.console)
+        return vision_lesson(self.cache, VISION_SIZES, self._vision_recipe, self.console)
 
     @cached_property
     def landscape(self) -> Landscape:
@@ -125,17 +146,27 @@ def vision_lesson(
 ) -> VisionLesson:
     """Open the ViT of the cache, or train it, and score it on the digits held out."""
     images = read_digits()
-    folder = Cache(cache, "digits").path(hash_value([vars(sizes), vars(recipe), __version__]))
+    folder = vision_folder(cache, sizes, recipe)
     if not (folder / README).is_file():
-        console.say("training a small Vision Transformer, once: about half a minute")
+        console.say("training a small Vision Transformer, once: half a minute at most")
         train_vision(images, folder, recipe, sizes, console=console)
     model = VisionModel.open(folder)
     held_out = images[hold_out(images, HELD_OUT, recipe.seed)]
     return VisionLesson(model, held_out, scores(held_out, model.predict(held_out))["accuracy"])
 
 
-def spanish_model(cache: Path, console: Console = SILENT) -> SpanishModel | None:
+def vision_folder(cache: Path, sizes: VisionSizes, recipe: Recipe) -> Path:
+    """Where a ViT of the digits is kept."""
+    return Cache(cache, "digits").path(hash_value([vars(sizes), vars(recipe), __version__]))
+
+
+def spanish_model(
+    cache: Path, console: Console = SILENT, *, quick: bool = False
+) -> SpanishModel | None:
     """The small Spanish model, trained where the cache does not have it; None without the corpus.
+
+    Args:
+        quick: as in `Tools`.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -147,10 +178,16 @@ def spanish_model(cache: Path, console: Console = SILENT) -> SpanishModel | None
         return None
     texts = corpus.parent.parent / "modules" / "texts" / "ztext" / corpus.stem
     hashes = [hash_file(path) for path in (corpus, *sorted(texts.glob("*.bz?")))]
-    key = hash_value([hashes, vars(SIZES), vars(RECIPE)])
-    folder = Cache(cache, "spanish").path(key)
+
+    def kept(recipe: TextRecipe) -> Path:
+        return Cache(cache, "spanish").path(hash_value([hashes, vars(SIZES), vars(recipe)]))
+
+    recipe = RECIPE
+    if quick and not (kept(recipe) / SCORES).is_file():
+        recipe = QUICK_RECIPE
+    folder = kept(recipe)
     if not (folder / SCORES).is_file():
-        console.say("training a small Spanish model, once: about two minutes")
+        console.say("training a small Spanish model, once: two minutes at most")
         cache.mkdir(parents=True, exist_ok=True)
-        train_text([SPANISH], folder, SIZES, RECIPE, console=console)
+        train_text([SPANISH], folder, SIZES, recipe, console=console)
     return SpanishModel.open(folder)

@@ -16,7 +16,7 @@ def export_model(folder: str | Path, out: str | Path) -> Written:
 
     Args:
         folder: of a model of plots, of `text train`, of `vision train`, or a Hugging Face folder of
-            a GPT-2 or a ViT.
+            a GPT-2, a BERT encoder or a ViT.
         out: the file to write.
 
     Raises:
@@ -34,6 +34,11 @@ def _graph(folder: Path) -> Graph:
         from spatioformer.text.model import TextModel
 
         return text_graph(TextModel.open(folder), licence)
+    if kind == "bert":
+        from spatioformer.portable.text import encoder_graph
+        from spatioformer.text.model import TextModel
+
+        return encoder_graph(TextModel.open_encoder(folder), licence)
     if kind == "vit" or (kind is None and "architecture" in config):
         from spatioformer.portable.vision import vision_graph
         from spatioformer.vision.model import VisionModel
@@ -42,7 +47,7 @@ def _graph(folder: Path) -> Graph:
     if kind is not None:
         raise ModelError(
             f"{folder} holds a model of type {kind!r}, which cannot be exported; give a model of "
-            "plots, a gpt2 or a vit"
+            "plots, a gpt2, a bert or a vit"
         )
     from spatioformer.models.store import load
     from spatioformer.portable.network import network_graph

@@ -18,6 +18,7 @@ from spatioformer.vision.images import Form, Images
 from spatioformer.vision.model import Task, VisionModel
 from spatioformer.vision.predictions import prediction_rows, scores, write_rows
 from spatioformer.vision.preparation import Preparation
+from spatioformer.vision.seen import write_seen
 from spatioformer.vision.settings import HELD_OUT, Recipe, Sizes
 from spatioformer.vision.training import fit, hold_out
 
@@ -56,8 +57,8 @@ def train(
 ) -> Outcome:
     """Train a ViT on images with known classes or values, and score it on images held out.
 
-    Writes the model (`VisionModel.save`), training.csv (a row an epoch), held_out.csv (a row an
-    image) and README.md into `folder`. A checkpoint lies there while training runs.
+    Writes the model (`VisionModel.save`), training.csv (a row an epoch), training_images.txt (a
+    digest an image), held_out.csv (a row an image) and README.md into `folder`. A checkpoint lies there while training runs.
 
     Args:
         form: how the images were read, so that others will be read alike.
@@ -95,6 +96,7 @@ def train(
     outcome = Outcome(model, history, {}, len(tested))
     model.save(folder)
     write_rows(folder / "training.csv", history.rows)
+    write_seen(folder, training, validation)
     if len(tested):
         predicted = model.predict(tested)
         outcome.scores = scores(tested, predicted)
@@ -225,5 +227,5 @@ Predicts: {", ".join(map(as_markdown, outcome.model.labels))}.
 Files: `config.json`, `model.safetensors` and `preprocessor_config.json` are read by
 `spatioformer.vision.model.VisionModel.open`, the first two by `spatioformer.nn.ViT.from_pretrained`
 and Hugging Face's `ViTForImageClassification`; `training.csv` has a row an epoch, `held_out.csv` a
-row an image held out.
+row an image held out, `training_images.txt` a digest of each image that the training used.
 """

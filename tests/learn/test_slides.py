@@ -1,0 +1,240 @@
+"""Slides of the course: what stands on them, and in a browser keys, notes, sizes and PDF."""
+
+import re
+
+import pytest
+
+pytest.importorskip("tokenizers")
+
+from spatioformer.common.errors import OutputError
+from spatioformer.learn.build import SHORTENED, build
+from spatioformer.learn.chapters import CHAPTERS
+from spatioformer.learn.facts import LANGUAGES, Facts, Number
+from spatioformer.learn.pdf import find_chromium, print_pdf
+from spatioformer.learn.prose import parse
+from spatioformer.learn.slides import Deck, lead, pieces
+from spatioformer.learn.tools import QUICK_RECIPE, SpanishModel
+from tests.helpers.browser import chromium_or_skip
+from tests.helpers.course import TinyTools, train_spanish
+from tests.helpers.pictures import PNG, SVG
+from tests.helpers.tiny_run import assert_refused, spatioformer
+
+TEXT = """# 1. One
+
+First words. {{ n }} of them.
+
+## Two
+
+Prose with **a bold sentence that is long enough.**
+
+$$a = b$$
+
+::figure f
+
+After the figure.
+
+- one
+- two
+
+::figure g
+
+## Prose alone
+
+Only words.
+
+## Exercises
+
+::exercise n 0
+What is it?
+::choice this
+::choice that
+::hint Not this.
+::answer
+It is this.
+::end
+::end
+"""
+
+
+def deck(text: str = TEXT, note: str = "") -> Deck:
+    facts = Facts({"n": Number(2)})
+    return Deck(facts, "en", lambda name: f"[{name}]", note).add(parse(text))
+
+
+class TestDeck:
+    def test_one_idea_a_slide(self):
+        slides = deck().slides
+        assert [(slide.kind, slide.title) for slide in slides] == [
+            ("title", "1. One"),
+            ("section", "Two"),
+            ("figure", "Two"),
+            ("section", "Two"),
+            ("figure", "Two"),
+            ("section", "Prose alone"),
+            ("section", "Exercises"),
+            ("question", "Exercise 1"),
+        ]
+        assert slides[1].body[0] == '<p class="key">a bold sentence that is long enough.</p>'
+        assert 'class="display"' in slides[1].body[1]
+        assert slides[2].body == ["[f]"]
+        assert slides[2].notes == ["After the figure."]
+        assert "<li>one</li>" in slides[3].body[0]
+        assert slides[-1].body[1] == "<ol><li>this</li><li>that</li></ol>"
+        assert "Not this" not in "".join(slides[-1].body), "the hint is for a wrong answer"
+
+    def test_html(self):
+        html = deck(note="[note]").html()
+        assert html.count("<section") == 7, "a heading without words is no slide"
+        assert "First words. 2 of them.</p>\n</div>[note]" in html
+        assert '<div class="answer"><p>It is this.</p>' in html
+        assert '<div class="lead"><p>Only words.</p>' in html
+        assert html.count("[note]") == 1
+
+    def test_all_prose_is_on_a_slide_or_in_notes(self):
+        html = deck().html()
+        for words in ("First words", "Prose with", "After the figure", "Only words", "What is it"):
+            assert words in html
+
+    def test_a_long_paragraph_gives_its_first_sentence(self):
+        assert lead("Short. Two.") == "Short. Two."
+        assert lead("The first. " + 60 * "more ") == "The first."
+
+    def test_pieces(self):
+        text = "## A\nb\n\n| c |\n|---|\n| d |\n\n- e\n\n  f\n- g"
+        assert [kind for kind, _ in pieces(text)] == [
+            *("heading_open", "paragraph_open", "table_open", "bullet_list_open")
+        ]
+
+
+class Quick(TinyTools):
+    """Tools that say that they were trained for a few seconds."""
+
+    shortened = True
+
+
+def test_a_quick_training_is_named_on_the_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("spatioformer.learn.build.find_chromium", lambda: None)
+    monkeypatch.setattr("spatioformer.learn.show.files", lambda _: (PNG, SVG))
+    for slides in (False, True):
+        build(tmp_path / "x", Quick(None), chapters=CHAPTERS[2:3], slides=slides)
+        text = (tmp_path / "x" / "patches.html").read_text(encoding="utf-8")
+        for language in LANGUAGES:
+            assert text.count(SHORTENED.of(language)) == 1
+        assert SHORTENED.es not in (tmp_path / "x" / "index.html").read_text(encoding="utf-8")
+    index = (tmp_path / "x" / "index.html").read_text(encoding="utf-8")
+    assert "save as PDF" in index
+    assert (tmp_path / "x" / "slides.js").is_file()
+
+
+def test_what_counts_as_quick(tmp_path):
+    model = SpanishModel.open(train_spanish(tmp_path / "spanish"))
+    assert not TinyTools(model).shortened
+    assert not TinyTools(model, tmp_path).shortened
+    rows = [{"step": float(QUICK_RECIPE.steps)}]
+    quick = SpanishModel(model.model, rows, model.scores)
+    assert TinyTools(quick, tmp_path, quick=True).shortened
+    assert TinyTools(None, tmp_path, quick=True).shortened, "the cache has no ViT that took longer"
+
+
+def test_the_command_writes_one_thing(tmp_path):
+    assert_refused(
+        spatioformer("learn", "-o", tmp_path / "a", "--slides", tmp_path / "b"),
+        "-o, --slides and --notebooks each name what to write; give one of them alone",
+    )
+    assert_refused(
+        spatioformer("learn", "--quick", "--notebooks", tmp_path / "b"),
+        "notebooks open their models when they run; leave out --model and --quick",
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    spanish = SpanishModel.open(train_spanish(folder / "spanish"))
+    with pytest.MonkeyPatch.context() as patch:
+        svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="320" height="460"/>'
+        patch.setattr("spatioformer.learn.show.files", lambda _: (b"", svg))
+        patch.setattr("spatioformer.learn.build.find_chromium", lambda: None)
+        return build(folder / "deck", TinyTools(spanish), slides=True).parent
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium_or_skip() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: local(request.url, problems))
+    yield page
+    assert problems == []
+    page.close()
+
+
+def local(url: str, problems: list[str]) -> None:
+    if not url.startswith(("file:", "data:")):
+        problems.append(f"asked for {url}")
+
+
+@pytest.mark.slow
+class TestBrowser:
+    def test_nothing_overflows(self, page, site):
+        measure = """() => deck().map((slide, i) => {
+          show(i);
+          const frame = slide.querySelector(".frame").getBoundingClientRect();
+          const content = slide.querySelector(".content").getBoundingClientRect();
+          return [slide.scrollHeight <= 720 && slide.scrollWidth <= 1280
+            && content.top >= frame.top - 1 && content.bottom <= frame.bottom + 1
+            && content.left >= frame.left - 1 && content.right <= frame.right + 1,
+            Number(slide.querySelector(".content").style.zoom)];
+        })"""
+        for chapter in CHAPTERS:
+            page.goto((site / f"{chapter.name}.html").as_uri())
+            for language in LANGUAGES:
+                page.click(f"[data-choose={language}]")
+                for number, (inside, zoom) in enumerate(page.evaluate(measure), 1):
+                    where = f"{chapter.name}.html#{number} in {language}"
+                    assert inside, where
+                    assert zoom > 0.5, f"{where} is too small to read"
+
+    def test_keys(self, page, site):
+        page.goto((site / "words.html").as_uri())
+        place = page.locator("#place")
+        total = int(place.inner_text().split("/")[1])
+        assert page.locator(".slide.current h1").inner_text() == "1. Palabras"
+        page.keyboard.press("ArrowRight")
+        assert place.inner_text() == f"2 / {total}"
+        page.keyboard.press("n")
+        assert page.locator("#notes").inner_text().startswith("Un token es una palabra")
+        page.keyboard.press("End")
+        assert not page.locator(".slide.current .answer").is_visible()
+        page.keyboard.press("ArrowRight")
+        assert page.locator(".slide.current .answer").is_visible()
+        assert place.inner_text() == f"{total} / {total}"
+        page.keyboard.press("Home")
+        page.click("[data-choose=en]")
+        assert page.locator(".slide.current h1").inner_text() == "1. Words"
+        page.goto((site / "words.html").as_uri() + "#3")
+        page.reload()
+        assert place.inner_text().startswith("3 /")
+
+    def test_a_pdf_has_one_page_a_slide(self, page, site, tmp_path):
+        page.goto((site / "places.html").as_uri())
+        slides = page.evaluate("deck().length")
+        print_pdf(find_chromium(), site / "places.html", tmp_path / "x.pdf")
+        content = (tmp_path / "x.pdf").read_bytes()
+        assert len(re.findall(rb"/Type /Page\b", content)) == slides
+        assert b"/MediaBox [0 0 960 540]" in content  # points
+
+
+def test_a_browser_that_does_not_print(tmp_path):
+    (tmp_path / "x.html").write_text("x")
+    with pytest.raises(OutputError, match=r"cannot print x\.html \(.*\); print the page from a"):
+        print_pdf("/nowhere/chromium", tmp_path / "x.html", tmp_path / "x.pdf")
+    with pytest.raises(OutputError, match="it wrote no file"):
+        print_pdf("true", tmp_path / "x.html", tmp_path / "x.pdf")
