@@ -166,13 +166,13 @@ def _cells(blocks: Sequence[Block], code: Cells, language: Language) -> Iterator
 def _exercise(exercise: Block, code: Cells, language: Language) -> Iterator[tuple[str, str]]:
     """Its question with the choices, the code that checks an answer, and the answer."""
     title = TITLE.of(language).format(number=exercise.number)
-    given = "\n".join(f"{i}. {words}" for i, words in enumerate(choices(exercise), 1))
-    question = "\n\n".join(each.words for each in exercise.inside if each.kind == "text")
-    yield "markdown", markdown(f"### {title}\n\n{question.strip()}\n\n{given}", language)
+    yield "markdown", f"### {title}"
+    yield from _cells([each for each in exercise.inside if each.kind == "text"], code, language)
+    if given := choices(exercise):
+        lines = "\n".join(f"{i}. {words}" for i, words in enumerate(given, 1))
+        yield "markdown", markdown(lines, language)
     yield "code", f"lesson.check({exercise.number}, answer=None)  # {YOURS.of(language)}"
-    yield from _cells(
-        [each for each in exercise.inside if each.kind in ("figure", "answer")], code, language
-    )
+    yield from _cells([each for each in exercise.inside if each.kind == "answer"], code, language)
 
 
 def markdown(text: str, language: Language) -> str:

@@ -5,7 +5,7 @@ const WIDTH = 1280, HEIGHT = 720, SMALLEST = 0.4, LARGEST = 1.4;
 const stage = document.getElementById("main");
 const notes = document.getElementById("notes");
 const notesButton = document.getElementById("toggle-notes");
-let place = Math.max(0, (parseInt(location.hash.slice(1), 10) || 1) - 1);
+let current = Math.max(0, (parseInt(location.hash.slice(1), 10) || 1) - 1);
 
 function deck() {
   return [...document.querySelectorAll(`article[lang="${document.documentElement.dataset.language}"] .slide`)];
@@ -23,19 +23,19 @@ function fit(slide) {
 
 function show(to) {
   const slides = deck();
-  place = Math.min(Math.max(to, 0), slides.length - 1);
+  current = Math.min(Math.max(to, 0), slides.length - 1);
   for (const slide of document.querySelectorAll(".slide.current")) slide.classList.remove("current");
-  slides[place].classList.add("current");
-  document.getElementById("place").textContent = `${place + 1} / ${slides.length}`;
-  notes.innerHTML = slides[place].querySelector(".notes").innerHTML;
-  history.replaceState(null, "", `#${place + 1}`);
+  slides[current].classList.add("current");
+  document.getElementById("place").textContent = `${current + 1} / ${slides.length}`;
+  notes.innerHTML = slides[current].querySelector(".notes").innerHTML;
+  history.replaceState(null, "", `#${current + 1}`);
 }
 
 /* Forward: first the answers of the slide, then the next one. */
 function step(by) {
-  const hidden = deck()[place].querySelector(".answer:not(.revealed)");
+  const hidden = deck()[current].querySelector(".answer:not(.revealed)");
   if (by > 0 && hidden) hidden.classList.add("revealed");
-  else show(place + by);
+  else show(current + by);
 }
 
 function scale() {
@@ -64,8 +64,8 @@ for (const button of document.querySelectorAll("[data-step]")) {
   button.addEventListener("click", () => step(Number(button.dataset.step)));
 }
 for (const button of document.querySelectorAll("[data-choose]")) {
-  button.addEventListener("click", () => { deck().forEach(fit); show(place); });
+  button.addEventListener("click", () => { deck().forEach(fit); show(current); });
 }
 notesButton.addEventListener("click", toggleNotes);
 addEventListener("resize", scale);
-addEventListener("load", () => { deck().forEach(fit); show(place); scale(); });
+addEventListener("load", () => { deck().forEach(fit); show(current); scale(); });
