@@ -47,7 +47,8 @@ function status() {
 }
 
 function number(value, digits, language) {
-  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
+  const form = { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" };
+  return value.toLocaleString(language, form).replace("-", "−");
 }
 
 function percent(share, language) {
