@@ -4,7 +4,8 @@
 
 Three archives of ROWS occurrences (default 1,000,000): Darwin Core archives with an event core and
 with an occurrence core, whose events have 20 species each; and a GBIF simple CSV of single records,
-two each place and day, so that it has ROWS / 2 plots. ARCHIVE, such as "simple CSV", is one of them.
+two each place and day, so that it has ROWS / 2 plots. ARCHIVE, such as "simple CSV", is one of
+them alone.
 Each archive is made, and imported, in a process of its own: a new process inherits the peak of the
 memory of the one that starts it.
 """

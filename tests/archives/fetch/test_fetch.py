@@ -263,6 +263,7 @@ def test_faults_that_stay(served, content, fault, message):
 def test_an_unreachable_host(tmp_path):
     text = refusal("http://no-such-host.invalid/a", Unreachable)
     assert "check the network and the address, or use --offline" in text
+    assert not list((default_cache() / "files").iterdir())
 
 
 def test_a_redirect_to_a_host_that_is_given(served, content):

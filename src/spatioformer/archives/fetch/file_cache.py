@@ -88,8 +88,9 @@ class FileEntry:
             waiting = False
             while True:
                 try:
-                    self._folder.mkdir(parents=True, exist_ok=True)
+                    self._root.mkdir(parents=True, exist_ok=True)
                     stack.enter_context(lock(path))
+                    self._folder.mkdir(exist_ok=True)
                     break
                 except Held as held:
                     if not waiting:
@@ -100,7 +101,11 @@ class FileEntry:
                     continue
                 except OSError as error:
                     raise as_output_error(error, path) from error
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # it stays unless it is empty
+                    self._folder.rmdir()
 
     def kept(self) -> Kept | None:
         """The complete file; None where there is none, or it is not what was fetched."""
