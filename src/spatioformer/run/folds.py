@@ -43,15 +43,14 @@ def all_splits(config: RunConfig) -> list[SplitSection]:
     Args:
         config: with its sizes resolved (`models.resolved`).
     """
-    tiles = [split.folds for split in config.evaluate.splits if split.kind == "tiles"]
-    folds = {"folds": tiles[0]} if tiles else {}
+    folds = next((split.folds for split in config.evaluate.splits if split.kind == "tiles"), 5)
     curve = [
         SplitSection(
             name=f"curve-{size:g}".replace(".", "-"),
             kind="tiles",
             size=size,
             unit=config.evaluate.curve_unit,
-            **folds,
+            folds=folds,
         )
         for size in config.evaluate.curve_sizes or ()
     ]
