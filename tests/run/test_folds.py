@@ -86,7 +86,11 @@ def test_too_few_plots_name_the_split(run):
 
 def test_the_curve_follows_the_configured_splits(run):
     config, _, _ = run
-    assert [s.name for s in all_splits(config)] == ["random", "tiles", "curve-0-5"]
+    splits = all_splits(config)
+    assert [s.name for s in splits] == ["random", "tiles", "curve-0-5"]
+    assert splits[2].folds == splits[1].folds
+    at_random = config.evaluate.model_copy(update={"splits": config.evaluate.splits[:1]})
+    assert all_splits(config.model_copy(update={"evaluate": at_random}))[-1].folds == 5
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.integration
 
 KNN = {("location-knn", split, fold) for split in ("random", "tiles") for fold in (0, 1)}
 NETWORK = {("spatioformer", split, fold) for _, split, fold in KNN}
-CURVE = {("location-knn", "curve-0-5", fold) for fold in range(5)}
+CURVE = {("location-knn", "curve-0-5", fold) for fold in range(2)}
 FOREST = {("random-forest", split, fold) for _, split, fold in KNN}
 
 ASKED = {

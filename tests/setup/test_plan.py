@@ -13,7 +13,7 @@ from spatioformer.config.evaluation import EvaluateSection
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.setup.checking import examine_config
-from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS, SOME_MODELS
+from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS
 from spatioformer.setup.draft import Draft
 from spatioformer.setup.layers import layer_names
 from spatioformer.setup.plan import Request, as_config, plan
@@ -93,7 +93,7 @@ def test_few_plots_have_chips_of_one_pixel(folder):
     ("n", "names"),
     [
         (60, FEW_MODELS),
-        (200, SOME_MODELS),
+        (499, FEW_MODELS),
         (700, EvaluateSection().models),
         (5001, MANY_MODELS),
     ],

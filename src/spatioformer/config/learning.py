@@ -154,11 +154,14 @@ class TrainSection(Section):
     """Training of networks; docs/models.md lists differences from the published recipe.
 
     Attributes:
-        epochs: largest number of passes over the training plots.
-        batch: plots of a training step.
+        epochs: largest number of passes over the training plots; None: 12, and 40 for published
+            networks and FactoFormer.
+        batch: plots of a training step; None: 128 from 1,000 training plots on, otherwise, and for
+            published networks and FactoFormer, 64.
         loss: training loss; None: poisson for a count, mse for another target.
-        learning_rate: largest learning rate of AdamW.
-        weight_decay: weight decay of AdamW.
+        learning_rate: largest learning rate, with Muon 2.5 times that for weight matrices; None:
+            4e-3, and 1e-3 for FactoFormer, which AdamW trains.
+        weight_decay: weight decay of Muon and AdamW.
         warmup: epochs in which the learning rate rises from 0.
         averaging: decay of the running average of the weights; 0: no average.
         augment: whether chips are rotated and mirrored in training.
@@ -172,10 +175,10 @@ class TrainSection(Section):
         teacher: model that teaches spatioformer-distilled.
     """
 
-    epochs: Whole = 40
-    batch: Whole = 64
+    epochs: Whole | None = None
+    batch: Whole | None = None
     loss: Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"] | None = None
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive | None = None
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     warmup: Annotated[float, Field(ge=0)] = 1.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99

@@ -48,7 +48,12 @@ class Architecture(ABC):
 
     @abstractmethod
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
-        """The training recipe; `seed` is the seed of its random numbers."""
+        """The training recipe.
+
+        Args:
+            train: as `recipes.filled` returns it.
+            seed: of the recipe's random numbers.
+        """
 
     @abstractmethod
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
@@ -83,7 +88,7 @@ class Configured(Architecture):
 
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
         values = train.model_dump(include=CONFIGURED) | {"loss": self.loss(train)}
-        return Recipe(**values, seed=seed)
+        return Recipe(**values, optimiser="muon", seed=seed)
 
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         located = self.located and model.location != "none"

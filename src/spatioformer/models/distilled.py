@@ -120,9 +120,7 @@ def student_of(
         model, train: sections of the configuration.
     """
     network, recipe = network_for(land, model), training_on(len(land), train)
-    return NetworkEstimator(
-        "spatioformer", network, recipe, seed, validation="rows", optimiser="muon"
-    )
+    return NetworkEstimator("spatioformer", network, recipe, seed, validation="rows")
 
 
 def reproduced(predictions: np.ndarray, rmse: float) -> float:

@@ -16,6 +16,7 @@ from spatioformer.models.architectures import ARCHITECTURES, Architecture, outpu
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.inputs import Inputs
 from spatioformer.models.network import NetworkModel
+from spatioformer.models.recipes import filled
 from spatioformer.nn import ChipNetwork
 from spatioformer.nn.losses import Loss
 from spatioformer.training.loop import History
@@ -33,7 +34,8 @@ class NetworkEstimator:
         seed: of initial weights, batches and validation plots.
         validation: unit of the validation plots for early stopping: whole "tiles", or random "rows"
             for plots without coordinates and for pixels of a map.
-        optimiser: of all architectures but the published ones; see `Recipe`.
+        optimiser: of all architectures but the published ones, see `Recipe`; None: the
+            architecture's.
     """
 
     name: str
@@ -41,7 +43,7 @@ class NetworkEstimator:
     train: TrainSection
     seed: int
     validation: Literal["tiles", "rows"] = "tiles"
-    optimiser: Literal["adamw", "muon"] = "adamw"
+    optimiser: Literal["adamw", "muon"] | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -79,7 +81,7 @@ class NetworkEstimator:
                 network,
                 inputs.samples(store, rows[~validation]),
                 inputs.samples(store, rows[validation]),
-                self._recipe(seed),
+                self._recipe(len(rows), seed),
                 loss=loss,
                 checkpoint=part.checkpoint,
                 resume=part.resume,
@@ -95,9 +97,11 @@ class NetworkEstimator:
         model.facts = _facts(len(rows), held_out, histories)
         return model
 
-    def _recipe(self, seed: int) -> Recipe:
-        recipe = self.architecture.recipe(self.train, seed)
-        return recipe if recipe.optimiser == "adam" else replace(recipe, optimiser=self.optimiser)
+    def _recipe(self, plots: int, seed: int) -> Recipe:
+        recipe = self.architecture.recipe(filled(self.name, self.train, plots), seed)
+        if self.optimiser is None or recipe.optimiser == "adam":
+            return recipe
+        return replace(recipe, optimiser=self.optimiser)
 
     def validation_of(self, coordinates: np.ndarray, member: int = 0) -> np.ndarray:
         """Whether each plot at `coordinates` is a validation plot of a member, bool (n,)."""

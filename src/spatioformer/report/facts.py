@@ -222,7 +222,8 @@ def model(results: Results) -> Facts:
         )
     else:
         recipe = (
-            f"{'Muon' if results.is_taught else 'AdamW'}, learning rate {train.learning_rate:g}, "
+            f"{'AdamW' if results.mapped == 'factoformer' else 'Muon'}, learning rate "
+            f"{train.learning_rate:g}, "
             f"weight decay {train.weight_decay:g}"
         )
     facts = [("Network", network), ("Recipe", f"{recipe}, batches of {train.batch}")]

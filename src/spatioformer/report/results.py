@@ -26,7 +26,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
-from spatioformer.models.recipes import training_on
+from spatioformer.models.recipes import filled, training_on
 from spatioformer.models.resolved import resolved, with_chosen_model
 from spatioformer.models.target import unit
 from spatioformer.models.uncertainty import Uncertainty
@@ -109,9 +109,11 @@ class Results:
     @property
     def recipe(self) -> TrainSection:
         """How the network that made the map was trained."""
+        facts = self.model.get("facts", {})
         if not self.is_taught:
-            return self.config.train
-        return training_on(self.model["facts"]["pixels"], self.config.train)
+            plots = facts.get("plots", 0) + facts.get("validation_plots", 0)
+            return filled(self.mapped, self.config.train, plots)
+        return training_on(facts["pixels"], self.config.train)
 
     @property
     def about(self) -> list[tuple[str, str]]:

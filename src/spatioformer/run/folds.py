@@ -37,15 +37,20 @@ PREDICTION_POINTS = 2000
 def all_splits(config: RunConfig) -> list[SplitSection]:
     """The configured splits, then one split for each tile size of the curve of r2.
 
+    A split of the curve has as many folds as the first split by tiles. At the side of that split
+    its folds are the same, and so are its predictions.
+
     Args:
         config: with its sizes resolved (`models.resolved`).
     """
+    folds = next((split.folds for split in config.evaluate.splits if split.kind == "tiles"), 5)
     curve = [
         SplitSection(
             name=f"curve-{size:g}".replace(".", "-"),
             kind="tiles",
             size=size,
             unit=config.evaluate.curve_unit,
+            folds=folds,
         )
         for size in config.evaluate.curve_sizes or ()
     ]

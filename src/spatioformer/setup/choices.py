@@ -23,7 +23,7 @@ from spatioformer.setup.yaml_text import scalar
 FEWEST = 10  # sites; fewer make no folds worth a score
 FOLDS = 5
 FEW = 150  # sites, below which a network learns less than a Gaussian process
-ENOUGH = 500  # sites, from which all models of the default are worth their time
+ENOUGH = 500  # sites, from which networks that learn from plots are worth their time
 MANY = 5000  # plots, above which training a network in each fold takes hours on a CPU
 KNNDM_SITES = range(30, 10_001)  # beyond, its distance matrix no longer fits
 MOST_COUNTED = 20_000  # plots from which the size of tiles is found, evenly over the table
@@ -37,7 +37,6 @@ MARGIN = 0.1  # of the plots' extent, mapped around it
 WIDER = 4.0  # times the plots' box, above which a raster is not mapped as a whole
 
 FEW_MODELS = ("stack", "gaussian-process", "random-forest", "location-knn")
-SOME_MODELS = ("spatioformer-distilled", "spatioformer", *FEW_MODELS)
 TABLE_MODELS = WITHOUT_IMAGERY
 MANY_MODELS = ("spatioformer-distilled", "gaussian-process", "random-forest", "location-knn")
 
@@ -229,15 +228,17 @@ def _models(
             of the rasters knows too little of them.
     """
     models, why = EvaluateSection().models, f"{plots:,} plots are enough for networks"
-    if spread.sites < FEW and grid is not None and grid.height * grid.width > LARGE_MAP:
-        models = MANY_MODELS
+    if spread.sites < ENOUGH and grid is not None and grid.height * grid.width > LARGE_MAP:
+        models = MANY_MODELS if spread.sites < FEW else (MANY_MODELS[0], *FEW_MODELS)
         why = f"{spread.sites:,} sites are few for networks that learn from plots alone"
-    elif spread.sites < FEW:
-        models, why = FEW_MODELS, f"{spread.sites:,} sites are few for networks"
+    elif spread.sites < ENOUGH:
+        models = FEW_MODELS
+        why = (
+            f"{spread.sites:,} sites are few for networks, which would take most of the time; "
+            "docs/models.md lists all models"
+        )
     elif plots > MANY:
         models, why = MANY_MODELS, f"with {plots:,} plots, more networks would train for hours"
-    elif spread.sites < ENOUGH:
-        models, why = SOME_MODELS, "the quicker ones; docs/models.md lists all models"
     if grid is None:
         models = tuple(name for name in models if name in TABLE_MODELS)
     if grid is None and spread.sites >= ENOUGH and plots <= MANY:
