@@ -225,9 +225,9 @@ def test_the_map_of_the_page_is_that_of_python(page, place, tools):
             return spots.map(([row, column, y, x]) =>
                 network.species(land.chip(y, x, 1), ...land.center(row, column)).species);
         }""",
-        [[*spot, *seen] for spot in spots for seen in spots],
+        [[*spot, *other] for spot in spots for other in spots],
     )
-    expected = [lesson.species(*spot, seen=seen) for spot in spots for seen in spots]
+    expected = [lesson.species(*spot, pixels_of=other) for spot in spots for other in spots]
     np.testing.assert_allclose(predicted, expected, rtol=1e-5)
 
 
@@ -236,20 +236,23 @@ def test_a_place_is_moved_by_keyboard_and_by_pointer(page, place, tools):
     east, north = place.get_by_label("Longitud"), place.get_by_label("Latitud")
     row, column = (int(abs(a - b) / 0.02) for a, b in zip(START[::-1], (-38, -72), strict=True))
 
-    def said(species: float) -> str:
+    def sentence_of(species: float) -> str:
         return f"La red predice {species:.1f} especies.".replace(".", ",", 1)
 
-    assert said(lesson.species(row, column)) in line.inner_text()
+    assert sentence_of(lesson.species(row, column)) in line.inner_text()
     vectors, numbers = (place.locator(part).first.inner_html() for part in (".strip", "table"))
     place.get_by_role("checkbox").check()
     east.press("ArrowRight")
     north.press("ArrowUp")
-    assert said(lesson.species(row - 1, column + 1, seen=(row, column))) in line.inner_text()
+    assert (
+        sentence_of(lesson.species(row - 1, column + 1, pixels_of=(row, column)))
+        in line.inner_text()
+    )
     assert "Los píxeles son los de −70,99°" in line.inner_text()
     assert place.locator(".strip").first.inner_html() != vectors
     assert place.locator("table").first.inner_html() != numbers
     place.get_by_role("checkbox").uncheck()
-    assert said(lesson.species(row - 1, column + 1)) in line.inner_text()
+    assert sentence_of(lesson.species(row - 1, column + 1)) in line.inner_text()
     place.locator("canvas").scroll_into_view_if_needed()
     bounds = place.locator("canvas").bounding_box()
     page.mouse.move(bounds["x"] + 5, bounds["y"] + 5)
@@ -279,7 +282,7 @@ def test_readings_are_those_of_python(page, site):
     assert found == [readings(text) for text in texts]
 
 
-SAID = {
+LINES = {
     "es": ("Escriba un número, como 0,5.", "Elija una respuesta.", "No. Pista: ", "Correcto."),
     "en": ("Write a number, such as 0.5.", "Choose an answer.", "No. Hint: ", "Right."),
 }
@@ -305,7 +308,7 @@ ANSWER_ALL = """(language) => {
 @pytest.mark.parametrize("chapter", ["words", "attention", "patches", "places"])
 def test_exercises(page, site, chapter):
     page.goto((site / f"{chapter}.html").as_uri())
-    for language, (no_number, no_choice, hint, right) in SAID.items():
+    for language, (no_number, no_choice, hint, right) in LINES.items():
         answered = page.evaluate(ANSWER_ALL, language)
         assert 3 <= len(answered) <= 5
         for choices, (none, wrong, correct) in answered:

@@ -143,7 +143,7 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     for language in LANGUAGES:
         blocks = list(flat(texts[language]))
         used[language] = {name for block in blocks for name in NAME.findall(block.words)}
-        used[language] |= {block.words for block in exercises(blocks)}
+        used[language] |= {block.words for block in exercises(texts[language])}
         for kind, names, given in (
             ("value", used[language], facts.values.keys()),
             ("figure", set(figures(texts[language])), facts.figures.keys()),
@@ -161,12 +161,12 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
 
 
 def _check_exercises(chapter: str, given: dict[Language, list[Block]], facts: Facts) -> None:
-    asked = {
+    contents = {
         language: [(each.words, each.tolerance, len(choices(each))) for each in given[language]]
         for language in LANGUAGES
     }
-    if asked["es"] != asked["en"]:
-        raise CourseError(f"the texts of {chapter} have other exercises: {asked}")
+    if contents["es"] != contents["en"]:
+        raise CourseError(f"the texts of {chapter} have other exercises: {contents}")
     for each in [*given["es"], *given["en"]]:
         kinds = [block.kind for block in each.inside]
         if not ({"text", "hint", "answer"} <= set(kinds) and kinds.count("hint") == 1):
