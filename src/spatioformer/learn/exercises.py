@@ -100,24 +100,24 @@ def readings(text: str) -> list[float]:
     if not re.fullmatch(r"[-+]?(\d+([.,]\d+)*|[.,]\d+)", plain):
         return []
     signs = re.findall(r"[.,]", plain)
-    found = []
+    numbers = []
     if len(signs) == 1 or (len(set(signs)) == 2 and signs.count(signs[-1]) == 1):
         whole, _, part = plain.rpartition(signs[-1])
-        found.append(float(f"{re.sub('[.,]', '', whole)}.{part}"))
+        numbers.append(float(f"{re.sub('[.,]', '', whole)}.{part}"))
     if re.fullmatch(r"[-+]?\d{1,3}(([.]\d{3})*|(,\d{3})*)", plain) or not signs:
-        found.append(float(re.sub("[.,]", "", plain)))
-    return found
+        numbers.append(float(re.sub("[.,]", "", plain)))
+    return numbers
 
 
 def _readings_of(answer: float | str) -> list[float]:
     if isinstance(answer, str):
-        found = readings(answer)
+        numbers = readings(answer)
     else:
         is_number = isinstance(answer, Real) and not isinstance(answer, bool)
-        found = [float(answer)] if is_number and math.isfinite(answer) else []
-    if not found:
+        numbers = [float(answer)] if is_number and math.isfinite(answer) else []
+    if not numbers:
         raise ArgumentError(f"{answer!r} is no number; give an answer such as 0.37 or '0,37'")
-    return found
+    return numbers
 
 
 def _exercise(chapter: str, number: int, language: Language) -> Block:
@@ -138,8 +138,8 @@ def _facts(chapter: str) -> Facts:
     """Facts of a chapter, with the models of this machine."""
     folder, console = user_cache() / "learn", Console()
     tools = Tools(spanish_model(folder, console), folder, console)
-    (found,) = (each.facts(tools) for each in CHAPTERS if each.name == chapter)
-    return found
+    (facts,) = (each.facts(tools) for each in CHAPTERS if each.name == chapter)
+    return facts
 
 
 def _hint(exercise: Block, facts: Facts, language: Language) -> str:

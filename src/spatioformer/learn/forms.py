@@ -18,7 +18,7 @@ def form(facts: Facts, language: Language) -> Callable[[Block, str, str], str]:
     def html(exercise: Block, question: str, answer: str) -> str:
         number = exercise.number
         key = f"exercise-{number}-{language}"
-        told = markdown(hint(exercise), facts, language)
+        hint_html = markdown(hint(exercise), facts, language)
         return (
             f'<section class="exercise" id="{key}" aria-labelledby="{key}-title" '
             f'data-expected="{expected(exercise, facts)!r}" '
@@ -27,7 +27,7 @@ def form(facts: Facts, language: Language) -> Callable[[Block, str, str], str]:
             f'<div id="{key}-question">{question}</div>'
             f"<form>{_inputs(exercise, key, facts, language)}"
             f'<button type="submit">{escape(CHECK.of(language))}</button></form>'
-            f'<div role="status"></div><template>{told}</template>{answer}</section>'
+            f'<div role="status"></div><template>{hint_html}</template>{answer}</section>'
         )
 
     return html

@@ -48,10 +48,12 @@ class PlacedLesson:
         rows, columns = (slice(i - PATCH // 2, i + PATCH // 2 + 1) for i in (row, column))
         return np.moveaxis(self.levels[:, rows, columns], 0, -1).astype(np.float32) * STEP
 
-    def species(self, row: int, column: int, seen: tuple[int, int] | None = None) -> float:
-        """Predicted species of a pixel; `seen` takes the reflectances of another one."""
+    def species(self, row: int, column: int, pixels_of: tuple[int, int] | None = None) -> float:
+        """Predicted species of a pixel; `pixels_of` takes the reflectances of another one."""
         lon, lat = (np.full((1, PATCH, PATCH), x) for x in (self.lon[column], self.lat[row]))
-        return float(self.model.predict(self.chip(*(seen or (row, column)))[None], lon, lat)[0])
+        return float(
+            self.model.predict(self.chip(*(pixels_of or (row, column)))[None], lon, lat)[0]
+        )
 
 
 def train_placed(plots: int, **arguments: int) -> PlacedLesson:

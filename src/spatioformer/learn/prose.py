@@ -147,7 +147,7 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     for language in LANGUAGES:
         blocks = list(flat(texts[language]))
         used[language] = {name for block in blocks for name in block.names()}
-        used[language] |= {block.words for block in exercises(blocks)}
+        used[language] |= {block.words for block in exercises(texts[language])}
         for kind, names, given in (
             ("value", used[language], facts.values.keys()),
             ("figure", set(figures(texts[language])), facts.figures.keys()),

@@ -19,6 +19,7 @@ SPOT = (75, 100)  # row and column of the invented landscape
 
 
 def words(tools: Tools) -> Facts:
+    """Answers of chapter 1."""
     before, after = (softmax([logit + add for logit in LOGITS], 1.0) for add in (0.0, 5.0))
     # Choices: the largest grows; none changes; all grow.
     change = np.subtract(after, before)
@@ -34,6 +35,7 @@ def words(tools: Tools) -> Facts:
 
 
 def attention(tools: Tools) -> Facts:
+    """Answers of chapter 2."""
     table = np.ones((10, 10)), np.ones((20, 20))
     scores = np.random.default_rng(0).normal(size=(4, 4))
     scores[np.triu_indices(4, 1)] = -np.inf
@@ -65,6 +67,7 @@ def _order_alone_changes() -> bool:
 
 
 def patches(tools: Tools) -> Facts:
+    """Answers of chapter 3."""
     return Facts(
         {
             "exercise_pixels": Number(16 * 16 * 3),
@@ -87,6 +90,7 @@ def _shuffling_changes(lesson: VisionLesson) -> bool:
 
 
 def places(tools: Tools) -> Facts:
+    """Answers of chapter 4."""
     landscape, lesson = tools.landscape, tools.placed
     random, tiles = (
         _nearest_r2(landscape, folds)

@@ -73,12 +73,12 @@ function sentence(box, data, language, model) {
   const draw = () => {
     if (!read) return;
     const rows = read.layers[layer.value][kind.value][head.value];
-    const seen = read.layers[layer.value].pattern[head.value];
-    const largest = Math.max(...rows.flatMap((row, i) => row.filter((_, j) => seen[i][j] > 0).map(Math.abs)));
+    const visible = read.layers[layer.value].pattern[head.value];
+    const largest = Math.max(...rows.flatMap((row, i) => row.filter((_, j) => visible[i][j] > 0).map(Math.abs)));
     const digits = kind.value === "scores" ? 1 : 2;
     // Where the mask hides a token, its score is −∞ and its weight 0.
     table.replaceChildren(tokenTable(names, rows, (value, i, j) =>
-      seen[i][j] === 0 ? [kind.value === "scores" ? "−∞" : "", "transparent"] : [number(value, digits, language), tint(value / largest)]));
+      visible[i][j] === 0 ? [kind.value === "scores" ? "−∞" : "", "transparent"] : [number(value, digits, language), tint(value / largest)]));
   };
   const [layer, layers] = numbers(TEXTS[language].layer, network.config.layers, 0, draw);
   const [head, heads] = numbers(TEXTS[language].head, network.config.heads, 0, draw);
