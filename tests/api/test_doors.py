@@ -29,7 +29,7 @@ def test_type_checkers_see_the_same_doors():
         assert stubbed[name] is getattr(sf, name), name
 
 
-def test_a_run_and_its_report(tmp_path):
+def test_a_run_and_its_report(tmp_path, blank_pictures):
     path = landscape.write(tmp_path)
     folder = sf.run_config(path, ["evaluate.models=[location-knn]", "map.model=location-knn"])
     assert folder == tmp_path / "run"
