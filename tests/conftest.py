@@ -102,3 +102,14 @@ def as_little_memory_as_a_command() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "resident", lambda: min(held(), 600_000_000))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave files to the system's cache: only a power cut would show whether they are on the disk.
+
+    Processes that tests start do wait. tests/cases/test_run_folder.py counts what is synced.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: None)
+        yield
