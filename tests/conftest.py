@@ -14,8 +14,8 @@ import pytest
 
 from tests.helpers.shared import FOLDER
 
-# Half a million objects of libraries live as long as the session. Python would look through them
-# for circles again and again, for a tenth of the time of all tests.
+# Half a million objects of libraries live as long as the session. The garbage collector would
+# search them again and again, for a tenth of the time of all tests.
 gc.set_threshold(50_000, 20, 20)
 
 
