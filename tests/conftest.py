@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -13,6 +14,10 @@ import pytest
 
 from tests.helpers.shared import FOLDER
 
+# Half a million objects of libraries live as long as the session. The garbage collector would
+# search them again and again, for a tenth of the time of all tests.
+gc.set_threshold(50_000, 20, 20)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the workers share, in the process that starts them."""
@@ -23,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(FOLDER, ""), ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,4 +101,15 @@ def as_little_memory_as_a_command() -> Iterator[None]:
     held = plan.resident
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "resident", lambda: min(held(), 600_000_000))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave files to the system's cache: only a power cut would show whether they are on the disk.
+
+    Processes that tests start do wait. tests/cases/test_run_folder.py counts what is synced.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: None)
         yield

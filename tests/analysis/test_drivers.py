@@ -143,6 +143,7 @@ def test_drivers_of_the_mapped_model_are_those_of_the_model_on_disk(run, monkeyp
     assert found["curves"]["red"] == response_curve(bundle, few, "red").to_json()
 
 
+@pytest.mark.usefixtures("small_forests", "blank_pictures")
 def test_the_command_and_the_report(tmp_path):
     folder = finished(tmp_path).parent / "run"
     ended = spatioformer("drivers", folder, "--model", "random-forest")

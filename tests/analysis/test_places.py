@@ -11,10 +11,18 @@ from spatioformer.geo.chips import open_chips, table_chips
 from spatioformer.geo.covariates import Covariates
 from spatioformer.models.registry import make
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
+from tests.helpers.models import shrink
 
 pytestmark = pytest.mark.slow
 
 COUNT = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_forests():
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """The example notebooks run, and end with the values that they promise."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,17 +28,31 @@ assert search.best_score_ > 0.6, search.best_score_
 }
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory) -> Iterator[Any]:
+    """One kernel for all notebooks, which imports the libraries once."""
+    nbclient = pytest.importorskip("nbclient", reason="nbclient and nbformat run the notebooks")
+    empty = pytest.importorskip("nbformat").v4.new_notebook()
+    resources = {"metadata": {"path": str(tmp_path_factory.mktemp("notebooks"))}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "agg")
+        patch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        client = nbclient.NotebookClient(empty, timeout=300, resources=resources)
+        with client.setup_kernel():
+            yield client
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHECKS)
-def test_a_notebook_runs(name, tmp_path, monkeypatch):
-    nbformat = pytest.importorskip("nbformat", reason="nbclient and nbformat run the notebooks")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient and nbformat run the notebooks")
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+def test_a_notebook_runs(name, kernel):
+    import nbformat
+
     notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(CHECKS[name]))
-    resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    kernel.nb = notebook
+    kernel.execute_cell(nbformat.v4.new_code_cell("%reset -f"), 0, store_history=False)
+    for index, cell in enumerate(notebook.cells):
+        kernel.execute_cell(cell, index)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda path: path.stem)

@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import spatioformer as sf
 from spatioformer.models import registry
+from spatioformer.models.baselines import closed_form
 from tests.api.conftest import SMALL
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,7 @@ QUICK = SMALL | {"epochs": 5, "batch": 8, "learning_rate": 0.03, "averaging": 0.
 """Enough of a training for `check_regressors_train`, which wants r2 > 0.5 on its training rows."""
 
 FOREST = sf.ForestKrigingRegressor(
-    coordinates=(0, 1), n_estimators=60, min_samples_leaf=3, max_features=0.5
+    coordinates=(0, 1), n_estimators=20, min_samples_leaf=3, max_features=0.5
 )
 """With settings, so that no check waits for the search of them."""
 
@@ -46,6 +47,7 @@ FOREST = sf.ForestKrigingRegressor(
 def test_checks(estimator, expected, monkeypatch):
     # The adapter is what is checked; with all its members a stack takes minutes.
     monkeypatch.setattr(registry, "STACKED", {"gaussian-process": 0.5, "location-knn": 0.5})
+    monkeypatch.setattr(closed_form, "TREES", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few rows make uneven folds
         results = check_estimator(

@@ -93,8 +93,10 @@ def test_none_is_swallowed(monkeypatch, capsys, work, code):
     if work.startswith("raise"):
         code = 130
     scope = {"os": os, "time": time, "number": SIGNALS[code]}
+    start = time.monotonic()
     with signals.handled() as arrival, pytest.raises(guard.typer.Exit) as ended:
         guard._guard(lambda: exec(work, scope), arrival)
+    assert time.monotonic() - start < 4, "the signal comes again during the sleep"
     assert ended.value.exit_code == code
     assert capsys.readouterr().err == LINES[code]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

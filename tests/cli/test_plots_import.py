@@ -16,7 +16,7 @@ from tests.helpers import landscape
 from tests.helpers.darwin_core import archive, events, gbif_simple, lists
 from tests.helpers.tiny_run import assert_refused, spatioformer, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.usefixtures("blank_pictures"), pytest.mark.integration]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     for name, size in SMALL.items():
         whole = TABULAR[name]
         patch.setitem(TABULAR, name, lambda seed, m=whole, s=size: m(seed).set_params(**s))
+    patch.setattr("spatioformer.models.baselines.tuned_forest.TREES_OF_PART", (2, 2))
 
 
 def shrink_stacks(patch: pytest.MonkeyPatch) -> None:

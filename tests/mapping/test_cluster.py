@@ -128,11 +128,11 @@ def test_no_scheduler(tmp_path, case, monkeypatch):
 
 @pytest.fixture
 def lonely(tmp_path):
-    """A scheduler that has no worker yet, in this process."""
+    """A scheduler that has no worker yet; its workers are threads, which start at once."""
     with distributed.LocalCluster(
         n_workers=0,
         threads_per_worker=1,
-        processes=True,
+        processes=False,
         dashboard_address=":0",
         local_directory=str(tmp_path / "dask"),
     ) as local:

@@ -267,6 +267,7 @@ SECTIONS = (
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_forests")
 def test_a_run_knows_the_stack_by_name(monkeypatch):
     sizes = {
         "extra-trees": {"n_estimators": 10},

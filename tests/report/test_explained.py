@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spatioformer.common import style
 from spatioformer.common.files import write_json
 from spatioformer.report import explained as panel
 from spatioformer.report import response, write_report
@@ -25,9 +24,7 @@ RISES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
-    monkeypatch.setattr(style, "png", lambda figure, zoom: b"\x89PNG")
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def results(folder: Path, mapped: str = "spatioformer", **changes: Any) -> Results:

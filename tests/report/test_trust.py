@@ -18,6 +18,9 @@ from tests.helpers import report_run
 from tests.helpers.landscape import write_raster
 
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A known run whose model was calibrated and whose map holds the dissimilarity."""

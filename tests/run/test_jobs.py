@@ -5,7 +5,7 @@ import pytest
 from spatioformer.run import jobs
 from tests.helpers.tiny_run import Ended, finished, spatioformer, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.usefixtures("small_forests"), pytest.mark.integration]
 
 KNN = {("location-knn", split, fold) for split in ("random", "tiles") for fold in (0, 1)}
 NETWORK = {("spatioformer", split, fold) for _, split, fold in KNN}

@@ -10,8 +10,9 @@ import pytest
 
 import spatioformer
 from spatioformer.run.runner import Run
-from tests.helpers import landscape
-from tests.helpers.tiny_run import half_written, write_config
+from spatioformer.training import richness
+from tests.helpers import landscape, tiny_run
+from tests.helpers.tiny_run import Ended, half_written, write_config
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +49,18 @@ def train(folder, processes: int, piece: int) -> np.ndarray:
     """
     landscape.write(folder)
     config = write_config(folder, *STILL)
+    if processes == 1:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(richness, "PIECE", piece)
+            assert tiny_run.spatioformer("train", config, "--quiet") == Ended(0, "", "")
+    else:
+        _train_together(config, processes, piece)
+    table = np.genfromtxt(folder / "run" / "training.csv", delimiter=",", names=True)
+    return np.stack([table["train_rmse"], table["validation_rmse"]])
+
+
+def _train_together(config, processes: int, piece: int) -> None:
+    """The same command in several processes, as torchrun starts them."""
     port = free_port()
     running = []
     for rank in range(processes):
@@ -56,15 +69,13 @@ def train(folder, processes: int, piece: int) -> np.ndarray:
         running.append(
             subprocess.Popen(
                 [sys.executable, "-c", COMMAND.format(piece=piece, config=str(config))],
-                env=os.environ | (where if processes > 1 else {}),
+                env=os.environ | where,
                 stderr=subprocess.PIPE,
                 text=True,
             )
         )
     said = [process.communicate(timeout=120)[1] for process in running]
     assert [process.returncode for process in running] == [0] * processes, said
-    table = np.genfromtxt(folder / "run" / "training.csv", delimiter=",", names=True)
-    return np.stack([table["train_rmse"], table["validation_rmse"]])
 
 
 @pytest.fixture(scope="module")

@@ -13,19 +13,19 @@ from spatioformer.viewer.security import Gate
 from tests.helpers import viewed_run
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     return viewed_run.write(tmp_path_factory.mktemp("viewed") / "run")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def run(folder) -> Iterator[ViewedRun]:
     viewed = ViewedRun(folder)
     yield viewed
     viewed.rasters.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def client(run) -> TestClient:
     return client_of(create_app([router(run)], Gate()))
 

@@ -50,8 +50,18 @@ class Arrival:
         assert self.number is not None
         time.sleep(AGAIN)
         while not self.ended:
-            signal.raise_signal(self.number)
+            _raise_in_main_thread(self.number)
             time.sleep(AGAIN)
+
+
+def _raise_in_main_thread(number: int) -> None:
+    """Send a signal to the main thread, so that it does not wait for the end of a sleep there."""
+    if hasattr(signal, "pthread_kill"):
+        main = threading.main_thread().ident
+        assert main is not None, "it has begun"
+        signal.pthread_kill(main, number)
+    else:  # Windows
+        signal.raise_signal(number)
 
 
 def early() -> None:

@@ -15,9 +15,9 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator
 from sklearn.isotonic import IsotonicRegression
-from threadpoolctl import threadpool_limits
 
 from spatioformer.common.errors import EvaluationError
+from spatioformer.common.threads import limited_threads
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
 from spatioformer.evaluation.distances import moments
@@ -236,7 +236,7 @@ class AreaOfApplicability(BaseEstimator):
         blocks = [slice(start, start + rows) for start in range(0, n, rows)]
         workers = self.workers or cpu_count()
         # This pool uses all cores, so the matrix products inside must not start threads as well.
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        with limited_threads(1, "blas"), ThreadPoolExecutor(workers) as pool:
             return list(pool.map(work, blocks))
 
 

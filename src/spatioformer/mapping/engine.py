@@ -4,8 +4,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
-from threadpoolctl import threadpool_limits
-
+from spatioformer.common.threads import limited_threads
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.journal import encode
 from spatioformer.mapping.predictor import Predictor, Tile
@@ -26,7 +25,7 @@ def record(predictor: Predictor, grid: Grid, number: int, tile: Tile) -> bytes:
 @contextmanager
 def threads_off() -> Iterator[None]:
     """Turn off the threads of torch and of linear algebra: one thread a tile is enough."""
-    with one_thread(), threadpool_limits(1, "blas"):
+    with one_thread(), limited_threads(1, "blas"):
         yield
 
 

@@ -1,16 +1,17 @@
 """Tabular models: scikit-learn regressors on chip statistics, saved with skops."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import sklearn
-from threadpoolctl import threadpool_limits
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_value
+from spatioformer.common.threads import limited_threads
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.covariates import effort_column
@@ -76,7 +77,7 @@ class TabularEstimator:
             covariates=Covariates.of(store.table.iloc[rows], defaults) if defaults else None,
         )
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
-        with threadpool_limits(1):
+        with limited_threads(1):
             X, y = model.features(chips, covariates), store.richness[rows]
             if isinstance(regressor, ClosedFormStack):
                 process = context.fitted.get("gaussian-process")
@@ -181,7 +182,7 @@ class TabularModel(Model):
         One thread computes them, so that matrix products are the same to the last bit.
         """
         chips, covariates = self.plot_chips(store, rows), self.plot_covariates(store, rows)
-        with threadpool_limits(1):
+        with limited_threads(1):
             return self._predict(self.features(chips, covariates))
 
     def features(self, chips: Chips, covariates: np.ndarray | None) -> np.ndarray:
@@ -236,12 +237,12 @@ class TabularModel(Model):
         self.regressor = open_regressor(path, names + statistics)
 
 
-def one_thread() -> threadpool_limits:
+def one_thread() -> AbstractContextManager[Any]:
     """Limit OpenMP to one thread in this thread.
 
     OpenMP has a separate limit in each thread, so the threads of a map do not affect each other.
     """
-    return threadpool_limits(1, "openmp")
+    return limited_threads(1, "openmp")
 
 
 def _series(version: str) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from spatioformer.common.threads import limited_threads
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.base import Model
 from spatioformer.models.baselines import chip_statistics
@@ -66,7 +66,7 @@ def embed(features: Floats, method: Method) -> tuple[Floats, list[float]]:
     start = principal(centred)[0]
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     spread = start.std(axis=0)[0] or 1.0
-    with threadpool_limits(1):
+    with limited_threads(1):
         tsne = TSNE(2, perplexity=perplexity, init=start / spread * 1e-4, random_state=0, n_jobs=1)
         return np.asarray(tsne.fit_transform(centred), np.float64), []
 
@@ -76,7 +76,7 @@ def principal(centred: Floats) -> tuple[Floats, list[float]]:
 
     Signs are such that the largest weight of each component is positive.
     """
-    with threadpool_limits(1):
+    with limited_threads(1):
         left, sizes, right = np.linalg.svd(centred, full_matrices=False)
     out, shares = np.zeros((len(centred), 2)), [0.0, 0.0]
     total = float((sizes**2).sum()) or 1.0
