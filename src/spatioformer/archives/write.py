@@ -68,7 +68,7 @@ def write_year(
         store = kept.arrays(_name(stack, year))
         stack = _write_raster(stack, year, out, windows, store, pool, count, console)
     facts |= {
-        "items": {source.section.name: len(source.items[year]) for source in stack.sources},
+        "items": {source.section.name: len(source.of_year(year)) for source in stack.sources},
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
     }
     write_json(item_path(out), _item(stack, year, out, facts))
@@ -98,14 +98,14 @@ def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[st
         names = ", ".join(list(wrong)[:SHOWN]) + (", ..." if len(wrong) > SHOWN else "")
         console.say(
             f"  {source.owner}: the catalogue is wrong about the offset of {len(wrong)} of "
-            f"{len(source.items[year])} items of {year} ({names}); their dark pixels decided "
+            f"{len(source.of_year(year))} items of {year} ({names}); their dark pixels decided "
             "(`offset: metadata` trusts the catalogue)"
         )
     return found
 
 
 def _disagreeing(source: Source, year: int) -> dict[str, str]:
-    items = source.items[year]
+    items = source.of_year(year)
 
     def judge(item) -> str | None:
         try:
@@ -182,7 +182,7 @@ def _write_raster(
 
 def _nothing(stack: SourceStack, year: int) -> str:
     fewest = max(source.section.min_clear for source in stack.sources)
-    items = sum(len(source.items[year]) for source in stack.sources)
+    items = sum(len(source.of_year(year)) for source in stack.sources)
     return (
         f"no pixel of {year} has a value although {items} items were read: they are cloudy or "
         f"outside the grid; lower `min_clear` ({fewest}), widen `season`, or give other years"
@@ -198,7 +198,7 @@ def _item(stack: SourceStack, year: int, out: Path, facts: dict[str, Any]) -> di
                 "collection": source.collection.name,
                 "composite": source.composite,
                 "season": source.section.season,
-                "items": len(source.items[year]),
+                "items": len(source.of_year(year)),
                 "license": source.collection.licence,
                 "attribution": source.collection.attribution,
                 "citation": source.collection.citation,
