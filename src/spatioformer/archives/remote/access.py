@@ -21,6 +21,7 @@ class Access:
         attempts: how often a request is tried.
         timeout: seconds without a byte after which an attempt ends.
         owner: the source in messages: its key in the configuration, "imagery.sources[0]".
+        by_user: whether a user gave the address itself, not a catalogue; messages advise by it.
     """
 
     hosts: tuple[str, ...]
@@ -31,6 +32,7 @@ class Access:
     attempts: int = 5
     timeout: float = 30.0
     owner: str = "imagery"
+    by_user: bool = False
 
 
 class RemoteError(ImageryError):
@@ -54,11 +56,12 @@ class NotFound(RemoteError):
 
 def not_found(href: str, access: Access, status: int = 404) -> NotFound:
     """The error for a file that the server does not have."""
-    return NotFound(
-        f"{access.owner}: {href} does not exist ({status}); the catalogue names a file that its "
-        "server does not have",
-        href,
+    remedy = (
+        "check the address"
+        if access.by_user
+        else "the catalogue names a file that its server does not have"
     )
+    return NotFound(f"{access.owner}: {href} does not exist ({status}); {remedy}", href)
 
 
 class Unreachable(RemoteError):

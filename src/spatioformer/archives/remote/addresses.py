@@ -54,7 +54,7 @@ def https_of(href: str, access: Access) -> str:
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise RemoteError(
             f"{access.owner}: {shown} cannot be read, because only addresses of http, https, s3 "
-            "and gs are; change the address in the catalogue",
+            f"and gs are; change the address{'' if access.by_user else ' in the catalogue'}",
             shown,
         )
     if parts.username or parts.password:
@@ -142,8 +142,13 @@ def check_host(url: str, access: Access, href: str, *, came_from: str | None = N
     host = urlsplit(url).hostname or url
     way = f"{came_from} redirects {href} to" if came_from else f"{href} lies on"
     known = ", ".join(access.hosts) or "none"
+    remedy = (
+        f"give it as a host (--host {host})"
+        if access.by_user
+        else f"add it to {access.owner}.hosts"
+    )
     raise RemoteError(
         f"{access.owner}: {way} the host {host}, which is not among the source's hosts ({known}); "
-        f"add it to {access.owner}.hosts if you trust it",
+        f"{remedy} if you trust it",
         href,
     )

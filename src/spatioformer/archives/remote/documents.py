@@ -11,9 +11,10 @@ from spatioformer.archives.remote.addresses import (
     without_signature,
 )
 from spatioformer.archives.remote.block_cache import ABSENT
+from spatioformer.archives.remote.connection import Query
 from spatioformer.archives.remote.fetching import fetch
 from spatioformer.archives.remote.source import cache_of
-from spatioformer.archives.remote.transport import Identity, Query
+from spatioformer.archives.remote.transport import Identity
 
 
 def read_bytes(href: str, access: Access, *, limit: int, body: bytes | None = None) -> bytes:

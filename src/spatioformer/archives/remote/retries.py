@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 FIRST_DELAY = 0.5
 """Upper limit of the first delay, seconds; it doubles with each attempt."""
 LONGEST_DELAY = 30.0
+ENOUGH = 1 << 20
+"""Bytes of a long file that make an attempt worth another one."""
 LONGEST_WAIT = 120.0
 """Seconds that a server may ask for at most (Retry-After)."""
 
@@ -81,18 +83,28 @@ def seconds_of(retry_after: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def persist(task: Callable[[], Result], access: Access, href: str) -> Result:
+def persist(
+    task: Callable[[], Result],
+    access: Access,
+    href: str,
+    progress: Callable[[], int] | None = None,
+) -> Result:
     """Run a task until it succeeds, at most `access.attempts` times.
+
+    Args:
+        progress: number of bytes that are kept; after ENOUGH more, attempts count from 0 again.
 
     Raises:
         Unreachable: the host never answered.
         RemoteError: it failed each time; the message has the last reason.
     """
-    attempt = 0
+    attempt = most = 0
     while True:
         try:
             return task()
         except Fault as fault:
+            if progress is not None and progress() >= most + ENOUGH:
+                attempt, most = 0, progress()
             attempt += 1
             if attempt >= min(access.attempts, fault.attempts or access.attempts):
                 raise _failed(fault, attempt, access, href) from fault
@@ -105,9 +117,10 @@ def persist(task: Callable[[], Result], access: Access, href: str) -> Result:
 def _failed(fault: Fault, attempts: int, access: Access, href: str) -> RemoteError:
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     if fault.unreachable:
+        endpoint = "the address" if access.by_user else f"{access.owner}.endpoint"
         return Unreachable(
             f"{access.owner}: {fault.reason} ({times}, for {href}); check the network and "
-            f"{access.owner}.endpoint, or use --offline to read the cache alone",
+            f"{endpoint}, or use --offline to read the cache alone",
             href,
         )
     return RemoteError(

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from spatioformer.archives.remote.access import Access, RemoteError
 from spatioformer.archives.remote.addresses import is_permitted
+from spatioformer.archives.remote.connection import Query
 from spatioformer.archives.remote.retries import Fault, persist
-from spatioformer.archives.remote.transport import Query, Refused, send
+from spatioformer.archives.remote.transport import Refused, send
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 AZURE = "*.blob.core.windows.net"

@@ -20,9 +20,10 @@ from spatioformer.archives.remote.access import (
 )
 from spatioformer.archives.remote.addresses import check_host, https_of, without_signature
 from spatioformer.archives.remote.block_cache import ABSENT, BlockCache
+from spatioformer.archives.remote.connection import Query
 from spatioformer.archives.remote.fetching import fetch
 from spatioformer.archives.remote.spans import Span, missing, pieces, requests, union
-from spatioformer.archives.remote.transport import Answer, Identity, Query
+from spatioformer.archives.remote.transport import Answer, Identity
 
 HEAD = 16_384
 """Bytes of the first request of a file: GDAL finds the header of a cloud-optimised file there."""

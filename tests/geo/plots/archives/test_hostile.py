@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spatioformer.common import zip_files
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.archives import pieces, store
 from spatioformer.geo.plots.archives.importing import ImportOptions, import_plots
@@ -88,10 +89,10 @@ def test_a_zip_bomb(tmp_path):
 
 def test_an_archive_of_too_many_bytes_or_files(tmp_path, monkeypatch):
     path = archive(tmp_path / "a.zip", core(), lists(LISTS))
-    monkeypatch.setattr(store, "LARGEST", 500)
+    monkeypatch.setattr(zip_files, "LARGEST", 500)
     assert "more than is read" in refusal(path)
     monkeypatch.undo()
-    monkeypatch.setattr(store, "MOST_FILES", 2)
+    monkeypatch.setattr(zip_files, "MOST_FILES", 2)
     assert "more than is read" in refusal(path)
     monkeypatch.undo()
     monkeypatch.setattr(store, "LARGEST_TEXT", 10)

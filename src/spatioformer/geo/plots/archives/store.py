@@ -5,26 +5,23 @@ that unpack to far more than they take.
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from spatioformer.common.errors import PlotError
+from spatioformer.common.zip_files import (
+    DAMAGED,
+    MOST_FILES,
+    leads_outside,
+    one_line,
+    zip_members,
+)
 from spatioformer.geo.plots.source import quoted
-
-LARGEST = 40_000_000_000
-"""Bytes of all files of an archive, unpacked."""
 
 LARGEST_TEXT = 20_000_000
 """Bytes of a file that is read as a whole, such as meta.xml."""
-
-MOST_FILES = 20_000  # a GBIF download has one a dataset
-
-_BOMB_RATIO, _BOMB_SIZE = 250, 100_000_000  # tables of records shrink to a tenth, seldom a fiftieth
-
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 class Store:
@@ -41,7 +38,7 @@ class Store:
     def __init__(self, path: Path):
         self.path = path
         self._is_folder = path.is_dir()
-        self._names = self._list_folder() if self._is_folder else self._list_zip()
+        self._names = self._list_folder() if self._is_folder else zip_members(path, PlotError)
         self.names = [n for n in self._names if not _is_litter(n)]
         if not self.names:
             raise PlotError(f"{path.name} holds no file; name the archive as it was downloaded")
@@ -66,7 +63,7 @@ class Store:
         Raises:
             PlotError: the location leads outside the archive, or the file is absent.
         """
-        if _leads_outside(location) or ":" in location:
+        if leads_outside(location) or ":" in location:
             raise PlotError(
                 f"{name} of {self.path.name} names the file {quoted(location)}, which lies outside "
                 f"the archive; a data file must be inside it"
@@ -93,9 +90,9 @@ class Store:
             else:
                 with zipfile.ZipFile(self.path) as archive, archive.open(name) as stream:
                     yield stream
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise PlotError(
-                f"{name} of {self.path.name} is damaged ({_one_line(error)}); fetch the archive "
+                f"{name} of {self.path.name} is damaged ({one_line(error)}); fetch the archive "
                 f"again"
             ) from error
         except OSError as error:
@@ -139,61 +136,8 @@ class Store:
                     )
         return sizes
 
-    def _list_zip(self) -> dict[str, int]:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                members = [info for info in archive.infolist() if not info.is_dir()]
-        except (*_DAMAGED, ValueError) as error:
-            raise PlotError(
-                f"{self.path.name} is not a readable zip archive ({_one_line(error)}); fetch it "
-                f"again"
-            ) from error
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise PlotError(f"cannot read {self.path}: {reason}; check the file") from error
-        sizes: dict[str, int] = {}
-        for info in members:
-            self._check(info, sizes)
-            sizes[info.filename] = info.file_size
-        total = sum(sizes.values())
-        if total > LARGEST or len(sizes) > MOST_FILES:
-            raise PlotError(
-                f"{self.path.name} unpacks to {len(sizes):,} files of {total / 1e9:,.1f} GB, more "
-                f"than is read ({MOST_FILES:,} files, {LARGEST / 1e9:.0f} GB); unpack it and "
-                f"import its parts"
-            )
-        return sizes
-
-    def _check(self, info: zipfile.ZipInfo, sizes: dict[str, int]) -> None:
-        """Raise for a member that is hostile, or that hides another one."""
-        name = f"the file {quoted(info.filename)} of {self.path.name}"
-        if _leads_outside(info.filename):
-            raise PlotError(
-                f"{name} leads outside the archive; fetch the archive from where it was published"
-            )
-        if info.filename in sizes:
-            raise PlotError(f"{name} is there twice; keep one of the two")
-        if info.flag_bits & 1:
-            raise PlotError(f"{name} has a password; save the archive without one")
-        if info.file_size > _BOMB_SIZE and info.file_size > _BOMB_RATIO * max(
-            1, info.compress_size
-        ):
-            raise PlotError(
-                f"{name} unpacks to {info.file_size / max(1, info.compress_size):,.0f} times its "
-                f"size, as no table does; fetch the archive from where it was published"
-            )
-
-
-def _leads_outside(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return ".." in parts or parts[0] == "" or parts[0].endswith(":") or "\0" in name
-
 
 def _is_litter(name: str) -> bool:
     """Whether a file is one that systems add to archives and folders."""
     parts = PurePosixPath(name).parts
     return any(part == "__MACOSX" or part.startswith(".") for part in parts)
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
