@@ -12,6 +12,7 @@ from typing import Literal
 
 from spatioformer.archives.rows import (
     BandRow,
+    CatalogueKind,
     CollectionRow,
     FilesRow,
     MaskRow,
@@ -23,10 +24,6 @@ from spatioformer.common.errors import ConfigError
 from spatioformer.config.archives import SourceSection
 from spatioformer.config.messages import escaped, shown
 
-CatalogueKind = Literal[
-    *("stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"),
-    *("files", "vrt"),
-]
 Kind = Literal["scenes", "annual", "static", "embedding", "classes"]
 
 

@@ -29,6 +29,9 @@ Bit = Annotated[int, Field(ge=0, le=31)]
 Class = Annotated[int, Field(ge=0, le=2**31)]
 Derivative = Literal["slope", "aspect_sin", "aspect_cos", "relief", "wetness"]
 """What is computed from elevation; see `geo.terrain`."""
+CatalogueKind = Literal[
+    "stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr", "files", "vrt"
+]
 Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
 
 
@@ -106,9 +109,10 @@ class MaskRow(Section):
 class FilesRow(Section):
     """Where the files of a collection without a catalogue lie: their addresses follow a form.
 
-    A form is text with names in braces: `key` (of the band), `year`, each name of `choices`, and of
-    a tile `ns`, `lat`, `ew`, `lon` (its southwestern corner), `number` (row by row from the
-    northwest) and `tile` (its whole name). `{lat:02}` has two digits; `{model:lower}` small letters.
+    A form is text with names in braces: `key`, `group` and `band` (of the band: what stands behind
+    and before the / of its key, and its number), `year`, each name of `choices`, and of a tile
+    `ns`, `lat`, `ew`, `lon` (its southwestern corner), `number` (row by row from the northwest) and
+    `tile` (its whole name). `{lat:02}` has two digits; `{model:lower}` has small letters.
 
     Attributes:
         form: address of a file below the endpoint.
@@ -142,10 +146,7 @@ class CollectionRow(Section):
     like: str | None = None
     title: str
     kind: Literal["scenes", "annual", "static", "embedding", "classes"]
-    catalogue: Literal[
-        *("stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"),
-        *("files", "vrt"),
-    ]
+    catalogue: CatalogueKind
     endpoint: str
     id: str
     values: ValuesRow = ValuesRow()

@@ -21,6 +21,7 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.config.archives import STATIC
 from spatioformer.geo.raster.cog import cog_in_parts, cog_profile
 from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.stack import check_written
@@ -151,7 +152,8 @@ def _write_raster(
         for band, name in enumerate(stack.bands, start=1):
             raw.set_band_description(band, name)
         raw.colorinterp = colours_of(stack.bands)
-        raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
+        of_year = {} if year == STATIC else {"YEAR": str(year)}
+        raw.update_tags(SOFTWARE=f"spatioformer {__version__}", **of_year)
 
     with writing(out) as part:
         with cog_in_parts(part, out, profile, describe, threads) as write:
@@ -180,9 +182,22 @@ def _write_raster(
     return stack
 
 
+def _span(stack: SourceStack, year: int) -> tuple[int, int]:
+    """First and last year that a composite describes; without a year, those of its collections."""
+    if year != STATIC:
+        return year, year
+    items = [item for source in stack.sources for item in source.of_year(year)]
+    return min(item.start.year for item in items), max(item.end.year for item in items)
+
+
 def _nothing(stack: SourceStack, year: int) -> str:
     fewest = max(source.section.min_clear for source in stack.sources)
     items = sum(len(source.of_year(year)) for source in stack.sources)
+    if year == STATIC:
+        return (
+            f"no pixel has a value although {items} items were read: the grid is sea, or lies "
+            "outside them; check `region`"
+        )
     return (
         f"no pixel of {year} has a value although {items} items were read: they are cloudy or "
         f"outside the grid; lower `min_clear` ({fewest}), widen `season`, or give other years"
@@ -208,7 +223,7 @@ def _item(stack: SourceStack, year: int, out: Path, facts: dict[str, Any]) -> di
         "spatioformer:left_out": facts["left_out"],
         "spatioformer:offsets_against_catalogue": facts["offsets"],
     }
-    item = raster_item(out, {"imagery": out}, (year, year), properties)
+    item = raster_item(out, {"imagery": out}, _span(stack, year), properties)
     item["links"] = [
         {"rel": "derived_from", "href": used["href"] or next(iter(used["assets"].values()), ""),
          "title": used["id"], "type": "application/json" if used["href"] else None}

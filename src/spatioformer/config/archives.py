@@ -75,8 +75,14 @@ class SourceSection(Section):
     collection: str
     kind: (
         Literal[
-            *("stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"),
-            *("files", "vrt"),
+            "stac-api",
+            "stac-static",
+            "stac-geoparquet",
+            "index",
+            "folder",
+            "zarr",
+            "files",
+            "vrt",
         ]
         | None
     ) = None

@@ -9,8 +9,10 @@ import numpy as np
 from rasterio.windows import Window
 
 from spatioformer.archives.collections import Band
+from spatioformer.archives.embeddings.footprints import middle_of
 from spatioformer.archives.embeddings.mosaic import Mosaic
 from spatioformer.archives.items import Item
+from spatioformer.archives.placement import ENOUGH
 from spatioformer.archives.predictors.tiles import ItemTile
 from spatioformer.archives.source import Source
 from spatioformer.archives.vectors import blamed
@@ -24,9 +26,11 @@ OPENED = 8  # files whose headers are read at once
 class PredictorReader:
     """Reads a source whose files lie at addresses of a form.
 
-    A pixel is the mean of the source's pixels in it, weighted by area, over all tiles; where it is
-    not larger than these, it is interpolated between the four nearest. A source pixel in which one
-    of the bands is missing is missing in all. Slope and the like are computed on the target grid.
+    A pixel is the mean of the source's pixels in it, weighted by area, over all tiles; these must
+    cover half of it. Where it is not larger than they are, it is interpolated between the four
+    nearest. Elevation is the mean of the surface interpolated between the pixels, so that slopes get
+    no steps. A source pixel in which one of the bands is missing is missing in all. Slope and the
+    like are computed on the target grid.
 
     Args:
         source: of a collection with `files`.
@@ -61,9 +65,7 @@ class PredictorReader:
         if not border:
             return values
         inner = (slice(border, border + window.height), slice(border, border + window.width))
-        measured = {
-            band.name: values[number, *inner] for number, band in enumerate(self._measured)
-        }
+        measured = {band.name: values[number, *inner] for number, band in enumerate(self._measured)}
         derived = self._derived(values[self._elevation], wide, border)
         chosen = [derived[band.derive] if band.derive else measured[band.name] for band in wanted]
         return np.stack(chosen).astype(np.float32)
@@ -120,6 +122,8 @@ class PredictorReader:
 
     def _opened(self, items: Sequence[Item]) -> Mosaic:
         bands = self._measured
+        of_terrain = any(band.derive for band in self.source.collection.bands)
+        resampling = self.source.section.resampling or ("smooth" if of_terrain else None)
         tiles = [ItemTile(item, bands, self.source) for item in items]
         with ThreadPoolExecutor(OPENED) as pool:
             list(pool.map(lambda tile: tile.grid, tiles))
@@ -128,13 +132,13 @@ class PredictorReader:
             self.grid,
             len(bands),
             unit=False,
-            resampling=self.source.section.resampling,
+            resampling=resampling,
+            least=ENOUGH,
         )
 
     def _near(self, tiles: Sequence[ItemTile]) -> list[ItemTile]:
         """Tiles in degrees on the turns on which they lie within 180 degrees of the grid."""
-        west, east, _, _ = self.grid.region
-        middle = west + ((east - west) % 360 or 360) / 2
+        middle = middle_of(self.grid)
         found = []
         for tile in tiles:
             if not tile.grid.crs.is_geographic:

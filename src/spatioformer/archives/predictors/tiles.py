@@ -1,9 +1,9 @@
 """One file or tile of a collection as values on its own grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -25,9 +25,12 @@ from spatioformer.geo.raster.values import Values, valid_mask
 
 DIGITS = 12  # of the size of a pixel that count, so that tiles of one lattice meet exactly
 
-REDUCERS = {"mean": np.mean, "sum": np.sum, "min": np.min, "max": np.max}
-
-Result = TypeVar("Result")
+REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {
+    "mean": np.mean,
+    "sum": np.sum,
+    "min": np.min,
+    "max": np.max,
+}
 
 
 class ItemTile:
