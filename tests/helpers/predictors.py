@@ -122,15 +122,24 @@ def chelsa(
         write(folder / path.format(number), raw, transform, **stated)
 
 
-def soil(folder: Path, band: str, raw: Field, corner: tuple[float, float], tiles: int = 2) -> None:
-    """A property of SoilGrids: a VRT over tiles of 32 pixels of 250 m in homolosine, int16.
+def soil(
+    folder: Path,
+    band: str,
+    raw: Field,
+    corner: tuple[float, float],
+    tiles: int = 2,
+    pixel: float = 250,
+) -> None:
+    """A property of SoilGrids: a VRT over tiles of 32 pixels in homolosine, int16.
 
     Args:
         band: such as "clay_0-5cm_mean".
         corner: left and top of the mosaic, m.
+        tiles: along a side of the mosaic.
+        pixel: side of a pixel, m.
     """
     side, crs = 32, CRS.from_user_input(HOMOLOSINE)
-    whole = Affine(250, 0, corner[0], 0, -250, corner[1])
+    whole = Affine(pixel, 0, corner[0], 0, -pixel, corner[1])
     group = band.partition("_")[0]
     sources = []
     for row in range(tiles):

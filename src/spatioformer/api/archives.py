@@ -287,7 +287,7 @@ class LazyImagery:
             return self.years or (STATIC,)
         chosen = (years,) if isinstance(years, int | np.integer) else tuple(years)
         for year in chosen:
-            if year not in self.years:
+            if year not in (self.years or (STATIC,)):
                 raise ArgumentError(
                     f"the year {year} is not among those of the imagery: "
                     f"{span(self.years) or 'it has none'}; "

@@ -110,6 +110,18 @@ class Source:
             names.append(COUNT)
         return [f"{self.section.name}_{name}" for name in names]
 
+    @property
+    def credit(self) -> dict[str, str]:
+        """Who is to be credited, and what the licence is, for JSON."""
+        collection = self.collection
+        return {
+            "source": self.section.name,
+            "title": collection.title,
+            "licence": collection.licence,
+            "attribution": collection.attribution,
+            "citation": collection.citation,
+        }
+
     def of_year(self, year: int) -> tuple[Item, ...]:
         """Items of a year; those of a source without years are the same in every year."""
         return self.items[STATIC] if STATIC in self.items else self.items[year]

@@ -8,6 +8,7 @@ from typing import Any
 
 from rasterio.errors import RasterioIOError
 
+from spatioformer.archives.opening import sources_of
 from spatioformer.common.errors import ConfigError, ImageryError, ModelError, OutputError
 from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
@@ -113,6 +114,8 @@ def project(
             )
         map_scenario(today, imagery, folder / MAP, signature, resources, overwrite, console)
     summary = compare(today, folder, name, uncertainty, regions, console)
+    if scenario is not None and scenario.imagery.sources:
+        summary["sources"] = [source.credit for source in sources_of(scenario.imagery)]
     write_json(folder / SUMMARY, summary)
     return summary
 

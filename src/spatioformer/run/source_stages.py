@@ -78,12 +78,8 @@ def imagery(run: RunContext) -> str:
     )  # fmt: skip
     credits = [
         {
-            "source": source.section.name,
-            "title": source.collection.title,
+            **source.credit,
             "composite": source.composite,
-            "licence": source.collection.licence,
-            "attribution": source.collection.attribution,
-            "citation": source.collection.citation,
             "years": list(source.section.every_year and section.years),
             "items": sum(map(len, source.items.values())),
             "items_of_year": len(source.of_year(year)),

@@ -108,9 +108,7 @@ def test_faults_of_the_server_change_nothing(tiles, tmp_path):
     expected = reader.read(items, whole(grid))
     for fault in (status(503), truncated()):
         tiles.plan = first(1, fault)
-        reader, items = opened(
-            "copernicus-dem-30", tiles.url, grid, tmp_path / fault.kind, **keys
-        )
+        reader, items = opened("copernicus-dem-30", tiles.url, grid, tmp_path / fault.kind, **keys)
         np.testing.assert_array_equal(reader.read(items, whole(grid)), expected)
 
 

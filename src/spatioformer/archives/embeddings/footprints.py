@@ -63,7 +63,8 @@ class Footprints:
     def part(self, rows: slice, cols: slice) -> "Footprints":
         """The footprints of some rows and columns."""
         arrays = (self.top, self.left, self.height, self.width)
-        return Footprints(*(array[rows, cols] for array in arrays), self.smooth)
+        top, left, height, width = (array[rows, cols] for array in arrays)
+        return Footprints(top, left, height, width, self.smooth)
 
     def weights(self, row: int, col: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
         """Rows (n,), columns (m,) and weights (n, m) of one footprint; empty without a position."""
@@ -98,9 +99,7 @@ def _all_along(start: Floats, size: Floats, smooth: bool) -> tuple[NDArray[np.in
     return np.concatenate(pixels).ravel(), np.concatenate(weights).ravel()
 
 
-def _along(
-    start: Floats, size: Floats, smooth: bool
-) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+def _along(start: Floats, size: Floats, smooth: bool) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Number and weight of the pixels along one axis that boxes from `start` overlap."""
     first = np.floor(start).astype(np.int64)
     most = int((np.floor(start + size) - first).max(initial=0)) + 1

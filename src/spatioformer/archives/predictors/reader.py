@@ -28,9 +28,9 @@ class PredictorReader:
 
     A pixel is the mean of the source's pixels in it, weighted by area, over all tiles; these must
     cover half of it. Where it is not larger than they are, it is interpolated between the four
-    nearest. Elevation is the mean of the surface interpolated between the pixels, so that slopes get
-    no steps. A source pixel in which one of the bands is missing is missing in all. Slope and the
-    like are computed on the target grid.
+    nearest. Elevation is the mean of the surface interpolated between the pixels, so that slopes
+    get no steps. A source pixel in which one of the bands is missing is missing in all. Slope and
+    the like are computed on the target grid.
 
     Args:
         source: of a collection with `files`.
