@@ -14,12 +14,13 @@ from pyproj import Transformer
 
 import spatioformer as sf
 from spatioformer.archives.opening import sources_of
+from spatioformer.archives.rows import built_in
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.progress import SILENT
 from spatioformer.config.scenario import load_scenario
 from spatioformer.geo.chips import open_chips
 from spatioformer.run.runner import Run
-from spatioformer.run.scenario_map import scenario_imagery
+from spatioformer.run.scenario_map import other_archives, scenario_imagery
 from tests.helpers import archive_run, landscape
 from tests.helpers.predictors import (
     HOMOLOSINE,
@@ -202,6 +203,19 @@ def test_a_scenario_names_a_future_climate(server, tmp_path):
     assert scenario_imagery(scenario, folder, today, False, SILENT) == out
     assert (len(server.sent), out.stat().st_mtime_ns) == (sent, written)  # nothing is read again
     assert sources_of(scenario.imagery)[0].credit["licence"] == "CC0-1.0"
+
+
+def test_another_archive_than_that_of_the_run_is_said(tmp_path):
+    later = scenario_file(
+        tmp_path / "a.yaml", {"name": "climate", "collection": "chelsa-bioclim-future"}
+    )
+    credit = {"source": "climate", "title": "WorldClim 2.1", "citation": "Fick"}
+    (tmp_path / "imagery.json").write_text(json.dumps({"sources": [credit]}))
+    (note,) = other_archives(load_scenario(later), tmp_path)
+    assert note.startswith("the source climate is CHELSA 2.1, bioclimatic")
+    same = built_in()["chelsa-bioclim"].citation
+    (tmp_path / "imagery.json").write_text(json.dumps({"sources": [credit | {"citation": same}]}))
+    assert other_archives(load_scenario(later), tmp_path) == []
 
 
 def test_a_scenario_reads_no_imagery_of_years(tmp_path):

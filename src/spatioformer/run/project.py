@@ -25,6 +25,7 @@ from spatioformer.run.scenario_map import (
     Today,
     check_apart,
     map_scenario,
+    other_archives,
     scenario_imagery,
     states_of,
 )
@@ -101,6 +102,8 @@ def project(
     with contextlib.ExitStack() as stack:
         imagery = rasters.path
         if scenario is not None:
+            for note in other_archives(scenario, today.model.parent):
+                console.say(f"note: {note}")
             imagery = scenario_imagery(scenario, folder, today.map, overwrite, console)
         signature = [states_of([imagery]), dict(rasters.fixed)]
         covariates = covariates_of_table(today.model)

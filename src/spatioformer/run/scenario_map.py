@@ -12,6 +12,7 @@ import rasterio
 from spatioformer.analysis.scenarios.units import check_units
 from spatioformer.analysis.years.series import is_one_grid
 from spatioformer.archives.answer import ask, with_answer
+from spatioformer.archives.opening import sources_of
 from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError
 from spatioformer.common.files import read_json
@@ -124,6 +125,23 @@ def scenario_imagery(
     _mask_by(out, today)
     record.finish(out, {"bands": summary["bands"]})
     return out
+
+
+def other_archives(scenario: ScenarioConfig, run: Path) -> list[str]:
+    """Sentences on sources of a scenario that come from another archive than those of the run.
+
+    Args:
+        run: folder of the run; without its imagery.json nothing is known.
+    """
+    path = run / "imagery.json"
+    known = read_json(path).get("sources", []) if path.exists() else []
+    now = {credit["source"]: credit for credit in known}
+    return [
+        f"the source {name} is {later['title']}, and in the run it is {now[name]['title']}; the "
+        "difference between two archives looks like a change"
+        for name, later in ((s.section.name, s.credit) for s in sources_of(scenario.imagery))
+        if name in now and now[name]["citation"] != later["citation"]
+    ]
 
 
 def _of_sources(section: ImagerySection, grid: Grid, folder: Path, console: Console) -> Path:
