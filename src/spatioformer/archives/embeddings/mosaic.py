@@ -29,6 +29,7 @@ from spatioformer.geo.raster.unit_length import SHORTEST
 LARGEST = 512  # side of a part of a window that is computed at once, target pixels
 MOST_VALUES = 5e7  # source values held at once; a read needs about 0.4 GB
 MANY = 8  # source pixels along a side of a target pixel, from which each target pixel is summed
+LONG = 32  # numbers of a vector from which that is faster
 MOST = 200  # source pixels along a side of a target pixel
 
 Box = tuple[int, int, int, int]
@@ -157,7 +158,8 @@ class Mosaic:
                 continue
             places = footprints(window, self.grid, to_zone, lattice, self._methods[i])
             zone_total, zone_weight = np.zeros_like(total), np.zeros_like(weight)
-            self._add(zone, places, self._ratios[i] >= MANY, zone_total, zone_weight)
+            many = self._ratios[i] >= MANY and self.bands >= LONG
+            self._add(zone, places, many, zone_total, zone_weight)
             total += zone_total
             weight += zone_weight
         return self._mean(total, weight)
@@ -168,7 +170,7 @@ class Mosaic:
         """Add the source pixels of one zone to the sums over a window.
 
         Args:
-            many: whether each target pixel holds many source pixels.
+            many: whether each target pixel holds many source pixels, each a long vector.
         """
         box = places.box()
         box = None if box is None else _common(box, zone.box)
