@@ -139,6 +139,7 @@ def test_the_report_names_the_licences_and_what_they_forbid(whole):
     for words in ("no commercial use", "CC-BY-4.0", "Copernicus WorldDEM-30", "10.1002/joc.5086"):
         assert words in text, words
     assert "the same in all years" in text
+    assert "without a date" not in text
     assert "10.5194/soil-7-217-2021" in (folder / "CITATIONS.bib").read_text()
     item = json.loads((folder / "archives/imagery_static.item.json").read_text())
     assert item["properties"]["start_datetime"] == "1970-01-01T00:00:00Z"
@@ -159,6 +160,7 @@ def test_search_lists_what_would_be_read_and_reads_none_of_it(whole, server, tmp
     assert asked == {"txt", "vrt"}
     shown = spatioformer("imagery", "search", path)
     assert "no date" in shown.out
+    assert "bio1: annual mean temperature, degC" in shown.out
     checked = spatioformer("check", path)
     assert checked.code == 0, checked.err
     assert "the same in all years" in checked.out + checked.err

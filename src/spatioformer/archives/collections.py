@@ -215,7 +215,10 @@ def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()
 
 
 def _check_kind(section: SourceSection, collection: Collection) -> None:
-    """Raise if a source has years where its collection has none, or another kind of catalogue."""
+    """Raise if the keys of a source do not fit the kind of its collection.
+
+    That is years where there are none, another kind of catalogue, or composites of single images.
+    """
     name = f"source {section.name}: {collection.name}"
     if collection.kind == "static" and section.years is not None:
         assert collection.period is not None
@@ -231,6 +234,13 @@ def _check_kind(section: SourceSection, collection: Collection) -> None:
             f"{name} is read from {needed}, not from `kind: {section.kind}`; leave `kind` out, and "
             "give in `endpoint` where the files lie"
         )
+
+    if collection.is_of_files:
+        for key in ("composite", "indices", "deviations", "count", "season"):
+            if getattr(section, key) not in (None, (), False, "none"):
+                raise ConfigError(
+                    f"{name} holds single images, so `{key}` means nothing; leave it out"
+                )
 
 
 def _chosen(section: SourceSection, collection: Collection) -> dict[str, str]:

@@ -134,15 +134,31 @@ class SourceStack:
                     [
                         source.section.model_dump(mode="json", exclude={"years", "on_error"}),
                         [str(source.collection), year],
-                        [
-                            [item.id, {k: str(a) for k, a in item.assets.items()}]
-                            for item in self._touching(number, window, year)
-                        ],
+                        self._made_of(number, window, year),
                     ]
                     for number, source in enumerate(self.sources)
                 ],
             ]
         )
+
+    def _made_of(self, number: int, window: Window, year: int) -> Any:
+        """What the key of a window says of the items of a source."""
+        of_files = self.sources[number].collection.is_of_files
+        if of_files and (number, year) in self._known_keys:
+            return self._known_keys[number, year]
+        listed = [
+            [item.id, {k: str(a) for k, a in item.assets.items()}]
+            for item in self._touching(number, window, year)
+        ]
+        if not of_files:
+            return listed
+        # All windows have all tiles, which may be thousands.
+        self._known_keys[number, year] = hash_value(listed)
+        return self._known_keys[number, year]
+
+    @cached_property
+    def _known_keys(self) -> dict[tuple[int, int], str]:
+        return {}
 
     def most_days(self, year: int) -> int:
         """Largest number of observations that one place may have in a year."""

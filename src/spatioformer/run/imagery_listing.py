@@ -79,7 +79,7 @@ def _total(years: Iterable[YearListing]) -> list[str]:
 
 def _notes(listing: SourceListing) -> list[Text]:
     """Lines below a table."""
-    lines = [f"bands: {', '.join(listing.bands)}"]
+    lines = list(listing.about) or [f"bands: {', '.join(listing.bands)}"]
     lines += _left_out(listing)
     if not all(year.exact for year in listing.years):
         lines.append("sizes: pixels without compression, in blocks of 512 x 512 for the plots")

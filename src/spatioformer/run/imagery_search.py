@@ -69,7 +69,11 @@ class YearListing:
 
 @dataclass(frozen=True)
 class SourceListing:
-    """What a source would read, and what is known about its collection."""
+    """What a source would read, and what is known about its collection.
+
+    Attributes:
+        about: what each band is, with its unit, where the table says so.
+    """
 
     name: str
     collection: str
@@ -82,6 +86,7 @@ class SourceListing:
     citation: str
     note: str
     years: tuple[YearListing, ...]
+    about: tuple[str, ...] = ()
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -135,6 +140,11 @@ def _listing(source: Source, years: tuple[YearListing, ...]) -> SourceListing:
         citation=collection.citation,
         note=collection.note,
         years=years,
+        about=tuple(
+            f"{band.name}: {band.title}" + (f", {band.unit}" if band.unit else "")
+            for band in source.read
+            if band.title
+        ),
     )
 
 

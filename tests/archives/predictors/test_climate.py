@@ -176,6 +176,8 @@ def section(**keys):
         ({"choose": {"gcm": "x"}}, r"no option 'gcm' in `choose`; its options are scenario, model"),
         ({"kind": "stac-api", "endpoint": "https://x.org"}, r"is read from files, not from `kind"),
         ({"collection": "terraclimate"}, r"terraclimate needs `years`"),
+        ({"indices": ("NDVI",)}, r"holds single images, so `indices` means nothing"),
+        ({"composite": "mean"}, r"holds single images, so `composite` means nothing"),
         ({"collection": "sentinel-2-l2a", "years": (2020,), "choose": {"a": "b"}}, "it has none"),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
 
+from spatioformer.archives.predictors import reader as predictors
 from spatioformer.archives.predictors.reader import margin
 from spatioformer.geo import terrain
 from spatioformer.geo.grid import Grid
@@ -50,12 +51,14 @@ def test_a_plane_has_no_seam_where_four_tiles_of_two_widths_meet(tiles, tmp_path
     assert slope.std() < 0.01 * expected
 
 
-def test_values_do_not_depend_on_the_window(tiles, tmp_path):
+def test_values_do_not_depend_on_the_window(tiles, tmp_path, monkeypatch):
     grid = Grid(CRS.from_epsg(32632), Affine(1000, 0, 545_000, 0, -1000, 6_670_000), 40, 44)
     reader, items = opened("copernicus-dem-30", tiles.url, grid, tmp_path / "c", bands=ALL)
     values = reader.read(items, whole(grid))
     assert values.shape == (6, 40, 44)
     assert np.isfinite(values).all()
+    monkeypatch.setattr(predictors, "PART", 9)
+    np.testing.assert_array_equal(reader.read(items, whole(grid)), values)
     for part in (Window(0, 0, 7, 5), Window(30, 20, 14, 20), Window(11, 13, 1, 1)):
         rows = slice(part.row_off, part.row_off + part.height)
         cols = slice(part.col_off, part.col_off + part.width)

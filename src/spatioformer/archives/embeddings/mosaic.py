@@ -142,7 +142,7 @@ class Mosaic:
         The result of a pixel is the same, to the last bit, in every window.
         """
         out = np.empty((self.bands, window.height, window.width), np.float32)
-        for part in _blocks(window, self._side):
+        for part in parts_of(window, self._side):
             rows = slice(part.row_off - window.row_off, part.row_off - window.row_off + part.height)
             cols = slice(part.col_off - window.col_off, part.col_off - window.col_off + part.width)
             out[:, rows, cols] = np.moveaxis(self._block(part), 2, 0)
@@ -286,7 +286,8 @@ def _common(box: Box, other: Box) -> Box | None:
     return (row, col, last_row, last_col) if row < last_row and col < last_col else None
 
 
-def _blocks(window: Window, side: int) -> Iterator[Window]:
+def parts_of(window: Window, side: int) -> Iterator[Window]:
+    """Squares of a window, row by row; those at its edges are smaller."""
     for row in range(0, window.height, side):
         for col in range(0, window.width, side):
             yield Window(

@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from spatioformer.archives.collections import Band
 from spatioformer.archives.embeddings.footprints import middle_of
-from spatioformer.archives.embeddings.mosaic import Mosaic
+from spatioformer.archives.embeddings.mosaic import Mosaic, parts_of
 from spatioformer.archives.items import Item
 from spatioformer.archives.placement import ENOUGH
 from spatioformer.archives.predictors.tiles import ItemTile
@@ -20,6 +20,7 @@ from spatioformer.geo import terrain
 from spatioformer.geo.grid import Grid
 
 OPENED = 8  # files whose headers are read at once
+PART = 512  # side of a part of a window of which terrain is computed at once, pixels
 
 
 @dataclass
@@ -52,23 +53,37 @@ class PredictorReader:
             FailedItems: an item cannot be read.
             ImageryError: none can be read, or they are not what the collection says.
         """
-        wanted = self.source.wanted
-        border = margin(wanted)
+        border = margin(self.source.wanted)
+        with blamed(items):
+            mosaic = self._mosaic(items)
+            if not border:
+                return mosaic.read(window)
+            shape = (len(self.source.wanted), window.height, window.width)
+            out = np.empty(shape, np.float32)
+            for part in parts_of(window, PART):
+                row, col = part.row_off - window.row_off, part.col_off - window.col_off
+                place = slice(row, row + part.height), slice(col, col + part.width)
+                out[:, *place] = self._with_terrain(mosaic, part, border)
+        return out
+
+    def _with_terrain(self, mosaic: Mosaic, window: Window, border: int) -> np.ndarray:
+        """The wanted bands of a window, of which some follow from elevation around it."""
         wide = Window(
             window.col_off - border,
             window.row_off - border,
             window.width + 2 * border,
             window.height + 2 * border,
         )
-        with blamed(items):
-            values = self._mosaic(items).read(wide)
-        if not border:
-            return values
+        values = mosaic.read(wide)
         inner = (slice(border, border + window.height), slice(border, border + window.width))
         measured = {band.name: values[number, *inner] for number, band in enumerate(self._measured)}
         derived = self._derived(values[self._elevation], wide, border)
-        chosen = [derived[band.derive] if band.derive else measured[band.name] for band in wanted]
-        return np.stack(chosen).astype(np.float32)
+        return np.stack(
+            [
+                derived[band.derive] if band.derive else measured[band.name]
+                for band in self.source.wanted
+            ]
+        )
 
     @property
     def _measured(self) -> list[Band]:

@@ -107,7 +107,8 @@ def parse_vrt(content: bytes, href: str, owner: str) -> Mosaic:
         ImageryError: it is no VRT, or not a plain mosaic of whole tiles below its folder.
     """
     where = f"{owner}: {escaped(href)}"
-    if b"<!DOCTYPE" in content.upper() or b"<!ENTITY" in content.upper():
+    plain = content.replace(b"\0", b"").upper()  # also in UTF-16
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
         raise ImageryError(f"{where} defines a document type or entities, which no VRT needs")
     try:
         root = ElementTree.parse(BytesIO(content)).getroot()
