@@ -1,4 +1,6 @@
-"""Tables of collections and of class names in imagery.md, from the tables of the package.
+"""Tables of collections, class names and predictors in imagery.md and predictors.md.
+
+They come from the tables of the package.
 
 `python docs/_ext/archive_tables.py` writes them anew; a test compares them.
 """
@@ -13,14 +15,17 @@ from spatioformer.archives.rows import built_in
 from spatioformer.config.archives import SourceSection
 
 PAGE = Path(__file__).parents[1] / "imagery.md"
+PREDICTORS = Path(__file__).parents[1] / "predictors.md"
 KINDS = {"scenes": "scenes", "annual": "yearly", "embedding": "embedding", "classes": "classes"}
 SIGNING = {"planetary-computer": "token, fetched for you", "earthdata": "your EARTHDATA_TOKEN"}
 
 
-def rows() -> Iterator[Collection]:
-    """The collections of the table."""
-    for name in built_in():
-        yield collection_of(SourceSection(name="s", collection=name, years=(2020,)))
+def rows(of_files: bool = False) -> Iterator[Collection]:
+    """The collections of the table: imagery, or terrain, climate, soil and land cover."""
+    for name, row in built_in().items():
+        if (row.files is not None) == of_files:
+            years = None if row.kind == "static" else (2020,)
+            yield collection_of(SourceSection(name="s", collection=name, years=years))
 
 
 def bands_of(collection: Collection) -> str:
@@ -52,15 +57,60 @@ def collections_table() -> str:
     return "\n".join(lines)
 
 
-def notes_table() -> str:
+def notes_table(of_files: bool = False) -> str:
     lines = ["| collection | note |", "|---|---|"]
-    lines += [f"| `{row.name}` | {' '.join(row.note.split())} |" for row in rows() if row.note]
+    lines += [
+        f"| `{row.name}` | {' '.join(row.note.split())} |" for row in rows(of_files) if row.note
+    ]
     return "\n".join(lines)
 
 
-def licences_table() -> str:
+def predictors_table() -> str:
+    lines = [
+        "| name | what | pixel | describes | options | files from | licence |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows(of_files=True):
+        assert row.files is not None
+        pixels = sorted(row.files.pixels.values()) or [row.resolution]
+        pixel = f"{pixels[0]:g} m" if len(pixels) == 1 else f"{pixels[0]:g} to {pixels[-1]:g} m"
+        when = "{} to {}".format(*row.period) if row.period else f"each year, {years_of(row)}"
+        cells = [
+            f"`{row.name}`", f"[{row.title}]({row.source})", pixel, when, options_of(row),
+            ", ".join(row.hosts) + ("" if row.verified else ", unverified"), row.licence,
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def options_of(row: Collection) -> str:
+    assert row.files is not None
+    return "; ".join(
+        f"`{option}`: {', '.join(values)}" for option, values in row.files.choices.items()
+    )
+
+
+def bands_table() -> str:
+    """Names, units and meaning of the bands; rows with the same bands together."""
     known: dict[tuple[str, ...], list[str]] = {}
-    for row in rows():
+    for row in rows(of_files=True):
+        bands = row.bands
+        if len(bands) > 40:  # six depths of each property of the soil
+            bands = tuple(band for band in bands if band.name.endswith(("_0_5", "_0_30")))
+        cells = tuple(
+            f"`{band.name}`{'' if band.default else '*'} {band.title}"
+            + (f", {band.unit}" if band.unit else "")
+            for band in (bands[:1] if bands[-1].name.endswith("_12") else bands)
+        )
+        known.setdefault(cells, []).append(f"`{row.name}`")
+    lines = ["| collections | bands |", "|---|---|"]
+    lines += [f"| {', '.join(names)} | {'; '.join(cells)} |" for cells, names in known.items()]
+    return "\n".join(lines)
+
+
+def licences_table(of_files: bool = False) -> str:
+    known: dict[tuple[str, ...], list[str]] = {}
+    for row in rows(of_files):
         texts = (row.licence, row.attribution, row.citation)
         key = tuple(" ".join(text.split()) for text in texts)
         known.setdefault(key, []).append(f"`{row.name}`")
@@ -90,8 +140,15 @@ def _codes(codes: tuple[int, ...]) -> str:
     return str(codes[0]) if len(codes) == 1 else f"{codes[0]} to {codes[-1]}"
 
 
-def tables() -> Mapping[str, str]:
-    """Name of each marked part of the page, and its text."""
+def tables(page: Path = PAGE) -> Mapping[str, str]:
+    """Name of each marked part of a page, and its text."""
+    if page == PREDICTORS:
+        return {
+            "predictors": predictors_table(),
+            "bands": bands_table(),
+            "notes": notes_table(of_files=True),
+            "licences": licences_table(of_files=True),
+        }
     return {
         "collections": collections_table(),
         "notes": notes_table(),
@@ -100,17 +157,18 @@ def tables() -> Mapping[str, str]:
     }
 
 
-def filled(page: str) -> str:
+def filled(page: str, path: Path = PAGE) -> str:
     """A page whose marked parts hold the tables."""
-    for name, text in tables().items():
+    for name, text in tables(path).items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         parts = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         whole = f"{begin}\n\n{text}\n\n{end}"
         page, count = parts.subn(whole.replace("\\", r"\\"), page)
         if count != 1:
-            raise ValueError(f"{PAGE.name} has {count} parts {name!r}, not one")
+            raise ValueError(f"{path.name} has {count} parts {name!r}, not one")
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in (PAGE, PREDICTORS):
+        path.write_text(filled(path.read_text(encoding="utf-8"), path), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The page about archives holds the tables of the package, and its configurations are valid."""
+"""The pages about archives hold the tables of the package, and their configurations are valid."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spatioformer.archives.collections import collection_of
+from spatioformer.archives.collections import chosen_bands, collection_of
 from spatioformer.archives.rows import rows_of
 from spatioformer.config.archives import SourceSection
 from spatioformer.config.imagery import ImagerySection
@@ -14,12 +14,24 @@ from tests.helpers.docs import extension
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "imagery.md").read_text(encoding="utf-8")
-BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)]
+PREDICTORS = DOCS / "predictors.md"
+
+
+def blocks_of(page: str) -> list:
+    """The YAML of a page."""
+    return [
+        yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    ]
+
+
+BLOCKS = blocks_of(PAGE)
 
 
 def test_the_tables_are_those_of_the_package():
     """If not: python docs/_ext/archive_tables.py"""
     assert extension("archive_tables").filled(PAGE) == PAGE
+    page = PREDICTORS.read_text(encoding="utf-8")
+    assert extension("archive_tables").filled(page, PREDICTORS) == page
 
 
 def test_the_keys_of_a_source_are_all_there():
@@ -48,3 +60,18 @@ def test_every_configuration_is_valid(block, tmp_path):
     else:
         (tmp_path / "rows.yaml").write_text(yaml.safe_dump(block))
         assert list(rows_of(tmp_path / "rows.yaml")) == list(block)
+
+
+def test_the_configurations_of_predictors_are_valid(tmp_path):
+    checked = 0
+    for block in blocks_of(PREDICTORS.read_text(encoding="utf-8")):
+        block = {"sources": block} if isinstance(block, list) else block.get("imagery", block)
+        if "sources" in block or "layers" in block:
+            section = ImagerySection.model_validate({"region": [9.5, 11.5, 46.5, 47.5]} | block)
+            for source in section.sources:
+                assert chosen_bands(source, collection_of(source))
+                checked += 1
+        else:
+            (tmp_path / "rows.yaml").write_text(yaml.safe_dump(block))
+            assert rows_of(tmp_path / "rows.yaml")["my-rainfall"].files.choices
+    assert checked == 9

@@ -18,7 +18,7 @@ from spatioformer.archives.search import cloud_of
 from spatioformer.archives.stack import SourceStack
 from spatioformer.common.errors import ArgumentError
 from spatioformer.common.progress import Console
-from spatioformer.config.archives import span
+from spatioformer.config.archives import STATIC, span
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.cutting import cut_from
 from spatioformer.geo.grid import Grid
@@ -50,7 +50,7 @@ class LazyImagery:
         section: the same as the section `imagery` of a run's configuration.
         grid: of the pixels.
         bands: names of the bands: those of layers, then those of each source, NAME_BAND.
-        years: the years that all sources have, ascending.
+        years: the years that all sources have, ascending; none of terrain, climate and soil alone.
         crs: coordinate reference system of the grid.
         region: W, E, S, N of the grid in degrees; W > E where it crosses the antimeridian.
         shape: number of rows and columns.
@@ -75,6 +75,7 @@ class LazyImagery:
         self.bands: list[str] = self._names()
         self.years: tuple[int, ...] = section.years
         self._items: dict[str, dict[int, tuple[Item, ...]]] = {}
+        self._asked: set[int] = set()
 
     @property
     def crs(self) -> CRS:
@@ -109,7 +110,7 @@ class LazyImagery:
             {
                 "source": source.section.name,
                 "collection": source.collection.name,
-                "year": year,
+                "year": year if year != STATIC else None,
                 "id": item.id,
                 "time": pd.Timestamp(item.start),
                 "cloud": np.nan if (cloud := cloud_of(item)) is None else cloud,
@@ -118,7 +119,7 @@ class LazyImagery:
             }
             for source in stack.sources
             for year in chosen
-            for item in source.items[year]
+            for item in source.of_year(year)
         ]
         return pd.DataFrame(rows)
 
@@ -135,7 +136,8 @@ class LazyImagery:
             chunk: side of a block, pixels. Values do not depend on it.
 
         Returns:
-            float32 (year, band, y, x), NaN for no data; `.rio.crs` holds the CRS.
+            float32 (year, band, y, x), NaN for no data; `.rio.crs` holds the CRS. Without years
+            (band, y, x).
 
         Raises:
             ArgumentError: a year is not among `years`.
@@ -163,7 +165,7 @@ class LazyImagery:
         placed: xarray.DataArray = array.rio.write_crs(self.crs.to_wkt())
         placed = placed.rio.write_transform(self.grid.transform)
         masked: xarray.DataArray = placed.rio.write_nodata(np.nan, encoded=True)
-        return masked
+        return masked if self.years else masked.squeeze("year", drop=True)
 
     def write(
         self,
@@ -180,14 +182,15 @@ class LazyImagery:
         already is kept, and a call that was killed continues.
 
         Args:
-            folder: gets imagery_YEAR.tif and imagery_YEAR.item.json.
+            folder: gets imagery_YEAR.tif and imagery_YEAR.item.json; imagery_static.tif without
+                years.
             years: None: all.
             workers: windows computed at once; None: one a core.
             scheduler: None or "threads", "processes", or the address of a Dask scheduler.
             memory: limit of resident memory, GB.
 
         Returns:
-            Path of each year's GeoTIFF.
+            Path of each year's GeoTIFF; under 0 without years.
 
         Raises:
             ArgumentError, ImageryError: as `search`; or an item cannot be read.
@@ -214,12 +217,13 @@ class LazyImagery:
         Raises:
             ArgumentError, ImageryError: as `write`.
         """
-        (chosen,) = self._chosen(self.years[-1] if year is None else year)
+        last = self.years[-1] if self.years else None
+        (chosen,) = self._chosen(last if year is None else year)
         path = self.write(self._folder, chosen)[chosen]
         out = composite_path(self._folder / "stacks", chosen)
         if not out.exists():
             out.parent.mkdir(exist_ok=True)
-            section = self.section.model_copy(update={"year": self.section.year or self.years[-1]})
+            section = self.section.model_copy(update={"year": self.section.year or last})
             path = imagery_of_year(
                 section, path, out, Warnings(), masks=self._folder / "masks", offline=self.offline
             )
@@ -256,7 +260,8 @@ class LazyImagery:
         )
         require_years(refused, self.years)
         of_plots = years["composite_year"]
-        stack = self._searched(tuple(sorted(of_plots.dropna().astype(int).unique().tolist())))
+        used = of_plots.dropna().astype(int).unique().tolist() or [STATIC]
+        stack = self._searched(tuple(sorted(used)))
         with year_stack(section, stack, console) as imagery:
             chosen = imagery if bands is None else SomeBands.of(imagery, bands)
             return cut_from(
@@ -279,20 +284,20 @@ class LazyImagery:
 
     def _chosen(self, years: int | Iterable[int] | None) -> tuple[int, ...]:
         if years is None:
-            return self.years
+            return self.years or (STATIC,)
         chosen = (years,) if isinstance(years, int | np.integer) else tuple(years)
         for year in chosen:
-            if year not in self.years:
+            if year not in (self.years or (STATIC,)):
                 raise ArgumentError(
-                    f"the year {year} is not among those of the imagery: {span(self.years)}; "
+                    f"the year {year} is not among those of the imagery: "
+                    f"{span(self.years) or 'it has none'}; "
                     "choose one of them, or read others with read_imagery"
                 )
         return tuple(int(year) for year in chosen)
 
     def _searched(self, years: Sequence[int]) -> SourceStack:
         """The sources with the items of years; those of other years are not searched."""
-        known = next(iter(self._items.values()), {})
-        if missing := [year for year in years if year not in known]:
+        if missing := [year for year in years if year not in self._asked]:
             answer = ask(
                 self.section,
                 self.grid,
@@ -303,11 +308,15 @@ class LazyImagery:
             )
             for name, items in answer.items():
                 self._items.setdefault(name, {}).update(items)
-        found = {name: {y: items[y] for y in years} for name, items in self._items.items()}
+            self._asked |= set(missing)
+        found = {
+            name: {y: items[y] for y in items if y in (*years, STATIC)}
+            for name, items in self._items.items()
+        }
         return with_answer(self.section, self.grid, found, offline=self.offline)
 
     def __repr__(self) -> str:
-        what = f"LazyImagery of {', '.join(map(str, self.years))}"
+        what = f"LazyImagery of {', '.join(map(str, self.years)) or 'no year'}"
         return described(what, self.bands, self.shape, self.crs, self.region)
 
 

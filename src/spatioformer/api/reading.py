@@ -22,7 +22,9 @@ from spatioformer.run.imagery import build_imagery
 from spatioformer.run.sources import utm_grid
 
 Composite = Literal["geomedian", "median", "mean", "percentiles", "count", "none"]
-Kind = Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
+Kind = Literal[
+    "stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr", "files", "vrt"
+]
 OF_SOURCES = ("resolution", "crs", "season", "bands", "indices", "composite", "endpoint", "kind")
 OF_IMAGERY = ("collections", "cache")
 
@@ -43,7 +45,7 @@ def read_imagery(
 def read_imagery(
     layers: Layer | Sequence[Layer],
     *,
-    years: int | Sequence[int],
+    years: int | Sequence[int] | None = ...,
     region: Sequence[float] | None = ...,
     grid: Mapping[str, Any] | None = ...,
     masks: Sequence[Mapping[str, Any]] = ...,
@@ -101,7 +103,9 @@ def read_imagery(
             `{"collection": "esa-worldcover", "exclude": ["cropland", "water"]}`.
         out: GeoTIFF to write; None writes a temporary file, which is removed with the object. One
             stack that a run wrote (imagery.tif), given alone, is opened and not copied.
-        years: of collections: one year, the first and the last one, or every year.
+        years: of collections: one year, the first and the last one, or every year. Terrain,
+            climate and soil have none: `read_imagery("worldclim-bioclim", region=...)`; beside
+            imagery of years they are the same in each.
         resolution: side of a pixel, in units of `crs`, or m if there is none; None: that of the
             collection.
         crs: of the grid; None: the UTM zone of the region, which may be 6 degrees wide.
@@ -113,8 +117,8 @@ def read_imagery(
         endpoint: address or path of the catalogue; None: that of the table of collections.
         kind: kind of the catalogue at `endpoint`, such as "folder" for scenes on this computer.
         offline: whether only the cache is read.
-        source: other keys of a source in a run's configuration, such as `min_clear=5` or
-            `max_years=2`, and `collections` and `cache` of `imagery`.
+        source: other keys of a source in a run's configuration, such as `min_clear=5`,
+            `max_years=2` or `choose={"pixel": "5m"}`, and `collections` and `cache` of `imagery`.
 
     Returns:
         The stack; `to_xarray()` gives its values.
@@ -146,7 +150,7 @@ EPSG:32755, W, E, S, N = 147.2, 147.401, -42.9005, -42.7994>
            "indices": tuple(indices) or None, "composite": composite, "kind": kind,
            "endpoint": None if endpoint is None else str(endpoint), **source}  # fmt: skip
     own = {key: value for key, value in own.items() if value is not None}
-    if years is None:
+    if years is None and not _are_static(several, own):
         _refuse_archives(several, own, offline)
         return _stack(several, region, grid, masks, out)
     if out is not None:
@@ -155,6 +159,24 @@ EPSG:32755, W, E, S, N = 147.2, 147.401, -42.9005, -42.7994>
             "read_imagery(...).write(folder)"
         )
     return _lazy(several, region, grid, masks, years, own, offline)
+
+
+def _are_static(layers: Sequence[Layer], own: Mapping[str, Any]) -> bool:
+    """Whether there are collections among the layers, and none of them has years."""
+    names = [x for x in layers if _is_collection(x)]
+    of_dicts = [x["collection"] for x in layers if isinstance(x, Mapping) and "collection" in x]
+    collections = [str(name) for name in (*names, *of_dicts)]
+    return bool(collections) and all(_is_static(name, own) for name in collections)
+
+
+def _is_static(collection: str, own: Mapping[str, Any]) -> bool:
+    """Whether the table, or a file of rows of the user, says that a collection has no years."""
+    from spatioformer.archives.rows import built_in, rows_of
+
+    rows = dict(built_in())
+    if "collections" in own:
+        rows |= rows_of(own["collections"])
+    return collection in rows and rows[collection].kind == "static"
 
 
 def _refuse_archives(layers: Sequence[Layer], own: Mapping[str, Any], offline: bool) -> None:
@@ -218,7 +240,7 @@ def _lazy(
     region: Sequence[float] | None,
     grid: Mapping[str, Any] | None,
     masks: Sequence[Mapping[str, Any]],
-    years: int | Sequence[int],
+    years: int | Sequence[int] | None,
     own: dict[str, Any],
     offline: bool,
 ) -> LazyImagery:
@@ -226,12 +248,14 @@ def _lazy(
     of_imagery = {key: own.pop(key) for key in OF_IMAGERY if key in own}
     folder = Path(tempfile.mkdtemp(prefix="spatioformer-"))
     try:
-        sources, rasters = [], []
+        sources, rasters, dated = [], [], {"years": years}
         for place, layer in enumerate(layers):
             if isinstance(layer, Mapping) and "collection" in layer:
-                sources.append(_source({"years": years, **own, **layer}))
+                of_years = {} if _is_static(str(layer["collection"]), of_imagery) else dated
+                sources.append(_source({**of_years, **own, **layer}))
             elif _is_collection(layer):
-                sources.append(_source({"years": years, **own, "collection": layer}))
+                of_years = {} if _is_static(str(layer), of_imagery) else dated
+                sources.append(_source({**of_years, **own, "collection": layer}))
             else:
                 rasters.append(layer_keys(layer, place, folder))
         if not sources:

@@ -17,7 +17,7 @@ from spatioformer.archives.stack import SourceStack
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import hash_value, read_json, write_json
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.archives import span
+from spatioformer.config.archives import STATIC, span
 from spatioformer.config.fields import is_address
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
@@ -48,12 +48,12 @@ def ask(
     for source in sources_of(section, offline=offline):
         part, asked = source.section, (source.section, source.collection, grid.region)
         answer[part.name] = items = {}
-        for year in console.track(years, part.name):
+        for year in console.track(years if part.years else (STATIC,), part.name):
             found = look_up(*asked, year, source.access)
             items[year] = found.items
             for remark in found.remarks:
-                console.say(f"  {part.name}, {year}: {remark}")
-            if not found.items and year in needed:
+                console.say(f"  {part.name}, {year or 'no year'}: {remark}")
+            if not found.items and (year in needed or year == STATIC):
                 raise ImageryError(empty_message(*asked, year, source.access, found))
         if not any(items.values()):
             raise ImageryError(empty_message(*asked, years[-1], source.access))
@@ -149,7 +149,8 @@ def changes(before: Answer, now: Answer) -> list[str]:
                 "changed": sum(old[key] != new[key] for key in old.keys() & new.keys()),
             }
             if words := [f"{count:,} {word}" for word, count in counts.items() if count]:
-                lines.append(f"{name}, {year}: {', '.join(words)}")
+                when = f"{name}, {year}" if year != STATIC else name
+                lines.append(f"{when}: {', '.join(words)}")
     return lines
 
 

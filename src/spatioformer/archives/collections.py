@@ -12,7 +12,9 @@ from typing import Literal
 
 from spatioformer.archives.rows import (
     BandRow,
+    CatalogueKind,
     CollectionRow,
+    FilesRow,
     MaskRow,
     ValuesRow,
     built_in,
@@ -22,8 +24,7 @@ from spatioformer.common.errors import ConfigError
 from spatioformer.config.archives import SourceSection
 from spatioformer.config.messages import escaped, shown
 
-CatalogueKind = Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
-Kind = Literal["scenes", "annual", "embedding", "classes"]
+Kind = Literal["scenes", "annual", "static", "embedding", "classes"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Band:
         dtype: type of the raw numbers.
         default: whether it is read where a configuration names no bands. Bands that not all
             items of the collection have are not.
+        title: what it is, in words.
+        code: code of a class, of which the band is the share of a pixel, 0 to 1; None: it holds
+            measurements.
+        derive: what is computed from the elevation of the same file (`geo.terrain`); None: nothing.
+        reduce: how all bands of the file become one value, as the months of a year do; None: the
+            band `number` is read.
     """
 
     name: str
@@ -55,6 +62,10 @@ class Band:
     unit: str = ""
     dtype: str = "uint16"
     default: bool = True
+    title: str = ""
+    code: int | None = None
+    derive: str | None = None
+    reduce: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,9 @@ class Collection:
     Attributes:
         name: name in a configuration, such as "sentinel-2-l2a".
         title: name in a sentence.
-        kind: "scenes" are composited by year; "annual" are composites as published; "embedding" are
-            annual vectors of unit length; "classes" are land cover maps, for masks alone.
+        kind: "scenes" are composited by year; "annual" are composites as published; "static" are
+            images without a year; "embedding" are annual vectors of unit length; "classes" are land
+            cover maps, for masks alone.
         catalogue: kind of catalogue.
         endpoint: address of the catalogue.
         id: name of the collection in the catalogue.
@@ -110,6 +122,9 @@ class Collection:
         signing: name of the way its addresses are signed (`remote.signing`), or None.
         resolution: size of a pixel, m.
         years: first and last year known; None: still growing.
+        period: first and last year that a static collection describes.
+        files: where the files lie, of `catalogue` "files" and "vrt".
+        chosen: value of each option of `files`.
         decode: how raw numbers become values beyond scale and offset: "alphaearth" is
             sign(v) (v / 127.5)^2.
         offset_claim: property of an item by which a catalogue says whether the offset of the
@@ -136,6 +151,9 @@ class Collection:
     signing: str | None = None
     resolution: float = 30.0
     years: tuple[int, int | None] | None = None
+    period: tuple[int, int] | None = None
+    files: FilesRow | None = None
+    chosen: Mapping[str, str] = field(default_factory=dict)
     decode: Literal["linear", "alphaearth", "tessera"] = "linear"
     offset_claim: str | None = None
     legend: str | None = None
@@ -146,6 +164,11 @@ class Collection:
     verified: bool = False
     note: str = ""
     properties: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_of_files(self) -> bool:
+        """Whether its files are read without a catalogue, as those of terrain and climate are."""
+        return self.catalogue in ("files", "vrt")
 
     @property
     def parts(self) -> tuple[Band | QualityMask, ...]:
@@ -174,9 +197,14 @@ def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()
             f"{hint}? Rows of your own belong in a file that `imagery.collections` names"
         )
     collection = _collection(section.collection, rows[section.collection])
+    _check_kind(section, collection)
+    chosen = _chosen(section, collection)
+    pixels = {} if collection.files is None else collection.files.pixels
     endpoint = section.endpoint or collection.endpoint
     return replace(
         collection,
+        chosen=chosen,
+        resolution=pixels.get(chosen.get("pixel", ""), collection.resolution),
         catalogue=section.kind or collection.catalogue,
         endpoint=endpoint,
         id=section.id or collection.id,
@@ -184,6 +212,57 @@ def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()
         # An address of the user's own choice needs no warning.
         verified=collection.verified or endpoint != collection.endpoint,
     )
+
+
+def _check_kind(section: SourceSection, collection: Collection) -> None:
+    """Raise if the keys of a source do not fit the kind of its collection.
+
+    That is years where there are none, another kind of catalogue, or composites of single images.
+    """
+    name = f"source {section.name}: {collection.name}"
+    if collection.kind == "static" and section.years is not None:
+        assert collection.period is not None
+        first, last = collection.period
+        raise ConfigError(
+            f"{name} has no years (it describes {first} to {last}); leave `years` out"
+        )
+    if collection.kind != "static" and section.years is None:
+        raise ConfigError(f"{name} needs `years`: one, the first and the last, or every year")
+    if section.kind is not None and collection.is_of_files != (section.kind in ("files", "vrt")):
+        needed = collection.catalogue if collection.is_of_files else "a catalogue"
+        raise ConfigError(
+            f"{name} is read from {needed}, not from `kind: {section.kind}`; leave `kind` out, and "
+            "give in `endpoint` where the files lie"
+        )
+
+    if collection.is_of_files:
+        for key in ("composite", "indices", "deviations", "count", "season"):
+            if getattr(section, key) not in (None, (), False, "none"):
+                raise ConfigError(
+                    f"{name} holds single images, so `{key}` means nothing; leave it out"
+                )
+
+
+def _chosen(section: SourceSection, collection: Collection) -> dict[str, str]:
+    """The value of each option of a collection.
+
+    Raises:
+        ConfigError: the collection has no such option or value.
+    """
+    choices = {} if collection.files is None else collection.files.choices
+    for option, value in section.choose.items():
+        if option not in choices:
+            known = f"its options are {', '.join(choices)}" if choices else "it has none"
+            raise ConfigError(
+                f"source {section.name}: {collection.name} has no option {shown(option)} in "
+                f"`choose`; {known}"
+            )
+        if value not in choices[option]:
+            raise ConfigError(
+                f"source {section.name}: {shown(value)} is no {option} of {collection.name}; "
+                f"choose {', '.join(choices[option])}"
+            )
+    return {option: section.choose.get(option, values[0]) for option, values in choices.items()}
 
 
 def chosen_bands(section: SourceSection, collection: Collection) -> tuple[Band, ...]:
@@ -211,7 +290,7 @@ def _collection(name: str, row: CollectionRow) -> Collection:
         bands += [
             _band(
                 f"{counted.prefix}{i + counted.first:0{counted.digits}d}",
-                BandRow(keys=counted.keys, number=i + 1),
+                BandRow(keys=counted.keys, number=i + 1, title=counted.title),
                 row.values,
             )
             for i in range(counted.count)

@@ -19,6 +19,8 @@ class Asset:
         scale, offset: value = raw * scale + offset as the catalogue states them; None: not stated.
         pixel: size of a pixel in units of the CRS as the catalogue states it.
         size: length of the file, bytes, as the catalogue states it.
+        member: name of the raster in a zip archive, or of the variable in a NetCDF file; such a
+            file is fetched whole.
     """
 
     href: str
@@ -28,6 +30,7 @@ class Asset:
     offset: float | None = None
     pixel: float | None = None
     size: int | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True)

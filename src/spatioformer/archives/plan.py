@@ -53,6 +53,16 @@ class Places:
     def __init__(self, lon: np.ndarray, lat: np.ndarray):
         self._known: dict[str | None, tuple[np.ndarray, np.ndarray]] = {None: (lon, lat)}
 
+    @classmethod
+    def joined(cls, several: Iterable["Places"]) -> "Places":
+        """All plots of several groups."""
+        groups = [places.at(None) for places in several]
+        lon, lat = (np.concatenate([np.empty(0), *(g[i] for g in groups)]) for i in (0, 1))
+        return cls(lon, lat)
+
+    def __len__(self) -> int:
+        return len(self._known[None][0])
+
     def at(self, crs: str | None) -> tuple[np.ndarray, np.ndarray]:
         """x and y in a CRS; None: degrees."""
         if crs not in self._known and crs is not None:
@@ -81,10 +91,12 @@ def amounts(
         share = shape.share(region)
         blocks: dict[float, int] = {}
         files: set[str] = set()
+        counted: set[tuple[str, int, str | None]] = set()
         for part in parts:
             asset = item.assets.get(part.name)
-            if asset is None:
-                continue
+            if asset is None or (asset.href, asset.number, asset.member) in counted:
+                continue  # several bands follow from one, as slope does from elevation
+            counted.add((asset.href, asset.number, asset.member))
             pixel = asset.pixel or shape.pixel
             pixels = shape.area / pixel**2
             size = 0 if asset.size is not None and asset.href in files else asset.size

@@ -1,6 +1,7 @@
 """Rows of the table of collections as they stand in YAML, checked key by key.
 
-`collections.yaml` and the user's own rows have this form; `collections.py` turns them into objects.
+`collections.yaml`, `predictors.yaml` and the user's own rows have this form; `collections.py` turns
+them into objects.
 """
 
 from functools import cache
@@ -16,6 +17,8 @@ from spatioformer.config.messages import escaped, message, shown
 from spatioformer.config.yaml_text import MOST_BYTES, Refused, parse_yaml, problem_of
 
 TABLE = Path(__file__).with_name("collections.yaml")
+PREDICTORS = Path(__file__).with_name("predictors.yaml")
+"""Rows of terrain, climate, soil and shares of land cover."""
 
 BandName = Annotated[
     str, name_of("[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, a letter first,")
@@ -24,6 +27,11 @@ Number = Annotated[float, Field(allow_inf_nan=True)]
 Keys = Annotated[tuple[str, ...], NotEmpty, AllDifferent]
 Bit = Annotated[int, Field(ge=0, le=31)]
 Class = Annotated[int, Field(ge=0, le=2**31)]
+Derivative = Literal["slope", "aspect_sin", "aspect_cos", "relief", "wetness"]
+"""What is computed from elevation; see `geo.terrain`."""
+CatalogueKind = Literal[
+    "stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr", "files", "vrt"
+]
 Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
 
 
@@ -41,6 +49,10 @@ class BandRow(Section):
     """A band; a number that is left out is that of `values`. See `collections.Band`."""
 
     keys: Keys
+    title: str = ""
+    code: Class | None = None
+    derive: Derivative | None = None
+    reduce: Literal["mean", "sum", "min", "max"] | None = None
     spyndex: str | None = None
     wavelength: Positive | None = None
     number: Whole = 1
@@ -65,6 +77,7 @@ class NumberedRow(Section):
     keys: Keys
     digits: Annotated[int, Field(ge=1, le=4)] = 2
     first: Annotated[int, Field(ge=0, le=1)] = 0
+    title: str = ""
 
 
 class MaskRow(Section):
@@ -93,6 +106,36 @@ class MaskRow(Section):
         return self
 
 
+class FilesRow(Section):
+    """Where the files of a collection without a catalogue lie: their addresses follow a form.
+
+    A form is text with names in braces: `key`, `group` and `band` (of the band: what stands behind
+    and before the / of its key, and its number), `year`, each name of `choices`, and of a tile
+    `ns`, `lat`, `ew`, `lon` (its southwestern corner), `number` (row by row from the northwest) and
+    `tile` (its whole name). `{lat:02}` has two digits; `{model:lower}` has small letters.
+
+    Attributes:
+        form: address of a file below the endpoint.
+        degrees: side of a tile; None: each file covers the Earth.
+        tile: form of a tile's name.
+        list: document below the endpoint that names the tiles that exist; tiles that it lacks are
+            sea. None: all exist.
+        member: form of the name of a raster in a zip archive, or of a variable in a NetCDF file.
+        choices: values of each option; the first one is used unless the source chooses.
+        pixels: size of a pixel, m, of each value of the option `pixel`.
+    """
+
+    form: str
+    degrees: Annotated[int, Field(ge=1, le=90)] | None = None
+    tile: str | None = None
+    list: str | None = None
+    member: str | None = None
+    choices: dict[BandName, Annotated[tuple[str, ...], NotEmpty, AllDifferent]] = Field(
+        default_factory=dict
+    )
+    pixels: dict[str, Positive] = Field(default_factory=dict)
+
+
 class CollectionRow(Section):
     """A collection; see `collections.Collection`.
 
@@ -102,8 +145,8 @@ class CollectionRow(Section):
 
     like: str | None = None
     title: str
-    kind: Literal["scenes", "annual", "embedding", "classes"]
-    catalogue: Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"]
+    kind: Literal["scenes", "annual", "static", "embedding", "classes"]
+    catalogue: CatalogueKind
     endpoint: str
     id: str
     values: ValuesRow = ValuesRow()
@@ -115,6 +158,8 @@ class CollectionRow(Section):
     signing: str | None = None
     resolution: Positive
     years: tuple[int, int | None] | None = None
+    period: tuple[int, int] | None = None
+    files: FilesRow | None = None
     decode: Literal["linear", "alphaearth", "tessera"] = "linear"
     offset_claim: str | None = None
     legend: str | None = None
@@ -138,13 +183,19 @@ class CollectionRow(Section):
                 raise ValueError(f"a quality band belongs to {strange[0]!r}, not one of {names}")
         if self.years is not None and self.years[1] is not None and self.years[1] < self.years[0]:
             raise ValueError("`years` end before they begin")
+        if (self.files is None) == (self.catalogue in ("files", "vrt")):
+            raise ValueError("`files` belongs to `catalogue: files` or `vrt`, which need it")
+        if self.kind == "static" and (self.years is not None or self.period is None):
+            raise ValueError("`kind: static` has no `years`; give the `period` that it describes")
+        if any(band.derive for band in self.bands.values()) and self.files is None:
+            raise ValueError("`derive` belongs to bands of `catalogue: files`")
         return self
 
 
 @cache
 def built_in() -> dict[str, CollectionRow]:
-    """The rows of `collections.yaml` by name."""
-    return _rows(parse_yaml(TABLE.read_text(encoding="utf-8")), str(TABLE), {})
+    """The rows of `collections.yaml`, then those of `predictors.yaml`, by name."""
+    return _rows(raw_table(), f"{TABLE.name} and {PREDICTORS.name}", {})
 
 
 def rows_of(path: str | Path) -> dict[str, CollectionRow]:
@@ -177,8 +228,10 @@ def rows_of(path: str | Path) -> dict[str, CollectionRow]:
 
 @cache
 def raw_table() -> dict[str, Any]:
-    """The plain values of `collections.yaml`."""
-    raw: dict[str, Any] = parse_yaml(TABLE.read_text(encoding="utf-8"))
+    """The plain values of the two tables."""
+    raw: dict[str, Any] = {}
+    for table in (TABLE, PREDICTORS):
+        raw |= parse_yaml(table.read_text(encoding="utf-8"))
     return raw
 
 

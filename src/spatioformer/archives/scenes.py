@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from affine import Affine
@@ -24,6 +24,7 @@ from spatioformer.archives.offsets import carries_offset
 from spatioformer.archives.placement import Placement, Places, places_of, resample
 from spatioformer.archives.remote import prefetch, read_remote
 from spatioformer.archives.source import Source
+from spatioformer.archives.units import Unit, stated_unit
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
@@ -32,13 +33,6 @@ from spatioformer.geo.raster.values import Values, valid_mask
 
 KEPT = 6  # windows on grids of files whose places are kept
 Result = TypeVar("Result")
-
-
-class Unit(NamedTuple):
-    """value = raw * scale + offset."""
-
-    scale: float
-    offset: float
 
 
 @dataclass
@@ -163,22 +157,7 @@ class SceneReader:
             carried = carries_offset(item, self.source)
             return Unit(band.scale, band.offset if carried else 0.0)
         own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-        stated = {"the collection": Unit(band.scale, band.offset)}
-        if asset.scale is not None or asset.offset is not None:
-            stated["the catalogue"] = Unit(asset.scale or 1.0, asset.offset or 0.0)
-        if own != (1.0, 0.0):
-            stated["the file"] = own
-        stated = {who: unit for who, unit in stated.items() if unit != (1.0, 0.0)}
-        first = next(iter(stated.items()), None)
-        for who, unit in stated.items():
-            if first is not None and not np.allclose(unit, first[1], rtol=1e-4, atol=1e-9):
-                raise ImageryError(
-                    f"{self.source.owner}: of band {band.name} in {item.id}, {first[0]} states "
-                    f"scale {first[1].scale:g} and offset {first[1].offset:g}, and {who} states "
-                    f"{unit.scale:g} and {unit.offset:g}; give the right ones in a row of your own "
-                    "in `imagery.collections`"
-                )
-        return first[1] if first is not None else Unit(1.0, 0.0)
+        return stated_unit(self.source.owner, item, band, asset, own)
 
 
 class _Codes:

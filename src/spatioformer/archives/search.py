@@ -80,6 +80,8 @@ def look_up(
             f"source {section.name}: {collection.name} has one image a year, so `season` selects "
             "nothing; remove it"
         )
+    if collection.is_of_files:
+        return Found(tuple(_of_files(section, collection, region, year, access)))
     if collection.catalogue == "zarr":
         return Found(tuple(_of_store(collection, region, year, access)))
     start, end = span_of(year, section.season)
@@ -97,6 +99,17 @@ def look_up(
         least_cloud=min((cloud for cloud in clouds if cloud is not None), default=None),
         lacking=tuple(lacking),
     )
+
+
+def _of_files(
+    section: SourceSection, collection: Collection, region: Region, year: int, access: Access
+) -> list[Item]:
+    """Files of terrain, climate and soil; they lie at addresses of a form, without a catalogue."""
+    from spatioformer.archives.predictors.forms import file_items
+    from spatioformer.archives.predictors.vrt import vrt_items
+
+    items = vrt_items if collection.catalogue == "vrt" else file_items
+    return items(collection, chosen_bands(section, collection), region, year, access)
 
 
 def _of_store(collection: Collection, region: Region, year: int, access: Access) -> list[Item]:
@@ -192,8 +205,13 @@ def empty_message(
     Args:
         found: the result, where it is known: it says what was left out.
     """
-    start, end = span_of(year, section.season)
     west, east, south, north = region
+    if collection.is_of_files:
+        return (
+            f"{access.owner}: {collection.name} has no tile in [{west:g}, {east:g}, {south:g}, "
+            f"{north:g}]: it is sea, or not covered; check `region`: [W, E, S, N] in degrees"
+        )
+    start, end = span_of(year, section.season)
     asked = (
         f"{access.owner}: {collection.endpoint} has no item of {collection.id} in [{west:g}, "
         f"{east:g}, {south:g}, {north:g}] from {start:%Y-%m-%d} to {end:%Y-%m-%d}"

@@ -9,7 +9,7 @@ from spatioformer.archives.indices import needed_bands
 from spatioformer.archives.items import Item
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ConfigError
-from spatioformer.config.archives import SourceSection
+from spatioformer.config.archives import STATIC, SourceSection
 
 DEVIATIONS = ("smad", "emad", "bcmad")
 COUNT = "count"
@@ -20,7 +20,7 @@ class Source:
     """A source, its collection, and the items found for each year.
 
     Attributes:
-        items: items of each year, in the order of their times.
+        items: items of each year, in the order of their times; those without a year under STATIC.
     """
 
     section: SourceSection
@@ -109,6 +109,22 @@ class Source:
         if self.section.count or self.composite == "count":
             names.append(COUNT)
         return [f"{self.section.name}_{name}" for name in names]
+
+    @property
+    def credit(self) -> dict[str, str]:
+        """Who is to be credited, and what the licence is, for JSON."""
+        collection = self.collection
+        return {
+            "source": self.section.name,
+            "title": collection.title,
+            "licence": collection.licence,
+            "attribution": collection.attribution,
+            "citation": collection.citation,
+        }
+
+    def of_year(self, year: int) -> tuple[Item, ...]:
+        """Items of a year; those of a source without years are the same in every year."""
+        return self.items[STATIC] if STATIC in self.items else self.items[year]
 
     def without(self, failed: frozenset[str]) -> "Source":
         """The same source without the items of these ids."""

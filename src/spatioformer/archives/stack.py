@@ -14,12 +14,14 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.archives.items import Bounds, Item
+from spatioformer.archives.predictors.reader import PredictorReader
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.source import Source
 from spatioformer.archives.vectors import VectorReader
 from spatioformer.archives.yearly import FailedItems, days, read_year
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import hash_value
+from spatioformer.config.archives import STATIC
 from spatioformer.geo.grid import LONLAT, Grid
 
 MARGIN = 0.02
@@ -47,9 +49,9 @@ class SourceStack:
 
     @property
     def years(self) -> tuple[int, ...]:
-        """The years that every source has, in order."""
-        common = set.intersection(*(set(source.items) for source in self.sources))
-        return tuple(sorted(common))
+        """The years that every source with years has, in order; STATIC if none has any."""
+        dated = [set(source.items) for source in self.sources if STATIC not in source.items]
+        return tuple(sorted(set.intersection(*dated))) if dated else (STATIC,)
 
     def read(self, window: Window, year: int, halo: int = 0) -> np.ndarray:
         """Read a window: float32 (band, y + 2 halo, x + 2 halo), NaN where there is no data.
@@ -85,8 +87,8 @@ class SourceStack:
     def _read(self, number: int, window: Window, year: int) -> np.ndarray:
         reader, source = self._readers[number], self.sources[number]
         try:
-            if isinstance(reader, VectorReader):
-                return reader.read(source.items[year], window)
+            if not isinstance(reader, SceneReader):
+                return reader.read(source.of_year(year), window)
             return read_year(reader, self._touching(number, window, year), window)
         except FailedItems as error:
             if source.section.on_error == "stop":
@@ -94,13 +96,8 @@ class SourceStack:
             raise
 
     @cached_property
-    def _readers(self) -> list[SceneReader | VectorReader]:
-        return [
-            (VectorReader if source.collection.kind == "embedding" else SceneReader)(
-                source, self.grid
-            )
-            for source in self.sources
-        ]
+    def _readers(self) -> list[SceneReader | VectorReader | PredictorReader]:
+        return [_reader(source)(source, self.grid) for source in self.sources]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sources": self.sources, "grid": self.grid, "failed": self.failed}
@@ -137,19 +134,38 @@ class SourceStack:
                     [
                         source.section.model_dump(mode="json", exclude={"years", "on_error"}),
                         [str(source.collection), year],
-                        [
-                            [item.id, {k: str(a) for k, a in item.assets.items()}]
-                            for item in self._touching(number, window, year)
-                        ],
+                        self._made_of(number, window, year),
                     ]
                     for number, source in enumerate(self.sources)
                 ],
             ]
         )
 
+    def _made_of(self, number: int, window: Window, year: int) -> Any:
+        """What the key of a window says of the items of a source."""
+        of_files = self.sources[number].collection.is_of_files
+        if of_files and (number, year) in self._known_keys:
+            return self._known_keys[number, year]
+        listed = [
+            [item.id, {k: str(a) for k, a in item.assets.items()}]
+            for item in self._touching(number, window, year)
+        ]
+        if not of_files:
+            return listed
+        # All windows have all tiles, which may be thousands.
+        self._known_keys[number, year] = hash_value(listed)
+        return self._known_keys[number, year]
+
+    @cached_property
+    def _known_keys(self) -> dict[tuple[int, int], str]:
+        return {}
+
     def most_days(self, year: int) -> int:
         """Largest number of observations that one place may have in a year."""
-        return max((len(days(source.items[year])) for source in self.sources), default=0)
+        return max(
+            (len(days(s.of_year(year))) for s in self.sources if not s.collection.is_of_files),
+            default=0,
+        )
 
     def provenance(self, year: int) -> list[dict[str, Any]]:
         """The items of a year: source, collection, id, address and time, for JSON."""
@@ -163,11 +179,13 @@ class SourceStack:
                 "assets": {name: asset.href for name, asset in sorted(item.assets.items())},
             }
             for source in self.sources
-            for item in source.items[year]
+            for item in source.of_year(year)
         ]
 
     def _touching(self, number: int, window: Window, year: int) -> list[Item]:
-        items = self.sources[number].items[year]
+        items = self.sources[number].of_year(year)
+        if self.sources[number].collection.is_of_files:  # a margin around the window is read too
+            return list(items)
         place = self._degrees(window)
         if not np.isfinite(place).all():  # the window reaches beyond the projection
             return list(items)
@@ -176,7 +194,7 @@ class SourceStack:
     def _boxes(self, number: int, year: int) -> np.ndarray:
         known = self._known_boxes
         if (number, year) not in known:
-            boxes = [item.bbox for item in self.sources[number].items[year]]
+            boxes = [item.bbox for item in self.sources[number].of_year(year)]
             known[number, year] = np.array(boxes, float).reshape(-1, 4)
         return known[number, year]
 
@@ -196,6 +214,12 @@ class SourceStack:
             self.grid.crs.to_wkt(), LONLAT.to_wkt(), *box, densify_pts=21
         )
         return west, south, east, north
+
+
+def _reader(source: Source) -> type[SceneReader | VectorReader | PredictorReader]:
+    if source.collection.is_of_files:
+        return PredictorReader
+    return VectorReader if source.collection.kind == "embedding" else SceneReader
 
 
 def _ids(source: Source) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Read the embeddings of a source on windows of the target grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -13,6 +14,29 @@ from spatioformer.archives.remote import NotCached, RemoteError, Unreachable
 from spatioformer.archives.source import Source
 from spatioformer.archives.yearly import FailedItems
 from spatioformer.geo.grid import Grid
+
+
+@contextmanager
+def blamed(items: Iterable[Item]) -> Iterator[None]:
+    """Turn the error of a file that cannot be read into that of the items that hold it.
+
+    Raises:
+        FailedItems: some items hold the file.
+        ImageryError: none can be read, because the network or the cache does not give them.
+    """
+    try:
+        yield
+    except (Unreachable, NotCached):  # no other item could be read either
+        raise
+    except RemoteError as error:
+        holders = [
+            item.id
+            for item in items
+            if any(asset.href == error.href for asset in item.assets.values())
+        ]
+        if not holders:
+            raise
+        raise FailedItems({name: str(error) for name in holders}) from error
 
 
 @dataclass
@@ -39,19 +63,8 @@ class VectorReader:
             FailedItems: an item cannot be read.
             ImageryError: none can be read, or they are not what the collection says.
         """
-        try:
+        with blamed(items):
             return self._opened(items).read(window)
-        except (Unreachable, NotCached):  # no other item could be read either
-            raise
-        except RemoteError as error:
-            holders = [
-                item.id
-                for item in items
-                if any(asset.href == error.href for asset in item.assets.values())
-            ]
-            if not holders:
-                raise
-            raise FailedItems({name: str(error) for name in holders}) from error
 
     def _opened(self, items: Sequence[Item]) -> EmbeddingSource:
         key = tuple(item.id for item in items)

@@ -21,6 +21,7 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.config.archives import STATIC
 from spatioformer.geo.raster.cog import cog_in_parts, cog_profile
 from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.stack import check_written
@@ -68,7 +69,7 @@ def write_year(
         store = kept.arrays(_name(stack, year))
         stack = _write_raster(stack, year, out, windows, store, pool, count, console)
     facts |= {
-        "items": {source.section.name: len(source.items[year]) for source in stack.sources},
+        "items": {source.section.name: len(source.of_year(year)) for source in stack.sources},
         "left_out": {name: sorted(ids) for name, ids in stack.failed.items()},
     }
     write_json(item_path(out), _item(stack, year, out, facts))
@@ -98,14 +99,14 @@ def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[st
         names = ", ".join(list(wrong)[:SHOWN]) + (", ..." if len(wrong) > SHOWN else "")
         console.say(
             f"  {source.owner}: the catalogue is wrong about the offset of {len(wrong)} of "
-            f"{len(source.items[year])} items of {year} ({names}); their dark pixels decided "
+            f"{len(source.of_year(year))} items of {year} ({names}); their dark pixels decided "
             "(`offset: metadata` trusts the catalogue)"
         )
     return found
 
 
 def _disagreeing(source: Source, year: int) -> dict[str, str]:
-    items = source.items[year]
+    items = source.of_year(year)
 
     def judge(item) -> str | None:
         try:
@@ -151,7 +152,8 @@ def _write_raster(
         for band, name in enumerate(stack.bands, start=1):
             raw.set_band_description(band, name)
         raw.colorinterp = colours_of(stack.bands)
-        raw.update_tags(SOFTWARE=f"spatioformer {__version__}", YEAR=str(year))
+        of_year = {} if year == STATIC else {"YEAR": str(year)}
+        raw.update_tags(SOFTWARE=f"spatioformer {__version__}", **of_year)
 
     with writing(out) as part:
         with cog_in_parts(part, out, profile, describe, threads) as write:
@@ -180,9 +182,22 @@ def _write_raster(
     return stack
 
 
+def _span(stack: SourceStack, year: int) -> tuple[int, int]:
+    """First and last year that a composite describes; without a year, those of its collections."""
+    if year != STATIC:
+        return year, year
+    items = [item for source in stack.sources for item in source.of_year(year)]
+    return min(item.start.year for item in items), max(item.end.year for item in items)
+
+
 def _nothing(stack: SourceStack, year: int) -> str:
     fewest = max(source.section.min_clear for source in stack.sources)
-    items = sum(len(source.items[year]) for source in stack.sources)
+    items = sum(len(source.of_year(year)) for source in stack.sources)
+    if year == STATIC:
+        return (
+            f"no pixel has a value although {items} items were read: the grid is sea, or lies "
+            "outside them; check `region`"
+        )
     return (
         f"no pixel of {year} has a value although {items} items were read: they are cloudy or "
         f"outside the grid; lower `min_clear` ({fewest}), widen `season`, or give other years"
@@ -198,7 +213,7 @@ def _item(stack: SourceStack, year: int, out: Path, facts: dict[str, Any]) -> di
                 "collection": source.collection.name,
                 "composite": source.composite,
                 "season": source.section.season,
-                "items": len(source.items[year]),
+                "items": len(source.of_year(year)),
                 "license": source.collection.licence,
                 "attribution": source.collection.attribution,
                 "citation": source.collection.citation,
@@ -208,7 +223,7 @@ def _item(stack: SourceStack, year: int, out: Path, facts: dict[str, Any]) -> di
         "spatioformer:left_out": facts["left_out"],
         "spatioformer:offsets_against_catalogue": facts["offsets"],
     }
-    item = raster_item(out, {"imagery": out}, (year, year), properties)
+    item = raster_item(out, {"imagery": out}, _span(stack, year), properties)
     item["links"] = [
         {"rel": "derived_from", "href": used["href"] or next(iter(used["assets"].values()), ""),
          "title": used["id"], "type": "application/json" if used["href"] else None}

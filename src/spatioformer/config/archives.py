@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from spatioformer.config.fields import (
     LONGEST_NAME,
@@ -24,6 +30,9 @@ from spatioformer.config.messages import shown
 Year = Annotated[int, Field(ge=1972, le=2100)]  # the first Landsat
 Composite = Literal["geomedian", "median", "mean", "percentiles", "count", "none"]
 
+STATIC = 0
+"""The year under which the items of sources without years are kept: terrain, climate, soil."""
+
 
 class SourceSection(Section):
     """A collection of an archive, and how the observations of a year become bands.
@@ -35,7 +44,9 @@ class SourceSection(Section):
         kind, endpoint: kind and address (or path) of the catalogue; None: those of the table.
         id: name of the collection in that catalogue; None: that of the table.
         years: first and last year, or every year in order; composites are made for these. One
-            year may stand alone.
+            year may stand alone. None: of collections without years, such as terrain.
+        choose: options of the collection, such as scenario, model and period of a future climate;
+            an option that is left out has the first value of the table.
         season: first and last day of the season as MM-DD; the last may lie in the next year, and
             the season then counts for the year of its first day. None: the whole year.
         bands: names of bands; None: all of the collection's.
@@ -63,11 +74,22 @@ class SourceSection(Section):
     ]
     collection: str
     kind: (
-        Literal["stac-api", "stac-static", "stac-geoparquet", "index", "folder", "zarr"] | None
+        Literal[
+            "stac-api",
+            "stac-static",
+            "stac-geoparquet",
+            "index",
+            "folder",
+            "zarr",
+            "files",
+            "vrt",
+        ]
+        | None
     ) = None
     endpoint: str | None = None
     id: str | None = None
-    years: Annotated[tuple[Year, ...], NotEmpty]
+    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+    choose: dict[str, str] = Field(default_factory=dict)
     season: tuple[str, str] | None = None
     bands: Annotated[tuple[str, ...], NotEmpty, AllDifferent] | None = None
     indices: Annotated[tuple[str, ...], AllDifferent] = ()
@@ -94,8 +116,8 @@ class SourceSection(Section):
 
     @field_validator("years")
     @classmethod
-    def _years_ascend(cls, years: tuple[int, ...]) -> tuple[int, ...]:
-        return ascending(years)
+    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if years is None else ascending(years)
 
     @field_validator("season")
     @classmethod
@@ -144,10 +166,21 @@ class SourceSection(Section):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _options_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `choose` where there are none, so that records of old runs still hold."""
+        values: dict[str, Any] = handler(self)
+        return {k: v for k, v in values.items() if k != "choose" or v}
+
     @property
     def every_year(self) -> tuple[int, ...]:
-        """The years one by one; two years are a first and a last one."""
-        return every_year(self.years)
+        """The years one by one; two years are a first and a last one. None without years: ()."""
+        return () if self.years is None else every_year(self.years)
+
+    @property
+    def searched(self) -> tuple[int, ...]:
+        """The years that are searched: STATIC alone where there are none."""
+        return (STATIC,) if self.years is None else self.every_year
 
 
 class CacheSection(Section):

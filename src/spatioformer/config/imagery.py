@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from spatioformer.config.archives import (
+    STATIC,
     CacheSection,
     MaskSourceSection,
     SourceSection,
@@ -192,14 +193,24 @@ class ImagerySection(Section):
 
     @property
     def years(self) -> tuple[int, ...]:
-        """The years that all sources have, ascending; none without sources."""
-        common = [set(source.every_year) for source in self.sources]
+        """The years that all sources with years have, ascending; none without such sources."""
+        common = [set(source.every_year) for source in self.sources if source.years is not None]
         return tuple(sorted(set.intersection(*common))) if common else ()
 
     @property
+    def is_static(self) -> bool:
+        """Whether there are sources, and none of them has years."""
+        return bool(self.sources) and all(source.years is None for source in self.sources)
+
+    @property
     def map_year(self) -> int | None:
-        """Year of the map's composites; None without sources."""
-        return self.year if self.year is not None or not self.sources else self.years[-1]
+        """Year of the map's composites; None without sources that have years."""
+        return self.year if self.year is not None or not self.years else self.years[-1]
+
+    @property
+    def stack_year(self) -> int:
+        """The year under which the map's composites are read: `map_year`, else STATIC."""
+        return STATIC if self.map_year is None else self.map_year
 
     @property
     def mask_sources(self) -> tuple[MaskSourceSection, ...]:
@@ -228,7 +239,8 @@ class ImagerySection(Section):
     @property
     def max_years(self) -> int:
         """Largest distance of a plot's year from the year of its composite."""
-        return min(source.max_years for source in self.sources)
+        dated = [source.max_years for source in self.sources if source.years is not None]
+        return min(dated, default=0)
 
     @property
     def of_pixels(self) -> dict[str, Any]:
@@ -336,8 +348,16 @@ class ImagerySection(Section):
                 if getattr(self, key) is not None:
                     raise ValueError(f"`{key}` belongs to `sources`, and there are none; remove it")
             return self
+        if self.is_static:
+            if self.year is not None:
+                raise ValueError(
+                    f"`year` is {self.year}, and none of the sources has years; remove it"
+                )
+            return self
         if not self.years:
-            spans = ", ".join(f"{s.name}: {s.years[0]} to {s.years[-1]}" for s in self.sources)
+            spans = ", ".join(
+                f"{s.name}: {s.years[0]} to {s.years[-1]}" for s in self.sources if s.years
+            )
             raise ValueError(
                 f"the sources have no year in common ({spans}); give them years that overlap"
             )
@@ -362,6 +382,6 @@ class ImagerySection(Section):
 
 _OF_SOURCES = ("sources", "collections", "cache", "year")
 _ASKED = {
-    *("name", "collection", "kind", "endpoint", "id", "years", "season"),
+    *("name", "collection", "kind", "endpoint", "id", "years", "choose", "season"),
     *("bands", "indices", "max_cloud", "spoils"),
 }

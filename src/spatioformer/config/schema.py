@@ -230,8 +230,9 @@ class RunConfig(Section):
                 "map years of your own rasters run `spatioformer years`"
             )
         if missing := [year for year in years if year not in self.imagery.years]:
+            held = span(self.imagery.years) or "no years"
             raise ValueError(
-                f"`map.years` holds {missing[0]}, and the sources have {span(self.imagery.years)} "
+                f"`map.years` holds {missing[0]}, and the sources have {held} "
                 "in common; choose years of these, or widen `years` of the sources"
             )
         return self

@@ -51,7 +51,7 @@ def years_of_plots(
 
     Args:
         dates: date of each plot, NaT for none.
-        years: years of imagery, ascending.
+        years: years of imagery, ascending; none of imagery that is the same in all years.
         max_years: largest distance of a plot's year from that of its imagery.
         season: days that the imagery covers. If it ends in the next year, a plot dated up to its
             end belongs to the year in which it began.
@@ -60,6 +60,12 @@ def years_of_plots(
         Columns composite_year and years_apart (composite minus plot; both Int64, missing where
         there is none), and the reason for which a plot has no year, (n,), '' for none.
     """
+    if not len(years):
+        none = pd.Series(pd.NA, dates.index, "Int64")
+        return (
+            pd.DataFrame({"composite_year": none, "years_apart": none}),
+            np.full(len(dates), "", object),
+        )
     of_plot = dates.dt.year.to_numpy(np.float64, na_value=np.nan).copy()
     if season is not None and season[1] < season[0]:
         day = (100 * dates.dt.month + dates.dt.day).to_numpy(np.float64, na_value=np.nan)

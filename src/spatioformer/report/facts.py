@@ -144,11 +144,14 @@ def _sources(results: Results) -> Facts:
     facts = [("Year of the map", str(imagery["year"]))] if "year" in imagery else []
     for source in imagery.get("sources", []):
         years = source["years"]
-        if source["composite"] == "none":
+        if not years:
+            made = "the same in all years"
+        elif source["composite"] == "none":
             made = f"as published for {span(years)}"
         else:
             made = f"{source['composite']} of each year, {span(years)}"
-        items = f"{source['items']:,} items, {source['items_of_year']:,} of the map's year"
+        of_year = f", {source['items_of_year']:,} of the map's year" if years else ""
+        items = f"{source['items']:,} items{of_year}"
         credits = [source[key] for key in ("attribution", "citation") if source[key]]
         licence = [f"Licence: {source['licence']}"] if source["licence"] else []
         facts.append(

@@ -227,7 +227,7 @@ class Results:
     def years_apart(self) -> pd.Series | None:
         """Year of each plot's imagery minus that of the plot; None where imagery has no years."""
         path = self.folder / "chips" / "index.parquet"
-        if "sources" not in self.imagery or not path.exists():
+        if "year" not in self.imagery or not path.exists():
             return None
         return pd.read_parquet(path)["years_apart"]
 

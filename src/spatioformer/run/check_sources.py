@@ -53,7 +53,7 @@ def source_problems(config: RunConfig) -> Iterator[Problem]:
 
 def _wrong_with(source: "Source") -> Iterator[SpatioformerError]:
     part, collection, owner = source.section, source.collection, source.owner
-    first, last = collection.years or (part.every_year[0], None)
+    first, last = collection.years or (0, None)
     outside = [y for y in part.every_year if y < first or (last is not None and y > last)]
     if outside:
         known = f"from {first} on" if last is None else f"{first} to {last}"

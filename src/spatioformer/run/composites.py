@@ -79,7 +79,7 @@ class Composites:
                         str(replace(source.collection, endpoint="", hosts=())),
                         [
                             identity(item, base_of(source.section.endpoint))
-                            for item in source.items[year]
+                            for item in source.of_year(year)
                         ],
                     ]
                     for source in self.stack.sources

@@ -11,7 +11,7 @@ from spatioformer.archives.answer import ask, with_answer
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.config.archives import span
+from spatioformer.config.archives import STATIC, span
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.geo.raster.zarr_copy import check_zarr, write_zarr
@@ -36,6 +36,8 @@ def build_years(
 ) -> Path:
     """Write FOLDER/imagery_YEAR.tif for each year, and FOLDER/years.csv with their paths.
 
+    Sources without years alone give FOLDER/imagery_static.tif.
+
     Composites that are there and would be the same are kept. If the configuration has layers,
     masks or an outline too, the composites lie in FOLDER/composites.
 
@@ -45,7 +47,7 @@ def build_years(
         others: as `archives.write.write_year`.
 
     Returns:
-        Path of years.csv.
+        Path of years.csv; of the imagery itself where no source has years.
 
     Raises:
         ConfigError: there are no sources, or they do not have one of the years.
@@ -59,8 +61,10 @@ def build_years(
         )
     if zarr:
         check_zarr()
-    wanted = tuple(section.years if years is None else years)
-    if missing := [year for year in wanted if year not in section.years]:
+    if section.is_static and years is not None:
+        raise ConfigError("none of the sources has years; leave --years out")
+    wanted = tuple((section.years or (STATIC,)) if years is None else years)
+    if missing := [year for year in wanted if year not in (*section.years, STATIC)]:
         raise ConfigError(
             f"the sources have no year {missing[0]}, but {span(section.years)}; give some of these"
         )
@@ -87,7 +91,10 @@ def build_years(
             with Stack(out) as stack:
                 bands = stack.bands
             write_zarr(out, {out: bands})
-        console.say(f"{year}: {composite_path(folder, year)}")
+        when = f"{year}: " if year != STATIC else ""
+        console.say(f"{when}{composite_path(folder, year)}")
+    if section.is_static:
+        return composite_path(folder, STATIC)
     table = pd.DataFrame({"year": wanted, "path": [composite_path(Path(), y) for y in wanted]})
     with writing(folder / "years.csv") as part:
         table.to_csv(part, index=False)

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from spatioformer.config.archives import STATIC
 from spatioformer.run.imagery_search import SourceListing, YearListing
 
 COLUMNS = (
@@ -46,8 +47,10 @@ def rendered(listing: SourceListing) -> RenderableType:
 def _cells(year: YearListing) -> list[str]:
     # Days alone: those of a season that ends in the next year come after its first day anyway.
     dates = f"{year.first[5:]} to {year.last[5:]}" if year.first and year.last else "none"
+    if year.year == STATIC:
+        dates = "no date"
     return [
-        str(year.year),
+        str(year.year) if year.year != STATIC else "all",
         f"{year.items:,}",
         dates,
         f"{year.tiles:,}",
@@ -76,7 +79,7 @@ def _total(years: Iterable[YearListing]) -> list[str]:
 
 def _notes(listing: SourceListing) -> list[Text]:
     """Lines below a table."""
-    lines = [f"bands: {', '.join(listing.bands)}"]
+    lines = list(listing.about) or [f"bands: {', '.join(listing.bands)}"]
     lines += _left_out(listing)
     if not all(year.exact for year in listing.years):
         lines.append("sizes: pixels without compression, in blocks of 512 x 512 for the plots")

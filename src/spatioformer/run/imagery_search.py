@@ -15,12 +15,13 @@ from spatioformer.archives.search import cloud_of, empty_message, look_up
 from spatioformer.archives.source import Source
 from spatioformer.common.errors import ConfigError
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.archives import STATIC
 from spatioformer.config.fields import Region
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.yearly import years_of_plots
 from spatioformer.run.plot_table import read_with_covariates
-from spatioformer.run.sources import grid_of_sources
+from spatioformer.run.sources import grid_of_sources, season_of
 
 MGRS = re.compile(r"(?:^|[_.])T?(\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?=[_.]|$)")
 """Tile in the names of Sentinel-2 and HLS: S2B_55GEN_..., HLS.S30.T55GEN...."""
@@ -33,6 +34,7 @@ class YearListing:
     """What a source would read for a year.
 
     Attributes:
+        year: STATIC for a source without years.
         items, tiles: their numbers; a tile is a place that is observed again and again.
         first, last: dates of the first and the last item, YYYY-MM-DD; None without items.
         cloud: median share of cloud that the catalogue states, 0 to 1.
@@ -67,7 +69,11 @@ class YearListing:
 
 @dataclass(frozen=True)
 class SourceListing:
-    """What a source would read, and what is known about its collection."""
+    """What a source would read, and what is known about its collection.
+
+    Attributes:
+        about: what each band is, with its unit, where the table says so.
+    """
 
     name: str
     collection: str
@@ -80,6 +86,7 @@ class SourceListing:
     citation: str
     note: str
     years: tuple[YearListing, ...]
+    about: tuple[str, ...] = ()
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -106,11 +113,15 @@ def list_sources(
     sources = sources_of(section, offline=offline)
     region = grid_of_sources(section).region  # that for which a run searches
     plots = _plots_by_year(config, section)
+    everywhere = Places.joined(plots.values())
     listings = []
     for source in sources:
-        years = source.section.every_year
+        years = source.section.searched
         tracked = console.track(years, f"search {source.section.name}", len(years))
-        found = tuple(_year(source, region, year, plots.get(year)) for year in tracked)
+        found = tuple(
+            _year(source, region, year, everywhere if year == STATIC else plots.get(year))
+            for year in tracked
+        )
         listings.append(_listing(source, found))
     return listings
 
@@ -129,6 +140,11 @@ def _listing(source: Source, years: tuple[YearListing, ...]) -> SourceListing:
         citation=collection.citation,
         note=collection.note,
         years=years,
+        about=tuple(
+            f"{band.name}: {band.title}" + (f", {band.unit}" if band.unit else "")
+            for band in source.read
+            if band.title
+        ),
     )
 
 
@@ -137,9 +153,11 @@ def _plots_by_year(config: RunConfig, section: ImagerySection) -> Mapping[int, P
     table = read_with_covariates(config).table
     if "date" not in table:
         table = table.assign(date=np.datetime64("NaT"))
-    season = section.sources[0].season
+    season = season_of(section)
     years, _ = years_of_plots(table["date"], section.years, section.max_years, season)
     chosen = years["composite_year"]
+    if section.is_static:
+        chosen = chosen.fillna(STATIC)
     return {
         int(year): Places(
             table.loc[chosen == year, "lon"].to_numpy(np.float64),

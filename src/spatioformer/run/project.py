@@ -8,6 +8,7 @@ from typing import Any
 
 from rasterio.errors import RasterioIOError
 
+from spatioformer.archives.opening import sources_of
 from spatioformer.common.errors import ConfigError, ImageryError, ModelError, OutputError
 from spatioformer.common.files import write_json
 from spatioformer.common.progress import SILENT, Console
@@ -24,6 +25,7 @@ from spatioformer.run.scenario_map import (
     Today,
     check_apart,
     map_scenario,
+    other_archives,
     scenario_imagery,
     states_of,
 )
@@ -100,6 +102,8 @@ def project(
     with contextlib.ExitStack() as stack:
         imagery = rasters.path
         if scenario is not None:
+            for note in other_archives(scenario, today.model.parent):
+                console.say(f"note: {note}")
             imagery = scenario_imagery(scenario, folder, today.map, overwrite, console)
         signature = [states_of([imagery]), dict(rasters.fixed)]
         covariates = covariates_of_table(today.model)
@@ -113,6 +117,8 @@ def project(
             )
         map_scenario(today, imagery, folder / MAP, signature, resources, overwrite, console)
     summary = compare(today, folder, name, uncertainty, regions, console)
+    if scenario is not None and scenario.imagery.sources:
+        summary["sources"] = [source.credit for source in sources_of(scenario.imagery)]
     write_json(folder / SUMMARY, summary)
     return summary
 

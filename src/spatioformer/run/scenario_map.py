@@ -11,12 +11,16 @@ import rasterio
 
 from spatioformer.analysis.scenarios.units import check_units
 from spatioformer.analysis.years.series import is_one_grid
+from spatioformer.archives.answer import ask, with_answer
+from spatioformer.archives.opening import sources_of
 from spatioformer.common.cache import Record
 from spatioformer.common.errors import ConfigError, OutputError
 from spatioformer.common.files import read_json
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
+from spatioformer.config.archives import STATIC
 from spatioformer.config.file import load_config
+from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.scenario import ScenarioConfig
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
@@ -27,6 +31,7 @@ from spatioformer.mapping import Output, Resources, map_raster
 from spatioformer.mapping.predictor import identity
 from spatioformer.mapping.regrid import open_source
 from spatioformer.models.store import load
+from spatioformer.run.composites import Composites
 from spatioformer.run.imagery import build_imagery
 
 LAYERS = ("mean", "lower", "upper", "di", "inside")
@@ -95,12 +100,13 @@ def states_of(paths: Iterable[Path]) -> list[Any]:
 def scenario_imagery(
     scenario: ScenarioConfig, folder: Path, today: Path, overwrite: bool, console: Console
 ) -> Path:
-    """The layers of a scenario file on the grid of today's map; kept if nothing changed."""
+    """Layers and sources of a scenario on the grid of today's map; kept if nothing changed."""
     section, out, grid = scenario.imagery, folder / IMAGERY, _grid(today)
     for key in ("region", "grid"):
         if getattr(section, key) is not None:
             console.say(f"note: imagery.{key} is not used; the scenario has today's map's grid")
-    inputs = [Path(layer.path) for layer in section.layers] + [Path(p) for p in section.mask_paths]
+    files = [*(layer.path for layer in section.layers), *section.mask_paths]
+    inputs = [Path(path) for path in (*files, section.collections) if path is not None]
     check_apart(out, inputs)
     made_of = [section.model_dump(mode="json"), states_of([*inputs, today]), _place(grid)]
     record = Record(folder / RECORD)
@@ -114,10 +120,40 @@ def scenario_imagery(
     record.begin(out, made_of)
     used = section.model_copy(update={"region": None, "grid": None})
     used._folder = section.folder
-    summary = build_imagery(used, out, console, onto=grid)
+    composite = _of_sources(used, grid, folder, console) if used.sources else None
+    summary = build_imagery(used, out, console, onto=grid, composite=composite)
     _mask_by(out, today)
     record.finish(out, {"bands": summary["bands"]})
     return out
+
+
+def other_archives(scenario: ScenarioConfig, run: Path) -> list[str]:
+    """Sentences on sources of a scenario that come from another archive than those of the run.
+
+    Args:
+        run: folder of the run; without its imagery.json nothing is known.
+    """
+    path = run / "imagery.json"
+    known = read_json(path).get("sources", []) if path.exists() else []
+    now = {credit["source"]: credit for credit in known}
+    return [
+        f"the source {name} is {later['title']}, and in the run it is {now[name]['title']}; the "
+        "difference between two archives looks like a change"
+        for name, later in ((s.section.name, s.credit) for s in sources_of(scenario.imagery))
+        if name in now and now[name]["citation"] != later["citation"]
+    ]
+
+
+def _of_sources(section: ImagerySection, grid: Grid, folder: Path, console: Console) -> Path:
+    """The bands of the sources of a scenario, in a file of its own.
+
+    Raises:
+        ConfigError: a collection, band or option is not known.
+        ImageryError: a file cannot be read.
+    """
+    answer = ask(section, grid, (STATIC,), (STATIC,), console=console)
+    stack = with_answer(section, grid, answer)
+    return Composites(folder, stack, console=console).year(STATIC)[0]
 
 
 def _mask_by(imagery: Path, today: Path) -> None:

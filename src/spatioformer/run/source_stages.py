@@ -49,7 +49,8 @@ def search(run: RunContext) -> str:
     write_answer(answer, section, path)
     counts = {name: sum(map(len, years.values())) for name, years in answer.items()}
     listed = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
-    return f"{sum(counts.values()):,} items of {len(section.years)} years ({listed})"
+    of_years = f" of {len(section.years)} years" if section.years else ""
+    return f"{sum(counts.values()):,} items{of_years} ({listed})"
 
 
 def imagery(run: RunContext) -> str:
@@ -59,8 +60,7 @@ def imagery(run: RunContext) -> str:
     from spatioformer.run.outline import places_in
     from spatioformer.run.sources import FOLDER, stack_of
 
-    section, year = _section(run), _section(run).map_year
-    assert year is not None
+    section, year = _section(run), _section(run).stack_year
     stack, options = stack_of(run), run.config.map
     composites = Composites(
         run.folder / FOLDER,
@@ -78,24 +78,21 @@ def imagery(run: RunContext) -> str:
     )  # fmt: skip
     credits = [
         {
-            "source": source.section.name,
-            "title": source.collection.title,
+            **source.credit,
             "composite": source.composite,
-            "licence": source.collection.licence,
-            "attribution": source.collection.attribution,
-            "citation": source.collection.citation,
-            "years": list(section.years),
+            "years": list(source.section.every_year and section.years),
             "items": sum(map(len, source.items.values())),
-            "items_of_year": len(source.items[year]),
+            "items_of_year": len(source.of_year(year)),
         }
         for source in stack.sources
     ]
     more = {name: facts[name] for name in ("left_out", "offsets") if facts.get(name)}
-    more |= {"year": year, "sources": credits}
+    more |= {"sources": credits} | ({} if section.map_year is None else {"year": year})
     write_json(run.folder / "imagery.json", summary | more)
     height, width = summary["height"], summary["width"]
     return (
-        f"{height} x {width} pixels, {len(summary['bands'])} bands of {year}, "
+        f"{height} x {width} pixels, {len(summary['bands'])} bands"
+        f"{'' if section.map_year is None else f' of {year}'}, "
         f"{summary['pixels_to_predict']:,} to predict"
     )
 
@@ -255,7 +252,9 @@ def with_sources(stages: Mapping[str, Stage], config: "RunConfig") -> dict[str, 
     """The stages of a run whose imagery has sources, from those of a run without."""
     section = config.imagery
     assert section is not None
-    composite = f"archives/imagery_{section.map_year}"
+    from spatioformer.run.sources import composite_path
+
+    composite = f"archives/{composite_path(Path(), section.stack_year).stem}"
     own = dict(stages)
     own[SEARCH] = Stage(search, (), ("imagery.search",), _search_inputs, (ITEMS,), of_imagery=True)
     own["imagery"] = replace(

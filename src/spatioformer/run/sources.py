@@ -16,6 +16,7 @@ from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.yearly import FailedItems
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.config.archives import STATIC
 from spatioformer.config.imagery import EXAMPLE, ImagerySection
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import LONLAT, Grid
@@ -200,11 +201,14 @@ def check_bands(layers: Sequence[str], sources: Sequence[str]) -> None:
 
 
 def season_of(section: ImagerySection) -> tuple[str, str] | None:
-    """The season by which plots get their year: the one that all sources have, else none."""
-    seasons = {source.season for source in section.sources}
+    """The season by which plots get their year: the one that all sources have, else none.
+
+    Sources without years do not count.
+    """
+    seasons = {source.season for source in section.sources if source.years is not None}
     return seasons.pop() if len(seasons) == 1 else None
 
 
 def composite_path(folder: Path, year: int) -> Path:
-    """The composites of a year in a folder."""
-    return folder / f"imagery_{year}.tif"
+    """The composites of a year in a folder; those of sources without years for STATIC."""
+    return folder / f"imagery_{year if year != STATIC else 'static'}.tif"

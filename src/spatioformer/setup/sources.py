@@ -29,7 +29,10 @@ def show_sources(config: RunConfig, plots: pd.DataFrame, findings: Findings) -> 
             continue
         collection = source.collection
         how = "as published" if source.composite == "none" else source.composite
-        words = f"{collection.title}; {len(names)} bands a year, {span(part.every_year)}, {how}"
+        if part.years is None:
+            words = f"{collection.title}; {len(names)} bands, the same in all years"
+        else:
+            words = f"{collection.title}; {len(names)} bands a year, {span(part.every_year)}, {how}"
         if collection.licence:
             words += f"; licence {collection.licence}"
         if not collection.verified:
@@ -37,7 +40,8 @@ def show_sources(config: RunConfig, plots: pd.DataFrame, findings: Findings) -> 
         findings.decide(f"imagery.sources.{number}", part.name, words)
         if collection.note:
             findings.decide(f"imagery.sources.{number}", "note", collection.note)
-    findings.decide("imagery.year", str(section.map_year), "year of the map")
+    if section.map_year is not None:
+        findings.decide("imagery.year", str(section.map_year), "year of the map")
     if section.grid is None and not section.layers:
         try:
             grid = grid_of_sources(section)
@@ -45,7 +49,7 @@ def show_sources(config: RunConfig, plots: pd.DataFrame, findings: Findings) -> 
             return
         pixels = f"{grid.height:,} x {grid.width:,} pixels of {abs(grid.transform.a):g} m"
         findings.decide("imagery.grid", grid.crs.to_string(), f"UTM zone of the region; {pixels}")
-    if "date" in plots:
+    if "date" in plots and section.years:
         dated = DatedPlots.of(plots, section)
         used = dated.plots - len(dated.refused)
         findings.decide("plots by year", f"{used:,} of {dated.plots:,}", str(dated))

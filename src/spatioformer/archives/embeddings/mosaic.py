@@ -1,4 +1,4 @@
-"""Bring tiles of vectors, of several UTM zones, onto one grid.
+"""Bring tiles of vectors, or of other values, of several zones and lattices, onto one grid.
 
 A target pixel is the mean of the valid source pixels in it, weighted by the area that they share
 with it, over all tiles and zones. It has data if at least one source pixel in it has; between
@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast, get_args
 
 import numpy as np
-from pyproj import Geod, Transformer
+from pyproj import Geod
 from rasterio.windows import Window
 
-from spatioformer.archives.embeddings.footprints import Footprints, Method, footprints, may_meet
+from spatioformer.archives.embeddings.footprints import (
+    Footprints,
+    Method,
+    footprints,
+    may_meet,
+    transformer,
+)
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.unit_length import SHORTEST
@@ -23,6 +29,7 @@ from spatioformer.geo.raster.unit_length import SHORTEST
 LARGEST = 512  # side of a part of a window that is computed at once, target pixels
 MOST_VALUES = 5e7  # source values held at once; a read needs about 0.4 GB
 MANY = 8  # source pixels along a side of a target pixel, from which each target pixel is summed
+LONG = 32  # numbers of a vector from which that is faster
 MOST = 200  # source pixels along a side of a target pixel
 
 Box = tuple[int, int, int, int]
@@ -96,8 +103,10 @@ class Mosaic:
         grid: target grid.
         bands: numbers of a vector.
         unit: whether vectors have unit length.
-        resampling: "average", "bilinear" or "nearest"; None: average where target pixels are
-            larger than the tiles', otherwise bilinear.
+        resampling: of `footprints.Method`; None: average where target pixels are larger than the
+            tiles', otherwise bilinear.
+        least: share of a target pixel that must lie on valid source pixels; with "bilinear" and
+            "smooth" it is half.
 
     Raises:
         ImageryError: another resampling, or target pixels more than MOST times as large.
@@ -111,6 +120,7 @@ class Mosaic:
         *,
         unit: bool,
         resampling: str | None = None,
+        least: float = 0.0,
     ):
         self.grid, self.bands, self.unit = grid, bands, unit
         self.zones: list[Zone] = []
@@ -118,15 +128,13 @@ class Mosaic:
             if not any(zone.add(tile) for zone in self.zones):
                 self.zones.append(Zone(tile.grid))
                 self.zones[-1].add(tile)
-        self._to_zone = [
-            Transformer.from_crs(grid.crs, zone.origin.crs, always_xy=True) for zone in self.zones
-        ]
-        self._ratios = [_pixel_size(grid) / _pixel_size(zone.origin) for zone in self.zones]
+        self._to_zone = [transformer(grid, zone.origin) for zone in self.zones]
+        self._ratios = [_pixel_size(grid) / _pixel_size(zone.origin, grid) for zone in self.zones]
         self._methods = [_method(resampling, ratio) for ratio in self._ratios]
         # Few large parts, because each opens the files anew and unpacks whole blocks of them.
         side = 0.9 * np.sqrt(MOST_VALUES / bands) / max([1.0, *self._ratios])
         self._side = max(1, min(LARGEST, int(side)))
-        self._least = 0.5 if "bilinear" in self._methods else 0.0
+        self._least = 0.5 if {"bilinear", "smooth"} & set(self._methods) else least
 
     def read(self, window: Window) -> np.ndarray:
         """Read a window of the grid: float32 (band, y, x), NaN in all bands where missing.
@@ -134,7 +142,7 @@ class Mosaic:
         The result of a pixel is the same, to the last bit, in every window.
         """
         out = np.empty((self.bands, window.height, window.width), np.float32)
-        for part in _blocks(window, self._side):
+        for part in parts_of(window, self._side):
             rows = slice(part.row_off - window.row_off, part.row_off - window.row_off + part.height)
             cols = slice(part.col_off - window.col_off, part.col_off - window.col_off + part.width)
             out[:, rows, cols] = np.moveaxis(self._block(part), 2, 0)
@@ -150,7 +158,8 @@ class Mosaic:
                 continue
             places = footprints(window, self.grid, to_zone, lattice, self._methods[i])
             zone_total, zone_weight = np.zeros_like(total), np.zeros_like(weight)
-            self._add(zone, places, self._ratios[i] >= MANY, zone_total, zone_weight)
+            many = self._ratios[i] >= MANY and self.bands >= LONG
+            self._add(zone, places, many, zone_total, zone_weight)
             total += zone_total
             weight += zone_weight
         return self._mean(total, weight)
@@ -161,7 +170,7 @@ class Mosaic:
         """Add the source pixels of one zone to the sums over a window.
 
         Args:
-            many: whether each target pixel holds many source pixels.
+            many: whether each target pixel holds many source pixels, each a long vector.
         """
         box = places.box()
         box = None if box is None else _common(box, zone.box)
@@ -245,7 +254,7 @@ def _method(resampling: str | None, ratio: float) -> Method:
         )
     if ratio > MOST:
         raise ImageryError(
-            f"a pixel of the grid is {ratio:,.0f} times as wide as one of the embedding, and all "
+            f"a pixel of the grid is {ratio:,.0f} times as wide as one of the collection, and all "
             f"of those in it would be read; choose a grid with pixels at most {MOST} times as wide"
         )
     if resampling is None:
@@ -253,9 +262,17 @@ def _method(resampling: str | None, ratio: float) -> Method:
     return cast(Method, resampling)
 
 
-def _pixel_size(grid: Grid) -> float:
-    """Side of a pixel in the middle of a grid, m."""
-    rows = np.array([grid.height / 2 - 1, grid.height / 2, grid.height / 2 - 1])
+def _pixel_size(grid: Grid, near: Grid | None = None) -> float:
+    """Side of a pixel in the middle of a grid, m.
+
+    Args:
+        near: another grid; pixels in degrees are measured at the latitude of its middle.
+    """
+    row = grid.height / 2 - 1
+    if near is not None and grid.crs.is_geographic:
+        _, lat = near.lonlat(np.array([near.height / 2 - 0.5]), np.array([near.width / 2 - 0.5]))
+        row = float((lat[0] - grid.transform.f) / grid.transform.e - 0.5)
+    rows = np.array([row, row + 1, row])
     cols = np.array([grid.width / 2 - 1, grid.width / 2 - 1, grid.width / 2])
     lon, lat = grid.lonlat(rows, cols)
     geod = Geod(ellps="WGS84")
@@ -269,7 +286,8 @@ def _common(box: Box, other: Box) -> Box | None:
     return (row, col, last_row, last_col) if row < last_row and col < last_col else None
 
 
-def _blocks(window: Window, side: int) -> Iterator[Window]:
+def parts_of(window: Window, side: int) -> Iterator[Window]:
+    """Squares of a window, row by row; those at its edges are smaller."""
     for row in range(0, window.height, side):
         for col in range(0, window.width, side):
             yield Window(

@@ -247,12 +247,10 @@ def _open(
     href: str, access: Access, file: RemoteFile, errors: list[BaseException]
 ) -> "DatasetReader":
     """Open a file as a GeoTIFF and check what its header states."""
-    import warnings
-
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
 
-    from spatioformer.geo.raster.checks import check_references, check_size, text_errors
+    from spatioformer.geo.raster.checks import UNPLACED, check_references, check_size, text_errors
 
     shown = without_signature(href)
     name = PurePosixPath(urlsplit(shown).path).name or "file"
@@ -266,8 +264,7 @@ def _open(
 
     dataset = None
     try:
-        with warnings.catch_warnings(), text_errors():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
+        with UNPLACED, text_errors():
             dataset = rasterio.open(place, driver="GTiff", opener=opener)
             check_size(local_path(name), dataset.width, dataset.height, dataset.count)
             check_references(dataset, local_path(name))

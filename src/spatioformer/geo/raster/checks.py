@@ -4,6 +4,7 @@ import html
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,10 +131,38 @@ def check_leaf(file: Path, driver: str) -> None:
         check_references(dataset, file)
 
 
+class _Quiet:
+    """Ignores warnings about a missing georeference while any thread is inside.
+
+    `warnings.catch_warnings` alone restores the filters of other threads.
+    """
+
+    def __init__(self) -> None:
+        self._guard, self._inside = threading.Lock(), 0
+        self._filters: warnings.catch_warnings | None = None
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._guard:
+            self._inside -= 1
+            if self._inside == 0 and self._filters is not None:
+                self._filters.__exit__(None, None, None)
+
+
+UNPLACED = _Quiet()
+"""Without warnings about a missing georeference, which the callers check."""
+
+
 def open_with(name: str, driver: str) -> DatasetReader:
     """Open a raster with one driver, without a warning about a missing georeference."""
-    with warnings.catch_warnings(), text_errors():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # checked by the callers
+    with UNPLACED, text_errors():
         dataset = rasterio.open(name, driver=driver)
         try:
             _read_texts(dataset)
