@@ -62,7 +62,7 @@ from spatioformer.models.tabular import TabularEstimator, TabularModel
 
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
-EPOCHS, EPOCHS_OF_MANY = 40, 12
+EPOCHS_OF_MANY = 12
 TREES, TREES_OF_MANY = 300, 100  # of forests
 
 
@@ -73,8 +73,8 @@ def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, Tr
         "model": {"patch": data.store.patch, "covariates": dict.fromkeys(data.covariates)},
         "train": {
             "validation_tile": data.tile,
-            "epochs": EPOCHS if few else EPOCHS_OF_MANY,
-            "batch": 64 if few else 256,
+            "epochs": None if few else EPOCHS_OF_MANY,
+            "batch": None if few else 256,
         },
     }
     for key, value in settings.items():

@@ -119,10 +119,10 @@ class SpatioformerRegressor(NetworkParameters):
         location_dropout: share of training plots whose location is hidden.
         location_jitter: standard deviation of a training location, km; None follows the extent.
         members: networks of an ensemble.
-        epochs: at most.
-        batch: plots in a step.
+        epochs, batch: most passes over the plots, plots in a step; None: 16, and 64 or, from 1,000
+            plots on, 128.
         loss: "poisson", "negative-binomial", "mse", "log1p" or "quantile".
-        learning_rate, weight_decay: of AdamW.
+        learning_rate, weight_decay: of Muon; None: a learning rate of 4e-3.
         warmup: epochs over which the learning rate rises.
         averaging: decay of the weights' running average; 0 for none.
         augment: turn and mirror chips while training.

@@ -154,7 +154,7 @@ class TrainSection(Section):
     """Training of networks; docs/models.md lists differences from the published recipe.
 
     Attributes:
-        epochs: largest number of passes over the training plots; None: 12, and 40 for published
+        epochs: largest number of passes over the training plots; None: 16, and 40 for published
             networks and FactoFormer.
         batch: plots of a training step; None: 128 from 1,000 training plots on, otherwise, and for
             published networks and FactoFormer, 64.

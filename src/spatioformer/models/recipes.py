@@ -77,6 +77,6 @@ def filled(name: str, section: TrainSection, plots: int) -> TrainSection:
     if CATALOGUE[name].published or name == "factoformer":
         values = {"epochs": 40, "batch": 64, "learning_rate": 1e-3}
     else:
-        values = {"epochs": 12, "batch": 128 if plots >= MANY else 64, "learning_rate": 4e-3}
+        values = {"epochs": 16, "batch": 128 if plots >= MANY else 64, "learning_rate": 4e-3}
     given = section.model_dump(include=set(values), exclude_none=True)
     return section.model_copy(update=values | given)
