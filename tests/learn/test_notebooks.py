@@ -10,7 +10,7 @@ pytest.importorskip("tokenizers")
 
 import matplotlib.pyplot as plt
 
-from spatioformer.common.errors import ArgumentError, OutputError
+from spatioformer.common.errors import ArgumentError
 from spatioformer.learn.chapters import CHAPTERS
 from spatioformer.learn.facts import LANGUAGES, Number
 from spatioformer.learn.lesson import Lesson

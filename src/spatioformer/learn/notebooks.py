@@ -33,10 +33,11 @@ REMARK = re.compile(r"^( *)# (es|en): (.*)\n", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\(([\w.]+?)\.html(?:#(\w+))?\)")
 HEADING = re.compile(r"^(?=##? )", re.MULTILINE)
 INTRODUCTION = Text(
-    "Cuaderno del curso de Spatioformer. Ejecute las celdas de arriba abajo. Un nombre como `{name}` en "
-    "el texto es una variable de la celda de código que sigue. Cambie el código y ejecute otra vez.",
-    "Notebook of the course of Spatioformer. Run the cells from top to bottom. A name such as `{name}` in "
-    "the text is a variable of the next code cell. Change the code and run it again.",
+    "Cuaderno del curso de Spatioformer. Ejecute las celdas de arriba abajo. Un nombre como "
+    "`{name}` en el texto es una variable de la celda de código que sigue. Cambie el código y "
+    "ejecute otra vez.",
+    "Notebook of the course of Spatioformer. Run the cells from top to bottom. A name such as "
+    "`{name}` in the text is a variable of the next code cell. Change the code and run it again.",
 )
 TERMS = Text("Términos", "Terms")
 
@@ -133,7 +134,10 @@ def compose(chapter: str, language: Language) -> tuple[list[tuple[str, str]], Ce
     file = ("cells", f"{chapter}.py")
     code = Cells.of(_of_language(resource(*file), language) if resource_exists(*file) else "")
     names = [name for block in flat(blocks) for name in block.names()]
-    opening = f'from spatioformer.learn.lesson import Lesson\n\nlesson = Lesson("{chapter}", "{language}")'
+    opening = (
+        "from spatioformer.learn.lesson import Lesson\n\n"
+        f'lesson = Lesson("{chapter}", "{language}")'
+    )
     introduction = INTRODUCTION.of(language).format(name=(names or ["x"])[0])
     cells = [("markdown", introduction), ("code", opening)]
     cells += [("code", code.setup)] if code.setup else []

@@ -24,9 +24,9 @@ LEAD = 240  # characters of a paragraph that stands on a slide as a whole
 SHOWN = {"bullet_list_open", "ordered_list_open", "table_open", "fence"}
 
 KEYS = Text(
-    "Estas páginas son diapositivas. Las flechas pasan de una a otra, N muestra las notas para quien "
-    "enseña, y el botón de abajo a la derecha cambia la lengua. La respuesta de un ejercicio aparece "
-    "con la tecla siguiente.",
+    "Estas páginas son diapositivas. Las flechas pasan de una a otra, N muestra las notas para "
+    "quien enseña, y el botón de abajo a la derecha cambia la lengua. La respuesta de un ejercicio "
+    "aparece con la tecla siguiente.",
     "These pages are slides. The arrows lead from one to the next, N shows the notes for the "
     "teacher, and the button at the bottom right changes the language. The answer of an exercise "
     "appears with the next key press.",

@@ -89,7 +89,7 @@ class Tools:
     Args:
         spanish: a GPT of Spanish; None: it cannot be had here.
         cache: folder where models are kept that are trained once.
-        quick: train models for a few seconds only, where the cache has none that are trained longer.
+        quick: train models for a few seconds only, unless the cache has those of a whole training.
     """
 
     def __init__(

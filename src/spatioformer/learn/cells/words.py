@@ -21,12 +21,12 @@ spanish = lesson.tools.spanish  # None: sword-text-sparv
 # en: Change the sentence and run it again.
 sentence = "The brown fox jumped over the lazy dog"
 ids = encoder.tokenizer.encode(sentence)
-pd.DataFrame({"id": ids, "token": [encoder.tokenizer.show(i) for i in ids]}).T
+pd.DataFrame([ids, [encoder.tokenizer.show(i) for i in ids]], index=["id", "token"])
 
 # %% figure pieces_foreign
 sentence = "El zorro café saltó sobre el perro flojo"
 ids = encoder.tokenizer.encode(sentence)
-pd.DataFrame({"id": ids, "token": [encoder.tokenizer.show(i) for i in ids]}).T
+pd.DataFrame([ids, [encoder.tokenizer.show(i) for i in ids]], index=["id", "token"])
 
 # %% figure pieces_spanish
 if spanish:
@@ -133,7 +133,7 @@ if spanish:
 
 # %% figure hidden
 if spanish:
-    words = "El rey de los hijos de".split()
+    words = ["El", "rey", "de", "los", "hijos", "de"]
     for i in range(len(words)):
         shorter = " ".join(words[:i] + words[i + 1 :])
         print(f"{shorter} → {spanish.model.next(shorter, 3)}")
