@@ -184,7 +184,11 @@ class TestBrowser:
           const content = slide.querySelector(".content").getBoundingClientRect();
           return [slide.scrollHeight <= 720 && slide.scrollWidth <= 1280
             && content.top >= frame.top - 1 && content.bottom <= frame.bottom + 1
-            && content.left >= frame.left - 1 && content.right <= frame.right + 1,
+            && content.left >= frame.left - 1 && content.right <= frame.right + 1
+            && [...slide.querySelectorAll(".content *")].every((part) => {
+              const box = part.getBoundingClientRect();
+              return box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1;
+            }),
             Number(slide.querySelector(".content").style.zoom)];
         })"""
         for chapter in CHAPTERS:

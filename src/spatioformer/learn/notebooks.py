@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text
@@ -202,7 +203,7 @@ def _of_language(source: str, language: Language) -> str:
 
 def as_json(cells: Sequence[tuple[str, str]]) -> str:
     """A notebook of format 4.5 with outputs cleared; the same cells give the same text."""
-    empty = {"markdown": {}, "code": {"execution_count": None, "outputs": []}}
+    empty: dict[str, dict[str, Any]] = {"markdown": {}, "code": {"execution_count": None, "outputs": []}}
     made = [
         {
             "cell_type": kind,
