@@ -59,6 +59,7 @@ THIRD_PARTY = {
         "markdown_it",
         "matplotlib",
         "numpy",
+        "pandas",
         "torch",
         "xarray",
         "yaml",

@@ -26,7 +26,7 @@ from tests.helpers.tiny_run import spatioformer
 
 pytestmark = pytest.mark.slow
 
-PAGES = {"index", "words", "attention", "patches", "places", "glossary"}
+PAGES = {"index", "words", "attention", "patches", "places", "map", "glossary"}
 
 
 class Links(HTMLParser):

@@ -146,7 +146,7 @@ def survey(made: Campaign) -> Facts:
             1 - _mean(made.more.width, made.more) / _mean(made.north.width, made.north),
             percent=True,
         ),
-        "comparison": _comparison(made),
+        "comparison": comparison(made),
     }
     return Facts(values, {"sites": sites, "widths": map_pictures.widths(made), "after": after})
 
@@ -155,7 +155,7 @@ def _mean(values: np.ndarray, run: MapRun) -> float:
     return float(values[run.mapped].mean())
 
 
-def _comparison(made: Campaign) -> Text:
+def comparison(made: Campaign) -> Text:
     """What the table says of proposed sites beside random ones; the numbers decide."""
     narrower = _mean(made.more.width, made.more) < _mean(made.random.width, made.random)
     apart = _mean(made.more.error, made.more) - _mean(made.random.error, made.random)
