@@ -12,6 +12,8 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.learn.campaign import Campaign, campaign
+from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.invented import Landscape, invent
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
 from spatioformer.text.model import MINILM, TextModel
@@ -123,6 +125,13 @@ class Tools:
     def landscape(self) -> Landscape:
         """Plots of an invented landscape."""
         return invent(PLOTS)
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        """The runs of the chapter on maps; finished stages are in the cache."""
+        self.console.say("making two maps and a third to compare: about a minute the first time")
+        sizes = CampaignSizes()
+        return campaign(Cache(self.cache, "campaign").path(hash_value(vars(sizes))), sizes)
 
     @cached_property
     def words(self) -> WordVectors:

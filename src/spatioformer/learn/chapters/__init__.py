@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spatioformer.learn.chapters import attention, patches, places, words
+from spatioformer.learn.chapters import map as own_map
 from spatioformer.learn.facts import Facts, Text
 from spatioformer.learn.tools import Tools
 
@@ -28,4 +29,5 @@ CHAPTERS = (
     Chapter("attention", Text("2. Atención", "2. Attention"), attention.facts),
     Chapter("patches", Text("3. Parches", "3. Patches"), patches.facts),
     Chapter("places", Text("4. Lugares", "4. Places"), places.facts),
+    Chapter("map", Text("5. Tu mapa", "5. Your map"), own_map.facts),
 )
