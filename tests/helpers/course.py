@@ -16,9 +16,10 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from spatioformer.learn.campaign import Campaign, campaign
 from spatioformer.learn.campaign import Sizes as CampaignSizes
-from spatioformer.learn.chapters import attention, words
+from spatioformer.learn.chapters import attention, played, words
 from spatioformer.learn.chapters.sentences import BANCO, BANK
 from spatioformer.learn.invented import Landscape, invent
+from spatioformer.learn.placed import PlacedLesson, train_placed
 from spatioformer.learn.tools import SpanishModel, Tools, VisionLesson, vision_lesson
 from spatioformer.nn import TextEncoder
 from spatioformer.text.model import TextModel
@@ -35,7 +36,7 @@ from tests.helpers.tiny_run import spatioformer
 
 SENTENCES = [
     *(words.FOX, words.ENGLISH_FOX, words.PROMPT, words.HIDDEN_PROMPT),
-    *(attention.PLAIN, attention.SPANISH),
+    *(attention.PLAIN, attention.SPANISH, *played.SENTENCES),
     *(sense.sentence for sense in [*BANK, *BANCO]),
 ]
 
@@ -133,6 +134,11 @@ def tiny_landscape() -> Landscape:
     return invent(60)
 
 
+@cache
+def tiny_placed() -> PlacedLesson:
+    return train_placed(60, width=8, heads=2, layers=1, epochs=2)
+
+
 class TinyTools(Tools):
     """Tools whose models need no packages."""
 
@@ -151,3 +157,4 @@ class TinyTools(Tools):
         self.vision = tiny_vision(folder)
         self.landscape = tiny_landscape()
         self.campaign = tiny_campaign()
+        self.placed = tiny_placed()

@@ -1,25 +1,52 @@
-"""The pages in a browser, opened from the disk: language, tables that the reader changes, links."""
+"""The pages in a browser, opened from the disk: language, figures that the reader changes, links.
 
+What the page computes is compared with what the networks compute in Python.
+"""
+
+import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("tokenizers")
 
 from spatioformer.learn.build import build
+from spatioformer.learn.chapters.answers import SPOT
+from spatioformer.learn.chapters.played import START
+from spatioformer.learn.exercises import readings
 from spatioformer.learn.tools import SpanishModel
+from spatioformer.learn.weights import text_model
+from spatioformer.nn import GPT
+from spatioformer.text.model import TextModel
+from spatioformer.text.tokenizer import Tokenizer
+from spatioformer.text.trace import trace_text
 from tests.helpers.browser import chromium_or_skip
 from tests.helpers.course import TinyTools, train_spanish
+from tests.helpers.text import CORPUS
+from tests.learn.test_exercises import READINGS
 
 pytestmark = pytest.mark.slow
 
 
+TEXTS = [
+    "En el principio crió Dios los cielos y la",
+    "  ¡Qué  niño, l'eau 1234!\n x_y",
+    "😀 años—«dijo»",
+    "a",
+]
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def tools(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    spanish = SpanishModel.open(train_spanish(folder / "spanish"))
+    return TinyTools(SpanishModel.open(train_spanish(folder / "spanish")))
+
+
+@pytest.fixture(scope="module")
+def site(tools, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="600" height="300"/>'
         patch.setattr("spatioformer.learn.show.files", lambda _: (b"", svg))
-        return build(folder / "course", TinyTools(spanish)).parent
+        return build(tmp_path_factory.mktemp("site") / "course", tools).parent
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +80,7 @@ def test_the_language_is_remembered(page, site):
     assert page.locator("h1:visible").inner_text() == "1. Words"
     assert page.evaluate("document.documentElement.lang") == "en"
     page.click("nav >> text=2. Attention")
+    page.wait_for_load_state()
     assert page.locator("h1:visible").inner_text() == "2. Attention"
     assert page.title() == "2. Attention · Spatioformer"
 
@@ -98,3 +126,231 @@ def test_layers_and_heads(page, site):
     assert box.locator("table").inner_text() != before
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390, "no page scrolls sideways on a phone"
+
+
+@pytest.fixture
+def sentence(page, site):
+    page.goto((site / "attention.html").as_uri())
+    box = page.locator("article[lang=es] .widget[data-kind=sentence]")
+    box.scroll_into_view_if_needed()
+    box.locator("table").wait_for()
+    return box
+
+
+@pytest.fixture
+def place(page, site):
+    page.goto((site / "places.html").as_uri())
+    box = page.locator("article[lang=es] .widget[data-kind=place]")
+    box.scroll_into_view_if_needed()
+    box.locator("table").first.wait_for()
+    return box
+
+
+def with_words() -> TextModel:
+    """A model with whole words, sinusoids and ReLU, with random weights."""
+    torch.manual_seed(0)
+    network = GPT(70, 24, 16, 2, 2, positions="sinusoidal", activation="relu")
+    return TextModel(network, Tokenizer.train_words(CORPUS, 60))
+
+
+def test_the_gpt_of_the_page_is_that_of_python(page, sentence, tools):
+    trained, other = tools.spanish.model, with_words()
+    read = page.evaluate(
+        """([other, texts]) => [models.spanish, other].map((model) => {
+            const network = new Network(model), tokenizer = new Tokenizer(model.tokenizer);
+            return texts.map((text) => {
+                const ids = tokenizer.encode(text);
+                return { ids, ...network.next(ids) };
+            });
+        })""",
+        [text_model(other), TEXTS],
+    )
+    for model, answers in zip((trained, other), read, strict=True):
+        for text, answer in zip(TEXTS, answers, strict=True):
+            trace = trace_text(model, text).trace
+            assert answer["ids"] == model.tokenizer.encode(text)
+            np.testing.assert_allclose(answer["logits"], trace["logits"][-1], atol=1e-5)
+            for number, layer in enumerate(answer["layers"], 1):
+                for name in ("scores", "pattern"):
+                    expected = trace[f"layer{number}.{name}"]
+                    np.testing.assert_allclose(layer[name], expected, atol=1e-5)
+
+
+def test_a_hidden_token_is_no_key_of_others(page, sentence, tools):
+    network, ids = tools.spanish.model.gpt, tools.spanish.model.ids(TEXTS[0])
+    valid = torch.ones(ids.shape, dtype=torch.bool)
+    valid[0, 3] = False
+    with torch.inference_mode():
+        x = network.embedding(ids) + network.positions(ids.shape[1], 0)
+        shares = network.unembed(network.transformer(x, valid)[0, -1]).softmax(-1)
+    before = sentence.locator(".bars").inner_text()
+    sentence.locator("button").nth(3).click()
+    assert sentence.locator(".bars").inner_text() != before
+    shown = sentence.locator(".share").first.inner_text()
+    assert shown == f"{100 * float(shares.max()):.1f} %".replace(".", ",").replace(" ", "\xa0")
+    assert "con " + shown in sentence.locator("[role=status]").inner_text()
+    assert sentence.locator(".bar.before").count() == 8
+    sentence.locator("button").nth(3).click()
+    assert sentence.locator(".bars").inner_text() == before
+
+
+def test_a_sentence_is_written(page, sentence, tools):
+    box = sentence.get_by_label("Escriba una frase")
+    box.fill("El rey")
+    tokens = [
+        tools.spanish.model.tokenizer.show(i)
+        for i in tools.spanish.model.tokenizer.encode("El rey")
+    ]
+    assert sentence.locator("button").all_inner_texts() == tokens
+    assert sentence.locator("button").last.is_disabled()
+    assert sentence.locator("tr").count() == len(tokens) + 1
+    box.fill(" ")
+    assert "al menos una palabra" in sentence.locator("[role=status]").inner_text()
+    assert sentence.locator("table").count() == 0
+    box.fill("x" * 40)
+    assert "24 como máximo: quite " in sentence.locator("[role=status]").inner_text()
+    sentence.get_by_label("o elija una").select_option(index=1)
+    assert box.input_value() == "El rey de los hijos de"
+    sentence.get_by_label("Tabla").select_option("pattern")
+    assert sentence.locator("td.cell").first.inner_text() == "1,00"
+
+
+def test_the_map_of_the_page_is_that_of_python(page, place, tools):
+    lesson = tools.placed
+    spots = [(1, 1), SPOT, (148, 30)]
+    predicted = page.evaluate(
+        """(spots) => {
+            const network = new Network(models.landscape);
+            const land = new Landscape(models.landscape.land);
+            return spots.map(([row, column, y, x]) =>
+                network.species(land.chip(y, x, 1), ...land.center(row, column)).species);
+        }""",
+        [[*spot, *other] for spot in spots for other in spots],
+    )
+    expected = [lesson.species(*spot, pixels_of=other) for spot in spots for other in spots]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)
+
+
+def test_a_place_is_moved_by_keyboard_and_by_pointer(page, place, tools):
+    lesson, line = tools.placed, place.locator("[role=status]")
+    east, north = place.get_by_label("Longitud"), place.get_by_label("Latitud")
+    row, column = (int(abs(a - b) / 0.02) for a, b in zip(START[::-1], (-38, -72), strict=True))
+
+    def sentence_of(species: float) -> str:
+        return f"La red predice {species:.1f} especies.".replace(".", ",", 1)
+
+    assert sentence_of(lesson.species(row, column)) in line.inner_text()
+    vectors, numbers = (place.locator(part).first.inner_html() for part in (".strip", "table"))
+    place.get_by_role("checkbox").check()
+    east.press("ArrowRight")
+    north.press("ArrowUp")
+    assert (
+        sentence_of(lesson.species(row - 1, column + 1, pixels_of=(row, column)))
+        in line.inner_text()
+    )
+    assert "Los píxeles son los de −70,99°" in line.inner_text()
+    assert place.locator(".strip").first.inner_html() != vectors
+    assert place.locator("table").first.inner_html() != numbers
+    place.get_by_role("checkbox").uncheck()
+    assert sentence_of(lesson.species(row - 1, column + 1)) in line.inner_text()
+    place.locator("canvas").scroll_into_view_if_needed()
+    bounds = place.locator("canvas").bounding_box()
+    page.mouse.move(bounds["x"] + 5, bounds["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(bounds["x"] + bounds["width"] / 2, bounds["y"] + bounds["height"] / 2)
+    page.mouse.up()
+    page.mouse.move(bounds["x"] + 5, bounds["y"] + 5)
+    assert (east.input_value(), north.input_value()) == ("75", "74")
+
+
+def test_a_model_that_is_missing(browser, site, tmp_path):
+    page = browser.new_page()
+    file = tmp_path / "attention.html"
+    text = (site / "attention.html").read_text(encoding="utf-8")
+    file.write_text(text.replace("course.css", "").replace('src="', f'src="{site.as_uri()}/'))
+    page.goto(file.as_uri())
+    box = page.locator("article[lang=es] .widget[data-kind=sentence]")
+    box.scroll_into_view_if_needed()
+    box.get_by_text("No se puede leer models/spanish.js").wait_for()
+    page.close()
+
+
+def test_readings_are_those_of_python(page, site):
+    page.goto((site / "words.html").as_uri())
+    texts = [*READINGS, *(f"{a}{b}" for a in ("1", "12.345", "") for b in (",6", ".789", "%", "+"))]
+    found = page.evaluate("(texts) => texts.map(readings)", texts)
+    assert found == [readings(text) for text in texts]
+
+
+LINES = {
+    "es": ("Escriba un número, como 0,5.", "Elija una respuesta.", "No. Pista: ", "Correcto."),
+    "en": ("Write a number, such as 0.5.", "Choose an answer.", "No. Hint: ", "Right."),
+}
+ANSWER_ALL = """(language) => {
+    const exercises = document.querySelectorAll(`article[lang=${language}] .exercise`);
+    return [...exercises].map((exercise) => {
+        const { expected } = exercise.dataset, form = exercise.querySelector("form");
+        const radios = [...form.querySelectorAll("[type=radio]")];
+        const answers = radios.length ? [null, expected === "1" ? 1 : 0, expected - 1]
+            : [null, "-99", expected];
+        const lines = answers.map((answer) => {
+            if (answer !== null && radios.length) radios[answer].checked = true;
+            else if (answer !== null) form.querySelector("input").value = answer;
+            form.requestSubmit();
+            return [exercise.querySelector("[role=status]").textContent,
+                exercise.querySelector("details").open];
+        });
+        return [radios.length, lines];
+    });
+}"""
+
+
+@pytest.mark.parametrize("chapter", ["words", "attention", "patches", "places"])
+def test_exercises(page, site, chapter):
+    page.goto((site / f"{chapter}.html").as_uri())
+    for language, (no_number, no_choice, hint, right) in LINES.items():
+        answered = page.evaluate(ANSWER_ALL, language)
+        assert 3 <= len(answered) <= 5
+        for choices, (none, wrong, correct) in answered:
+            assert none == [no_choice if choices else no_number, False]
+            assert wrong[0].startswith(hint)
+            assert wrong[1] is False
+            assert correct == [right, True]
+
+
+def test_an_exercise_by_keyboard(page, site):
+    page.goto((site / "patches.html").as_uri())
+    exercise = page.locator("article[lang=es] .exercise").first
+    exercise.get_by_label("Su respuesta").fill("197")
+    page.keyboard.press("Enter")
+    assert exercise.locator("[role=status]").inner_text() == "Correcto."
+    assert exercise.get_by_text("14 × 14 + 1 = 197").is_visible()
+    last = page.locator("article[lang=es] .exercise").last
+    last.get_by_label("No: ve la misma bolsa de parches.").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    assert last.locator("[role=status]").inner_text() == "Correcto."
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def show_models(article) -> None:
+    """Scroll to the figures that read a model, which then grow."""
+    for box in article.locator("[data-model]").all():
+        box.scroll_into_view_if_needed()
+        box.locator("table").first.wait_for()
+
+
+@pytest.mark.parametrize(
+    ("chapter", "part"), [("attention", ".ready, .exercise"), ("places", "body")]
+)
+def test_no_barrier(page, site, chapter, part):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is absent").Axe()
+    page.goto((site / f"{chapter}.html").as_uri())
+    show_models(page.locator("article[lang=es]"))
+    for box in page.locator("article[lang=es] [type=text]").all():
+        box.fill("El rey")  # axe examines each cell of the table
+    page.locator("article[lang=es] .exercise button").first.click()
+    # Without `preload` axe does not read the style sheet, which a page of the disk may not.
+    found = axe.run(page, part, {"preload": False}).response["violations"]
+    grave = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in grave] == []

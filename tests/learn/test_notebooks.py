@@ -11,8 +11,9 @@ pytest.importorskip("tokenizers")
 import matplotlib.pyplot as plt
 
 from spatioformer.common.errors import ArgumentError
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn.chapters import CHAPTERS
-from spatioformer.learn.facts import LANGUAGES, Number
+from spatioformer.learn.facts import Number
 from spatioformer.learn.lesson import Lesson
 from spatioformer.learn.notebooks import Cells, assigned, compose, markdown, write_notebooks
 from spatioformer.learn.prose import flat

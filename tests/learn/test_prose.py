@@ -5,9 +5,12 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from spatioformer.learn.facts import THIN, Facts, Number, Table, Text, shown
+from spatioformer.learn.forms import form
 from spatioformer.learn.prose import (
     CourseError,
     check,
+    choices,
+    exercises,
     figures,
     markdown,
     parse,
@@ -45,10 +48,52 @@ class TestCheck:
         with pytest.raises(CourseError, match=message):
             check("x", texts(es, en), FACTS)
 
-    @pytest.mark.parametrize("text", ["::figur t", "::end", "::figure", "::answer\nx", "::spanish"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("::figur t", "::end", "::figure", "::answer\nx", "::spanish", "::choice", "::hint"),
+            *("::exercise n\n::end", "::exercise n -1\n::end", "::exercise n x\n::end"),
+        ],
+    )
     def test_blocks_that_are_none(self, text):
         with pytest.raises(CourseError):
             parse(text)
+
+
+QUESTION = "::exercise n 0.5\nHow many?\n::hint count\n::answer\n{{ n }}\n::end\n::end"
+CHOICE = QUESTION.replace("::hint", "::choice a\n::choice b\n::hint").replace("n 0.5", "two 0")
+NUMBERS = Facts({"n": Number(1234.5, 1), "two": Number(2), "word": "x"})
+
+
+class TestExercises:
+    def test_numbers_choices_and_names(self):
+        both = parse(f"{QUESTION}\n::spanish\n{CHOICE}\n::end")
+        first, second = exercises(both)
+        assert (first.words, first.number, first.tolerance, choices(first)) == ("n", 1, 0.5, [])
+        assert (second.words, second.number, choices(second)) == ("two", 2, ["a", "b"])
+        check("x", {"es": both, "en": both}, Facts({"n": Number(1), "two": Number(2)}))
+
+    def test_without_the_spanish_model_numbers_stay(self):
+        less = without_spanish(parse(f"::spanish\n{CHOICE}\n::end\n{QUESTION}"))
+        assert [(each.words, each.number) for each in exercises(less)] == [("n", 2)]
+
+    @pytest.mark.parametrize(
+        ("es", "en", "message"),
+        [
+            (QUESTION, QUESTION.replace("0.5", "0.4"), "other exercises"),
+            (QUESTION, "{{ n }}", "other exercises"),
+            (QUESTION.replace("::hint count\n", ""), None, "lacks a question, hint or answer"),
+            (QUESTION.replace("::hint", "::hint a\n::hint"), None, "lacks"),
+            (QUESTION.replace("How many?\n", ""), None, "lacks a question"),
+            (QUESTION.replace("e n", "e absent"), None, r"value \['absent'\]: not computed"),
+            (QUESTION.replace("e n", "e word"), None, "word of x is no number"),
+            (CHOICE.replace("two", "n"), None, "n of x is no number, or none of the choices"),
+        ],
+    )
+    def test_defects_fail_the_build(self, es, en, message):
+        rest = "\n{{ n }} {{ two }} {{ word }}"
+        with pytest.raises(CourseError, match=message):
+            check("x", texts(es + rest, None if en is None else en + rest), NUMBERS)
 
 
 class TestRender:
@@ -68,11 +113,11 @@ class TestRender:
 
     def test_blocks(self):
         blocks = parse("a\n::answer\nb\n::figure t\n::end\n::spanish\nc\n::end")
-        html = render(blocks, FACTS, "es", lambda name: f"[{name}]")
+        html = render(blocks, FACTS, "es", lambda name: f"[{name}]", form(FACTS, "es"))
         assert "<summary>Respuesta</summary><p>b</p>\n\n[t]</details>" in html
         assert "<p>c</p>" in html
         assert figures(blocks) == ["t"]
-        less = render(without_spanish(blocks), FACTS, "en", str)
+        less = render(without_spanish(blocks), FACTS, "en", str, form(FACTS, "en"))
         assert "<p>c</p>" not in less
         assert "apt-get install sword-text-sparv" in less
 

@@ -7,9 +7,10 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from spatioformer.common.errors import OutputError
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn.build import SHORTENED, build
 from spatioformer.learn.chapters import CHAPTERS
-from spatioformer.learn.facts import LANGUAGES, Facts, Number
+from spatioformer.learn.facts import Facts, Number
 from spatioformer.learn.pdf import find_chromium, print_pdf
 from spatioformer.learn.prose import parse
 from spatioformer.learn.slides import Deck, lead, pieces

@@ -1,4 +1,4 @@
-"""Write the site of the course, or its slides: pages, figures, style sheets and scripts."""
+"""Write the site of the course, or its slides: pages, figures, models, style sheets, scripts."""
 
 import shutil
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.learn.chapters import CHAPTERS, Chapter
 from spatioformer.learn.facts import Facts, Language, Text
+from spatioformer.learn.forms import form
 from spatioformer.learn.glossary import sorted_terms
 from spatioformer.learn.pdf import find_chromium, print_pdf
 from spatioformer.learn.prose import check, render, without_spanish
-from spatioformer.learn.show import FOLDER, show
+from spatioformer.learn.show import FOLDER, MODELS, show
 from spatioformer.learn.slides import Deck, instructions
 from spatioformer.learn.texts import resource, texts
 from spatioformer.learn.tools import Tools
@@ -27,7 +28,11 @@ from spatioformer.learn.tools import Tools
 HOME = Chapter("index", Text("Inicio", "Start"), lambda tools: Facts())
 GLOSSARY = Chapter("glossary", Text("Glosario", "Glossary"), lambda tools: Facts())
 PAGE, SLIDES = "page.html", "slides.html"
-SCRIPTS = ("course.js",)
+SCRIPTS = (
+    *("transformer.js", "tokenizer.js", "widgets.js", "sentence.js", "place.js", "exercises.js"),
+    "course.js",
+)
+"""In the order in which a page reads them; a class is used after it is read."""
 OF_SLIDES = ("slides.css", "slides.js")
 
 SHORTENED = Text(
@@ -71,7 +76,8 @@ def build(
     folder = Path(folder)
     check_replaceable(folder)
     with writing_folder(folder) as part:
-        (part / FOLDER).mkdir()
+        for name in (FOLDER, MODELS):
+            (part / name).mkdir()
         pages = [
             _page(part, chapter, tools, SLIDES if slides and chapter is not HOME else PAGE)
             for chapter in console.track([HOME, *chapters], "course", len(chapters) + 1)
@@ -133,7 +139,7 @@ def _page(site: Path, chapter: Chapter, tools: Tools, template: str) -> Page:
             note = f'<p class="note">{escape(SHORTENED.of(language))}</p>'
         if template == SLIDES:
             return Deck(facts, language, figure, note).add(blocks[language]).html()
-        return note + render(blocks[language], facts, language, figure)
+        return note + render(blocks[language], facts, language, figure, form(facts, language))
 
     return Page(chapter, {each: body(each) for each in LANGUAGES}, template)
 

@@ -61,18 +61,38 @@ class Table:
 
 
 @dataclass(frozen=True)
+class PageModel:
+    """A model that pages run.
+
+    Attributes:
+        name: of its file models/NAME.js; one name, one content.
+        content: JSON values, made by `learn.weights`.
+    """
+
+    name: str
+    content: Callable[[], Mapping[str, Any]]
+
+
+Kind = Literal["softmax", "hidden", "attention", "sentence", "place"]
+
+
+@dataclass(frozen=True)
 class Widget:
-    """A table that the reader changes; page/course.js draws it.
+    """A figure that the reader changes; a function of page/ with the name of its kind draws it.
 
     Attributes:
         kind: "softmax": probabilities of the next token at a temperature. "hidden": the same
-            without one of the words. "attention": the pattern of a layer and head.
-        data: JSON values; what each kind needs is written in page/course.js.
+            without one of the words. "attention": the pattern of a layer and head. "sentence":
+            tokens, scores and next tokens of a sentence that the reader writes. "place": tokens,
+            location features and prediction of a place that the reader moves.
+        data: JSON values; what each kind needs is written beside its function.
+        model: what the page computes with; None: with `data` alone.
     """
 
-    kind: Literal["softmax", "hidden", "attention"]
+    kind: Kind
     data: Mapping[str, Any]
     caption: Text
+    model: PageModel | None = None
 
 
 Shown = Picture | Table | Widget

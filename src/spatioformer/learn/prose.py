@@ -7,21 +7,25 @@
 | `::figure name` | the picture, table or widget of that name |
 | `::answer` ... `::end` | an answer that the reader unfolds |
 | `::spanish` ... `::end` | what needs the Spanish model; without it, a note that says so |
+| `::exercise NAME TOLERANCE` ... `::end` | an exercise, whose answer is the number of that name |
+| `::choice words` | in an exercise: a choice; NAME is then the number of the right one, from 1 |
+| `::hint words` | in an exercise: what a reader is told after a wrong answer |
 
 A line that begins with `::` stands alone.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from markdown_it import MarkdownIt
 
 from spatioformer.common.formulas import svg
 from spatioformer.common.languages import LANGUAGES
-from spatioformer.learn.facts import Facts, Language, Text, shown
+from spatioformer.learn.facts import Facts, Language, Number, Text, shown
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
 NAME = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 DISPLAY, INLINE = re.compile(r"\$\$(.+?)\$\$", re.DOTALL), re.compile(r"\$([^$\n]+?)\$")
 MARK = re.compile("\x02(\\d+)\x03")  # stands for finished HTML while Markdown is read
@@ -42,11 +46,20 @@ class CourseError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a text: kind "text" has lines, "figure" a name, the others have blocks inside."""
+    """A piece of a text.
+
+    Attributes:
+        kind: "text" has lines, "figure" and "exercise" a name, "choice" and "hint" a line.
+        inside: the blocks of an "answer", "spanish" or "exercise".
+        number: of an exercise in its chapter, from 1.
+        tolerance: of an exercise, in the unit in which its answer is printed.
+    """
 
     kind: str
     words: str = ""
     inside: list["Block"] = field(default_factory=list)
+    number: int = 0
+    tolerance: float = 0.0
 
     def names(self) -> list[str]:
         """Names of the values in the words of the block, each once."""
@@ -60,8 +73,9 @@ def parse(text: str) -> list[Block]:
         CourseError: a line with `::` is not one of those above, or a block does not end.
     """
     stack: list[list[Block]] = [[]]
-    opened: list[str] = []
+    opened: list[Block] = []
     lines: list[str] = []
+    exercises = 0
 
     def flush() -> None:
         if "".join(lines).strip():
@@ -76,17 +90,23 @@ def parse(text: str) -> list[Block]:
         match line[2:].split():
             case ["figure", name]:
                 stack[-1].append(Block("figure", name))
+            case ["choice" | "hint" as kind, *words] if words:
+                stack[-1].append(Block(kind, " ".join(words)))
             case ["answer" | "spanish" as kind]:
-                opened.append(kind)
+                opened.append(Block(kind))
+                stack.append([])
+            case ["exercise", name, tolerance] if NUMBER.fullmatch(tolerance):
+                exercises += 1
+                opened.append(Block("exercise", name, [], exercises, float(tolerance)))
                 stack.append([])
             case ["end"] if opened:
                 inside = stack.pop()
-                stack[-1].append(Block(opened.pop(), inside=inside))
+                stack[-1].append(replace(opened.pop(), inside=inside))
             case _:
                 raise CourseError(f"{line!r} is no block")
     flush()
     if opened:
-        raise CourseError(f"::{opened[-1]} has no ::end")
+        raise CourseError(f"::{opened[-1].kind} has no ::end")
     return stack[0]
 
 
@@ -95,7 +115,7 @@ def without_spanish(blocks: Sequence[Block]) -> list[Block]:
     return [
         Block("absent")
         if block.kind == "spanish"
-        else Block(block.kind, block.words, without_spanish(block.inside))
+        else replace(block, inside=without_spanish(block.inside))
         for block in blocks
     ]
 
@@ -112,6 +132,11 @@ def figures(blocks: Sequence[Block]) -> list[str]:
     return [block.words for block in flat(blocks) if block.kind == "figure"]
 
 
+def exercises(blocks: Sequence[Block]) -> list[Block]:
+    """The exercises, in their order."""
+    return [block for block in flat(blocks) if block.kind == "exercise"]
+
+
 def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> None:
     """Check that texts and facts agree.
 
@@ -123,6 +148,7 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     for language in LANGUAGES:
         blocks = list(flat(texts[language]))
         used[language] = {name for block in blocks for name in block.names()}
+        used[language] |= {block.words for block in exercises(texts[language])}
         for kind, names, given in (
             ("value", used[language], facts.values.keys()),
             ("figure", set(figures(texts[language])), facts.figures.keys()),
@@ -136,16 +162,54 @@ def check(chapter: str, texts: dict[Language, list[Block]], facts: Facts) -> Non
     shown_in = {language: figures(texts[language]) for language in LANGUAGES}
     if shown_in["es"] != shown_in["en"]:
         raise CourseError(f"the texts of {chapter} show other figures: {shown_in}")
+    _check_exercises(chapter, {each: exercises(texts[each]) for each in LANGUAGES}, facts)
+
+
+def _check_exercises(chapter: str, given: dict[Language, list[Block]], facts: Facts) -> None:
+    contents = {
+        language: [(each.words, each.tolerance, len(choices(each))) for each in given[language]]
+        for language in LANGUAGES
+    }
+    if contents["es"] != contents["en"]:
+        raise CourseError(f"the texts of {chapter} have other exercises: {contents}")
+    for each in [*given["es"], *given["en"]]:
+        kinds = [block.kind for block in each.inside]
+        if not ({"text", "hint", "answer"} <= set(kinds) and kinds.count("hint") == 1):
+            raise CourseError(
+                f"exercise {each.number} of {chapter} lacks a question, hint or answer"
+            )
+        value, count = facts.values[each.words], len(choices(each))
+        if not isinstance(value, Number) or (count and value.value not in range(1, count + 1)):
+            raise CourseError(f"{each.words} of {chapter} is no number, or none of the choices")
+
+
+def choices(exercise: Block) -> list[str]:
+    """What the reader of an exercise chooses among; empty: the reader gives a number."""
+    return [block.words for block in exercise.inside if block.kind == "choice"]
+
+
+def hint(exercise: Block) -> str:
+    """What the reader of an exercise is told after a wrong answer."""
+    return next(block.words for block in exercise.inside if block.kind == "hint")
 
 
 def render(
-    blocks: Sequence[Block], facts: Facts, language: Language, figure: Callable[[str], str]
+    blocks: Sequence[Block],
+    facts: Facts,
+    language: Language,
+    figure: Callable[[str], str],
+    exercise: Callable[[Block, str, str], str],
 ) -> str:
     """HTML of a text.
 
     Args:
         figure: gives the HTML of a figure by its name.
+        exercise: gives the HTML of an exercise, from that of its question and of its answer.
     """
+
+    def inner(blocks: Sequence[Block]) -> str:
+        return render(blocks, facts, language, figure, exercise)
+
     parts = []
     for block in blocks:
         if block.kind == "text":
@@ -154,12 +218,16 @@ def render(
             parts.append(figure(block.words))
         elif block.kind == "absent":
             parts.append(f'<p class="note">{escape(ABSENT.of(language))}</p>')
+        elif block.kind == "exercise":
+            kept = [each for each in block.inside if each.kind not in ("choice", "hint", "answer")]
+            answers = [each for each in block.inside if each.kind == "answer"]
+            parts.append(exercise(block, inner(kept), inner(answers)))
+        elif block.kind == "answer":
+            summary = escape(ANSWER.of(language))
+            inside = inner(block.inside)
+            parts.append(f"<details><summary>{summary}</summary>{inside}</details>")
         else:
-            inside = render(block.inside, facts, language, figure)
-            if block.kind == "answer":
-                summary = escape(ANSWER.of(language))
-                inside = f"<details><summary>{summary}</summary>{inside}</details>"
-            parts.append(inside)
+            parts.append(inner(block.inside))
     return "\n".join(parts)
 
 

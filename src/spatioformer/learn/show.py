@@ -1,4 +1,4 @@
-"""HTML of the figures of a chapter; pictures are written as SVG files beside the pages."""
+"""HTML of the figures of a chapter; pictures and models are written as files beside the pages."""
 
 import base64
 import json
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-from spatioformer.common.files import writing
+from spatioformer.common.files import write_text, writing
 from spatioformer.common.style import files
 from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Value, Widget, shown
 
-FOLDER = "figures"
+FOLDER, MODELS = "figures", "models"
 
 
 IN_PAGE = {
@@ -28,7 +28,10 @@ def show(site: Path, chapter: str, name: str, facts: Facts, language: Language) 
             part.write_bytes(svg)
         return f"{FOLDER}/{file}"
 
-    return _figure(name, facts, language, picture, _widget)
+    def widget(widget: Widget, language: Language) -> str:
+        return _widget(site, widget, language)
+
+    return _figure(name, facts, language, picture, widget)
 
 
 def show_alone(name: str, facts: Facts, language: Language) -> str:
@@ -77,11 +80,20 @@ def _cell(cell: Value, language: Language) -> str:
     return f"<td{kind}>{escape(shown(cell, language))}</td>"
 
 
-def _widget(widget: Widget, language: Language) -> str:
+def _widget(site: Path, widget: Widget, language: Language) -> str:
+    model = ""
+    if widget.model is not None:
+        model = f' data-model="{widget.model.name}"'
+        file = site / MODELS / f"{widget.model.name}.js"
+        if not file.exists():
+            # A script, since a page that is opened from the disk may read no other file.
+            text = json.dumps(widget.model.content(), ensure_ascii=False)
+            write_text(file, f"models[{json.dumps(widget.model.name)}] = {text};\n")
     # "<" is escaped, so that no token can end the element.
     data = json.dumps(widget.data, ensure_ascii=False).replace("<", "\\u003c")
     without = {"es": "Esta figura necesita JavaScript.", "en": "This figure needs JavaScript."}
     return (
-        f'<div class="widget" data-kind="{widget.kind}"><script type="application/json">{data}'
-        f"</script><noscript>{without[language]}</noscript></div>"
+        f'<div class="widget" data-kind="{widget.kind}"{model}>'
+        f'<script type="application/json">{data}</script>'
+        f"<noscript>{without[language]}</noscript></div>"
     )

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from spatioformer.learn.chapters import Chapter
 from spatioformer.learn.facts import Facts, Language, Text
-from spatioformer.learn.prose import ABSENT, Block, markdown
+from spatioformer.learn.prose import ABSENT, Block, choices, hint, markdown
 
 BOLD = re.compile(r"\*\*(.{25,}?)\*\*", re.DOTALL)  # a sentence, and not a number or a word
 QUESTION = re.compile(r"\*\*\d+\.\*\*")
@@ -80,11 +80,22 @@ class Deck:
             elif block.kind == "answer":
                 answer = "".join(self._html(each) for each in block.inside)
                 self.slides[-1].body.append(f'<div class="answer">{answer}</div>')
+            elif block.kind == "exercise":
+                self._exercise(block)
             elif block.kind == "absent":
                 self._room("section").body.append(self._html(block))
             else:
                 self.add(block.inside)
         return self
+
+    def _exercise(self, exercise: Block) -> None:
+        """A slide with the question, its choices and, hidden, the answer; the hint is a note."""
+        question = [block for block in exercise.inside if block.kind in ("text", "figure")]
+        body = [f"<p><strong>{exercise.number}.</strong></p>", *map(self._html, question)]
+        if listed := "".join(f"<li>{self._inline(words)}</li>" for words in choices(exercise)):
+            body.append(f"<ol>{listed}</ol>")
+        self.slides.append(Slide("question", self.slides[-1].title, body, [hint(exercise)]))
+        self.add([block for block in exercise.inside if block.kind == "answer"])
 
     def _html(self, block: Block) -> str:
         if block.kind == "figure":

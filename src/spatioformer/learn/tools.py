@@ -15,6 +15,7 @@ from spatioformer.common.version import __version__
 from spatioformer.learn.campaign import Campaign, campaign
 from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.invented import Landscape, invent
+from spatioformer.learn.placed import PlacedLesson, train_placed
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
 from spatioformer.text.model import MINILM, TextModel
 from spatioformer.text.recipe import SCORES, train_text
@@ -132,6 +133,11 @@ class Tools:
         self.console.say("making two maps and a third to compare: about a minute the first time")
         sizes = CampaignSizes()
         return campaign(Cache(self.cache, "campaign").path(hash_value(vars(sizes))), sizes)
+
+    @cached_property
+    def placed(self) -> PlacedLesson:
+        """A network of the invented landscape that the page runs."""
+        return train_placed(PLOTS)
 
     @cached_property
     def words(self) -> WordVectors:

@@ -68,7 +68,9 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
     for row, column in np.argwhere(np.isfinite(values) & (np.abs(values) >= 0.005)):
         value = values[row, column]
         colour = INK if value > middle else "white"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=FONT, color=colour)
+        axes.text(
+            column, row, f"{value:.2f}", ha="center", va="center", fontsize=FONT, color=colour
+        )
 
 
 @styled

@@ -1,12 +1,8 @@
 "use strict";
-/* Language switch, and the three kinds of table that a reader changes. */
+/* Start of a page: the language switch, the figures that a reader changes, the exercises. */
 
 const root = document.documentElement;
 const KEY = "spatioformer-language";
-const TEXTS = {
-  es: { temperature: "Temperatura", layer: "Capa", head: "Cabeza", without: "Quite una palabra:", decimal: "es" },
-  en: { temperature: "Temperature", layer: "Layer", head: "Head", without: "Take a word out:", decimal: "en" },
-};
 
 function stored() {
   try { return localStorage.getItem(KEY); } catch { return null; }
@@ -30,107 +26,15 @@ function toTerm() {
   if (term && term.id !== name) location.replace(`#${term.id}`);
 }
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-function percent(share, language) {
-  return share.toLocaleString(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-}
-
-function bars(into, rows, language) {
-  const largest = Math.max(...rows.map(([, share]) => share));
-  into.replaceChildren();
-  for (const [name, share] of rows) {
-    const bar = element("span", { className: "bar" });
-    bar.style.width = `${(100 * share) / largest}%`;
-    into.append(element("span", { textContent: name }), element("span", {}, bar),
-      element("span", { className: "share", textContent: percent(share, language) }));
-  }
-}
-
-/* data: tokens and logits of the whole vocabulary, count of rows. */
-function softmax(box, data, language) {
-  const name = element("label", { textContent: TEXTS[language].temperature });
-  const slider = element("input", { type: "range", min: "0.1", max: "3", step: "0.1", value: "1" });
-  name.append(" ", slider);
-  const value = element("output");
-  const list = element("div", { className: "bars" });
-  const highest = Math.max(...data.logits);
-  const draw = () => {
-    const temperature = Number(slider.value);
-    const weights = data.logits.map((logit) => Math.exp((logit - highest) / temperature));
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, data.count);
-    value.textContent = temperature.toLocaleString(language, { minimumFractionDigits: 1 });
-    bars(list, order.map((i) => [data.tokens[i], weights[i] / total]), language);
-  };
-  slider.addEventListener("input", draw);
-  box.append(element("div", { className: "controls" }, name, value), list);
-  draw();
-}
-
-/* data: words of a sentence; next: [token, share] rows of the whole sentence, and without word i. */
-function hidden(box, data, language) {
-  const controls = element("div", { className: "controls" }, TEXTS[language].without);
-  const list = element("div", { className: "bars" });
-  const buttons = data.words.map((word, i) => {
-    const button = element("button", { type: "button", textContent: word });
-    button.addEventListener("click", () => draw(button.getAttribute("aria-pressed") === "true" ? null : i));
-    return button;
-  });
-  const draw = (without) => {
-    buttons.forEach((button, i) => {
-      button.setAttribute("aria-pressed", String(i === without));
-      button.classList.toggle("hidden-word", i === without);
-    });
-    bars(list, without === null ? data.whole : data.without[without], language);
-  };
-  controls.append(...buttons);
-  box.append(controls, list);
-  draw(null);
-}
-
-/* data: tokens; pattern[layer][head][query][key] in hundredths; layer and head to begin with. */
-function attention(box, data, language) {
-  const pick = (label, count, first) => {
-    const select = element("select");
-    for (let i = 0; i < count; i++) select.append(element("option", { value: i, textContent: i + 1 }));
-    select.value = first;
-    select.addEventListener("change", draw);
-    controls.append(element("label", {}, `${TEXTS[language][label]} `, select));
-    return select;
-  };
-  const controls = element("div", { className: "controls" });
-  const wide = element("div", { className: "wide" });
-  const draw = () => {
-    const pattern = data.pattern[layer.value][head.value];
-    const table = element("table");
-    table.append(element("tr", {}, element("th"), ...data.tokens.map((token) => element("th", { scope: "col", textContent: token }))));
-    pattern.forEach((row, i) => {
-      const line = element("tr", {}, element("th", { scope: "row", textContent: data.tokens[i] }));
-      row.forEach((hundredths) => {
-        const cell = element("td", { className: "cell", textContent: hundredths ? (hundredths / 100).toLocaleString(language, { minimumFractionDigits: 2 }) : "" });
-        cell.style.background = `color-mix(in srgb, var(--accent) ${0.6 * hundredths}%, transparent)`;
-        line.append(cell);
-      });
-      table.append(line);
-    });
-    wide.replaceChildren(table);
-  };
-  const layer = pick("layer", data.pattern.length, data.layer);
-  const head = pick("head", data.pattern[0].length, data.head);
-  box.append(controls, wide);
-  draw();
-}
-
-const KINDS = { softmax, hidden, attention };
+const KINDS = { softmax: temperature, hidden, attention, sentence, place };
 for (const box of document.querySelectorAll(".widget")) {
   const data = JSON.parse(box.querySelector("script").textContent);
-  KINDS[box.dataset.kind](box, data, box.closest("article").lang);
+  const draw = KINDS[box.dataset.kind], words = box.closest("article").lang;
+  if (box.dataset.model) whenNear(box, words, (model) => draw(box, data, words, model));
+  else draw(box, data, words);
 }
+for (const part of document.querySelectorAll(".wide, .display, pre")) overflowing.observe(part);
+for (const exercise of document.querySelectorAll(".exercise")) answerable(exercise, exercise.closest("article").lang);
 for (const button of document.querySelectorAll("[data-choose]")) {
   button.addEventListener("click", () => {
     try { localStorage.setItem(KEY, button.dataset.choose); } catch { /* the choice lasts for this page */ }
