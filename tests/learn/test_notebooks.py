@@ -132,7 +132,7 @@ def test_notebooks_have_no_outputs_and_no_marks():
             text = "".join(cell["source"])
             assert "{{" not in text
             assert "::" not in text.replace("::-1", "").replace("[::", ""), text
-            assert ".html" not in text
+            assert ".html)" not in text
 
 
 class TestLesson:

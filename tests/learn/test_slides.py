@@ -179,8 +179,8 @@ def local(url: str, problems: list[str]) -> None:
 @pytest.mark.slow
 class TestBrowser:
     def test_nothing_overflows(self, page, site):
-        measure = """() => deck().map((slide, i) => {
-          show(i);
+        measure = """() => slides.deck().map((slide, i) => {
+          slides.show(i);
           const frame = slide.querySelector(".frame").getBoundingClientRect();
           const content = slide.querySelector(".content").getBoundingClientRect();
           return [slide.scrollHeight <= 720 && slide.scrollWidth <= 1280
@@ -188,7 +188,8 @@ class TestBrowser:
             && content.left >= frame.left - 1 && content.right <= frame.right + 1
             && [...slide.querySelectorAll(".content *")].every((part) => {
               const box = part.getBoundingClientRect();
-              return box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1;
+              const seen = box.width > 2 && box.height > 2;
+              return !seen || (box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1);
             }),
             Number(slide.querySelector(".content").style.zoom)];
         })"""
@@ -196,6 +197,7 @@ class TestBrowser:
             page.goto((site / f"{chapter.name}.html").as_uri())
             for language in LANGUAGES:
                 page.click(f"[data-choose={language}]")
+                page.wait_for_timeout(300)  # figures that run a model read it first
                 for number, (inside, zoom) in enumerate(page.evaluate(measure), 1):
                     where = f"{chapter.name}.html#{number} in {language}"
                     assert inside, where
@@ -224,7 +226,7 @@ class TestBrowser:
 
     def test_a_pdf_has_one_page_a_slide(self, page, site, tmp_path):
         page.goto((site / "places.html").as_uri())
-        slides = page.evaluate("deck().length")
+        slides = page.evaluate("slides.deck().length")
         print_pdf(find_chromium(), site / "places.html", tmp_path / "x.pdf")
         content = (tmp_path / "x.pdf").read_bytes()
         assert len(re.findall(rb"/Type /Page\b", content)) == slides

@@ -26,8 +26,8 @@ from spatioformer.common.files import write_text
 from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn.chapters import CHAPTERS, Chapter
 from spatioformer.learn.facts import Language, Text
-from spatioformer.learn.glossary import terms
 from spatioformer.learn.forms import TITLE
+from spatioformer.learn.glossary import terms
 from spatioformer.learn.prose import ANSWER, Block, choices, flat
 from spatioformer.learn.texts import resource, resource_exists, texts
 

@@ -1,5 +1,6 @@
 "use strict";
-/* Keys, notes and sizes of slides; course.js has the language and the tables that a reader changes. */
+/* Keys, notes and sizes of slides; course.js has the language and the figures that a reader changes. */
+const slides = (() => {
 
 const WIDTH = 1280, HEIGHT = 720, SMALLEST = 0.4, LARGEST = 1.4;
 const stage = document.getElementById("main");
@@ -7,6 +8,7 @@ const notes = document.getElementById("notes");
 const notesButton = document.getElementById("toggle-notes");
 let place = Math.max(0, (parseInt(location.hash.slice(1), 10) || 1) - 1);
 
+/* The slides in the language of the page. */
 function deck() {
   return [...document.querySelectorAll(`article[lang="${document.documentElement.dataset.language}"] .slide`)];
 }
@@ -22,12 +24,12 @@ function fit(slide) {
 }
 
 function show(to) {
-  const slides = deck();
-  place = Math.min(Math.max(to, 0), slides.length - 1);
+  const all = deck();
+  place = Math.min(Math.max(to, 0), all.length - 1);
   for (const slide of document.querySelectorAll(".slide.current")) slide.classList.remove("current");
-  slides[place].classList.add("current");
-  document.getElementById("place").textContent = `${place + 1} / ${slides.length}`;
-  notes.innerHTML = slides[place].querySelector(".notes").innerHTML;
+  all[place].classList.add("current");
+  document.getElementById("place").textContent = `${place + 1} / ${all.length}`;
+  notes.innerHTML = all[place].querySelector(".notes").innerHTML;
   history.replaceState(null, "", `#${place + 1}`);
 }
 
@@ -67,5 +69,10 @@ for (const button of document.querySelectorAll("[data-choose]")) {
   button.addEventListener("click", () => { deck().forEach(fit); show(place); });
 }
 notesButton.addEventListener("click", toggleNotes);
+/* A figure that runs a model is complete once the model is read. */
+const growing = new ResizeObserver((entries) => { for (const { target } of entries) fit(target.closest(".slide")); });
+for (const widget of document.querySelectorAll(".slide .widget")) growing.observe(widget);
 addEventListener("resize", scale);
 addEventListener("load", () => { deck().forEach(fit); show(place); scale(); });
+return { deck, show };
+})();
