@@ -137,7 +137,6 @@ def main(folder: str) -> int:
         print("the pages are not opened: Chromium is absent (make install-browser)")
         return 0
     from playwright.sync_api import sync_playwright
-
     from tests.helpers.browser import OPTIONS
 
     with sync_playwright() as library:

@@ -35,7 +35,7 @@ FLOORS = [
 
 THIRD_PARTY = {
     "__init__": set(),
-    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich", "threadpoolctl"},
+    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich", "threadpoolctl", "yaml"},
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {

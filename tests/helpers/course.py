@@ -1,14 +1,21 @@
 """Tools of the course with tiny models, whose vocabulary is that of the chapters."""
 
+import contextlib
+import pickle
 import re
+import shlex
+import shutil
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tokenizers
 import torch
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
+from spatioformer.learn.campaign import Campaign, campaign
+from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.chapters import attention, played, words
 from spatioformer.learn.chapters.sentences import BANCO, BANK
 from spatioformer.learn.invented import Landscape, invent
@@ -22,8 +29,10 @@ from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.vectors import WordVectors
 from spatioformer.vision.settings import Recipe
 from spatioformer.vision.settings import Sizes as VisionSizes
+from tests.helpers.pictures import blank
 from tests.helpers.shared import made_once
 from tests.helpers.text import CORPUS
+from tests.helpers.tiny_run import spatioformer
 
 SENTENCES = [
     *(words.FOX, words.ENGLISH_FOX, words.PROMPT, words.HIDDEN_PROMPT),
@@ -75,6 +84,51 @@ def tiny_vision(folder: Path) -> VisionLesson:
     return vision_lesson(folder, VisionSizes(2, 16, 2, 1), Recipe(epochs=1))
 
 
+TINY_CAMPAIGN = CampaignSizes(
+    plots=30,
+    sites=3,
+    settings=(
+        "evaluate.models=[location-knn]",
+        "evaluate.curve_sizes=[]",
+        "evaluate.workers=1",
+        "evaluate.splits=[{name: random, kind: random, folds: 2}]",
+    ),
+)
+
+
+def call(folder: Path, command: str) -> str:
+    """Run a command in this process, without drawing.
+
+    The first run stands for the others, which differ in their plots alone: they are copies of it.
+    """
+    words = shlex.split(command)[1:]
+    printed = folder / "run.txt"
+    if words[0] in ("run", "map") and printed.exists():
+        name = "random" if words[0] == "map" else Path(words[1]).stem
+        shutil.copytree(folder / "runs" / "north", folder / "runs" / name, dirs_exist_ok=True)
+        return printed.read_text(encoding="utf-8")
+    with contextlib.chdir(folder), blank(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spatioformer.analysis.survey.PIXELS", 300)
+        ended = spatioformer(*words)
+    assert ended.code == 0, ended.err
+    if words[0] == "run":
+        printed.write_text(ended.out + ended.err, encoding="utf-8")
+    return ended.out + ended.err
+
+
+def _make_campaign(folder: Path) -> None:
+    made = campaign(folder, TINY_CAMPAIGN, call)
+    (folder / "campaign.pickle").write_bytes(pickle.dumps(made))
+
+
+def tiny_campaign() -> Campaign:
+    """A campaign with one run of few plots, made once a session."""
+    made: Campaign = pickle.loads(
+        (made_once("campaign", _make_campaign) / "campaign.pickle").read_bytes()
+    )
+    return made
+
+
 @cache
 def tiny_landscape() -> Landscape:
     return invent(60)
@@ -102,4 +156,5 @@ class TinyTools(Tools):
         self.encoder = tiny_encoder()
         self.vision = tiny_vision(folder)
         self.landscape = tiny_landscape()
+        self.campaign = tiny_campaign()
         self.placed = tiny_placed()

@@ -11,8 +11,9 @@ pytest.importorskip("tokenizers")
 import matplotlib.pyplot as plt
 
 from spatioformer.common.errors import ArgumentError
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn.chapters import CHAPTERS
-from spatioformer.learn.facts import LANGUAGES, Number
+from spatioformer.learn.facts import Number
 from spatioformer.learn.lesson import Lesson
 from spatioformer.learn.notebooks import Cells, assigned, compose, markdown, write_notebooks
 from spatioformer.learn.prose import flat
@@ -131,7 +132,7 @@ def test_notebooks_have_no_outputs_and_no_marks():
             text = "".join(cell["source"])
             assert "{{" not in text
             assert "::" not in text.replace("::-1", "").replace("[::", ""), text
-            assert ".html" not in text
+            assert ".html)" not in text
 
 
 class TestLesson:

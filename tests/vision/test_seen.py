@@ -31,8 +31,8 @@ def test_only_held_out_images_are_scored(folder):
     predicted = VisionModel.open(folder).predict(digits)
     accuracy = scores(digits[new], predicted[new])["accuracy"]
     assert score_of_unseen(folder, digits, predicted) == (
-        f"accuracy {accuracy:.4g} on {len(held_out)} of these 200 images; the training of the model "
-        "used the others"
+        f"accuracy {accuracy:.4g} on {len(held_out)} of these 200 images; the training of the "
+        "model used the others"
     )
 
 

@@ -15,9 +15,10 @@ from numbers import Real
 
 from spatioformer.common.errors import ArgumentError
 from spatioformer.common.files import user_cache
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.common.progress import Console
 from spatioformer.learn.chapters import CHAPTERS
-from spatioformer.learn.facts import LANGUAGES, Facts, Language, Number, Text, shown
+from spatioformer.learn.facts import Facts, Language, Number, Text, shown
 from spatioformer.learn.prose import ABSENT, NAME, Block, choices, exercises, hint
 from spatioformer.learn.texts import texts
 from spatioformer.learn.tools import Tools, spanish_model
@@ -62,7 +63,7 @@ def check(
         ArgumentError: there is no such chapter, exercise or choice, the answer is no number, or the
             exercise needs the Spanish model, which is absent.
     """
-    exercise = _exercise(chapter, number, language)
+    exercise = exercise_of(chapter, number, language)
     values = _readings_of(answer)
     count = len(choices(exercise))
     if count and values[0] not in range(1, count + 1):
@@ -120,7 +121,12 @@ def _readings_of(answer: float | str) -> list[float]:
     return numbers
 
 
-def _exercise(chapter: str, number: int, language: Language) -> Block:
+def exercise_of(chapter: str, number: int, language: Language) -> Block:
+    """An exercise of a chapter.
+
+    Raises:
+        ArgumentError: there is no such chapter, language or exercise.
+    """
     names = [each.name for each in CHAPTERS]
     for given, known in ((chapter, names), (language, LANGUAGES)):
         if given not in known:

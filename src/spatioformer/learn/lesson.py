@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from spatioformer.common.errors import ArgumentError
 from spatioformer.common.files import user_cache
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.common.progress import Console
 from spatioformer.learn.chapters import CHAPTERS
-from spatioformer.learn.exercises import Verdict, check
-from spatioformer.learn.facts import LANGUAGES, Facts, Language, shown
+from spatioformer.learn.exercises import check, exercise_of
+from spatioformer.learn.facts import Facts, Language, shown
 from spatioformer.learn.prose import ABSENT, flat
 from spatioformer.learn.show import show_alone
 from spatioformer.learn.texts import texts
@@ -79,12 +80,22 @@ class Lesson:
             return Display(f"<p>{escape(ABSENT.of(self.language))}</p>")
         return Display(show_alone(name, self.facts, self.language))
 
-    def check(self, number: int, answer: float | str | None) -> Verdict | None:
-        """Check an answer to an exercise of the chapter, as `exercises.check`; None: not yet."""
-        if answer is None:
-            return None
-        chapter = self.chapter.name
-        return check(chapter, number, answer, language=self.language, facts=self.facts)
+    def check(self, number: int, answer: float | str) -> None:
+        """Print whether an answer to an exercise is right, else a hint.
+
+        Args:
+            number: of the exercise in the chapter, from 1.
+            answer: as `exercises.check` takes it.
+
+        Raises:
+            ArgumentError: there is no such exercise, or the answer is no number.
+        """
+        name = self.chapter.name
+        exercise = exercise_of(name, number, self.language)
+        if self._of(self.facts.values, exercise.words) is None:
+            print(ABSENT.of(self.language))
+            return
+        print(check(name, number, answer, language=self.language, facts=self.facts))
 
     def _of(self, known: Mapping[str, T], name: str) -> T | None:
         in_prose = {

@@ -19,11 +19,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn.chapters import CHAPTERS, Chapter
-from spatioformer.learn.facts import LANGUAGES, Language, Text
+from spatioformer.learn.facts import Language, Text
 from spatioformer.learn.forms import TITLE
 from spatioformer.learn.glossary import terms
 from spatioformer.learn.prose import ANSWER, Block, choices, flat
@@ -32,15 +34,21 @@ from spatioformer.learn.texts import resource, resource_exists, texts
 CELL = re.compile(r"^# %% (setup|values|figure \w+)\n", re.MULTILINE)
 REMARK = re.compile(r"^( *)# (es|en): (.*)\n", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\(([\w.]+?)\.html(?:#(\w+))?\)")
-HEADING = re.compile(r"^(?=##? )", re.MULTILINE)
+PART = re.compile(r"^(?=##? )|(^```\n(?:\{\{ \w+ \}\}\n)+```$)", re.MULTILINE)
+"""Where a section begins, or commands or what they print, which have names."""
+FENCE = re.compile(r"```.*```", re.DOTALL)
 INTRODUCTION = Text(
-    "Cuaderno del curso de Spatioformer. Ejecute las celdas de arriba abajo. Un nombre como `{name}` en "
-    "el texto es una variable de la celda de código que sigue. Cambie el código y ejecute otra vez.",
-    "Notebook of the course of Spatioformer. Run the cells from top to bottom. A name such as `{name}` in "
-    "the text is a variable of the next code cell. Change the code and run it again.",
+    "Cuaderno del curso de Spatioformer. Ejecute las celdas de arriba abajo. Un nombre como "
+    "`{name}` en el texto es una variable de la celda de código que sigue. Cambie el código y "
+    "ejecute otra vez.",
+    "Notebook of the course of Spatioformer. Run the cells from top to bottom. A name such as "
+    "`{name}` in the text is a variable of the next code cell. Change the code and run it again.",
 )
 TERMS = Text("Términos", "Terms")
-YOURS = Text("su respuesta en lugar de None", "your answer in place of None")
+YOURS = Text("answer = 1  # escriba aquí la suya", "answer = 1  # write yours here")
+
+Cell = tuple[str, str]
+"""Its kind, "markdown" or "code", and its source."""
 
 
 @dataclass
@@ -52,7 +60,7 @@ class Cells:
     """
 
     setup: str = ""
-    left: list[tuple[str, str]] = field(default_factory=list)
+    left: list[Cell] = field(default_factory=list)
     defined: set[str] = field(default_factory=set)
 
     @classmethod
@@ -123,19 +131,22 @@ def write_notebooks(folder: Path, chapters: Sequence[Chapter] = CHAPTERS) -> lis
     return paths
 
 
-def cells_of(chapter: str, language: Language) -> list[tuple[str, str]]:
+def cells_of(chapter: str, language: Language) -> list[Cell]:
     """The cells of a notebook: ("markdown" or "code", source)."""
     cells, _ = compose(chapter, language)
     return cells
 
 
-def compose(chapter: str, language: Language) -> tuple[list[tuple[str, str]], Cells]:
+def compose(chapter: str, language: Language) -> tuple[list[Cell], Cells]:
     """The cells of a notebook, and the code of cells/NAME.py with what no prose has asked for."""
     blocks = texts(chapter)[language]
     file = ("cells", f"{chapter}.py")
     code = Cells.of(_of_language(resource(*file), language) if resource_exists(*file) else "")
     names = [name for block in flat(blocks) for name in block.names()]
-    opening = f'from spatioformer.learn.lesson import Lesson\n\nlesson = Lesson("{chapter}", "{language}")'
+    opening = (
+        "from spatioformer.learn.lesson import Lesson\n\n"
+        f'lesson = Lesson("{chapter}", "{language}")'
+    )
     introduction = INTRODUCTION.of(language).format(name=(names or ["x"])[0])
     cells = [("markdown", introduction), ("code", opening)]
     cells += [("code", code.setup)] if code.setup else []
@@ -143,36 +154,46 @@ def compose(chapter: str, language: Language) -> tuple[list[tuple[str, str]], Ce
     return [*cells, *_terms(blocks, language)], code
 
 
-def _cells(blocks: Sequence[Block], code: Cells, language: Language) -> Iterator[tuple[str, str]]:
+def _cells(blocks: Sequence[Block], code: Cells, language: Language) -> Iterator[Cell]:
     for block in blocks:
         if block.kind == "figure":
             yield "code", code.figure(block.words)
         elif block.kind == "text":
-            for section in filter(str.strip, HEADING.split(block.words)):
-                yield "markdown", markdown(section, language)
-                yield from (("code", cell) for cell in code.values(Block("text", section).names()))
+            for section in filter(str.strip, filter(None, PART.split(block.words))):
+                names = Block("text", section).names()
+                if not FENCE.fullmatch(section.strip()):
+                    yield "markdown", markdown(section, language)
+                yield from (("code", cell) for cell in code.values(names))
         elif block.kind == "answer":
-            inside = list(_cells(block.inside, code, language))
-            words = "\n\n".join(source for kind, source in inside if kind == "markdown")
-            summary = f"<summary>{ANSWER.of(language)}</summary>"
-            yield "markdown", f"<details>{summary}\n\n{words}\n\n</details>"
-            yield from (cell for cell in inside if cell[0] == "code")
+            yield from _folded(list(_cells(block.inside, code, language)), language)
         elif block.kind == "exercise":
             yield from _exercise(block, code, language)
-        elif block.kind != "hint":
+        else:
             yield from _cells(block.inside, code, language)
 
 
-def _exercise(exercise: Block, code: Cells, language: Language) -> Iterator[tuple[str, str]]:
-    """Its question with the choices, the code that checks an answer, and the answer."""
+def _folded(inside: Sequence[Cell], language: Language) -> Iterator[Cell]:
+    """An answer that the reader unfolds, and then its code."""
+    words = "\n\n".join(source for kind, source in inside if kind == "markdown")
+    summary = f"<summary>{ANSWER.of(language)}</summary>"
+    yield "markdown", f"<details>{summary}\n\n{words}\n\n</details>"
+    yield from (cell for cell in inside if cell[0] == "code")
+
+
+def _exercise(exercise: Block, code: Cells, language: Language) -> Iterator[Cell]:
+    """The question with its choices, a cell that checks an answer, and the answer."""
+    question, answer = (
+        [block for block in exercise.inside if (block.kind == "answer") == is_answer]
+        for is_answer in (False, True)
+    )
+    inside = list(_cells([block for block in question if block.kind != "hint"], code, language))
+    words = [source for kind, source in inside if kind == "markdown"]
+    listed = "\n".join(f"{i}. {markdown(c, language)}" for i, c in enumerate(choices(exercise), 1))
     title = TITLE.of(language).format(number=exercise.number)
-    yield "markdown", f"### {title}"
-    yield from _cells([each for each in exercise.inside if each.kind == "text"], code, language)
-    if given := choices(exercise):
-        lines = "\n".join(f"{i}. {words}" for i, words in enumerate(given, 1))
-        yield "markdown", markdown(lines, language)
-    yield "code", f"lesson.check({exercise.number}, answer=None)  # {YOURS.of(language)}"
-    yield from _cells([each for each in exercise.inside if each.kind == "answer"], code, language)
+    yield "markdown", "\n\n".join([f"**{title}**", *words, *([listed] if listed else [])])
+    yield from (cell for cell in inside if cell[0] == "code")
+    yield "code", f"{YOURS.of(language)}\nlesson.check({exercise.number}, answer)"
+    yield from _cells(answer, code, language)
 
 
 def markdown(text: str, language: Language) -> str:
@@ -187,7 +208,7 @@ def markdown(text: str, language: Language) -> str:
     return LINK.sub(link, text).strip()
 
 
-def _terms(blocks: Sequence[Block], language: Language) -> Iterator[tuple[str, str]]:
+def _terms(blocks: Sequence[Block], language: Language) -> Iterator[Cell]:
     """A last cell with the terms of the glossary that the chapter links."""
     linked = dict.fromkeys(
         match[3]
@@ -212,9 +233,12 @@ def _of_language(source: str, language: Language) -> str:
     return REMARK.sub(remark, source)
 
 
-def as_json(cells: Sequence[tuple[str, str]]) -> str:
+def as_json(cells: Sequence[Cell]) -> str:
     """A notebook of format 4.5 with outputs cleared; the same cells give the same text."""
-    empty = {"markdown": {}, "code": {"execution_count": None, "outputs": []}}
+    empty: dict[str, dict[str, Any]] = {
+        "markdown": {},
+        "code": {"execution_count": None, "outputs": []},
+    }
     made = [
         {
             "cell_type": kind,

@@ -40,6 +40,6 @@ def print_pdf(browser: str, page: Path, pdf: Path) -> None:
     if problem != "":
         reason = "".join(problem) or "it wrote no file"
         raise OutputError(
-            f"{browser} cannot print {page.name} ({reason}); print the page from a browser, or name "
-            "a Chromium that works: SPATIOFORMER_CHROMIUM=/path"
+            f"{browser} cannot print {page.name} ({reason}); print the page from a browser, or "
+            "name a Chromium that works: SPATIOFORMER_CHROMIUM=/path"
         )

@@ -22,7 +22,8 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from spatioformer.common.formulas import svg
-from spatioformer.learn.facts import LANGUAGES, Facts, Language, Number, Text, shown
+from spatioformer.common.languages import LANGUAGES
+from spatioformer.learn.facts import Facts, Language, Number, Text, shown
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NAME = re.compile(r"\{\{\s*(\w+)\s*\}\}")

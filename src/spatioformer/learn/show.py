@@ -28,8 +28,8 @@ def show(site: Path, chapter: str, name: str, facts: Facts, language: Language) 
             part.write_bytes(svg)
         return f"{FOLDER}/{file}"
 
-    def widget(shown: Widget, language: Language) -> str:
-        return _widget(site, shown, language)
+    def widget(widget: Widget, language: Language) -> str:
+        return _widget(site, widget, language)
 
     return _figure(name, facts, language, picture, widget)
 

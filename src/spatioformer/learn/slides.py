@@ -1,8 +1,8 @@
 """Slides of a chapter for a teacher, made from its prose and figures.
 
 A heading begins a slide. A figure has a slide of its own, at full size. Formulas, lists, tables,
-code and bold sentences of the prose stand on the slide; the other prose is its speaker notes. An
-exercise is a slide too, whose answer appears on the next key press.
+code and bold sentences of the prose stand on the slide; the other prose is its speaker notes. The
+questions of exercises are slides too, whose answer appears on the next key press.
 """
 
 import re
@@ -14,19 +14,19 @@ from markdown_it import MarkdownIt
 
 from spatioformer.learn.chapters import Chapter
 from spatioformer.learn.facts import Facts, Language, Text
-from spatioformer.learn.forms import TITLE
-from spatioformer.learn.prose import ABSENT, Block, choices, markdown
+from spatioformer.learn.prose import ABSENT, Block, choices, hint, markdown
 
 BOLD = re.compile(r"\*\*(.{25,}?)\*\*", re.DOTALL)  # a sentence, and not a number or a word
+QUESTION = re.compile(r"\*\*\d+\.\*\*")
 SENTENCE = re.compile(r"(?<=[.?!])\s+")
 DISPLAY = 'class="display"'  # of a formula on its own
 LEAD = 240  # characters of a paragraph that stands on a slide as a whole
 SHOWN = {"bullet_list_open", "ordered_list_open", "table_open", "fence"}
 
 KEYS = Text(
-    "Estas páginas son diapositivas. Las flechas pasan de una a otra, N muestra las notas para quien "
-    "enseña, y el botón de abajo a la derecha cambia la lengua. La respuesta de un ejercicio aparece "
-    "con la tecla siguiente.",
+    "Estas páginas son diapositivas. Las flechas pasan de una a otra, N muestra las notas para "
+    "quien enseña, y el botón de abajo a la derecha cambia la lengua. La respuesta de un ejercicio "
+    "aparece con la tecla siguiente.",
     "These pages are slides. The arrows lead from one to the next, N shows the notes for the "
     "teacher, and the button at the bottom right changes the language. The answer of an exercise "
     "appears with the next key press.",
@@ -80,30 +80,22 @@ class Deck:
             elif block.kind == "answer":
                 answer = "".join(self._html(each) for each in block.inside)
                 self.slides[-1].body.append(f'<div class="answer">{answer}</div>')
+            elif block.kind == "exercise":
+                self._exercise(block)
             elif block.kind == "absent":
                 self._room("section").body.append(self._html(block))
-            elif block.kind == "exercise":
-                self._question(block)
-            elif block.kind != "hint":
+            else:
                 self.add(block.inside)
         return self
 
-    def _question(self, exercise: Block) -> None:
-        """Append the slide of an exercise: its question, its choices, and its answer."""
-        title = escape(TITLE.of(self.language).format(number=exercise.number))
-        self.slides.append(Slide("question", title))
-        for block in exercise.inside:
-            if block.kind == "text":
-                self.slides[-1].body.append(self._markdown(block.words))
-            elif block.kind == "answer":
-                self.slides[-1].body.append(self._choices(exercise))
-                self.add([block])
-            elif block.kind == "figure":
-                self.slides[-1].body.append(self.figure(block.words))
-
-    def _choices(self, exercise: Block) -> str:
-        given = "".join(f"<li>{self._inline(each)}</li>" for each in choices(exercise))
-        return f"<ol>{given}</ol>" if given else ""
+    def _exercise(self, exercise: Block) -> None:
+        """A slide with the question, its choices and, hidden, the answer; the hint is a note."""
+        question = [block for block in exercise.inside if block.kind in ("text", "figure")]
+        body = [f"<p><strong>{exercise.number}.</strong></p>", *map(self._html, question)]
+        if listed := "".join(f"<li>{self._inline(words)}</li>" for words in choices(exercise)):
+            body.append(f"<ol>{listed}</ol>")
+        self.slides.append(Slide("question", self.slides[-1].title, body, [hint(exercise)]))
+        self.add([block for block in exercise.inside if block.kind == "answer"])
 
     def _html(self, block: Block) -> str:
         if block.kind == "figure":
@@ -121,6 +113,8 @@ class Deck:
             level = len(words) - len(words.lstrip("#"))
             title = self._inline(words.strip("# \n"))
             self.slides.append(Slide("title" if level == 1 else "section", title))
+        elif QUESTION.match(words):
+            self.slides.append(Slide("question", self.slides[-1].title, [self._markdown(words)]))
         elif kind in SHOWN or words.startswith("$$"):
             self._room("section").body.append(self._markdown(words))
         else:

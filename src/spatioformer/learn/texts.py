@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from spatioformer.learn.facts import LANGUAGES, Language
+from spatioformer.common.languages import LANGUAGES
+from spatioformer.learn.facts import Language
 from spatioformer.learn.prose import Block, parse
 
 HERE = files("spatioformer.learn")

@@ -12,6 +12,8 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.learn.campaign import Campaign, campaign
+from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.invented import Landscape, invent
 from spatioformer.learn.placed import PlacedLesson, train_placed
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
@@ -90,7 +92,7 @@ class Tools:
     Args:
         spanish: a GPT of Spanish; None: it cannot be had here.
         cache: folder where models are kept that are trained once.
-        quick: train models for a few seconds only, where the cache has none that are trained longer.
+        quick: train models for a few seconds only, unless the cache has those of a whole training.
     """
 
     def __init__(
@@ -124,6 +126,13 @@ class Tools:
     def landscape(self) -> Landscape:
         """Plots of an invented landscape."""
         return invent(PLOTS)
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        """The runs of the chapter on maps; finished stages are in the cache."""
+        self.console.say("making two maps and a third to compare: about a minute the first time")
+        sizes = CampaignSizes()
+        return campaign(Cache(self.cache, "campaign").path(hash_value(vars(sizes))), sizes)
 
     @cached_property
     def placed(self) -> PlacedLesson:

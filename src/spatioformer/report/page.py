@@ -27,7 +27,7 @@ from spatioformer.report.downloads import FIGURES, pictures_in, write_figures
 from spatioformer.report.drivers import drivers
 from spatioformer.report.explained import explained
 from spatioformer.report.findings import decimal, length
-from spatioformer.report.glossary import glossary
+from spatioformer.report.glossary import glossary, link_terms
 from spatioformer.report.odmap import odmap
 from spatioformer.report.results import Results
 from spatioformer.report.scores import score_tables
@@ -73,6 +73,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
     }
     with _without_old_objects():
         content = {name: parts[name](results) for name in console.track(parts, "report")}
+    known = glossary(results)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -86,13 +87,13 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             folder=shlex.quote(str(results.folder)),
             figures=FIGURES,
             ground=ground.SOURCE,
-            glossary=glossary(results),
+            glossary=known,
             variables=palette.declarations(palette.REPORT),
             **content,
         )
     )
     out = results.folder / "report.html"
-    write_text(out, page)
+    write_text(out, link_terms(page, known))
     write_json(results.folder / "verdict.json", content["opening"]["json"])
     write_figures(results.folder / FIGURES, pictures_in(content))
     sources.write_citations(results)

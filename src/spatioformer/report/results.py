@@ -161,13 +161,21 @@ class Results:
         return None if band is None else read_band(self.folder / "map.tif", band)
 
     @cached_property
-    def interval_width(self) -> Band | None:
-        """Width of the mapped pixels' intervals; None where the map lacks them."""
+    def interval_ends(self) -> tuple[Band, Band] | None:
+        """Lower and upper ends of the mapped pixels' intervals; None where the map lacks them."""
         if not {"lower", "upper"} <= self._bands.keys():
             return None
         lower, upper = (
             read_band(self.folder / "map.tif", self._bands[name]) for name in ("lower", "upper")
         )
+        return lower, upper
+
+    @cached_property
+    def interval_width(self) -> Band | None:
+        """Width of the mapped pixels' intervals; None where the map lacks them."""
+        if self.interval_ends is None:
+            return None
+        lower, upper = self.interval_ends
         return Band(upper.values - lower.values, lower.grid)
 
     @cached_property

@@ -11,6 +11,8 @@ from spatioformer.text.model import Reading
 from spatioformer.text.senses import Senses
 
 LEGIBLE = 16  # tokens up to which the numbers are written into the cells
+WIDTH = 9.4  # inches, then; so 9 points are at least 9 pixels in a picture of 710 pixels
+FONT = 9
 
 
 @styled
@@ -21,12 +23,15 @@ def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
         layer, head: counted from 0.
     """
     layers, heads, T, _ = reading.weights.shape
-    large = max(3.0, 0.3 * T)  # inches
-    small = min(1.3, 2 * large / heads)
-    upper, lower = large + 1.2, small * layers + 0.4
-    figure = Figure(figsize=(2 * large + 1.8, upper + lower), layout="constrained")
+    legible = T <= LEGIBLE
+    large = 0.26 * T + 1 if legible else 0.3 * T  # height of a matrix, inches
+    width = WIDTH if legible else 2 * large + 1.8
+    small = min(1.3, (width - 1) / heads)
+    # Numbers in cells need the whole width; without numbers, matrices stand side by side.
+    upper, lower = (2 * large + 1 if legible else large + 1.2), small * layers + 0.6
+    figure = Figure(figsize=(width, upper + lower), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(upper, lower), squeeze=False)[:, 0]
-    left, right = above.subplots(1, 2)
+    left, right = above.subplots(2, 1) if legible else above.subplots(1, 2)
     where = f"layer {layer + 1}, head {head + 1}"
     scores = reading.scores[layer, head]
     if reading.causal:
@@ -42,18 +47,18 @@ def attention_picture(reading: Reading, layer: int, head: int) -> Figure:
         for spine in axes.spines.values():
             spine.set(visible=(i, j) == (layer, head), color="#c8702a", linewidth=2)
         if j == 0:
-            axes.set_ylabel(f"layer {i + 1}", fontsize=7)
+            axes.set_ylabel(f"layer {i + 1}", fontsize=FONT)
         if i == 0:
-            axes.set_title(f"head {j + 1}", fontsize=7, color=MUTED)
+            axes.set_title(f"head {j + 1}", fontsize=FONT, color=MUTED)
     return figure
 
 
 def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, cmap: str) -> None:
-    image = axes.imshow(values, cmap=cmap)
+    image = axes.imshow(values, cmap=cmap, aspect="auto" if len(tokens) <= LEGIBLE else "equal")
     places = range(len(tokens))
     axes.set_xticks(places, tokens, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, tokens)
-    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_title(title, fontsize=FONT, color=INK)
     if len(tokens) > LEGIBLE:
         return
     low, high = image.get_clim()
@@ -63,7 +68,9 @@ def _matrix(axes: Axes, values: np.ndarray, tokens: Sequence[str], title: str, c
     for row, column in np.argwhere(np.isfinite(values) & (np.abs(values) >= 0.005)):
         value = values[row, column]
         colour = INK if value > middle else "white"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=5.5, color=colour)
+        axes.text(
+            column, row, f"{value:.2f}", ha="center", va="center", fontsize=FONT, color=colour
+        )
 
 
 @styled

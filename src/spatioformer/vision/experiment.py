@@ -58,7 +58,8 @@ def train(
     """Train a ViT on images with known classes or values, and score it on images held out.
 
     Writes the model (`VisionModel.save`), training.csv (a row an epoch), training_images.txt (a
-    digest an image), held_out.csv (a row an image) and README.md into `folder`. A checkpoint lies there while training runs.
+    digest an image), held_out.csv (a row an image) and README.md into `folder`. A checkpoint lies
+    there while training runs.
 
     Args:
         form: how the images were read, so that others will be read alike.

@@ -24,7 +24,7 @@ AMOUNTS, DIFFERENCES = "cividis", "RdBu_r"  # both suitable for colour-blind rea
 ACROSS = 10  # largest number of images in a row
 
 styled = matplotlib.rc_context(
-    {"font.size": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED}
+    {"font.size": 9, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED}
 )
 """Decorator of functions that make figures."""
 
@@ -53,7 +53,7 @@ def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequen
     for i, (image, share, caption) in enumerate(zip(pixels, shares, captions, strict=True)):
         band, column = divmod(i, across)
         _show(axes[2 * band, column], as_picture(image))
-        axes[2 * band, column].set_title(caption, fontsize=8)
+        axes[2 * band, column].set_title(caption, fontsize=9)
         extent = (0, image.shape[2], image.shape[1], 0)
         axes[2 * band + 1, column].imshow(
             share, cmap=AMOUNTS, norm=scale, interpolation="nearest", extent=extent

@@ -131,7 +131,7 @@ layers, heads = weights_of_all.shape[:2]
 all_heads = layers * heads
 print(f"{layers = }, {heads = }, {all_heads = }")
 figure, grid = plt.subplots(layers, heads, figsize=(9, 0.8 * layers), squeeze=False)
-for axes, head_pattern in zip(grid.flat, weights_of_all.reshape(-1, tokens, tokens)):
+for axes, head_pattern in zip(grid.flat, weights_of_all.reshape(-1, tokens, tokens), strict=True):
     axes.imshow(head_pattern)
     axes.axis("off")
 

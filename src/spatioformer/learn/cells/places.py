@@ -64,7 +64,7 @@ lon, lat = torch.meshgrid(
     torch.linspace(-180, 180, 181), torch.linspace(90, -90, 91), indexing="xy"
 )
 figure, grid = plt.subplots(2, 1)
-for axes, encoder in zip(grid, (Sinusoids(wavelengths), SphereWaves(wavelengths))):
+for axes, encoder in zip(grid, (Sinusoids(wavelengths), SphereWaves(wavelengths)), strict=True):
     axes.imshow(likeness(encoder, lon, lat), extent=(-180, 180, -90, 90), vmin=-1, vmax=1)
     axes.plot(*(float(degrees[0]) for degrees in place), "o")
 
@@ -76,7 +76,7 @@ print(f"{beyond_plane = :.2f}, {beyond_sphere = :.2f}")
 
 # %% figure folds
 figure, grid = plt.subplots(1, 2, sharey=True)
-for axes, folds in zip(grid, (landscape.random_folds(), landscape.tile_folds())):
+for axes, folds in zip(grid, (landscape.random_folds(), landscape.tile_folds()), strict=True):
     axes.scatter(landscape.lon, landscape.lat, c=folds, s=9, cmap="tab10")
 
 # %% figure validation

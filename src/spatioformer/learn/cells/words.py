@@ -21,12 +21,12 @@ spanish = lesson.tools.spanish  # None: sword-text-sparv
 # en: Change the sentence and run it again.
 sentence = "The brown fox jumped over the lazy dog"
 ids = encoder.tokenizer.encode(sentence)
-pd.DataFrame({"id": ids, "token": [encoder.tokenizer.show(i) for i in ids]}).T
+pd.DataFrame([ids, [encoder.tokenizer.show(i) for i in ids]], index=["id", "token"])
 
 # %% figure pieces_foreign
 sentence = "El zorro café saltó sobre el perro flojo"
 ids = encoder.tokenizer.encode(sentence)
-pd.DataFrame({"id": ids, "token": [encoder.tokenizer.show(i) for i in ids]}).T
+pd.DataFrame([ids, [encoder.tokenizer.show(i) for i in ids]], index=["id", "token"])
 
 # %% figure pieces_spanish
 if spanish:

@@ -6,6 +6,7 @@ from functools import reduce
 from operator import or_
 
 from spatioformer.learn.chapters import answers, attention, patches, places, played, words
+from spatioformer.learn.chapters import map as own_map
 from spatioformer.learn.facts import Facts, Text
 from spatioformer.learn.tools import Tools
 
@@ -47,4 +48,5 @@ CHAPTERS = (
         Text("4. Lugares", "4. Places"),
         together(places.facts, played.place, answers.places),
     ),
+    Chapter("map", Text("5. Tu mapa", "5. Your map"), own_map.facts),
 )

@@ -1,9 +1,12 @@
 """Parts of the figures of several chapters."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 
 from spatioformer.common.style import INK
 from spatioformer.learn.facts import Language, Number
@@ -41,8 +44,7 @@ def heat(
             label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title, fontsize=9.5, color=INK, loc="left")
-    assert axes.figure is not None
-    axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.03)
+    bar(axes.figure, image, axes, fraction=0.05, pad=0.03)
     if digits is None:
         return
     for row, column in np.ndindex(values.shape):
@@ -51,3 +53,11 @@ def heat(
         written = Number(float(values[row, column]), digits).of(language)
         colour = "white" if dark else INK
         axes.text(column, row, written, ha="center", va="center", fontsize=CELL, color=colour)
+
+
+def bar(figure: Any, image: ScalarMappable, axes: Any, **place: Any) -> Colorbar:
+    """A colour bar without gaps between its colours, which an SVG would show as lines."""
+    drawn: Colorbar = figure.colorbar(image, ax=axes, **place)
+    assert drawn.solids is not None
+    drawn.solids.set_edgecolor("face")
+    return drawn

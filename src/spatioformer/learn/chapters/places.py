@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from spatioformer.common.style import INK, SERIES, styled
-from spatioformer.learn.chapters.pictures import WIDTH
+from spatioformer.learn.chapters.pictures import WIDTH, bar
 from spatioformer.learn.facts import Facts, Language, Number, Picture, Table, Text, Value
 from spatioformer.learn.invented import FOLDS, REFLECTANCES, TILE, Landscape
 from spatioformer.learn.tools import Tools
@@ -126,7 +126,7 @@ def _location() -> Facts:
             axes.set_title(title.of(language), fontsize=9.5, color=INK, loc="left")
             axes.set(ylabel=Text("latitud", "latitude").of(language))
         grid[-1].set(xlabel=Text("longitud", "longitude").of(language))
-        figure.colorbar(image, ax=grid, fraction=0.05)
+        bar(figure, image, grid, fraction=0.05)
         return figure
 
     picture = Picture(

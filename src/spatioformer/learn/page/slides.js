@@ -1,12 +1,14 @@
 "use strict";
-/* Keys, notes and sizes of slides; course.js has the language and the tables that a reader changes. */
+/* Keys, notes and sizes of slides; course.js has the language and the figures that a reader changes. */
+const slides = (() => {
 
 const WIDTH = 1280, HEIGHT = 720, SMALLEST = 0.4, LARGEST = 1.4;
 const stage = document.getElementById("main");
 const notes = document.getElementById("notes");
 const notesButton = document.getElementById("toggle-notes");
-let current = Math.max(0, (parseInt(location.hash.slice(1), 10) || 1) - 1);
+let place = Math.max(0, (parseInt(location.hash.slice(1), 10) || 1) - 1);
 
+/* The slides in the language of the page. */
 function deck() {
   return [...document.querySelectorAll(`article[lang="${document.documentElement.dataset.language}"] .slide`)];
 }
@@ -22,20 +24,20 @@ function fit(slide) {
 }
 
 function show(to) {
-  const slides = deck();
-  current = Math.min(Math.max(to, 0), slides.length - 1);
+  const all = deck();
+  place = Math.min(Math.max(to, 0), all.length - 1);
   for (const slide of document.querySelectorAll(".slide.current")) slide.classList.remove("current");
-  slides[current].classList.add("current");
-  document.getElementById("place").textContent = `${current + 1} / ${slides.length}`;
-  notes.innerHTML = slides[current].querySelector(".notes").innerHTML;
-  history.replaceState(null, "", `#${current + 1}`);
+  all[place].classList.add("current");
+  document.getElementById("place").textContent = `${place + 1} / ${all.length}`;
+  notes.innerHTML = all[place].querySelector(".notes").innerHTML;
+  history.replaceState(null, "", `#${place + 1}`);
 }
 
 /* Forward: first the answers of the slide, then the next one. */
 function step(by) {
-  const hidden = deck()[current].querySelector(".answer:not(.revealed)");
+  const hidden = deck()[place].querySelector(".answer:not(.revealed)");
   if (by > 0 && hidden) hidden.classList.add("revealed");
-  else show(current + by);
+  else show(place + by);
 }
 
 function scale() {
@@ -64,8 +66,13 @@ for (const button of document.querySelectorAll("[data-step]")) {
   button.addEventListener("click", () => step(Number(button.dataset.step)));
 }
 for (const button of document.querySelectorAll("[data-choose]")) {
-  button.addEventListener("click", () => { deck().forEach(fit); show(current); });
+  button.addEventListener("click", () => { deck().forEach(fit); show(place); });
 }
 notesButton.addEventListener("click", toggleNotes);
+/* A figure that runs a model is complete once the model is read. */
+const growing = new ResizeObserver((entries) => { for (const { target } of entries) fit(target.closest(".slide")); });
+for (const widget of document.querySelectorAll(".slide .widget")) growing.observe(widget);
 addEventListener("resize", scale);
-addEventListener("load", () => { deck().forEach(fit); show(current); scale(); });
+addEventListener("load", () => { deck().forEach(fit); show(place); scale(); });
+return { deck, show };
+})();
