@@ -144,6 +144,16 @@ class TestLesson:
         lesson.numbers("alpha", "gamma")
         assert capsys.readouterr().out == "alpha = 4.0\ngamma = 9\n"
 
+    def test_exercises_are_checked(self, opened, capsys, monkeypatch):
+        lesson = Lesson("places", "en")
+        lesson.check(1, 1.5)
+        assert capsys.readouterr().out == "Right.\n"
+        lesson.check(1, 2)
+        assert capsys.readouterr().out.startswith("No. Hint: ")
+        monkeypatch.setattr("spatioformer.learn.lesson.open_tools", lambda _: TinyTools(None))
+        Lesson("words").check(5, 1)
+        assert "instale sword-text-sparv" in capsys.readouterr().out
+
     def test_a_figure_for_a_page_says_so(self, opened):
         assert "open it with spatioformer learn" in Lesson("words", "en").figure("temperature").html
 

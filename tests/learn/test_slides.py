@@ -90,6 +90,14 @@ class TestDeck:
         for words in ("First words", "Prose with", "After the figure", "Only words", "What is it"):
             assert words in html
 
+    def test_an_exercise(self):
+        text = "# T\nx\n\n::exercise n 0\nHow many?\n::choice One.\n::choice *Two*.\n"
+        slide = deck(f"{text}::hint Count.\n::answer\n{{{{ n }}}}.\n::end\n::end").slides[-1]
+        assert (slide.kind, slide.title, slide.notes) == ("question", "T", ["Count."])
+        assert "How many?" in "".join(slide.body)
+        assert "<ol><li>One.</li><li><em>Two</em>.</li></ol>" in slide.body
+        assert slide.body[-1] == '<div class="answer"><p>2.</p>\n</div>'
+
     def test_a_long_paragraph_gives_its_first_sentence(self):
         assert lead("Short. Two.") == "Short. Two."
         assert lead("The first. " + 60 * "more ") == "The first."
