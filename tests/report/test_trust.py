@@ -17,7 +17,6 @@ from spatioformer.report.trust import trust
 from tests.helpers import report_run
 from tests.helpers.landscape import write_raster
 
-
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
