@@ -5,7 +5,7 @@ import pytest
 from spatioformer.run import jobs
 from tests.helpers.tiny_run import Ended, finished, spatioformer, write_config
 
-pytestmark = [pytest.mark.usefixtures("small_forests"), pytest.mark.integration]
+pytestmark = pytest.mark.integration
 
 KNN = {("location-knn", split, fold) for split in ("random", "tiles") for fold in (0, 1)}
 NETWORK = {("spatioformer", split, fold) for _, split, fold in KNN}
@@ -42,6 +42,7 @@ def done(tmp_path, monkeypatch) -> list[tuple[str, str, int]]:
     return done
 
 
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("change", ASKED)
 def test_only_what_is_new_is_fitted(tmp_path, done, change):
     changed = ("--set", change, "-q")
@@ -57,6 +58,7 @@ def test_only_what_is_new_is_fitted(tmp_path, done, change):
         assert not anew.exists() or again.read_bytes() == anew.read_bytes(), name
 
 
+@pytest.mark.usefixtures("small_forests")
 def test_back_to_what_was_asked_before_costs_nothing(tmp_path, done):
     config = write_config(tmp_path)
     for change in ("evaluate.models=[location-knn,random-forest]", "map.samples=2"):
