@@ -78,7 +78,7 @@ export function build(root, run, store, carried = {}) {
 
   const key = legend(run);
   const aside = panel(run, store, key.element, { disk: fromDisk });
-  const years = run.years?.length > 1 ? timeline(run.years, store, map.ready) : null;
+  const years = run.years?.length ? timeline(run.years, store, map.ready) : null;
   const bar = compareBar(run, store);
   const answer = answerCard(run, { close: () => openCard(null), choose: (year) => store.set({ year }), show: showPlot });
   const asking = questions({ run, store, card: answer, plots: plots.read, announce });

@@ -43,7 +43,7 @@ export function chip(answer) {
   return h(
     "section",
     {},
-    h("h3", {}, t("chip.title")),
+    h("h3", {}, t("chip.title"), answer.year !== null && `, ${answer.year}`),
     h(
       "div",
       { className: "chip-row" },

@@ -10,6 +10,7 @@ import { drawRaster, gather } from "./raster.js";
 import { bar } from "./scalebar.js";
 import { colourOf } from "./scales.js";
 import { viewOf } from "./sheet.js";
+import { yearName } from "./years.js";
 
 const RATIO = 2; // pixels of the picture for a CSS pixel
 const MARGIN = 28;
@@ -174,7 +175,7 @@ export async function picture(scene) {
   context.fillRect(0, 0, width, height);
   const shown = looks.filter(Boolean);
   write(context, run.title ?? run.name, MARGIN, 36, font(650, 24), colour("ink"), width - 2 * MARGIN);
-  const about = shown.map((look) => [say(look.layer.title), look.year].filter(Boolean).join(", ")).join("  |  ");
+  const about = shown.map((look) => [say(look.layer.title), look.layer.years && yearName(look.year)].filter(Boolean).join(", ")).join("  |  ");
   write(context, about, MARGIN, 58, font(400, 14), colour("muted"), width - 2 * MARGIN);
 
   const sheet = canvasOf(view.width * RATIO, view.height * RATIO);

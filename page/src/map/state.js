@@ -1,10 +1,11 @@
 // What the reader has chosen, and its form in the address (a permalink).
 import { LANGUAGES, preferred } from "../shared/language.js";
+import { keyOf, yearOf } from "./years.js";
 
 /**
  * @typedef {object} State
  * @property {string} layer          id of the layer
- * @property {number|null} year
+ * @property {number|null} year    null: the run's own map
  * @property {{layer: string, year: number|null}|null} second   the layer right of the divider
  * @property {number} divide         position of the divider, 0 to 1
  * @property {number} opacity        0 to 1
@@ -49,7 +50,10 @@ export function parse(hash, run) {
   const state = initial(run);
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const layer = (id) => run.layers.find((one) => one.id === id && !one.hidden);
-  const year = (text) => (run.years?.includes(Number(text)) ? Number(text) : state.year);
+  const year = (key) => {
+    const found = yearOf(key, run);
+    return found === undefined ? state.year : found;
+  };
   if (layer(given.get("layer"))) state.layer = given.get("layer");
   if (given.has("year")) state.year = year(given.get("year"));
   const [second, secondYear, divide] = (given.get("swipe") ?? "").split("/");
@@ -80,13 +84,13 @@ export function format(state, run) {
   const usual = initial(run);
   const parts = [["layer", state.layer]];
   const add = (name, value, differs) => differs && parts.push([name, value]);
-  add("year", state.year, state.year !== null);
+  add("year", keyOf(state.year), state.year !== null || usual.year !== null);
   if (state.view) {
     const { zoom, lat, lon } = state.view;
     parts.push(["view", `${+zoom.toFixed(2)}/${lat.toFixed(4)}/${lon.toFixed(4)}`]);
   }
   if (state.second) {
-    parts.push(["swipe", `${state.second.layer}/${state.second.year ?? ""}/${Math.round(100 * state.divide)}`]);
+    parts.push(["swipe", `${state.second.layer}/${state.second.year ?? (run.years?.length ? keyOf(null) : "")}/${Math.round(100 * state.divide)}`]);
   }
   add("opacity", Math.round(100 * state.opacity), state.opacity !== 1);
   add("hatch", "no", !state.hatch);

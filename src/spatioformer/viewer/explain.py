@@ -5,6 +5,8 @@ is replaced by its usual value, the mean of that band over the plots (Zeiler & F
 """
 
 import base64
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from rasterio.windows import Window
 
 from spatioformer.analysis.location import at_places
 from spatioformer.analysis.occlusion import occlusion
+from spatioformer.analysis.years import imagery_of_map
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import Stack
@@ -32,23 +35,19 @@ ELSEWHERE = 8
 """Largest number of other places at which the same imagery is predicted."""
 
 
-def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
-    """Content of `explain.json`; the imagery is that of the run's own map.
+def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[str, Any]:
+    """Content of `explain.json`.
 
     Args:
         lon, lat: degrees.
+        year: of the imagery; None: that of the run's own map.
 
     Raises:
-        ImageryError: there is no imagery, or the chip around the place is not complete.
+        ImageryError: the imagery is not kept, or the chip around the place is not complete.
         ModelError: the model cannot be opened.
     """
-    if not (run.folder / IMAGERY).is_file():
-        raise ImageryError(
-            f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
-            "imagery` to make it"
-        )
     model = run.model
-    with Stack(run.folder / IMAGERY, model.bands) as stack:
+    with Stack(imagery_of(run, year), model.bands) as stack:
         row, col = (int(v) for v in stack.grid.pixel(np.array(lon), np.array(lat)))
         data, valid, _ = stack.read(Window(col, row, 1, 1), model.halo)
         grid = stack.grid
@@ -63,6 +62,7 @@ def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
     kind, shares = _sensitivity(run, model, chip, *place)
     return {
         "chip": _data_uri(run, chip, model.bands),
+        "year": year,
         "side": model.patch,
         "kind": kind,
         "unit": "share" if kind == "attention" else run.unit,
@@ -70,6 +70,45 @@ def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
         "centre": [model.halo, model.halo],
         "location": {"places": _elsewhere(run, model, chip, grid, row, col)},
     }
+
+
+def imagery_of(run: ViewedRun, year: int | None) -> Path:
+    """The imagery from which the map of a year was made; None: the run's own map.
+
+    It is where the run put it, or where the record of the maps of years says.
+
+    Raises:
+        ImageryError: it is not kept.
+    """
+    if year is None:
+        if not (run.folder / IMAGERY).is_file():
+            raise ImageryError(
+                f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
+                "imagery` to make it"
+            )
+        return run.folder / IMAGERY
+    map_ = run.map_of(year)
+    assert map_ is not None  # the caller has checked the year
+    path = imagery_of_map(map_.path) or _of_sources(run, year)
+    if path is None:
+        raise ImageryError(
+            f"the imagery of {year} is not where it was when its map was made, so no chip can be "
+            "shown; choose the map of the run, or map the years again with `spatioformer years`"
+        )
+    return path
+
+
+def _of_sources(run: ViewedRun, year: int) -> Path | None:
+    """What a run with sources keeps of a year, with all bands that its model needs; or None."""
+    from spatioformer.run.sources import FOLDER, composite_path  # heavy
+
+    kept = [composite_path(run.folder / FOLDER, year)]
+    if run.imagery_year == year:
+        kept.insert(0, run.folder / IMAGERY)
+    for path in kept:
+        with contextlib.suppress(ImageryError), Stack(path, run.model.bands):
+            return path
+    return None
 
 
 def _sensitivity(

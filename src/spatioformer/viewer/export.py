@@ -105,7 +105,7 @@ def _made(run: ViewedRun, jobs: list[Job]) -> Iterator[tuple[Job, bytes | None]]
     pool, ahead = run.rasters.pool, 32
     for start in range(0, len(jobs), ahead):
         batch = jobs[start : start + ahead]
-        made = [pool.submit(tiles.tile, run.rasters, *job) for job in batch]
+        made = [pool.submit(tiles.tile, run.rasters, run.unmapped, *job) for job in batch]
         yield from zip(batch, (future.result() for future in made), strict=True)
 
 
@@ -146,7 +146,9 @@ def _write_overviews(run: ViewedRun, part: Path) -> None:
     """A coloured picture of each layer and year, which stands for its tiles on disk."""
     for layer in run.catalogue.layers.values():
         for year in layer.rasters:
-            pixels = run.rasters.call(overview, run.rasters, layer, year, run.map.bounds)
+            pixels = run.rasters.call(
+                overview, run.rasters, run.unmapped, layer, year, run.map.bounds
+            )
             content = tiles.png(pixels)
             _write(part / f"overview/{layer.id}_{year}.png", content)
             if not layer.years:

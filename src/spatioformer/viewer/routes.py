@@ -88,7 +88,7 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
     async def explain_json(lon: Lon, lat: Lat, year: Year = None) -> Response:
         """Why the model predicts what it predicts at a place: its chip and what it rests on."""
         check_year(run, year)
-        return JSON(await run_in_threadpool(explain.explain, run, lon, lat))
+        return JSON(await run_in_threadpool(explain.explain, run, lon, lat, year))
 
     @routes.post("/api/zonal.json", responses=error_answers(400, 404, 413, 422))
     async def zonal_json(drawn: Drawn) -> Response:
@@ -200,7 +200,7 @@ class _Served:
         if making is None:
             _, year, z, x, y = key
             making = asyncio.ensure_future(
-                self.in_pool(tiles.tile, self._run.rasters, layer, year, z, x, y)
+                self.in_pool(tiles.tile, self._run.rasters, self._run.unmapped, layer, year, z, x, y)
             )
             self._making[key] = making
             making.add_done_callback(lambda done: self._made(key, done))

@@ -25,7 +25,8 @@ from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.viewer import verdict
 from spatioformer.viewer.catalogue import ALL, MAP, Catalogue, catalogue_of
 from spatioformer.viewer.rasters import Raster, Rasters
-from spatioformer.viewer.texts import text, unit_text
+from spatioformer.viewer.texts import grain_text, text, unit_text
+from spatioformer.viewer.unmapped import Unmapped
 
 REPORT = "report.html"
 
@@ -46,6 +47,7 @@ class ViewedRun:
     Attributes:
         catalogue: its layers, and notes on rasters that cannot be shown.
         rasters: the threads that read them.
+        unmapped: why places have no prediction.
         memo: results that are computed once, by name.
 
     Raises:
@@ -62,6 +64,7 @@ class ViewedRun:
         self.level = self.config.evaluate.level if uncertainty is None else uncertainty.level
         self.catalogue: Catalogue = catalogue_of(self.folder, self.unit, self.level)
         self.rasters = Rasters()
+        self.unmapped = Unmapped(self)
         self.memo: dict[str, Any] = {}
 
     def _check(self) -> None:
@@ -92,6 +95,11 @@ class ViewedRun:
     @property
     def years(self) -> list[int]:
         return self.catalogue.layers["mean"].years
+
+    @property
+    def imagery_year(self) -> int | None:
+        """Year of the run's own imagery, of runs with sources; None of others."""
+        return self._json("imagery.json").get("year")
 
     @property
     def maxzoom(self) -> int:
@@ -201,7 +209,7 @@ class ViewedRun:
             "title": self.config.title or name,
             "crs": self.map.grid.crs.name,
             "grain_m": self.grain_m,
-            "grain": facts.get("grain"),
+            "grain": grain_text(facts.get("grain")),
             "bounds": list(self.map.bounds),
             "years": self.years,
             "target": {
@@ -212,6 +220,7 @@ class ViewedRun:
             "verdict": verdict.to_json(self._json("verdict.json"), self.unit),
             "virtual": dict(VIRTUAL) if facts.get("virtual") else None,
             "layers": [layer.to_json() for layer in layers],
+            "masked": self.unmapped.title,
             "minzoom": min(r.minzoom for layer in layers for r in layer.rasters.values()),
             "maxzoom": self.maxzoom,
             "plots": (self.folder / "chips" / "store.json").is_file(),
