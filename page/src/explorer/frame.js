@@ -33,6 +33,9 @@ export function choice(name, options, value, change) {
 /** The catalogue has titles in English only; elsewhere a model has its name. */
 export const modelName = ({ title, name }) => (language() === "en" || !name ? title : name);
 
+/** The part of an address that names the network that the reader chose. */
+export const ofNetwork = ({ network }, sign = "?") => (network === null ? "" : `${sign}network=${network}`);
+
 /** The sentence of an error, in the place of what failed. */
 export const failure = (error) => h("p", { className: "failure", role: "alert" }, error.message);
 

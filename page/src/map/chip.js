@@ -44,6 +44,7 @@ export function chip(answer) {
     "section",
     {},
     h("h3", {}, t("chip.title"), answer.year !== null && `, ${answer.year}`),
+    answer.note && h("p", { className: "note" }, say(answer.note)),
     h(
       "div",
       { className: "chip-row" },
@@ -51,7 +52,7 @@ export function chip(answer) {
       h(
         "div",
         {},
-        h("p", { className: "note" }, grid ? about : say(answer.note)),
+        h("p", { className: "note" }, about),
         Number.isFinite(share) && h("p", { className: "note" }, t("chip.centre", { share: percent(share) })),
         kind === "occlusion" && grid && h("p", { className: "note" }, `${amount(Math.min(...grid.flat()))} … ${amount(Math.max(...grid.flat()))}`),
         grid && h("label", { className: "note" }, t("chip.overlay"), slider),

@@ -125,10 +125,17 @@ function plots(store, updates) {
   );
 }
 
+/** The explorer keeps language and theme. */
+function toExplorer({ language, theme }) {
+  return new URLSearchParams(theme ? { lang: language, theme } : { lang: language });
+}
+
 /** Build the panel; the result has `element`, and `update(state)` that brings its controls up to date. */
 export function panel(run, store, legend, { disk }) {
   const updates = [];
   const { links = {} } = run;
+  const explorer = run.explorer && h("a", {}, t("page.explorer"));
+  if (explorer) updates.push((state) => explorer.setAttribute("href", `explorer.html#${toExplorer(state)}`));
   const toggle = h(
     "button",
     { type: "button", className: "handle", "aria-expanded": "false", "aria-controls": "settings" },
@@ -166,7 +173,7 @@ export function panel(run, store, legend, { disk }) {
           "p",
           { className: "links" },
           links.report && h("a", { href: links.report }, t("page.report")),
-          run.explorer && h("a", { href: "explorer.html" }, t("page.explorer")),
+          explorer,
           h("a", { href: "LICENSES.txt" }, t("page.licences")),
         ),
       ),

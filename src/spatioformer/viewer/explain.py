@@ -22,8 +22,10 @@ from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.base import Model
 from spatioformer.report.ground import places
 from spatioformer.viewer.catalogue import ALL, IMAGERY
+from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.texts import text
 from spatioformer.viewer.tiles import picture, png
 
 Floats = NDArray[np.float64]
@@ -40,14 +42,17 @@ def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[st
 
     Args:
         lon, lat: degrees.
-        year: of the imagery; None: that of the run's own map.
+        year: of the imagery; None: that of the run's own map, which also stands for years whose
+            imagery is not kept. The answer has the year of its chip.
 
     Raises:
-        ImageryError: the imagery is not kept, or the chip around the place is not complete.
+        ImageryError: there is no imagery, or the chip around the place is not complete.
         ModelError: the model cannot be opened.
     """
     model = run.model
-    with Stack(imagery_of(run, year), model.bands) as stack:
+    path = None if year is None else imagery_of(run, year)
+    shown = year if path is not None else None
+    with Stack(path or own_imagery(run), model.bands) as stack:
         row, col = (int(v) for v in stack.grid.pixel(np.array(lon), np.array(lat)))
         data, valid, _ = stack.read(Window(col, row, 1, 1), model.halo)
         grid = stack.grid
@@ -62,7 +67,8 @@ def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[st
     kind, shares = _sensitivity(run, model, chip, *place)
     return {
         "chip": _data_uri(run, chip, model.bands),
-        "year": year,
+        "year": shown,
+        "note": None if shown == year else text(*(one.format(year=year) for one in NOT_KEPT)),
         "side": model.patch,
         "kind": kind,
         "unit": "share" if kind == "attention" else run.unit,
@@ -72,30 +78,36 @@ def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[st
     }
 
 
-def imagery_of(run: ViewedRun, year: int | None) -> Path:
-    """The imagery from which the map of a year was made; None: the run's own map.
+NOT_KEPT = (
+    "The imagery of {year} is not where it was when its map was made, so this is the imagery of "
+    "the run's own map.",
+    "Las imágenes de {year} no están donde estaban cuando se hizo su mapa; estas son las del mapa "
+    "de la propia ejecución.",
+)
 
-    It is where the run put it, or where the record of the maps of years says.
+
+def own_imagery(run: ViewedRun) -> Path:
+    """The imagery of the run's own map.
 
     Raises:
-        ImageryError: it is not kept.
+        ImageryError: there is none.
     """
-    if year is None:
-        if not (run.folder / IMAGERY).is_file():
-            raise ImageryError(
-                f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
-                "imagery` to make it"
-            )
-        return run.folder / IMAGERY
+    if not (run.folder / IMAGERY).is_file():
+        raise ImageryError(
+            f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
+            "imagery` to make it"
+        )
+    return run.folder / IMAGERY
+
+
+def imagery_of(run: ViewedRun, year: int) -> Path | None:
+    """The imagery from which the map of a year was made; None: it is not kept.
+
+    It is where the record of the maps of years says, or where the run put it.
+    """
     map_ = run.map_of(year)
     assert map_ is not None  # the caller has checked the year
-    path = imagery_of_map(map_.path) or _of_sources(run, year)
-    if path is None:
-        raise ImageryError(
-            f"the imagery of {year} is not where it was when its map was made, so no chip can be "
-            "shown; choose the map of the run, or map the years again with `spatioformer years`"
-        )
-    return path
+    return imagery_of_map(map_.path) or _of_sources(run, year)
 
 
 def _of_sources(run: ViewedRun, year: int) -> Path | None:
@@ -122,7 +134,7 @@ def _sensitivity(
     return "occlusion", occlusion(model, chip, lon, lat, usual_values(run, model))
 
 
-def usual_values(run: ViewedRun, model: Model) -> Floats:
+def usual_values(run: RunFolder, model: Model) -> Floats:
     """Mean of each band (band,) over the chips of the plots, in the model's order."""
     if "usual" not in run.memo:
         store = run.store

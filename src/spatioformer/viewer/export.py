@@ -17,7 +17,8 @@ from spatioformer.viewer.app import PAGE
 from spatioformer.viewer.explorer.run import RunExplorer
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.overview import bounding_tiles, overview
-from spatioformer.viewer.run import REPORT, ViewedRun
+from spatioformer.viewer.report_page import REPORT
+from spatioformer.viewer.run import ViewedRun
 
 MOST_TILES = 60_000
 """Largest number of tiles of an export; the largest zooms are left out of a larger one."""

@@ -153,7 +153,9 @@ class Rasters:
             return None
         window = Window(col, row, 1, 1)
         try:
-            values = self.dataset(raster).read(list(raster.bands.values()), window=window, masked=True)
+            values = self.dataset(raster).read(
+                list(raster.bands.values()), window=window, masked=True
+            )
         except RasterioError as error:
             raise unreadable(raster.path, error) from error
         numbers = values.astype(np.float64).filled(np.nan)[:, 0, 0].tolist()

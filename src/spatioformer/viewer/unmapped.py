@@ -1,11 +1,12 @@
 """Why a place has no prediction: masked land, sea, outside the outline, or no imagery there.
 
-The imagery's internal mask says which pixels the run predicts. A pixel that has data and lies inside
-the outline, but is not to be predicted, is excluded by a mask raster of the configuration.
+The imagery's internal mask says which pixels the run predicts. A pixel that has data and lies
+inside the outline, but is not to be predicted, is excluded by a mask raster of the configuration.
 """
 
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -15,6 +16,7 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError, SpatioformerError
+from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.land.store import load
 from spatioformer.geo.outline import Outline
@@ -23,9 +25,6 @@ from spatioformer.run.outline import outline_on, places_in
 from spatioformer.viewer.layers import Text
 from spatioformer.viewer.rasters import TILE, WITHOUT_OVERVIEWS, Raster, Rasters, opened, stamp_of
 from spatioformer.viewer.texts import text
-
-if TYPE_CHECKING:
-    from spatioformer.viewer.run import ViewedRun
 
 Reason = Literal["outside", "sea", "masked", "outline", "no-data", "chip", "unknown"]
 Floats = NDArray[np.float64]
@@ -39,15 +38,16 @@ class Unmapped:
     """What a run knows of pixels without a prediction.
 
     Args:
-        run: the served run.
+        folder: of the run.
+        section: its imagery in the configuration; None: it has none.
+        rasters: the threads that read.
 
     Attributes:
         names: of the mask rasters of its imagery; empty where it has none.
     """
 
-    def __init__(self, run: "ViewedRun"):
-        self._run = run
-        section = run.config.imagery
+    def __init__(self, folder: Path, section: ImagerySection | None, rasters: Rasters):
+        self._folder, self._section, self._rasters = folder, section, rasters
         masks = () if section is None else section.masks
         self.names = [getattr(mask, "title", None) or str(mask.name) for mask in masks]
 
@@ -59,7 +59,7 @@ class Unmapped:
     @cached_property
     def _raster(self) -> Raster | None:
         """The run's imagery, of which only the mask and the presence of data are read."""
-        path = self._run.folder / "imagery.tif"
+        path = self._folder / "imagery.tif"
         if not path.is_file():
             return None
         try:
@@ -76,10 +76,10 @@ class Unmapped:
         Raises:
             SpatioformerError: its file cannot be read any more.
         """
-        section, raster = self._run.config.imagery, self._raster
-        if section is None or raster is None:
+        raster = self._raster
+        if self._section is None or raster is None:
             return None
-        return outline_on(section, raster.grid, places_in(self._run.folder / "plots.parquet"))
+        return outline_on(self._section, raster.grid, places_in(self._folder / "plots.parquet"))
 
     def tile(self, z: int, x: int, y: int, lacking: Bools) -> Bools | None:
         """Which pixels (256, 256) of a tile are masked land. Call it in the rasters' pool.
@@ -111,7 +111,7 @@ class Unmapped:
         excluded = np.asarray(raster.grid.holds(rows, cols))
         if not excluded.any():
             return excluded
-        states = _states(self._run.rasters, raster, rows[excluded], cols[excluded])
+        states = _states(self._rasters, raster, rows[excluded], cols[excluded])
         if states is None:
             return np.zeros_like(excluded)
         complete, predicted = states
@@ -144,7 +144,7 @@ class Unmapped:
         rows, cols = raster.grid.pixel(*place)
         if not np.asarray(raster.grid.holds(rows, cols)).all():
             return "no-data"
-        states = _states(self._run.rasters, raster, rows, cols)
+        states = _states(self._rasters, raster, rows, cols)
         assert states is not None, "one pixel can be read"
         complete, predicted = (bool(state[0]) for state in states)
         if not complete or predicted:

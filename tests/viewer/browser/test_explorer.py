@@ -87,7 +87,7 @@ def test_run(visit, run, viewed):
     page.wait_for_selector("#place .feature >> text=g15")
     page.locator("#place .feature").first.click()
     explorer = RunExplorer(viewed)
-    values = explorer.sets["published"].at(*explorer.places.lonlat)[:, 0]
+    values = explorer.sets()["published"].at(*explorer.places.lonlat)[:, 0]
     expected = f"From {values.min():.2f} to {values.max():.2f}".replace("-", "−")
     assert page.locator("#place .readout").inner_text() == expected
 
@@ -98,7 +98,7 @@ def test_likeness_of_places(visit, run, viewed):
     page.wait_for_selector("#place .features")
     explorer = RunExplorer(viewed)
     lon, lat = explorer.places.lonlat
-    features = explorer.sets["encoder"].at(lon, lat).astype(np.float64)
+    features = explorer.sets()["encoder"].at(lon, lat).astype(np.float64)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     words = page.locator("#place .readout").inner_text()
     least = float(words.rsplit(" ", 1)[1].rstrip(".").replace("−", "-"))
