@@ -85,6 +85,7 @@ def _write_plots(folder: Path) -> None:
     rng, climate = np.random.default_rng(1), linear.climate()
     rows, cols = (rng.integers(0, n, PLOTS) for n in linear.SHAPE)
     lon, lat = centre(rows, cols)  # type: ignore[arg-type]
+    lon = (lon + 180) % 360 - 180  # as tables of plots have it
     observed = np.rint(linear.richness(*climate[:, rows, cols]))
     table = pd.DataFrame(
         {

@@ -234,6 +234,7 @@ export const WORDS = {
   "scores.mae": W("Mean absolute error", "Error absoluto medio"),
   "scores.auto": W("choosing the model anew for each fold", "elegir el modelo de nuevo en cada partición"),
   "scores.mapped": W("made the map", "hizo el mapa"),
+  "scores.chosen": W("the model of this run", "el modelo de esta ejecución"),
 
   "response.title": W("Inputs", "Entradas"),
   "response.none": W("The run has no response curves.", "La ejecución no tiene curvas de respuesta."),

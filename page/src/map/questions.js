@@ -1,10 +1,8 @@
 // Asking about a place: first the value, then what the model looked at.
 import { Refusal, read } from "../shared/data.js";
 import { spoken } from "./answer.js";
+import { wrapped } from "./mercator.js";
 import { answerFromTiles, nearest, valueLayer } from "./static.js";
-
-/** Longitude in [-180, 180]; maps over the antimeridian go on beyond it. */
-const wrapped = (lon) => (Math.abs(lon) <= 180 ? lon : ((((lon + 180) % 360) + 360) % 360) - 180);
 
 /** `host` is {run, store, card, plots, announce}; the newest question wins. */
 export function questions({ run, store, card, plots, announce }) {

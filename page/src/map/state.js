@@ -15,6 +15,7 @@ import { keyOf, yearOf } from "./years.js";
  * @property {boolean} graticule
  * @property {boolean} sites
  * @property {[number, number]|null} point   lon, lat of the question
+ * @property {object[]} areas       one or two drawn polygons, GeoJSON
  * @property {{zoom: number, lat: number, lon: number}|null} view
  * @property {string} language
  * @property {"light"|"dark"|null} theme
@@ -37,6 +38,7 @@ export function initial(run) {
     graticule: false,
     sites: false,
     point: null,
+    areas: [],
     view: null,
     language: preferred(),
     theme: null,
@@ -44,6 +46,21 @@ export function initial(run) {
 }
 
 const numbers = (text) => (text ?? "").split("/").map(Number);
+
+const CORNERS = 60; // of a polygon in an address
+
+/** Drawn polygons as corners LON/LAT;LON/LAT;..., two separated by _; empty where an address cannot hold them. */
+function areasText(areas) {
+  if (areas.some(({ type, coordinates }) => type !== "Polygon" || coordinates.length > 1 || coordinates[0].length > CORNERS)) return "";
+  const corner = ([lon, lat]) => `${+lon.toFixed(4)}/${+lat.toFixed(4)}`;
+  return areas.map(({ coordinates: [ring] }) => ring.slice(0, -1).map(corner).join(";")).join("_");
+}
+
+function areasOf(text) {
+  const rings = (text ?? "").split("_").map((ring) => ring.split(";").map(numbers));
+  const good = rings.filter((ring) => ring.length >= 3 && ring.every(([lon, lat]) => Math.abs(lon) <= 540 && Math.abs(lat) <= 90));
+  return good.slice(0, 2).map((ring) => ({ type: "Polygon", coordinates: [[...ring, ring[0]]] }));
+}
 
 /** State of an address; what it lacks, or what this run does not have, stays as it is by default. */
 export function parse(hash, run) {
@@ -70,6 +87,7 @@ export function parse(hash, run) {
   if (PLOTS.includes(given.get("plots")) && run.plots) state.plots = given.get("plots");
   const [lon, lat] = numbers(given.get("point"));
   if (given.has("point") && Math.abs(lon) <= 540 && Math.abs(lat) <= 90) state.point = [lon, lat];
+  state.areas = areasOf(given.get("areas"));
   const [zoom, viewLat, viewLon] = numbers(given.get("view"));
   if (zoom >= 0 && zoom <= 24 && Math.abs(viewLat) <= 90 && Math.abs(viewLon) <= 540) {
     state.view = { zoom, lat: viewLat, lon: viewLon };
@@ -99,6 +117,7 @@ export function format(state, run) {
   add("sites", "yes", state.sites);
   add("plots", state.plots, state.plots !== "none");
   add("point", state.point?.map((one) => one.toFixed(5)).join("/"), state.point !== null);
+  add("areas", areasText(state.areas), areasText(state.areas) !== "");
   add("lang", state.language, state.language !== usual.language);
   add("theme", state.theme, state.theme !== null);
   return `#${parts.map(([name, value]) => `${name}=${value}`).join("&")}`;
