@@ -35,7 +35,7 @@ FLOORS = [
 
 THIRD_PARTY = {
     "__init__": set(),
-    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich"},
+    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich", "yaml"},
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {

@@ -4,6 +4,7 @@ import { fromDisk, read } from "../shared/data.js";
 import { h, iconButton } from "../shared/dom.js";
 import { LANGUAGES, language, preferred, speak, t } from "../shared/language.js";
 import { dress, isDark, onSystem } from "../shared/theme.js";
+import { setTerms } from "../shared/terms.js";
 import { chipSection } from "./chip.js";
 import { choice, modelName } from "./frame.js";
 import { Cells, setCoast } from "./geo.js";
@@ -44,8 +45,9 @@ async function start(root) {
   choices();
   speak(state.language, WORDS);
   root.replaceChildren(h("p", { className: "loading" }, t("page.loading")));
-  const [facts, style] = await Promise.all([read("api/explorer.json"), read("api/style.json")]);
+  const [facts, style, terms] = await Promise.all(["explorer", "style", "terms"].map((name) => read(`api/${name}.json`)));
   setScales(style);
+  setTerms(terms);
   if (facts.kind === "run") await read("api/ground.json").then(setCoast, () => {});
   if (!(facts.networks?.[state.network] && !facts.static)) state.network = null;
   const rebuild = () => build(root, facts, rebuild);

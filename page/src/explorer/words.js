@@ -24,6 +24,8 @@ export const WORDS = {
   "network.one": W("{number} of {count}", "{number} de {count}"),
   "network.static": W("Of its networks, the first is shown.", "De sus redes se muestra la primera."),
 
+  "terms.what": W("What it means: {names}", "Qué significa: {names}"),
+
   "heads.title": W("Layer and head", "Capa y cabeza"),
   "heads.one": W("layer {layer}, head {head}", "capa {layer}, cabeza {head}"),
   "heads.layer": W("Layer", "Capa"),

@@ -1,11 +1,21 @@
 // The panel: title and verdict, choice of the layer, display, legend.
 import { h, icon } from "../shared/dom.js";
 import { say, t } from "../shared/language.js";
+import { meanings } from "../shared/terms.js";
 import { scaleOf } from "./scales.js";
 
 const GROUPS = ["richness", "uncertainty", "applicability", "change", "imagery"];
 
 const ENDS = ["lower", "upper"];
+
+/** Terms of the glossary that a group of layers needs. */
+const TERMS = {
+  richness: ["richness", "mask"],
+  uncertainty: ["interval", "coverage"],
+  applicability: ["applicability", "dissimilarity"],
+  change: ["trend"],
+  imagery: ["band", "pixel"],
+};
 
 /** Small band with the colours of a layer. */
 function swatch(layer) {
@@ -74,6 +84,7 @@ function layers(run, store, updates) {
         "fieldset",
         { className: "group" },
         h("legend", {}, t(`group.${group}`)),
+        meanings(...TERMS[group]),
         members.filter((one) => !ENDS.includes(one.id)).map((layer) => choice(layer, store, updates)),
         ends(members.filter((one) => ENDS.includes(one.id)), store, updates),
       ),

@@ -23,6 +23,7 @@ export const WORDS = {
     "Opened from disk: the page shows pictures. Values, zoom and questions need a web server, for example python -m http.server.",
     "Abierto desde el disco: la página muestra imágenes. Los valores, el zoom y las preguntas necesitan un servidor web, por ejemplo python -m http.server.",
   ),
+  "terms.what": W("What it means: {names}", "Qué significa: {names}"),
   "verdict.more": W("More", "Más"),
   "verdict.less": W("Less", "Menos"),
 

@@ -10,11 +10,12 @@ from jinja2 import Environment, StrictUndefined
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing_folder
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.common.palette import css
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.learn.chapters import CHAPTERS, Chapter
-from spatioformer.learn.facts import LANGUAGES, Facts, Language, Text
+from spatioformer.learn.facts import Facts, Language, Text
 from spatioformer.learn.glossary import sorted_terms
 from spatioformer.learn.prose import Block, check, parse, render, without_spanish
 from spatioformer.learn.show import FOLDER, show

@@ -4,23 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from spatioformer.common.languages import Language, Text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Language = Literal["es", "en"]
-LANGUAGES: tuple[Language, ...] = ("es", "en")
 THIN = "\u202f"  # narrow space that does not break a line
-
-
-@dataclass(frozen=True)
-class Text:
-    """The same words in both languages."""
-
-    es: str
-    en: str
-
-    def of(self, language: Language) -> str:
-        return self.es if language == "es" else self.en
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,5 @@
-"""Terms of the field in both languages, a sentence each, from glossary.yaml."""
+"""Terms of the field in both languages; common/glossary.yaml has them."""
 
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from spatioformer.common.glossary import Term, sorted_terms, terms
 
-from spatioformer.learn.facts import Language, Text
-
-
-@dataclass(frozen=True)
-class Term:
-    """A term and what it means.
-
-    Attributes:
-        identifier: of its anchor in glossary.html.
-    """
-
-    identifier: str
-    name: Text
-    meaning: Text
-
-
-@cache
-def terms() -> tuple[Term, ...]:
-    """All terms, in the order of the file."""
-    import yaml
-
-    text = files("spatioformer.learn").joinpath("glossary.yaml").read_text(encoding="utf-8")
-    return tuple(
-        Term(identifier, Text(row["es"][0], row["en"][0]), Text(row["es"][1], row["en"][1]))
-        for identifier, row in yaml.safe_load(text).items()
-    )
-
-
-def sorted_terms(language: Language) -> list[Term]:
-    """All terms in the order of the alphabet; accents do not count."""
-    return sorted(terms(), key=lambda term: _plain(term.name.of(language)))
-
-
-def _plain(name: str) -> str:
-    import unicodedata
-
-    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+__all__ = ["Term", "sorted_terms", "terms"]

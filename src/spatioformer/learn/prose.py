@@ -19,7 +19,8 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from spatioformer.common.formulas import svg
-from spatioformer.learn.facts import LANGUAGES, Facts, Language, Text, shown
+from spatioformer.common.languages import LANGUAGES
+from spatioformer.learn.facts import Facts, Language, Text, shown
 
 NAME = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 DISPLAY, INLINE = re.compile(r"\$\$(.+?)\$\$", re.DOTALL), re.compile(r"\$([^$\n]+?)\$")

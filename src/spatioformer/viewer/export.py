@@ -11,7 +11,7 @@ from typing import Any
 from spatioformer.common.errors import OutputError, SpatioformerError
 from spatioformer.common.files import read_json, writing_folder
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.viewer import ground, plots, style, tiles
+from spatioformer.viewer import ground, plots, style, terms, tiles
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.app import PAGE
 from spatioformer.viewer.explorer.run import RunExplorer
@@ -119,6 +119,7 @@ def _write_data(run: ViewedRun, part: Path, zoom: int, console: Console) -> None
     facts["links"] = {"report": facts["links"]["report"], "folder": None}
     data: dict[str, Any] = {
         "api/style.json": style.to_json(),
+        "api/terms.json": terms.to_json(),
         "api/ground.json": ground.to_json(run.map.bounds),
     }
     for flag, name, make in (

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
@@ -224,15 +225,16 @@ def _land(z: int, x: int, y: int) -> Bools:
     tree = _tree()
     parts = shapely.clip_by_rect(tree.geometries[tree.query(shapely.box(*box))], *box)
 
-    def on_tile(places: Floats) -> Floats:
-        south = np.arcsinh(np.tan(np.radians(places[:, 1].clip(-89, 89)))) / np.pi
-        columns = (places[:, 0] + 180) / 360 * world - x * TILE
-        return np.column_stack([columns, (1 - south) / 2 * world - y * TILE])
+    def on_world(places: Floats) -> Floats:
+        """Places in pixels of the zoom, eastwards and northwards."""
+        north = np.arcsinh(np.tan(np.radians(places[:, 1].clip(-89, 89)))) / np.pi
+        return np.column_stack([(places[:, 0] + 180) / 360, (north - 1) / 2]) * world
 
-    shapes = [one for one in shapely.transform(parts, on_tile) if not one.is_empty]
+    shapes = [one for one in shapely.transform(parts, on_world) if not one.is_empty]
     if not shapes:
         return np.zeros((TILE, TILE), bool)
-    return rasterize(shapes, (TILE, TILE), dtype="uint8") > 0
+    transform = Affine(1, 0, x * TILE, 0, -1, -y * TILE)
+    return rasterize(shapes, (TILE, TILE), transform=transform, dtype="uint8") > 0
 
 
 def _on_land(lon: float, lat: float) -> bool:

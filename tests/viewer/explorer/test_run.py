@@ -160,9 +160,7 @@ def test_each_network_of_an_ensemble_is_shown_on_its_own(ensemble):
     assert facts["network"] == 0
     assert facts["sets"] == facts["networks"][0]["sets"]
     first, second = (unpacked(ensemble.plot(3, k)["attention"]["weights"]) for k in (0, 1))
-    np.testing.assert_array_equal(
-        first, unpacked(ensemble.plot(3)["attention"]["weights"])
-    )
+    np.testing.assert_array_equal(first, unpacked(ensemble.plot(3)["attention"]["weights"]))
     assert np.nanmax(np.abs(first - second)) > 0.005
     own = known.bundle(ensemble.model.members[1])
     chip = ensemble.run.store.chips[3]
