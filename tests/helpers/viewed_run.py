@@ -16,7 +16,7 @@ import yaml
 from spatioformer.analysis.scenarios.change import BANDS as CHANGE
 from spatioformer.analysis.years.trend import BANDS as TREND
 from spatioformer.common.files import write_json
-from spatioformer.geo.chips import write_store
+from spatioformer.geo.chips import open_chips, write_store
 from spatioformer.mapping import map_raster
 from tests.helpers import linear_world as linear
 from tests.helpers.landscape import NORTH, STEP, WEST, write_raster
@@ -48,6 +48,26 @@ def write(folder: Path) -> Path:
     _write_years(folder)
     _write_change(folder / "warmer")
     return folder
+
+
+def moved(folder: Path, target: Path, west: float, north: float) -> Path:
+    """Copy a run to another place on Earth, without years and scenario; returns the copy.
+
+    Args:
+        west, north: edges of the copy, degrees.
+    """
+    left_out = shutil.ignore_patterns("years", "warmer", "chips")
+    shutil.copytree(folder, target, ignore=left_out)
+    for name in ("map.tif", "imagery.tif"):
+        with rasterio.open(target / name, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
+            raster.transform = rasterio.Affine(STEP, 0, west, 0, -STEP, north)
+    store = open_chips(folder / "chips")
+    lon = (store.lon + west - WEST + 180) % 360 - 180
+    lat = store.lat + north - NORTH
+    table = store.table.assign(lon=lon[:, 0, 0], lat=lat[:, 0, 0])
+    write_store(target / "chips", np.asarray(store.chips), lon, lat, table, linear.BANDS)
+    table.to_parquet(target / "plots.parquet")
+    return target
 
 
 def values(folder: Path, name: str = "map.tif") -> np.ndarray:

@@ -10,10 +10,8 @@ from typing import Literal
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
-from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from spatioformer.common.errors import ImageryError, SpatioformerError
@@ -97,19 +95,20 @@ class Unmapped:
         raster = self._raster
         if not self.names or raster is None or not lacking.any():
             return None
-        wanted = lacking & _land(z, x, y)
-        down, across = np.nonzero(wanted)
-        if not len(down):
-            return None
+        down, across = np.nonzero(lacking)
         lon, lat = _lonlat(z, x, y)
+        found = self._excluded(raster, lon[across], lat[down])
+        if not found.any():
+            return None
         masked = np.zeros((TILE, TILE), bool)
-        masked[down, across] = self._excluded(raster, lon[across], lat[down])
-        return masked if masked.any() else None
+        masked[down[found], across[found]] = True
+        return masked
 
     def _excluded(self, raster: Raster, lon: Floats, lat: Floats) -> Bools:
-        """Whether a mask raster excludes each place (n,), degrees."""
+        """Whether a place (n,), degrees, is land that a mask raster excludes."""
         rows, cols = raster.grid.pixel(lon, lat)
-        excluded = np.asarray(raster.grid.holds(rows, cols))
+        excluded = np.array(raster.grid.holds(rows, cols))
+        excluded[excluded] = _on_land(lon[excluded], lat[excluded])
         if not excluded.any():
             return excluded
         states = _states(self._rasters, raster, rows[excluded], cols[excluded])
@@ -138,7 +137,7 @@ class Unmapped:
 
     def _reason(self, lon: float, lat: float) -> Reason:
         raster, place = self._raster, (np.array([lon]), np.array([lat]))
-        if not _on_land(lon, lat):
+        if not _on_land(*place)[0]:
             return "sea"
         if raster is None:
             return "unknown"
@@ -216,30 +215,21 @@ def _lonlat(z: int, x: int, y: int) -> tuple[Floats, Floats]:
     return lon, np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * (y + steps) / 2**z))))
 
 
-def _land(z: int, x: int, y: int) -> Bools:
-    """Which pixels (256, 256) of a tile are land, from the bundled outlines."""
-    world = TILE * 2**z
-    lon, lat = _lonlat(z, x, y)
-    edge = 360 / world
-    box = lon[0] - edge, lat[-1] - edge, lon[-1] + edge, lat[0] + edge
-    tree = _tree()
-    parts = shapely.clip_by_rect(tree.geometries[tree.query(shapely.box(*box))], *box)
-
-    def on_world(places: Floats) -> Floats:
-        """Places in pixels of the zoom, eastwards and northwards."""
-        north = np.arcsinh(np.tan(np.radians(places[:, 1].clip(-89, 89)))) / np.pi
-        return np.column_stack([(places[:, 0] + 180) / 360, (north - 1) / 2]) * world
-
-    shapes = [one for one in shapely.transform(parts, on_world) if not one.is_empty]
-    if not shapes:
-        return np.zeros((TILE, TILE), bool)
-    transform = Affine(1, 0, x * TILE, 0, -1, -y * TILE)
-    return rasterize(shapes, (TILE, TILE), transform=transform, dtype="uint8") > 0
-
-
-def _on_land(lon: float, lat: float) -> bool:
-    place = shapely.Point((lon + 180) % 360 - 180, lat)
-    return bool(len(_tree().query(place, predicate="intersects")))
+def _on_land(lon: Floats, lat: Floats) -> Bools:
+    """Which places (n,), degrees, lie on land of the bundled outlines."""
+    if not len(lon):
+        return np.zeros(0, bool)
+    lon = np.where(lon == 180, 180.0, (lon + 180) % 360 - 180)
+    box = float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+    edge = 1e-6 + max(box[2] - box[0], box[3] - box[1]) / TILE
+    box = box[0] - edge, box[1] - edge, box[2] + edge, box[3] + edge
+    tree, out = _tree(), np.zeros(len(lon), bool)
+    # GDAL's rasterize is no choice: of two threads, one finds it without a georeference at times.
+    for part in shapely.clip_by_rect(tree.geometries[tree.query(shapely.box(*box))], *box):
+        rest = np.flatnonzero(~out)
+        shapely.prepare(part)
+        out[rest] = shapely.intersects_xy(part, lon[rest], lat[rest])
+    return out
 
 
 @cache
