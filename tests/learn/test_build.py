@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("tokenizers")
 
 from spatioformer.common.errors import ModelError, OutputError
+from spatioformer.common.languages import LANGUAGES
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
 from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, words
-from spatioformer.learn.facts import LANGUAGES
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, spanish_model
 from spatioformer.text.settings import Sizes, TextRecipe

@@ -28,7 +28,7 @@ const phone = matchMedia("(max-width: 720px)");
 /** Space that the panel and the tools take of the map, and a card beside them, CSS pixels. */
 const insets = () =>
   phone.matches
-    ? { left: 12, top: 12, right: 56, bottom: 240, card: 0 }
+    ? { left: 12, top: 12, right: 56, bottom: 264, card: 0 }
     : { left: 388, top: 24, right: 84, bottom: 56, card: 388 };
 
 /** Plots are read once, when they are first needed. */

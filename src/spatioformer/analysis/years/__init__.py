@@ -95,7 +95,9 @@ def map_years(
     with locked(folder / TREND):
         record = _Record(folder / RECORD)
         for year, out in maps.items():
+            place = {"imagery": str(Path(imagery[year]).absolute())}
             if record.stands(out, tasks[year], overwrite):
+                record.finish(out, place)
                 continue
             console.say(f"{year}: {imagery[year]}")
             record.begin(out, tasks[year])
@@ -113,7 +115,7 @@ def map_years(
                 overwrite=overwrite,
                 console=console,
             )
-            record.finish(out, {"imagery": str(Path(imagery[year]).absolute())})
+            record.finish(out, place)
         summary = _trend(maps, folder, record, rule, overwrite, console)
         if stac:
             write_series(folder, maps, folder / TREND, predictor.model, identity(model)[:16])
