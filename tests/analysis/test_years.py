@@ -1,6 +1,7 @@
 """`spatioformer years`: maps of several years, and the raster of their trend."""
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from spatioformer.analysis.trends import PValues, mann_kendall, real_changes, red_noise, theil_sen
-from spatioformer.analysis.years import map_trend, map_years
+from spatioformer.analysis.years import imagery_of_map, map_trend, map_years
 from spatioformer.common.errors import ConfigError, ImageryError, OutputError
 from spatioformer.mapping import Output
 from spatioformer.models.network import NetworkModel
@@ -223,6 +224,21 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"map_2019.tif stands and is of other rasters"):
         map_years(model, imagery, out)
     assert (out / "map_2019.tif").exists()
+
+
+def test_the_imagery_of_a_map_is_found_while_it_is_the_same_file(tmp_path):
+    imagery, out = scenes(tmp_path), tmp_path / "out"
+    map_years(mirror(), imagery, out)
+    assert imagery_of_map(out / "map_2020.tif") == imagery[2020]
+    os.utime(imagery[2020], (1, 1))
+    assert imagery_of_map(out / "map_2020.tif") is None
+    assert imagery_of_map(tmp_path / "map_2020.tif") is None
+    record = json.loads((out / "years.json").read_text())
+    del record["map_2021.tif"]["facts"]
+    (out / "years.json").write_text(json.dumps(record))  # as an older version wrote it
+    assert imagery_of_map(out / "map_2021.tif") is None
+    map_years(mirror(), scenes(tmp_path), out, overwrite=True)
+    assert imagery_of_map(out / "map_2021.tif") == imagery[2021]
 
 
 def test_maps_of_an_older_version_stay(tmp_path):

@@ -1,8 +1,8 @@
 """A small finished run of the linear world, with years, a trend and a scenario, for the viewer.
 
 The map's expected richness and its intervals are known everywhere: `linear_world.richness` and
-`linear_world.HALF`. A row of pixels holds no data, and one pixel lies outside the area of
-applicability.
+`linear_world.HALF`. A row of pixels holds no data, a mask excludes a part of another row, and one
+pixel lies outside the area of applicability.
 """
 
 import shutil
@@ -16,7 +16,7 @@ import yaml
 from spatioformer.analysis.scenarios.change import BANDS as CHANGE
 from spatioformer.analysis.years.trend import BANDS as TREND
 from spatioformer.common.files import write_json
-from spatioformer.geo.chips import write_store
+from spatioformer.geo.chips import open_chips, write_store
 from spatioformer.mapping import map_raster
 from tests.helpers import linear_world as linear
 from tests.helpers.landscape import NORTH, STEP, WEST, write_raster
@@ -27,6 +27,9 @@ SLOPE = 1.5
 
 PLOTS = 40
 EMPTY_ROW = 5
+MASKED = (1, slice(0, 15))
+"""Row and columns that the mask "cropland" excludes."""
+
 OUTSIDE = (10, 12)
 """Row and column of the pixel outside the area of applicability: far too warm."""
 
@@ -38,13 +41,33 @@ def write(folder: Path) -> Path:
     climate = linear.climate()
     climate[:, EMPTY_ROW] = np.nan
     climate[0][OUTSIDE] = 30
-    linear.raster(folder / "imagery.tif", climate)
+    _write_imagery(folder / "imagery.tif", climate)
     map_raster(folder / "model", folder / "imagery.tif", folder / "map.tif")
     _write_facts(folder)
     _write_plots(folder)
     _write_years(folder)
     _write_change(folder / "warmer")
     return folder
+
+
+def moved(folder: Path, target: Path, west: float, north: float) -> Path:
+    """Copy a run to another place on Earth, without years and scenario; returns the copy.
+
+    Args:
+        west, north: edges of the copy, degrees.
+    """
+    left_out = shutil.ignore_patterns("years", "warmer", "chips")
+    shutil.copytree(folder, target, ignore=left_out)
+    for name in ("map.tif", "imagery.tif"):
+        with rasterio.open(target / name, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
+            raster.transform = rasterio.Affine(STEP, 0, west, 0, -STEP, north)
+    store = open_chips(folder / "chips")
+    lon = (store.lon + west - WEST + 180) % 360 - 180
+    lat = store.lat + north - NORTH
+    table = store.table.assign(lon=lon[:, 0, 0], lat=lat[:, 0, 0])
+    write_store(target / "chips", np.asarray(store.chips), lon, lat, table, linear.BANDS)
+    table.to_parquet(target / "plots.parquet")
+    return target
 
 
 def values(folder: Path, name: str = "map.tif") -> np.ndarray:
@@ -64,7 +87,10 @@ def _write_facts(folder: Path) -> None:
         "title": "A linear world",
         "out": str(folder),
         "plots": {"path": "plots.csv"},
-        "imagery": {"layers": [{"path": "image.tif", "name": "image"}]},
+        "imagery": {
+            "layers": [{"path": "image.tif", "name": "image"}],
+            "masks": [{"path": "cover.tif", "name": "cropland", "exclude": [1]}],
+        },
         "evaluate": {"models": ["random-forest"]},
         "map": {"model": "random-forest"},
     }
@@ -79,6 +105,7 @@ def _write_plots(folder: Path) -> None:
     rng, climate = np.random.default_rng(1), linear.climate()
     rows, cols = (rng.integers(0, n, PLOTS) for n in linear.SHAPE)
     lon, lat = centre(rows, cols)  # type: ignore[arg-type]
+    lon = (lon + 180) % 360 - 180  # as tables of plots have it
     observed = np.rint(linear.richness(*climate[:, rows, cols]))
     table = pd.DataFrame(
         {
@@ -100,15 +127,38 @@ def _write_plots(folder: Path) -> None:
     held.to_parquet(folder / "evaluation" / "predictions.parquet")
 
 
+def _write_imagery(path: Path, climate: np.ndarray) -> None:
+    wanted = np.isfinite(climate).all(axis=0)
+    wanted[MASKED] = False
+    linear.raster(path, climate)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as target:
+        target.write_mask(wanted)
+
+
+def imagery_of(year: int) -> np.ndarray:
+    """Climate (2, y, x) of a year: so much warmer that richness rises by SLOPE a year."""
+    climate = linear.climate()
+    climate[0] += SLOPE * (year - YEARS[0]) / 3
+    return climate
+
+
 def _write_years(folder: Path) -> None:
-    """Maps of YEARS that rise by SLOPE a year, and their trend."""
+    """Maps of YEARS that rise by SLOPE a year, where their imagery lies, and their trend."""
     (folder / "years").mkdir()
+    record = {}
     for year in YEARS:
+        imagery = linear.raster(folder.with_name(f"{folder.name}_{year}.tif"), imagery_of(year))
+        state = imagery.stat()
+        record[f"map_{year}.tif"] = {
+            "made_of": {"imagery": [imagery.name, state.st_size, state.st_mtime_ns]},
+            "facts": {"imagery": str(imagery)},
+        }
         path = shutil.copyfile(folder / "map.tif", folder / "years" / f"map_{year}.tif")
         with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as target:
             for band in (1, 2, 3):  # mean, lower, upper
                 target.write(target.read(band) + np.float32(SLOPE * (year - YEARS[0])), band)
                 target.update_tags(band, STATISTICS_MINIMUM="", STATISTICS_MAXIMUM="")
+    write_json(folder / "years" / "years.json", record)
     mean = values(folder)[0].astype(np.float32)
     bands = [np.where(np.isfinite(mean), np.float32(v), np.nan) for v in (0, 0, 5, SLOPE, 0.02, 1)]
     names = tuple(f"richness, {title}" for title, _ in TREND.values())

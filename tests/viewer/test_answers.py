@@ -1,22 +1,32 @@
 """Answers about a run and its places: known values of the linear world."""
 
+import json
 import math
+import shutil
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import shapely
 
 from spatioformer.analysis.trends import exact_p
 from spatioformer.analysis.zonal import correlation_of, summarise
 from spatioformer.common import style as palette
 from spatioformer.common.earth import KM_PER_DEGREE
+from spatioformer.config.imagery import ImagerySection
+from spatioformer.run.map_model import plot_facts
 from spatioformer.viewer import ground, style
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.at import slope_interval
-from spatioformer.viewer.explain import occlusion
+from spatioformer.viewer.explain import explain, occlusion
+from spatioformer.viewer.rasters import Rasters
+from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.texts import grain_text
+from spatioformer.viewer.unmapped import Unmapped
 from tests.helpers import linear_world, maps, viewed_run
-from tests.helpers.landscape import NORTH, STEP, WEST
+from tests.helpers.landscape import NORTH, STEP, WEST, write_raster
 
 ROW, COL = 12, 8
 LON, LAT = viewed_run.centre(ROW, COL)
@@ -41,6 +51,7 @@ def test_facts_of_the_run(client, run):
     }  # fmt: skip
     assert facts["links"]["report"] == "report.html"
     assert facts["notes"] == []
+    assert facts["masked"] == "cropland"
     km = STEP * KM_PER_DEGREE * math.sqrt(math.cos(math.radians(NORTH - height * STEP / 2)))
     assert facts["grain_m"] == pytest.approx(1000 * km, rel=0.01)
     layers = {layer["id"]: layer for layer in facts["layers"]}
@@ -104,13 +115,76 @@ def test_a_click_where_the_model_does_not_apply_says_why(client):
 
 
 @pytest.mark.parametrize(
-    ("row", "col", "inside"), [(viewed_run.EMPTY_ROW, 3, True), (-40, 3, False), (3, 400, False)]
+    ("row", "col", "missing", "sentence"),
+    [
+        (viewed_run.EMPTY_ROW, 3, "no-data", "The imagery has no data here."),
+        (1, 14, "masked", "Masked: cropland. The run leaves such land out of its map."),
+        (-40, 3, "outside", "This place lies outside the map."),
+        (3, 400, "outside", "This place lies outside the map."),
+    ],
 )
-def test_a_click_without_a_prediction(client, row, col, inside):
+def test_a_click_without_a_prediction_says_why(client, row, col, missing, sentence):
     answer = at(client, *viewed_run.centre(row, col))
-    assert answer["inside"] is inside
+    assert answer["inside"] is (missing != "outside")
     assert (answer["value"], answer["applies"], answer["series"]) == (None, None, [])
-    assert answer["why"]["en"] == "There is no prediction here."
+    assert (answer["missing"], answer["why"]["en"]) == (missing, sentence)
+
+
+def reason(folder, place, section=None) -> tuple[str, dict]:
+    rasters = Rasters()
+    unmapped = Unmapped(folder, section, rasters)
+    answer = rasters.call(unmapped.reason, *place)
+    rasters.close()
+    return answer
+
+
+def test_sea_incomplete_chips_and_outlines_are_told_apart_from_masked_land(tmp_path):
+    """An area off the coast of Queensland: land in the west, sea in the east."""
+    west, land, sea = 145.0, (145.45, -17.05), (149.95, -17.05)
+    transform = rasterio.Affine(0.1, 0, west, 0, -0.1, -17)
+    data = np.ones((1, 10, 60), np.float32)
+    wanted = np.ones((10, 60), bool)
+    wanted[:, 30:] = wanted[1:3] = False
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        path = write_raster(tmp_path / "imagery.tif", data, nodata=np.nan, transform=transform)
+        with rasterio.open(path, "r+") as target:
+            target.write_mask(wanted)
+    below = (land[0], -17.15)
+    assert reason(tmp_path, sea)[0] == "sea"
+    assert reason(tmp_path, land)[0] == "chip"
+    assert reason(tmp_path, below)[0] == "unknown"  # no mask in the configuration
+    masks = ({"path": "cover.tif", "name": "crops", "exclude": [1]},)
+    section = {"layers": [{"path": "a.tif", "name": "a"}], "masks": masks}
+    assert reason(tmp_path, below, ImagerySection(**section))[0] == "masked"
+    outline = tmp_path / "outline.geojson"
+    box = shapely.box(145, -17.1, 151, -17)
+    gpd.GeoDataFrame(geometry=[box], crs="EPSG:4326").to_file(outline)
+    pd.DataFrame({"lon": [145.5], "lat": [-17.05]}).to_parquet(tmp_path / "plots.parquet")
+    limited = ImagerySection(**section, outline=str(outline))
+    kind, sentence = reason(tmp_path, below, limited)
+    assert kind == "outline"
+    assert "outline.geojson" in sentence["es"]
+    outline.unlink()
+    assert reason(tmp_path, below, limited)[0] == "unknown"
+    assert reason(tmp_path / "none", land)[0] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("grain", "spanish"),
+    [
+        ("plot size not stated", "tamaño de las parcelas no declarado"),
+        ("plots of 0.5 m2", "parcelas de 0,5 m²"),
+        ("plots of 1 to 400 m2, median 25.5", "parcelas de 1 a 400 m², mediana 25,5"),
+        ("hexagons", "hexagons"),
+    ],
+)
+def test_the_plots_size_in_spanish(grain, spanish):
+    assert grain_text(grain)["es"] == spanish
+
+
+def test_the_words_of_the_plots_size_are_those_that_a_run_writes(run):
+    grain = plot_facts(run.store)["grain"]
+    assert grain_text(grain) == {"en": "plots of 400 m²", "es": "parcelas de 400 m²"}
 
 
 def test_the_interval_of_a_slope_holds_what_the_test_would_not_reject():
@@ -162,9 +236,40 @@ def test_explain(client):
     assert (answer["kind"], answer["side"], answer["centre"]) == ("occlusion", 1, [0, 0])
     assert answer["unit"] == "species"
     assert answer["chip"].startswith("data:image/png;base64,")
+    assert (answer["year"], answer["note"]) == (None, None)
     here = answer["location"]["places"][0]
     assert here["name"] is None
     assert here["value"] == pytest.approx(at(client, LON, LAT)["value"], rel=1e-5)
+
+
+def test_explain_has_the_chip_of_the_year(client):
+    """The prediction of the year's imagery is that of the year's map."""
+    explained = {
+        year: client.get("/api/explain.json", params={"lon": LON, "lat": LAT, "year": year}).json()
+        for year in (viewed_run.YEARS[0], 2021)
+    }
+    assert [answer["year"] for answer in explained.values()] == list(explained)
+    for year, answer in explained.items():
+        value = at(client, LON, LAT, year=year)["value"]
+        assert answer["location"]["places"][0]["value"] == pytest.approx(value, rel=1e-5)
+    first, later = (np.array(answer["grid"]) for answer in explained.values())
+    assert later - first == pytest.approx(2 * viewed_run.SLOPE, rel=1e-4)
+
+
+def test_explain_says_when_the_imagery_of_a_year_is_not_kept(folder, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "run")
+    record = copied / "years" / "years.json"
+    entries = json.loads(record.read_text())
+    entries["map_2020.tif"]["made_of"]["imagery"][1] += 1  # another file lies there now
+    record.write_text(json.dumps(entries))
+    viewed = ViewedRun(copied)
+    answer = explain(viewed, LON, LAT, 2020)
+    assert answer["year"] is None
+    assert answer["note"]["en"].startswith("The imagery of 2020 is not where it was")
+    (copied / "archives").mkdir()  # a run with sources keeps its composites
+    linear_world.raster(copied / "archives" / "imagery_2020.tif", viewed_run.imagery_of(2020))
+    assert explain(viewed, LON, LAT, 2020)["year"] == 2020
+    viewed.rasters.close()
 
 
 def test_occlusion_is_the_fall_without_a_pixel():
@@ -180,12 +285,12 @@ def test_occlusion_is_the_fall_without_a_pixel():
 
 
 def test_attention_of_a_network_sums_to_one(run, monkeypatch):
-    from spatioformer.viewer import explain
+    from spatioformer.viewer import explain as module
 
     network = maps.small(0.0)
     chip = np.random.default_rng(0).normal(size=(3, 3, 2)).astype(np.float32)
     lon, lat = np.full((3, 3), 140.0), np.full((3, 3), -20.0)
-    kind, shares = explain._sensitivity(run, network, chip, lon, lat)
+    kind, shares = module._sensitivity(run, network, chip, lon, lat)
     assert kind == "attention"
     assert shares.shape == (3, 3)
     assert shares.sum() == pytest.approx(1)

@@ -1,5 +1,6 @@
 """What cannot be shown or computed is refused, or said, in one sentence."""
 
+import re
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import rasterio
 from affine import Affine
 
+from spatioformer import view
 from spatioformer.common.errors import ImageryError, OutputError, PlotError
 from spatioformer.viewer import zones
 from spatioformer.viewer.app import create_app
@@ -44,11 +46,15 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 
 def test_a_run_without_a_map(copied):
+    """No map can be shown or exported; without a model and chips, nor can the explorer open."""
     (copied / "map.tif").unlink()
-    assert_refused(
-        spatioformer("view", copied),
-        f"{copied} has no map: map.tif is missing; run `spatioformer run` to its end, with imagery",
-    )
+    sentence = f"{copied} has no map: map.tif is missing; run `spatioformer run` to its end"
+    with pytest.raises(OutputError, match=re.escape(sentence)):
+        view(copied)
+    export = spatioformer("view", copied, "--export", copied.parent / "out")
+    assert_refused(export, f"{sentence}, with imagery")
+    shutil.rmtree(copied / "chips")
+    assert_refused(spatioformer("view", copied), f"{sentence}, with imagery")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])

@@ -75,7 +75,7 @@ def test_a_page_from_disk_finds_the_same_in_a_script(exported):
     assert text.endswith(end)
     data = json.loads(text[len(start) : -len(end)])
     named = {name for name in data if not name.startswith("api/explorer")}
-    assert named == {f"api/{n}.json" for n in ("run", "style", "ground", "plots", "sites")}
+    assert named == {f"api/{n}.json" for n in ("run", "style", "terms", "ground", "plots", "sites")}
     for name, content in data.items():
         assert content == json.loads((folder / name).read_text())
 

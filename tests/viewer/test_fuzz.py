@@ -28,7 +28,7 @@ def test_no_request_is_a_defect(run):
         warnings.simplefilter("ignore")
         schema = schemathesis.openapi.from_dict(app.openapi())
         operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 15
+    assert len(operations) == 16
     cases = st.one_of([operation.as_strategy() for operation in operations])
     seen = set()
 

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from spatioformer.common import palette
+from spatioformer.common.glossary import terms
 from tests.viewer.words import SOURCES, words
 
 BUILT = Path(palette.__file__).parents[1] / "viewer" / "page"
-SCRIPTS = sorted(p for p in (SOURCES / "map").glob("*.js") if p.name != "words.js")
+SCRIPTS = [
+    *sorted(p for p in (SOURCES / "map").glob("*.js") if p.name != "words.js"),
+    SOURCES / "shared" / "terms.js",
+]
 OPEN_KEYS = ("group.", "plots.", "legend.", "kind.", "table.")
 """Keys that the page puts together from a part and a name."""
 
@@ -36,6 +40,26 @@ def test_every_text_that_the_page_asks_for_exists_and_none_is_left_over():
     keys = set(words())
     assert used() <= keys
     assert {key for key in keys - used() if not key.startswith(OPEN_KEYS)} == set()
+
+
+def test_every_term_that_a_page_explains_is_in_the_glossary():
+    known = {term.identifier for term in terms()}
+    asked = set()
+    for name in ("map/panel.js", "map/answer.js", "map/chip.js", "explorer/frame.js"):
+        text = (SOURCES / name).read_text("utf-8")
+        lists = re.findall(r"^  \w+: \[((?:\"\w+\"(?:, )?)+)\],$", text, re.MULTILINE)
+        calls = re.findall(r"(?:titled|meanings)\(.*", text)
+        asked |= {one for part in lists for one in re.findall(r'"(\w+)"', part)}
+        asked |= {
+            one
+            for part in calls
+            for one in re.findall(r', "(\w+)"|\["(\w+)"\]', part)
+            for one in one
+            if one
+        }
+    asked -= {"p", "h3"}
+    assert {"interval", "applicability", "dissimilarity", "trend", "attention", "chip"} <= asked
+    assert asked <= known
 
 
 def test_the_page_has_the_colours_of_the_palette():

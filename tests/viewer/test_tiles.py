@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spatioformer.common import palette
 from spatioformer.viewer.cache import OVERHEAD, ByteCache
 from spatioformer.viewer.catalogue import ALL
 from spatioformer.viewer.layers import legend_of
 from spatioformer.viewer.overview import bounding_tiles, mercator, overview
-from spatioformer.viewer.tiles import TRUSTED, VALUE, packed, picture, png, unpacked
+from spatioformer.viewer.tiles import MASKED, TRUSTED, VALUE, packed, picture, png, unpacked
 from tests.helpers import viewed_run
 from tests.helpers.linear_world import HALF, SHAPE
 
@@ -179,7 +180,7 @@ def test_bounding_tiles():
 
 def test_the_overview_is_coloured_and_striped_where_the_model_does_not_apply(run, folder):
     layer = run.catalogue.layers["mean"]
-    pixels = run.rasters.call(overview, run.rasters, layer, ALL, run.map.bounds)
+    pixels = run.rasters.call(overview, run.rasters, run.unmapped, layer, ALL, run.map.bounds)
     assert max(pixels.shape[:2]) == 1024
     assert pixels[..., 3].any()
     row, col = viewed_run.EMPTY_ROW, 3
@@ -188,7 +189,27 @@ def test_the_overview_is_coloured_and_striped_where_the_model_does_not_apply(run
     (_, top), (_, bottom) = mercator(0, north), mercator(0, south)
     line = int((y - top) / (bottom - top) * pixels.shape[0])
     assert not pixels[line, :, 3].any()
+    grey = tuple(bytes.fromhex(palette.MASKED[1:]))
+    is_grey = (pixels[..., :3] == grey).all(axis=-1) & (pixels[..., 3] == 255)
+    assert is_grey.mean() == pytest.approx(15 / (SHAPE[0] * SHAPE[1]), rel=0.3)
     assert set(np.unique(pixels[..., 3])) == {0, 255}
+
+
+@pytest.mark.parametrize("z", [4, 7])
+@pytest.mark.parametrize("name", ["mean", "applies", "slope"])
+def test_masked_land_is_told_apart_from_what_has_no_data(client, run, z, name):
+    x, y = on_map(run, z)
+    pixels = pixels_of(client.get(f"/tiles/{name}/all/{z}/{x}/{y}.png").content)
+    excluded, row = np.zeros(SHAPE), np.zeros(SHAPE)
+    excluded[viewed_run.MASKED] = row[viewed_run.EMPTY_ROW] = 1
+    wanted = expected(run, excluded, z, x, y) == 1
+    assert wanted.any()
+    is_masked = pixels[..., 2] == MASKED
+    if name == "slope":  # made of maps before the mask
+        assert not is_masked.any() or wanted[is_masked].all()
+    else:
+        np.testing.assert_array_equal(is_masked, wanted)
+    assert not pixels[expected(run, row, z, x, y) == 1, 2].any()
 
 
 def test_width_of_the_linear_world(run, folder):

@@ -2,8 +2,8 @@
 import { read } from "../shared/data.js";
 import { h } from "../shared/dom.js";
 import { amount, number, percent, place, say, signed, t } from "../shared/language.js";
-import { accent, named, signs } from "./colours.js";
-import { failure, readout, section } from "./frame.js";
+import { accent, named, plain, signs } from "./colours.js";
+import { failure, ofNetwork, readout, section } from "./frame.js";
 import { legend, map } from "./geo.js";
 import { headChooser } from "./heads.js";
 import { heat } from "./heat.js";
@@ -29,13 +29,13 @@ export function chipSection(facts, cells, state) {
   function plot(row) {
     state.plot = row;
     press(rowOf.get(row));
-    return show(read(`api/explorer/plot/${row}.json`));
+    return show(read(`api/explorer/plot/${row}.json${ofNetwork(state)}`));
   }
 
   function at(lon, lat) {
     press(undefined);
     if (facts.static) return nearestExample(lon, lat);
-    return show(read(`api/explorer/at.json?lon=${lon.toFixed(5)}&lat=${lat.toFixed(5)}`));
+    return show(read(`api/explorer/at.json?lon=${lon.toFixed(5)}&lat=${lat.toFixed(5)}${ofNetwork(state, "&")}`));
   }
 
   /** Without a server, only the examples have chips. */
@@ -49,10 +49,7 @@ export function chipSection(facts, cells, state) {
     h("button", { type: "button", "aria-pressed": "false", onclick: () => plot(row) }, String(i + 1)),
   );
   const press = (chosen) => examples.forEach((button, i) => button.setAttribute("aria-pressed", String(i === chosen)));
-  const richness = unpack(facts.places.values).data;
-  const [low, high] = extent(richness);
-  const scale = named("viridis");
-  view.show(richness, (value) => scale((value - low) / (high - low || 1)));
+  const key = background(view, cells, facts);
   plot(state.plot ?? facts.examples[Math.floor(facts.examples.length / 2)]);
   const lead = facts.patch === 1 ? t("chip.onePixel") : t("chip.lead", { side: facts.patch });
   const element = section(
@@ -67,7 +64,7 @@ export function chipSection(facts, cells, state) {
         { className: "chip-map" },
         facts.imagery && h("p", { className: "note" }, t(facts.static ? "chip.pickStatic" : "chip.pick")),
         view.element,
-        legend(scale, 0, 1, [amount(low, high), say(facts.unit), amount(high)]),
+        key,
         h("p", { className: "note" }, t("chip.examples", { count: facts.examples.length })),
         h("div", { className: "examples", role: "group", "aria-label": t("chip.examples", { count: facts.examples.length }) }, examples),
       ),
@@ -75,6 +72,19 @@ export function chipSection(facts, cells, state) {
     ),
   );
   return { element, plot };
+}
+
+/** Paint the map of places by predicted richness, or plainly where the run has no map; returns its legend or null. */
+function background(view, cells, facts) {
+  if (!facts.places.values) {
+    view.show(new Float32Array(cells.cells.length), () => plain());
+    return null;
+  }
+  const richness = unpack(facts.places.values).data;
+  const [low, high] = extent(richness);
+  const scale = named("viridis");
+  view.show(richness, (value) => scale((value - low) / (high - low || 1)));
+  return legend(scale, 0, 1, [amount(low, high), say(facts.unit), amount(high)]);
 }
 
 function look(answer, facts, state) {
@@ -108,7 +118,7 @@ function look(answer, facts, state) {
     const why = side === 1 ? "" : t(attention ? "chip.manyWeights" : "chip.noAttention");
     return [...head, why && h("p", { className: "lead" }, why), h("div", { className: "pictures" }, plain, hidden), line.element].filter(Boolean);
   }
-  return [...head, ...attended(attention, { places, line, pixel, side, plain, hidden, state })];
+  return [...head, ...attended(attention, { places, line, pixel, side, plain, hidden, state, networks: facts.networks, shown: state.network ?? facts.network })];
 }
 
 /** Attention between the inputs of a single pixel: its bands and covariates. */
@@ -148,7 +158,7 @@ function betweenInputs(attention, state) {
 }
 
 /** Attention by layer and head, and its rollout. */
-function attended(attention, { places, line, pixel, side, plain, hidden, state }) {
+function attended(attention, { places, line, pixel, side, plain, hidden, state, networks, shown }) {
   const weights = unpack(attention.weights);
   const shares = unpack(attention.shares).data;
   const paint = named("viridis");
@@ -205,8 +215,8 @@ function attended(attention, { places, line, pixel, side, plain, hidden, state }
   flow.fill(total, (value) => paint(value / most));
   const outside = others.map((i) => `${nameOf(i)} ${percent(shares[i])}`).join(", ");
   return [
-    attention.members > 1 && h("p", { className: "note" }, t("chip.members", { count: attention.members })),
-    attention.member && h("p", { className: "note" }, t("chip.member", { name: attention.member })),
+    networks.length > 1 && h("p", { className: "note" }, t("chip.network", { number: shown + 1, count: networks.length })),
+    networks[shown].member && h("p", { className: "note" }, t("chip.member", { name: networks[shown].member })),
     h(
       "div",
       { className: "instrument stacked" },

@@ -22,6 +22,9 @@ export function signs(most) {
   return (value) => paint(0.5 + value / (2 * most || 1));
 }
 
+/** The colour of land about which nothing is shown. */
+export const plain = () => rgb(colour("masked"));
+
 export const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
 
 /** Ink that can be read on a colour. */

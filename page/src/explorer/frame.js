@@ -1,13 +1,26 @@
 // What all sections of the explorer are made of.
 import { h } from "../shared/dom.js";
 import { language, t } from "../shared/language.js";
+import { titled } from "../shared/terms.js";
+
+/** Terms of the glossary that a section needs. */
+const TERMS = {
+  place: ["geolocation", "cosine", "gaussian_process"],
+  chip: ["chip", "attention", "layer", "head", "rollout", "occlusion"],
+  plots: ["plot", "held_out", "prediction_error", "embedding"],
+  training: ["training", "epoch", "loss", "overfitting"],
+  scores: ["held_out", "spatial_validation", "r2", "fold"],
+  response: ["covariate"],
+  text: ["token", "attention", "query", "key", "softmax", "causal_mask", "logit", "temperature"],
+  image: ["patch", "attention", "class_token", "rollout"],
+};
 
 /** A section with its title and a sentence on what it shows. */
 export function section(id, title, lead, ...children) {
   return h(
     "section",
     { id, "aria-labelledby": `${id}-title` },
-    h("h2", { id: `${id}-title` }, title),
+    titled(h("h2", { id: `${id}-title` }, title), ...(TERMS[id] ?? [])),
     ...[lead].flat().filter(Boolean).map((text) => h("p", { className: "lead" }, text)),
     ...children,
   );
@@ -32,6 +45,9 @@ export function choice(name, options, value, change) {
 
 /** The catalogue has titles in English only; elsewhere a model has its name. */
 export const modelName = ({ title, name }) => (language() === "en" || !name ? title : name);
+
+/** The part of an address that names the network that the reader chose. */
+export const ofNetwork = ({ network }, sign = "?") => (network === null ? "" : `${sign}network=${network}`);
 
 /** The sentence of an error, in the place of what failed. */
 export const failure = (error) => h("p", { className: "failure", role: "alert" }, error.message);

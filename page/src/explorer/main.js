@@ -4,8 +4,9 @@ import { fromDisk, read } from "../shared/data.js";
 import { h, iconButton } from "../shared/dom.js";
 import { LANGUAGES, language, preferred, speak, t } from "../shared/language.js";
 import { dress, isDark, onSystem } from "../shared/theme.js";
+import { setTerms } from "../shared/terms.js";
 import { chipSection } from "./chip.js";
-import { modelName } from "./frame.js";
+import { choice, modelName } from "./frame.js";
 import { Cells, setCoast } from "./geo.js";
 import { placeSection } from "./place.js";
 import { plotsSection } from "./plots.js";
@@ -22,22 +23,33 @@ function choices() {
   const given = new URLSearchParams(location.hash.replace(/^#/, ""));
   state.language = given.get("lang") in LANGUAGES ? given.get("lang") : preferred();
   state.theme = ["light", "dark"].includes(given.get("theme")) ? given.get("theme") : null;
+  state.network = given.has("network") ? Number(given.get("network")) : null;
 }
 
 const address = (section) => {
   const given = new URLSearchParams({ lang: state.language });
   if (state.theme) given.set("theme", state.theme);
+  if (state.network !== null) given.set("network", state.network);
   if (section) given.set("section", section);
   return `#${given}`;
+};
+
+/** The map keeps language and theme. */
+const mapAddress = () => {
+  const given = new URLSearchParams({ lang: state.language });
+  if (state.theme) given.set("theme", state.theme);
+  return `index.html#${given}`;
 };
 
 async function start(root) {
   choices();
   speak(state.language, WORDS);
   root.replaceChildren(h("p", { className: "loading" }, t("page.loading")));
-  const [facts, style] = await Promise.all([read("api/explorer.json"), read("api/style.json")]);
+  const [facts, style, terms] = await Promise.all(["explorer", "style", "terms"].map((name) => read(`api/${name}.json`)));
   setScales(style);
+  setTerms(terms);
   if (facts.kind === "run") await read("api/ground.json").then(setCoast, () => {});
+  if (!(facts.networks?.[state.network] && !facts.static)) state.network = null;
   const rebuild = () => build(root, facts, rebuild);
   rebuild();
   onSystem(() => state.theme || rebuild());
@@ -98,17 +110,25 @@ function header(facts, rebuild) {
       { className: "titles" },
       h("p", { className: "kicker" }, t("page.kicker")),
       h("h1", {}, facts.title ?? facts.name),
-      h("p", { className: "lead" }, [lead, facts.virtual && t("page.virtual"), facts.static && t("page.static")].filter(Boolean).join(" ")),
+      h("p", { className: "lead" }, [lead, facts.virtual && t("page.virtual"), facts.static && t("page.static"), facts.static && facts.networks?.length > 1 && t("network.static"), facts.map === false && t("page.noMap")].filter(Boolean).join(" ")),
       about.length > 0 && h("details", {}, h("summary", {}, t("page.about")), h("dl", {}, about.map(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]))),
     ),
     h(
       "nav",
       { className: "tools", "aria-label": t("page.kicker") },
-      facts.kind === "run" && h("a", { href: `index.html${address()}` }, t("page.map")),
+      facts.map && h("a", { href: mapAddress() }, t("page.map")),
+      facts.report && h("a", { href: "report.html" }, t("page.report")),
+      facts.networks?.length > 1 && !facts.static && networkChoice(facts, change),
       h("button", { type: "button", className: "icon", lang: other, title: t("page.language"), "aria-label": t("page.language"), onclick: () => change({ language: other }) }, other.toUpperCase()),
       iconButton(dark ? "sun" : "moon", t(dark ? "page.light" : "page.dark"), () => change({ theme: dark ? "light" : "dark" })),
     ),
   );
+}
+
+/** Which network of an ensemble or stack the sections on place and attention show. */
+function networkChoice({ networks, network }, change) {
+  const options = networks.map(({ member }, k) => [String(k), [t("network.one", { number: k + 1, count: networks.length }), member].filter(Boolean).join(", ")]);
+  return choice(t("network.title"), options, String(state.network ?? network), (value) => change({ network: Number(value) }));
 }
 
 function contents(sections) {

@@ -3,18 +3,19 @@ import { read } from "../shared/data.js";
 import { h } from "../shared/dom.js";
 import { amount, number, place, say, t } from "../shared/language.js";
 import { named, signs } from "./colours.js";
-import { choice, later, readout, section } from "./frame.js";
+import { choice, later, ofNetwork, readout, section } from "./frame.js";
 import { legend, map, thumbnail } from "./geo.js";
 import { lines } from "./lines.js";
 import { correlations, cosines, extent, slice, unpack } from "./unpack.js";
 
 const cache = new Map();
 
-function features(name) {
-  if (!cache.has(name)) {
-    cache.set(name, read(`api/explorer/location/${name}.json`).then(({ names, values, terms }) => ({ names, terms, values: unpack(values) })));
+function features(name, state) {
+  const path = `api/explorer/location/${name}.json${ofNetwork(state)}`;
+  if (!cache.has(path)) {
+    cache.set(path, read(path).then(({ names, values, terms }) => ({ names, terms, values: unpack(values) })));
   }
-  return cache.get(name);
+  return cache.get(path);
 }
 
 /** Features whose constant part would make all places alike are centred first. */
@@ -22,16 +23,18 @@ const isCentred = (name) => !["encoder", "published"].includes(name);
 
 export function placeSection(facts, cells, state) {
   const body = h("div", {});
-  const sets = facts.sets.map(({ name, count }) => [name, `${t(`set.${name}`)} (${count})`]);
+  const held = state.network === null ? facts.sets : facts.networks[state.network].sets;
+  const sets = held.map(({ name, count }) => [name, `${t(`set.${name}`)} (${count})`]);
   if (facts.effect) sets.unshift(["effect", t("set.effect")]);
   if (facts.process) sets.unshift(["process", t("set.process")]);
-  const own = facts.sets.find((one) => one.name !== "published")?.name;
+  const own = held.find((one) => one.name !== "published")?.name;
+  if (!sets.some(([name]) => name === state.set)) state.set = null;
   state.set ??= own ?? (facts.process ? "process" : facts.effect ? "effect" : "published");
 
   function show(name) {
     state.set = name;
     const build = name === "effect" ? effectMap : featureMaps;
-    body.replaceChildren(h("p", { className: "note" }, `${t(`set.${name}.how`)} ${t(name === "effect" ? "place.pick" : name === "process" ? "place.leadProcess" : "place.lead")}`), later(features(name), (group) => build(group, name)));
+    body.replaceChildren(h("p", { className: "note" }, `${t(`set.${name}.how`)} ${t(name === "effect" ? "place.pick" : name === "process" ? "place.leadProcess" : "place.lead")}`), later(features(name, state), (group) => build(group, name)));
   }
 
   function effectMap({ values }) {

@@ -47,7 +47,7 @@ export function scoresSection(facts, state) {
     const better = state.score === "r2" ? -1 : 1;
     rows.sort((a, b) => better * (a[state.score] - b[state.score]));
     const text = (value) => (state.score === "r2" ? number(value, 3) : amount(value));
-    const name = (row) => `${row.model === "auto" ? t("scores.auto") : modelName({ title: row.title, name: row.model })}${row.model === facts.model.name ? ` · ${t("scores.mapped")}` : ""}`;
+    const name = (row) => `${row.model === "auto" ? t("scores.auto") : modelName({ title: row.title, name: row.model })}${row.model === facts.model.name ? ` · ${t(facts.map ? "scores.mapped" : "scores.chosen")}` : ""}`;
     const list = rows.map((row) => ({ name: name(row), value: row[state.score], text: text(row[state.score]), strong: row.model === facts.model.name }));
     body.replaceChildren(bars(list, { label: t("scores.title"), most: state.score === "r2" ? 1 : undefined }));
   }

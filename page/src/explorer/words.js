@@ -19,6 +19,13 @@ export const WORDS = {
   "page.about": W("About the model", "Sobre el modelo"),
   "page.static": W("These are saved files: only the example plots have chips.", "Son archivos guardados: solo las parcelas de ejemplo tienen recortes."),
 
+  "page.noMap": W("The run has no map; the places shown are land around its plots.", "La ejecución no tiene mapa; los lugares mostrados son tierra alrededor de sus parcelas."),
+  "network.title": W("Network", "Red"),
+  "network.one": W("{number} of {count}", "{number} de {count}"),
+  "network.static": W("Of its networks, the first is shown.", "De sus redes se muestra la primera."),
+
+  "terms.what": W("What it means: {names}", "Qué significa: {names}"),
+
   "heads.title": W("Layer and head", "Capa y cabeza"),
   "heads.one": W("layer {layer}, head {head}", "capa {layer}, cabeza {head}"),
   "heads.layer": W("Layer", "Capa"),
@@ -184,7 +191,7 @@ export const WORDS = {
     "Este modelo no tiene atención entre píxeles; la página muestra la oclusión: lo que pierde la predicción sin cada píxel.",
   ),
   "chip.manyWeights": W("The network has too many attention weights to show; the page shows occlusion.", "La red tiene demasiados pesos de atención; la página muestra la oclusión."),
-  "chip.members": W("The first of {count} networks is shown.", "Se muestra la primera de {count} redes."),
+  "chip.network": W("Network {number} of {count} is shown.", "Se muestra la red {number} de {count}."),
   "chip.member": W("The attention is that of the member {name}.", "La atención es la del miembro {name}."),
 
   "plots.title": W("Plots as the model sees them", "Las parcelas como las ve el modelo"),
@@ -229,6 +236,7 @@ export const WORDS = {
   "scores.mae": W("Mean absolute error", "Error absoluto medio"),
   "scores.auto": W("choosing the model anew for each fold", "elegir el modelo de nuevo en cada partición"),
   "scores.mapped": W("made the map", "hizo el mapa"),
+  "scores.chosen": W("the model of this run", "el modelo de esta ejecución"),
 
   "response.title": W("Inputs", "Entradas"),
   "response.none": W("The run has no response curves.", "La ejecución no tiene curvas de respuesta."),

@@ -1,6 +1,7 @@
 // The answer to a click: the value with its interval in words, whether the model applies, and why it says so.
 import { h, icon, iconButton } from "../shared/dom.js";
 import { amount, decimals, number, percent, place, say, t } from "../shared/language.js";
+import { meanings, titled } from "../shared/terms.js";
 import { bars, interval, series, trendSentence } from "./chart.js";
 import { chip } from "./chip.js";
 
@@ -30,7 +31,7 @@ function table(title, rows, alike, show) {
   return h(
     "section",
     {},
-    h("h3", {}, t(title)),
+    titled(h("h3", {}, t(title)), ...(alike ? ["dissimilarity"] : ["held_out"])),
     h(
       "table",
       {},
@@ -111,21 +112,22 @@ export function card(run, actions) {
       : "";
     const parts = [
       h("h2", {}, value, likely && h("span", { className: "likely" }, likely)),
-      likely && h("p", { className: "note" }, t("answer.level", { level: percent(run.level) })),
+      likely && titled(h("p", { className: "note" }, t("answer.level", { level: percent(run.level) })), "interval"),
       interval({ nearest: [], ...answer }, range),
       applies &&
         h(
-          "p",
+          "div",
           { className: `applies ${answer.applies ? "yes" : "no"}`, title: limit },
           icon(answer.applies ? "check" : "warning"),
           h("span", {}, h("strong", {}, applies), " ", why),
+          meanings("applicability", "dissimilarity"),
         ),
       plotFacts(plot),
       answer.series?.length > 1 &&
         h(
           "section",
           {},
-          h("h3", {}, t("series.title")),
+          titled(h("h3", {}, t("series.title")), "trend"),
           series(answer.series, answer.trend, year, unit, actions.choose),
           answer.trend && h("p", { className: "note" }, trendSentence(answer.trend, unit)),
         ),
@@ -133,7 +135,7 @@ export function card(run, actions) {
       table("nearest.title", answer.nearest, false, actions.show),
       table("alike.title", answer.alike, true, actions.show),
     ];
-    body.replaceChildren(...parts.filter(Boolean));
+    body.replaceChildren(...parts.flat().filter(Boolean));
   }
 
   /** What the model looked at, which comes after the value. */

@@ -7,6 +7,7 @@ import { card as answerCard } from "./answer.js";
 import { compareBar, usualSecond } from "./compare.js";
 import { crosshair } from "./keyboard.js";
 import { histogram, legend } from "./legend.js";
+import { onTurn } from "./mercator.js";
 import { panel } from "./panel.js";
 import { picture } from "./picture.js";
 import { fromGeojson, residualLayer } from "./points.js";
@@ -27,7 +28,7 @@ const phone = matchMedia("(max-width: 720px)");
 /** Space that the panel and the tools take of the map, and a card beside them, CSS pixels. */
 const insets = () =>
   phone.matches
-    ? { left: 12, top: 12, right: 56, bottom: 240, card: 0 }
+    ? { left: 12, top: 12, right: 56, bottom: 264, card: 0 }
     : { left: 388, top: 24, right: 84, bottom: 56, card: 388 };
 
 /** Plots are read once, when they are first needed. */
@@ -35,12 +36,12 @@ function plotReader(run) {
   let held = null;
   let now = [];
   return {
-    read: () => (held ??= run.plots ? read("api/plots.json").then((found) => (now = fromGeojson(found))) : Promise.resolve([])),
+    read: () => (held ??= run.plots ? read("api/plots.json").then((found) => (now = fromGeojson(found, run.bounds))) : Promise.resolve([])),
     now: () => now,
   };
 }
 
-/** The page; `carried` is what the page in another language held: the open card and drawn areas. */
+/** The page; `carried` is what the page in another language held: the open card. */
 export function build(root, run, store, carried = {}) {
   const { state } = store;
   speak(state.language, WORDS);
@@ -78,7 +79,7 @@ export function build(root, run, store, carried = {}) {
 
   const key = legend(run);
   const aside = panel(run, store, key.element, { disk: fromDisk });
-  const years = run.years?.length > 1 ? timeline(run.years, store, map.ready) : null;
+  const years = run.years?.length ? timeline(run.years, store, map.ready) : null;
   const bar = compareBar(run, store);
   const answer = answerCard(run, { close: () => openCard(null), choose: (year) => store.set({ year }), show: showPlot });
   const asking = questions({ run, store, card: answer, plots: plots.read, announce });
@@ -162,8 +163,9 @@ export function build(root, run, store, carried = {}) {
   }
 
   function showPlot(plot, go) {
-    map.point(plot);
-    if (plot && go) uncover(plot.lat, plot.lon);
+    const place = plot && { lat: plot.lat, lon: onTurn(plot.lon, run.bounds) };
+    map.point(place);
+    if (place && go) uncover(place.lat, place.lon);
   }
 
   /** The part of the window that no panel covers: what the picture shows, CSS pixels. */
@@ -259,17 +261,17 @@ export function build(root, run, store, carried = {}) {
   function destroy() {
     gone = true;
     asking.stop();
-    const held = { open, areas: areas.shapes() };
     map.map.remove();
-    return held;
+    return { open };
   }
 
   onSystem(() => gone || map.update(new Set(["theme"])));
   document.fonts?.ready.then(() => map.redraw());
   update(new Set(["layer", "plots"]));
-  if (carried.open === "zones") {
+  const drawn = fromDisk || run.static ? [] : state.areas;
+  if (carried.open === "zones" || drawn.length) {
     openCard("zones");
-    areas.add(carried.areas);
+    areas.add(drawn);
   } else if (state.sites && survey) openCard("sites");
   else if (state.point) {
     openCard("answer");

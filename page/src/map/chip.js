@@ -1,6 +1,7 @@
 // The chip in true colour, and over it what the prediction rests on.
 import { h } from "../shared/dom.js";
 import { amount, percent, say, t } from "../shared/language.js";
+import { titled } from "../shared/terms.js";
 import { rgb, scaleOf } from "./scales.js";
 
 const SIZE = 224; // pixels of the drawing
@@ -43,7 +44,8 @@ export function chip(answer) {
   return h(
     "section",
     {},
-    h("h3", {}, t("chip.title")),
+    titled(h("h3", {}, t("chip.title"), answer.year !== null && `, ${answer.year}`), "chip", kind),
+    answer.note && h("p", { className: "note" }, say(answer.note)),
     h(
       "div",
       { className: "chip-row" },
@@ -51,7 +53,7 @@ export function chip(answer) {
       h(
         "div",
         {},
-        h("p", { className: "note" }, grid ? about : say(answer.note)),
+        h("p", { className: "note" }, about),
         Number.isFinite(share) && h("p", { className: "note" }, t("chip.centre", { share: percent(share) })),
         kind === "occlusion" && grid && h("p", { className: "note" }, `${amount(Math.min(...grid.flat()))} … ${amount(Math.max(...grid.flat()))}`),
         grid && h("label", { className: "note" }, t("chip.overlay"), slider),

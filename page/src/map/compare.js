@@ -1,12 +1,14 @@
 // What stands left and right of the divider, and the choice of the right one.
 import { h, iconButton } from "../shared/dom.js";
 import { say, t } from "../shared/language.js";
+import { keyOf, yearName, yearOf } from "./years.js";
 
-/** A first second layer: another year of the same layer, otherwise the next layer. */
+/** A first second layer: another year of the same layer, or the run's own map, otherwise the next layer. */
 export function usualSecond(run, state) {
   const layer = run.layers.find((one) => one.id === state.layer);
-  if (layer.years?.length > 1) {
-    const other = state.year === layer.years[0] ? layer.years.at(-1) : layer.years[0];
+  if (layer.years) {
+    const [first, last] = [layer.years[0], layer.years.at(-1)];
+    const other = state.year !== first ? first : last !== first ? last : null;
     return { layer: layer.id, year: other };
   }
   const other = run.layers.find((one) => one.id !== layer.id && !one.hidden) ?? layer;
@@ -29,9 +31,9 @@ export function compareBar(run, store) {
     "select",
     {
       "aria-label": t("compare.year"),
-      onchange: () => store.set({ second: { ...store.state.second, year: Number(year.value) } }),
+      onchange: () => store.set({ second: { ...store.state.second, year: yearOf(year.value, run) } }),
     },
-    (run.years ?? []).map((one) => h("option", { value: one }, String(one))),
+    [null, ...(run.years ?? [])].map((one) => h("option", { value: keyOf(one) }, yearName(one))),
   );
   const element = h(
     "section",
@@ -47,10 +49,10 @@ export function compareBar(run, store) {
       if (!state.second) return;
       const one = run.layers.find((each) => each.id === state.layer);
       const other = run.layers.find((each) => each.id === state.second.layer);
-      left.textContent = one.years ? `${say(one.title)}, ${state.year}` : say(one.title);
+      left.textContent = one.years ? `${say(one.title)}, ${yearName(state.year)}` : say(one.title);
       layer.value = state.second.layer;
-      year.hidden = !(other.years?.length > 1);
-      year.value = state.second.year;
+      year.hidden = !other.years;
+      year.value = keyOf(state.second.year);
     },
   };
 }

@@ -5,6 +5,7 @@ import { amount, decimals, number, say, t } from "../shared/language.js";
 import { colourOf, hasValue, ticks, valueOf } from "./scales.js";
 import { SIDE } from "./tiles.js";
 import { toLat } from "./mercator.js";
+import { yearName } from "./years.js";
 
 const WIDTH = 300;
 const BINS = 60;
@@ -15,8 +16,8 @@ export const length = (metres) =>
 
 /** Line under the title: unit, grain. */
 export function subtitle(run, layer, year) {
-  const parts = [say(layer.unit), layer.years ? String(year) : ""];
-  if (layer.group === "richness" && run.grain) parts.push(run.grain);
+  const parts = [say(layer.unit), layer.years ? yearName(year) : ""];
+  if (layer.group === "richness" && run.grain) parts.push(say(run.grain));
   if (run.grain_m) parts.push(t("legend.grain", { size: length(run.grain_m) }));
   return parts.filter(Boolean).join(" · ");
 }
@@ -101,6 +102,9 @@ const hatchSample = () =>
     s("path", { d: "M0 8 8 0M0 16 16 0M8 16 16 8", class: "lines" }),
   );
 
+const maskedSample = () =>
+  s("svg", { class: "chip", viewBox: "0 0 16 16", "aria-hidden": "true" }, s("rect", { width: 16, height: 16, rx: 3, class: "masked" }));
+
 /** Legend of the layer on the map; `element`, `show(...)`, `fill(counts)` and `point(value)`. */
 export function legend(run) {
   const element = h("section", { className: "legend", "aria-label": t("legend.title") });
@@ -124,13 +128,14 @@ export function legend(run) {
       ...(scale ? [scale.svg] : []),
       ...(layer.kind === "classes" ? [classes(layer)] : []),
       ...(hatched ? [h("p", { className: "note key" }, hatchSample(), t("legend.hatch"))] : []),
+      ...(run.masked && layer.kind !== "rgb" ? [h("p", { className: "note key" }, maskedSample(), t("legend.masked", { masks: run.masked }))] : []),
       ...(second ? [other(second)] : []),
       ...(plotLayer ? [plots(state, plotLayer)] : []),
     );
   }
 
   function other(second) {
-    const parts = [t("legend.right", { title: say(second.layer.title) }), second.layer.years ? second.year : "", say(second.layer.unit)];
+    const parts = [t("legend.right", { title: say(second.layer.title) }), second.layer.years ? yearName(second.year) : "", say(second.layer.unit)];
     return h(
       "div",
       { className: "plots" },
@@ -161,10 +166,12 @@ export function legend(run) {
     const value = read?.value;
     const known = Number.isFinite(value);
     if (layer.kind === "classes") {
-      reading.textContent = "";
+      reading.textContent = read?.masked ? t("legend.maskedHere") : "";
       return;
     }
-    reading.textContent = known && scale ? number(value, decimals(layer.range[1] - layer.range[0] > 20 ? 20 : value)) : "";
+    reading.classList.toggle("words", Boolean(read?.masked));
+    if (read?.masked) reading.textContent = t("legend.maskedHere");
+    else reading.textContent = known && scale ? number(value, decimals(layer.range[1] - layer.range[0] > 20 ? 20 : value)) : "";
     reading.classList.toggle("doubtful", known && !read.trusted && layer.hatch !== false);
     if (!scale) return;
     scale.needle.setAttribute("visibility", known ? "visible" : "hidden");

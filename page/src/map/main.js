@@ -2,6 +2,7 @@
 import { fromDisk, read } from "../shared/data.js";
 import { h } from "../shared/dom.js";
 import { preferred, speak, t } from "../shared/language.js";
+import { setTerms } from "../shared/terms.js";
 import { build } from "./app.js";
 import { setGround } from "./ground.js";
 import { setScales } from "./scales.js";
@@ -15,8 +16,9 @@ const continuous = ([west, south, east, north]) => [west, south, east < west ? e
 async function start(root) {
   speak(preferred(), WORDS);
   root.replaceChildren(h("p", { className: "loading" }, t("page.loading")));
-  const [run, style] = await Promise.all([read("api/run.json"), read("api/style.json")]);
+  const [run, style, terms] = await Promise.all(["run", "style", "terms"].map((name) => read(`api/${name}.json`)));
   setScales(style);
+  setTerms(terms);
   run.bounds = continuous(run.bounds);
   const store = new Store(parse(location.hash, run));
   let page = null;

@@ -9,6 +9,12 @@ export function toY(lat) {
   return 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI);
 }
 
+/** Longitude from -180 to 180, as files and the server have it. */
+export const wrapped = (lon) => (Math.abs(lon) <= 180 ? lon : ((((lon + 180) % 360) + 360) % 360) - 180);
+
+/** Longitude on the turn of the Earth on which a map lies, which may go on beyond 180°. */
+export const onTurn = (lon, [west, , east]) => lon + 360 * Math.round(((west + east) / 2 - lon) / 360);
+
 export const toLon = (x) => x * 360 - 180;
 
 export const toLat = (y) => (Math.atan(Math.sinh(Math.PI * (1 - 2 * y))) * 180) / Math.PI;

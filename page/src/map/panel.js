@@ -1,11 +1,21 @@
 // The panel: title and verdict, choice of the layer, display, legend.
 import { h, icon } from "../shared/dom.js";
 import { say, t } from "../shared/language.js";
+import { meanings } from "../shared/terms.js";
 import { scaleOf } from "./scales.js";
 
 const GROUPS = ["richness", "uncertainty", "applicability", "change", "imagery"];
 
 const ENDS = ["lower", "upper"];
+
+/** Terms of the glossary that a group of layers needs. */
+const TERMS = {
+  richness: ["richness", "mask"],
+  uncertainty: ["interval", "coverage"],
+  applicability: ["applicability", "dissimilarity"],
+  change: ["trend"],
+  imagery: ["band", "pixel"],
+};
 
 /** Small band with the colours of a layer. */
 function swatch(layer) {
@@ -74,6 +84,7 @@ function layers(run, store, updates) {
         "fieldset",
         { className: "group" },
         h("legend", {}, t(`group.${group}`)),
+        meanings(...TERMS[group]),
         members.filter((one) => !ENDS.includes(one.id)).map((layer) => choice(layer, store, updates)),
         ends(members.filter((one) => ENDS.includes(one.id)), store, updates),
       ),
@@ -125,10 +136,17 @@ function plots(store, updates) {
   );
 }
 
+/** The explorer keeps language and theme. */
+function toExplorer({ language, theme }) {
+  return new URLSearchParams(theme ? { lang: language, theme } : { lang: language });
+}
+
 /** Build the panel; the result has `element`, and `update(state)` that brings its controls up to date. */
 export function panel(run, store, legend, { disk }) {
   const updates = [];
   const { links = {} } = run;
+  const explorer = run.explorer && h("a", {}, t("page.explorer"));
+  if (explorer) updates.push((state) => explorer.setAttribute("href", `explorer.html#${toExplorer(state)}`));
   const toggle = h(
     "button",
     { type: "button", className: "handle", "aria-expanded": "false", "aria-controls": "settings" },
@@ -166,7 +184,7 @@ export function panel(run, store, legend, { disk }) {
           "p",
           { className: "links" },
           links.report && h("a", { href: links.report }, t("page.report")),
-          run.explorer && h("a", { href: "explorer.html" }, t("page.explorer")),
+          explorer,
           h("a", { href: "LICENSES.txt" }, t("page.licences")),
         ),
       ),

@@ -10,6 +10,7 @@ import { drawRaster, gather } from "./raster.js";
 import { bar } from "./scalebar.js";
 import { colourOf } from "./scales.js";
 import { viewOf } from "./sheet.js";
+import { yearName } from "./years.js";
 
 const RATIO = 2; // pixels of the picture for a CSS pixel
 const MARGIN = 28;
@@ -157,6 +158,12 @@ function drawSite(context, view, { lon, lat, order }) {
   context.textAlign = "left";
 }
 
+function drawMaskedKey(context, run, x, y) {
+  context.fillStyle = colour("masked");
+  context.fillRect(x, y - 11, 14, 14);
+  write(context, t("legend.masked", { masks: run.masked }), x + 20, y, font(400, 12), colour("muted"));
+}
+
 /** PNG of the view as a Blob; `scene` is {run, state, map, looks, plots, plotLayer, polygons, sites, frame}. */
 export async function picture(scene) {
   const { run, state, map, looks } = scene;
@@ -174,7 +181,7 @@ export async function picture(scene) {
   context.fillRect(0, 0, width, height);
   const shown = looks.filter(Boolean);
   write(context, run.title ?? run.name, MARGIN, 36, font(650, 24), colour("ink"), width - 2 * MARGIN);
-  const about = shown.map((look) => [say(look.layer.title), look.year].filter(Boolean).join(", ")).join("  |  ");
+  const about = shown.map((look) => [say(look.layer.title), look.layer.years && yearName(look.year)].filter(Boolean).join(", ")).join("  |  ");
   write(context, about, MARGIN, 58, font(400, 14), colour("muted"), width - 2 * MARGIN);
 
   const sheet = canvasOf(view.width * RATIO, view.height * RATIO);
@@ -190,9 +197,11 @@ export async function picture(scene) {
   shown.forEach((look, k) => !(narrow && k) && drawLegend(context, run, look, MARGIN + k * (column + MARGIN), y, column));
   const right = width - MARGIN;
   const low = narrow ? y + 82 : y;
-  if (state.hatch && shown.some((look) => look.layer.hatch !== false && look.layer.kind !== "rgb")) {
-    drawHatchKey(context, narrow ? MARGIN : MARGIN + shown.length * (column + MARGIN), low);
-  }
+  const keys = narrow ? MARGIN : MARGIN + shown.length * (column + MARGIN);
+  const numbers = shown.filter((look) => look.layer.kind !== "rgb");
+  const hatched = state.hatch && numbers.some((look) => look.layer.hatch !== false);
+  if (hatched) drawHatchKey(context, keys, low);
+  if (run.masked && numbers.length) drawMaskedKey(context, run, keys, hatched ? low + 20 : low);
   drawScaleBar(context, view, map.getCenter().lat, right, narrow ? low + 24 : low + 18);
   write(context, [t("page.credit"), run.model?.title && t("page.made", { model: run.model.title }), "Spatioformer"].filter(Boolean).join(" · "), MARGIN, height - 14, font(400, 11), colour("muted"), width - 2 * MARGIN);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));

@@ -1,12 +1,13 @@
 // Plots on the map, coloured by what was observed, predicted, or by the difference of the two.
 import { colour } from "../shared/theme.js";
 import { colourOf } from "./scales.js";
-import { toX, toY } from "./mercator.js";
+import { onTurn, toX, toY } from "./mercator.js";
 
-/** Positions of a GeoJSON of plots: [{lon, lat, x, y, id, observed, predicted, residual, area, year}]. */
-export const fromGeojson = ({ features }) =>
+/** Positions on a map of a GeoJSON of plots: [{lon, lat, x, y, id, observed, predicted, residual, area, year}]. */
+export const fromGeojson = ({ features }, bounds) =>
   features.map(({ properties, geometry }) => {
-    const [lon, lat] = geometry.coordinates;
+    const lat = geometry.coordinates[1];
+    const lon = onTurn(geometry.coordinates[0], bounds);
     return { ...properties, lon, lat, x: toX(lon), y: toY(lat) };
   });
 

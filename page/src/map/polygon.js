@@ -1,5 +1,6 @@
 // Drawing a polygon: a click sets a corner, a double-click or Enter closes, Esc leaves.
 import L from "leaflet";
+import { onTurn } from "./mercator.js";
 
 const CLOSE_PX = 10; // a click this near the first corner closes
 const SAME_PX = 4; // two corners nearer than this are one (the second click of a double-click)
@@ -81,6 +82,17 @@ export function polygonTool(map, pane, events) {
 export function toGeojson(corners) {
   const ring = corners.map(({ lng, lat }) => [+lng.toFixed(6), +lat.toFixed(6)]);
   return { type: "Polygon", coordinates: [[...ring, ring[0]]] };
+}
+
+/** A polygon whose parts lie on the turn of the Earth on which the map lies. */
+export function turned({ type, coordinates }, bounds) {
+  const part = (rings) => {
+    const lons = rings.flat().map(([lon]) => lon);
+    const middle = (Math.min(...lons) + Math.max(...lons)) / 2;
+    const shift = onTurn(middle, bounds) - middle;
+    return rings.map((ring) => ring.map(([lon, lat]) => [lon + shift, lat]));
+  };
+  return { type, coordinates: type === "Polygon" ? part(coordinates) : coordinates.map(part) };
 }
 
 /** All polygons of a GeoJSON object of any kind. */

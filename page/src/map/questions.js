@@ -1,10 +1,8 @@
 // Asking about a place: first the value, then what the model looked at.
 import { Refusal, read } from "../shared/data.js";
 import { spoken } from "./answer.js";
+import { wrapped } from "./mercator.js";
 import { answerFromTiles, nearest, valueLayer } from "./static.js";
-
-/** Longitude in [-180, 180]; maps over the antimeridian go on beyond it. */
-const wrapped = (lon) => (Math.abs(lon) <= 180 ? lon : ((((lon + 180) % 360) + 360) % 360) - 180);
 
 /** `host` is {run, store, card, plots, announce}; the newest question wins. */
 export function questions({ run, store, card, plots, announce }) {
@@ -25,10 +23,10 @@ export function questions({ run, store, card, plots, announce }) {
     return { ...answer, inside, nearest: answer.nearest ?? nearest(await plots(), ...point) };
   }
 
-  /** What the model looked at does not depend on the year of the map: it is asked once for a place. */
-  function explanation(point) {
-    const key = point.join();
-    if (held?.key !== key) held = { key, promise: read(`api/explain.json?${query(point, null)}`) };
+  /** What the model looked at, asked once for a place and year. */
+  function explanation(point, year) {
+    const key = [...point, year].join();
+    if (held?.key !== key) held = { key, promise: read(`api/explain.json?${query(point, year)}`) };
     held.promise.catch(() => (held = null)); // asked again next time
     return held.promise;
   }
@@ -40,10 +38,10 @@ export function questions({ run, store, card, plots, announce }) {
   }
 
   /** The second part of the answer; where it is refused, the first part stays. */
-  async function explain(point, mine) {
+  async function explain(point, year, mine) {
     let explained;
     try {
-      explained = await explanation(point);
+      explained = await explanation(point, year);
     } catch (error) {
       explained = { refused: error.message };
     }
@@ -64,7 +62,7 @@ export function questions({ run, store, card, plots, announce }) {
       last = { answer, plot, explained: null };
       present();
       announce(spoken(answer, run));
-      if (!run.static && answer.inside) await explain(point, mine);
+      if (!run.static && answer.inside) await explain(point, year, mine);
     } catch (error) {
       if (mine !== turn) return;
       if (!(error instanceof Refusal)) console.error(error);

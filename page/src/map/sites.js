@@ -3,7 +3,7 @@ import L from "leaflet";
 import { read } from "../shared/data.js";
 import { download, h, iconButton } from "../shared/dom.js";
 import { amount, place, say, t } from "../shared/language.js";
-import { kilometres } from "./mercator.js";
+import { kilometres, onTurn, wrapped } from "./mercator.js";
 
 const escape = (text) => text.replace(/[<>&"]/g, (one) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;" })[one]);
 
@@ -25,10 +25,11 @@ export function gpx(sites, name) {
 
 let held = null; // the file is read once; moves and exclusions outlive a change of the language
 
-const fetched = () =>
+const fetched = (bounds) =>
   (held ??= read("api/sites.json").then(({ features }) =>
     features.map(({ properties, geometry }, k) => {
-      const [lon, lat] = geometry.coordinates;
+      const lat = geometry.coordinates[1];
+      const lon = onTurn(geometry.coordinates[0], bounds);
       return { order: properties.order ?? k + 1, why: properties.why ?? "", lon, lat, from: [lon, lat], kept: true };
     }),
   ));
@@ -55,7 +56,7 @@ export function surveySites({ map, pane, run, announce, crosshair, close }) {
   const kept = () => sites.filter((one) => one.kept);
 
   function save() {
-    const text = gpx(kept().map((one) => ({ ...one, why: say(one.why) })), run.title ?? run.name);
+    const text = gpx(kept().map((one) => ({ ...one, lon: wrapped(one.lon), why: say(one.why) })), run.title ?? run.name);
     download(new Blob([text], { type: "application/gpx+xml" }), `${run.name}_sites.gpx`);
   }
 
@@ -99,7 +100,7 @@ export function surveySites({ map, pane, run, announce, crosshair, close }) {
   async function fill() {
     if (sites.length) return;
     try {
-      sites = await fetched();
+      sites = await fetched(run.bounds);
     } catch (error) {
       held = null;
       body.replaceChildren(h("p", { className: "notice" }, error.message));

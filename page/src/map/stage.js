@@ -8,6 +8,7 @@ import { RasterSheet, decoded, tileZoom } from "./raster.js";
 import { Sheet, viewOf } from "./sheet.js";
 import { valueNow } from "./tiles.js";
 import { clip, divider, unclip } from "./swipe.js";
+import { keyOf } from "./years.js";
 
 const PANES = { land: 150, left: 210, right: 220, lines: 350, plots: 410, areas: 420, names: 440, marks: 450, sites: 460 };
 const ENLARGED = 4; // zoom levels beyond the finest tiles
@@ -88,7 +89,7 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   function showPictures() {
     pictures.forEach((one) => one.remove());
     const layer = layerOf(state.layer);
-    const name = `${layer.id}_${layer.years ? state.year : "all"}`;
+    const name = `${layer.id}_${keyOf(layer.years ? state.year : null)}`;
     pictures = [L.imageOverlay(`overview/${name}.png`, bounds, { pane: "left", className: "overview" }).addTo(map)];
   }
 

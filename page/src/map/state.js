@@ -1,10 +1,11 @@
 // What the reader has chosen, and its form in the address (a permalink).
 import { LANGUAGES, preferred } from "../shared/language.js";
+import { keyOf, yearOf } from "./years.js";
 
 /**
  * @typedef {object} State
  * @property {string} layer          id of the layer
- * @property {number|null} year
+ * @property {number|null} year    null: the run's own map
  * @property {{layer: string, year: number|null}|null} second   the layer right of the divider
  * @property {number} divide         position of the divider, 0 to 1
  * @property {number} opacity        0 to 1
@@ -14,6 +15,7 @@ import { LANGUAGES, preferred } from "../shared/language.js";
  * @property {boolean} graticule
  * @property {boolean} sites
  * @property {[number, number]|null} point   lon, lat of the question
+ * @property {object[]} areas       one or two drawn polygons, GeoJSON
  * @property {{zoom: number, lat: number, lon: number}|null} view
  * @property {string} language
  * @property {"light"|"dark"|null} theme
@@ -36,6 +38,7 @@ export function initial(run) {
     graticule: false,
     sites: false,
     point: null,
+    areas: [],
     view: null,
     language: preferred(),
     theme: null,
@@ -44,12 +47,30 @@ export function initial(run) {
 
 const numbers = (text) => (text ?? "").split("/").map(Number);
 
+const CORNERS = 60; // of a polygon in an address
+
+/** Drawn polygons as corners LON/LAT;LON/LAT;..., two separated by _; empty where an address cannot hold them. */
+function areasText(areas) {
+  if (areas.some(({ type, coordinates }) => type !== "Polygon" || coordinates.length > 1 || coordinates[0].length > CORNERS)) return "";
+  const corner = ([lon, lat]) => `${+lon.toFixed(4)}/${+lat.toFixed(4)}`;
+  return areas.map(({ coordinates: [ring] }) => ring.slice(0, -1).map(corner).join(";")).join("_");
+}
+
+function areasOf(text) {
+  const rings = (text ?? "").split("_").map((ring) => ring.split(";").map(numbers));
+  const good = rings.filter((ring) => ring.length >= 3 && ring.every(([lon, lat]) => Math.abs(lon) <= 540 && Math.abs(lat) <= 90));
+  return good.slice(0, 2).map((ring) => ({ type: "Polygon", coordinates: [[...ring, ring[0]]] }));
+}
+
 /** State of an address; what it lacks, or what this run does not have, stays as it is by default. */
 export function parse(hash, run) {
   const state = initial(run);
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const layer = (id) => run.layers.find((one) => one.id === id && !one.hidden);
-  const year = (text) => (run.years?.includes(Number(text)) ? Number(text) : state.year);
+  const year = (key) => {
+    const found = yearOf(key, run);
+    return found === undefined ? state.year : found;
+  };
   if (layer(given.get("layer"))) state.layer = given.get("layer");
   if (given.has("year")) state.year = year(given.get("year"));
   const [second, secondYear, divide] = (given.get("swipe") ?? "").split("/");
@@ -66,6 +87,7 @@ export function parse(hash, run) {
   if (PLOTS.includes(given.get("plots")) && run.plots) state.plots = given.get("plots");
   const [lon, lat] = numbers(given.get("point"));
   if (given.has("point") && Math.abs(lon) <= 540 && Math.abs(lat) <= 90) state.point = [lon, lat];
+  state.areas = areasOf(given.get("areas"));
   const [zoom, viewLat, viewLon] = numbers(given.get("view"));
   if (zoom >= 0 && zoom <= 24 && Math.abs(viewLat) <= 90 && Math.abs(viewLon) <= 540) {
     state.view = { zoom, lat: viewLat, lon: viewLon };
@@ -80,13 +102,13 @@ export function format(state, run) {
   const usual = initial(run);
   const parts = [["layer", state.layer]];
   const add = (name, value, differs) => differs && parts.push([name, value]);
-  add("year", state.year, state.year !== null);
+  add("year", keyOf(state.year), state.year !== null || usual.year !== null);
   if (state.view) {
     const { zoom, lat, lon } = state.view;
     parts.push(["view", `${+zoom.toFixed(2)}/${lat.toFixed(4)}/${lon.toFixed(4)}`]);
   }
   if (state.second) {
-    parts.push(["swipe", `${state.second.layer}/${state.second.year ?? ""}/${Math.round(100 * state.divide)}`]);
+    parts.push(["swipe", `${state.second.layer}/${state.second.year ?? (run.years?.length ? keyOf(null) : "")}/${Math.round(100 * state.divide)}`]);
   }
   add("opacity", Math.round(100 * state.opacity), state.opacity !== 1);
   add("hatch", "no", !state.hatch);
@@ -95,6 +117,7 @@ export function format(state, run) {
   add("sites", "yes", state.sites);
   add("plots", state.plots, state.plots !== "none");
   add("point", state.point?.map((one) => one.toFixed(5)).join("/"), state.point !== null);
+  add("areas", areasText(state.areas), areasText(state.areas) !== "");
   add("lang", state.language, state.language !== usual.language);
   add("theme", state.theme, state.theme !== null);
   return `#${parts.map(([name, value]) => `${name}=${value}`).join("&")}`;

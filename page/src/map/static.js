@@ -25,11 +25,12 @@ export async function answerFromTiles(run, plots, lon, lat, year) {
   const [lower, upper] = [byRole(run, "lower"), byRole(run, "upper")];
   const all = async (when) => {
     const [value, low, high] = await Promise.all([read(layer, when), read(lower, when), read(upper, when)]);
-    return { year: when, value: value?.value, lower: low?.value ?? null, upper: high?.value ?? null, trusted: value?.trusted };
+    return { year: when, value: value?.value, lower: low?.value ?? null, upper: high?.value ?? null, trusted: value?.trusted, masked: value?.masked };
   };
   const here = await all(year);
   const answer = { lon, lat, inside: here.value !== undefined, ...here, why: "", series: [], trend: null, alike: [] };
   answer.nearest = nearest(plots, lon, lat);
+  if (here.masked) answer.why = t("answer.masked", { masks: run.masked });
   if (!answer.inside) return answer;
   answer.applies = byRole(run, "applies") || layer.hatch ? here.trusted : null;
   if (layer.years?.length > 1) {

@@ -1,7 +1,8 @@
 // Value tiles: pictures whose pixels are numbers. They are fetched once, decoded and kept, least recently used first out.
 import { fromDisk } from "../shared/data.js";
 import { toX, toY } from "./mercator.js";
-import { hasValue, trusted, valueOf } from "./scales.js";
+import { hasValue, masked, trusted, valueOf } from "./scales.js";
+import { keyOf } from "./years.js";
 
 export const SIDE = 256;
 const KEPT = 400; // decoded tiles, 256 KB each
@@ -9,7 +10,7 @@ const KEPT = 400; // decoded tiles, 256 KB each
 const cache = new Map();
 
 /** Path of a tile, relative to the page. */
-export const pathOf = (layer, year, z, x, y) => `tiles/${layer.id}/${layer.years ? year : "all"}/${z}/${x}/${y}.png`;
+export const pathOf = (layer, year, z, x, y) => `tiles/${layer.id}/${keyOf(layer.years ? year : null)}/${z}/${x}/${y}.png`;
 
 async function decode(blob) {
   const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
@@ -47,12 +48,12 @@ export function tile(layer, year, z, x, y) {
 /** ImageData if it is already decoded, otherwise undefined. */
 export const tileNow = (layer, year, z, x, y) => cache.get(pathOf(layer, year, z, x, y))?.data;
 
-/** What the pixel of a tile says: {value, trusted}, or null without a value. */
+/** What the pixel of a tile says: {value, trusted}, {masked: true} of masked land, or null without either. */
 export function readPixel(data, layer, column, row) {
   if (!data) return null;
   const at = 4 * (row * SIDE + column);
   const bits = data.data[at + 2];
-  if (!hasValue(bits)) return null;
+  if (!hasValue(bits)) return masked(bits) ? { masked: true } : null;
   return { value: valueOf(layer, data.data[at] * 256 + data.data[at + 1]), trusted: trusted(bits) };
 }
 
@@ -65,7 +66,7 @@ export function locate(lon, lat, z) {
   return { x: (right - column) / SIDE, y: (down - row) / SIDE, column, row };
 }
 
-/** Value at a place from the tiles of zoom `z`: {value, trusted}, or null. */
+/** What the tiles of zoom `z` say of a place, as `readPixel`. */
 export async function valueAt(layer, year, lon, lat, z) {
   if (fromDisk) return null;
   const { x, y, column, row } = locate(lon, lat, z);

@@ -1,6 +1,7 @@
-// The years: a slider with a play button.
+// The years: a slider with a play button, and the run's own map beside them.
 import { h, icon } from "../shared/dom.js";
 import { t } from "../shared/language.js";
+import { yearName } from "./years.js";
 
 const PACE = 1100; // milliseconds a year
 
@@ -17,6 +18,12 @@ export function timeline(years, store, ready) {
   });
   const shown = h("output", { className: "year" });
   const button = h("button", { type: "button", className: "icon", onclick: () => (playing ? stop() : play()) });
+  let latest = years.at(-1); // where a second press leads back to
+  const own = h(
+    "button",
+    { type: "button", className: "own", title: t("year.ownHow"), onclick: () => (stop(), store.set({ year: store.state.year === null ? latest : null })) },
+    t("year.own"),
+  );
 
   function face() {
     button.replaceChildren(icon(playing ? "pause" : "play"));
@@ -50,13 +57,18 @@ export function timeline(years, store, ready) {
     button,
     shown,
     h("div", { className: "track" }, slider, h("div", { className: "marks", "aria-hidden": "true" }, marks)),
+    own,
   );
   return {
     element,
     update(state) {
+      own.setAttribute("aria-pressed", String(state.year === null));
+      element.classList.toggle("at-own", state.year === null);
+      slider.setAttribute("aria-valuetext", yearName(state.year));
+      shown.textContent = state.year === null ? "–" : String(state.year);
+      if (state.year === null) return;
+      latest = state.year;
       slider.value = years.indexOf(state.year);
-      slider.setAttribute("aria-valuetext", String(state.year));
-      shown.textContent = String(state.year);
     },
   };
 }

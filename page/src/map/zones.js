@@ -3,7 +3,7 @@ import L from "leaflet";
 import { ask } from "../shared/data.js";
 import { download, h, iconButton } from "../shared/dom.js";
 import { decimals, number, percent, say, t } from "../shared/language.js";
-import { polygonTool, polygonsOf, toGeojson } from "./polygon.js";
+import { polygonTool, polygonsOf, toGeojson, turned } from "./polygon.js";
 
 const MOST = 2;
 
@@ -87,6 +87,7 @@ export function zones({ map, pane, run, store, announce, close }) {
 
   function reset() {
     polygons = [];
+    store.set({ areas: [] });
     shapes.clearLayers();
     body.replaceChildren();
     face();
@@ -101,6 +102,7 @@ export function zones({ map, pane, run, store, announce, close }) {
   }
 
   function paint() {
+    store.set({ areas: polygons.slice() });
     shapes.clearLayers();
     polygons.forEach((one, k) => {
       const shape = L.geoJSON(one, { pane, interactive: false, style: { className: `area a${k}` } }).addTo(shapes);
@@ -143,7 +145,7 @@ export function zones({ map, pane, run, store, announce, close }) {
     if (!chosen) return;
     let found = [];
     try {
-      found = polygonsOf(JSON.parse(await chosen.text()));
+      found = polygonsOf(JSON.parse(await chosen.text())).map((one) => turned(one, run.bounds));
     } catch {
       // not JSON: no polygon in it
     }

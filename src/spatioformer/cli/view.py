@@ -54,11 +54,22 @@ def view(
         _explore(source, port, host, console, browser=not no_browser, export=export)
         return
     from spatioformer.viewer.export import export as write_files
+    from spatioformer.viewer.folder import RunFolder
     from spatioformer.viewer.routes import router
     from spatioformer.viewer.run import ViewedRun
     from spatioformer.viewer.serve import bind, serve
 
-    run = ViewedRun(run_folder(source))
+    folder = run_folder(source)
+    if export is None and (without_map := RunFolder(folder)).has_explorer_alone:
+        from spatioformer.viewer.explorer.routes import explorer_router
+
+        console.say(
+            f"note: {folder} has no map: map.tif is missing; its model explorer opens instead"
+        )
+        routers, place = [explorer_router(without_map)], bind(host, port, console)
+        serve(routers, place, console, browser=not no_browser, page="model explorer")
+        return
+    run = ViewedRun(folder)
     for note in run.catalogue.notes:
         console.say(f"note: {note}")
     if export is not None:

@@ -79,6 +79,15 @@ def networks_in(model: Model, name: str = "") -> Iterator[tuple[str, NetworkMode
             yield from networks_in(part, member)
 
 
+def single_networks(model: Model) -> list[tuple[str, NetworkModel]]:
+    """Every network of a model as a model of its own: members of stacks and of ensembles."""
+    return [
+        (name, replace(ensemble, network=network))
+        for name, ensemble in networks_in(model)
+        for network in ensemble.members
+    ]
+
+
 def location_features(model: NetworkModel) -> list[LocationFeatures]:
     """Location features of a network; of an ensemble's first member.
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from spatioformer.common.errors import SpatioformerError
 from spatioformer.common.files import hash_value
 from spatioformer.common.version import __version__
-from spatioformer.viewer import style
+from spatioformer.viewer import style, terms
 from spatioformer.viewer.answers import JSON, refusal
 from spatioformer.viewer.security import Gate, Guard
 
@@ -47,7 +47,7 @@ def create_app(routers: Sequence[APIRouter], gate: Gate, page: Path = PAGE) -> F
     app.add_exception_handler(SpatioformerError, _mistake)
     for router in routers:
         app.include_router(router)
-    app.include_router(_style())
+    app.include_router(_common())
     app.include_router(page_router(page))
     app.add_middleware(Guard, gate=gate)
     return app
@@ -82,13 +82,19 @@ async def _mistake(request: Request, error: Exception) -> Response:
     return refusal(str(error), 422)
 
 
-def _style() -> APIRouter:
+def _common() -> APIRouter:
+    """What the pages of all models ask for."""
     router = APIRouter()
 
     @router.get("/api/style.json")
     def style_json(request: Request) -> Response:
         """Colour scales and palette."""
         return unchanged(request, JSON(style.to_json()))
+
+    @router.get("/api/terms.json")
+    def terms_json(request: Request) -> Response:
+        """Terms of the field and what they mean."""
+        return unchanged(request, JSON(terms.to_json()))
 
     return router
 

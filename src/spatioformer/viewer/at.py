@@ -15,6 +15,7 @@ from spatioformer.viewer.catalogue import IMAGERY
 from spatioformer.viewer.layers import Text
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.texts import text
+from spatioformer.viewer.unmapped import OUTSIDE
 
 Floats = NDArray[np.float64]
 
@@ -47,9 +48,10 @@ def at(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[str, An
 def _applies(run: ViewedRun, lon: float, lat: float, pixel: dict[str, float]) -> dict[str, Any]:
     """Whether the model applies at a mapped pixel, and why."""
     known, di = run.uncertainty, pixel.get("di", np.nan)
-    answer: dict[str, Any] = {"applies": None, "dissimilarity": None, "threshold": None}
+    answer = dict.fromkeys(("applies", "dissimilarity", "threshold", "missing"))
     if not np.isfinite(pixel.get("mean", np.nan)):
-        return answer | {"why": text("There is no prediction here.", "Aquí no hay predicción.")}
+        missing, why = run.unmapped.reason(lon, lat) if pixel else ("outside", OUTSIDE)
+        return answer | {"missing": missing, "why": why}
     if known is None or not np.isfinite(di):
         why = text(
             "The run did not measure where its model applies.",
@@ -63,6 +65,7 @@ def _applies(run: ViewedRun, lon: float, lat: float, pixel: dict[str, float]) ->
         "applies": bool(applies),
         "dissimilarity": di,
         "threshold": threshold,
+        "missing": None,
         "why": _why(applies, _largest_gap(run, known, lon, lat)),
     }
 

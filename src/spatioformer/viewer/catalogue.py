@@ -16,12 +16,11 @@ from spatioformer.common.files import read_json
 from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.viewer import texts
+from spatioformer.viewer.folder import MAP
 from spatioformer.viewer.layers import Floats, Layer, Look, Text, legend_of, span_of
 from spatioformer.viewer.rasters import Raster, coarse, opened, register
 
-MAP, IMAGERY, TREND, CHANGE, TRUTH = (
-    *("map.tif", "imagery.tif", "trend.tif", "change.tif", "virtual/truth.tif"),
-)
+IMAGERY, TREND, CHANGE, TRUTH = (*("imagery.tif", "trend.tif", "change.tif", "virtual/truth.tif"),)
 ALL = "all"
 """The year of a layer without years, and of the run's own map."""
 

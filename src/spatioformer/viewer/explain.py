@@ -5,6 +5,8 @@ is replaced by its usual value, the mean of that band over the plots (Zeiler & F
 """
 
 import base64
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,17 @@ from rasterio.windows import Window
 
 from spatioformer.analysis.location import at_places
 from spatioformer.analysis.occlusion import occlusion
+from spatioformer.analysis.years import imagery_of_map
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.base import Model
 from spatioformer.report.ground import places
 from spatioformer.viewer.catalogue import ALL, IMAGERY
+from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.texts import text
 from spatioformer.viewer.tiles import picture, png
 
 Floats = NDArray[np.float64]
@@ -32,23 +37,22 @@ ELSEWHERE = 8
 """Largest number of other places at which the same imagery is predicted."""
 
 
-def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
-    """Content of `explain.json`; the imagery is that of the run's own map.
+def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[str, Any]:
+    """Content of `explain.json`.
 
     Args:
         lon, lat: degrees.
+        year: of the imagery; None: that of the run's own map, which also stands for years whose
+            imagery is not kept. The answer has the year of its chip.
 
     Raises:
         ImageryError: there is no imagery, or the chip around the place is not complete.
         ModelError: the model cannot be opened.
     """
-    if not (run.folder / IMAGERY).is_file():
-        raise ImageryError(
-            f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
-            "imagery` to make it"
-        )
     model = run.model
-    with Stack(run.folder / IMAGERY, model.bands) as stack:
+    path = None if year is None else imagery_of(run, year)
+    shown = year if path is not None else None
+    with Stack(path or own_imagery(run), model.bands) as stack:
         row, col = (int(v) for v in stack.grid.pixel(np.array(lon), np.array(lat)))
         data, valid, _ = stack.read(Window(col, row, 1, 1), model.halo)
         grid = stack.grid
@@ -63,6 +67,8 @@ def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
     kind, shares = _sensitivity(run, model, chip, *place)
     return {
         "chip": _data_uri(run, chip, model.bands),
+        "year": shown,
+        "note": None if shown == year else text(*(one.format(year=year) for one in NOT_KEPT)),
         "side": model.patch,
         "kind": kind,
         "unit": "share" if kind == "attention" else run.unit,
@@ -70,6 +76,51 @@ def explain(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
         "centre": [model.halo, model.halo],
         "location": {"places": _elsewhere(run, model, chip, grid, row, col)},
     }
+
+
+NOT_KEPT = (
+    "The imagery of {year} is not where it was when its map was made, so this is the imagery of "
+    "the run's own map.",
+    "Las imágenes de {year} no están donde estaban cuando se hizo su mapa; estas son las del mapa "
+    "de la propia ejecución.",
+)
+
+
+def own_imagery(run: ViewedRun) -> Path:
+    """The imagery of the run's own map.
+
+    Raises:
+        ImageryError: there is none.
+    """
+    if not (run.folder / IMAGERY).is_file():
+        raise ImageryError(
+            f"{run.folder} has no {IMAGERY}, from which a chip would be cut; run `spatioformer "
+            "imagery` to make it"
+        )
+    return run.folder / IMAGERY
+
+
+def imagery_of(run: ViewedRun, year: int) -> Path | None:
+    """The imagery from which the map of a year was made; None: it is not kept.
+
+    It is where the record of the maps of years says, or where the run put it.
+    """
+    map_ = run.map_of(year)
+    assert map_ is not None  # the caller has checked the year
+    return imagery_of_map(map_.path) or _of_sources(run, year)
+
+
+def _of_sources(run: ViewedRun, year: int) -> Path | None:
+    """What a run with sources keeps of a year, with all bands that its model needs; or None."""
+    from spatioformer.run.sources import FOLDER, composite_path  # heavy
+
+    kept = [composite_path(run.folder / FOLDER, year)]
+    if run.imagery_year == year:
+        kept.insert(0, run.folder / IMAGERY)
+    for path in kept:
+        with contextlib.suppress(ImageryError), Stack(path, run.model.bands):
+            return path
+    return None
 
 
 def _sensitivity(
@@ -83,7 +134,7 @@ def _sensitivity(
     return "occlusion", occlusion(model, chip, lon, lat, usual_values(run, model))
 
 
-def usual_values(run: ViewedRun, model: Model) -> Floats:
+def usual_values(run: RunFolder, model: Model) -> Floats:
     """Mean of each band (band,) over the chips of the plots, in the model's order."""
     if "usual" not in run.memo:
         store = run.store

@@ -11,13 +11,14 @@ from typing import Any
 from spatioformer.common.errors import OutputError, SpatioformerError
 from spatioformer.common.files import read_json, writing_folder
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.viewer import ground, plots, style, tiles
+from spatioformer.viewer import ground, plots, style, terms, tiles
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.app import PAGE
 from spatioformer.viewer.explorer.run import RunExplorer
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.overview import bounding_tiles, overview
-from spatioformer.viewer.run import REPORT, ViewedRun
+from spatioformer.viewer.report_page import REPORT
+from spatioformer.viewer.run import ViewedRun
 
 MOST_TILES = 60_000
 """Largest number of tiles of an export; the largest zooms are left out of a larger one."""
@@ -105,7 +106,7 @@ def _made(run: ViewedRun, jobs: list[Job]) -> Iterator[tuple[Job, bytes | None]]
     pool, ahead = run.rasters.pool, 32
     for start in range(0, len(jobs), ahead):
         batch = jobs[start : start + ahead]
-        made = [pool.submit(tiles.tile, run.rasters, *job) for job in batch]
+        made = [pool.submit(tiles.tile, run.rasters, run.unmapped, *job) for job in batch]
         yield from zip(batch, (future.result() for future in made), strict=True)
 
 
@@ -118,6 +119,7 @@ def _write_data(run: ViewedRun, part: Path, zoom: int, console: Console) -> None
     facts["links"] = {"report": facts["links"]["report"], "folder": None}
     data: dict[str, Any] = {
         "api/style.json": style.to_json(),
+        "api/terms.json": terms.to_json(),
         "api/ground.json": ground.to_json(run.map.bounds),
     }
     for flag, name, make in (
@@ -146,7 +148,9 @@ def _write_overviews(run: ViewedRun, part: Path) -> None:
     """A coloured picture of each layer and year, which stands for its tiles on disk."""
     for layer in run.catalogue.layers.values():
         for year in layer.rasters:
-            pixels = run.rasters.call(overview, run.rasters, layer, year, run.map.bounds)
+            pixels = run.rasters.call(
+                overview, run.rasters, run.unmapped, layer, year, run.map.bounds
+            )
             content = tiles.png(pixels)
             _write(part / f"overview/{layer.id}_{year}.png", content)
             if not layer.years:

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from spatioformer.common.palette import MASKED
 from spatioformer.viewer import style, tiles
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.rasters import TILE, Rasters
+from spatioformer.viewer.unmapped import Unmapped
 
 SIDE = 1024
 """Longer side of a picture, pixels."""
@@ -41,10 +43,12 @@ def bounding_tiles(bounds: Bounds, zoom: int) -> tuple[list[int], list[int]]:
     return columns, list(range(max(0, upper), min(count, max(lower, upper + 1))))
 
 
-def overview(rasters: Rasters, layer: Layer, year: int | str, bounds: Bounds) -> Bytes:
+def overview(
+    rasters: Rasters, unmapped: Unmapped, layer: Layer, year: int | str, bounds: Bounds
+) -> Bytes:
     """Picture (y, x, 4) of a layer over bounds, in Web Mercator. Call it in the rasters' pool.
 
-    Untrusted land has stripes; what has no value is clear.
+    Untrusted land has stripes, masked land is grey; what else has no value is clear.
 
     Raises:
         ImageryError: the raster is damaged.
@@ -63,7 +67,7 @@ def overview(rasters: Rasters, layer: Layer, year: int | str, bounds: Bounds) ->
         for y in np.unique(rows // TILE).tolist():
             place = np.ix_(rows // TILE == y, cols // TILE == x)
             inner = np.ix_(rows[rows // TILE == y] % TILE, cols[cols // TILE == x] % TILE)
-            pixels = _coloured(rasters, layer, year, zoom, x, y)
+            pixels = _coloured(rasters, unmapped, layer, year, zoom, x, y)
             if pixels is not None:
                 out[place] = pixels[inner]
     return _striped(out) if layer.trust is not None else out
@@ -74,7 +78,7 @@ def _pixels(extent: float, size: float) -> int:
 
 
 def _coloured(
-    rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int
+    rasters: Rasters, unmapped: Unmapped, layer: Layer, year: int | str, z: int, x: int, y: int
 ) -> Bytes | None:
     """Pixels (y, x, 4) of a tile; the opacity of untrusted pixels is 254."""
     raster = layer.rasters[year]
@@ -96,7 +100,11 @@ def _coloured(
         share = (values[holds] - low) / (high - low)
         index[holds] = np.clip(np.rint(share * 255), 0, 255).astype(int)
     opacity = np.where(holds, 255 if trust is None else np.where(trust >= 0.5, 255, 254), 0)
-    return np.concatenate([colours[index], opacity[..., None]], axis=-1).astype(np.uint8)
+    pixels = np.concatenate([colours[index], opacity[..., None]], axis=-1).astype(np.uint8)
+    masked = unmapped.tile(z, x, y, ~holds)
+    if masked is not None:
+        pixels[masked] = (*_rgb([MASKED])[0].tolist(), 255)
+    return pixels
 
 
 def _rgb(colours: list[str]) -> Bytes:

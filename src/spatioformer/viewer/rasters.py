@@ -153,12 +153,21 @@ class Rasters:
             return None
         window = Window(col, row, 1, 1)
         try:
-            dataset: DatasetReader = self._readers(raster)[0].dataset
-            values = dataset.read(list(raster.bands.values()), window=window, masked=True)
+            values = self.dataset(raster).read(
+                list(raster.bands.values()), window=window, masked=True
+            )
         except RasterioError as error:
             raise unreadable(raster.path, error) from error
         numbers = values.astype(np.float64).filled(np.nan)[:, 0, 0].tolist()
         return dict(zip(raster.bands, numbers, strict=True))
+
+    def dataset(self, raster: Raster) -> DatasetReader:
+        """A raster, open in the calling thread, which is one of the pool.
+
+        Raises:
+            ImageryError: the file is damaged, or was replaced.
+        """
+        return self._readers(raster)[0].dataset
 
     def _readers(self, raster: Raster) -> list[Reader]:
         """The raster, and copies of it whole turns away where its longitudes leave -180 to 180."""

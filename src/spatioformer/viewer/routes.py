@@ -18,18 +18,14 @@ from spatioformer.viewer.cache import ByteCache
 from spatioformer.viewer.explorer import routes as explorer_routes
 from spatioformer.viewer.layers import Layer
 from spatioformer.viewer.rasters import MOST_ZOOM
-from spatioformer.viewer.run import REPORT, ViewedRun
+from spatioformer.viewer.report_page import report_router
+from spatioformer.viewer.run import ViewedRun
 
 TILES = 64 * 2**20
 """Largest total of the tiles kept in memory, bytes."""
 
 OTHERS = 8 * 2**20
 """Largest total of other answers kept in memory, bytes."""
-
-REPORT_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
-)
-"""What the report may load: nothing; its styles and pictures are inside it."""
 
 Lon = Annotated[float, Query(ge=-360, le=360, allow_inf_nan=False, description="degrees")]
 Lat = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="degrees")]
@@ -88,7 +84,7 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
     async def explain_json(lon: Lon, lat: Lat, year: Year = None) -> Response:
         """Why the model predicts what it predicts at a place: its chip and what it rests on."""
         check_year(run, year)
-        return JSON(await run_in_threadpool(explain.explain, run, lon, lat))
+        return JSON(await run_in_threadpool(explain.explain, run, lon, lat, year))
 
     @routes.post("/api/zonal.json", responses=error_answers(400, 404, 413, 422))
     async def zonal_json(drawn: Drawn) -> Response:
@@ -127,15 +123,7 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
 
     if run.has_explorer:
         routes.include_router(explorer_routes.run_router(run))
-    if (run.folder / REPORT).is_file():
-        report = (run.folder / REPORT).read_bytes()
-
-        @routes.get(f"/{REPORT}", include_in_schema=False)
-        def report_page(request: Request) -> Response:
-            answer = unchanged(request, Response(report, media_type="text/html"))
-            answer.headers["content-security-policy"] = REPORT_POLICY
-            return answer
-
+    routes.include_router(report_router(run.folder))
     return routes
 
 
@@ -200,7 +188,9 @@ class _Served:
         if making is None:
             _, year, z, x, y = key
             making = asyncio.ensure_future(
-                self.in_pool(tiles.tile, self._run.rasters, layer, year, z, x, y)
+                self.in_pool(
+                    tiles.tile, self._run.rasters, self._run.unmapped, layer, year, z, x, y
+                )
             )
             self._making[key] = making
             making.add_done_callback(lambda done: self._made(key, done))

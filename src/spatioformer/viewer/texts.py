@@ -1,5 +1,6 @@
 """Titles and units of layers in English and Spanish."""
 
+import re
 from typing import Any
 
 from spatioformer.viewer.layers import Look, Text
@@ -23,6 +24,29 @@ def unit_text(unit: str) -> Text:
 
 def yearly(unit: Text) -> Text:
     return text(f"{unit['en']} a year", f"{unit['es']} al año")
+
+
+_GRAINS = (
+    (r"plot size not stated", "tamaño de las parcelas no declarado"),
+    (r"plots of (\S+) m2", r"parcelas de \1 m²"),
+    (r"plots of (\S+) to (\S+) m2, median (\S+)", r"parcelas de \1 a \2 m², mediana \3"),
+)
+"""What the facts of a model say of the plots' size, and the same in Spanish."""
+
+
+def grain_text(grain: str | None) -> Text | None:
+    """Size of the plots in both languages; other words, of a user's own model, as they are."""
+    if grain is None:
+        return None
+    for english, spanish in _GRAINS:
+        match = re.fullmatch(english, grain)
+        if match:
+            return text(grain.replace(" m2", " m²"), _comma_decimals(match.expand(spanish)))
+    return text(grain, grain)
+
+
+def _comma_decimals(spanish: str) -> str:
+    return re.sub(r"(?<=\d)\.(?=\d)", ",", spanish)
 
 
 def _class(value: int, en: str, es: str, colour: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Tiles: PNG pictures of 256 x 256 pixels that carry a layer's numbers, or a picture.
 
 Of a tile of numbers, R * 256 + G is the value in steps of the layer's scale. Bit 0 of B says that
-there is a value, bit 1 that it lies inside the area of applicability (set where that is unknown).
+there is a value, bit 1 that it lies inside the area of applicability (set where that is unknown),
+bit 2 that there is none because the run masks this land.
 """
 
 import zlib
@@ -12,18 +13,22 @@ from numpy.typing import NDArray
 
 from spatioformer.viewer.layers import STEPS, Floats, Layer
 from spatioformer.viewer.rasters import TILE, Rasters
+from spatioformer.viewer.unmapped import Unmapped
 
 Bytes = NDArray[np.uint8]
 
-VALUE, TRUSTED = 1, 2
+VALUE, TRUSTED, MASKED = 1, 2, 4
 """Bits of the third byte."""
 
 LEVEL = 4
 """Level of compression; 6 takes twice the time for 3 % fewer bytes."""
 
 
-def tile(rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int) -> bytes | None:
-    """PNG of a tile; None where the layer has no value. Call it in the rasters' pool.
+def tile(
+    rasters: Rasters, unmapped: Unmapped, layer: Layer, year: int | str, z: int, x: int, y: int
+) -> bytes | None:
+    """PNG of a tile; None where the layer has no value and no land is masked.
+    Call it in the rasters' pool.
 
     Raises:
         ImageryError: the raster is damaged.
@@ -34,7 +39,8 @@ def tile(rasters: Rasters, layer: Layer, year: int | str, z: int, x: int, y: int
     found = numbers(rasters, layer, year, z, x, y)
     if found is None:
         return None
-    return _unless_empty(packed(*found, layer.scale, layer.offset), 2)
+    masked = unmapped.tile(z, x, y, ~np.isfinite(found[0]))
+    return _unless_empty(packed(*found, layer.scale, layer.offset, masked), 2)
 
 
 def numbers(
@@ -63,20 +69,28 @@ def _unless_empty(pixels: Bytes, channel: int) -> bytes | None:
     return png(pixels) if pixels[..., channel].any() else None
 
 
-def packed(values: Floats, trust: Floats | None, scale: float, offset: float) -> Bytes:
+def packed(
+    values: Floats,
+    trust: Floats | None,
+    scale: float,
+    offset: float,
+    masked: NDArray[np.bool_] | None = None,
+) -> Bytes:
     """Pixels (y, x, 3) that carry values (y, x); NaN and what is outside the range has no value.
 
     Args:
         trust: 1 inside the area of applicability, (y, x); None where it is unknown. Of an overview
             pixel it is a share, and half counts as inside.
+        masked: masked land, (y, x); None: there is none.
     """
     steps = np.rint((values.astype(np.float64) - offset) / scale)
     holds = np.isfinite(steps) & (steps >= 0) & (steps <= STEPS)
     number = np.where(holds, steps, 0).astype(np.uint16)
     trusted = holds if trust is None else holds & (trust >= 0.5)
-    return np.stack([number >> 8, number & 255, VALUE * holds + TRUSTED * trusted], axis=-1).astype(
-        np.uint8
-    )
+    bits = VALUE * holds + TRUSTED * trusted
+    if masked is not None:
+        bits = np.where(masked & ~holds, MASKED, bits)
+    return np.stack([number >> 8, number & 255, bits], axis=-1).astype(np.uint8)
 
 
 def unpacked(

@@ -6,16 +6,19 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from spatioformer.models.inside import patterns_of
-from spatioformer.nn import Spatioformer
+from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.text.model import TextModel
 from spatioformer.viewer.explorer.model_routes import model_router
+from spatioformer.viewer.explorer.routes import explorer_router
 from spatioformer.viewer.explorer.run import RunExplorer
 from spatioformer.viewer.export import export
+from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.serve import bind, start
@@ -87,7 +90,7 @@ def test_run(visit, run, viewed):
     page.wait_for_selector("#place .feature >> text=g15")
     page.locator("#place .feature").first.click()
     explorer = RunExplorer(viewed)
-    values = explorer.sets["published"].at(*explorer.places.lonlat)[:, 0]
+    values = explorer.sets()["published"].at(*explorer.places.lonlat)[:, 0]
     expected = f"From {values.min():.2f} to {values.max():.2f}".replace("-", "−")
     assert page.locator("#place .readout").inner_text() == expected
 
@@ -98,7 +101,7 @@ def test_likeness_of_places(visit, run, viewed):
     page.wait_for_selector("#place .features")
     explorer = RunExplorer(viewed)
     lon, lat = explorer.places.lonlat
-    features = explorer.sets["encoder"].at(lon, lat).astype(np.float64)
+    features = explorer.sets()["encoder"].at(lon, lat).astype(np.float64)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     words = page.locator("#place .readout").inner_text()
     least = float(words.rsplit(" ", 1)[1].rstrip(".").replace("−", "-"))
@@ -139,6 +142,43 @@ def test_attention_between_the_bands_of_one_pixel(visit, tmp_path):
     assert page.locator("#chip .readout").nth(1).inner_text() == expected
     stop()
     one.rasters.close()
+
+
+def test_each_network_of_an_ensemble_is_chosen(visit, viewed, tmp_path):
+    folder = shutil.copytree(viewed.folder, tmp_path / "run")
+    built = explored_run.network(Ensemble, location=explored_run.LOCATION, members=2)
+    explored_run.bundle(built).save(folder / "model")
+    one = ViewedRun(folder)
+    place = bind("127.0.0.1", 0)
+    stop = start([router(one)], place)
+    page = visit("#lang=en", address=place.address, path=PAGE)
+    page.wait_for_selector("#chip >> text=Network 1 of 2 is shown.")
+    page.locator("header select").select_option("1")
+    page.wait_for_selector("#chip >> text=Network 2 of 2 is shown.")
+    assert "network=1" in page.url
+    row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
+    store = one.store
+    second = explored_run.bundle(one.model.members[1])
+    weights = patterns_of(second, store.chips[row], store.lon[row], store.lat[row]).weights
+    others = page.locator("#chip .pictures figure").nth(1).locator(".note").nth(1)
+    assert others.inner_text() == f"class token {weights[0, 0, 0, 0]:.3f}"
+    stop()
+    one.rasters.close()
+
+
+def test_a_run_without_a_map_opens_the_explorer(visit, viewed, tmp_path):
+    folder = shutil.copytree(viewed.folder, tmp_path / "run")
+    (folder / "map.tif").unlink()
+    place = bind("127.0.0.1", 0)
+    stop = start([explorer_router(RunFolder(folder))], place)
+    page = visit(address=place.address)
+    page.wait_for_selector("#chip .heads")
+    assert urlsplit(page.url).path == f"/{PAGE}"
+    assert "The run has no map" in page.locator("header").inner_text()
+    assert page.locator("header a", has_text="Map").count() == 0
+    assert page.locator("#scores .strong .value").inner_text() == "0.625"
+    check_axe(page)
+    stop()
 
 
 def test_run_in_spanish_on_a_dark_phone(visit, run):

@@ -209,6 +209,9 @@ def test_the_mean_of_two_drawn_areas_and_their_difference(visit, tmp_path):
     assert float(re.search(r"−([\d.]+) species", difference)[1]) == pytest.approx(
         means[1] - means[0], abs=0.11
     )
+    page.reload()  # the link holds both areas
+    page.locator(".zone").nth(2).wait_for()
+    assert page.locator(".zone").nth(2).inner_text() == difference
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download CSV").click()
     lines = saved.value.path().read_text().splitlines()
@@ -307,6 +310,12 @@ def test_survey_sites_are_left_out_moved_and_downloaded(visit):
     rows.first.get_by_role("checkbox").uncheck()
     page.get_by_role("button", name="Site 2: Move to the crosshair").click()
     assert "moved" in rows.nth(1).inner_text()
+    box = page.locator(".site").nth(2).bounding_box()
+    page.mouse.move(box["x"] + 13, box["y"] + 13)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 53, box["y"] + 33, steps=4)
+    page.mouse.up()
+    eventually(page, lambda: "moved" in rows.nth(2).inner_text())
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download GPX").click()
     tree = ElementTree.parse(saved.value.path())

@@ -1,5 +1,7 @@
 """Addresses of the explorer: answers, refusals, and which folder opens what."""
 
+import shutil
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -8,7 +10,8 @@ from spatioformer.common.files import write_json
 from spatioformer.viewer.app import create_app
 from spatioformer.viewer.explorer.kinds import holds_model, kind_of
 from spatioformer.viewer.explorer.model_routes import model_router
-from spatioformer.viewer.explorer.routes import run_router
+from spatioformer.viewer.explorer.routes import explorer_router, run_router
+from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.security import Gate
 from tests.helpers import text as texts
@@ -42,6 +45,8 @@ def vision(tmp_path_factory):
         ("explorer/location/head-scale.json", "values"),
         ("explorer/embedding/pca.json", "xy"),
         ("explorer/plot/0.json", "attention"),
+        ("explorer/plot/0.json?network=0", "attention"),
+        ("explorer/location/encoder.json?network=0", "values"),
         ("explorer/at.json?lon=141.05&lat=-20.95", "occlusion"),
     ],
 )
@@ -56,6 +61,9 @@ def test_run(run, address, key):
     [
         ("explorer/location/none.json", 404, "no such location features; there are encoder"),
         ("explorer/location/effect.json", 404, "no such location features"),
+        ("explorer/plot/0.json?network=1", 422, "network 1 does not exist; the model has 1"),
+        ("explorer/location/encoder.json?network=1", 422, "network 1 does not exist"),
+        ("explorer/plot/0.json?network=-1", 400, "network cannot be used"),
         ("explorer/embedding/umap.json", 400, "method cannot be used"),
         ("explorer/plot/30.json", 422, "does not exist; the run has 30"),
         ("explorer/plot/-1.json", 400, "row cannot be used"),
@@ -81,6 +89,19 @@ def test_the_map_links_to_the_explorer(explorer):
     app = TestClient(create_app([router(explorer.run)], GATE))
     assert app.get("/api/run.json").json()["explorer"] is True
     assert app.get("/api/explorer.json").status_code == 200
+
+
+def test_a_run_without_a_map(run_folder, tmp_path):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    (folder / "map.tif").unlink()
+    (folder / "report.html").write_text("<!doctype html><title>report</title>")
+    app = TestClient(create_app([explorer_router(RunFolder(folder))], GATE))
+    first = app.get("/", follow_redirects=False)
+    assert (first.status_code, first.headers["location"]) == (307, "explorer.html")
+    assert app.get("/api/explorer.json").json()["map"] is False
+    assert app.get("/api/ground.json").json()["features"]
+    assert app.get("/report.html").status_code == 200
+    assert app.get("/api/run.json").status_code == 404
 
 
 def test_text(text):

@@ -5,15 +5,18 @@ import shutil
 import numpy as np
 import pytest
 
-from spatioformer.common.errors import ImageryError
+from spatioformer.common.errors import ImageryError, ModelError
 from spatioformer.config.learning import ModelSection
 from spatioformer.geo.chips import open_chips
+from spatioformer.models.inside import patterns_of
 from spatioformer.models.store import load
 from spatioformer.models.tabular import TabularEstimator
+from spatioformer.nn import Ensemble
 from spatioformer.viewer.answers import dumps
 from spatioformer.viewer.explorer.packing import unpacked
-from spatioformer.viewer.explorer.places import places_of
+from spatioformer.viewer.explorer.places import places_around, places_of
 from spatioformer.viewer.explorer.run import RunExplorer
+from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.run import ViewedRun
 from tests.helpers import explored_run as known
 from tests.helpers.landscape import NORTH, STEP, WEST
@@ -69,7 +72,7 @@ def test_places_over_the_antimeridian(tmp_path, explorer):
         target.write(values)
     places = places_of(tmp_path / "map.tif")
     np.testing.assert_allclose(places.bounds[::2], [178.5, 181.5])
-    assert places.mapped.sum() > 0.5 * places.mapped.size
+    assert places.shown.sum() > 0.5 * places.shown.size
 
 
 def test_location_features(explorer):
@@ -140,6 +143,58 @@ def test_chip_of_a_place_is_that_of_the_plot_there(explorer):
 def test_no_chip(explorer, lon, lat):
     with pytest.raises(ImageryError, match="no complete chip at"):
         explorer.at(lon, lat)
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory, run_folder) -> RunExplorer:
+    """The run with an ensemble of two networks."""
+    folder = shutil.copytree(run_folder, tmp_path_factory.mktemp("ensemble") / "run")
+    built = known.network(Ensemble, location=known.LOCATION, members=2)
+    known.bundle(built).save(folder / "model")
+    return RunExplorer(ViewedRun(folder))
+
+
+def test_each_network_of_an_ensemble_is_shown_on_its_own(ensemble):
+    facts = ensemble.facts()
+    assert [network["member"] for network in facts["networks"]] == ["", ""]
+    assert facts["network"] == 0
+    assert facts["sets"] == facts["networks"][0]["sets"]
+    first, second = (unpacked(ensemble.plot(3, k)["attention"]["weights"]) for k in (0, 1))
+    np.testing.assert_array_equal(first, unpacked(ensemble.plot(3)["attention"]["weights"]))
+    assert np.nanmax(np.abs(first - second)) > 0.005
+    own = known.bundle(ensemble.model.members[1])
+    chip = ensemble.run.store.chips[3]
+    lon, lat = ensemble.run.store.lon[3], ensemble.run.store.lat[3]
+    np.testing.assert_allclose(second, patterns_of(own, chip, lon, lat).weights, atol=1e-3)
+    scales = [unpacked(ensemble.location("scale", k)["values"]) for k in (0, 1)]
+    assert np.abs(scales[0] - scales[1]).max() > 0.1
+    occlusion = [unpacked(ensemble.plot(3, k)["occlusion"]) for k in (0, 1)]
+    np.testing.assert_array_equal(*occlusion)  # that of the whole model
+    with pytest.raises(ModelError, match="network 2 does not exist; the model has 2, counted"):
+        ensemble.plot(3, 2)
+
+
+def test_a_run_without_a_map_shows_land_around_its_plots(tmp_path, run_folder):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    (folder / "map.tif").unlink()
+    explorer = RunExplorer(RunFolder(folder))
+    facts = explorer.facts()
+    dumps(facts)
+    assert (facts["map"], facts["places"]["values"]) == (False, None)
+    assert facts["scores"]["rows"][0]["r2"] == 0.625
+    lon, lat = explorer.places.lonlat
+    plots = explorer.run.store.coordinates
+    assert lon.min() < plots[:, 0].min() < plots[:, 0].max() < lon.max()
+    assert lat.min() < plots[:, 1].min() < plots[:, 1].max() < lat.max()
+    assert unpacked(explorer.location("encoder")["values"]).shape == (12, len(lon))
+
+
+def test_places_of_plots_are_land_and_go_on_over_the_antimeridian():
+    fiji = places_around(np.array([[178.0, -17.0], [-179.0, -19.0]]))
+    np.testing.assert_allclose(fiji.bounds, [177.85, -19.15, 181.15, -16.85])
+    assert 0 < fiji.shown.sum() < 0.7 * fiji.shown.size  # islands
+    one = places_around(np.array([[134.0, -23.0]]))
+    assert one.shown.all()
 
 
 def test_no_plot(explorer):

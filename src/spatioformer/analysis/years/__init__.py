@@ -1,7 +1,8 @@
 """Maps of several years, and their mean, variability, trend and real changes.
 
 `series.py` opens the years on one grid. `mapping` makes the maps. `trend.py` reads them window by
-window. `years.json` in the folder records the inputs of each map and of `trend.tif`.
+window. `years.json` in the folder records the inputs of each map and of `trend.tif`, and where the
+imagery of each map lay.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,7 @@ from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.stac import write_series
 from spatioformer.models.base import Model
 
-__all__ = ["map_trend", "map_years", "parse_years"]
+__all__ = ["imagery_of_map", "map_trend", "map_years", "parse_years"]
 
 TREND = "trend.tif"
 RECORD = "years.json"
@@ -94,7 +95,9 @@ def map_years(
     with locked(folder / TREND):
         record = _Record(folder / RECORD)
         for year, out in maps.items():
+            place = {"imagery": str(Path(imagery[year]).absolute())}
             if record.stands(out, tasks[year], overwrite):
+                record.finish(out, place)
                 continue
             console.say(f"{year}: {imagery[year]}")
             record.begin(out, tasks[year])
@@ -112,6 +115,7 @@ def map_years(
                 overwrite=overwrite,
                 console=console,
             )
+            record.finish(out, place)
         summary = _trend(maps, folder, record, rule, overwrite, console)
         if stac:
             write_series(folder, maps, folder / TREND, predictor.model, identity(model)[:16])
@@ -154,6 +158,23 @@ def map_trend(
     _check_apart([folder / TREND], maps)
     with locked(folder / TREND):
         return _trend(maps, folder, _Record(folder / RECORD), rule, overwrite, console)
+
+
+def imagery_of_map(map_: str | Path) -> Path | None:
+    """The imagery of a map of one year, if it lies where it lay and is still the same file.
+
+    None also for maps of versions that did not record the place.
+    """
+    map_ = Path(map_)
+    record = _Record(map_.parent / RECORD)
+    made_of, facts = record.made_of(map_), record.facts(map_)
+    place = facts.get("imagery") if isinstance(facts, dict) else None
+    stated = made_of.get("imagery") if isinstance(made_of, dict) else None
+    if not isinstance(place, str) or not isinstance(stated, list):
+        return None
+    path = Path(place)
+    is_same = path.is_file() and stated[:3] == [path.name, *_dated(path)[1:]]
+    return path if is_same else None
 
 
 def _checked(fdr: float, least: int | None, rho: float | None, years: int) -> Rule:

@@ -18,7 +18,8 @@ from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.base import Model
-from spatioformer.models.inside import networks_in, patterns_of
+from spatioformer.models.inside import patterns_of
+from spatioformer.models.network import NetworkModel
 from spatioformer.viewer.explorer.packing import packed
 from spatioformer.viewer.explorer.picture import data_uri, stretched
 
@@ -86,11 +87,16 @@ def stretch_of(store: ChipStore) -> tuple[list[int], Floats, Floats]:
 
 
 def explained_chip(
-    model: Model, chip: Chip, usual: Floats, stretch: tuple[list[int], Floats, Floats]
+    model: Model,
+    network: NetworkModel | None,
+    chip: Chip,
+    usual: Floats,
+    stretch: tuple[list[int], Floats, Floats],
 ) -> dict[str, Any]:
     """Picture, attention and occlusion of a chip.
 
     Args:
+        network: the network in the model whose attention is shown; None: it has none.
         usual: (band,), values of a hidden pixel.
         stretch: from `stretch_of`.
 
@@ -98,7 +104,7 @@ def explained_chip(
         picture; colours (whether in true colour); side; occlusion (P, P), species; `attention`,
         None for a model without attention between the inputs of a chip, else:
         weights (L, H, T, T), NaN rows are not computed; kinds (T,); names of the tokens that are
-        no pixels; layers, their numbers; shares (T,), rollout, sum 1; member, name of the network.
+        no pixels; layers, their numbers; shares (T,), rollout, sum 1.
     """
     bands, low, high = stretch
     pixels = stretched(chip.pixels[..., bands], low, high)
@@ -109,27 +115,29 @@ def explained_chip(
         "occlusion": packed(
             occlusion(model, chip.pixels, chip.lon, chip.lat, usual, chip.covariates)
         ),
-        "attention": _attention(model, chip),
+        "attention": None if network is None else _attention(network, chip),
     }
 
 
-def _attention(model: Model, chip: Chip) -> dict[str, Any] | None:
-    for name, network in networks_in(model):
-        covariates = None if network.covariates is None else chip.covariates
-        patterns = patterns_of(network, chip.pixels, chip.lon, chip.lat, covariates)
-        if patterns is None:
-            continue
-        names = [] if network.covariates is None else list(network.covariates.names)
-        inputs = patterns.kinds.count("other")
-        weights = patterns.weights
-        return {
-            "weights": packed(weights) if weights.size <= MOST_WEIGHTS else None,
-            "kinds": patterns.kinds,
-            "names": [*network.bands, *names][-inputs:] if inputs else [],
-            "layers": patterns.layers,
-            "heads": weights.shape[1],
-            "shares": packed(patterns.rollout()),
-            "member": name,
-            "members": len(network.members),
-        }
-    return None
+def _attention(network: NetworkModel, chip: Chip) -> dict[str, Any] | None:
+    covariates = None if network.covariates is None else chip.covariates
+    patterns = patterns_of(network, chip.pixels, chip.lon, chip.lat, covariates)
+    if patterns is None:
+        return None
+    names = [] if network.covariates is None else list(network.covariates.names)
+    inputs = patterns.kinds.count("other")
+    weights = patterns.weights
+    return {
+        "weights": packed(weights) if weights.size <= MOST_WEIGHTS else None,
+        "kinds": patterns.kinds,
+        "names": [*network.bands, *names][-inputs:] if inputs else [],
+        "layers": patterns.layers,
+        "heads": weights.shape[1],
+        "shares": packed(patterns.rollout()),
+    }
+
+
+def attends(network: NetworkModel, chip: Chip) -> bool:
+    """Whether a network has attention between the inputs of a chip."""
+    covariates = None if network.covariates is None else chip.covariates
+    return patterns_of(network, chip.pixels, chip.lon, chip.lat, covariates) is not None

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from fastapi import APIRouter, Request
 from fastapi import Path as InPath
-from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from spatioformer.viewer.answers import JSON
 from spatioformer.viewer.app import unchanged
@@ -34,3 +34,14 @@ class Answers:
             if name not in self._kept:
                 self._kept[name] = JSON(compute())
         return unchanged(request, self._kept[name])
+
+
+def with_first_page(routes: APIRouter) -> APIRouter:
+    """Routes of which the first page leads to explorer.html: there is no map."""
+
+    @routes.get("/", include_in_schema=False)
+    @routes.get("/index.html", include_in_schema=False)
+    def index() -> Response:
+        return RedirectResponse("explorer.html", 307)
+
+    return routes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from spatioformer.viewer.app import error_answers
-from spatioformer.viewer.explorer.kept import Answers, Number
+from spatioformer.viewer.explorer.kept import Answers, Number, with_first_page
 from spatioformer.viewer.explorer.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -41,12 +41,7 @@ def model_router(folder: str | Path) -> APIRouter:
 
         routes = _vision(VisionExplorer(Path(folder)))
 
-    @routes.get("/", include_in_schema=False)
-    @routes.get("/index.html", include_in_schema=False)
-    def index() -> Response:
-        return RedirectResponse("explorer.html", 307)
-
-    return routes
+    return with_first_page(routes)
 
 
 def _text(explorer: "TextExplorer") -> APIRouter:

@@ -1,6 +1,8 @@
-"""A coarse grid of places over the map, at which the page shows what the model knows of place.
+"""A coarse grid of places, at which the page shows what the model knows of place.
 
-Shapes: n cells with a prediction, F features.
+It lies over the map, or over the land around the plots where a run has no map.
+
+Shapes: n cells that are shown, F features.
 """
 
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
+from spatioformer.common.earth import arc_of
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.models.inside import LocationFeatures
+from spatioformer.report.ground import land
 from spatioformer.viewer.explorer.packing import packed
 
 LONGEST = 100
@@ -21,6 +25,12 @@ LONGEST = 100
 
 READ = 1000
 """Largest number of pixels of the map that are read along its longer side."""
+
+MARGIN = 0.05
+"""Margin around plots, as a share of their extent."""
+
+LEAST = 0.2
+"""Extent of plots that lie in one place, degrees."""
 
 Floats = NDArray[np.float64]
 
@@ -31,33 +41,30 @@ class Places:
 
     Attributes:
         bounds: west, south, east, north, degrees; east is above 180 where the map crosses it.
-        values: float32 (y, x), the map's prediction at the middle of the cell; NaN without one.
+        shown: bool (y, x), the cells with a prediction, or with land.
+        values: float32 (y, x), the map's prediction at the middle of the cell; None without a map.
     """
 
     bounds: tuple[float, float, float, float]
-    values: NDArray[np.float32]
-
-    @property
-    def mapped(self) -> NDArray[np.bool_]:
-        """Whether there is a prediction in a cell, (y, x)."""
-        return np.isfinite(self.values)
+    shown: NDArray[np.bool_]
+    values: NDArray[np.float32] | None
 
     @property
     def lonlat(self) -> tuple[Floats, Floats]:
-        """Longitude and latitude (n,) of the middles of the mapped cells, degrees."""
-        lon, lat = _middles(self.bounds, self.mapped.shape)
-        rows, cols = np.nonzero(self.mapped)
+        """Longitude and latitude (n,) of the middles of the cells that are shown, degrees."""
+        lon, lat = _middles(self.bounds, self.shown.shape)
+        rows, cols = np.nonzero(self.shown)
         return lon[cols], lat[rows]
 
     def to_json(self) -> dict[str, Any]:
-        """bounds; rows; cols; `cells`, numbers of the n mapped cells; values (n,)."""
-        rows, cols = self.values.shape
+        """bounds; rows; cols; `cells`, numbers of the n cells that are shown; values (n,)."""
+        rows, cols = self.shown.shape
         return {
             "bounds": list(self.bounds),
             "rows": rows,
             "cols": cols,
-            "cells": np.flatnonzero(self.mapped).tolist(),
-            "values": packed(self.values[self.mapped]),
+            "cells": np.flatnonzero(self.shown).tolist(),
+            "values": None if self.values is None else packed(self.values[self.shown]),
         }
 
 
@@ -82,7 +89,28 @@ def places_of(map_: Path) -> Places:
     down, across = (rows * shape[0]) // grid.height, (cols * shape[1]) // grid.width
     values = np.full(rows.shape, np.nan, np.float32)
     values[inside] = read[down[inside], across[inside]]
-    return Places(bounds, values)
+    return Places(bounds, np.isfinite(values), values)
+
+
+def places_around(coordinates: Floats) -> Places:
+    """Places on the land around plots, for a run without a map.
+
+    Args:
+        coordinates: (plots, 2), lon and lat, degrees.
+    """
+    lon, lat = coordinates.T
+    west, east = arc_of(lon)
+    east += 360 if east < west else 0
+    south, north = float(lat.min()), float(lat.max())
+    margin = MARGIN * max(east - west, north - south, LEAST)
+    bounds = (
+        *(west - margin, max(south - margin, -90.0), east + margin, min(north + margin, 90.0)),
+    )
+    grid = np.meshgrid(*_middles(bounds, _shape(bounds)))
+    shown = land(*grid)
+    if shown is None or not shown.any():
+        shown = np.ones(grid[0].shape, bool)
+    return Places(bounds, shown, None)
 
 
 def _shape(bounds: tuple[float, float, float, float]) -> tuple[int, int]:
@@ -105,6 +133,6 @@ def _middles(
 
 
 def packed_features(features: LocationFeatures, places: Places) -> dict[str, Any]:
-    """Features of the mapped cells: names, and `values` packed, (F, n)."""
+    """Features of the cells that are shown: names, and `values` packed, (F, n)."""
     values = features.at(*places.lonlat)
     return {"names": features.features, "values": packed(values.T)}

@@ -1,6 +1,6 @@
 """What the explorer shows of a run: place, chips, plots in two dimensions, curves and scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spatioformer.analysis.explain import EXPLAINED
 from spatioformer.analysis.location import FILE as EFFECT
 from spatioformer.common.earth import MEAN_RADIUS_KM, arc, unit_vectors
+from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.evaluation.regions import Regions
@@ -21,15 +22,17 @@ from spatioformer.models.inside import (
     LocationFeatures,
     PlaceKernel,
     location_features,
-    networks_in,
     place_kernel,
     place_kind,
     published_features,
+    single_networks,
 )
+from spatioformer.models.network import NetworkModel
 from spatioformer.report.ground import places as cities
 from spatioformer.viewer.explain import usual_values
 from spatioformer.viewer.explorer.chips import (
     Chip,
+    attends,
     chip_at,
     chip_of_plot,
     explained_chip,
@@ -38,8 +41,14 @@ from spatioformer.viewer.explorer.chips import (
 from spatioformer.viewer.explorer.curves import training_curve
 from spatioformer.viewer.explorer.embedding import METHODS, Method, embed, plot_features, sample
 from spatioformer.viewer.explorer.packing import packed
-from spatioformer.viewer.explorer.places import Places, packed_features, places_of
-from spatioformer.viewer.run import ViewedRun
+from spatioformer.viewer.explorer.places import (
+    Places,
+    packed_features,
+    places_around,
+    places_of,
+)
+from spatioformer.viewer.folder import MAP, RunFolder
+from spatioformer.viewer.report_page import REPORT
 from spatioformer.viewer.texts import unit_text
 
 CURVE_POINTS = 60
@@ -65,10 +74,10 @@ class RunExplorer:
     """A run as the explorer's page sees it.
 
     Args:
-        run: the served run.
+        run: the served run, with a map or without.
     """
 
-    def __init__(self, run: ViewedRun):
+    def __init__(self, run: RunFolder):
         self.run = run
 
     @property
@@ -90,12 +99,16 @@ class RunExplorer:
                 "about": [list(pair) for pair in model.about],
             },
             "virtual": bool(model.facts.get("virtual")),
+            "map": run.has_map,
+            "report": (run.folder / REPORT).is_file(),
             "places": self.places.to_json(),
             "place": self._place(),
-            "sets": [
-                {"name": name, "count": len(group.features), "learned": group.learned}
-                for name, group in self.sets.items()
+            "networks": [
+                {"member": name, "sets": _described(location_features(network))}
+                for name, network in self.networks
             ],
+            "network": self.first,
+            "sets": _described(self.sets(self.first).values()),
             "effect": self.has_effect,
             "process": self.kernel is not None,
             "patch": model.patch,
@@ -110,15 +123,50 @@ class RunExplorer:
 
     @cached_property
     def places(self) -> Places:
-        """Coarse grid of the map."""
-        return places_of(self.run.folder / "map.tif")
+        """Coarse grid over the map, or over the land around the plots."""
+        if self.run.has_map:
+            return places_of(self.run.folder / MAP)
+        return places_around(self.run.store.coordinates)
 
     @cached_property
-    def sets(self) -> dict[str, LocationFeatures]:
-        """Name -> location features of the network in the model; the published ones last."""
-        for _, network in networks_in(self.model):
-            return {group.name: group for group in location_features(network)}
-        return {"published": published_features()}
+    def networks(self) -> list[tuple[str, NetworkModel]]:
+        """The networks in the model, each with the name of the stack's member that it is in."""
+        return single_networks(self.model)
+
+    @cached_property
+    def first(self) -> int:
+        """Number of the network that is shown first: the first with attention."""
+        if len(self.networks) < 2:
+            return 0
+        chip = chip_of_plot(self.model, self.run.store, 0)
+        found = (k for k, (_, network) in enumerate(self.networks) if attends(network, chip))
+        return next(found, 0)
+
+    def network(self, number: int | None) -> NetworkModel | None:
+        """A network of the model, None: the first that is shown; None where it has none.
+
+        Raises:
+            ModelError: there is no such network.
+        """
+        number = self.first if number is None else number
+        if not self.networks and number == 0:
+            return None
+        if not 0 <= number < len(self.networks):
+            raise ModelError(
+                f"network {number} does not exist; the model has {len(self.networks)}, counted "
+                "from 0"
+            )
+        return self.networks[number][1]
+
+    def sets(self, number: int | None = None) -> dict[str, LocationFeatures]:
+        """Name -> location features of a network of the model; the published ones last.
+
+        Raises:
+            ModelError: there is no such network.
+        """
+        network = self.network(number)
+        groups = [published_features()] if network is None else location_features(network)
+        return {group.name: group for group in groups}
 
     @cached_property
     def kernel(self) -> PlaceKernel | None:
@@ -140,9 +188,9 @@ class RunExplorer:
         points = self.kernel.points(*self.places.lonlat)
         return {"names": [], "values": packed(points.T), "terms": terms}
 
-    def location(self, name: str) -> dict[str, Any]:
-        """Features of a set in `sets` at the mapped places."""
-        return packed_features(self.sets[name], self.places)
+    def location(self, name: str, network: int | None = None) -> dict[str, Any]:
+        """Features of a set in `sets` at the places."""
+        return packed_features(self.sets(network)[name], self.places)
 
     @property
     def has_effect(self) -> bool:
@@ -215,15 +263,16 @@ class RunExplorer:
             return None
         return {"names": [str(name) for name in names], "of": codes[rows].tolist()}
 
-    def plot(self, row: int) -> dict[str, Any]:
+    def plot(self, row: int, network: int | None = None) -> dict[str, Any]:
         """A plot's chip explained.
 
         Raises:
             ImageryError: there is no such plot.
+            ModelError: there is no such network.
         """
         chip = chip_of_plot(self.model, self.run.store, row)
         plot = self.run.plots.iloc[row]
-        return self._explained_chip(chip) | {
+        return self._explained_chip(chip, network) | {
             "row": row,
             "id": str(plot["plot_id"]),
             "lon": float(plot["lon"]),
@@ -232,18 +281,19 @@ class RunExplorer:
             "predicted": float(plot["predicted"]),
         }
 
-    def at(self, lon: float, lat: float) -> dict[str, Any]:
+    def at(self, lon: float, lat: float, network: int | None = None) -> dict[str, Any]:
         """The chip of a place explained.
 
         Raises:
             ImageryError: there is no complete chip.
+            ModelError: there is no such network.
         """
         chip = chip_at(self.model, self.run.folder / "imagery.tif", lon, lat)
-        return self._explained_chip(chip) | {"lon": lon, "lat": lat}
+        return self._explained_chip(chip, network) | {"lon": lon, "lat": lat}
 
-    def _explained_chip(self, chip: Chip) -> dict[str, Any]:
+    def _explained_chip(self, chip: Chip, network: int | None) -> dict[str, Any]:
         usual = usual_values(self.run, self.model)
-        return explained_chip(self.model, chip, usual, self._stretch)
+        return explained_chip(self.model, self.network(network), chip, usual, self._stretch)
 
     @cached_property
     def _stretch(self) -> Any:
@@ -317,7 +367,7 @@ class RunExplorer:
     def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Addresses and contents of all answers that need no server."""
         yield "api/explorer.json", self.facts(static=True)
-        for name in self.sets:
+        for name in self.sets():
             yield f"api/explorer/location/{name}.json", self.location(name)
         if self.has_effect:
             yield f"api/explorer/location/{EFFECT_SET}.json", self.effect()
@@ -327,3 +377,10 @@ class RunExplorer:
             yield f"api/explorer/embedding/{method}.json", self.embedding(method)
         for row in self._examples().tolist():
             yield f"api/explorer/plot/{row}.json", self.plot(row)
+
+
+def _described(groups: Iterable[LocationFeatures]) -> list[dict[str, Any]]:
+    return [
+        {"name": group.name, "count": len(group.features), "learned": group.learned}
+        for group in groups
+    ]
