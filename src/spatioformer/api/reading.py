@@ -144,6 +144,12 @@ W, E, S, N = 147.05, 147.45, -42.35, -42.05>
         ... )
         <LazyImagery of 2019, 2020, 2021: 3 bands (s2_red, s2_nir, s2_NDVI), 1117 x 1639 pixels, \
 EPSG:32755, W, E, S, N = 147.2, 147.401, -42.9005, -42.7994>
+        >>> sf.read_imagery(
+        ...     "chelsa-bioclim", bands=["bio1", "bio12"], name="climate", resolution=1000,
+        ...     region=(147.2, 147.4, -42.9, -42.8),
+        ... )
+        <LazyImagery of no year: 2 bands (climate_bio1, climate_bio12), 12 x 17 pixels, \
+EPSG:32755, W, E, S, N = 147.2, 147.408, -42.9081, -42.7994>
     """
     several = [layers] if isinstance(layers, str | Path | Mapping | xarray.DataArray) else layers
     own = {"resolution": resolution, "crs": crs, "season": season, "bands": bands,
