@@ -10,7 +10,7 @@ const ENDS = ["lower", "upper"];
 
 /** Terms of the glossary that a group of layers needs. */
 const TERMS = {
-  richness: ["richness", "mask"],
+  richness: ["richness", "raster_mask"],
   uncertainty: ["interval", "coverage"],
   applicability: ["applicability", "dissimilarity"],
   change: ["trend"],
