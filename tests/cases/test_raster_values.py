@@ -240,6 +240,22 @@ def test_a_few_integers_of_netcdf_are_remarked(tmp_path, power):
     assert summary["notes"][0].startswith("cover holds only 4 different integers (10, 20, 30, 200)")
 
 
+@pytest.mark.parametrize(("key", "given", "own"), [("offset", -273.15, 200), ("scale", 2, 0.5)])
+def test_units_that_replace_those_of_the_file_are_remarked(tmp_path, key, given, own):
+    """A user who turns kelvin into degrees Celsius may think that both offsets count."""
+    path = write_raster(tmp_path / "t.tif", np.arange(8100, dtype=np.int16).reshape(90, 90))
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.5,), (200,)
+    _, _, summary = stack_of(tmp_path / "s.tif", Layer(path, "t", **{key: given}))
+    assert summary["notes"] == [
+        f"layer t: `{key}: {given}` replaces the {key} {own} that t.tif states, and does not come "
+        f"on top of it; leave `{key}` out to take the values of the file"
+    ]
+    for silent in ({}, {key: own}):
+        _, _, summary = stack_of(tmp_path / "s.tif", Layer(path, "t", **silent))
+        assert summary["notes"] == []
+
+
 def test_a_few_integers_are_remarked(tmp_path):
     classes = np.random.default_rng(0).choice([10, 20, 30, 200], (90, 90)).astype(np.int16)
     path = write_raster(tmp_path / "cover.tif", classes)

@@ -31,6 +31,25 @@ def class_remark(opened: OpenLayer) -> str | None:
     return None
 
 
+def units_remark(opened: OpenLayer) -> str | None:
+    """A sentence on a layer whose scale or offset replaces another one of the file."""
+    layer, dataset = opened.layer, opened.dataset
+    for key, given, stated in (
+        ("scale", layer.scale, dataset.scales),
+        ("offset", layer.offset, dataset.offsets),
+    ):
+        usual = (1.0 if key == "scale" else 0.0, given)
+        own = [stated[band - 1] for band in opened.indexes]
+        replaced = [number for number in own if number not in usual]
+        if given is not None and replaced:
+            return (
+                f"layer {layer.name}: `{key}: {given:g}` replaces the {key} {replaced[0]:g} that "
+                f"{layer.path.name} states, and does not come on top of it; leave `{key}` out to "
+                "take the values of the file"
+            )
+    return None
+
+
 def check_pieces(opened: Sequence[OpenLayer]) -> None:
     """Raise if two layers are pieces of one raster, of which no pixel has both.
 

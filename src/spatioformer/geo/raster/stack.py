@@ -32,7 +32,7 @@ from spatioformer.geo.raster.colours import colours_of
 from spatioformer.geo.raster.layers import Layer, OpenLayer, open_layer, unreadable
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.regular import remark_of
-from spatioformer.geo.raster.remarks import check_pieces, class_remark
+from spatioformer.geo.raster.remarks import check_pieces, class_remark, units_remark
 from spatioformer.geo.raster.statistics import Statistics, no_data
 from spatioformer.geo.raster.values import (
     Values,
@@ -97,6 +97,7 @@ def build_stack(
         _check_size(grid)
         limit = Limit(outline(grid)) if outline is not None else Limit(None)
         notes = [*limit.notes, *(remark for o in opened if (remark := class_remark(o)))]
+        notes += [remark for layer in opened if (remark := units_remark(layer))]
         opened = [with_classes(layer, grid, console) for layer in opened]
         masking = [(stack.enter_context(open_layer(m.layer)), m.exclude) for m in masks]
         notes += [o.regularity for o in (*opened, *(m for m, _ in masking)) if o.regularity]
