@@ -60,7 +60,7 @@ def test_other_words_for_a_term():
 def test_headings_links_code_and_attributes_stay():
     page = (
         '<h2>r2</h2><a href="#x">r2</a><code>r2</code><img alt="r2"><style>r2</style>'
-        '<pre>r2 <b>r2</b></pre><p title="r2"></p><section id="glossary">r2</section>'
+        '<pre>r2 <b>r2</b></pre><td>r2</td><p title="r2"></p><section id="glossary">r2</section>'
     )
     assert link_terms(page, KNOWN) == page
     assert links(link_terms(f"{page[:11]}<p>r2</p>", KNOWN)) == [("r2", "r2")]

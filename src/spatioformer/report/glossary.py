@@ -30,8 +30,11 @@ ALSO = {
 
 TAG = re.compile(r"(<[^>]*>)")
 NAME = re.compile(r"</?(\w+)")
-BARE = {"a", "code", "dt", "footer", "h1", "h2", "h3", "nav", "pre", "style", "summary", "title"}
-"""Elements in which no term is linked: links, headings, and what is not prose."""
+BARE = {
+    *("a", "code", "dd", "dt", "footer", "h1", "h2", "h3", "nav", "pre", "style", "summary"),
+    *("strong", "td", "title"),
+}
+"""Elements in which no term is linked: links, headings, labels, data, and what is not prose."""
 LAST = '<section id="glossary">'
 """From here on no term is linked."""
 

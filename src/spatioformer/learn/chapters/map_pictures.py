@@ -188,14 +188,13 @@ def widths(made: Campaign) -> Picture:
             table, sites = made.table, made.sites
             axes.plot(table["longitude"], table["latitude"], ".", ms=2, color=MUTED)
             axes.plot(sites["lon"], sites["lat"], "o", ms=5, color=colour, mec=INK, mew=0.7)
-        numbered = made.sites.head(NUMBERED)
-        for site in numbered.itertuples():
-            place = (site.lon, site.lat)
-            east, north = numbered["lon"] - site.lon, (numbered["lat"] - site.lat).abs()
-            crowded = ((east > 0) & (east < NEAR) & (north < NEAR)).any()
+        places = made.sites[["lon", "lat"]].to_numpy(float)[:NUMBERED]
+        for number, place in enumerate(places, start=1):
+            east, north = (places - place).T
+            crowded = bool(((east > 0) & (east < NEAR) & (abs(north) < NEAR)).any())
             grid[0].annotate(
-                str(site.site),
-                place,
+                str(number),
+                tuple(place),
                 (-3, 3) if crowded else (3, 3),
                 ha="right" if crowded else "left",
                 textcoords="offset points",
