@@ -34,7 +34,7 @@ def test_rollout_lies_under_its_image():
     assert below.get_clim() == (0, 71)
     assert below.get_extent() == [0, 4, 6, 0]
     assert not axes[3, 5].get_images()
-    assert figure.axes[-1].get_ylabel() == "attention rollout (1 = an even share)"
+    assert figure.axes[-1].get_ylabel() == "rollout (1 = an even share)"
 
 
 def test_each_patch_has_its_map():

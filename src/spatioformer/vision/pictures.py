@@ -59,7 +59,7 @@ def draw_rollout(pixels: NDArray, shares: NDArray[np.floating], captions: Sequen
             share, cmap=AMOUNTS, norm=scale, interpolation="nearest", extent=extent
         )
     bar = figure.colorbar(ScalarMappable(scale, AMOUNTS), ax=axes, fraction=0.03, aspect=25)
-    bar.set_label("attention rollout (1 = an even share)")
+    bar.set_label("rollout (1 = an even share)")
     return figure
 
 
