@@ -193,11 +193,6 @@ def one_place(table: pd.DataFrame) -> pd.DataFrame:
             "evaluate.splits, random: 1 plots make 1 separate site(s), too few for 2 folds; "
             "use fewer folds or more sites",
         ),
-        (
-            "evaluate", lambda t: t[:4],
-            "evaluate.curve_sizes, curve-0-5: 4 plots make 4 tile(s) of 0.5 degrees, too few for "
-            "5 folds; use smaller tiles or fewer folds",
-        ),
     ],
 )  # fmt: skip
 def test_plots_too_few_or_too_close(project, stage, spoil, sentence):
@@ -205,6 +200,14 @@ def test_plots_too_few_or_too_close(project, stage, spoil, sentence):
     refuses(project, stage, sentence)
     # The splits are checked before any work.
     assert not (project / "run" / ".stages" / "plots.json").exists()
+
+
+def test_plots_too_few_for_the_curve(project):
+    sentence = (
+        f"evaluate.curve_sizes, curve-40: {N} plots make 1 tile(s) of 40 degrees, too few for 2 "
+        "folds; use smaller tiles or fewer folds"
+    )
+    refuses(project, "evaluate", sentence, ("evaluate.curve_sizes", [40]))
 
 
 def test_plots_in_one_validation_tile_get_smaller_tiles(project):

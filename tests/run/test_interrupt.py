@@ -209,7 +209,7 @@ def test_an_evaluation_keeps_its_finished_jobs(tmp_path, monkeypatch, expected):
     monkeypatch.setattr(jobs, "run_job", counted)
     assert spatioformer("evaluate", config, "-q") == Ended(0, "", "")
     again = done[5:]
-    assert len(first) + len(again) == 2 * 2 * 2 + 5  # models x splits x folds, and the curve
+    assert len(first) + len(again) == 2 * 2 * 2 + 2  # models x splits x folds, and the curve
     assert not set(first) & set(again)
     for name in ("scores.csv", "evaluation/predictions.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == expected[name]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.geo.grid import Grid
 
 Floats = NDArray[np.float64]
@@ -27,8 +28,7 @@ DIVERGENCE = 1.1
 NODE = 16  # pixels between places whose distances are computed; those between are interpolated
 BLOCK = 256  # side of a part of a window whose flow is computed at once
 
-AXIS = 6_378_137.0  # WGS 84, m
-SQUARE = 0.0066943799901413165  # of the eccentricity
+AXIS = WGS84_SEMI_MAJOR_KM * 1000  # m
 
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Row and column of the eight neighbours."""
@@ -65,9 +65,9 @@ def _exact_steps(grid: Grid, rows: np.ndarray, cols: np.ndarray) -> Floats:
         with np.errstate(invalid="ignore"):
             turned = (other_lon - lon + 180) % 360 - 180
             middle = np.radians((lat + other_lat) / 2)
-            curve = 1 - SQUARE * np.sin(middle) ** 2
+            curve = 1 - WGS84_ECCENTRICITY2 * np.sin(middle) ** 2
             east = np.radians(turned) * AXIS / np.sqrt(curve) * np.cos(middle)
-            north = np.radians(other_lat - lat) * AXIS * (1 - SQUARE) / curve**1.5
+            north = np.radians(other_lat - lat) * AXIS * (1 - WGS84_ECCENTRICITY2) / curve**1.5
         found.append(np.stack([east, north]))
     out = np.stack(found)
     return np.where(np.isfinite(out), out, np.nan)
