@@ -10,8 +10,9 @@ import pytest
 from spatioformer.common.errors import OutputError
 from spatioformer.geo.virtual.example import PIXEL
 from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, shell
+from spatioformer.learn.chapters import answers, map_trust
 from spatioformer.learn.chapters import map as own_map
-from spatioformer.learn.chapters import map_trust
+from spatioformer.learn.exercises import check
 from tests.helpers.course import TINY_CAMPAIGN, tiny_campaign
 
 pytestmark = pytest.mark.slow
@@ -95,6 +96,16 @@ def test_the_comparison_follows_the_numbers(width, error, sentence):
 
     made = SimpleNamespace(more=run(30 + width, 6 + error), random=run(30, 6))
     assert map_trust.comparison(made).en == sentence
+
+
+def test_the_exercises(made):
+    facts = answers.own_map(SimpleNamespace(campaign=made))
+    right = ["−1,5", "75 %", 1, 1, "60 %"]
+    wrong = [-0.5, 90, 2, 3, 20]
+    for number, answer in enumerate(right, 1):
+        assert check("map", number, answer, facts=facts), number
+    for number, answer in enumerate(wrong, 1):
+        assert not check("map", number, answer, facts=facts), number
 
 
 def test_a_command_that_fails(tmp_path):
