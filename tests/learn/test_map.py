@@ -9,10 +9,11 @@ import pytest
 
 from spatioformer.common.errors import OutputError
 from spatioformer.geo.virtual.example import PIXEL
-from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, shell
+from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, is_finished
 from spatioformer.learn.chapters import answers, map_trust
 from spatioformer.learn.chapters import map as own_map
 from spatioformer.learn.exercises import check
+from spatioformer.learn.session import session
 from tests.helpers.course import TINY_CAMPAIGN, tiny_campaign
 
 pytestmark = pytest.mark.slow
@@ -110,16 +111,27 @@ def test_the_exercises(made):
 
 def test_a_command_that_fails(tmp_path):
     message = "`spatioformer run absent.yaml` of the course failed: spatioformer: absent.yaml"
-    with pytest.raises(OutputError, match=message):
-        shell(tmp_path, "spatioformer run absent.yaml")
+    with session() as shell:
+        assert "Usage" in shell(tmp_path, "spatioformer check --help")
+        with pytest.raises(OutputError, match=message):
+            shell(tmp_path, "spatioformer run absent.yaml")
+        assert shell(tmp_path, "spatioformer --version").startswith("spatioformer ")
+
+
+def test_a_process_that_ended(tmp_path):
+    with session() as shell, pytest.raises(OutputError, match="`spatioformer check` of the course"):
+        shell(tmp_path / "absent", "spatioformer check")
 
 
 @pytest.mark.soak
 def test_a_second_build_keeps_what_the_first_did(tmp_path):
     sizes = dataclasses.replace(TINY_CAMPAIGN, settings=Sizes().settings)
-    first = campaign(tmp_path, sizes)
+    with session() as shell:
+        first = campaign(tmp_path, sizes, shell)
+    assert is_finished(tmp_path)
     assert "unchanged, kept" not in first.commands["run"].printed
-    again = campaign(tmp_path, sizes)
+    with session() as shell:
+        again = campaign(tmp_path, sizes, shell)
     assert "report    unchanged, kept" in again.commands["run"].printed
     assert own_map.facts(SimpleNamespace(campaign=again)).values == (
         own_map.facts(SimpleNamespace(campaign=first)).values
