@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from spatioformer.common.errors import OutputError
+from spatioformer.common.version import __version__
 from spatioformer.geo.virtual.example import PIXEL
 from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, is_finished
 from spatioformer.learn.chapters import answers, map_trust
@@ -115,7 +116,7 @@ def test_a_command_that_fails(tmp_path):
         assert "Usage" in shell(tmp_path, "spatioformer check --help")
         with pytest.raises(OutputError, match=message):
             shell(tmp_path, "spatioformer run absent.yaml")
-        assert shell(tmp_path, "spatioformer --version").startswith("spatioformer ")
+        assert shell(tmp_path, "spatioformer --version") == f"{__version__}\n"
 
 
 def test_a_process_that_ended(tmp_path):

@@ -36,7 +36,12 @@ RECIPE = TextRecipe(steps=600, batch=16, learning_rate=4e-3)
 PLOTS = 300  # of the invented landscape
 VISION_SIZES, VISION_RECIPE = VisionSizes(), Recipe(epochs=12)
 QUICK_RECIPE, QUICK_VISION = replace(RECIPE, steps=30), replace(VISION_RECIPE, epochs=2)
-QUICK_CAMPAIGN = CampaignSizes(plots=70, sites=8)
+QUICK_CAMPAIGN = CampaignSizes(
+    plots=70,
+    sites=8,
+    # Further processes would take more processor time for their imports than these fits.
+    settings=(*CampaignSizes().settings, "evaluate.workers=1"),
+)
 """Trainings of a few seconds and runs of few plots, which the pages name as such."""
 README = "README.md"  # the last file that a training of images writes
 
@@ -136,7 +141,7 @@ class Tools:
     @cached_property
     def campaign(self) -> Campaign:
         """The runs of the chapter on maps; finished stages are in the cache."""
-        self.console.say("making two maps and a third to compare: about a minute the first time")
+        self.console.say("making two maps and a third to compare: half a minute the first time")
         sizes = self._campaign_sizes
         with session() as shell:
             return campaign(campaign_folder(self.cache, sizes), sizes, shell)

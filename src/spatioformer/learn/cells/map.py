@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-# es: Aquí se ejecutan las órdenes del capítulo; la primera vez toma un minuto.
-# en: Here the commands of the chapter run; the first time takes a minute.
+# es: Aquí se ejecutan las órdenes del capítulo; la primera vez toma medio minuto.
+# en: Here the commands of the chapter run; the first time takes half a minute.
 campaign = lesson.tools.campaign
 north = campaign.north
 results, mapped = north.results, north.mapped
