@@ -104,7 +104,7 @@ def call(folder: Path, command: str) -> str:
     words = shlex.split(command)[1:]
     printed = folder / "run.txt"
     if words[0] in ("run", "map") and printed.exists():
-        name = "random" if words[0] == "map" else Path(words[1]).stem
+        name = "random" if "--set" in words else Path(words[1]).stem
         shutil.copytree(folder / "runs" / "north", folder / "runs" / name, dirs_exist_ok=True)
         return printed.read_text(encoding="utf-8")
     with contextlib.chdir(folder), blank(), pytest.MonkeyPatch.context() as patch:

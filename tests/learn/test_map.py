@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 from spatioformer.common.errors import OutputError
+from spatioformer.common.version import __version__
 from spatioformer.geo.virtual.example import PIXEL
-from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, shell
+from spatioformer.learn.campaign import SOUTHERNMOST, Sizes, campaign, is_finished
+from spatioformer.learn.chapters import answers, map_trust
 from spatioformer.learn.chapters import map as own_map
-from spatioformer.learn.chapters import map_trust
+from spatioformer.learn.exercises import check
+from spatioformer.learn.session import session
 from tests.helpers.course import TINY_CAMPAIGN, tiny_campaign
 
 pytestmark = pytest.mark.slow
@@ -97,18 +100,39 @@ def test_the_comparison_follows_the_numbers(width, error, sentence):
     assert map_trust.comparison(made).en == sentence
 
 
+def test_the_exercises(made):
+    facts = answers.own_map(SimpleNamespace(campaign=made))
+    right = ["−1,5", "75 %", 1, 1, "60 %"]
+    wrong = [-0.5, 90, 2, 3, 20]
+    for number, answer in enumerate(right, 1):
+        assert check("map", number, answer, facts=facts), number
+    for number, answer in enumerate(wrong, 1):
+        assert not check("map", number, answer, facts=facts), number
+
+
 def test_a_command_that_fails(tmp_path):
     message = "`spatioformer run absent.yaml` of the course failed: spatioformer: absent.yaml"
-    with pytest.raises(OutputError, match=message):
-        shell(tmp_path, "spatioformer run absent.yaml")
+    with session() as shell:
+        assert "Usage" in shell(tmp_path, "spatioformer check --help")
+        with pytest.raises(OutputError, match=message):
+            shell(tmp_path, "spatioformer run absent.yaml")
+        assert shell(tmp_path, "spatioformer --version") == f"{__version__}\n"
+
+
+def test_a_process_that_ended(tmp_path):
+    with session() as shell, pytest.raises(OutputError, match="`spatioformer check` of the course"):
+        shell(tmp_path / "absent", "spatioformer check")
 
 
 @pytest.mark.soak
 def test_a_second_build_keeps_what_the_first_did(tmp_path):
     sizes = dataclasses.replace(TINY_CAMPAIGN, settings=Sizes().settings)
-    first = campaign(tmp_path, sizes)
+    with session() as shell:
+        first = campaign(tmp_path, sizes, shell)
+    assert is_finished(tmp_path)
     assert "unchanged, kept" not in first.commands["run"].printed
-    again = campaign(tmp_path, sizes)
+    with session() as shell:
+        again = campaign(tmp_path, sizes, shell)
     assert "report    unchanged, kept" in again.commands["run"].printed
     assert own_map.facts(SimpleNamespace(campaign=again)).values == (
         own_map.facts(SimpleNamespace(campaign=first)).values

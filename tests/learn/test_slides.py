@@ -14,7 +14,14 @@ from spatioformer.learn.facts import Facts, Number
 from spatioformer.learn.pdf import find_chromium, print_pdf
 from spatioformer.learn.prose import parse
 from spatioformer.learn.slides import Deck, lead, pieces
-from spatioformer.learn.tools import QUICK_RECIPE, SpanishModel
+from spatioformer.learn.tools import (
+    QUICK_RECIPE,
+    VISION_RECIPE,
+    CampaignSizes,
+    SpanishModel,
+    Tools,
+    campaign_folder,
+)
 from tests.helpers.browser import chromium_or_skip
 from tests.helpers.course import TinyTools, train_spanish
 from tests.helpers.pictures import PNG, SVG
@@ -137,6 +144,16 @@ def test_what_counts_as_quick(tmp_path):
     quick = SpanishModel(model.model, rows, model.scores)
     assert TinyTools(quick, tmp_path, quick=True).shortened
     assert TinyTools(None, tmp_path, quick=True).shortened, "the cache has no ViT that took longer"
+
+
+def test_quick_keeps_the_runs_of_a_whole_campaign(tmp_path, monkeypatch):
+    monkeypatch.setattr(Tools, "_vision_recipe", VISION_RECIPE)
+    assert Tools(None, tmp_path, quick=True).shortened
+    assert not Tools(None, tmp_path).shortened
+    runs = campaign_folder(tmp_path, CampaignSizes()) / "valdivia" / "runs" / "random"
+    runs.mkdir(parents=True)
+    (runs / "map.tif").touch()
+    assert not Tools(None, tmp_path, quick=True).shortened
 
 
 def test_the_command_writes_one_thing(tmp_path):

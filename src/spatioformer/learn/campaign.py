@@ -7,11 +7,8 @@ known at every pixel. Finished stages of a run are kept, so a second build compu
 Shapes: H, W pixels of the map; n places.
 """
 
-import os
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +17,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from spatioformer.common.errors import OutputError
 from spatioformer.common.files import writing
 from spatioformer.config.file import load_config
 from spatioformer.geo.virtual.example import NORTH, PIXEL, SIDE, WEST, landscape
 from spatioformer.geo.virtual.flora import VirtualFlora, observe, simulate
+from spatioformer.learn.session import Shell
 from spatioformer.report.results import Results
 
 EXAMPLE = "valdivia"
@@ -32,9 +29,6 @@ SOUTHERNMOST = -39.5  # degrees: nobody went farther south at first
 PLOTS, SITES, RANDOM = "north", "more", "random"
 """Names of the three plot tables, of their configurations and of their runs."""
 SEED = 0
-
-Shell = Callable[[Path, str], str]
-"""Runs a command in a folder, and returns what it prints."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,11 @@ class Sizes:
         "evaluate.models=[gaussian-process,location-knn]",
         "evaluate.curve_sizes=[]",
     )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder has the last map of a campaign."""
+    return (folder / EXAMPLE / "runs" / RANDOM / "map.tif").is_file()
 
 
 @dataclass(frozen=True)
@@ -136,31 +135,7 @@ class Campaign:
     random: MapRun
 
 
-def shell(folder: Path, command: str) -> str:
-    """Run a command of this program in a process of its own, and return what it prints.
-
-    Raises:
-        OutputError: the command failed, for example because the disk is full.
-    """
-    words = shlex.split(command)[1:]
-    # The width of a terminal changes nothing but the line breaks of tables.
-    plain = {"COLUMNS": "72", "NO_COLOR": "1", "TERM": "dumb"}
-    ended = subprocess.run(
-        [sys.executable, "-m", "spatioformer", *words],
-        cwd=folder,
-        env=os.environ | plain,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    if ended.returncode:
-        last = ended.stdout.strip().splitlines()[-1:] or ["it printed nothing"]
-        raise OutputError(f"`{command}` of the course failed: {last[0]}")
-    return ended.stdout
-
-
-def campaign(folder: Path, sizes: Sizes, run: Shell = shell) -> Campaign:
+def campaign(folder: Path, sizes: Sizes, run: Shell) -> Campaign:
     """Run the commands in a folder, in which finished stages are kept.
 
     Raises:
@@ -191,10 +166,10 @@ def campaign(folder: Path, sizes: Sizes, run: Shell = shell) -> Campaign:
     rng = np.random.default_rng(SEED)
     _write(_visited(first, flora, *_pixels(sites), rng), work / f"{SITES}.csv")
     describe("again", SITES)
-    do("rerun", f"spatioformer run {SITES}.yaml")
+    do("rerun", f"spatioformer map {SITES}.yaml")
     rows, cols = rng.integers(0, SIDE, (2, sizes.sites))
     _write(_visited(first, flora, rows, cols, rng), work / f"{RANDOM}.csv")
-    # The same configuration and other plots; nobody reads the report of this run.
+    # The same configuration and other plots.
     changes = f"plots.path={RANDOM}.csv name={RANDOM} out=runs/{RANDOM}".replace(" ", " --set ")
     do("random", f"spatioformer map {SITES}.yaml --set {changes}")
     everywhere = np.indices((SIDE, SIDE)).reshape(2, -1)

@@ -12,10 +12,11 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
-from spatioformer.learn.campaign import Campaign, campaign
+from spatioformer.learn.campaign import Campaign, campaign, is_finished
 from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.invented import Landscape, invent
 from spatioformer.learn.placed import PlacedLesson, train_placed
+from spatioformer.learn.session import session
 from spatioformer.text.corpus import SPANISH, CorpusError, spanish_module
 from spatioformer.text.model import MINILM, TextModel
 from spatioformer.text.recipe import SCORES, train_text
@@ -35,7 +36,13 @@ RECIPE = TextRecipe(steps=600, batch=16, learning_rate=4e-3)
 PLOTS = 300  # of the invented landscape
 VISION_SIZES, VISION_RECIPE = VisionSizes(), Recipe(epochs=12)
 QUICK_RECIPE, QUICK_VISION = replace(RECIPE, steps=30), replace(VISION_RECIPE, epochs=2)
-"""Trainings of a few seconds, which the pages name as such."""
+QUICK_CAMPAIGN = CampaignSizes(
+    plots=70,
+    sites=8,
+    # Further processes would take more processor time for their imports than these fits.
+    settings=(*CampaignSizes().settings, "evaluate.workers=1"),
+)
+"""Trainings of a few seconds and runs of few plots, which the pages name as such."""
 README = "README.md"  # the last file that a training of images writes
 
 
@@ -108,9 +115,13 @@ class Tools:
 
     @property
     def shortened(self) -> bool:
-        """Whether a model of the pages was trained for a few seconds only."""
+        """Whether a model of the pages was trained for a few seconds only, or on few plots."""
         steps = self.spanish.rows[-1]["step"] if self.spanish is not None else RECIPE.steps
-        return self.quick and (self._vision_recipe is QUICK_VISION or steps == QUICK_RECIPE.steps)
+        return self.quick and (
+            self._vision_recipe is QUICK_VISION
+            or self._campaign_sizes is QUICK_CAMPAIGN
+            or steps == QUICK_RECIPE.steps
+        )
 
     @cached_property
     def _vision_recipe(self) -> Recipe:
@@ -130,9 +141,16 @@ class Tools:
     @cached_property
     def campaign(self) -> Campaign:
         """The runs of the chapter on maps; finished stages are in the cache."""
-        self.console.say("making two maps and a third to compare: about a minute the first time")
+        self.console.say("making two maps and a third to compare: half a minute the first time")
+        sizes = self._campaign_sizes
+        with session() as shell:
+            return campaign(campaign_folder(self.cache, sizes), sizes, shell)
+
+    @cached_property
+    def _campaign_sizes(self) -> CampaignSizes:
         sizes = CampaignSizes()
-        return campaign(Cache(self.cache, "campaign").path(hash_value(vars(sizes))), sizes)
+        whole = is_finished(campaign_folder(self.cache, sizes))
+        return QUICK_CAMPAIGN if self.quick and not whole else sizes
 
     @cached_property
     def placed(self) -> PlacedLesson:
@@ -148,6 +166,11 @@ class Tools:
     def encoder(self) -> TextModel:
         """MiniLM, an English encoder, of its pip package."""
         return TextModel.open_encoder(MINILM)
+
+
+def campaign_folder(cache: Path, sizes: CampaignSizes) -> Path:
+    """Where the runs of the chapter on maps are kept."""
+    return Cache(cache, "campaign").path(hash_value(vars(sizes)))
 
 
 def vision_lesson(

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-# es: Aquí se ejecutan las órdenes del capítulo; la primera vez toma un minuto.
-# en: Here the commands of the chapter run; the first time takes a minute.
+# es: Aquí se ejecutan las órdenes del capítulo; la primera vez toma medio minuto.
+# en: Here the commands of the chapter run; the first time takes half a minute.
 campaign = lesson.tools.campaign
 north = campaign.north
 results, mapped = north.results, north.mapped
@@ -108,6 +108,20 @@ compared = {
 pd.DataFrame(compared, index=["width", "error", "coverage"]).T.round(2)
 
 # %% values
-exercise_total, exercise_hit = 100, 72
+observed, predicted = np.array([10, 20, 30]), 30
+sse, sst_of_these = ((observed - predicted) ** 2).sum(), ((observed - observed.mean()) ** 2).sum()
+exercise_r2 = 1 - sse / sst_of_these
+print(f"{exercise_r2 = :.1f}")
+
+# %% values
+exercise_total, exercise_hit = 80, 60
+print(f"{exercise_total = }, {exercise_hit = }")
+
+# %% values
 exercise_coverage = exercise_hit / exercise_total
 print(f"{exercise_coverage = :.0%}")
+
+# %% values
+before, distances = np.array([2, 1]), np.array([1, 3])
+exercise_gain = np.maximum(0, before**2 - distances**2).sum() / (before**2).sum()
+print(f"{exercise_gain = :.0%}")

@@ -48,5 +48,5 @@ CHAPTERS = (
         Text("4. Lugares", "4. Places"),
         together(places.facts, played.place, answers.places),
     ),
-    Chapter("map", Text("5. Tu mapa", "5. Your map"), own_map.facts),
+    Chapter("map", Text("5. Tu mapa", "5. Your map"), together(own_map.facts, answers.own_map)),
 )

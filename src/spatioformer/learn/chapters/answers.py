@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from spatioformer.analysis.survey import choose
+from spatioformer.evaluation.metrics import scores
 from spatioformer.learn.chapters.words import LOGITS, PROMPT, softmax
 from spatioformer.learn.facts import Facts, Number, Value
 from spatioformer.learn.invented import Landscape
@@ -16,6 +18,9 @@ COLD = 0.5  # temperature
 QUERY, KEY = (1, 2, 0, 1), (2, 0, 1, 2)
 WAVE = 220.0  # degrees
 SPOT = (75, 100)  # row and column of the invented landscape
+OBSERVED, CONSTANT = (10, 20, 30), 30  # species
+TOTAL, HIT = 80, 60  # plots, and those inside their intervals
+BEFORE, AWAY = (2, 1), (1, 3)  # dissimilarity of two pixels, and between each and a site
 
 
 def words(tools: Tools) -> Facts:
@@ -115,3 +120,30 @@ def _nearest_r2(landscape: Landscape, folds: np.ndarray) -> float:
     distances[folds[:, None] == folds] = np.inf
     errors = landscape.richness[distances.argmin(axis=1)] - landscape.richness
     return float(1 - (errors**2).mean() / landscape.richness.var())
+
+
+def own_map(tools: Tools) -> Facts:
+    """Answers of chapter 5."""
+    results = tools.campaign.north.results
+    # Choices: between the plots, where random folds test, if these are the nearest; far away.
+    distances = {
+        split.kind: float(np.nanmedian(results.distances[split.name].held_out))
+        for split in results.config.evaluate.splits
+    }
+    # A site at 0 is AWAY from pixels at these distances.
+    pixels, site = np.array(AWAY, float)[:, None], np.zeros((1, 1))
+    _, gain = choose(pixels, np.ones(len(AWAY)), np.array(BEFORE, float), site, 1)
+    predicted = np.full(len(OBSERVED), CONSTANT)
+    return Facts(
+        {
+            "exercise_r2": Number(scores(OBSERVED, predicted)["r2"], 1),
+            "exercise_total": Number(TOTAL),
+            "exercise_hit": Number(HIT),
+            "exercise_coverage": Number(HIT / TOTAL, percent=True),
+            "exercise_width": Number(1 if results.level > HIT / TOTAL else 2),
+            "exercise_use": Number(
+                1 if min(distances, key=distances.__getitem__) == "random" else 2
+            ),
+            "exercise_gain": Number(float(gain[0]), percent=True),
+        }
+    )

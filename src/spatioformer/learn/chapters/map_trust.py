@@ -8,7 +8,6 @@ from spatioformer.learn.facts import Facts, Number, Table, Text, Value
 
 FIRST = 5  # sites that are shown
 ALIKE = 0.3  # species: mean errors that differ by less are called equal
-TOTAL, HIT = 100, 72  # plots of an exercise, and those inside their intervals
 
 
 def intervals(run: MapRun) -> Facts:
@@ -48,9 +47,6 @@ def intervals(run: MapRun) -> Facts:
         "rich_lower": Number(float(lower[row, col])),
         "rich_upper": Number(float(upper[row, col])),
         "rich_truth": Number(float(run.truth[row, col])),
-        "exercise_coverage": Number(HIT / TOTAL, percent=True),
-        "exercise_total": Number(TOTAL),
-        "exercise_hit": Number(HIT),
     }
     return Facts(values, {"intervals": map_pictures.intervals(run), "levels": table})
 
