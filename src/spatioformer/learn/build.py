@@ -36,8 +36,8 @@ SCRIPTS = (
 OF_SLIDES = ("slides.css", "slides.js")
 
 SHORTENED = Text(
-    "Esta página se calculó con modelos que se entrenaron solo unos segundos, o con pocas parcelas, "
-    "así que aprendieron poco. El comando spatioformer learn los entrena bien.",
+    "Esta página se calculó con modelos que se entrenaron solo unos segundos, o con pocas "
+    "parcelas, así que aprendieron poco. El comando spatioformer learn los entrena bien.",
     "This page was computed with models that were trained for a few seconds only, or on few plots, "
     "so they learned little. The command spatioformer learn trains them well.",
 )
