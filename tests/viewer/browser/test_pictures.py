@@ -1,23 +1,27 @@
 """Pictures of docs/viewer.md: the pages of `view` as Chromium shows them.
 
-python -m benchmarks.viewer_pictures RUN docs/images [--chromium /usr/bin/chromium]
+    SPATIOFORMER_PICTURES=RUN python -m pytest -p no:xdist tests/viewer/browser/test_pictures.py
+
+writes those of a run, such as the demo's, to docs/images.
 """
 
-import argparse
 import io
-import shutil
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from spatioformer import view
 from spatioformer.common.files import writing
 
+RUN = os.environ.get("SPATIOFORMER_PICTURES")
+FOLDER = Path(__file__).parents[3] / "docs" / "images"
 WIDE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 780}
 COLOURS = 256
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 def area(page: Any, corners: list[tuple[int, int]]) -> None:
@@ -94,24 +98,22 @@ def write(image: Image.Image, path: Path) -> None:
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 
-def main() -> None:
-    from playwright.sync_api import sync_playwright
+def test_the_page_is_drawn(browser, server):
+    """The small run of the tests, as the documents show the demo's."""
+    image = shoot(browser, server, "viewer_compare")
+    assert image.size == (WIDE["width"], WIDE["height"])
+    assert max(image.convert("L").getextrema()) > 200, "no map on the dark page"
+    colours = np.unique(np.asarray(image).reshape(-1, 3), axis=0)
+    assert len(colours) > 1000, "a page without a map has few colours"
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--chromium", default=shutil.which("chromium"))
-    arguments = parser.parse_args()
-    served = view(arguments.run)
-    with sync_playwright() as library:
-        browser = library.chromium.launch(executable_path=arguments.chromium, args=OPTIONS)
+
+@pytest.mark.skipif(RUN is None, reason="SPATIOFORMER_PICTURES names no run to show")
+def test_pictures_of_the_documents(browser):
+    served = view(RUN)
+    try:
         images = {name: shoot(browser, served.url, name) for name in PICTURES}
-        browser.close()
-    served.stop()
+    finally:
+        served.stop()
     phones = [images.pop(name) for name in ("viewer_phone", "viewer_phone_answer")]
     for name, image in (images | {"viewer_phone": beside(phones)}).items():
-        write(image, arguments.folder / f"{name}.png")
-
-
-if __name__ == "__main__":
-    main()
+        write(image, FOLDER / f"{name}.png")
