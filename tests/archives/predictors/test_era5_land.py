@@ -1,6 +1,7 @@
 """ERA5-Land by year from files of the user: units, months by their days, sentences."""
 
 import calendar
+import zipfile
 
 import numpy as np
 import pytest
@@ -27,12 +28,10 @@ GREENWICH = Grid(CRS.from_epsg(4326), Affine(5, 0, -32.5, 0, -5, 62.5), 8, 13)
 
 
 def months(start: float, step: float) -> np.ndarray:
-    """Monthly values (12, 37, 72): start + step x (month + 0.01 x longitude); sea in the south."""
-    lon = np.arange(72) * 5.0
+    """Monthly values (12, 37, 72): start + step (month + 0.01 lon + lat²/1000), sea south."""
+    lat, lon = np.linspace(90, -90, 37)[:, None], np.arange(72) * 5.0
     lon = np.where(lon > 180, lon - 360, lon)
-    values = (
-        start + step * np.arange(12.0)[:, None, None] + 0.01 * step * lon + np.zeros((12, 37, 72))
-    )
+    values = start + step * (np.arange(12.0)[:, None, None] + 0.01 * lon + lat**2 / 1000)
     values[:, 30:] = np.nan
     return values
 
@@ -62,22 +61,23 @@ def read(folder, bands=BANDS, year=2004, grid=GREENWICH):
 def test_months_become_the_climate_of_a_year(tmp_path, packed, year):
     write(tmp_path, year=year, packed=packed, axes=() if packed else ("number",))
     values = dict(zip(BANDS, read(tmp_path, year=year), strict=True))
-    east = 0.01 * (-30 + 5 * np.arange(13.0))  # in steps of a month
+    lat, lon = 60 - 5 * np.arange(8.0)[:, None], -30 + 5 * np.arange(13.0)
+    place = 0.01 * lon + lat**2 / 1000  # in steps of a month
     days = np.array([calendar.monthrange(year, month)[1] for month in range(1, 13)])
-    rain = (days[:, None] * (2 + 0.1 * (np.arange(12.0)[:, None] + east))).sum(axis=0)
+    rain = sum(n * (2 + 0.1 * (month + place)) for month, n in enumerate(days))
     expected = {
-        "temperature": 280 - 273.15 + 5.5 + east,
-        "temperature_coldest": 280 - 273.15 + east,
-        "temperature_warmest": 280 - 273.15 + 11 + east,
+        "temperature": 280 - 273.15 + 5.5 + place,
+        "temperature_coldest": 280 - 273.15 + place,
+        "temperature_warmest": 280 - 273.15 + 11 + place,
         "precipitation": rain,
-        "soil_water": 0.3 - 0.01 * (5.5 + east),
-        "soil_water_driest": 0.3 - 0.01 * (11 + east),
-        "radiation": 10 + 5.5 + east,
+        "soil_water": 0.3 - 0.01 * (5.5 + place),
+        "soil_water_driest": 0.3 - 0.01 * (11 + place),
+        "radiation": 10 + 5.5 + place,
     }
     assert days.sum() == 365 + (year == 2004)
-    for band, row in expected.items():
-        atol = (0.001 if packed else 1e-5) * np.abs(row).max()
-        np.testing.assert_allclose(values[band], np.tile(row, (8, 1)), atol=atol, err_msg=band)
+    for band, known in expected.items():
+        atol = (0.001 if packed else 1e-5) * np.abs(known).max()
+        np.testing.assert_allclose(values[band], known, atol=atol, err_msg=band)
 
 
 def test_sea_is_missing_and_the_poles_are_read(tmp_path):
@@ -168,6 +168,23 @@ def test_another_unit_is_one_sentence(tmp_path, unit, band):
         ImageryError, match=rf"{name} of .* has the unit '{unit}', and '{UNITS[name]}' was"
     ):
         read(tmp_path, (band,))
+
+
+def test_a_zip_archive_under_the_name_is_one_sentence(tmp_path):
+    with zipfile.ZipFile(tmp_path / "era5_land_2004.nc", "w") as archive:
+        archive.writestr("data_stream-moda.nc", "")
+    with pytest.raises(ImageryError, match=r"era5_land_2004.nc is a zip archive; unpack it, and"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5])
+def test_a_file_that_is_cut_short_is_one_sentence(tmp_path, share):
+    write(tmp_path)
+    path = tmp_path / "era5_land_2004.nc"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ImageryError) as caught:
+        read(tmp_path)
+    assert "era5_land_2004.nc" in str(caught.value)
 
 
 def test_a_year_without_a_file_is_one_sentence(tmp_path):

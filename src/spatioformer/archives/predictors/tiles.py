@@ -15,7 +15,7 @@ from spatioformer.archives.collections import Band
 from spatioformer.archives.conversions import conversion
 from spatioformer.archives.items import Asset, Item
 from spatioformer.archives.predictors.months import month_lengths
-from spatioformer.archives.predictors.whole import whole_file
+from spatioformer.archives.predictors.whole import read_variable, whole_file
 from spatioformer.archives.remote import prefetch
 from spatioformer.archives.scenes import read_file
 from spatioformer.archives.source import Source
@@ -179,7 +179,10 @@ class ItemTile:
             )
 
     def _run(self, asset: Asset, task: Any) -> Any:
-        return read_file(whole_file(asset, self.source.access), self.source, task)
+        href = whole_file(asset, self.source.access)
+        if href.startswith("netcdf:"):
+            return read_variable(href, self.source.owner, task)
+        return read_file(href, self.source, task)
 
 
 def _rounded(size: float) -> float:
