@@ -25,7 +25,9 @@ def rows(of_files: bool = False) -> Iterator[Collection]:
     for name, row in built_in().items():
         if (row.files is not None) == of_files:
             years = None if row.kind == "static" else (2020,)
-            yield collection_of(SourceSection(name="s", collection=name, years=years))
+            folder = "." if row.files and row.files.download else None
+            section = SourceSection(name="s", collection=name, years=years, endpoint=folder)
+            yield collection_of(section)
 
 
 def bands_of(collection: Collection) -> str:
@@ -75,9 +77,10 @@ def predictors_table() -> str:
         pixels = sorted(row.files.pixels.values()) or [row.resolution]
         pixel = f"{pixels[0]:g} m" if len(pixels) == 1 else f"{pixels[0]:g} to {pixels[-1]:g} m"
         when = "{} to {}".format(*row.period) if row.period else f"each year, {years_of(row)}"
+        hosts = ", ".join(row.hosts) + ("" if row.verified else ", unverified")
         cells = [
             f"`{row.name}`", f"[{row.title}]({row.source})", pixel, when, options_of(row),
-            ", ".join(row.hosts) + ("" if row.verified else ", unverified"), row.licence,
+            "your folder" if row.files.download else hosts, row.licence,
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -74,4 +74,4 @@ def test_the_configurations_of_predictors_are_valid(tmp_path):
         else:
             (tmp_path / "rows.yaml").write_text(yaml.safe_dump(block))
             assert rows_of(tmp_path / "rows.yaml")["my-rainfall"].files.choices
-    assert checked == 9
+    assert checked == 10

@@ -201,6 +201,55 @@ def year_of_climate(path: Path, variable: str, monthly: np.ndarray, scale: float
             setattr(data, name, value)
 
 
+def year_of_era5(
+    path: Path,
+    variables: dict[str, tuple[str, np.ndarray]],
+    year: int,
+    *,
+    packed: bool,
+    times: np.ndarray | None = None,
+    axes: tuple[str, ...] = (),
+) -> None:
+    """A NetCDF file of ERA5-Land: the Earth from 0 E, 90 N, with pixels centred on the poles.
+
+    Args:
+        variables: unit and monthly values (12, lat, lon) by name, NaN for sea.
+        packed: whether it is as before 2024 (int16, axis `time`); else float32, axis `valid_time`.
+        times: the times of the steps, as datetime64; None: the months of the year.
+        axes: axes of length 1 between time and latitude.
+    """
+    if times is None:
+        times = np.array([f"{year}-{month:02d}-01" for month in range(1, 13)], "datetime64[s]")
+    _, height, width = next(iter(variables.values()))[1].shape
+    since = (times - np.datetime64("1900-01-01" if packed else "1970-01-01")).astype(float)
+    time = "time" if packed else "valid_time"
+    unit = "hours since 1900-01-01 00:00:00.0" if packed else "seconds since 1970-01-01"
+    named = {
+        time: (since / 3600 if packed else since, unit),
+        **{name: (np.zeros(1), "") for name in axes},
+        "latitude": (np.linspace(90, -90, height), "degrees_north"),
+        "longitude": (np.arange(width) * 360 / width, "degrees_east"),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with netcdf_file(path, "w") as file:
+        for name, (values, unit) in named.items():
+            file.createDimension(name, len(values))
+            axis = file.createVariable(name, "f" if name[:2] in ("la", "lo") else "d", (name,))
+            axis[:], axis.units = values, unit
+        for name, (unit, monthly) in variables.items():
+            data = file.createVariable(name, "h" if packed else "f", tuple(named))
+            data.units = unit
+            if packed:
+                low, high = np.nanmin(monthly), np.nanmax(monthly)
+                scale, offset = (high - low) / 65000 or 1.0, (high + low) / 2
+                data.scale_factor, data.add_offset = scale, offset
+                data._FillValue = data.missing_value = np.int16(-32767)
+                values = np.where(np.isnan(monthly), -32767, np.round((monthly - offset) / scale))
+            else:
+                data._FillValue, values = np.float32(np.nan), monthly
+            data[:] = values.reshape(data.shape)
+
+
 def opened(
     collection: str, endpoint: str, grid: Grid, cache: Path, year: int = STATIC, **keys: Any
 ) -> tuple[PredictorReader, tuple]:

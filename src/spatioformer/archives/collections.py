@@ -48,7 +48,10 @@ class Band:
             measurements.
         derive: what is computed from the elevation of the same file (`geo.terrain`); None: nothing.
         reduce: how all bands of the file become one value, as the months of a year do; None: the
-            band `number` is read.
+            band `number` is read. "daily_sum" adds up values a day: each month counts
+            with its days.
+        file_unit: unit that the file must state, from which values are converted to `unit`
+            (`conversions.py`); None: it is not looked at.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Band:
     code: int | None = None
     derive: str | None = None
     reduce: str | None = None
+    file_unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ def collection_of(section: SourceSection, extra: str | Path | Sequence[str] = ()
         )
     collection = _collection(section.collection, rows[section.collection])
     _check_kind(section, collection)
+    _check_download(section, collection)
     chosen = _chosen(section, collection)
     pixels = {} if collection.files is None else collection.files.pixels
     endpoint = section.endpoint or collection.endpoint
@@ -241,6 +246,16 @@ def _check_kind(section: SourceSection, collection: Collection) -> None:
                 raise ConfigError(
                     f"{name} holds single images, so `{key}` means nothing; leave it out"
                 )
+
+
+def _check_download(section: SourceSection, collection: Collection) -> None:
+    """Raise if only the user can fetch the files, and the source does not say where they lie."""
+    files = collection.files
+    if files is not None and files.download and section.endpoint is None:
+        raise ConfigError(
+            f"source {section.name}: {collection.name} needs `endpoint`, a folder with your "
+            f"downloads: {files.download}"
+        )
 
 
 def _chosen(section: SourceSection, collection: Collection) -> dict[str, str]:

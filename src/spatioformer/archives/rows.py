@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from spatioformer.archives.conversions import conversion
 from spatioformer.common.errors import ConfigError
 from spatioformer.config.fields import AllDifferent, NotEmpty, Positive, Section, Whole, name_of
 from spatioformer.config.messages import escaped, message, shown
@@ -52,7 +53,7 @@ class BandRow(Section):
     title: str = ""
     code: Class | None = None
     derive: Derivative | None = None
-    reduce: Literal["mean", "sum", "min", "max"] | None = None
+    reduce: Literal["mean", "sum", "min", "max", "daily_sum"] | None = None
     spyndex: str | None = None
     wavelength: Positive | None = None
     number: Whole = 1
@@ -60,6 +61,7 @@ class BandRow(Section):
     offset: float | None = None
     nodata: Number | None = None
     unit: str | None = None
+    file_unit: str | None = None
     dtype: Dtype | None = None
     default: bool = True
 
@@ -123,6 +125,9 @@ class FilesRow(Section):
         member: form of the name of a raster in a zip archive, or of a variable in a NetCDF file.
         choices: values of each option; the first one is used unless the source chooses.
         pixels: size of a pixel, m, of each value of the option `pixel`.
+        months: whether the bands of each file must be the twelve months of its year.
+        download: how a user gets the files of an archive that needs an account, for a message; a
+            source must then give the folder as `endpoint`. None: they are fetched.
     """
 
     form: str
@@ -134,6 +139,8 @@ class FilesRow(Section):
         default_factory=dict
     )
     pixels: dict[str, Positive] = Field(default_factory=dict)
+    months: bool = False
+    download: str | None = None
 
 
 class CollectionRow(Section):
@@ -189,7 +196,19 @@ class CollectionRow(Section):
             raise ValueError("`kind: static` has no `years`; give the `period` that it describes")
         if any(band.derive for band in self.bands.values()) and self.files is None:
             raise ValueError("`derive` belongs to bands of `catalogue: files`")
+        self._check_months()
+        for band in self.bands.values():
+            if band.file_unit is not None:
+                conversion(band.file_unit, self.values.unit if band.unit is None else band.unit)
         return self
+
+    def _check_months(self) -> None:
+        """Raise ValueError if months are named of files that have none."""
+        months = self.files is not None and self.files.months
+        if months and self.kind != "annual":
+            raise ValueError("`months` of `files` belongs to `kind: annual`")
+        if not months and any(band.reduce == "daily_sum" for band in self.bands.values()):
+            raise ValueError("`reduce: daily_sum` needs `files: {months: true}`")
 
 
 @cache

@@ -13,6 +13,7 @@ from spatioformer.analysis.zonal import summarise
 from spatioformer.geo.grid import LONLAT
 from spatioformer.geo.raster import checks
 from spatioformer.geo.raster.layers import open_layer
+from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.stack import Layer, Mask, Stack
 from spatioformer.mapping import map_raster
 from spatioformer.models.network import NetworkModel
@@ -99,6 +100,18 @@ def test_unequal_columns_over_180_and_classes(tmp_path):
     nearest = np.abs(at_lon[0][:, None] % 360 - lon).argmin(axis=1)
     np.testing.assert_array_equal(data, codes.astype(np.float32).astype(float)[:, nearest])
     assert "each pixel takes the nearest value" in remark
+
+
+def test_equal_steps_north_up_can_be_left_as_they_are(tmp_path):
+    lat, lon = np.linspace(90, -90, 19), np.arange(36) * 10.0  # rows are centred on the poles
+    values = np.random.default_rng(0).normal(size=(19, 36))
+    path = of_axes(tmp_path / "a.nc", lat, lon, values)
+    with open_raster(path, placed=True) as dataset:
+        assert (dataset.driver, dataset.transform) == ("netCDF", from_origin(-5, 95, 10, 10))
+        np.testing.assert_allclose(dataset.read(1), values)
+    unequal = of_axes(tmp_path / "b.nc", GAUSSIAN, lon, np.zeros((30, 36)))
+    with open_raster(unequal, placed=True) as dataset:
+        assert dataset.driver == "MEM"
 
 
 def test_missing_values_are_not_spread(tmp_path):

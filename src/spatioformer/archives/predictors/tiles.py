@@ -12,13 +12,16 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from spatioformer.archives.collections import Band
+from spatioformer.archives.conversions import conversion
 from spatioformer.archives.items import Asset, Item
-from spatioformer.archives.predictors.whole import whole_file
+from spatioformer.archives.predictors.months import month_lengths
+from spatioformer.archives.predictors.whole import read_variable, whole_file
 from spatioformer.archives.remote import prefetch
 from spatioformer.archives.scenes import read_file
 from spatioformer.archives.source import Source
 from spatioformer.archives.units import Unit, stated_unit
 from spatioformer.common.errors import ImageryError
+from spatioformer.config.messages import escaped
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.netcdf import place
 from spatioformer.geo.raster.values import Values, valid_mask
@@ -115,15 +118,14 @@ class ItemTile:
                 f"{self.source.owner}: {self.item.id} needs band {max(files)} of a file that has "
                 f"{dataset.count}; the collection is described wrongly"
             )
+        days = self._days(dataset)
         prefetch(dataset, [window], files)
         raw, valid = Values(dataset, files).read_raw(window)
         found = []
         for i, asset in held:
             band = self.bands[i]
             places = [files.index(number) for number in numbers[i]]
-            number = numbers[i][0]
-            own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-            unit = stated_unit(self.source.owner, self.item, band, asset, own)
+            unit = self._unit(dataset, band, asset, numbers[i][0])
             data = raw[places]
             present = valid[places] & valid_mask(data, band.nodata)
             if band.code is not None:
@@ -131,8 +133,34 @@ class ItemTile:
             else:
                 values = data.astype(np.float64) * unit.scale + unit.offset
             values = np.where(present, values, np.nan)
-            found.append(REDUCERS[band.reduce](values, axis=0) if band.reduce else values[0])
+            if days is not None and band.reduce == "daily_sum":
+                found.append(np.sum(values * days[:, None, None], axis=0))
+            else:
+                found.append(REDUCERS[band.reduce](values, axis=0) if band.reduce else values[0])
         return found
+
+    def _days(self, dataset: DatasetReader) -> np.ndarray | None:
+        """Days of each month of a file of twelve months; None: the collection has no such files."""
+        files, item = self.source.collection.files, self.item
+        if files is None or not files.months:
+            return None
+        return month_lengths(dataset, item.start.year, f"{self.source.owner}: {item.id}")
+
+    def _unit(self, dataset: DatasetReader, band: Band, asset: Asset, number: int) -> Unit:
+        """Scale and offset from the raw numbers of a file to the unit of a band."""
+        own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
+        unit = stated_unit(self.source.owner, self.item, band, asset, own)
+        if band.file_unit is None:
+            return unit
+        stated = dataset.tags(number).get("units", "").strip()
+        if stated != band.file_unit:
+            raise ImageryError(
+                f"{self.source.owner}: {asset.member or band.name} of {self.item.id} has the unit "
+                f"{escaped(stated, 40)!r}, and {band.file_unit!r} was expected; take the file as "
+                "the archive gives it"
+            )
+        factor, summand = conversion(band.file_unit, band.unit)
+        return Unit(unit.scale * factor, unit.offset * factor + summand)
 
     def _grid_of(self, dataset: DatasetReader) -> Grid:
         where = f"{self.source.owner}: {self.item.id}"
@@ -151,7 +179,10 @@ class ItemTile:
             )
 
     def _run(self, asset: Asset, task: Any) -> Any:
-        return read_file(whole_file(asset, self.source.access), self.source, task)
+        href = whole_file(asset, self.source.access)
+        if href.startswith("netcdf:"):
+            return read_variable(href, self.source.owner, task)
+        return read_file(href, self.source, task)
 
 
 def _rounded(size: float) -> float:

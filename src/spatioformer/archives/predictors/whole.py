@@ -1,13 +1,24 @@
 """Files that have to be whole on the disk before they are read: zip archives and NetCDF files."""
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from threading import Lock
+from typing import TypeVar
 from urllib.parse import urlsplit
+from zipfile import is_zipfile
+
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 
 from spatioformer.archives.fetch import fetch_file, unpack
 from spatioformer.archives.items import Asset
 from spatioformer.archives.remote import Access
+from spatioformer.common.errors import ImageryError
+from spatioformer.geo.raster.checks import short
 from spatioformer.geo.raster.netcdf import address
+from spatioformer.geo.raster.opening import open_raster, variables_of
+
+Result = TypeVar("Result")
 
 
 def whole_file(asset: Asset, access: Access) -> str:
@@ -17,7 +28,7 @@ def whole_file(asset: Asset, access: Access) -> str:
     server once whether it has changed.
 
     Raises:
-        ImageryError: it cannot be fetched, or has no such member.
+        ImageryError: it cannot be fetched, or has no such member or variable.
         OutputError: the cache cannot be written.
     """
     if asset.member is None:
@@ -30,8 +41,57 @@ def whole_file(asset: Asset, access: Access) -> str:
         if known is None or not known.exists():
             path = fetch_file(asset.href, access)
             is_zip = PurePosixPath(urlsplit(asset.href).path).suffix.lower() == ".zip"
-            known = _known[key] = unpack(path, asset.member) if is_zip else path
+            known = unpack(path, asset.member) if is_zip else path
+            if not is_zip:
+                _check_variable(known, asset.member, access.owner)
+            _known[key] = known
     return str(known) if known.suffix.lower() in TIFF else address(known, asset.member)
+
+
+def read_variable(variable: str, owner: str, task: Callable[[DatasetReader], Result]) -> Result:
+    """Run a task on an open variable of a NetCDF file, of which only windows are read.
+
+    Args:
+        variable: name of `geo.raster.netcdf.address`.
+        owner: beginning of the message.
+
+    Raises:
+        ImageryError: the file is damaged.
+    """
+    try:
+        with open_raster(variable, placed=True) as dataset:
+            return task(dataset)
+    except RasterioError as error:
+        raise _unreadable(owner, variable, error) from error
+
+
+def _check_variable(path: Path, variable: str, owner: str) -> None:
+    """Raise if a NetCDF file lacks a variable, which GDAL calls a missing file.
+
+    Raises:
+        ImageryError: it does, and the message lists those that it has; or it is no NetCDF file.
+    """
+    if is_zipfile(path):
+        raise ImageryError(
+            f"{owner}: {path} is a zip archive; unpack it, and give the NetCDF file in it this name"
+        )
+    try:
+        names = variables_of(path)
+        if not names:
+            with open_raster(path, placed=True) as dataset:
+                names = [dataset.tags(1).get("NETCDF_VARNAME", "")] if dataset.count else []
+    except RasterioError as error:
+        raise _unreadable(owner, path, error) from error
+    if variable not in names:
+        raise ImageryError(
+            f"{owner}: {path} has no variable {variable}, only {', '.join(names) or 'axes'}; "
+            "download it with this variable, or leave its bands out of `bands`"
+        )
+
+
+def _unreadable(owner: str, path: Path | str, error: RasterioError) -> ImageryError:
+    reason = short(str(error).splitlines()[0].rstrip("."))
+    return ImageryError(f"{owner}: {path} cannot be read ({reason}); fetch the file again")
 
 
 TIFF = (".tif", ".tiff")

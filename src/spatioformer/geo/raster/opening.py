@@ -35,6 +35,7 @@ def open_raster(
     *,
     nearest: bool = False,
     nodata: float | None = None,
+    placed: bool = False,
 ) -> DatasetReader:
     """Open a raster file, or a variable given as `netcdf:PATH:VARIABLE` or `hdf5:...`, for reading.
 
@@ -43,6 +44,8 @@ def open_raster(
     Args:
         nearest: whether it takes the nearest values instead, as classes need.
         nodata: raw value that means no data in it; None: as the file states.
+        placed: whether a variable on equal steps, north up, is returned as it is, even without a
+            CRS: windows of a large file are then read alone.
 
     Raises:
         ImageryError: no regular file, a format that is not listed, content of another format than
@@ -53,7 +56,7 @@ def open_raster(
     if dataset.driver != "netCDF":
         return dataset
     try:
-        return regular(dataset, file, nearest, nodata)
+        return regular(dataset, file, nearest, nodata, placed)
     except (ImageryError, RasterioIOError):
         dataset.close()
         raise

@@ -31,7 +31,11 @@ CHUNK = 2**20  # pixels interpolated at once
 
 
 def regular(
-    dataset: DatasetReader, file: Path, nearest: bool = False, nodata: float | None = None
+    dataset: DatasetReader,
+    file: Path,
+    nearest: bool = False,
+    nodata: float | None = None,
+    placed: bool = False,
 ) -> DatasetReader:
     """Give a NetCDF variable an affine transform and a CRS, if its axes say them and GDAL does not.
 
@@ -40,6 +44,7 @@ def regular(
         file: the NetCDF file.
         nearest: whether pixels take the nearest value. So do variables with flags.
         nodata: raw value that means no data; None: as the file states.
+        placed: whether a transform without a CRS is enough, if it is north up.
 
     Returns:
         `dataset`, or a raster in memory with the same bands, tags, scales and offsets, NaN where
@@ -51,8 +56,10 @@ def regular(
     axes = axes_of(dataset, file) if dataset.count else None
     if axes is None:
         return dataset
-    placed = dataset.transform != Affine.identity() and (dataset.crs or axes.crs is None)
-    if placed and axes.is_regular and not axes.is_rotated and not axes.transposed:
+    has_crs = dataset.crs or axes.crs is None
+    is_north_up = dataset.transform.a > 0 > dataset.transform.e
+    is_placed = dataset.transform != Affine.identity() and (has_crs or (placed and is_north_up))
+    if is_placed and axes.is_regular and not axes.is_rotated and not axes.transposed:
         return dataset
     tags = dataset.tags()
     flags = ("flag_values", "flag_masks")
