@@ -19,6 +19,12 @@ from tests.helpers.shared import FOLDER
 gc.set_threshold(50_000, 20, 20)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers on two cores: many tests wait for processes, servers and browsers."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the workers share, in the process that starts them."""
     if not hasattr(config, "workerinput"):
