@@ -1,8 +1,8 @@
 """Composites of a year: memory, and how far workers of a Dask cluster help.
 
-    python -m benchmarks.composites memory            5,000 x 5,000 pixels, 6 bands, 10 dates
+    python -m benchmarks.composites memory            of a composite of 10 dates, 6 bands
     python -m benchmarks.composites workers           one thread against two Dask workers
-    python -m benchmarks.composites --side 1000 ...   smaller scenes
+    python -m benchmarks.composites --side 1000 ...   smaller scenes than 5,000 x 5,000 pixels
 
 The scenes are made in a temporary folder, which needs about 3 GB at full size, and lie in a UTM
 zone; the grid is that zone's ("same") or EPSG:3577 ("other"). Memory is the largest resident set of
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=None)
     parser.add_argument("--folder", type=Path, default=None, help="keep the scenes there")
     args = parser.parse_args()
-    side = args.side or (5000 if args.what == "memory" else 2000)
+    side = args.side or 5000
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         if not (folder / f"{DATES - 1}_scl.tif").exists():
