@@ -30,7 +30,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 def _inside(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     if name != "spatioformer":
         yield name, command
-    for part, inner in getattr(command, "commands", {}).items():
+    inside = getattr(command, "commands", None) or getattr(command, "subcommands", {})
+    for part, inner in inside.items():
         if not inner.hidden:
             yield from _inside(f"{name} {part}", inner)
 
