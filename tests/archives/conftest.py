@@ -1,8 +1,12 @@
-"""One STAC API for the tests of searches: a few Landsat scenes, one at the antimeridian."""
+"""A served folder, and one STAC API for searches: a few Landsat scenes, one at the antimeridian."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.helpers.catalogues import BANDS, scene, stac_api
+from tests.helpers.servers import FileServer
 
 HERE = (10.0, 40.0, 11.0, 41.0)
 ITEMS = [
@@ -19,6 +23,15 @@ ITEMS = [
     scene("LC08_L2SP_190031_20190302_20190310_02_T1", "2019-03-02", HERE),
     scene("other", "2020-03-01", HERE, collection="landsat-c2-l1"),
 ]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[FileServer]:
+    """An empty folder that is served on loopback."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with FileServer(folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

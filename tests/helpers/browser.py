@@ -25,3 +25,19 @@ def chromium_or_skip() -> Iterator[Any]:
         opened = library.chromium.launch(executable_path=path, args=OPTIONS)
         yield opened
         opened.close()
+
+
+@contextmanager
+def uncomplaining(page: Any) -> Iterator[Any]:
+    """A page from the disk; a console message, an exception or a request outside fails the test."""
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: _local(request.url, problems))
+    yield page
+    assert problems == []
+
+
+def _local(url: str, problems: list[str]) -> None:
+    if not url.startswith(("file:", "data:")):
+        problems.append(f"asked for {url}")

@@ -19,7 +19,7 @@ from spatioformer.nn import GPT
 from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.trace import trace_text
-from tests.helpers.browser import chromium_or_skip
+from tests.helpers.browser import chromium_or_skip, uncomplaining
 from tests.helpers.course import TinyTools, train_spanish
 from tests.helpers.text import CORPUS
 from tests.learn.test_exercises import READINGS
@@ -59,18 +59,9 @@ def browser():
 def page(browser):
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
-    problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: _local(request.url, problems))
-    yield page
-    assert problems == []
+    with uncomplaining(page):
+        yield page
     context.close()
-
-
-def _local(url: str, problems: list[str]) -> None:
-    if not url.startswith(("file:", "data:")):
-        problems.append(f"asked for {url}")
 
 
 def test_the_language_is_remembered(page, site):

@@ -22,7 +22,7 @@ from spatioformer.learn.tools import (
     Tools,
     campaign_folder,
 )
-from tests.helpers.browser import chromium_or_skip
+from tests.helpers.browser import chromium_or_skip, uncomplaining
 from tests.helpers.course import TinyTools, train_spanish
 from tests.helpers.pictures import PNG, SVG
 from tests.helpers.tiny_run import assert_refused, spatioformer
@@ -187,18 +187,9 @@ def browser():
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1000, "height": 700})
-    problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: local(request.url, problems))
-    yield page
-    assert problems == []
+    with uncomplaining(page):
+        yield page
     page.close()
-
-
-def local(url: str, problems: list[str]) -> None:
-    if not url.startswith(("file:", "data:")):
-        problems.append(f"asked for {url}")
 
 
 @pytest.mark.slow

@@ -1,8 +1,5 @@
 """A served folder with one file, and retries without long delays."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from spatioformer.archives import remote
@@ -16,14 +13,6 @@ def quick(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(retries, "FIRST_DELAY", 0.001)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     remote.reset_counters()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[FileServer]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with FileServer(folder) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A served folder with one cloud-optimised GeoTIFF, and retries without long delays."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,6 @@ def quick(monkeypatch) -> None:
     """Hardly any delay between attempts, and counts from 0."""
     monkeypatch.setattr(retries, "FIRST_DELAY", 0.001)
     remote.reset_counters()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[FileServer]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with FileServer(folder) as server:
-        yield server
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import datetime
 import re
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatioformer.common.errors import PlotError
+from spatioformer.common.zip_files import DAMAGED, one_line
 from spatioformer.geo.plots.source import MISSING, Row, Source, quoted
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
@@ -173,11 +173,6 @@ def sheet_names(path: Path) -> list[str]:
         book.close()
 
 
-def _one_line(error: Exception) -> str:
-    """A library's error, to quote within one of ours."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
 def _open(path: Path) -> Any:
     """The workbook, in the mode for large files."""
     import openpyxl
@@ -188,7 +183,7 @@ def _open(path: Path) -> Any:
             return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except Exception as error:  # any, for damaged parts of the archive
         raise PlotError(
-            f"{path.name} is not a readable workbook ({_one_line(error)}); save it again"
+            f"{path.name} is not a readable workbook ({one_line(error)}); save it again"
         ) from error
 
 
@@ -210,7 +205,7 @@ def _table_rows(sheet: Any, path: Path) -> Iterator[tuple[int, list[Any]]]:
         raise
     except Exception as error:  # any, for damaged parts of the archive
         raise PlotError(
-            f"sheet {sheet.title!r} of {path.name} is damaged ({_one_line(error)}); save it again"
+            f"sheet {sheet.title!r} of {path.name} is damaged ({one_line(error)}); save it again"
         ) from error
 
 
@@ -244,9 +239,9 @@ def _refuse_no_workbook(path: Path) -> None:
                                     f"{path.name} defines entities in {part.filename}, which no "
                                     f"workbook needs; save it again in a spreadsheet program"
                                 )
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
         raise PlotError(
-            f"{path.name} is not a readable workbook ({_one_line(error)}); save it again"
+            f"{path.name} is not a readable workbook ({one_line(error)}); save it again"
         ) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
