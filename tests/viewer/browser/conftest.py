@@ -113,6 +113,26 @@ def eventually(page: Any, holds: Callable[[], Any], seconds: float = 15) -> None
 
 
 def part_of(page: Any, name: str) -> str | None:
-    """Value of a name in the page's address (a permalink), or None."""
-    pairs = (pair.split("=", 1) for pair in urlsplit(page.url).fragment.split("&"))
+    """Value of a name in the page's address (a permalink) now, or None."""
+    hash_ = page.evaluate("location.hash").removeprefix("#")
+    pairs = (pair.split("=", 1) for pair in hash_.split("&"))
     return dict(pair for pair in pairs if len(pair) == 2).get(name)
+
+
+def becomes(page: Any, name: str, expected: str | None) -> None:
+    """Wait until a name in the page's address, which follows the page later, has a value."""
+    shown: list[str | None] = []
+
+    def holds() -> bool:
+        shown.append(part_of(page, name))
+        return shown[-1] == expected
+
+    try:
+        eventually(page, holds)
+    except AssertionError:
+        raise AssertionError(f"{name} is {shown[-1]} in the address, not {expected}") from None
+
+
+def view_of(page: Any) -> list[float]:
+    """Zoom, latitude and longitude in the page's address; none until the map was moved."""
+    return [float(one) for one in (part_of(page, "view") or "").split("/") if one]

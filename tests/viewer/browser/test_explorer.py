@@ -23,6 +23,7 @@ from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.serve import bind, start
 from tests.helpers import explored_run, text
+from tests.viewer.browser.conftest import becomes
 from tests.viewer.explorer.test_vision import png, save
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -155,7 +156,7 @@ def test_each_network_of_an_ensemble_is_chosen(visit, viewed, tmp_path):
     page.wait_for_selector("#chip >> text=Network 1 of 2 is shown.")
     page.locator("header select").select_option("1")
     page.wait_for_selector("#chip >> text=Network 2 of 2 is shown.")
-    assert "network=1" in page.url
+    becomes(page, "network", "1")
     row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
     store = one.store
     second = explored_run.bundle(one.model.members[1])

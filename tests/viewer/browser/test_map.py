@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.helpers import linear_world as linear
 from tests.helpers import viewed_run
-from tests.viewer.browser.conftest import eventually, part_of
+from tests.viewer.browser.conftest import becomes, eventually, part_of, view_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -80,13 +80,14 @@ def test_a_click_with_the_mouse_asks_where_it_points(visit):
     settled(page)
     page.mouse.click(800, 500)
     value = int(answer(page).locator("h2").inner_text().split()[0])
+    eventually(page, lambda: part_of(page, "point"))
     lon, lat = (float(one) for one in part_of(page, "point").split("/"))
     row = (viewed_run.NORTH - lat) / viewed_run.STEP
     col = (lon - viewed_run.WEST) / viewed_run.STEP
     climate = linear.climate()[:, int(row), int(col)]
     assert abs(value - (linear.richness(*climate) + RISE)) <= 0.51
     page.get_by_role("button", name="Close").click()
-    assert part_of(page, "point") is None
+    becomes(page, "point", None)
     assert page.locator(".answer").is_hidden()
 
 
@@ -119,20 +120,20 @@ def test_pan_and_zoom_change_the_view_and_the_address(visit):
     page = visit()
     settled(page)
     page.get_by_role("button", name="Zoom in").click()
-    eventually(page, lambda: part_of(page, "view"))
-    zoom, lat, lon = (float(one) for one in part_of(page, "view").split("/"))
+    eventually(page, lambda: view_of(page))
+    zoom, lat, lon = view_of(page)
     page.mouse.move(800, 450)
     page.mouse.down()
     page.mouse.move(700, 450, steps=4)
     page.mouse.up()
-    eventually(page, lambda: part_of(page, "view").split("/")[2] != f"{lon:.4f}")
-    moved = [float(one) for one in part_of(page, "view").split("/")]
+    eventually(page, lambda: view_of(page)[2] != lon)
+    moved = view_of(page)
     assert moved[0] == zoom
     assert moved[1] == pytest.approx(lat, abs=0.02)
     assert moved[2] - lon == pytest.approx(100 / (256 * 2**zoom) * 360, rel=0.02)
     page.mouse.move(710, 460)
     page.mouse.wheel(0, 400)
-    eventually(page, lambda: float(part_of(page, "view").split("/")[0]) < zoom)
+    eventually(page, lambda: view_of(page)[0] < zoom)
 
 
 def test_the_year_changes_map_legend_and_answer(visit):
@@ -144,7 +145,7 @@ def test_the_year_changes_map_legend_and_answer(visit):
     slider.focus()
     page.keyboard.press("Home")
     eventually(page, lambda: int(card.locator("h2").inner_text().split()[0]) == before - RISE)
-    assert part_of(page, "year") == str(viewed_run.YEARS[0])
+    becomes(page, "year", str(viewed_run.YEARS[0]))
     assert str(viewed_run.YEARS[0]) in page.locator(".legend").inner_text()
     assert np.any(painted_after(page) != last)
 
@@ -158,7 +159,7 @@ def painted_after(page) -> np.ndarray:
 def test_the_years_play(visit):
     page = visit(f"#year={viewed_run.YEARS[0]}")
     page.get_by_role("button", name="Play the years").click()
-    eventually(page, lambda: part_of(page, "year") == str(viewed_run.YEARS[1]))
+    becomes(page, "year", str(viewed_run.YEARS[1]))
     page.get_by_role("button", name="Pause").click()
 
 
@@ -170,8 +171,7 @@ def test_two_years_are_compared_with_a_divider(visit):
     divider.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    layer, year, share = part_of(page, "swipe").split("/")
-    assert (layer, year, share) == ("mean", str(viewed_run.YEARS[0]), "60")
+    becomes(page, "swipe", f"mean/{viewed_run.YEARS[0]}/60")
     page.get_by_label("Layer on the right").select_option("width")
     page.wait_for_selector(".leaflet-right-pane canvas")
     page.wait_for_timeout(300)
@@ -186,7 +186,7 @@ def test_two_years_are_compared_with_a_divider(visit):
     page.mouse.down()
     page.mouse.move(700, 600, steps=3)
     page.mouse.up()
-    assert part_of(page, "swipe").split("/")[2] == "50"
+    becomes(page, "swipe", f"width/{viewed_run.YEARS[0]}/50")
 
 
 def test_the_mean_of_two_drawn_areas_and_their_difference(visit, tmp_path):
@@ -351,9 +351,9 @@ def test_a_link_opens_the_same_view(visit):
 def test_nonsense_in_a_link_is_left_out(visit):
     page = visit("#layer=none&year=1066&view=x/y/z&swipe=q&opacity=900&point=a/b&lang=xx&plots=all")
     settled(page)
-    assert part_of(page, "layer") == "mean"
-    assert part_of(page, "year") == str(LAST)
-    assert part_of(page, "point") is None
+    becomes(page, "layer", "mean")
+    becomes(page, "year", str(LAST))
+    becomes(page, "point", None)
 
 
 def test_on_a_phone_the_panel_opens_over_the_map(visit):
@@ -363,7 +363,7 @@ def test_on_a_phone_the_panel_opens_over_the_map(visit):
     assert page.locator(".legend").is_visible()
     page.get_by_role("button", name="Show all settings").click()
     page.get_by_label(re.compile("^Width of the")).click()
-    assert part_of(page, "layer") == "width"
+    becomes(page, "layer", "width")
     page.get_by_role("button", name="Show the map").click()
     page.touchscreen.tap(160, 300)
     card = answer(page).bounding_box()
@@ -378,4 +378,4 @@ def test_the_theme_follows_the_system_and_the_switch(visit):
     dark = page.evaluate(background)
     page.get_by_role("button", name="Light colours").click()
     assert page.evaluate(background) != dark
-    assert part_of(page, "theme") == "light"
+    becomes(page, "theme", "light")
