@@ -122,6 +122,7 @@ def test_a_notebook_shows_the_map_in_a_frame(browser, notebook):
     page.goto(notebook)
     frame = page.frame_locator("iframe")
     frame.locator("svg.scale .hill path").wait_for()
+    frame.locator("[data-ready]").wait_for()
     box = page.locator("iframe").bounding_box()
     assert (box["height"], box["width"] > 1000) == (640, True)
     page.mouse.click(box["x"] + 640, box["y"] + 400)
