@@ -54,9 +54,9 @@ def test_it_opens_with_verdict_title_legend_and_colours(visit):
     assert "species" in legend
     assert str(LAST) in legend
     assert "Hatched" in legend
+    eventually(page, lambda: (painted(page, "left")[..., 3] > 0).sum() > 10_000)
     colours = painted(page, "left")
     shown = colours[colours[..., 3] > 0]
-    assert len(shown) > 10_000
     assert len(np.unique(shown, axis=0)) > 50
 
 
@@ -138,7 +138,9 @@ def test_pan_and_zoom_change_the_view_and_the_address(visit):
 
 def test_the_year_changes_map_legend_and_answer(visit):
     page = visit(f"#{POINT}")
-    last = painted_after(page)
+    settled(page)
+    eventually(page, lambda: np.any(painted(page, "left")[..., 3] > 0))
+    last = painted(page, "left")
     card = answer(page)
     before = int(card.locator("h2").inner_text().split()[0])
     slider = page.get_by_role("slider", name="Year")
@@ -147,13 +149,7 @@ def test_the_year_changes_map_legend_and_answer(visit):
     eventually(page, lambda: int(card.locator("h2").inner_text().split()[0]) == before - RISE)
     becomes(page, "year", str(viewed_run.YEARS[0]))
     assert str(viewed_run.YEARS[0]) in page.locator(".legend").inner_text()
-    assert np.any(painted_after(page) != last)
-
-
-def painted_after(page) -> np.ndarray:
-    settled(page)
-    page.wait_for_timeout(300)
-    return painted(page, "left")
+    eventually(page, lambda: np.any(painted(page, "left") != last))
 
 
 def test_the_years_play(visit):
@@ -174,12 +170,11 @@ def test_two_years_are_compared_with_a_divider(visit):
     becomes(page, "swipe", f"mean/{viewed_run.YEARS[0]}/60")
     page.get_by_label("Layer on the right").select_option("width")
     page.wait_for_selector(".leaflet-right-pane canvas")
-    page.wait_for_timeout(300)
+    eventually(page, lambda: np.any(painted(page, "right")[..., 3] > 0))
     clips = page.evaluate(
         "['left', 'right'].map((p) => document.querySelector(`.leaflet-${p}-pane`).style.clipPath)"
     )
     assert all(clip.startswith("polygon(") for clip in clips)
-    assert np.any(painted(page, "right")[..., 3] > 0)
     assert "Right: Width" in page.locator(".legend").inner_text()
     box = divider.bounding_box()
     page.mouse.move(box["x"] + 18, 600)
