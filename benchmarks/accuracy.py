@@ -214,7 +214,7 @@ def key_of(name: str, settings: Any) -> str:
     Raises:
         FileNotFoundError: a pattern of the code matches no file.
     """
-    patterns = TABULAR_CODE if name in CHEAP else NETWORK_CODE
+    patterns: tuple[str, ...] = TABULAR_CODE if name in CHEAP else NETWORK_CODE
     if name in (DISTILLED, STACK_OF_NETWORKS):
         patterns += TABULAR_CODE
     hashes = [hash_file(path) for pattern in patterns for path in code_files(pattern)]

@@ -8,6 +8,7 @@ splits of one data set share their plots, so the true critical difference is lar
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,12 @@ def diagram(found: Ranks) -> Figure:
         ours = name in OURS
         colour, style = (OURS_COLOUR, "-") if ours else (OTHERS_COLOUR, "--")
         axes.plot([value, value, end], [0, level, level], style, color=colour, lw=1, clip_on=False)
-        side = {"ha": "right" if left else "left", "va": "center", "size": 8, "color": colour}
+        side: dict[str, Any] = {
+            "ha": "right" if left else "left",
+            "va": "center",
+            "size": 8,
+            "color": colour,
+        }
         weight = "bold" if ours else "normal"
         axes.text(end - margin / 3 if left else end + margin / 3, level, f"{name} {value:.1f}",
                   weight=weight, **side)  # fmt: skip

@@ -89,8 +89,9 @@ def collect(folder: Path, name: str, data: DataSet, split: str, model: str) -> E
     needed = np.unique(fold[wanted])
     seeds, newest_file = [], 0.0
     for seed in range(SEEDS):
-        files = [newest(folder, f"{name}_{split}_{model}_{seed}_{number}") for number in needed]
-        if all(files):
+        stems = [f"{name}_{split}_{model}_{seed}_{number}" for number in needed]
+        files = [path for stem in stems if (path := newest(folder, stem)) is not None]
+        if len(files) == len(stems):
             seeds.append([dict(np.load(path)) for path in files])
             newest_file = max(newest_file, *(path.stat().st_mtime for path in files))
     if not seeds:
@@ -241,7 +242,7 @@ def add_differences(
     if not baselines:
         return
     best = min(baselines, key=lambda m: squared[m].sum())
-    r2 = {row["model"]: row.get("r2") for row in table if row["split"] == split}
+    r2 = {row["model"]: row["r2"] for row in table if row["split"] == split and "r2" in row}
     for row in table:
         if row["split"] != split or row["model"] not in OURS or row["status"] != "done":
             continue

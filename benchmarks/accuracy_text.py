@@ -126,7 +126,7 @@ def _imaged(r2: pd.DataFrame) -> list[str]:
 
 def _scores(part: pd.DataFrame) -> list[str]:
     """r2 with intervals, a row a model and a column a split, and seconds; what was not scored."""
-    rows = part.assign(model_=part["model"]).set_index(["model", "split"])
+    rows = {(row["model"], row["split"]): row for _, row in part.iterrows()}
     shown = [s for s in SPLITS if (part["split"] == s).any()]
     scored = part[part["status"].isin(["done", "former"])]
     single = scored[~scored["model"].isin(CANDIDATES)]
@@ -134,18 +134,18 @@ def _scores(part: pd.DataFrame) -> list[str]:
     lines = ["| model | " + " | ".join(shown) + " | seconds |", "|---" * (len(shown) + 2) + "|"]
     started = set(scored["model"])
     for model in (m for m in SCORED if m in started):
-        cells = [_cell(rows.loc[(model, split)], best.get(split)) for split in shown]
+        cells = [_cell(rows[model, split], best.get(split)) for split in shown]
         seconds = scored.loc[scored["model"] == model, "cpu_seconds"].astype(float).mean()
         lines.append(f"| {model} | " + " | ".join(cells) + f" | {seconds:.0f} |")
     absent = [m for m in SCORED if m not in started]
     if absent:
-        why = {m: part.loc[part["model"] == m, "status"].iloc[0] for m in absent}
+        why = {m: str(part.loc[part["model"] == m, "status"].iloc[0]) for m in absent}
         reasons = [f"{m} ({reason.removeprefix('n/a: ')})" for m, reason in why.items()]
         lines += ["", f"Not scored: {', '.join(reasons)}."]
     choices = part[(part["status"] == "done") & part["model"].isin(CANDIDATES)]
-    for model, chosen in choices.groupby("model", sort=False):
+    for name, chosen in choices.groupby("model", sort=False):
         picks = [f"{row['split']} {_choice(row['settings'])}" for _, row in chosen.iterrows()]
-        lines += ["", f"Chosen by {model}: {', '.join(picks)}."]
+        lines += ["", f"Chosen by {name}: {', '.join(picks)}."]
     return lines
 
 
@@ -175,12 +175,11 @@ def _intervals(part: pd.DataFrame) -> list[str]:
         "|---" * (len(shown) + 1) + "|",
     ]
     rows = done.set_index(["model", "split"])
+    coverage, score = rows["coverage"].to_dict(), rows["interval_score"].to_dict()
     for model in (m for m in SCORED if m in set(done["model"])):
         keys = [(model, split) for split in shown]
         cells = [
-            f"{100 * rows.loc[key, 'coverage']:.0f} / {rows.loc[key, 'interval_score']:.1f}"
-            if key in rows.index
-            else ""
+            f"{100 * coverage[key]:.0f} / {score[key]:.1f}" if key in rows.index else ""
             for key in keys
         ]
         lines.append(f"| {model} | {' | '.join(cells)} |")
@@ -203,7 +202,8 @@ def _ahead(part: pd.DataFrame) -> list[str]:
 
 def _differences(part: pd.DataFrame, name: str, note: pd.Series) -> list[str]:
     parts_of = defaultdict(list)
-    for i, row in part[part[name].notna()].iterrows():
+    scored = part[part[name].notna()]
+    for (_, row), against in zip(scored.iterrows(), note[scored.index], strict=True):
         between = f"[{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]"
-        parts_of[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{note[i]}")
+        parts_of[row["model"]].append(f"{row['split']} {row[name]:+.3f} {between}{against}")
     return [f"- {model}: {'; '.join(parts)}" for model, parts in parts_of.items()]

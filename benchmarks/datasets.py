@@ -86,6 +86,7 @@ class DataSet:
         groups = self.regions if split == "regions" else None
         with warnings.catch_warnings():  # states and countries are as large as they are
             warnings.simplefilter("ignore", DegenerateFolds)
+            assert splitter is not None, f"the data have no {split}"
             return splitter.assign(self.wide.coordinates, groups)
 
     @property
@@ -160,7 +161,7 @@ def new_zealand() -> DataSet:
     """19,120 plots, counts of 52 species; 13 covariates, no raster."""
     table = pd.read_csv(_folder() / "new_zealand" / "plots.csv.gz")
     table = table.rename(columns={"richness52": "richness"})
-    names = list(table.loc[:, "age":"vpd"])
+    names = [str(name) for name in table.loc[:, "age":"vpd"]]
     # Cook Strait: Taranaki's coast lies north of all of the South Island, Wellington's east of it.
     north = (table["lat"] > -40.45) | ((table["lon"] > 174.5) & (table["lat"] > -41.65))
     island = np.where(north, "North Island", "South Island")
@@ -171,7 +172,7 @@ def south_america() -> DataSet:
     """703 sPlotOpen plots; 11 bioclimatic covariates, no raster that covers them."""
     table = pd.read_csv(_folder() / "south_america" / "plots.csv")
     table = table.rename(columns={"Species_richness": "richness"})
-    names = list(table.loc[:, "bio_1":"elev"])
+    names = [str(name) for name in table.loc[:, "bio_1":"elev"]]
     few = table["Country"].map(table["Country"].value_counts()) < 10
     country = table["Country"].where(~few, "others").to_numpy(str)
     return DataSet(_tabular(table, names), (1, 4), tile=2.0, regions=country)
@@ -188,7 +189,7 @@ def keil_chase() -> DataSet:
     """1,336 forest plots of the world; their area is a covariate, the regions are realms."""
     table = pd.read_csv(_folder() / "keil_chase" / "plots.csv")
     table = table.rename(columns={"Lon": "lon", "Lat": "lat", "S": "richness"})
-    names = list(table.loc[:, "min_DBH_cm":"island"])
+    names = [str(name) for name in table.loc[:, "min_DBH_cm":"island"]]
     realm = table["REALM_PK"].to_numpy(str)
     store = _tabular(table, names, ["area_m2"])
     return DataSet(store, (2, 10), 2.0, regions=realm, covariates=("area_m2",), dev_share=0)

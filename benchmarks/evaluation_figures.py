@@ -1,4 +1,4 @@
-"""Figures of docs/evaluation.md, from real data.
+"""Figures of docs/evaluation_measured.md, from real data.
 
     SPATIOFORMER_DATA=... python -m benchmarks.evaluation_figures [FIGURE ...]
 

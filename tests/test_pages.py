@@ -50,6 +50,14 @@ def test_source_files_that_are_named_exist(page):
         assert (ROOT / name).exists(), name
 
 
+def test_documents_that_the_code_names_exist():
+    for folder in ("src", "benchmarks", "examples"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml"):
+                for name in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text(encoding="utf-8")):
+                    assert (ROOT / name).exists(), f"{path} names {name}"
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub and MyST make them."""
     for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M):

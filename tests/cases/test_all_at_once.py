@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from spatioformer.config.file import load_config
-from spatioformer.run.check import _apart, check_run, problems_of
+from spatioformer.run.check import check_run, problems_of
+from spatioformer.run.check_imagery import is_apart
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.landscape import imagery, write_raster
@@ -215,7 +216,7 @@ def test_the_check_is_quick(project):
     ],
 )
 def test_regions_apart(one, other, apart):
-    assert _apart(one, other) == _apart(other, one) == apart
+    assert is_apart(one, other) == is_apart(other, one) == apart
 
 
 def crowd(project, places):

@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,11 +15,12 @@ pytest.importorskip("tokenizers")
 
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.languages import LANGUAGES
+from spatioformer.common.progress import SILENT
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
 from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, words
 from spatioformer.learn.glossary import sorted_terms, terms
-from spatioformer.learn.tools import SpanishModel, spanish_model
+from spatioformer.learn.tools import SpanishModel, _make_once, spanish_model
 from spatioformer.text.settings import Sizes, TextRecipe
 from tests.helpers.course import TinyTools, train_spanish
 from tests.helpers.pictures import PNG, SVG
@@ -304,3 +307,18 @@ class TestCommand:
         ended = spatioformer("learn", "-o", tmp_path / "new", "-m", tmp_path / "absent")
         assert ended.code == 2
         assert "absent" in ended.err
+
+
+def test_of_two_builds_at_once_one_trains_and_the_other_waits(tmp_path):
+    """Four threads stand for builds of the course."""
+    trained, folder = [], tmp_path / "cache" / "model"
+
+    def train() -> None:
+        trained.append(threading.get_ident())
+        folder.mkdir()
+        (folder / "last").touch()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: _make_once(folder, "last", train, SILENT), range(4)))
+    assert len(trained) == 1
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]

@@ -12,6 +12,7 @@ from spatioformer.common.errors import ConfigError
 from spatioformer.config.evaluation import EvaluateSection
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
+from spatioformer.setup import choices
 from spatioformer.setup.checking import examine_config
 from spatioformer.setup.choices import FEW_MODELS, MANY_MODELS
 from spatioformer.setup.draft import Draft
@@ -103,6 +104,14 @@ def test_models_by_the_number_of_plots(folder, n, names):
     config = answered(folder, planned(folder, "image.tif"))
     assert config.evaluate.models == names
     assert config.map.model == "auto"
+
+
+@pytest.mark.parametrize("n", [60, 499])
+def test_few_plots_and_a_large_map(folder, monkeypatch, n):
+    monkeypatch.setattr(choices, "LARGE_MAP", 100)
+    plots(n).to_csv(folder / "plots.csv", index=False)
+    config = answered(folder, planned(folder, "image.tif"))
+    assert config.evaluate.models == ("spatioformer-distilled", *FEW_MODELS)
 
 
 def test_too_few_plots_are_refused(folder):

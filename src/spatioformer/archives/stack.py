@@ -14,6 +14,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from spatioformer.archives.items import Bounds, Item
+from spatioformer.archives.mosaics import MosaicReader
 from spatioformer.archives.predictors.reader import PredictorReader
 from spatioformer.archives.scenes import SceneReader
 from spatioformer.archives.source import Source
@@ -96,7 +97,7 @@ class SourceStack:
             raise
 
     @cached_property
-    def _readers(self) -> list[SceneReader | VectorReader | PredictorReader]:
+    def _readers(self) -> list[SceneReader | MosaicReader]:
         return [_reader(source)(source, self.grid) for source in self.sources]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -216,7 +217,7 @@ class SourceStack:
         return west, south, east, north
 
 
-def _reader(source: Source) -> type[SceneReader | VectorReader | PredictorReader]:
+def _reader(source: Source) -> type[SceneReader | MosaicReader]:
     if source.collection.is_of_files:
         return PredictorReader
     return VectorReader if source.collection.kind == "embedding" else SceneReader

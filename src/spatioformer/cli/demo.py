@@ -13,7 +13,10 @@ from spatioformer.cli.options import Changes, Quiet
 def demo(
     plots: Annotated[
         Path | None,
-        typer.Option(help="Your own plots in Australia: a CSV with lon, lat and richness."),
+        typer.Option(
+            help="Your own plots in Australia: a CSV with lon, lat and richness. The map is of all "
+            "Australia; --set imagery.region=[W,E,S,N] maps a part."
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run folder.")

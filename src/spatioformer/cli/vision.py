@@ -137,15 +137,15 @@ def train(
 
     form = Form(size=size, channels=channels)
     recipe = Recipe(
-        epochs,
-        batch,
-        learning_rate,
-        weight_decay,
-        patience,
-        label_smoothing,
-        shift,
-        rotation,
-        seed,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        patience=patience,
+        label_smoothing=label_smoothing,
+        shift=shift,
+        rotation=rotation,
+        seed=seed,
     )
     outcome = train_model(
         read_images(source, form),

@@ -11,14 +11,17 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from spatioformer.common.files import as_output_error
+
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 """Errors of file systems without locks: work there goes on unlocked."""
 TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+PAUSE = 0.2  # seconds between two looks at a lock that another process holds
 FAR = 1 << 30  # Windows locks bytes against readers too; nobody reads this one
 
 
@@ -77,6 +80,36 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
             if not shared:
                 with contextlib.suppress(OSError):  # Windows removes no open file
                     path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def waited_lock(path: Path, tell: Callable[[Holder], None]) -> Iterator[None]:
+    """Hold the lock `path` during the block; wait while another process holds it.
+
+    Args:
+        path: its folder is made if it is absent.
+        tell: called once if there is something to wait for.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        waits = False
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(lock(path))
+                break
+            except Held as held:
+                if not waits:
+                    tell(held.holder)
+                waits = True
+                time.sleep(PAUSE)
+            except Finished:
+                continue
+            except OSError as error:
+                raise as_output_error(error, path) from error
+        yield
 
 
 def _take(stream: TextIO, shared: bool) -> None:

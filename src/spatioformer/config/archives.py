@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -27,11 +29,27 @@ from spatioformer.config.fields import (
 )
 from spatioformer.config.messages import shown
 
-Year = Annotated[int, Field(ge=1972, le=2100)]  # the first Landsat
 Composite = Literal["geomedian", "median", "mean", "percentiles", "count", "none"]
 
 STATIC = 0
 """The year under which the items of sources without years are kept: terrain, climate, soil."""
+
+
+def _ascending(years: tuple[int, ...]) -> tuple[int, ...]:
+    if any(late <= early for early, late in pairwise(years)):
+        raise ValueError("years rise; give the first and the last, or every year in order")
+    return years
+
+
+def _several(years: Any) -> Any:
+    return (years,) if isinstance(years, int) and not isinstance(years, bool) else years
+
+
+Year = Annotated[int, Field(ge=1972, le=2100)]  # the first Landsat
+Years = Annotated[tuple[Year, ...], NotEmpty, AfterValidator(_ascending)]
+"""First and last year, or every year in order."""
+YearOrYears = Annotated[Years, BeforeValidator(_several)]
+"""As `Years`; one year may stand alone."""
 
 
 class SourceSection(Section):
@@ -88,7 +106,7 @@ class SourceSection(Section):
     ) = None
     endpoint: str | None = None
     id: str | None = None
-    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+    years: YearOrYears | None = None
     choose: dict[str, str] = Field(default_factory=dict)
     season: tuple[str, str] | None = None
     bands: Annotated[tuple[str, ...], NotEmpty, AllDifferent] | None = None
@@ -108,16 +126,6 @@ class SourceSection(Section):
     on_error: Literal["skip", "stop"] = "stop"
     hosts: tuple[str, ...] = ()
     resampling: Literal["nearest", "bilinear", "average"] | None = None
-
-    @field_validator("years", mode="before")
-    @classmethod
-    def _one_year(cls, years: Any) -> Any:
-        return (years,) if isinstance(years, int) and not isinstance(years, bool) else years
-
-    @field_validator("years")
-    @classmethod
-    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return None if years is None else ascending(years)
 
     @field_validator("season")
     @classmethod
@@ -219,19 +227,9 @@ class MaskSourceSection(Section):
     kind: Literal["stac-api", "stac-static", "stac-geoparquet", "folder"] | None = None
     endpoint: str | None = None
     id: str | None = None
-    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+    years: YearOrYears | None = None
     hosts: tuple[str, ...] = ()
     resampling: Literal["nearest", "mode"] | None = None
-
-    @field_validator("years", mode="before")
-    @classmethod
-    def _one_year(cls, years: Any) -> Any:
-        return (years,) if isinstance(years, int) and not isinstance(years, bool) else years
-
-    @field_validator("years")
-    @classmethod
-    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return None if years is None else ascending(years)
 
     def source(self, year: int) -> SourceSection:
         """The source that reads a year of it."""
@@ -262,17 +260,6 @@ def _is_day(text: str) -> bool:
         return False
     month, day = int(text[:2]), int(text[3:])
     return 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1]
-
-
-def ascending(years: tuple[int, ...]) -> tuple[int, ...]:
-    """Years, checked to rise.
-
-    Raises:
-        ValueError: a year is not larger than the one before it.
-    """
-    if any(late <= early for early, late in pairwise(years)):
-        raise ValueError("years rise; give the first and the last, or every year in order")
-    return years
 
 
 def every_year(years: Iterable[int]) -> tuple[int, ...]:

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from spatioformer.config.archives import Year, ascending, every_year
-from spatioformer.config.fields import NotEmpty, Positive, Section, Size, Whole
+from spatioformer.config.archives import Years, every_year
+from spatioformer.config.fields import Positive, Section, Size, Whole
 from spatioformer.config.learning import AUTO, MappedName
 
 
@@ -27,17 +27,12 @@ class MapSection(Section):
     sd_step: Whole = 1
     memory: Positive = 2.0
     workers: Size | None = None
-    years: Annotated[tuple[Year, ...], NotEmpty] | None = None
+    years: Years | None = None
 
     @property
     def every_year(self) -> tuple[int, ...]:
         """The years of the maps one by one; none unless they are set."""
         return every_year(self.years or ())
-
-    @field_validator("years")
-    @classmethod
-    def _years_ascend(cls, years: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        return None if years is None else ascending(years)
 
     @model_serializer(mode="wrap")
     def _years_where_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import write_text, writing_folder
@@ -145,16 +146,23 @@ def _page(site: Path, chapter: Chapter, tools: Tools, template: str) -> Page:
 
 
 def _html(page: Page, pages: list[Page], language: Language) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(partial(resource, "page")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
     place = pages.index(page)
-    return environment.from_string(resource("page", page.template)).render(
+    more = OF_SLIDES if page.template == SLIDES else ()
+    return environment.get_template(page.template).render(
         page=page.chapter,
         bodies=page.bodies,
         chapters=[other.chapter for other in pages],
         following=pages[place + 1].chapter if place + 1 < len(pages) else None,
         terms={each: sorted_terms(each) for each in LANGUAGES} if page.chapter is GLOSSARY else {},
         languages=LANGUAGES,
-        scripts=SCRIPTS,
+        styles=[name for name in ("course.css", *more) if name.endswith(".css")],
+        scripts=[name for name in (*SCRIPTS, *more) if name.endswith(".js")],
         language=language,
         version=__version__,
     )

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from spatioformer.common.cache import Cache
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
+from spatioformer.common.lock import Holder, waited_lock
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
 from spatioformer.learn.campaign import Campaign, campaign, is_finished
@@ -143,8 +145,9 @@ class Tools:
         """The runs of the chapter on maps; finished stages are in the cache."""
         self.console.say("making two maps and a third to compare: half a minute the first time")
         sizes = self._campaign_sizes
-        with session() as shell:
-            return campaign(campaign_folder(self.cache, sizes), sizes, shell)
+        folder = campaign_folder(self.cache, sizes)
+        with _alone(folder, self.console), session() as shell:
+            return campaign(folder, sizes, shell)
 
     @cached_property
     def _campaign_sizes(self) -> CampaignSizes:
@@ -179,9 +182,12 @@ def vision_lesson(
     """Open the ViT of the cache, or train it, and score it on the digits held out."""
     images = read_digits()
     folder = vision_folder(cache, sizes, recipe)
-    if not (folder / README).is_file():
+
+    def train() -> None:
         console.say("training a small Vision Transformer, once: half a minute at most")
         train_vision(images, folder, recipe, sizes, console=console)
+
+    _make_once(folder, README, train, console)
     model = VisionModel.open(folder)
     held_out = images[hold_out(images, HELD_OUT, recipe.seed)]
     return VisionLesson(model, held_out, scores(held_out, model.predict(held_out))["accuracy"])
@@ -218,8 +224,30 @@ def spanish_model(
     if quick and not (kept(recipe) / SCORES).is_file():
         recipe = QUICK_RECIPE
     folder = kept(recipe)
-    if not (folder / SCORES).is_file():
+
+    def train() -> None:
         console.say("training a small Spanish model, once: two minutes at most")
-        cache.mkdir(parents=True, exist_ok=True)
         train_text([SPANISH], folder, SIZES, recipe, console=console)
+
+    _make_once(folder, SCORES, train, console)
     return SpanishModel.open(folder)
+
+
+def _make_once(folder: Path, last: str, make: Callable[[], None], console: Console) -> None:
+    """Make a folder of the cache unless it has the file that is written last."""
+    if (folder / last).is_file():  # nothing to write, so the cache may be read-only
+        return
+    with _alone(folder, console):
+        if not (folder / last).is_file():
+            make()
+
+
+@contextmanager
+def _alone(folder: Path, console: Console) -> Iterator[None]:
+    """Wait while another process makes the same folder of the cache."""
+
+    def tell(holder: Holder) -> None:
+        console.say(f"the course is also being built by {holder}; waiting for its models")
+
+    with waited_lock(folder.with_name(f"{folder.name}.lock"), tell):
+        yield

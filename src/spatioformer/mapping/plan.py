@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
-from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from spatioformer.common.errors import OutputError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.burning import burned
 from spatioformer.mapping.source import Source
 
 UNIT = 256  # side of the smallest tile and of a block of the map, pixels
@@ -73,8 +73,8 @@ class Plan:
             # all_touched may miss a tile that is touched only at a corner; a margin avoids this.
             a, b, _, d, e, _ = self.grid.transform[:6]
             near = area.buffer(2 * max(np.hypot(a, d), np.hypot(b, e)))
-            touched = rasterize([near], shape, transform=transform, all_touched=True, dtype="uint8")
-            tiles = tiles[touched.ravel() > 0]
+            touched = burned([near], shape, transform, all_touched=True)
+            tiles = tiles[touched.ravel()]
         if shard is not None:
             part, parts = shard
             tiles = tiles[tiles % parts == part - 1]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.enums import MaskFlags
-from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.burning import burned
 from spatioformer.geo.raster.stack import Stack
 
 PROBES = 8  # windows a side when a raster is sampled
@@ -49,7 +49,7 @@ class Source(Stack):
         if self.area is None or not wanted.any():
             return wanted
         place = window_transform(window, self.grid.transform)
-        return wanted & geometry_mask([self.area], wanted.shape, place, invert=True)
+        return wanted & burned([self.area], wanted.shape, place)
 
     @property
     def value_bytes(self) -> int:

@@ -12,10 +12,10 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 from shapely import affinity
 
 from spatioformer.geo.land.store import load
+from spatioformer.geo.raster.burning import burned
 
 HERE = Path(__file__).parent
 SOURCE = "Coast and names: Natural Earth (public domain)."
@@ -36,7 +36,7 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
     west, north = lon.min() - step, lat.max() + step
     across, down = (int(np.ceil(np.ptp(v) / step)) + 3 for v in (lon, lat))
     transform = Affine(step, 0, west, 0, -step, north)
-    raster = np.zeros((down, across), np.uint8)
+    is_land = np.zeros((down, across), bool)
     for shift in (-360, 0, 360):  # over the antimeridian, or longitudes of 0 to 360
         shapes = [
             affinity.translate(part, shift) if shift else part
@@ -47,10 +47,10 @@ def land(lon: Floats, lat: Floats) -> NDArray[np.bool_] | None:
             and top >= north - down * step
         ]
         if shapes:
-            raster |= rasterize(shapes, raster.shape, transform=transform, dtype="uint8")
+            is_land |= burned(shapes, is_land.shape, transform)
     rows = ((north - lat) / step).astype(int)
     cols = ((lon - west) / step).astype(int)
-    return raster[rows, cols] > 0
+    return is_land[rows, cols]
 
 
 @cache

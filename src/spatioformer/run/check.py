@@ -4,38 +4,22 @@ The readers of the stages find the problems; this module asks them all, so that 
 everything at once. Only headers are read: values that are wrong are found by the stages.
 """
 
-import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.errors import (
-    ConfigError,
-    ImageryError,
-    ModelError,
-    OutputError,
-    SpatioformerError,
-)
+from spatioformer.common.errors import ConfigError, ModelError, SpatioformerError
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.imagery import MaskSection, RasterSection
 from spatioformer.config.messages import problems_message
 from spatioformer.config.schema import RunConfig
-from spatioformer.run.check_sources import date_problems, source_problems
+from spatioformer.run.check_imagery import imagery_problems
+from spatioformer.run.check_sources import date_problems
+from spatioformer.run.problems import Problem, caught, is_whole
 
 if TYPE_CHECKING:
     from spatioformer.geo.grid import Grid
     from spatioformer.geo.plots.source import Source
-    from spatioformer.geo.raster.layers import OpenLayer
-
-Problem = tuple[str, SpatioformerError]
-"""A key of the configuration, and what is wrong with it."""
-
-LARGE = 50 * 10**6
-"""Size in bytes from which a file without a header of its own is left to its stage: GeoPackage,
-Parquet and NetCDF are read as a whole."""
 
 TABLES = (".gpkg", ".parquet", ".geoparquet")
 SMALL = 300_000
@@ -45,7 +29,6 @@ FIRST = 5_000
 """Rows of a larger table that are read before the run; the others if these do not suffice."""
 
 LEAST_MEMORY = 0.5  # GB, of the libraries and one worker's activations; `mapping.plan` is exact
-COMPRESSION = 20  # a stack on disk is not smaller than its values by more than this
 
 
 def check_run(config: RunConfig, source: str, stages: Collection[str], folder: Path) -> None:
@@ -75,13 +58,13 @@ def problems_of(config: RunConfig, stages: Collection[str], folder: Path) -> lis
 def _problems(config: RunConfig, stages: Collection[str], folder: Path) -> Iterator[Problem]:
     if "plots" in stages:
         yield from _plots(config, stages)
-    grids: list[Grid] = []
+    grid = None
     if "imagery" in stages or "search" in stages:
-        yield from _imagery(config, folder, stages, grids)
+        grid = yield from imagery_problems(config, folder, stages)
     if "plots" in stages and "chips" in stages and config.imagery and config.imagery.sources:
         yield from _dates(config)
     if "plots" in stages and "evaluate" in stages:
-        yield from _splits(config, grids[0] if grids else None)
+        yield from _splits(config, grid)
     if "map" in stages:
         yield from _map(config)
 
@@ -95,13 +78,6 @@ def _distinct(problems: Iterator[Problem]) -> Iterator[Problem]:
             yield key, error
 
 
-def _caught(key: str, check: Callable[[], object]) -> Iterator[Problem]:
-    try:
-        check()
-    except SpatioformerError as error:
-        yield key, error
-
-
 def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
     """Files, columns and the CRS of the plot table and the species."""
     from spatioformer.geo.plots.checks import parse_crs
@@ -110,7 +86,7 @@ def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
 
     section, species = config.plots, config.plots.species
     source = None
-    if not _is_whole(section.path, *TABLES):
+    if not is_whole(section.path, *TABLES):
         try:
             source = open_source(section.path, separator=section.separator, layer=section.layer)
         except SpatioformerError as error:
@@ -122,7 +98,7 @@ def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
             for name, problem in header_problems(source, columns, settings):
                 yield f"plots.{name}", problem
         if source.crs is None and section.crs is not None:
-            yield from _caught("plots.crs", partial(parse_crs, section.crs))
+            yield from caught("plots.crs", partial(parse_crs, section.crs))
         yield from _fold_columns(config, source)
     if "train" in stages or "evaluate" in stages:
         yield from _covariates(config, source)
@@ -130,7 +106,7 @@ def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
         return
     if species.path is not None:
         source = None
-        if not _is_whole(species.path, *TABLES):
+        if not is_whole(species.path, *TABLES):
             try:
                 source = open_source(
                     species.path,
@@ -144,144 +120,7 @@ def _plots(config: RunConfig, stages: Collection[str]) -> Iterator[Problem]:
         for key in ("plot_id", "species", "abundance"):
             if column := getattr(species, key):
                 check = partial(source.position, column, f"species.{key}")
-                yield from _caught(f"plots.species.{key}", check)
-
-
-def _is_whole(path: str, *suffixes: str) -> bool:
-    """Whether a file is large, and its format has no header that can be read alone."""
-    file = Path(path)
-    return file.suffix.lower() in suffixes and file.is_file() and file.stat().st_size > LARGE
-
-
-def _imagery(
-    config: RunConfig, folder: Path, stages: Collection[str], grids: "list[Grid]"
-) -> Iterator[Problem]:
-    """Rasters, sources, their bands and CRSs, the grid and the region, the size of the stack.
-
-    The grid of the stack, if it is known, is appended to `grids`.
-    """
-    from spatioformer.geo.outline import read_outline
-    from spatioformer.geo.raster.checks import Trust
-    from spatioformer.geo.raster.layers import open_layer
-    from spatioformer.geo.raster.remarks import check_pieces
-    from spatioformer.run.imagery import grid_of, layer_of
-    from spatioformer.run.masks import check_mask
-    from spatioformer.run.outline import region_of
-
-    section = config.imagery
-    assert section is not None  # else the run has no such stage
-    if section.sources:
-        from spatioformer.archives.opening import source_bands
-        from spatioformer.run.sources import grid_of_sources
-    trust = Trust(section.trust, section.folder)
-    entries: list[tuple[str, RasterSection]] = [
-        (f"imagery.layers.{i}", layer) for i, layer in enumerate(section.layers)
-    ]
-    for i, mask in enumerate(section.masks):
-        yield from _caught(f"imagery.masks.{i}", partial(check_mask, mask, i, section.collections))
-        if isinstance(mask, MaskSection):
-            entries.append((f"imagery.masks.{i}", mask))
-    if section.outline_file is not None:
-        key = "imagery.outline" if section.region_file is None else "imagery.region"
-        yield from _caught(key, partial(read_outline, section.outline_file))
-    opened: dict[str, OpenLayer] = {}
-    grid: Grid | None = None
-    with ExitStack() as stack:
-        for key, layer in entries:
-            if _is_whole(layer.path, ".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5"):
-                continue
-            try:
-                opened[key] = stack.enter_context(open_layer(layer_of(layer, trust)))
-            except SpatioformerError as error:
-                yield key, error
-        of_sources: list[str] = []
-        if section.sources:
-            problems = list(source_problems(config))
-            yield from problems
-            if not any(key.startswith("imagery.sources") for key, _ in problems):
-                of_sources = source_bands(section)
-        layers = [layer for key, layer in opened.items() if key.startswith("imagery.layers")]
-        pieces = list(_caught("imagery.layers", partial(check_pieces, layers)))
-        yield from pieces or _caught("imagery.layers", partial(_band_names, layers, of_sources))
-        try:
-            if of_sources and len(opened) == len(entries):
-                grid = grid_of_sources(section)
-            elif section.grid is not None and section.region is not None:
-                grid = grid_of(section.grid, section.region)
-            elif "imagery.layers.0" in opened:
-                region, grid = region_of(section), opened["imagery.layers.0"].grid
-                if region is not None:
-                    grid = grid.clip(region)
-        except SpatioformerError as error:
-            yield "imagery.grid" if section.grid else "imagery.region", error
-            grid = None
-        if grid is not None:
-            grids.append(grid)
-            if not pieces:
-                yield from _elsewhere(grid, opened)
-            bands = sum(max(1, len(layer.band_names)) for layer in layers) + len(of_sources)
-            values = grid.height * grid.width * bands
-            if "imagery" in stages:
-                yield from _caught("out", partial(_check_disk, values, folder))
-
-
-def _band_names(layers: Sequence["OpenLayer"], of_sources: Sequence[str]) -> None:
-    from spatioformer.geo.raster.stack import check_band_names
-
-    names = check_band_names(layers)
-    if of_sources:
-        from spatioformer.run.sources import check_bands
-
-        check_bands(names, of_sources)
-
-
-def _elsewhere(grid: "Grid", opened: Mapping[str, "OpenLayer"]) -> Iterator[Problem]:
-    """Layers and masks that do not touch the grid."""
-    from spatioformer.geo.raster.statistics import no_data
-
-    for key, layer in opened.items():
-        if _apart(grid.region, layer.grid.region):
-            name = layer.band_names[0] if layer.band_names else layer.layer.name
-            if key.startswith("imagery.layers"):
-                yield key, no_data(name)
-            else:
-                yield (
-                    key,
-                    ImageryError(
-                        f"mask {name} lies outside the imagery: it covers W, E, S, N = "
-                        f"{_rounded(layer.grid.region)}, the imagery {_rounded(grid.region)}; "
-                        "check its file, or remove the mask"
-                    ),
-                )
-
-
-def _apart(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two regions (W, E, S, N) have no point in common, whatever turn their degrees are."""
-    if not all(map(isfinite, (*one, *other))):
-        return False
-    if one[3] <= other[2] or other[3] <= one[2]:
-        return True
-    width, other_width = ((r[1] - r[0]) % 360 or 360 for r in (one, other))
-    if abs(one[1] - one[0]) >= 360 or abs(other[1] - other[0]) >= 360:
-        return False
-    ahead = (other[0] - one[0]) % 360
-    return ahead >= width and 360 - ahead >= other_width
-
-
-def _rounded(region: Sequence[float]) -> list[float]:
-    return [round(value, 3) for value in region]
-
-
-def _check_disk(values: int, folder: Path) -> None:
-    """Raise if the stack of so many float32 values cannot be on the disk of the run folder."""
-    free = shutil.disk_usage(folder).free
-    least = values * 4 / COMPRESSION
-    if least > free:
-        raise OutputError(
-            f"cannot write {folder}: the imagery of {values * 4 / 1e9:,.1f} GB takes "
-            f"{least / 1e9:,.1f} GB at least and {free / 1e9:,.1f} GB are free; free some space, "
-            "or give a smaller `imagery.region` or a coarser `imagery.grid`"
-        )
+                yield from caught(f"plots.species.{key}", check)
 
 
 def _covariates(config: RunConfig, source: "Source | None") -> Iterator[Problem]:
@@ -295,7 +134,7 @@ def _covariates(config: RunConfig, source: "Source | None") -> Iterator[Problem]
         if name not in OF_PLOTS:
             if source is not None:
                 check = partial(source.position, name, f"model.covariates, {name}")
-                yield from _caught(f"model.covariates.{name}", check)
+                yield from caught(f"model.covariates.{name}", check)
         elif columns is not None and OF_PLOTS[name] not in columns:
             yield (
                 f"model.covariates.{name}",
@@ -312,7 +151,7 @@ def _fold_columns(config: RunConfig, source: "Source") -> Iterator[Problem]:
     for i, split in enumerate(config.evaluate.splits):
         if split.column is not None:
             key = f"evaluate.splits.{i}.column"
-            yield from _caught(key, partial(source.position, split.column, key))
+            yield from caught(key, partial(source.position, split.column, key))
 
 
 def _dates(config: RunConfig) -> Iterator[Problem]:
@@ -369,7 +208,7 @@ def _problems_of_splits(
     except SpatioformerError:  # found above, or left to the stage, which lists the rows
         return []
     for split in all_splits(config):
-        problems = list(_caught("evaluate", partial(check_split, split, config, table)))
+        problems = list(caught("evaluate", partial(check_split, split, config, table)))
         if problems:  # the plots are too few for the other splits too, or for one of them
             return problems
     return []
@@ -388,7 +227,7 @@ def _map(config: RunConfig) -> Iterator[Problem]:
         )
     if config.truth is not None:
         for key in ("path", "noise_path"):
-            yield from _caught(f"truth.{key}", partial(_open_and_close, getattr(config.truth, key)))
+            yield from caught(f"truth.{key}", partial(_open_and_close, getattr(config.truth, key)))
 
 
 def _open_and_close(truth: str) -> None:

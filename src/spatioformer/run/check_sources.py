@@ -12,13 +12,12 @@ from spatioformer.config.archives import span
 from spatioformer.config.fields import is_address
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.config.schema import RunConfig
+from spatioformer.run.problems import Problem
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from spatioformer.archives.source import Source
-
-Problem = tuple[str, SpatioformerError]
 
 
 def source_problems(config: RunConfig) -> Iterator[Problem]:

@@ -224,7 +224,6 @@ def _on_land(lon: Floats, lat: Floats) -> Bools:
     edge = 1e-6 + max(box[2] - box[0], box[3] - box[1]) / TILE
     box = box[0] - edge, box[1] - edge, box[2] + edge, box[3] + edge
     tree, out = _tree(), np.zeros(len(lon), bool)
-    # GDAL's rasterize is no choice: of two threads, one finds it without a georeference at times.
     for part in shapely.clip_by_rect(tree.geometries[tree.query(shapely.box(*box))], *box):
         rest = np.flatnonzero(~out)
         shapely.prepare(part)

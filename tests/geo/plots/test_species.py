@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from spatioformer.common.errors import PlotError
-from spatioformer.geo.plots import species as species_module
+from spatioformer.geo.plots import species, species_counts
 from spatioformer.geo.plots.table import TooManyRejected, read_plots
 from tests.helpers.plot_tables import put
 
@@ -326,18 +326,24 @@ def test_plot_id_may_be_named_under_species_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "broken", "test"),
+    ("module", "name", "broken", "test"),
     [
-        ("_any_by_group", lambda present, codes, axis: present, test_matrix_in_a_file_of_its_own),
         (
+            species_counts,
+            "_any_by_group",
+            lambda present, codes, axis: present,
+            test_matrix_in_a_file_of_its_own,
+        ),
+        (
+            species_counts,
             "Abundances",
             lambda blank: defaultdict(lambda: blank),
             test_long_list_without_abundance_and_with_codes,
         ),
-        ("_one_row_per_plot", lambda cells: cells, test_the_plot_table_is_the_long_list),
+        (species, "_one_row_per_plot", lambda cells: cells, test_the_plot_table_is_the_long_list),
     ],
 )
-def test_the_tests_notice_broken_counting(tmp_path, monkeypatch, name, broken, test):
-    monkeypatch.setattr(species_module, name, broken)
+def test_the_tests_notice_broken_counting(tmp_path, monkeypatch, module, name, broken, test):
+    monkeypatch.setattr(module, name, broken)
     with pytest.raises((AssertionError, ValueError, PlotError)):
         test(tmp_path)

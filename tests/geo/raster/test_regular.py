@@ -114,6 +114,19 @@ def test_equal_steps_north_up_can_be_left_as_they_are(tmp_path):
         assert dataset.driver == "MEM"
 
 
+@pytest.mark.parametrize("north", [90, -90])
+@pytest.mark.parametrize("order", [("lat", "lon"), ("lon", "lat")])
+def test_rows_centred_on_the_poles_keep_their_values(tmp_path, north, order):
+    lat, lon = np.linspace(north, -north, 19), np.arange(-175, 180, 10.0)
+    values = np.random.default_rng(0).normal(size=(19, 36)).astype(np.float32)
+    path = of_axes(tmp_path / "a.nc", lat, lon, values if order[0] == "lat" else values.T, order)
+    data, at_lon, at_lat, remark = whole(path)
+    np.testing.assert_allclose(at_lat[:, 0], np.linspace(90, -90, 19), atol=1e-12)
+    np.testing.assert_allclose(at_lon[0], lon, atol=1e-12)
+    np.testing.assert_allclose(data, values if north == 90 else values[::-1], rtol=1e-6, atol=1e-6)
+    assert remark is None
+
+
 def test_missing_values_are_not_spread(tmp_path):
     """Half of the weight must have data; fill values and the configured nodata are no data."""
     lon = np.arange(40) + 0.5

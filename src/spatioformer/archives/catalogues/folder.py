@@ -21,7 +21,6 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.config.messages import escaped
 
 ENDINGS = (".tif", ".tiff", ".jp2")
-RESOLUTION = re.compile("[0-9]{1,4}m", re.IGNORECASE)
 DAY = re.compile(
     r"(?<![0-9])(19|20)([0-9]{2})([-_]?)(0[1-9]|1[0-2])\3(0[1-9]|[12][0-9]|3[01])"
     r"(?:T([0-9]{6}))?(?![0-9])"

@@ -28,13 +28,11 @@ from spatioformer.archives.remote.access import Access, RemoteError
 from spatioformer.archives.remote.transport import Identity
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import as_output_error, write_json
-from spatioformer.common.lock import Finished, Held, lock
+from spatioformer.common.lock import Finished, Held, Holder, lock, waited_lock
 from spatioformer.common.progress import Console
 
 IN_USE = 24 * 3600
 """Seconds after the last use for which a file is not removed."""
-ASKED = 0.2
-"""Seconds between two looks at a lock that another process holds."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +82,15 @@ class FileEntry:
             OutputError: the cache cannot be written.
         """
         path = self._folder.with_name(f"{self._folder.name}.lock")
-        with contextlib.ExitStack() as stack:
-            waiting = False
-            while True:
-                try:
-                    self._root.mkdir(parents=True, exist_ok=True)
-                    stack.enter_context(lock(path))
-                    self._folder.mkdir(exist_ok=True)
-                    break
-                except Held as held:
-                    if not waiting:
-                        console.say(f"{self.name} is being fetched by {held.holder}; waiting")
-                    waiting = True
-                    time.sleep(ASKED)
-                except Finished:
-                    continue
-                except OSError as error:
-                    raise as_output_error(error, path) from error
+
+        def tell(holder: Holder) -> None:
+            console.say(f"{self.name} is being fetched by {holder}; waiting")
+
+        with waited_lock(path, tell):
+            try:
+                self._folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise as_output_error(error, path) from error
             try:
                 yield
             finally:

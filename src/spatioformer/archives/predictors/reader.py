@@ -1,9 +1,8 @@
 """Read terrain, climate, soil and shares of land cover on windows of the target grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from threading import Lock
+from functools import partial
 
 import numpy as np
 from rasterio.windows import Window
@@ -12,19 +11,16 @@ from spatioformer.archives.collections import Band
 from spatioformer.archives.embeddings.footprints import middle_of
 from spatioformer.archives.embeddings.mosaic import Mosaic, parts_of
 from spatioformer.archives.items import Item
+from spatioformer.archives.mosaics import MosaicReader
 from spatioformer.archives.placement import ENOUGH
 from spatioformer.archives.predictors.tiles import ItemTile
-from spatioformer.archives.source import Source
-from spatioformer.archives.vectors import blamed
 from spatioformer.geo import terrain
-from spatioformer.geo.grid import Grid
 
 OPENED = 8  # files whose headers are read at once
 PART = 512  # side of a part of a window of which terrain is computed at once, pixels
 
 
-@dataclass
-class PredictorReader:
+class PredictorReader(MosaicReader):
     """Reads a source whose files lie at addresses of a form.
 
     A pixel is the mean of the source's pixels in it, weighted by area, over all tiles; these must
@@ -32,38 +28,35 @@ class PredictorReader:
     nearest. Elevation is the mean of the surface interpolated between the pixels, so that slopes
     get no steps. A source pixel in which one of the bands is missing is missing in all. Slope and
     the like are computed on the target grid.
-
-    Args:
-        source: of a collection with `files`.
-        grid: the target grid.
     """
 
-    source: Source
-    grid: Grid
-    _mosaics: dict[tuple[str, ...], Mosaic] = field(default_factory=dict, repr=False)
-    _opening: Lock = field(default_factory=Lock, repr=False)
-
-    def read(self, items: Sequence[Item], window: Window) -> np.ndarray:
-        """Values of a window: float32 (band, y, x), NaN where there are none.
-
-        Args:
-            items: all of the source, so that tiles always come in one order.
-
-        Raises:
-            FailedItems: an item cannot be read.
-            ImageryError: none can be read, or they are not what the collection says.
-        """
+    def open(self, items: Sequence[Item]) -> Callable[[Window], np.ndarray]:
+        """Open the tiles; the headers of several are read at once."""
+        bands = self._measured
+        of_terrain = any(band.derive for band in self.source.collection.bands)
+        resampling = self.source.section.resampling or ("smooth" if of_terrain else None)
+        tiles = [ItemTile(item, bands, self.source) for item in items]
+        with ThreadPoolExecutor(OPENED) as pool:
+            list(pool.map(lambda tile: tile.grid, tiles))
+        mosaic = Mosaic(
+            self._near(tiles),
+            self.grid,
+            len(bands),
+            unit=False,
+            resampling=resampling,
+            least=ENOUGH,
+        )
         border = margin(self.source.wanted)
-        with blamed(items):
-            mosaic = self._mosaic(items)
-            if not border:
-                return mosaic.read(window)
-            shape = (len(self.source.wanted), window.height, window.width)
-            out = np.empty(shape, np.float32)
-            for part in parts_of(window, PART):
-                row, col = part.row_off - window.row_off, part.col_off - window.col_off
-                place = slice(row, row + part.height), slice(col, col + part.width)
-                out[:, *place] = self._with_terrain(mosaic, part, border)
+        return partial(self._read_terrain, mosaic, border) if border else mosaic.read
+
+    def _read_terrain(self, mosaic: Mosaic, border: int, window: Window) -> np.ndarray:
+        """A window in parts, so that the margins of large ones need little memory."""
+        shape = (len(self.source.wanted), window.height, window.width)
+        out = np.empty(shape, np.float32)
+        for part in parts_of(window, PART):
+            row, col = part.row_off - window.row_off, part.col_off - window.col_off
+            place = slice(row, row + part.height), slice(col, col + part.width)
+            out[:, *place] = self._with_terrain(mosaic, part, border)
         return out
 
     def _with_terrain(self, mosaic: Mosaic, window: Window, border: int) -> np.ndarray:
@@ -89,9 +82,9 @@ class PredictorReader:
     def _measured(self) -> list[Band]:
         """The bands of files: the wanted ones, and the elevation from which others follow."""
         wanted = self.source.wanted
-        found = [band for band in wanted if band.derive is None]
+        stored = [band for band in wanted if band.derive is None]
         base = self._base
-        return [*found, base] if base is not None and base not in found else found
+        return [*stored, base] if base is not None and base not in stored else stored
 
     @property
     def _base(self) -> Band | None:
@@ -118,52 +111,29 @@ class PredictorReader:
         inner = slice(border, -border)
         east, north = terrain.gradient(near, lengths[..., inner, inner])
         sine, cosine = terrain.aspect(east, north)
-        found = {
+        derived = {
             "slope": terrain.slope(east, north),
             "aspect_sin": sine,
             "aspect_cos": cosine,
             "relief": terrain.relief(near),
         }
         if "wetness" in wanted:
-            found["wetness"] = terrain.wetness(height, lengths)
-        return found
-
-    def _mosaic(self, items: Sequence[Item]) -> Mosaic:
-        key = tuple(item.id for item in items)
-        with self._opening:
-            if key not in self._mosaics:
-                self._mosaics[key] = self._opened(items)
-            return self._mosaics[key]
-
-    def _opened(self, items: Sequence[Item]) -> Mosaic:
-        bands = self._measured
-        of_terrain = any(band.derive for band in self.source.collection.bands)
-        resampling = self.source.section.resampling or ("smooth" if of_terrain else None)
-        tiles = [ItemTile(item, bands, self.source) for item in items]
-        with ThreadPoolExecutor(OPENED) as pool:
-            list(pool.map(lambda tile: tile.grid, tiles))
-        return Mosaic(
-            self._near(tiles),
-            self.grid,
-            len(bands),
-            unit=False,
-            resampling=resampling,
-            least=ENOUGH,
-        )
+            derived["wetness"] = terrain.wetness(height, lengths)
+        return derived
 
     def _near(self, tiles: Sequence[ItemTile]) -> list[ItemTile]:
         """Tiles in degrees on the turns on which they lie within 180 degrees of the grid."""
         middle = middle_of(self.grid)
-        found = []
+        near = []
         for tile in tiles:
             if not tile.grid.crs.is_geographic:
-                found.append(tile)
+                near.append(tile)
                 continue
             left, _, right, _ = tile.grid.bounds
             for turns in (-1, 0, 1):
                 if left + 360 * turns < middle + 180 and right + 360 * turns > middle - 180:
-                    found.append(tile.turned(turns) if turns else tile)
-        return found
+                    near.append(tile.turned(turns) if turns else tile)
+        return near
 
 
 def margin(bands: Sequence[Band]) -> int:

@@ -25,7 +25,6 @@ from spatioformer.archives.remote.retries import Fault, persist
 from spatioformer.archives.remote.transport import Refused, send
 
 PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
-AZURE = "*.blob.core.windows.net"
 RENEWED = 300.0
 """Seconds before its end at which a token is renewed, so that it outlives a request."""
 LARGEST_TOKEN = 65_536

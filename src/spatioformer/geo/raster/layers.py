@@ -40,7 +40,6 @@ from spatioformer.geo.raster.values import (
 
 PLACE = "set the right `crs` and `bounds: [W, E, S, N]` in the layer's configuration"
 RESAMPLING = ("nearest", "bilinear", "cubic", "average", "mode")
-REDUCTIONS = ("mean", "sum", "min", "max")
 
 
 @dataclass(frozen=True)

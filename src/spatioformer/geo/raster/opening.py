@@ -6,7 +6,6 @@ content must agree, and a file may refer to others only inside the permitted fol
 docs/security.md describes what that prevents.
 """
 
-import re
 from pathlib import Path
 
 from rasterio.errors import RasterioIOError
@@ -107,10 +106,6 @@ def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
         dataset.close()
         raise
     return dataset, file
-
-
-def _is_variable(subdataset: re.Match[str]) -> bool:
-    return subdataset[1].lower() == "netcdf"
 
 
 def _location(file: Path, driver: str) -> str:

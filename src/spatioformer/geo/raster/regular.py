@@ -142,7 +142,9 @@ def _target(axes: Axes) -> tuple[Affine, tuple[int, int]]:
     if axes.is_rotated:
         return _lonlat_target(axes)
     is_geographic = axes.crs is not None and axes.crs.is_geographic
-    south, north = edges(axes.y, 90.0 if is_geographic else np.inf)[[0, -1]]
+    # Equal rows keep their step; else those centred on the poles would be interpolated.
+    ends_at_poles = is_geographic and not is_equal(axes.y)
+    south, north = edges(axes.y, 90.0 if ends_at_poles else np.inf)[[0, -1]]
     west, east = edges(axes.x)[[0, -1]]
     height, width = _count(axes.y, north - south), _count(axes.x, east - west)
     step = (east - west) / width, (north - south) / height

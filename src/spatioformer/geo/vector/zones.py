@@ -14,13 +14,13 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
-from rasterio.features import rasterize
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.burning import burned
 from spatioformer.geo.vector.opening import check_crs, list_layers, read_vector
 
 SIDE = 512  # largest side of a window, pixels
@@ -208,7 +208,7 @@ def _shares(
     if shape.area >= height * width * (1 - 1e-12):
         return np.ones((height, width), np.float32)
     place = Affine.translation(cols[0], rows[0]) @ Affine.scale(1 / POINTS)
-    inside = rasterize([shape], (height * POINTS, width * POINTS), transform=place, dtype="uint8")
+    inside = burned([shape], (height * POINTS, width * POINTS), place)
     blocks = inside.reshape(height, POINTS, width, POINTS)
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 

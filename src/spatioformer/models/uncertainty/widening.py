@@ -22,7 +22,7 @@ from spatioformer.models.uncertainty.plots import Floats
 
 PRIOR_STEP, PRIOR_POWER = 1.25, 0.35
 """c and b without held-out plots outside: chosen on virtual floras, seeds 100 to 117 of
-`benchmarks.interval_outside floras`; docs/evaluation.md scores other seeds."""
+`benchmarks.interval_outside floras`; docs/evaluation_measured.md scores other seeds."""
 
 PRIOR_PLOTS = 20
 """Prior strength, in plots outside the area."""
