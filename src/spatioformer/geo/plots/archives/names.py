@@ -97,7 +97,7 @@ def parse_name(text: str, rank: str = "") -> Taxon:
 
 
 def is_titled(text: str) -> bool:
-    """Whether a name is a genus and a capitalised word, so an author, or an epithet: `Poa Annua`."""
+    """Whether a capitalised word, an author or an epithet, follows a genus: `Poa Annua`."""
     words = _spaced(text).split()
     return (
         len(words) > 1

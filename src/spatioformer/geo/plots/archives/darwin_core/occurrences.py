@@ -21,13 +21,14 @@ from spatioformer.geo.plots.archives.darwin_core.listing import LISTING_TERMS, L
 from spatioformer.geo.plots.archives.darwin_core.metafile import DataFile
 from spatioformer.geo.plots.archives.darwin_core.visits import (
     VISIT_TERMS,
+    area_of,
     day_of,
     size_notes,
     visit_fields,
 )
 from spatioformer.geo.plots.archives.origins import Origin, one_licence
 from spatioformer.geo.plots.archives.survey import VISIT, YES, Survey, visit_frame
-from spatioformer.geo.plots.source import quoted
+from spatioformer.geo.plots.source import quoted, stated
 
 _MOST_SINGLE = 0.9  # share of visits with one record, from which they are single records
 _FEWEST = 10  # visits, from which that share says something
@@ -37,6 +38,7 @@ _KEY_TERMS = (
     *("eventDate", "year", "month", "day"),
 )
 """Terms that say of which visit a record is, where it has no event."""
+_AREA = VISIT.index("area_m2")
 _EFFORT = ("samplingProtocol", "sampleSizeValue", "samplingEffort", "totalAreaSampledValue")
 
 
@@ -49,6 +51,8 @@ class Visits:
         sizes: number of records of each visit.
         is_survey: whether a visit has an event, a protocol or an effort.
         differing: code of a visit whose records have different places or days -> both, in words.
+        areas: code of a visit of which a later record states another area -> square metres of the
+            largest one, as text.
     """
 
     def __init__(self) -> None:
@@ -57,9 +61,11 @@ class Visits:
         self.sizes: list[int] = []
         self.is_survey: list[bool] = []
         self.differing: dict[int, str] = {}
+        self.areas: dict[int, str] = {}
         self.remarks: Counter[str] = Counter()
         self._codes: dict[tuple[str, ...], int] = {}
         self._places: list[tuple[str, str, str]] = []
+        self._several: set[int] = set()
 
     def codes(
         self,
@@ -79,7 +85,8 @@ class Visits:
         for number, row in enumerate(rows):
             code = same.get(row)
             if code is None:
-                event, dataset, cells = row
+                event, dataset = map(stated, row[:2])
+                cells = tuple(map(stated, row[2]))
                 lon, lat, protocol, *day = key_of((*cells, ""))
                 place = lon, lat, day_of(*day)
                 code = self._code(event, dataset, place, protocol)
@@ -87,6 +94,8 @@ class Visits:
                     self._add(
                         line + number, event, dataset, place, dict(zip(terms, cells, strict=True))
                     )
+                elif code >= 0:
+                    self._compare(code, dict(zip(terms, cells, strict=True)))
                 same[row] = code
             if code >= 0:
                 self.sizes[code] += 1
@@ -108,6 +117,17 @@ class Visits:
                 code, f"lon, lat and date {', '.join(first)} and {', '.join(place)}"
             )
         return code
+
+    def _compare(self, code: int, cells: dict[str, str]) -> None:
+        """Keep the largest area that records of a visit state; count visits with several."""
+        area = area_of(cells)
+        first = self.areas.get(code, self.rows[code][_AREA])
+        if not area or area == first:
+            return
+        if first and code not in self._several:
+            self._several.add(code)
+            self.remarks["records of several areas"] += 1
+        self.areas[code] = max(first or "0", area, key=float)
 
     def _add(
         self,
@@ -161,6 +181,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     _refuse_ungrouped(where, total, ungrouped)
     columns = list(zip(*visits.rows, strict=True)) or [()] * len(VISIT)
     frame = visit_frame(dict(zip(VISIT, columns, strict=True)), visits.lines)
+    frame.loc[[*visits.areas], "area_m2"] = [*visits.areas.values()]
     repeated = frame["plot_id"].duplicated(keep=False) & (frame["origin"] != "")
     frame.loc[repeated, "plot_id"] += "@" + frame["origin"][repeated]  # of several data sets
     survey = Survey(title, frame, listing.records, reference)
