@@ -4,10 +4,10 @@ Source: Darwin Core quick reference guide, https://dwc.tdwg.org/terms/ (classes 
 Taxon); GBIF adds acceptedScientificName and species, its own accepted names.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
+from spatioformer.geo.plots.abundances import is_zero
 from spatioformer.geo.plots.archives.survey import Name, Records
 from spatioformer.geo.plots.source import MISSING, quoted, stated
 
@@ -19,7 +19,6 @@ ABSENT = frozenset(
 _PRESENT = frozenset({"", "present", "presence", "detected", "1", "true", "yes"})
 _KNOWN = ABSENT | _PRESENT | MISSING
 _MOST_ODD = 3  # statuses that are named
-_ZERO = re.compile(r"\+?0+(?:[.,]0*)?(?:[eE][+-]?\d+)?\s*%?", re.ASCII)
 _PLANTS = frozenset({"", "plantae", "viridiplantae", "archaeplastida", "incertae sedis", "planta"})
 _NO_SURVEY = frozenset({"fossilspecimen", "livingspecimen"})
 
@@ -142,15 +141,10 @@ class Listing:
 
 def _state(status: str, count: str, quantity: str, kingdom: str, basis: str) -> str:
     """Why a record does not count; '' if it does."""
-    if status.lower() in ABSENT or _is_zero(count) or (not count and _is_zero(quantity)):
+    if status.lower() in ABSENT or is_zero(count) or (not count and is_zero(quantity)):
         return "absent"
     if kingdom.lower() not in _PLANTS:
         return f"kingdom {kingdom}"
     if basis.replace("_", "").lower() in _NO_SURVEY:
         return "no survey"
     return ""
-
-
-def _is_zero(text: str) -> bool:
-    """Whether a count or cover is zero: 0, 0.0, 0,00, 0 %."""
-    return bool(_ZERO.fullmatch(text))
