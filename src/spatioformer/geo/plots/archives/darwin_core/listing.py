@@ -19,7 +19,18 @@ ABSENT = frozenset(
 _PRESENT = frozenset({"", "present", "presence", "detected", "1", "true", "yes"})
 _KNOWN = ABSENT | _PRESENT | MISSING
 _MOST_ODD = 3  # statuses that are named
-_PLANTS = frozenset({"", "plantae", "viridiplantae", "archaeplastida", "incertae sedis", "planta"})
+_PLANTS = frozenset(
+    {
+        "",
+        "plantae",
+        "viridiplantae",
+        "archaeplastida",
+        "incertae sedis",
+        "planta",
+        "plants",
+        "plant",
+    }
+)
 _NO_SURVEY = frozenset({"fossilspecimen", "livingspecimen"})
 
 NAME_TERMS = (
