@@ -203,3 +203,33 @@ def test_positions_between_exact_ones_are_good_to_a_thousandth(tmp_path):
         a, _, c, _, e, f = (~scene.transform)[:6]
         assert np.abs(u - (a * x + c)).max() < 1e-3
         assert np.abs(v - (e * y + f)).max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_numbers_of_another_type_than_the_scale_is_for(tmp_path, dtype):
+    """A copy with reflectances, or a picture of 8 bits, times the scale of digital numbers."""
+    item = write_scene(tmp_path, "a", {"red": np.full((64, 64), 1, dtype)})
+    reader = SceneReader(source([item], without_masks(), bands=["red"]), NATIVE)
+    with pytest.raises(ImageryError, match=r"holds numbers of the type .* the scale 0.0001 of"):
+        reader.read(item, Window(0, 0, 4, 4))
+    signed = write_scene(tmp_path, "b", {"red": np.full((64, 64), 1000, np.int16)})
+    reader = SceneReader(source([signed], without_masks(), bands=["red"]), NATIVE)
+    np.testing.assert_allclose(reader.read(signed, Window(0, 0, 4, 4)), 0.1, rtol=1e-6)
+
+
+def test_nodata_of_the_catalogue_and_of_the_collection_both_hold(tmp_path):
+    red = numbers(9)
+    red[0, :2] = 0, 65535
+    item = write_scene(tmp_path, "a", {"red": red})
+    for stated, missing in ((65535, [1, 1, 0]), (float("nan"), [1, 0, 0]), (None, [1, 0, 0])):
+        own = replace(item, assets={"red": Asset(item.assets["red"].href, nodata=stated)})
+        out = SceneReader(source([own], without_masks(), bands=["red"]), NATIVE).read(
+            own, Window(0, 0, 3, 1)
+        )
+        np.testing.assert_array_equal(np.isnan(out[0, 0]), missing)
+
+
+def test_a_scale_of_zero_is_none(tmp_path):
+    reader, item = scaled(tmp_path, 1, 0.0, 1)
+    with pytest.raises(ImageryError, match=r"states scale 0 and offset 0, which give no values"):
+        reader.read(item, Window(0, 0, 4, 4))

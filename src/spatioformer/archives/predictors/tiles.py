@@ -149,7 +149,8 @@ class ItemTile:
     def _unit(self, dataset: DatasetReader, band: Band, asset: Asset, number: int) -> Unit:
         """Scale and offset from the raw numbers of a file to the unit of a band."""
         own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-        unit = stated_unit(self.source.owner, self.item, band, asset, own)
+        dtype = dataset.dtypes[number - 1]
+        unit = stated_unit(self.source.owner, self.item, band, asset, own, dtype)
         if band.file_unit is None:
             return unit
         stated = dataset.tags(number).get("units", "").strip()

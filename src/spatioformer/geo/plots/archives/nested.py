@@ -101,8 +101,8 @@ def _unsized(visits: pd.DataFrame, area: NDArray[np.float64]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count:,} plots that hold others, or lie beside them in one parent, state no area and are "
-        f"not joined with them"
+        f"{count:,} plots that hold others, or lie beside them in one parent, state no area and "
+        f"are not joined with them"
     ]
 
 
