@@ -8,6 +8,7 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
 
+from spatioformer.archives.catalogues.convert import item_of
 from spatioformer.archives.collections import Band, QualityMask
 from spatioformer.archives.items import Asset
 from spatioformer.archives.placement import Placement
@@ -233,3 +234,25 @@ def test_a_scale_of_zero_is_none(tmp_path):
     reader, item = scaled(tmp_path, 1, 0.0, 1)
     with pytest.raises(ImageryError, match=r"states scale 0 and offset 0, which give no values"):
         reader.read(item, Window(0, 0, 4, 4))
+
+
+def test_bands_that_a_catalogue_names_go_before_the_order_of_the_collection(tmp_path):
+    """A copy of a file of three bands with red first, though the collection has it third."""
+    values = np.stack([numbers(seed) for seed in (10, 11, 12)])
+    path = write_raster(tmp_path / "a.tif", values)
+    bands = tuple(
+        Band(name, ("data",), scale=0.0001, nodata=0, number=number)
+        for number, name in enumerate(("blue", "green", "red"), start=1)
+    )
+    collection = replace(without_masks(), bands=bands)
+    described = [{"name": name} for name in ("red", "green", "blue")]
+    for names, places in ((described, (2, 1, 0)), ([], (0, 1, 2))):
+        raw = {
+            "id": "a",
+            "bbox": [10, 40, 11, 41],
+            "properties": {"datetime": "2021-06-01T00:00:00Z"},
+            "assets": {"data": {"href": str(path), "bands": names}},
+        }
+        item = item_of(raw, collection, "source s")
+        out = SceneReader(source([item], collection), NATIVE).read(item, Window(0, 0, 64, 64))
+        np.testing.assert_array_equal(out, (values[list(places)] * 0.0001).astype(np.float32))

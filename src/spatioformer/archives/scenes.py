@@ -260,10 +260,9 @@ def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:
 
 
 def _number(asset: Asset, band: Band, dataset: DatasetReader, owner: str) -> int:
-    number = asset.number if asset.number != 1 else band.number
-    if number > dataset.count:
+    if asset.number > dataset.count:
         raise ImageryError(
-            f"{owner}: band {band.name} is number {number} of {asset.href}, which has "
+            f"{owner}: band {band.name} is number {asset.number} of {asset.href}, which has "
             f"{dataset.count}; the collection is described wrongly for this catalogue"
         )
-    return number
+    return asset.number
