@@ -21,7 +21,7 @@ from spatioformer.geo.plots.source import quoted, stated
 
 _INHERITED = (
     *("lon", "lat", "datum", "coordinate_uncertainty_m", "date", "protocol", "programme"),
-    *("list_complete", "scope", "origin", "site"),
+    *("list_complete", "scope", "origin", "site", "country"),
 )
 _OWN = ("lon", "lat", "date", "area_m2", "duration_h")
 """Fields of which one that differs from the parent's makes a child a visit of its own."""

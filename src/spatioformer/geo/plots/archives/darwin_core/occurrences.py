@@ -5,6 +5,7 @@ download-formats. Records of one data set with one eventID are a visit. Records 
 are one if they have the same coordinates, date and sampling protocol.
 """
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,20 @@ _KEY_TERMS = (
     *("eventDate", "year", "month", "day"),
 )
 """Terms that say of which visit a record is, where it has no event."""
+_DOUBTS = frozenset(
+    {
+        "COORDINATE_INVALID",
+        "COORDINATE_OUT_OF_RANGE",
+        "COORDINATE_REPROJECTION_FAILED",
+        "COORDINATE_REPROJECTION_SUSPICIOUS",
+        "COUNTRY_COORDINATE_MISMATCH",
+        "PRESUMED_NEGATED_LATITUDE",
+        "PRESUMED_NEGATED_LONGITUDE",
+        "PRESUMED_SWAPPED_COORDINATE",
+        "ZERO_COORDINATE",
+    }
+)
+"""Issues about coordinates in GBIF's interpretation, by their names (OccurrenceIssue)."""
 _AREA = VISIT.index("area_m2")
 _EFFORT = ("samplingProtocol", "sampleSizeValue", "samplingEffort", "totalAreaSampledValue")
 
@@ -162,8 +177,11 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     listing, visits = Listing(), Visits()
     licences: Counter[tuple[str, str]] = Counter()
     keys = array("q")
+    issues: Counter[str] = Counter()
     dataset_term = "datasetKey" if core.has("datasetKey") else "datasetID"
-    terms = [*dict.fromkeys(("eventID", dataset_term, "license", "occurrenceID", "gbifID"))]
+    terms = [
+        *dict.fromkeys(("eventID", dataset_term, "license", "occurrenceID", "gbifID", "issue"))
+    ]
     terms += [term for term in (*VISIT_TERMS, *LISTING_TERMS) if term not in terms]
     ungrouped = total = 0
     present = [term for term in VISIT_TERMS if core.has(term)]
@@ -176,6 +194,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         ungrouped += codes.count(-1)
         total += piece.size
         licences.update(zip(cells[dataset_term], cells["license"], strict=True))
+        issues.update(cells["issue"])
         keys.extend(map(hash, filter(None, cells[identifier])))
         listing.add(codes, cells)
     _refuse_ungrouped(where, total, ungrouped)
@@ -199,7 +218,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         stated = reference.licence or one_licence(licence for _, licence in licences)
         survey.reference = replace(reference, licence=stated)
     survey.notes += [*listing.finish(), *size_notes(visits.remarks)]
-    survey.notes += _notes(ungrouped, keys)
+    survey.notes += [*_notes(ungrouped, keys), *_issue_notes(issues)]
     return survey
 
 
@@ -242,6 +261,17 @@ def single_records(
     ones = np.bincount(codes[~single & (counts == 1)], minlength=len(names))
     mostly = (known >= _FEWEST) & (ones > _MOST_SINGLE * known)
     return single | (mostly[codes] & ~complete)
+
+
+def _issue_notes(issues: Counter[str]) -> list[str]:
+    """A sentence for each doubt of GBIF about coordinates."""
+    doubts: Counter[str] = Counter()
+    for listed, count in issues.items():
+        doubts.update(dict.fromkeys(_DOUBTS.intersection(re.split(r"[;,|\s]+", listed)), count))
+    return [
+        f"{count:,} records have coordinates that GBIF doubts ({doubt})"
+        for doubt, count in doubts.most_common()
+    ]
 
 
 def _notes(ungrouped: int, keys: "array[int]") -> list[str]:

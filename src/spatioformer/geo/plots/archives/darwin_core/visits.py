@@ -18,6 +18,7 @@ PLACE_TERMS = (
     *("decimalLongitude", "decimalLatitude", "geodeticDatum", "coordinateUncertaintyInMeters"),
     *("eventDate", "year", "month", "day", "samplingProtocol"),
     *("sampleSizeValue", "sampleSizeUnit", "samplingEffort", "datasetName"),
+    "country",
 )
 HUMBOLDT_TERMS = (
     *("isTaxonomicScopeFullyReported", "taxonCompletenessReported", "targetTaxonomicScope"),
@@ -49,6 +50,7 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
         "lon": cell("decimalLongitude", ""),
         "lat": cell("decimalLatitude", ""),
         "datum": cell("geodeticDatum", ""),
+        "country": cell("country", ""),
         "coordinate_uncertainty_m": cell("coordinateUncertaintyInMeters", ""),
         "date": day_of(*map(cell, _DAY_TERMS, repeat(""))),
         "protocol": cell("samplingProtocol", "") or cell("protocolNames", ""),
