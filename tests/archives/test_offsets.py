@@ -9,7 +9,10 @@ from rasterio.windows import Window
 
 from spatioformer.archives.offsets import Verdict, claimed, judged, verdict
 from spatioformer.archives.scenes import SceneReader
+from spatioformer.archives.stack import SourceStack
+from spatioformer.archives.write import offsets
 from spatioformer.geo.grid import Grid
+from tests.archives.test_stack import Lines
 from tests.helpers.scenes import COLLECTION, CORNER, UTM55, source, write_scene
 
 CLAIM = "earthsearch:boa_offset_applied"
@@ -96,6 +99,26 @@ def test_a_bright_scene_is_as_the_catalogue_says(tmp_path):
         item = write_scene(tmp_path, f"d{carried}", scene(DESERT, 0), properties=properties)
         of = source([item], SENTINEL, bands=["red"])
         assert verdict(item, of) == Verdict(carried, carried, None)
+
+
+def test_items_of_which_nothing_is_known_are_named(tmp_path):
+    """A folder of bright scenes without metadata: .1 of reflectance may be too much."""
+    items = [
+        write_scene(tmp_path, name, scene(ranges, 0), properties=properties)
+        for name, ranges, properties in (
+            *(("bright", DESERT, {}), ("dark", FIELDS, {}), ("known", DESERT, NEW)),
+            ("wrong", FIELDS, NEW),
+        )
+    ]
+    grid = Grid(CRS.from_user_input(UTM55), CORNER, 128, 128)
+    for rule, unknown in (("auto", "1 of 4 items of 2021 (bright)"), ("none", None)):
+        console = Lines()
+        of = source(items, SENTINEL, bands=["red"], offset=rule)
+        found = offsets(SourceStack((of,), grid), 2021, console)
+        assert found == ({"s": {"wrong": "kept"}} if unknown else {})
+        said = [line for line in console.lines if "neither the catalogue" in line]
+        assert len(said) == bool(unknown)
+        assert not unknown or f"of {unknown} carry the offset of 1000; they are taken" in said[0]
 
 
 def test_a_large_file_without_overviews_is_sampled_in_pieces(tmp_path):

@@ -8,6 +8,7 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window
 
+from spatioformer.archives.catalogues.convert import item_of
 from spatioformer.archives.collections import Band, QualityMask
 from spatioformer.archives.items import Asset
 from spatioformer.archives.placement import Placement
@@ -203,3 +204,55 @@ def test_positions_between_exact_ones_are_good_to_a_thousandth(tmp_path):
         a, _, c, _, e, f = (~scene.transform)[:6]
         assert np.abs(u - (a * x + c)).max() < 1e-3
         assert np.abs(v - (e * y + f)).max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_numbers_of_another_type_than_the_scale_is_for(tmp_path, dtype):
+    """A copy with reflectances, or a picture of 8 bits, times the scale of digital numbers."""
+    item = write_scene(tmp_path, "a", {"red": np.full((64, 64), 1, dtype)})
+    reader = SceneReader(source([item], without_masks(), bands=["red"]), NATIVE)
+    with pytest.raises(ImageryError, match=r"holds numbers of the type .* the scale 0.0001 of"):
+        reader.read(item, Window(0, 0, 4, 4))
+    signed = write_scene(tmp_path, "b", {"red": np.full((64, 64), 1000, np.int16)})
+    reader = SceneReader(source([signed], without_masks(), bands=["red"]), NATIVE)
+    np.testing.assert_allclose(reader.read(signed, Window(0, 0, 4, 4)), 0.1, rtol=1e-6)
+
+
+def test_nodata_of_the_catalogue_and_of_the_collection_both_hold(tmp_path):
+    red = numbers(9)
+    red[0, :2] = 0, 65535
+    item = write_scene(tmp_path, "a", {"red": red})
+    for stated, missing in ((65535, [1, 1, 0]), (float("nan"), [1, 0, 0]), (None, [1, 0, 0])):
+        own = replace(item, assets={"red": Asset(item.assets["red"].href, nodata=stated)})
+        out = SceneReader(source([own], without_masks(), bands=["red"]), NATIVE).read(
+            own, Window(0, 0, 3, 1)
+        )
+        np.testing.assert_array_equal(np.isnan(out[0, 0]), missing)
+
+
+def test_a_scale_of_zero_is_none(tmp_path):
+    reader, item = scaled(tmp_path, 1, 0.0, 1)
+    with pytest.raises(ImageryError, match=r"states scale 0 and offset 0, which give no values"):
+        reader.read(item, Window(0, 0, 4, 4))
+
+
+def test_bands_that_a_catalogue_names_go_before_the_order_of_the_collection(tmp_path):
+    """A copy of a file of three bands with red first, though the collection has it third."""
+    values = np.stack([numbers(seed) for seed in (10, 11, 12)])
+    path = write_raster(tmp_path / "a.tif", values)
+    bands = tuple(
+        Band(name, ("data",), scale=0.0001, nodata=0, number=number)
+        for number, name in enumerate(("blue", "green", "red"), start=1)
+    )
+    collection = replace(without_masks(), bands=bands)
+    described = [{"name": name} for name in ("red", "green", "blue")]
+    for names, places in ((described, (2, 1, 0)), ([], (0, 1, 2))):
+        raw = {
+            "id": "a",
+            "bbox": [10, 40, 11, 41],
+            "properties": {"datetime": "2021-06-01T00:00:00Z"},
+            "assets": {"data": {"href": str(path), "bands": names}},
+        }
+        item = item_of(raw, collection, "source s")
+        out = SceneReader(source([item], collection), NATIVE).read(item, Window(0, 0, 64, 64))
+        np.testing.assert_array_equal(out, (values[list(places)] * 0.0001).astype(np.float32))

@@ -167,3 +167,18 @@ def test_a_store_of_embeddings(tmp_path):
     assert result.items[0].assets["T127"].number == 128
     with pytest.raises(ImageryError, match="holds no year 2017, but 2019, 2020, 2021"):
         look_up(section, collection, (148.1, 148.2, -35.3, -35.2), 2017, access)
+
+
+def test_two_scenes_of_one_identifier(tmp_path):
+    """Items that tools name by their date alone; only one of them would be read."""
+    name = "LC08_L2SP_190031_20200301_20200310_02_T1"
+    one = scene(name, "2020-03-01", (10, 40, 11, 41), root="https://a.org/one")
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    (tmp_path / "copy.json").write_text(json.dumps(one))
+    section = source(kind="folder", endpoint=str(tmp_path))
+    asked = section, collection_of(section), REGION, 2020, access_to(tmp_path / "cache")
+    assert len(search(*asked)) == 1
+    other = scene(name, "2020-03-01", (10, 40, 11, 41), root="https://a.org/two")
+    (tmp_path / "two.json").write_text(json.dumps(other))
+    with pytest.raises(ImageryError, match=r"has two items with the id LC08.* and different files"):
+        search(*asked)

@@ -179,12 +179,12 @@ def year_of_climate(path: Path, variable: str, monthly: np.ndarray, scale: float
     """A NetCDF file of TerraClimate: int16 with a scale, axes in degrees, no CRS.
 
     Args:
-        monthly: values (12, lat, lon), NaN for sea; the Earth from 180 W, 90 N.
+        monthly: values (months, lat, lon), NaN for sea; the Earth from 180 W, 90 N.
     """
-    _, height, width = monthly.shape
+    months, height, width = monthly.shape
     raw = np.where(np.isnan(monthly), -32768, np.round(monthly / scale)).astype(np.int16)
     axes = {
-        "time": (np.arange(12.0), "days since 1900-01-01"),
+        "time": (np.arange(float(months)), "days since 1900-01-01"),
         "lat": (90 - (np.arange(height) + 0.5) * 180 / height, "degrees_north"),
         "lon": (-180 + (np.arange(width) + 0.5) * 360 / width, "degrees_east"),
     }

@@ -54,6 +54,11 @@ class Verdict(NamedTuple):
         """Whether the catalogue and the pixels contradict each other."""
         return None not in (self.claimed, self.seen) and self.claimed != self.seen
 
+    @property
+    def unknown(self) -> bool:
+        """Whether neither the catalogue nor the pixels say anything."""
+        return self.claimed is None and self.seen is None
+
 
 def carries_offset(item: Item, source: Source) -> bool:
     """Whether the numbers of an item carry the offset, by the source's rule `offset`."""

@@ -24,7 +24,7 @@ from spatioformer.archives.offsets import carries_offset
 from spatioformer.archives.placement import Placement, Places, places_of, resample
 from spatioformer.archives.remote import prefetch, read_remote
 from spatioformer.archives.source import Source
-from spatioformer.archives.units import Unit, stated_unit
+from spatioformer.archives.units import Unit, check_dtype, stated_unit
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.crs import known_crs
 from spatioformer.geo.grid import Grid
@@ -93,7 +93,7 @@ class SceneReader:
                  zip(numbers, bands, strict=True)]  # fmt: skip
         units = [self._unit(item, band, assets[i], dataset, number) for i, band, number in
                  zip(numbers, bands, files, strict=True)]  # fmt: skip
-        missing = [_nodata(assets[i], band) for i, band in zip(numbers, bands, strict=True)]
+        missing = [(assets[i].nodata, band.nodata) for i, band in zip(numbers, bands, strict=True)]
         raw = Values(dataset, tuple(files))
 
         def read(part: Window) -> np.ndarray:
@@ -101,7 +101,9 @@ class SceneReader:
             values, valid = raw.read_raw(part)
             result = np.empty(values.shape, np.float32)
             for i, (band, unit) in enumerate(zip(bands, units, strict=True)):
-                clear = valid[i] & valid_mask(values[i], missing[i])
+                clear = valid[i]
+                for nodata in missing[i]:  # of the catalogue and of the collection: both hold
+                    clear = clear & valid_mask(values[i], nodata)
                 clear &= codes.clear(band, placement.own, part)
                 result[i] = np.where(clear, values[i] * unit.scale + unit.offset, np.nan)
             return result
@@ -153,11 +155,13 @@ class SceneReader:
         Raises:
             ImageryError: they state different numbers.
         """
+        dtype = dataset.dtypes[number - 1]
         if self.source.collection.offset_claim is not None:
+            check_dtype(self.source.owner, item, band, dtype)
             carried = carries_offset(item, self.source)
             return Unit(band.scale, band.offset if carried else 0.0)
         own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-        return stated_unit(self.source.owner, item, band, asset, own)
+        return stated_unit(self.source.owner, item, band, asset, own, dtype)
 
 
 class _Codes:
@@ -256,14 +260,9 @@ def file_grid(dataset: DatasetReader, item: Item, owner: str) -> Grid:
 
 
 def _number(asset: Asset, band: Band, dataset: DatasetReader, owner: str) -> int:
-    number = asset.number if asset.number != 1 else band.number
-    if number > dataset.count:
+    if asset.number > dataset.count:
         raise ImageryError(
-            f"{owner}: band {band.name} is number {number} of {asset.href}, which has "
+            f"{owner}: band {band.name} is number {asset.number} of {asset.href}, which has "
             f"{dataset.count}; the collection is described wrongly for this catalogue"
         )
-    return number
-
-
-def _nodata(asset: Asset, band: Band) -> float | None:
-    return asset.nodata if asset.nodata is not None else band.nodata
+    return asset.number

@@ -88,6 +88,7 @@ def look_up(
     query = Query(boxes_of(region), start, end)
     items = _items(collection, query, access)
     items = [item for item in items if _is_of(item, collection, start, end)]
+    _check_ids(items, collection, access.owner)
     kept, older = newest(items)
     clear = [item for item in kept if not _is_cloudy(item, section.max_cloud)]
     clouds = [cloud_of(item) for item in kept if _is_cloudy(item, section.max_cloud)]
@@ -132,6 +133,18 @@ def _items(collection: Collection, query: Query, access: Access) -> list[Item]:
         ) from error
     near = [raw for raw, touches in zip(raws, hit, strict=True) if touches]
     return [item_of(raw, collection, access.owner) for raw in near]
+
+
+def _check_ids(items: Sequence[Item], collection: Collection, owner: str) -> None:
+    """Raise if items of one identifier have different files: only one of them would be read."""
+    known: dict[str, list[str]] = {}
+    for item in items:
+        files = [asset.href.partition("?")[0] for asset in item.assets.values()]
+        if known.setdefault(item.id, files) != files:
+            raise ImageryError(
+                f"{owner}: {collection.endpoint} has two items with the id {item.id} and different "
+                "files; give each scene an id of its own"
+            )
 
 
 def _is_of(item: Item, collection: Collection, start: datetime, end: datetime) -> bool:

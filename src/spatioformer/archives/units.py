@@ -16,19 +16,22 @@ class Unit(NamedTuple):
     offset: float
 
 
-def stated_unit(owner: str, item: Item, band: Band, asset: Asset, own: Unit) -> Unit:
+def stated_unit(owner: str, item: Item, band: Band, asset: Asset, own: Unit, dtype: str) -> Unit:
     """Scale and offset of a band, from the collection, the catalogue and the file.
 
     Args:
         owner: beginning of the message.
         own: that of the file; 1 and 0 where it states none.
+        dtype: type of the file's numbers.
 
     Raises:
-        ImageryError: they state different numbers.
+        ImageryError: they state different numbers, or the scale is for numbers of another type.
     """
+    check_dtype(owner, item, band, dtype)
     stated = {"the collection": Unit(band.scale, band.offset)}
     if asset.scale is not None or asset.offset is not None:
-        stated["the catalogue"] = Unit(asset.scale or 1.0, asset.offset or 0.0)
+        scale = 1.0 if asset.scale is None else asset.scale
+        stated["the catalogue"] = Unit(scale, asset.offset or 0.0)
     if own != (1.0, 0.0):
         stated["the file"] = own
     stated = {who: unit for who, unit in stated.items() if unit != (1.0, 0.0)}
@@ -41,4 +44,29 @@ def stated_unit(owner: str, item: Item, band: Band, asset: Asset, own: Unit) -> 
                 f"{unit.scale:g} and {unit.offset:g}; give the right ones in a row of your own "
                 "in `imagery.collections`"
             )
+    if first is not None and not (np.isfinite(first[1]).all() and first[1].scale):
+        raise ImageryError(
+            f"{owner}: of band {band.name} in {item.id}, {first[0]} states scale "
+            f"{first[1].scale:g} and offset {first[1].offset:g}, which give no values; give the "
+            "right ones in a row of your own in `imagery.collections`"
+        )
     return first[1] if first is not None else Unit(1.0, 0.0)
+
+
+def check_dtype(owner: str, item: Item, band: Band, dtype: str) -> None:
+    """Raise if the scale of a collection is for other numbers than those of a file.
+
+    A copy of a scene may hold reflectances instead of digital numbers, or a picture of 8 bits.
+
+    Raises:
+        ImageryError: the file holds fractions, or fewer bits, where the collection scales integers.
+    """
+    own, described = np.dtype(dtype), np.dtype(band.dtype)
+    if (band.scale, band.offset) == (1.0, 0.0) or described.kind == "f":
+        return
+    if own.kind == "f" or own.itemsize < described.itemsize:
+        raise ImageryError(
+            f"{owner}: band {band.name} of {item.id} holds numbers of the type {dtype}, and the "
+            f"scale {band.scale:g} of the collection is for {band.dtype}; give the file's `dtype`, "
+            "`scale` and `offset` in a row of your own in `imagery.collections`"
+        )

@@ -1,7 +1,7 @@
 """Write the composites of a year: a Cloud Optimized GeoTIFF, and a STAC item that says of what."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from spatioformer.archives.offsets import verdict
+from spatioformer.archives.items import Item
+from spatioformer.archives.offsets import OFFSET, Verdict, verdict
 from spatioformer.archives.pools import Pool, open_pool
 from spatioformer.archives.source import Source
 from spatioformer.archives.stack import SourceStack
@@ -92,32 +93,48 @@ def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[st
     for source in stack.sources:
         if source.collection.offset_claim is None:
             continue
-        wrong = _disagreeing(source, year)
+        verdicts = _verdicts(source, year)
+        count = len(source.of_year(year))
+        if unknown := [name for name, known in verdicts.items() if known.unknown]:
+            console.say(
+                f"  {source.owner}: neither the catalogue nor dark pixels say whether the numbers "
+                f"of {len(unknown)} of {count} items of {year} ({_listed(unknown)}) carry the "
+                f"offset of {OFFSET}; they are taken to carry none"
+            )
+        wrong = {
+            name: "subtracted" if known.carried else "kept"
+            for name, known in verdicts.items()
+            if known.disagree
+        }
         if not wrong:
             continue
         found[source.section.name] = wrong
-        names = ", ".join(list(wrong)[:SHOWN]) + (", ..." if len(wrong) > SHOWN else "")
         console.say(
             f"  {source.owner}: the catalogue is wrong about the offset of {len(wrong)} of "
-            f"{len(source.of_year(year))} items of {year} ({names}); their dark pixels decided "
+            f"{count} items of {year} ({_listed(wrong)}); their dark pixels decided "
             "(`offset: metadata` trusts the catalogue)"
         )
     return found
 
 
-def _disagreeing(source: Source, year: int) -> dict[str, str]:
-    items = source.of_year(year)
+def _listed(names: Collection[str]) -> str:
+    """Some identifiers, for a message."""
+    return ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
-    def judge(item) -> str | None:
+
+def _verdicts(source: Source, year: int) -> dict[str, Verdict]:
+    """What is known about the offset of each item of a year that can be read."""
+    items = () if source.section.offset == "none" else source.of_year(year)
+
+    def judge(item: Item) -> Verdict | None:
         try:
-            known = verdict(item, source)
+            return verdict(item, source)
         except ImageryError:  # its turn to be reported comes when it is read
             return None
-        return None if not known.disagree else ("subtracted" if known.carried else "kept")
 
     with ThreadPoolExecutor(READERS) as pool:
         judged = list(pool.map(judge, items))
-    return {item.id: word for item, word in zip(items, judged, strict=True) if word is not None}
+    return {item.id: known for item, known in zip(items, judged, strict=True) if known is not None}
 
 
 def _name(stack: SourceStack, year: int) -> str:

@@ -33,6 +33,16 @@ GLOBE = outline((-180, -90, 180, 90))
         (placed([-180, -18, 180, -17], outline((179, -18, -179.5, -17))), (179, -18, -179.5, -17)),
         (placed([-180, -90, 180, 90], GLOBE), (-180, -90, 180, 90)),
         (placed(None, outline((10, 40, 11, 41))), (10, 40, 11, 41)),
+        # Bounding boxes that are wrong: a part, a point, too large, east and west exchanged.
+        (placed([10, 40, 10.1, 40.1], outline((10, 40, 11, 41))), (10, 40, 11, 41)),
+        (placed([10.5, 40, 12, 40.5], outline((10, 40, 11, 41))), (10, 40, 12, 41)),
+        (placed([0, 0, 0, 0], outline((10, 40, 11, 41))), (10, 40, 11, 41)),
+        (placed([9, 40, 12, 41], outline((10, 40, 11, 41))), (9, 40, 12, 41)),
+        (placed([11, 40, 10, 41], outline((10, 40, 11, 41))), (10, 40, 11, 41)),
+        # Right ones whose footprint is rounded, or drawn on one side alone.
+        (placed([10, 40, 11, 41], outline((9.9999, 40, 11, 41))), (10, 40, 11, 41)),
+        (placed([179, -18, -179.5, -17], outline((179, -18, 179.9, -17))), (179, -18, -179.5, -17)),
+        (placed([179, -18, -179, -17], outline((-179.9, -18, -179.1, -17))), (179, -18, -179, -17)),
     ],
 )
 def test_bounds(raw, bounds):
@@ -42,6 +52,20 @@ def test_bounds(raw, bounds):
 def test_what_is_no_place():
     with pytest.raises(ValueError, match="not in degrees"):
         bounds_of(placed([500000, 4600000, 600000, 4700000]))
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (placed([40, 10, 41, 11], outline((10, 40, 11, 41))), r"the bbox \[40.0, .* lies apart"),
+        (placed(None), "NoneType"),
+        (placed([10, 40, 11, 41], {"type": "Polygon", "coordinates": [[1]]}), "is no GeoJSON"),
+    ],
+)
+def test_places_that_contradict_themselves(raw, sentence):
+    """Latitude and longitude exchanged: the item would never be read, and nobody would know."""
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        touching([raw], boxes_of((10, 11, 40, 41)))
 
 
 def test_touching_needs_an_area():

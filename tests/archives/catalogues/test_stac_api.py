@@ -31,10 +31,11 @@ class Server:
 
     Attributes:
         requests: method, address and parameters of each search.
+        counts: further members of each page, such as numberMatched.
     """
 
-    def __init__(self, methods, pages):
-        self.methods, self.pages, self.requests = methods, pages, []
+    def __init__(self, methods, pages, **counts):
+        self.methods, self.pages, self.requests, self.counts = methods, pages, [], counts
 
     def __call__(self, href, access, body=None):
         if "/search" not in href:
@@ -57,6 +58,7 @@ class Server:
             links = [{"rel": "next", "href": f"https://a.org/search?page={number + 1}"}]
         return json.dumps(
             {"type": "FeatureCollection", "features": self.pages[number], "links": links}
+            | self.counts
         )
 
 
@@ -107,3 +109,17 @@ def test_pages_that_go_round_in_a_circle(tmp_path, monkeypatch):
     monkeypatch.setattr(stac_api, "read_text", Circle(["GET"], [[A], [B]]))
     with pytest.raises(ImageryError, match="sends the same page of items again and again after 2"):
         found("https://a.org", tmp_path)
+
+
+@pytest.mark.parametrize("counts", [{"numberMatched": 3}, {"context": {"matched": 3}}])
+def test_items_that_never_come_are_missed(tmp_path, monkeypatch, counts):
+    """A composite of a part of the scenes would look like any other."""
+    monkeypatch.setattr(stac_api, "read_text", Server(["GET"], [[A], [B]], **counts))
+    with pytest.raises(ImageryError, match=r"https://a.org sent 2 of 3 items that it found"):
+        found("https://a.org", tmp_path)
+    for fitting in ({"numberMatched": 2}, {"numberMatched": 1}, {"context": None}):
+        monkeypatch.setattr(stac_api, "read_text", Server(["GET"], [[A], [B]], **fitting))
+        assert found("https://a.org", tmp_path) == ["a", "b"]
+    estimated = Server(["GET"], [[A], [B]], numberMatched=1_000_000)
+    monkeypatch.setattr(stac_api, "read_text", estimated)
+    assert found("https://a.org", tmp_path) == ["a", "b"]

@@ -164,6 +164,16 @@ def test_months_of_terraclimate_become_a_sum_or_a_mean_of_the_year(served, tmp_p
     assert np.isfinite(values[:, :, :56]).sum() == 2 * (36 * 56 - 1)
 
 
+def test_a_year_of_fewer_months_is_no_year(served, tmp_path):
+    rain = np.full((8, 36, 72), 30.0)
+    year_of_climate(served.folder / "TerraClimate_ppt_2025.nc", "ppt", rain, 0.1)
+    of = Grid(CRS.from_epsg(4326), Affine(5, 0, -180, 0, -5, 90), 36, 72)
+    with pytest.raises(
+        ImageryError, match=r"holds 8 steps of time, fewer than the 12 months of 20"
+    ):
+        read("terraclimate", served, tmp_path / "c", of, bands=("ppt",), year=2025)
+
+
 def section(**keys):
     return SourceSection(**({"name": "s", "collection": "chelsa-bioclim-future"} | keys))
 

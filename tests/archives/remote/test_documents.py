@@ -92,3 +92,20 @@ def test_offline_knows_what_the_server_did_not_have(served, access):
     (served.folder / "c" / "0" / "0").write_bytes(b"now")
     readers["file"](access)
     readers["file"](offline)
+
+
+def test_a_document_cut_short_without_a_length_is_not_kept_for_good(served, access, monkeypatch):
+    """Without a length nothing says that it is cut, and its tag says that it is unchanged."""
+    (served.folder / "a.json").write_bytes(b'{"id": "a"}')
+    send = servers._Handler._send
+
+    def cut(self, code, body, length, fault):
+        self.close_connection = True
+        head = b'HTTP/1.1 200 OK\r\nConnection: close\r\nETag: "a"\r\n\r\n'
+        self.wfile.write(head + body[:5])
+
+    monkeypatch.setattr(servers._Handler, "_send", cut)
+    assert read_bytes(f"{served.url}/a.json", access, limit=100) == b'{"id"'
+    monkeypatch.setattr(servers._Handler, "_send", send)
+    served.tags["/a.json"] = "a"
+    assert read_bytes(f"{served.url}/a.json", access, limit=100) == b'{"id": "a"}'

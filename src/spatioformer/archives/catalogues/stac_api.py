@@ -22,6 +22,8 @@ from spatioformer.archives.collections import Collection
 from spatioformer.archives.remote.access import Access
 from spatioformer.common.errors import ImageryError
 
+EXACT = 50_000
+"""Items up to which their number is counted; some servers estimate larger ones."""
 PAGE = 250
 """Items of a page. Some servers refuse more."""
 
@@ -66,6 +68,7 @@ def _pages(
     collection: Collection, query: Query, box: tuple[float, ...], access: Access
 ) -> Iterator[RawItem]:
     known: set[str] = set()
+    received, matched = 0, None
     with _Guard(collection, access), ignore():
         client = _open(collection, access)
         offered = {link.extra_fields.get("method") for link in client.get_links("search")}
@@ -85,7 +88,23 @@ def _pages(
                     f"again after {len(known):,} items; the catalogue cannot be searched"
                 )
             known.update(str(item.get("id")) for item in fresh)
+            received, matched = received + len(items), _matched(page)
             yield from fresh
+    if matched is not None and received < matched <= EXACT:
+        raise ImageryError(
+            f"{access.owner}: {collection.endpoint} sent {received:,} of {matched:,} items that it "
+            "found, and no address of the others; ask for fewer years or a smaller region, or "
+            "give another `endpoint`"
+        )
+
+
+def _matched(page: dict[str, Any]) -> int | None:
+    """Number of items that a page states for the whole search; None: it states none."""
+    context = page.get("context")
+    stated = page.get(
+        "numberMatched", context.get("matched") if isinstance(context, dict) else None
+    )
+    return stated if isinstance(stated, int) else None
 
 
 def _open(collection: Collection, access: Access) -> Client:

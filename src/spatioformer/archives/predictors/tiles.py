@@ -28,6 +28,7 @@ from spatioformer.geo.raster.values import Values, valid_mask
 
 DIGITS = 12  # of the size of a pixel that count, so that tiles of one lattice meet exactly
 
+MONTHS = 12
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {
     "mean": np.mean,
     "sum": np.sum,
@@ -143,13 +144,25 @@ class ItemTile:
         """Days of each month of a file of twelve months; None: the collection has no such files."""
         files, item = self.source.collection.files, self.item
         if files is None or not files.months:
+            self._check_whole_year(dataset)
             return None
         return month_lengths(dataset, item.start.year, f"{self.source.owner}: {item.id}")
+
+    def _check_whole_year(self, dataset: DatasetReader) -> None:
+        """Raise if bands are reduced to a value of a year of which months are missing."""
+        reduced = self.source.collection.kind == "annual" and any(b.reduce for b in self.bands)
+        if reduced and dataset.count < MONTHS:
+            raise ImageryError(
+                f"{self.source.owner}: a file of {self.item.id} holds {dataset.count} steps of "
+                f"time, fewer than the {MONTHS} months of {self.item.start.year}; the year is not "
+                "complete, so leave it out of `years`"
+            )
 
     def _unit(self, dataset: DatasetReader, band: Band, asset: Asset, number: int) -> Unit:
         """Scale and offset from the raw numbers of a file to the unit of a band."""
         own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-        unit = stated_unit(self.source.owner, self.item, band, asset, own)
+        dtype = dataset.dtypes[number - 1]
+        unit = stated_unit(self.source.owner, self.item, band, asset, own, dtype)
         if band.file_unit is None:
             return unit
         stated = dataset.tags(number).get("units", "").strip()

@@ -168,7 +168,11 @@ def _whole(
         raise Fault("its server ignores ranges and sends the whole file", attempts=2)
     if length is not None and len(data) != length:
         raise Fault(f"the server sent {_amount(len(data), length)} of {length} bytes")
-    return Answer(data, identity_of(response, len(data)), whole=True)
+    identity = identity_of(response, len(data))
+    if length is None and "chunked" not in response.headers.get("Transfer-Encoding", "").lower():
+        # Nobody knows whether it is complete, so it is not asked for by its version later.
+        identity = Identity(len(data))
+    return Answer(data, identity, whole=True)
 
 
 def _amount(came: int, expected: int) -> str:

@@ -22,12 +22,19 @@ _LONGEST = 400  # characters of a number
 # Any decimal and thousands signs: whether a number is above 0 does not depend on them.
 _AMOUNT = re.compile(r"[<>~]?\s?[+-]?([0-9.,]+)(?:e[+-]?[0-9]+)?\s?%?", re.ASCII)
 
+_ZERO = re.compile(r"\+?0+(?:[.,]0*)?(?:[eE][+-]?\d+)?\s*%?", re.ASCII)
+
 _STATES = (
     (_PRESENT_SIGNS, PRESENT),
     (_ABSENT_SIGNS, ABSENT),
     (_PRESENT_WORDS, PRESENT_WORD),
     (_ABSENT_WORDS, ABSENT_WORD),
 )
+
+
+def is_zero(text: str) -> bool:
+    """Whether a count or cover is zero: 0, 0.0, 0,00, 0 %."""
+    return bool(_ZERO.fullmatch(text))
 
 
 class Abundances(dict[str, int]):

@@ -18,6 +18,11 @@ GEOMETRY_X, GEOMETRY_Y = "(geometry x)", "(geometry y)"
 """Names of the columns added for the point geometries of a source."""
 
 
+def stated(text: str) -> str:
+    """The text of a cell; '' if it means a missing value."""
+    return "" if text.lower() in MISSING else text
+
+
 class Row(NamedTuple):
     """One row of a source: `line` counts from 1; `fault` says why the row is broken, else ''."""
 

@@ -182,6 +182,17 @@ def test_nested_plots_are_joined_into_the_largest(tmp_path):
     assert "at 1 places the smaller plots hold species that the largest one" in notes(intake)
 
 
+def test_a_plot_without_an_area_is_joined_with_no_other(tmp_path):
+    nest = events(
+        ("plot", "", "2015-06-01", 47.123456, 8.234567, "", "", "", ""),
+        ("s1", "plot", "", "", "", 1, "m2", "", ""),
+    )
+    found = {"plot": ["Poa annua"], "s1": ["Carex nigra", "Salix alba"]}
+    intake = import_plots(archive(tmp_path / "a.zip", nest, lists(found)))
+    assert richness(intake) == {"plot": 1, "s1": 2}
+    assert "1 plots that hold others, or lie beside them in one parent, state no" in notes(intake)
+
+
 def test_all_nested_plots_can_be_kept(tmp_path):
     path = archive(tmp_path / "a.zip", NEST, lists(NEST_LISTS))
     intake = import_plots(path, ImportOptions(nested="all"))

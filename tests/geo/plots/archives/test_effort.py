@@ -31,6 +31,12 @@ from spatioformer.geo.plots.archives.nested import species_area
         ("100.0 x 100.0", "", 10_000),
         ("400 m2", "", 400),
         ("1", "acre", 4046.8564224),
+        ("43560", "sq. ft", 4046.8564224),
+        ("100", "feet", None),
+        ("1,000", "m2", None),  # a thousand, or one
+        ("1,000 x 2", "m", None),
+        ("0,125", "ha", 1250),
+        ("1.000", "m2", 1),
         ("100", "m", None),
         ("3", "observer hours", None),
         ("0", "m2", None),

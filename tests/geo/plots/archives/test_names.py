@@ -19,6 +19,7 @@ NAMES = {
     "Salix alba × S. fragilis": ("salix alba × salix fragilis", "hybrid"),
     "Quercus ×rosacea Bechst.": ("quercus rosacea ×", "hybrid"),
     "× Festulolium loliaceum": ("festulolium loliaceum ×", "hybrid"),
+    "Poa annua/trivialis": ("poa annua", "species"),
     "Poa sp.": ("poa", "genus"),
     "Poa L.": ("poa", "genus"),
     "Poa": ("poa", "genus"),
@@ -119,3 +120,31 @@ def test_records_keep_distinct_pairs_in_pieces():
         records.add([2, 1, 1], [0, 1, 1])
     visits, names = records.pairs()
     assert (visits.tolist(), names.tolist()) == ([1, 2], [1, 0])
+
+
+def test_capitalised_epithets_are_species_where_the_list_is_so_written():
+    titled = ["Poa Annua", "Poa Trivialis L.", "Carex Nigra", "Carex Sp.", "Bellis Perennis"]
+    assert counted(titled, "species") == 4
+    assert notes_of(titled) == [
+        "4 names have a capitalised second word, such as 'Poa Annua', and count as species"
+    ]
+    mixed = ["Poa Linnaeus", "Carex nigra", "Bellis perennis", "Salix alba"]
+    assert counted(mixed, "species") == 4
+    assert counted([*mixed, "Poa annua"], "species") == 4
+    assert (
+        "1 names were read as a genus and its author, such as 'Poa Linnaeus'" in notes_of(mixed)[0]
+    )
+
+
+def test_a_stated_rank_says_that_a_capitalised_word_is_an_epithet():
+    records = Records()
+    names = [Name("Poa Annua", "", "SPECIES"), Name("Poa alpina"), Name("Poa", "", "GENUS")]
+    records.add([0, 0, 0], [records.code(name) for name in names])
+    assert count_names(records, "species").richness(1)[0] == 2
+
+
+def notes_of(names: list[str]) -> list[str]:
+    records = Records()
+    records.add([0] * len(names), [records.code(Name(n)) for n in names])
+    return [note for note in count_names(records, "species").notes if "names were read" in note
+            or "capitalised" in note]  # fmt: skip

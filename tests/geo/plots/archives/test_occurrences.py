@@ -33,6 +33,55 @@ def test_records_are_grouped_by_event(tmp_path):
     assert intake.summary["imported"]["names"]["synonyms_joined"] == 1
 
 
+def test_texts_for_missing_values_are_blank(tmp_path):
+    """Tables of R have NA in blank cells, databases NULL: neither is a name, an id or an event."""
+    columns = (*COLUMNS, "acceptedNameUsageID", "occurrenceStatus")
+    rows = [
+        [*record("NA", "Poa annua", accepted="NA"), "NA", "NA"],
+        [*record("NA", "Carex nigra", accepted="NULL"), "NA", "present"],
+        [*record("NA", "NA"), "", ""],
+        [*record("NA", "Poa annua", accepted="NA", place="b"), "NA", ""],
+    ]
+    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", columns, rows)))
+    assert intake.table["richness"].tolist() == [2, 1]
+    assert intake.summary["imported"]["names"]["synonyms_joined"] == 0
+    assert "1 records have no scientific name" in notes(intake)
+    assert "occurrenceStatus" not in notes(intake)
+
+
+def test_records_of_no_plants_found(tmp_path):
+    columns = (*COLUMNS, "occurrenceStatus", "individualCount", "organismQuantity")
+    states = [
+        *(("present", "0,0", ""), ("present", "", "0 %"), ("excluded", "", ""), ("", "0.00", "")),
+        *(("present", "1", ""), ("present", "", "+"), ("", "", "0,5"), ("doubtful", "", "")),
+    ]
+    rows = [[*record("1", f"Poa {'abcdefgh'[i]}nnua"), *state] for i, state in enumerate(states)]
+    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", columns, rows)))
+    assert richness(intake) == {"1": 4}
+    assert "4 records state that the taxon is absent" in notes(intake)
+    assert "occurrenceStatus 'doubtful' of 1 records is neither present nor absent" in notes(intake)
+
+
+def test_records_of_several_areas_count_for_the_largest(tmp_path):
+    rows = [record(e, n) for e in ("1", "2") for n in ("Poa annua", "Carex nigra", "Salix alba")]
+    rows[1][6], rows[2][6] = 100, 25
+    rows[3][6] = ""
+    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows)))
+    assert intake.table["area_m2"].tolist() == [100, 9]
+    assert "1 visits have records of several areas; the largest one counts" in notes(intake)
+
+
+def test_a_time_behind_a_blank_is_no_day(tmp_path):
+    rows = [
+        record("1", "Poa annua", date="2015-06-01 10:00"),
+        record("1", "Carex nigra", date="2015-06-01 10:05:30"),
+        record("1", "Salix alba", date="2015-06-01T10:20"),
+    ]
+    intake = import_plots(archive(tmp_path / "a.zip", File("occurrence", COLUMNS, rows)))
+    assert richness(intake) == {"1": 3}
+    assert intake.table["date"].dt.strftime("%Y-%m-%d").tolist() == ["2015-06-01"]
+
+
 def test_records_without_an_event_are_grouped_by_place_day_and_protocol(tmp_path):
     rows = [
         record("", "Poa annua"),

@@ -199,6 +199,27 @@ def test_abundances_of_a_long_list(tmp_path):
     assert richness(intake) == {"p1/1990": 1, "p1/2001": 0, "p2": 0}
 
 
+def test_absences_of_a_long_list_are_found(tmp_path):
+    """A list of all species with a cover of 0 where they are absent."""
+    text = TREES.replace("dbh", "Cover %").replace(",9\n", ",0\n")
+    (tmp_path / "a.csv").write_text(text)
+    intake = import_plots(tmp_path / "a.csv")
+    assert richness(intake) == {"p1/1990": 1, "p1/2001": 0, "p2": 0}
+    assert "rows of which 'Cover %' is 0 or absent do not count" in notes(intake)
+    (tmp_path / "b.csv").write_text(TREES.replace("dbh", "cover"))
+    assert "do not count" not in notes(import_plots(tmp_path / "b.csv"))
+    (tmp_path / "c.csv").write_text(text.replace(",14\n", ",felled\n"))
+    with pytest.raises(PlotError, match=r"which column is not clear; set species.abundance to 'Co"):
+        import_plots(tmp_path / "c.csv")
+
+
+def test_a_cover_of_zero_is_an_absence(tmp_path):
+    text = SPLOT_DT.replace("Carex fusca\t5", "Carex fusca\t0").replace("nigra\t5", "nigra\t0")
+    intake = import_plots(splot(tmp_path / "s", **{"sPlotOpen_DT(2).txt": text}))
+    assert richness(intake) == {"1": 1, "2": 1, "3": 1, "4": 0}
+    assert "2 rows of sPlotOpen_DT(2).txt have a cover of 0 and do not count" in notes(intake)
+
+
 def test_questions_are_asked_with_their_settings(tmp_path):
     (tmp_path / "t.csv").write_text("plot,lon,lat,tree_richness,herb_richness\na,1.5,42.5,3,4\n")
     with pytest.raises(PlotError, match=r"set columns.richness to tree_richness or herb_richness"):

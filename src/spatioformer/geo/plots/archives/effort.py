@@ -17,7 +17,8 @@ _SQUARE_METRES = {
     **dict.fromkeys(("cm2", "cm^2", "cm²", "square centimetre", "square centimetres",
                      "square centimeter", "square centimeters"), 1e-4),
     **dict.fromkeys(("dm2", "dm^2", "dm²", "square decimetre", "square decimetres"), 1e-2),
-    **dict.fromkeys(("ft2", "ft^2", "square foot", "square feet", "sq ft"), 0.09290304),
+    **dict.fromkeys(("ft2", "ft^2", "ft²", "square foot", "square feet", "sq ft", "sq. ft",
+                     "sqft"), 0.09290304),
     **dict.fromkeys(("acre", "acres", "ac"), 4046.8564224),
 }  # fmt: skip
 """Unit, in lower case -> square metres."""
@@ -31,6 +32,8 @@ _HOURS = {
 """Unit, in lower case -> hours."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)
+"""A number such as 1,000, which is a thousand or one."""
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\d\s].*?)\s*", re.ASCII)
 _SIDES = re.compile(
     r"\s*(\d+(?:[.,]\d+)?)\s*m?\s*[x×*]\s*(\d+(?:[.,]\d+)?)\s*(?:m\.?|metres|meters)?\s*",
@@ -53,16 +56,19 @@ class Span(NamedTuple):
 def area_m2(value: str, unit: str) -> float | None:
     """Square metres of a size and its unit; None if it is no area.
 
-    `10 x 10` with the unit m, or without one, is an area too.
+    `10 x 10` with the unit m, or without one, is an area too. `1,000` is none, since its comma may
+    part thousands or decimals.
     """
     sides = _SIDES.fullmatch(value)
     unit = " ".join(unit.lower().split()).rstrip(".")
     if sides and unit in ("", "m", "metre", "metres", "meter", "meters", "m x m", *_ONE):
+        if _THOUSANDS.fullmatch(sides[1]) or _THOUSANDS.fullmatch(sides[2]):
+            return None
         return _number(sides[1]) * _number(sides[2])
     if not unit and (amount := _AMOUNT.fullmatch(value)):
         value, unit = amount[1], " ".join(amount[2].lower().split())
     factor = _SQUARE_METRES.get(unit)
-    if factor is None or not _NUMBER.fullmatch(value.strip()):
+    if factor is None or not _is_number(value):
         return None
     # Decimals are kept exact where the unit is: 0.01 ha is 100, not 100.00000000000001.
     area = float(f"{_number(value) * factor:.12g}")
@@ -77,7 +83,7 @@ def hours(value: str, unit: str) -> float | None:
     if not unit and (amount := _AMOUNT.fullmatch(value)):
         value, unit = amount[1], amount[2]
     factor = _HOURS.get(" ".join(unit.lower().split()).rstrip("."))
-    if factor is None or not _NUMBER.fullmatch(value.strip()):
+    if factor is None or not _is_number(value):
         return None
     duration = float(f"{_number(value) * factor:.12g}")
     return duration if duration > 0 else None
@@ -126,6 +132,10 @@ def _day(text: str, last: bool) -> datetime.date | None:
         return datetime.date(*numbers)
     except (ValueError, TypeError):
         return None
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text.strip())) and not _THOUSANDS.fullmatch(text.strip())
 
 
 def _number(text: str) -> float:

@@ -25,6 +25,7 @@ from spatioformer.geo.plots.archives.checks import (
     numbers_of,
     require_coordinates,
 )
+from spatioformer.geo.plots.archives.countries import check_countries
 from spatioformer.geo.plots.archives.facts import facts_of
 from spatioformer.geo.plots.archives.nested import (
     NestedRule,
@@ -90,7 +91,8 @@ def import_plots(path: str | Path, options: ImportOptions = ImportOptions()) -> 
     require_coordinates(visits, path.name)
     if survey.crs in (None, "EPSG:4326"):
         visits, moved = coordinates.to_wgs84(visits)
-        notes += moved
+        lon, lat = (numbers_of(visits[axis])[0] for axis in ("lon", "lat"))
+        notes += [*moved, *check_countries(visits, lon, lat, path.name)]
     area, unread = numbers_of(visits["area_m2"])
     lists = count_names(survey.records, options.taxa) if survey.records is not None else None
     nests = join_nested(visits, area, options.nested)

@@ -9,7 +9,14 @@ from typing import Any
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots import vocabulary
-from spatioformer.geo.plots.abundances import PRESENT, PRESENT_WORD, UNREADABLE, Abundances
+from spatioformer.geo.plots.abundances import (
+    ABSENT,
+    ABSENT_WORD,
+    PRESENT,
+    PRESENT_WORD,
+    UNREADABLE,
+    Abundances,
+)
 from spatioformer.geo.plots.archives.origins import Origin
 from spatioformer.geo.plots.archives.survey import Name, Records, Survey, visit_frame
 from spatioformer.geo.plots.cells import FIELDS
@@ -25,6 +32,13 @@ SPECIES = vocabulary.word_set(
     "acceptedtaxon standardisedname standardizedname matchedconcept treespecies"
 )
 """Names of columns of species in a long list."""
+_AMOUNT = vocabulary.word_set(
+    "abundance cover coverage covers coverpercent coverperc percentcover coverpct relativecover "
+    "count counts individuals individualcount numberofindividuals presence presenceabsence "
+    "occurrence occurrencestatus abundancia cobertura presencia abondance recouvrement "
+    "deckung abundanz abbondanza copertura"
+)
+"""Names of columns of a long list that say how much of a species there is."""
 
 
 def species_columns(source: Source) -> list[Column]:
@@ -74,7 +88,13 @@ def read_inventory(source: Source, settings: Mapping[str, Any]) -> Survey:
     if name is None:
         survey = _rows(source, fields, positions)
     else:
-        survey = _long_list(source, fields, positions, name, species.get("abundance"))
+        amount = species.get("abundance") or _found_amount(source)
+        survey = _long_list(source, fields, positions, name, amount)
+        if amount and not species.get("abundance"):
+            survey.notes.append(
+                f"rows of which {quoted(amount)} is 0 or absent do not count; species.abundance "
+                f"names another column"
+            )
     survey.crs = source.crs if source.crs is not None else found.crs
     if found.date_order in ("day-first", "month-first"):
         survey.settings["date_order"] = found.date_order
@@ -102,6 +122,28 @@ def _found_species(source: Source) -> str | None:
             f"species.species to {named}"
         )
     return columns[0].name if columns else None
+
+
+def _found_amount(source: Source) -> str | None:
+    """The column that names absences in a long list; None if there is none.
+
+    Raises:
+        PlotError: several do, or one has other text too.
+    """
+    states, found = Abundances(blank=PRESENT), []
+    for column in read_columns(source):
+        if column.joined not in _AMOUNT:
+            continue
+        kinds = {states[cell] for cell in column.distinct}
+        if kinds & {ABSENT, ABSENT_WORD}:
+            found.append((column.name, UNREADABLE in kinds))
+    if len(found) > 1 or any(is_mixed for _, is_mixed in found):
+        named = " or ".join(quoted(name) for name, _ in found)
+        raise PlotError(
+            f"{source.path.name} lists species that are absent, but by which column is not clear; "
+            f"set species.abundance to {named}"
+        )
+    return found[0][0] if found else None
 
 
 def _found_plot(source: Source) -> str:

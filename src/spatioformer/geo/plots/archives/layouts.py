@@ -34,6 +34,7 @@ class Layout:
         plot: columns of the list that name the plot.
         accepted, recorded: columns of the list with names; the first that is filled counts.
         marks: columns of which the header or the list must have one, so that this format is known.
+        amount: columns of the list with the cover or abundance, of which 0 means absent.
         group: columns of the list with the group of plants (vascular plant, moss).
         reference: what is to be cited.
         complete: text of the field `scope` -> whether the list is complete.
@@ -49,6 +50,7 @@ class Layout:
     marks: tuple[str, ...]
     reference: Origin
     group: tuple[str, ...] = ()
+    amount: tuple[str, ...] = ()
     complete: Callable[[str], str] = field(default=lambda scope: NOT_STATED)
     settings: Mapping[str, str] = field(default_factory=dict)
     sure: tuple[tuple[str, str], ...] = ()
@@ -94,6 +96,7 @@ SPLOT = Layout(
     accepted=("species",),
     recorded=("originalspecies",),
     marks=("givdid", "relativecover", "plantrecorded"),
+    amount=("originalabundance",),
     reference=Origin(
         title="sPlotOpen",
         doi="10.1111/geb.13346",
@@ -150,6 +153,7 @@ TURBOVEG = Layout(
            "relevenumber", "tv2relevenumber", "coverabundancescale", "releveaream2", "covercode"),
     reference=Origin(title="Turboveg export"),
     group=("taxongroup",),
+    amount=("cover", "coverpercent", "coverperc", "coverpercentage"),
     complete=_splot_complete,
 )  # fmt: skip
 

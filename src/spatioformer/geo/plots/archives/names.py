@@ -51,6 +51,7 @@ _SP_NUMBER = re.compile(
     r"(?:sp|spp|spec|esp|morphosp|msp|morphotype|morpho)\.?_?-?\w{0,3}\d+\w?", re.I
 )
 _EPITHET = re.compile(r"[^\W\d_A-Z][^\W\d_]*(?:-[^\W\d_]+)*")
+_TITLED = re.compile(r"[A-Z][a-z]{2,}(?:-[A-Za-z][a-z]+)*")
 _GENUS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _HIGHER = re.compile(r".+(?:aceae|ales|oideae|opsida|phyta|inae|ineae|phytina)")
 _FORMULA = re.compile(r"\s+[×x]\s+(?=[^\W\d_])|\s*×\s+", re.I)
@@ -95,6 +96,17 @@ def parse_name(text: str, rank: str = "") -> Taxon:
     return taxon
 
 
+def is_titled(text: str) -> bool:
+    """Whether a capitalised word, an author or an epithet, follows a genus: `Poa Annua`."""
+    words = _spaced(text).split()
+    return (
+        len(words) > 1
+        and bool(_TITLED.fullmatch(words[1]))
+        and not _SP.fullmatch(words[1])
+        and parse_name(text).kind == GENUS
+    )
+
+
 def _parse(text: str) -> Taxon:
     plain = _spaced(text)
     folded = fold(plain)
@@ -122,6 +134,7 @@ def _parse(text: str) -> Taxon:
         section = f"{genus} {fold(' '.join(rest[:2]))}"
         return Taxon(section, section, genus, SPECIES)
     epithet = second.lower() if plain.isupper() else second
+    epithet = epithet.split("/")[0] or epithet  # Poa annua/trivialis counts as its first name
     if not _EPITHET.fullmatch(epithet):  # an author, or a number
         if any(mark.isdigit() for mark in second):
             return Taxon(folded, folded, genus, MORPHOSPECIES)

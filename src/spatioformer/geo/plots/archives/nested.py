@@ -68,7 +68,7 @@ def join_nested(visits: pd.DataFrame, area: NDArray[np.float64], rule: NestedRul
         name = " + ".join(f"{size:g}" for size in np.unique(sizes))
         joined[name] = joined.get(name, 0) + 1
     summary = {"rule": rule, "nests": nests, "plots_joined": int((~kept).sum()), "areas": joined}
-    return Nests(kept, codes, summary, _notes(summary, unclear))
+    return Nests(kept, codes, summary, [*_notes(summary, unclear), *_unsized(visits, area)])
 
 
 def _notes(summary: dict[str, Any], unclear: int) -> list[str]:
@@ -89,6 +89,21 @@ def _notes(summary: dict[str, Any], unclear: int) -> list[str]:
     if unclear:
         notes.append(f"{unclear:,} nests have several largest plots; all of their plots are kept")
     return notes
+
+
+def _unsized(visits: pd.DataFrame, area: NDArray[np.float64]) -> list[str]:
+    """A sentence on nests with plots of an unknown area, which are joined with no other."""
+    nested = visits[visits["parent"] != ""].assign(
+        is_known=np.isfinite(area)[visits["parent"] != ""]
+    )
+    nests = nested.groupby(["parent", "lon", "lat", "date"], sort=False)["is_known"]
+    count = int(((nests.transform("size") > 1) & ~nested["is_known"]).sum())
+    if not count:
+        return []
+    return [
+        f"{count:,} plots that hold others, or lie beside them in one parent, state no area and "
+        f"are not joined with them"
+    ]
 
 
 def added_by_smaller(lists: Lists, joined: Lists, kept: NDArray[np.bool_]) -> int:

@@ -125,7 +125,8 @@ def find_format(store: Store, name: str) -> tuple[TextFormat, list[str]]:
         encoding = "utf-16"
         sample = start[: len(start) // 2 * 2].decode("utf-16", "replace").encode()
     else:
-        encoding, sample = _encoding(store, name), start.removeprefix(codecs.BOM_UTF8)
+        encoding = "utf-8" if is_utf8(store, name, plain=True) else "cp1252"
+        sample = start.removeprefix(codecs.BOM_UTF8)
     if encoding == "cp1252":
         notes.append(f"{name} is not UTF-8 and was read as Windows-1252 (latin-1)")
     whole = sample[: sample.rfind(b"\n") + 1] or sample
@@ -281,17 +282,22 @@ def _columns(batch: list[list[str]], positions: Sequence[int | str]) -> tuple[li
     )
 
 
-def _encoding(store: Store, name: str) -> str:
-    """'utf-8' if the whole file is, else 'cp1252'."""
+def is_utf8(store: Store, name: str, plain: bool = False) -> bool:
+    """Whether a whole file is UTF-8.
+
+    Args:
+        plain: whether a file of ASCII alone, which has most encodings, is one.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with store.open(name) as stream:
         try:
             while chunk := stream.read(_CHUNK):
                 decoder.decode(chunk)
+                plain = plain or not chunk.isascii()
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8"
+            return False
+    return plain
 
 
 def _is_quoted_well(text: str, separator: str) -> bool:

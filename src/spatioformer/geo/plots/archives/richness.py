@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatioformer.geo.plots.archives import names as kinds
-from spatioformer.geo.plots.archives.names import Taxon, parse_name, rank_kind
+from spatioformer.geo.plots.archives.names import Taxon, is_titled, parse_name, rank_kind
 from spatioformer.geo.plots.archives.survey import Name, Records
 from spatioformer.geo.plots.source import quoted
 from spatioformer.geo.plots.taxa import fold
@@ -32,6 +32,8 @@ _DROPPED = {
 }
 
 Codes = NDArray[np.int64]
+
+_FEWEST_TITLED = 3  # names such as `Poa Annua` from which the whole list is taken to be so written
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Lists:
 def count_names(records: Records, rule: TaxaRule) -> Lists:
     """The taxa on the lists of visits by a rule of names."""
     names = records.names
-    taxa = [_taxon(name) for name in names]
+    titled = [is_titled(name.accepted or name.recorded) for name in names]
+    taxa, is_style = _taxa(names, titled)
     dropped = [taxon.kind in _DROPPED[rule] for taxon in taxa]
     keys = [taxon.full if rule == "written" else taxon.key for taxon in taxa]
     code: dict[str, int] = {}
@@ -101,11 +104,43 @@ def count_names(records: Records, rule: TaxaRule) -> Lists:
     lists.summary.update(_summary(names, taxa, codes, rule))
     lists.summary["genus beside a species"] = int((~lists.counted()).sum())
     lists.notes.extend(_notes(names, taxa, lists.summary, rule))
+    lists.notes.extend(_titled_notes(names, taxa, titled, is_style))
     return lists
 
 
-def _taxon(name: Name) -> Taxon:
-    return parse_name(name.accepted or name.recorded, name.rank)
+def _taxa(names: list[Name], titled: list[bool]) -> tuple[list[Taxon], bool]:
+    """The taxa of names, and whether capitalised epithets are the style of the list."""
+    taxa = [parse_name(name.accepted or name.recorded, name.rank) for name in names]
+    is_style = _is_titled_list(titled, taxa)
+    for i, name in enumerate(names):
+        if titled[i] and (is_style or rank_kind(name.rank) in (kinds.SPECIES, kinds.INFRASPECIFIC)):
+            taxa[i] = parse_name((name.accepted or name.recorded).capitalize(), name.rank)
+    return taxa, is_style
+
+
+def _is_titled_list(titled: list[bool], taxa: list[Taxon]) -> bool:
+    """Whether epithets are capitalised in a list, so that they are no authors: `Poa Annua`."""
+    epithets = sum(taxon.kind in (kinds.SPECIES, kinds.INFRASPECIFIC) for taxon in taxa)
+    return sum(titled) >= _FEWEST_TITLED and sum(titled) > epithets
+
+
+def _titled_notes(
+    names: list[Name], taxa: list[Taxon], titled: list[bool], is_style: bool
+) -> list[str]:
+    """A sentence on names with a capitalised second word."""
+    found = [n for n, t, x in zip(names, titled, taxa, strict=True) if t and x.kind == kinds.GENUS]
+    if is_style:
+        example = next(n for n, t in zip(names, titled, strict=True) if t)
+        return [
+            f"{sum(titled):,} names have a capitalised second word, such as "
+            f"{quoted(example.accepted or example.recorded)}, and count as species"
+        ]
+    if not found:
+        return []
+    return [
+        f"{len(found):,} names were read as a genus and its author, such as "
+        f"{quoted(found[0].accepted or found[0].recorded)}; write epithets in small letters"
+    ]
 
 
 def _summary(names: list[Name], taxa: list[Taxon], codes: Codes, rule: TaxaRule) -> dict[str, Any]:

@@ -17,11 +17,13 @@ YES, NO, NOT_STATED = "yes", "no", "not stated"
 VISIT = (
     *("plot_id", "lon", "lat", "area_m2", "date", "programme", "site", "parent", "protocol"),
     *("origin", "list_complete", "coordinate_uncertainty_m", "duration_h", "scope", "datum"),
+    "country",
 )
 """Columns of text of the visits; '' where nothing is stated.
 
 `site` is the place of several visits, `parent` the plot that holds nested ones, `scope` the taxa or
-sizes of plants that were recorded, `origin` the key of a data set."""
+sizes of plants that were recorded, `origin` the key of a data set,
+`country` the English name of a country."""
 
 
 class Name(NamedTuple):

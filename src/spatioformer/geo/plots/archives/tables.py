@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.abundances import is_zero
 from spatioformer.geo.plots.archives.effort import area_m2
 from spatioformer.geo.plots.archives.layouts import AUSPLOTS, LAYOUTS, SPLOT, Layout
 from spatioformer.geo.plots.archives.pieces import (
@@ -191,15 +192,14 @@ def _read_list(
     choices = (*(table.position([c]) for c in layout.accepted),)
     accepted = next((p for p in choices if p is not None), None)
     recorded = [p for c in layout.recorded if (p := table.position([c])) is not None]
-    group = table.position(layout.group)
-    wanted: list[int | str] = [plot if plot is not None else ""]
-    wanted += [accepted if accepted is not None else "", group if group is not None else ""]
+    group, amount = table.position(layout.group), table.position(layout.amount)
+    wanted: list[int | str] = ["" if p is None else p for p in (plot, accepted, group, amount)]
     names: dict[tuple[str, ...], int] = {}
     groups: Counter[str] = Counter()
     of_plot: Counter[int] = Counter()
     for piece in read_pieces(store, table.name, table.form, [*wanted, *recorded]):
         of_visit, of_name = [], []
-        for key, stated, kind, *written in zip(*piece.columns, strict=True):
+        for key, stated, kind, cover, *written in zip(*piece.columns, strict=True):
             code = codes.get(key)
             if code is None:
                 counts["of no plot"] += 1
@@ -207,6 +207,9 @@ def _read_list(
             of_plot[code] += 1
             if kind and _NO_VASCULAR.search(kind):
                 groups[kind] += 1
+                continue
+            if cover and is_zero(cover):
+                counts["absent"] += 1
                 continue
             cells = (stated, *written)
             name = names.get(cells)
@@ -229,6 +232,10 @@ def _read_list(
     notes = [f"{n:,} records of {kind} do not count" for kind, n in sorted(groups.items())]
     if counts["of no plot"]:
         notes.append(f"{counts['of no plot']:,} rows of {table.name} name no plot of the header")
+    if counts["absent"]:
+        notes.append(
+            f"{counts['absent']:,} rows of {table.name} have a cover of 0 and do not count"
+        )
     if counts["without a name"]:
         notes.append(f"{counts['without a name']:,} rows of {table.name} have no name of a species")
     return records, counts, notes

@@ -47,9 +47,26 @@ def read_archive(store: Store, meta: str) -> Survey:
             f"or occurrences"
         )
     survey.origins |= read_datasets(store, [*survey.origins])
-    survey.notes[:0] = notes
+    survey.notes[:0] = [*notes, *_reading_notes(description)]
     survey.settings["decimal"] = "."  # the standard's sign
     return survey
+
+
+def _reading_notes(description: Description) -> list[str]:
+    """Sentences on encodings, on extensions that are not read, and on a kingdom that is unknown."""
+    core, extensions = description.core, description.extensions
+    notes = [note for part in (core, *extensions) for note in part.notes]
+    lists = [part for part in (core, *extensions) if part.kind == metafile.OCCURRENCE]
+    if core.kind == metafile.OCCURRENCE:
+        notes += [
+            f"{part.title} describes single records and is not read, so no area or completeness "
+            f"is taken from it"
+            for part in extensions
+            if part.kind in (metafile.HUMBOLDT, metafile.MEASUREMENT)
+        ]
+    if lists and not any(part.has("kingdom") for part in lists):
+        notes.append("the records state no kingdom, so all names count as those of plants")
+    return notes
 
 
 def read_simple(store: Store, name: str, form: TextFormat) -> Survey:

@@ -17,11 +17,11 @@ from spatioformer.geo.plots.archives.darwin_core.visits import (
     visit_fields,
 )
 from spatioformer.geo.plots.archives.effort import area_m2, hours, is_area, is_duration
-from spatioformer.geo.plots.source import quoted
+from spatioformer.geo.plots.source import quoted, stated
 
 _INHERITED = (
     *("lon", "lat", "datum", "coordinate_uncertainty_m", "date", "protocol", "programme"),
-    *("list_complete", "scope", "origin", "site"),
+    *("list_complete", "scope", "origin", "site", "country"),
 )
 _OWN = ("lon", "lat", "date", "area_m2", "duration_h")
 """Fields of which one that differs from the parent's makes a child a visit of its own."""
@@ -76,7 +76,7 @@ class Events:
         lacking = dict.fromkeys(set(terms) - set(known), "")
         for piece, cells in core.pieces(known):
             for number, row in enumerate(zip(*(cells[t] for t in known), strict=True)):
-                event = dict(zip(known, row, strict=True)) | lacking
+                event = dict(zip(known, map(stated, row), strict=True)) | lacking
                 name = event["eventID"] or event["id"]
                 key = event["id"] or name
                 if not name:
@@ -113,21 +113,23 @@ class Events:
                 if (event := self.row(key)) < 0:
                     self._counts["humboldt"] += 1
                     continue
-                _merge(self._cells[event], dict(zip(known, row, strict=True)))
+                _merge(self._cells[event], dict(zip(known, map(stated, row), strict=True)))
 
     def _add_measurements(self, extension: DataFile) -> None:
         terms = ["id", "occurrenceID", "measurementType", "measurementValue", "measurementUnit"]
         for _, cells in extension.pieces(terms):
             rows = zip(*(cells[term] for term in terms), strict=True)
-            for key, occurrence, measurement, value, unit in rows:
-                event = self.row(key)
-                if occurrence or event < 0 or not value:
+            for key, occurrence, measurement, value, written in rows:
+                event, unit = self.row(key), stated(written)
+                if stated(occurrence) or event < 0 or not stated(value):
                     continue
                 own = self._cells[event]
                 if is_area(measurement) and area_m2(value, unit) is not None:
                     _set(own, "totalAreaSampled", value, unit, self._counts)
                 elif is_duration(measurement) and hours(value, unit) is not None:
                     _set(own, "eventDuration", value, unit, self._counts)
+                elif is_area(measurement):
+                    self._counts["no area"] += 1
 
     def _find_parents(self) -> list[int]:
         parents = [self._rows.get(name, -1) if name else -1 for name in self._parent_ids]
@@ -179,6 +181,7 @@ class Events:
             "repeated": "rows repeat an event and are left out",
             "humboldt": "rows of Humboldt terms belong to no event and are left out",
             "differing": "measurements of areas or durations differ from what the event states",
+            "no area": "measurements of areas are no area with a unit that is known",
             "orphans": "events name a parent that the archive does not hold",
             "inherited": "events have the coordinates of their parents",
         }

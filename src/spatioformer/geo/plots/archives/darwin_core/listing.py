@@ -7,13 +7,30 @@ Taxon); GBIF adds acceptedScientificName and species, its own accepted names.
 from collections import Counter
 from collections.abc import Sequence
 
+from spatioformer.geo.plots.abundances import is_zero
 from spatioformer.geo.plots.archives.survey import Name, Records
+from spatioformer.geo.plots.source import MISSING, quoted, stated
 
-ABSENT = frozenset({"absent", "absence", "not detected", "not present", "0", "false", "no"})
+ABSENT = frozenset(
+    {"absent", "absence", "not detected", "not present", "excluded", "ausente", "0", "false", "no"}
+)
 """occurrenceStatus that means absent, in lower case."""
 
 _PRESENT = frozenset({"", "present", "presence", "detected", "1", "true", "yes"})
-_PLANTS = frozenset({"", "plantae", "viridiplantae", "archaeplastida", "incertae sedis", "planta"})
+_KNOWN = ABSENT | _PRESENT | MISSING
+_MOST_ODD = 3  # statuses that are named
+_PLANTS = frozenset(
+    {
+        "",
+        "plantae",
+        "viridiplantae",
+        "archaeplastida",
+        "incertae sedis",
+        "planta",
+        "plants",
+        "plant",
+    }
+)
 _NO_SURVEY = frozenset({"fossilspecimen", "livingspecimen"})
 
 NAME_TERMS = (
@@ -45,6 +62,7 @@ class Listing:
         self.counts: Counter[str] = Counter()
         self._names: dict[tuple[str, ...], int] = {}
         self._states: dict[tuple[str, ...], str] = {}
+        self._odd: Counter[str] = Counter()  # occurrenceStatus that is neither
         self._by_id: dict[str, str] = {}  # taxonID -> name
         self._accepted: dict[int, str] = {}  # code of a name -> acceptedNameUsageID
 
@@ -68,7 +86,7 @@ class Listing:
         for visit, state, name in rows:
             verdict = states.get(state)
             if verdict is None:
-                verdict = states[state] = _state(*state)
+                verdict = states[state] = _state(*map(stated, state))
             counted[verdict] += 1
             if verdict or visit < 0:
                 continue
@@ -80,6 +98,9 @@ class Listing:
                 of_name.append(code)
             else:
                 counted["without a name"] += 1
+        for status, count in Counter(cells["occurrenceStatus"]).items():
+            if status.lower() not in _KNOWN:
+                self._odd[status] += count
         counted["read"] += sum(counted[v] for v in set(states.values()))
         self.counts.update({key: n for key, n in counted.items() if key and n})
         if of_visit:
@@ -103,24 +124,25 @@ class Listing:
         ):
             if self.counts[key]:
                 notes.append(f"{self.counts[key]:,} records {why}")
-        odd = [state[0] for state in self._states if state[0].lower() not in ABSENT | _PRESENT]
-        if odd:
+        for status, count in self._odd.most_common(_MOST_ODD):
             notes.append(
-                f"occurrenceStatus {odd[0]!r} is neither present nor absent, and counts as present"
+                f"occurrenceStatus {quoted(status)} of {count:,} records is neither present nor "
+                f"absent, and counts as present"
             )
         return notes
 
     def _code(self, cells: tuple[str, ...]) -> int:
         """Code of a name; -1 if the record has none."""
+        cells = tuple(map(stated, cells))
         (scientific, verbatim, usage, accepted, species, rank, accepted_id, taxon_id) = cells[:8]
         recorded = scientific or verbatim or " ".join(filter(None, cells[8:]))
         if taxon_id and recorded:
             self._by_id.setdefault(taxon_id, recorded)
-        stated = usage or accepted or species
-        if not recorded and not stated:
+        valid = usage or accepted or species
+        if not recorded and not valid:
             return -1
-        code = self.records.code(Name(recorded or stated, stated, rank))
-        if not stated and accepted_id and accepted_id != taxon_id:
+        code = self.records.code(Name(recorded or valid, valid, rank))
+        if not valid and accepted_id and accepted_id != taxon_id:
             # A name of its own, so that another accepted id does not change it.
             code = len(self.records.names)
             self.records.names.append(Name(recorded, "", rank))
@@ -130,19 +152,10 @@ class Listing:
 
 def _state(status: str, count: str, quantity: str, kingdom: str, basis: str) -> str:
     """Why a record does not count; '' if it does."""
-    if status.lower() in ABSENT or _is_zero(count) or (not count and _is_zero(quantity)):
+    if status.lower() in ABSENT or is_zero(count) or (not count and is_zero(quantity)):
         return "absent"
     if kingdom.lower() not in _PLANTS:
         return f"kingdom {kingdom}"
     if basis.replace("_", "").lower() in _NO_SURVEY:
         return "no survey"
     return ""
-
-
-def _is_zero(text: str) -> bool:
-    if not text or text[0] not in "0+":
-        return False
-    try:
-        return float(text) == 0
-    except ValueError:
-        return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from spatioformer.common.errors import PlotError
+from spatioformer.geo.plots.archives.darwin_core.agreement import check_header, with_encoding
 from spatioformer.geo.plots.archives.pieces import (
     Piece,
     TextFormat,
@@ -54,6 +55,7 @@ class DataFile:
         terms: name of a term, without its namespace -> position.
         constants: name of a term without a column -> its value in every row.
         fallbacks: name of a term with a column -> its value where the cell is blank.
+        notes: sentences on how the files are written, for the report.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class DataFile:
     terms: dict[str, int]
     constants: dict[str, str]
     fallbacks: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -173,6 +176,7 @@ def _data_file(store: Store, name: str, element: ElementTree.Element) -> DataFil
         _index(element.get("ignoreHeaderLines", "0"), "ignoreHeaderLines", where),
     )
     check_format(form, f"the {tag} {', '.join(files[:2])} in {where}")
+    form, notes = with_encoding(store, files[0], form)
     key: int | None = None
     terms: dict[str, int] = {}
     constants: dict[str, str] = {}
@@ -187,7 +191,9 @@ def _data_file(store: Store, name: str, element: ElementTree.Element) -> DataFil
                 fallbacks[term] = child.get("default", "")
         else:
             constants[term] = child.get("default", "")
-    return DataFile(store, files, kind, form, key, terms, constants, fallbacks)
+    for file in files:
+        check_header(store, file, form, terms, where)
+    return DataFile(store, files, kind, form, key, terms, constants, fallbacks, tuple(notes))
 
 
 def _fields(element: ElementTree.Element, where: str) -> dict[str, ElementTree.Element]:

@@ -5,6 +5,7 @@ download-formats. Records of one data set with one eventID are a visit. Records 
 are one if they have the same coordinates, date and sampling protocol.
 """
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,13 +22,14 @@ from spatioformer.geo.plots.archives.darwin_core.listing import LISTING_TERMS, L
 from spatioformer.geo.plots.archives.darwin_core.metafile import DataFile
 from spatioformer.geo.plots.archives.darwin_core.visits import (
     VISIT_TERMS,
+    area_of,
     day_of,
     size_notes,
     visit_fields,
 )
 from spatioformer.geo.plots.archives.origins import Origin, one_licence
 from spatioformer.geo.plots.archives.survey import VISIT, YES, Survey, visit_frame
-from spatioformer.geo.plots.source import quoted
+from spatioformer.geo.plots.source import quoted, stated
 
 _MOST_SINGLE = 0.9  # share of visits with one record, from which they are single records
 _FEWEST = 10  # visits, from which that share says something
@@ -37,6 +39,21 @@ _KEY_TERMS = (
     *("eventDate", "year", "month", "day"),
 )
 """Terms that say of which visit a record is, where it has no event."""
+_DOUBTS = frozenset(
+    {
+        "COORDINATE_INVALID",
+        "COORDINATE_OUT_OF_RANGE",
+        "COORDINATE_REPROJECTION_FAILED",
+        "COORDINATE_REPROJECTION_SUSPICIOUS",
+        "COUNTRY_COORDINATE_MISMATCH",
+        "PRESUMED_NEGATED_LATITUDE",
+        "PRESUMED_NEGATED_LONGITUDE",
+        "PRESUMED_SWAPPED_COORDINATE",
+        "ZERO_COORDINATE",
+    }
+)
+"""Issues about coordinates in GBIF's interpretation, by their names (OccurrenceIssue)."""
+_AREA = VISIT.index("area_m2")
 _EFFORT = ("samplingProtocol", "sampleSizeValue", "samplingEffort", "totalAreaSampledValue")
 
 
@@ -49,6 +66,8 @@ class Visits:
         sizes: number of records of each visit.
         is_survey: whether a visit has an event, a protocol or an effort.
         differing: code of a visit whose records have different places or days -> both, in words.
+        areas: code of a visit of which a later record states another area -> square metres of the
+            largest one, as text.
     """
 
     def __init__(self) -> None:
@@ -57,9 +76,11 @@ class Visits:
         self.sizes: list[int] = []
         self.is_survey: list[bool] = []
         self.differing: dict[int, str] = {}
+        self.areas: dict[int, str] = {}
         self.remarks: Counter[str] = Counter()
         self._codes: dict[tuple[str, ...], int] = {}
         self._places: list[tuple[str, str, str]] = []
+        self._several: set[int] = set()
 
     def codes(
         self,
@@ -79,7 +100,8 @@ class Visits:
         for number, row in enumerate(rows):
             code = same.get(row)
             if code is None:
-                event, dataset, cells = row
+                event, dataset = map(stated, row[:2])
+                cells = tuple(map(stated, row[2]))
                 lon, lat, protocol, *day = key_of((*cells, ""))
                 place = lon, lat, day_of(*day)
                 code = self._code(event, dataset, place, protocol)
@@ -87,6 +109,8 @@ class Visits:
                     self._add(
                         line + number, event, dataset, place, dict(zip(terms, cells, strict=True))
                     )
+                elif code >= 0:
+                    self._compare(code, dict(zip(terms, cells, strict=True)))
                 same[row] = code
             if code >= 0:
                 self.sizes[code] += 1
@@ -108,6 +132,17 @@ class Visits:
                 code, f"lon, lat and date {', '.join(first)} and {', '.join(place)}"
             )
         return code
+
+    def _compare(self, code: int, cells: dict[str, str]) -> None:
+        """Keep the largest area that records of a visit state; count visits with several."""
+        area = area_of(cells)
+        first = self.areas.get(code, self.rows[code][_AREA])
+        if not area or area == first:
+            return
+        if first and code not in self._several:
+            self._several.add(code)
+            self.remarks["records of several areas"] += 1
+        self.areas[code] = max(first or "0", area, key=float)
 
     def _add(
         self,
@@ -142,8 +177,11 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     listing, visits = Listing(), Visits()
     licences: Counter[tuple[str, str]] = Counter()
     keys = array("q")
+    issues: Counter[str] = Counter()
     dataset_term = "datasetKey" if core.has("datasetKey") else "datasetID"
-    terms = [*dict.fromkeys(("eventID", dataset_term, "license", "occurrenceID", "gbifID"))]
+    terms = [
+        *dict.fromkeys(("eventID", dataset_term, "license", "occurrenceID", "gbifID", "issue"))
+    ]
     terms += [term for term in (*VISIT_TERMS, *LISTING_TERMS) if term not in terms]
     ungrouped = total = 0
     present = [term for term in VISIT_TERMS if core.has(term)]
@@ -156,11 +194,13 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         ungrouped += codes.count(-1)
         total += piece.size
         licences.update(zip(cells[dataset_term], cells["license"], strict=True))
+        issues.update(cells["issue"])
         keys.extend(map(hash, filter(None, cells[identifier])))
         listing.add(codes, cells)
     _refuse_ungrouped(where, total, ungrouped)
     columns = list(zip(*visits.rows, strict=True)) or [()] * len(VISIT)
     frame = visit_frame(dict(zip(VISIT, columns, strict=True)), visits.lines)
+    frame.loc[[*visits.areas], "area_m2"] = [*visits.areas.values()]
     repeated = frame["plot_id"].duplicated(keep=False) & (frame["origin"] != "")
     frame.loc[repeated, "plot_id"] += "@" + frame["origin"][repeated]  # of several data sets
     survey = Survey(title, frame, listing.records, reference)
@@ -178,7 +218,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
         stated = reference.licence or one_licence(licence for _, licence in licences)
         survey.reference = replace(reference, licence=stated)
     survey.notes += [*listing.finish(), *size_notes(visits.remarks)]
-    survey.notes += _notes(ungrouped, keys)
+    survey.notes += [*_notes(ungrouped, keys), *_issue_notes(issues)]
     return survey
 
 
@@ -221,6 +261,17 @@ def single_records(
     ones = np.bincount(codes[~single & (counts == 1)], minlength=len(names))
     mostly = (known >= _FEWEST) & (ones > _MOST_SINGLE * known)
     return single | (mostly[codes] & ~complete)
+
+
+def _issue_notes(issues: Counter[str]) -> list[str]:
+    """A sentence for each doubt of GBIF about coordinates."""
+    doubts: Counter[str] = Counter()
+    for listed, count in issues.items():
+        doubts.update(dict.fromkeys(_DOUBTS.intersection(re.split(r"[;,|\s]+", listed)), count))
+    return [
+        f"{count:,} records have coordinates that GBIF doubts ({doubt})"
+        for doubt, count in doubts.most_common()
+    ]
 
 
 def _notes(ungrouped: int, keys: "array[int]") -> list[str]:

@@ -5,6 +5,7 @@ Extension for Ecological Inventories, https://eco.tdwg.org/ (TDWG 2024), and its
 taxonCompletenessReported.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -17,6 +18,7 @@ PLACE_TERMS = (
     *("decimalLongitude", "decimalLatitude", "geodeticDatum", "coordinateUncertaintyInMeters"),
     *("eventDate", "year", "month", "day", "samplingProtocol"),
     *("sampleSizeValue", "sampleSizeUnit", "samplingEffort", "datasetName"),
+    "country",
 )
 HUMBOLDT_TERMS = (
     *("isTaxonomicScopeFullyReported", "taxonCompletenessReported", "targetTaxonomicScope"),
@@ -27,6 +29,7 @@ HUMBOLDT_TERMS = (
 VISIT_TERMS = (*PLACE_TERMS, *HUMBOLDT_TERMS)
 """Terms of which a visit reads the cells."""
 
+_CLOCK = re.compile(r" +\d{1,2}:\d{2}.*", re.DOTALL)
 _TRUE = frozenset({"true", "yes", "1", "t"})
 _FALSE = frozenset({"false", "no", "0", "f"})
 _COMPLETE = {"reportedcomplete": YES, "complete": YES, "reportedincomplete": NO, "incomplete": NO}
@@ -47,6 +50,7 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
         "lon": cell("decimalLongitude", ""),
         "lat": cell("decimalLatitude", ""),
         "datum": cell("geodeticDatum", ""),
+        "country": cell("country", ""),
         "coordinate_uncertainty_m": cell("coordinateUncertaintyInMeters", ""),
         "date": day_of(*map(cell, _DAY_TERMS, repeat(""))),
         "protocol": cell("samplingProtocol", "") or cell("protocolNames", ""),
@@ -56,6 +60,11 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
         "list_complete": complete,
         "scope": scope,
     }
+
+
+def area_of(cells: Mapping[str, str]) -> str:
+    """Square metres of one visit, as text; '' where no area is stated."""
+    return _effort(*map(cells.get, _EFFORT_TERMS, repeat("")))[0]
 
 
 _DAY_TERMS = ("eventDate", "year", "month", "day")
@@ -94,9 +103,12 @@ def _effort(
 
 @lru_cache(maxsize=100_000)
 def day_of(date: str, year: str, month: str, day: str) -> str:
-    """eventDate without a time of day, else year, month and day; '' if neither is stated."""
+    """eventDate without a time of day, else year, month and day; '' if neither is stated.
+
+    A time of day follows a T or a blank.
+    """
     if date:
-        return date if "/" in date else date.split("T")[0]
+        return date if "/" in date else _CLOCK.sub("", date.split("T")[0])
     if not year:
         return ""
     known = (year, month, day)[: 3 if month and day else 2 if month else 1]
@@ -151,4 +163,6 @@ def size_notes(remarks: Counter[str]) -> list[str]:
         )
     if count := remarks["areas that differ"]:
         notes.append(f"{count:,} visits state two areas that differ; sampleSizeValue counts")
+    if count := remarks["records of several areas"]:
+        notes.append(f"{count:,} visits have records of several areas; the largest one counts")
     return notes
