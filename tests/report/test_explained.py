@@ -69,9 +69,7 @@ def test_the_sentences_hold_the_numbers_and_their_data(tmp_path):
 def test_a_small_change_is_called_small(tmp_path):
     sentence = explained(results(tmp_path, "random-forest"))["importance"]["sentence"]
     assert sentence.startswith("The RMSE of the random forest on")
-    assert sentence.endswith(
-        "Shuffling the location among these plots changes it by less than 1 %."
-    )
+    assert sentence.endswith("Shuffling the location among these plots changes it by less than 1%.")
 
 
 def test_a_model_without_location_says_so_in_one_sentence(tmp_path):

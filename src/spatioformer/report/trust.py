@@ -1,5 +1,6 @@
 """Panel of the page on calibrated intervals and the area of applicability."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ KINDS = {
     "region": "one margin for each region",
 }
 
+MOST_DECIMALS = 4
+"""Of the degrees that name a region: a ten-thousandth is about 10 m."""
+
 
 def trust(results: Results) -> dict[str, Any] | None:
     """Sentences, tables and pictures; None where no intervals were calibrated."""
@@ -27,6 +31,7 @@ def trust(results: Results) -> dict[str, Any] | None:
         return None
     kind = uncertainty.kind(results.has_spread)
     facts = uncertainty.facts["kinds"]
+    groups = facts[kind].get("groups", ())
     return {
         "sentence": _sentence(results, uncertainty, kind),
         "level": f"{uncertainty.level:.0%}",
@@ -35,13 +40,8 @@ def trust(results: Results) -> dict[str, Any] | None:
             for name, calibrated in facts.items()
         ],
         "groups": [
-            (
-                _group_label(group),
-                f"{group['n']:,}",
-                f"{group['coverage']:.3f}",
-                decimal(group["width"], 2),
-            )
-            for group in facts[kind].get("groups", ())
+            (label, f"{group['n']:,}", f"{group['coverage']:.3f}", decimal(group["width"], 2))
+            for label, group in zip(_group_labels(groups), groups, strict=True)
         ],
         "calibration": _calibration(results, facts[kind]["calibration"]),
         "error": _error(results, uncertainty),
@@ -112,11 +112,32 @@ def _score_cells(scores: dict[str, float]) -> list[str]:
     ]
 
 
+def region_places(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Centres of the regions among groups of plots, with just enough decimals to differ."""
+    regions = [group for group in groups if group["by"] == "region"]
+    places: list[str] = []
+    for decimals in range(MOST_DECIMALS + 1):
+        places = [
+            f"{maps.degrees(round(r['lon'], decimals), 'E', 'W')}, "
+            f"{maps.degrees(round(r['lat'], decimals), 'N', 'S')}"
+            for r in regions
+        ]
+        if len(set(places)) == len(places):
+            break
+    return places
+
+
+def _group_labels(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of groups of plots."""
+    places = iter(region_places(groups))
+    return [
+        f"region around {next(places)}" if group["by"] == "region" else _group_label(group)
+        for group in groups
+    ]
+
+
 def _group_label(group: dict[str, Any]) -> str:
-    """Name of a group of plots."""
-    if group["by"] == "region":
-        lon, lat = round(group["lon"]), round(group["lat"])
-        return f"region around {maps.degrees(lon, 'E', 'W')}, {maps.degrees(lat, 'N', 'S')}"
+    """Name of a group of plots by dissimilarity or by the area of applicability."""
     if group["by"] == "dissimilarity":
         return f"dissimilarity {group['low']:.2f} to {group['high']:.2f}"
     return f"{'inside' if group['inside'] else 'outside'} the area of applicability"

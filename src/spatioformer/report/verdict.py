@@ -8,9 +8,10 @@ import numpy as np
 from spatioformer.config.evaluation import SplitSection
 from spatioformer.evaluation import verdict as rules
 from spatioformer.evaluation.verdict import Skill, Verdict
-from spatioformer.report import maps
+from spatioformer.models.target import PROPORTION
 from spatioformer.report.findings import amount, decimal, length, start, title
 from spatioformer.report.results import Results
+from spatioformer.report.trust import region_places
 
 MODES = {rules.USE: "use", rules.CARE: "care", rules.REFUSE: "refuse"}
 """Verdict -> its class in the page."""
@@ -126,7 +127,7 @@ def error(made: Verdict, results: Results) -> list[str]:
         return []
     unit = results.unit
     sentences = [
-        f"Typical error: a prediction misses the count of a plot by {amount(skill.mae, unit, 1)} "
+        f"Typical error: a prediction misses {_of_a_plot(unit)} by {amount(skill.mae, unit, 1)} "
         "on average (mean absolute error)."
     ]
     if not np.isfinite(skill.apart):
@@ -139,6 +140,11 @@ def error(made: Verdict, results: Results) -> list[str]:
     if share is not None:
         sentences.append(f"On this map, {_share(share)} of all pairs of places differ by more.")
     return sentences
+
+
+def _of_a_plot(unit: str) -> str:
+    """What a plot states."""
+    return "the value of a plot" if unit == PROPORTION else "the count of a plot"
 
 
 def _share(share: float) -> str:
@@ -163,12 +169,18 @@ def where_not(made: Verdict, results: Results) -> list[str]:
             f"Far from plots: a tenth of the mapped pixels lie more than {length(tenth)} from the "
             "nearest plot."
         )
-    sentences.append(
-        f"For plots of another size: the predictions hold for {results.grain}."
-        if results.grain != "plot size not stated"
-        else "For any stated plot size: the plots do not state their area."
-    )
-    return sentences
+    return [*sentences, _grain(results)]
+
+
+def _grain(results: Results) -> str:
+    if results.grain == "plot size not stated":
+        return "For any stated plot size: the plots do not state their area."
+    if results.knows_area and not results.has_imagery:
+        return (
+            f"For plots of other sizes than those of the table, {results.grain}: the area is a "
+            "predictor, and the model has seen no others."
+        )
+    return f"For plots of another size: the predictions hold for {results.grain}."
 
 
 def _weak_regions(made: Verdict, results: Results) -> list[str]:
@@ -177,19 +189,16 @@ def _weak_regions(made: Verdict, results: Results) -> list[str]:
     if known is None:
         return []
     groups = known.facts["kinds"][known.kind(results.has_spread)].get("groups", ())
+    coverage = [group["coverage"] for group in groups if group["by"] == "region"]
     weak = [
-        group
-        for group in groups
-        if group["by"] == "region" and group["coverage"] < made.level - LOW_COVERAGE
+        (share, place)
+        for share, place in zip(coverage, region_places(groups), strict=True)
+        if share < made.level - LOW_COVERAGE
     ]
     if not weak:
         return []
-    weak.sort(key=lambda group: group["coverage"])
-    names = " and ".join(
-        f"{maps.degrees(round(g['lon']), 'E', 'W')}, {maps.degrees(round(g['lat']), 'N', 'S')} "
-        f"({g['coverage']:.0%})"
-        for g in weak[:3]
-    )
+    weak.sort(key=lambda region: region[0])
+    names = " and ".join(f"{place} ({share:.0%})" for share, place in weak[:3])
     return [
         f"Around {names}: there the {made.level:.0%} intervals held fewer of the held-out plots "
         "than they should (share in brackets)."
