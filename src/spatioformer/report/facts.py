@@ -186,7 +186,11 @@ def training(results: Results) -> Facts:
     """The model that made the map, and how it was trained."""
     patch = results.config.model.patch
     location = "is" if results.uses_location else "is not"
-    inputs = ("Inputs", f"chips of {patch} × {patch} pixels; location {location} an input")
+    what = f"chips of {patch} × {patch} pixels"
+    if not results.has_imagery:
+        bands = results.imagery["bands"]
+        what = f"{len(bands)} {'column' if len(bands) == 1 else 'columns'} of covariates"
+    inputs = ("Inputs", f"{what}; location {location} an input")
     if not results.is_network:
         return [inputs, *model(results)]
     train, log = results.recipe, results.training

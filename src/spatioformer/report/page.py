@@ -15,6 +15,7 @@ from spatioformer.common import palette
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig
+from spatioformer.models.target import PROPORTION
 from spatioformer.report import (
     chart_pictures,
     facts,
@@ -258,12 +259,16 @@ def _limits(results: Results) -> Iterator[tuple[str, str]]:
             "is known; it says nothing about real plants.",
         )
     grain = "Richness increases with plot area: the map does not hold for other plot sizes."
+    if results.unit == PROPORTION:
+        grain = (
+            "Large plots vary less than small ones: the scores do not hold for other plot sizes."
+        )
     if not area["known"]:
         grain += " The plots do not state their area, so the plot size of the map is unknown."
     elif area["min"] < area["max"] and not results.knows_area:
         grain += " The plots differ in area, and the model does not know their area."
     elif results.knows_area and not results.has_imagery:
-        grain = "Richness increases with plot area, which is a predictor of the model."
+        grain = "The area of the plots is a predictor of the model."
     elif results.knows_area:
         grain += " The area of the plots is a predictor of the model; the map has one value of it."
     yield f"Grain: {results.grain}.", grain

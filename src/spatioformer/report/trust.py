@@ -7,7 +7,7 @@ import numpy as np
 
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
-from spatioformer.report.findings import amount, decimal
+from spatioformer.report.findings import amount
 from spatioformer.report.picture import HALF, Picture, picture, pixels
 from spatioformer.report.results import Results
 
@@ -36,11 +36,16 @@ def trust(results: Results) -> dict[str, Any] | None:
         "sentence": _sentence(results, uncertainty, kind),
         "level": f"{uncertainty.level:.0%}",
         "kinds": [
-            (KINDS[name], name == kind, *_score_cells(calibrated["scores"]))
+            (KINDS[name], name == kind, *_score_cells(calibrated["scores"], results.unit))
             for name, calibrated in facts.items()
         ],
         "groups": [
-            (label, f"{group['n']:,}", f"{group['coverage']:.3f}", decimal(group["width"], 2))
+            (
+                label,
+                f"{group['n']:,}",
+                f"{group['coverage']:.3f}",
+                _size(group["width"], results.unit),
+            )
             for label, group in zip(_group_labels(groups), groups, strict=True)
         ],
         "calibration": _calibration(results, facts[kind]["calibration"]),
@@ -105,11 +110,14 @@ def _extrapolated(results: Results, farthest: float) -> str:
     )
 
 
-def _score_cells(scores: dict[str, float]) -> list[str]:
-    return [
-        f"{scores['coverage']:.3f}",
-        *(decimal(scores[name], 2) for name in ("width", "interval_score", "crps")),
-    ]
+def _score_cells(scores: dict[str, float], unit: str) -> list[str]:
+    sizes = (_size(scores[name], unit) for name in ("width", "interval_score", "crps"))
+    return [f"{scores['coverage']:.3f}", *sizes]
+
+
+def _size(value: float, unit: str) -> str:
+    """A value of the target without its unit."""
+    return amount(value, unit, 2).split()[0]
 
 
 def region_places(groups: Sequence[dict[str, Any]]) -> list[str]:

@@ -27,14 +27,15 @@ def verdict(results: Results) -> dict[str, Any]:
     """The page's opening: verdict, reasons, error, where not to trust, what next, large numbers."""
     made = results.verdict
     return {
-        "verdict": f"{start(made.verdict)}.",
+        "verdict": f"{start(rules.in_words(made.verdict, mapped=results.has_imagery))}.",
         "mode": MODES[made.verdict],
         "why": why(made, results),
         "error": error(made, results),
         "where_not": where_not(made, results),
         "next": next_steps(results),
         "key": key(made, results),
-        "json": made.to_json() | {"split": results.judged.name, "unit": results.unit},
+        "json": made.to_json()
+        | {"split": results.judged.name, "unit": results.unit, "mapped": results.has_imagery},
     }
 
 
@@ -62,8 +63,9 @@ def why(made: Verdict, results: Results) -> list[str]:
             f"{start(title(results.mapped))}, which makes the predictions, was not scored on "
             "held-out plots. So nothing is known of its error: add it to `evaluate.models`."
         ]
+    tested = "map, its model" if results.has_imagery else "model, it"
     sentences = [
-        f"To test the {subject}, its model predicted {skill.n:,} {held_out(results.judged)}.",
+        f"To test the {tested} predicted {skill.n:,} {held_out(results.judged)}.",
         _skill(skill),
     ]
     reasons = {
@@ -130,16 +132,21 @@ def error(made: Verdict, results: Results) -> list[str]:
         f"Typical error: a prediction misses {_of_a_plot(unit)} by {amount(skill.mae, unit, 1)} "
         "on average (mean absolute error)."
     ]
-    if not np.isfinite(skill.apart):
+    if not skill.apart > 0:  # not a number, or nothing varies
         return sentences
     sentences.append(
         "Two places whose predictions differ by less than "
-        f"{amount(skill.apart, unit, 0)} cannot be told apart."
+        f"{amount(skill.apart, unit, _digits(skill.apart))} cannot be told apart."
     )
     share = results.share_apart(skill.apart)
     if share is not None:
         sentences.append(f"On this map, {_share(share)} of all pairs of places differ by more.")
     return sentences
+
+
+def _digits(apart: float) -> int:
+    """Decimals of a smallest difference: whole species, unless that is 0 or 1."""
+    return 0 if apart >= 1.5 else 1
 
 
 def _of_a_plot(unit: str) -> str:
@@ -161,6 +168,11 @@ def where_not(made: Verdict, results: Results) -> list[str]:
         sentences.append(
             f"On the hatched land, {_share(share)} of the mapped land: its conditions are unlike "
             "those of all plots, and no plot shows how large the error is."
+        )
+    if results.uncertainty is None:
+        sentences.append(
+            "Wherever you need an interval: none were calibrated, so the error of a single place "
+            "is not known, nor where the conditions are unlike those of all plots."
         )
     sentences += _weak_regions(made, results)
     if results.map["pixels"]:
@@ -250,8 +262,8 @@ def key(made: Verdict, results: Results) -> list[tuple[str, str, str]]:
             (decimal(skill.r2), f"of the variation {mean}", bad),
             (amount(skill.mae, results.unit, 1).split()[0], f"{results.unit}: typical error", ""),
         ]
-        if np.isfinite(skill.apart):
-            apart = amount(skill.apart, results.unit, 0).split()[0]
+        if skill.apart > 0:
+            apart = amount(skill.apart, results.unit, _digits(skill.apart)).split()[0]
             numbers.append((apart, f"{results.unit}: smallest difference that counts", ""))
     if made.inside is not None:
         numbers.append((f"{made.inside:.0%}", "of the mapped land is like land with plots", ""))
