@@ -69,9 +69,17 @@ def test_the_sentences_hold_the_numbers_and_their_data(tmp_path):
 def test_a_small_change_is_called_small(tmp_path):
     sentence = explained(results(tmp_path, "random-forest"))["importance"]["sentence"]
     assert sentence.startswith("The RMSE of the random forest on")
-    assert sentence.endswith(
-        "Shuffling the location among these plots changes it by less than 1 %."
-    )
+    assert sentence.endswith("Shuffling the location among these plots changes it by less than 1%.")
+
+
+def test_no_input_misleads_where_nothing_varies(tmp_path):
+    run = results(tmp_path)
+    path = tmp_path / "evaluation" / "importance.csv"
+    pd.read_csv(path).assign(rise=0.0, rmse=0.0).to_csv(path, index=False)
+    importance = explained(run)["importance"]
+    assert importance is not None
+    assert "misleads" not in importance["sentence"]
+    assert importance["sentence"].count("changes it by less than 1%") == 2
 
 
 def test_a_model_without_location_says_so_in_one_sentence(tmp_path):

@@ -6,19 +6,23 @@ The run folders come from report_run.py; no model is trained here.
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from pyproj import CRS
 from rasterio.transform import from_origin
+from rasterio.windows import Window
 
 from spatioformer.common import style
 from spatioformer.common.errors import OutputError
 from spatioformer.common.style import files, stamp
+from spatioformer.geo.vector.zones import pixel_areas
 from spatioformer.geo.virtual.truth import noise_ceiling
-from spatioformer.report import maps, page, picture, write_report
+from spatioformer.report import facts, maps, page, picture, write_report
 from spatioformer.report.bands import read_band
 from spatioformer.report.findings import decimal
 from spatioformer.report.results import Results
@@ -141,7 +145,7 @@ def test_counts_facts_and_sentences(real):
         "64 × 64 pixels, EPSG:4326",
         "140°E to 146.4°E, 26.4°S to 20°S",
         "3,456 pixels, 84% of the grid",
-        "red 87.5 % 0 101.2 255 33.5",
+        "red 87.5% 0 101.2 255 33.5",
         "Grain: plots of 400 m². Richness increases with plot area: the map does not hold for "
         "other plot sizes.",
         "17 pixels (0.49%) were predicted below 0 species and set to 0",
@@ -375,6 +379,28 @@ def test_a_projected_map_has_a_graticule_in_degrees(tmp_path):
     assert all(label.startswith("80.99") for label in labels)
     assert maps.Frame(*band.lonlat).aspect == pytest.approx(1, abs=0.01)
     assert len(files(drawing)[0]) > 1000
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:3857", from_origin(1_000_000, 9_400_000, 20_000, 20_000)),  # 53 to 64 N
+        ("EPSG:32717", from_origin(500_000, 9_500_000, 30, 30)),
+        ("EPSG:4326", from_origin(178, 64, 0.1, 0.1)),  # across 180 degrees
+    ],
+)
+def test_the_area_of_a_map_counts_each_pixel_at_its_own_size(tmp_path, crs, transform):
+    data = np.ones((60, 50), np.float32)
+    data[:10] = np.nan
+    band = read_band(write_raster(tmp_path / "map.tif", data, crs=crs, transform=transform))
+    exact = pixel_areas(band.grid, Window(0, 10, 50, 50)).mean()
+    assert band.pixel_area == pytest.approx(exact, rel=0.02)  # a sphere, not an ellipsoid
+
+
+def test_the_unit_of_a_projection_is_that_of_its_pixels(tmp_path):
+    results = Results(tmp_path, report_run.write(tmp_path))
+    results.grid = replace(results.grid, crs=CRS.from_epsg(2263))
+    assert dict(facts.imagery(results))["Pixel"].startswith("0.1 US ft × 0.1 US ft, about")
 
 
 def test_models_stand_in_the_order_of_their_score_on_tiles(tmp_path):

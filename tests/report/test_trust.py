@@ -13,7 +13,7 @@ from spatioformer.report import maps
 from spatioformer.report.odmap import odmap
 from spatioformer.report.page import write_report
 from spatioformer.report.results import Results
-from spatioformer.report.trust import trust
+from spatioformer.report.trust import region_places, trust
 from tests.helpers import report_run
 from tests.helpers.landscape import write_raster
 
@@ -104,6 +104,20 @@ def test_the_panel_says_what_the_widths_outside_rest_on(run, evidence, expected,
     known = replace(run.uncertainty, facts=facts)
     monkeypatch.setitem(run.__dict__, "uncertainty", known)
     assert trust(run)["sentence"].endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("lon", "expected"),
+    [
+        ([145.9, 140.2], ["146°E, 35°S", "140°E, 35°S"]),
+        ([145.91, 145.94, 145.9], ["145.91°E, 35.25°S", "145.94°E, 35.25°S", "145.9°E, 35.25°S"]),
+        ([-179.6, 179.7], ["179.6°W, 35.3°S", "179.7°E, 35.3°S"]),
+        ([145.9, 145.9], ["145.9°E, 35.251°S"] * 2),
+    ],
+)
+def test_regions_have_decimals_that_tell_them_apart(lon, expected):
+    groups = [{"by": "region", "lon": east, "lat": -35.251} for east in lon]
+    assert region_places([{"by": "area", "inside": True}, *groups]) == expected
 
 
 def test_outside_is_hatched():

@@ -65,6 +65,37 @@ def test_three_verdicts(results, name, words, mode):
     assert (page["verdict"], page["mode"]) == (words, mode)
 
 
+def test_without_a_map_the_verdict_is_on_predictions(results, monkeypatch):
+    monkeypatch.setattr(results, "has_imagery", False)
+    monkeypatch.setitem(results.map, "pixels", 0)
+    page = changed(results, verdict=REFUSE)
+    assert page["verdict"] == "Do not use these predictions to tell places apart."
+    assert page["why"][0].startswith("To test the model, it predicted 60 plots in whole tiles")
+    assert page["json"]["mapped"] is False
+
+
+@pytest.mark.parametrize(
+    ("apart", "sentence", "key"),
+    [
+        (15.6, "by less than 16 species cannot", ["16"]),
+        (0.42, "by less than 0.4 species cannot", ["0.4"]),
+        (0.0, None, []),
+        (float("nan"), None, []),
+    ],
+)
+def test_a_smallest_difference_of_nothing_is_left_out(results, apart, sentence, key):
+    page = changed(results, apart=apart)
+    said = [one for one in page["error"] if "cannot be told apart" in one]
+    assert [sentence in one for one in said] == [True] * len(key)
+    assert [value for value, label, _ in page["key"] if "smallest difference" in label] == key
+
+
+def test_a_run_without_intervals_says_what_it_lacks(results):
+    said = " ".join(changed(results)["where_not"])
+    assert results.uncertainty is None
+    assert "none were calibrated, so the error of a single place is not known" in said
+
+
 def test_a_negative_r2_is_called_bad_and_never_good(results):
     page = changed(results, r2=-0.22, r2_low=-0.3, r2_high=-0.1, verdict=REFUSE)
     assert page["key"][0][::2] == ("−0.22", "bad")

@@ -91,6 +91,8 @@ def test_words_name_the_unit(finished):
     assert " species" not in page.replace("plant species", "").partition("<h2>Provenance")[0]
     assert "(proportion) from chips" in (folder / "model" / "README.md").read_text()
     assert "RMSE in proportion" in ended.out
+    assert "Large plots vary less than small ones" in page
+    assert "misses the value of a plot by 0." in page
 
 
 def test_the_run_says_and_keeps_its_tiles(finished):

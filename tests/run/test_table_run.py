@@ -230,3 +230,4 @@ def test_classes_and_gaps_beside_imagery(tmp_path):
     facts = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
     assert facts["covariates"]["names"] == list(store.covariates)
     assert facts["covariates"]["usual"][:2] == [0.0, 1.0]
+    assert facts["facts"]["grain"] == "plots of 400 m2"  # of the map, not of the plots

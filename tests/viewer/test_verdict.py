@@ -25,6 +25,18 @@ def test_the_decision_comes_first_and_the_errors_follow(made, level, start):
     assert "5,2 especies de media. No se pueden distinguir" in found["sentence"]["es"]
 
 
+@pytest.mark.parametrize(
+    ("size", "words"), [(146.2, "146 species"), (9.97, "10 species"), (0.123, "0.12 species")]
+)
+def test_errors_have_two_digits_and_no_power_of_ten(size, words):
+    found = verdict.to_json({"verdict": CARE, "skill": {"mae": size, "apart": size}}, "species")
+    for language, unit in (
+        ("en", words),
+        ("es", words.replace(".", ",").replace("species", "especies")),
+    ):
+        assert found["sentence"][language].count(unit) == 2
+
+
 @pytest.mark.parametrize("content", [{}, {"verdict": None}, {"skill": {"mae": None}}])
 def test_without_a_verdict_it_says_so(content):
     found = verdict.to_json(content, "species")

@@ -21,7 +21,7 @@ const state = {};
 
 function choices() {
   const given = new URLSearchParams(location.hash.replace(/^#/, ""));
-  state.language = given.get("lang") in LANGUAGES ? given.get("lang") : preferred();
+  state.language = Object.hasOwn(LANGUAGES, given.get("lang")) ? given.get("lang") : preferred();
   state.theme = ["light", "dark"].includes(given.get("theme")) ? given.get("theme") : null;
   state.network = given.has("network") ? Number(given.get("network")) : null;
 }

@@ -4,6 +4,7 @@ import { amount, decimals, number, percent, place, say, t } from "../shared/lang
 import { meanings, titled } from "../shared/terms.js";
 import { bars, interval, series, trendSentence } from "./chart.js";
 import { chip } from "./chip.js";
+import { decision, refused as isRefused } from "./verdict.js";
 
 /** "41 species, likely 22 to 60": texts of an answer, with the decimals of its value. */
 export function words(answer, run) {
@@ -22,7 +23,7 @@ export function words(answer, run) {
 export function spoken(answer, run) {
   if (!answer.inside) return [t("answer.outside"), say(answer.why)].join(" ");
   const { value, likely, applies, why } = words(answer, run);
-  return `${[value, likely].filter(Boolean).join(", ")}. ${applies} ${why}`;
+  return [`${[value, likely].filter(Boolean).join(", ")}.`, isRefused(run) && decision(run), applies, why].filter(Boolean).join(" ");
 }
 
 function table(title, rows, alike, show) {
@@ -114,6 +115,7 @@ export function card(run, actions) {
       h("h2", {}, value, likely && h("span", { className: "likely" }, likely)),
       likely && titled(h("p", { className: "note" }, t("answer.level", { level: percent(run.level) })), "interval"),
       interval({ nearest: [], ...answer }, range),
+      isRefused(run) && h("p", { className: "notice refused" }, decision(run)),
       applies &&
         h(
           "div",

@@ -25,10 +25,24 @@ import { zones } from "./zones.js";
 
 const phone = matchMedia("(max-width: 720px)");
 
+/** Height of the closed panel at the foot of a phone's screen, CSS pixels. */
+let foot = 264;
+
+/** Follow that height, which depends on the words in the panel; scale bar and messages stand above it. */
+function followFoot(panel, root) {
+  const measure = () => {
+    if (!phone.matches || panel.classList.contains("open")) return;
+    foot = Math.round(panel.getBoundingClientRect().height);
+    root.style.setProperty("--foot", `${foot}px`);
+  };
+  new ResizeObserver(measure).observe(panel);
+  measure();
+}
+
 /** Space that the panel and the tools take of the map, and a card beside them, CSS pixels. */
 const insets = () =>
   phone.matches
-    ? { left: 12, top: 12, right: 56, bottom: 264, card: 0 }
+    ? { left: 12, top: 12, right: 56, bottom: foot, card: 0 }
     : { left: 388, top: 24, right: 84, bottom: 56, card: 388 };
 
 /** Plots are read once, when they are first needed. */
@@ -124,6 +138,7 @@ export function build(root, run, store, carried = {}) {
     live,
   );
   root.className = `app${years ? " with-years" : ""}`;
+  followFoot(aside.element, root);
 
   /** One card at a time: "answer", "zones", "sites" or none. */
   function openCard(name) {

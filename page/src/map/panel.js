@@ -3,6 +3,7 @@ import { h, icon } from "../shared/dom.js";
 import { say, t } from "../shared/language.js";
 import { meanings } from "../shared/terms.js";
 import { scaleOf } from "./scales.js";
+import { brief, verdict } from "./verdict.js";
 
 const GROUPS = ["richness", "uncertainty", "applicability", "change", "imagery"];
 
@@ -34,37 +35,6 @@ function swatch(layer) {
     context.fillRect(x, 0, 1, 12);
   }
   return canvas;
-}
-
-function verdict(run) {
-  if (!run.verdict?.sentence) return null;
-  const { level, sentence } = run.verdict;
-  const [decision, ...rest] = say(sentence).split(/(?<=[.!?]) /); // the first sentence decides
-  const why = rest.join(" ");
-  const text = h("p", { className: "why" }, why);
-  const more = h(
-    "button",
-    {
-      type: "button",
-      className: "more",
-      "aria-expanded": "false",
-      onclick: () => {
-        const open = box.classList.toggle("open");
-        more.setAttribute("aria-expanded", String(open));
-        more.textContent = t(open ? "verdict.less" : "verdict.more");
-      },
-    },
-    t("verdict.more"),
-  );
-  const box = h(
-    "section",
-    { className: `verdict ${level ?? ""}` },
-    h("p", { className: "decision" }, decision),
-    why && text,
-    why.length > 230 && more,
-  );
-  if (why.length <= 230) box.classList.add("open");
-  return box;
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -158,7 +128,7 @@ export function panel(run, store, legend, { disk }) {
     h(
       "header",
       {},
-      h("div", { className: "titles" }, h("p", { className: "kicker" }, t("page.kicker"), run.name && ` · ${run.name}`), h("h1", {}, run.title ?? run.name)),
+      h("div", { className: "titles" }, h("p", { className: "kicker" }, t("page.kicker"), run.name && ` · ${run.name}`), h("h1", {}, run.title ?? run.name), brief(run)),
       toggle,
     ),
     h(

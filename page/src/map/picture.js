@@ -1,4 +1,4 @@
-// The map as a picture for download: title, map, legend, scale bar, source.
+// The map as a picture for download: title, warnings, map, legend, scale bar, source.
 import { say, t } from "../shared/language.js";
 import { colour } from "../shared/theme.js";
 import { drawGraticule, drawLand, drawLines, drawNames } from "./ground.js";
@@ -10,12 +10,14 @@ import { drawRaster, gather } from "./raster.js";
 import { bar } from "./scalebar.js";
 import { colourOf } from "./scales.js";
 import { viewOf } from "./sheet.js";
+import { refused, warnings } from "./verdict.js";
 import { yearName } from "./years.js";
 
 const RATIO = 2; // pixels of the picture for a CSS pixel
 const MARGIN = 28;
 const HEAD = 72;
 const FOOT = 124;
+const LINE = 20; // of a warning below the title
 
 const font = (weight, size) => `${weight} ${size}px ${colour("font")}`;
 
@@ -171,7 +173,9 @@ export async function picture(scene) {
   const width = Math.max(view.width, 420) + 2 * MARGIN;
   const narrow = width < 760;
   const foot = FOOT + (narrow ? 56 : 0);
-  const height = view.height + HEAD + foot;
+  const said = warnings(run);
+  const head = HEAD + LINE * said.length;
+  const height = view.height + head + foot;
   const canvas = document.createElement("canvas");
   canvas.width = width * RATIO;
   canvas.height = height * RATIO;
@@ -183,16 +187,17 @@ export async function picture(scene) {
   write(context, run.title ?? run.name, MARGIN, 36, font(650, 24), colour("ink"), width - 2 * MARGIN);
   const about = shown.map((look) => [say(look.layer.title), look.layer.years && yearName(look.year)].filter(Boolean).join(", ")).join("  |  ");
   write(context, about, MARGIN, 58, font(400, 14), colour("muted"), width - 2 * MARGIN);
+  said.forEach((line, k) => write(context, line, MARGIN, 58 + LINE * (k + 1), font(650, 14), colour(refused(run) && !k ? "bad" : "ink"), width - 2 * MARGIN));
 
   const sheet = canvasOf(view.width * RATIO, view.height * RATIO);
   const inner = sheet.getContext("2d");
   inner.scale(RATIO, RATIO);
   await drawMap(inner, scene);
-  context.drawImage(sheet, MARGIN, HEAD, view.width, view.height);
+  context.drawImage(sheet, MARGIN, head, view.width, view.height);
   context.strokeStyle = colour("line");
-  context.strokeRect(MARGIN, HEAD, view.width, view.height);
+  context.strokeRect(MARGIN, head, view.width, view.height);
 
-  const y = HEAD + view.height + 26;
+  const y = head + view.height + 26;
   const column = Math.min(300, (width - 3 * MARGIN) / (narrow ? 1 : 3));
   shown.forEach((look, k) => !(narrow && k) && drawLegend(context, run, look, MARGIN + k * (column + MARGIN), y, column));
   const right = width - MARGIN;

@@ -45,7 +45,8 @@ export function initial(run) {
   };
 }
 
-const numbers = (text) => (text ?? "").split("/").map(Number);
+/** Numbers of "1/2/3"; an empty part is none, not 0. */
+const numbers = (text) => (text ?? "").split("/").map((part) => (part.trim() ? Number(part) : NaN));
 
 const CORNERS = 60; // of a polygon in an address
 
@@ -78,8 +79,8 @@ export function parse(hash, run) {
     state.second = { layer: second, year: year(secondYear) };
     if (Number(divide) > 0 && Number(divide) < 100) state.divide = Number(divide) / 100;
   }
-  const opacity = Number(given.get("opacity"));
-  if (given.has("opacity") && opacity >= 0 && opacity <= 100) state.opacity = opacity / 100;
+  const [opacity] = numbers(given.get("opacity"));
+  if (opacity >= 0 && opacity <= 100) state.opacity = opacity / 100;
   if (given.get("hatch") === "no") state.hatch = false;
   if (given.get("names") === "no") state.names = false;
   if (given.get("graticule") === "yes") state.graticule = true;
@@ -92,7 +93,7 @@ export function parse(hash, run) {
   if (zoom >= 0 && zoom <= 24 && Math.abs(viewLat) <= 90 && Math.abs(viewLon) <= 540) {
     state.view = { zoom, lat: viewLat, lon: viewLon };
   }
-  if (given.get("lang") in LANGUAGES) state.language = given.get("lang");
+  if (Object.hasOwn(LANGUAGES, given.get("lang"))) state.language = given.get("lang");
   if (["light", "dark"].includes(given.get("theme"))) state.theme = given.get("theme");
   return state;
 }

@@ -10,7 +10,7 @@ export const preferred = () => (navigator.language?.toLowerCase().startsWith("es
 
 /** Choose the language; `words` is {key: {en, es}}. */
 export function speak(language, words) {
-  current = language in LANGUAGES ? language : "en";
+  current = Object.hasOwn(LANGUAGES, language) ? language : "en";
   dictionary = words;
   document.documentElement.lang = current;
 }

@@ -205,6 +205,11 @@ def measure(
     )
 
 
+def in_words(verdict: str, *, mapped: bool) -> str:
+    """The verdict on a map, or on predictions where a run has no map."""
+    return verdict if mapped else verdict.replace("this map", "these predictions")
+
+
 def reached(distances: NeighbourDistances) -> float:
     """Share of the map that lies no farther from the plots than held-out plots from training.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from affine import Affine
 from rasterio.enums import Resampling
 
+from spatioformer.common.earth import MEAN_RADIUS_KM, unit_vectors
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.grid import LONLAT, Grid
 from spatioformer.geo.raster.opening import open_raster
@@ -35,6 +36,19 @@ class Band:
     def lonlat(self) -> tuple[np.ndarray, np.ndarray]:
         """Longitude and latitude [y, x] of the pixel centres, degrees."""
         return self.frame.lon, self.frame.lat
+
+    @property
+    def pixel_area(self) -> float | None:
+        """Mean area of the mapped pixels on the ground, km2; None without them, or in one row.
+
+        Pixels of degrees and of Mercator's projection have other sizes at other latitudes.
+        """
+        if min(self.values.shape) < 2 or not self.mapped.any():
+            return None
+        places = MEAN_RADIUS_KM * unit_vectors(*self.lonlat)
+        down, along = np.gradient(places, axis=(0, 1))
+        areas = np.linalg.norm(np.cross(down, along), axis=2)
+        return float(areas[self.mapped].mean())
 
     @property
     def frame(self) -> Frame:

@@ -123,6 +123,7 @@ def distances(results: Results) -> Picture:
 
 def histogram(results: Results) -> Picture:
     richness = results.observed["richness"].to_numpy()
+    values = "values" if results.unit == PROPORTION else "richness"
     return picture(
         results,
         "histogram",
@@ -131,9 +132,9 @@ def histogram(results: Results) -> Picture:
             label=("observed, proportion" if results.unit == PROPORTION else OBSERVED),
             is_whole=results.unit != PROPORTION,
         ),
-        f"Histogram of richness: {richness.min():g} to {richness.max():g} {results.unit}, median "
+        f"Histogram of {values}: {richness.min():g} to {richness.max():g} {results.unit}, median "
         f"{np.median(richness):g}.",
-        f"Observed richness of the {len(richness):,} plots.",
+        f"Observed {values} of the {len(richness):,} plots.",
         {"observed": richness},
     )
 

@@ -39,7 +39,7 @@ def draw_agreement(
         layouts: of the figures so far, which have the same limits.
     """
     layout = SharedLayout({} if layouts is None else layouts)
-    figure = Figure(figsize=(width, width + 1.0), layout=layout)
+    figure = Figure(figsize=(width, width + 1.2), layout=layout)
     axes = figure.subplots()
     low, high = limits
     margin = 0.03 * (high - low)
@@ -168,7 +168,7 @@ def draw_histogram(values: Array, *, label: str, is_whole: bool = True) -> Figur
     )
     median = np.median(values)
     axes.axvline(median, color=INK, linewidth=1.2, label=f"median {median:g}")
-    figure.legend(loc="outside upper right")
+    figure.legend(loc="outside lower center")  # a stamp may stand above
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set(xlabel=label, ylabel="plots")
     return figure

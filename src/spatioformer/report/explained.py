@@ -103,8 +103,8 @@ def _importance_sentence(results: Results, mapped: str, first: pd.DataFrame, hel
     parts = [f"The RMSE of {title(mapped)} {held_out} is {size} {sample}."]
     for group, name in ((EVERY_BAND, bands), (LOCATION, "the location")):
         rise = float(first["rise"][group])
-        if abs(rise) < 0.01 * rmse:
-            parts.append(f"Shuffling {name} among these plots changes it by less than 1 %.")
+        if abs(rise) <= 0.01 * rmse:
+            parts.append(f"Shuffling {name} among these plots changes it by less than 1%.")
         else:
             verb = "raises" if rise > 0 else "lowers"
             misled = "" if rise > 0 else ": this input misleads the model there"

@@ -16,6 +16,8 @@ Facts = list[tuple[str, str]]
 
 REASONS = 12  # most kinds of rejection that are shown
 SHOWN = ("stage", "source_line", "plot_id", "reason")  # columns of a rejected row
+LENGTHS = {"metre": "m", "meter": "m", "foot": "ft", "US survey foot": "US ft"}
+"""Unit of a projection -> how it is written."""
 _VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
 """A quoted value or a number in the reason of a rejection."""
 
@@ -109,7 +111,9 @@ def imagery(results: Results) -> Facts:
     imagery = results.imagery
     west, east, south, north = imagery["region"]
     share = imagery["pixels_to_predict"] / imagery["pixels"]
-    unit = "°" if results.grid.crs.is_geographic else " m"
+    crs = results.grid.crs
+    named = crs.axis_info[0].unit_name if crs.axis_info else "metre"
+    unit = "°" if crs.is_geographic else f" {LENGTHS.get(named, named)}"
     resolution = " × ".join(f"{r:.4g}{unit}" for r in imagery["resolution"])
     return [
         ("Bands", f"{len(imagery['bands'])}"),
@@ -182,7 +186,11 @@ def training(results: Results) -> Facts:
     """The model that made the map, and how it was trained."""
     patch = results.config.model.patch
     location = "is" if results.uses_location else "is not"
-    inputs = ("Inputs", f"chips of {patch} × {patch} pixels; location {location} an input")
+    what = f"chips of {patch} × {patch} pixels"
+    if not results.has_imagery:
+        bands = results.imagery["bands"]
+        what = f"{len(bands)} {'column' if len(bands) == 1 else 'columns'} of covariates"
+    inputs = ("Inputs", f"{what}; location {location} an input")
     if not results.is_network:
         return [inputs, *model(results)]
     train, log = results.recipe, results.training
@@ -210,7 +218,8 @@ def model(results: Results) -> Facts:
     if not results.is_network:
         note = results.model.get("facts", {}).get("teacher_maps")
         notes = [("Note", str(note))] if note else []
-        return [("Model", title(results.mapped)), *notes, *results.about]
+        about = [("Class" if term == "Model" else term, text) for term, text in results.about]
+        return [("Model", title(results.mapped)), *notes, *about]
     if results.about:
         network = results.about[0][1]
     else:  # a folder written before models described themselves

@@ -91,7 +91,7 @@ def width_map(results: Results) -> Picture | None:
         drawing,
         f"Map of the width of the {level:.0%} intervals, {middle} in the middle.",
         f"Width of the {level:.0%} interval of each pixel: half of the pixels have less than "
-        f"{middle}. An interval holds the count of a new plot with {level:.0%} probability. Wide "
+        f"{middle}. An interval holds the value of a new plot with {level:.0%} probability. Wide "
         "intervals mean that the map says little there.",
         pixels(band, "width"),
     )

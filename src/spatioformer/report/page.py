@@ -15,6 +15,7 @@ from spatioformer.common import palette
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.config.schema import RunConfig
+from spatioformer.models.target import PROPORTION
 from spatioformer.report import (
     chart_pictures,
     facts,
@@ -248,12 +249,6 @@ def _training(results: Results) -> dict[str, Any]:
     return {"picture": curve, "facts": facts.training(results)}
 
 
-def _knows_area(results: Results) -> bool:
-    """Whether the plot area is a predictor of the model."""
-    known = {"area_m2", "log10 area_m2"}
-    return bool(known & {*results.imagery["bands"], *results.config.model.covariates})
-
-
 def _limits(results: Results) -> Iterator[tuple[str, str]]:
     """Limits of the map: a heading and a text each."""
     summary, area = results.map, results.plots["area_m2"]
@@ -264,10 +259,18 @@ def _limits(results: Results) -> Iterator[tuple[str, str]]:
             "is known; it says nothing about real plants.",
         )
     grain = "Richness increases with plot area: the map does not hold for other plot sizes."
+    if results.unit == PROPORTION:
+        grain = (
+            "Large plots vary less than small ones: the scores do not hold for other plot sizes."
+        )
     if not area["known"]:
         grain += " The plots do not state their area, so the plot size of the map is unknown."
-    elif area["min"] < area["max"] and not _knows_area(results):
+    elif area["min"] < area["max"] and not results.knows_area:
         grain += " The plots differ in area, and the model does not know their area."
+    elif results.knows_area and not results.has_imagery:
+        grain = "The area of the plots is a predictor of the model."
+    elif results.knows_area:
+        grain += " The area of the plots is a predictor of the model; the map has one value of it."
     yield f"Grain: {results.grain}.", grain
     yield "Extent.", _extent(results)
     if results.has_imagery:

@@ -127,6 +127,12 @@ class Results:
         configured = entry.kind == "network" and not entry.published
         return entry.uses_location and not (configured and self.config.model.location == "none")
 
+    @property
+    def knows_area(self) -> bool:
+        """Whether the plot area is a predictor of the model."""
+        known = {"area_m2", "log10 area_m2"}
+        return bool(known & {*self.imagery["bands"], *self.config.model.covariates})
+
     @cached_property
     def training(self) -> pd.DataFrame:
         """Learning rate and RMSE of a network, a row for each epoch."""
@@ -384,9 +390,9 @@ class Results:
     @cached_property
     def mapped_area(self) -> float:
         """Approximate area of the mapped pixels, km2."""
-        width, height = self.pixel_size
-        area = self.map["pixels"] * width * height / 1e6
-        if not (self.grid.crs.is_geographic and self.map["pixels"]):
-            return area
-        lat = np.radians(self.mean.lonlat[1])  # pixels in degrees shrink towards the poles
-        return area * float(np.cos(lat[self.mean.mapped]).mean() / np.cos(np.median(lat)))
+        area = self.mean.pixel_area
+        if area is None:
+            width, height = self.pixel_size
+            return float(self.map["pixels"] * width * height / 1e6)
+        shrunk = self.mean.values.size / (self.grid.height * self.grid.width)
+        return float(self.map["pixels"] * area * shrunk)

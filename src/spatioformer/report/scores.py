@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from spatioformer.config.evaluation import SplitSection
+from spatioformer.models.target import PROPORTION
 from spatioformer.report import choice, findings
 from spatioformer.report.findings import decimal
 from spatioformer.report.results import Results
@@ -50,11 +51,11 @@ def _score_table(
             {
                 "name": model,
                 "note": findings.note(model, results.mapped, _role(results)),
-                "cells": [_cells(table, model) for _, table in splits],
+                "cells": [_cells(table, model, _decimals(results)) for _, table in splits],
             }
             for model in results.models
         ]
-        + choice.rows(results, [split.name for split, _ in splits], METRICS),
+        + choice.rows(results, [split.name for split, _ in splits], _decimals(results)),
     }
 
 
@@ -75,11 +76,17 @@ def _about(split: SplitSection) -> str:
     return f"{split.folds} folds {kinds[split.kind]}"
 
 
-def _cells(table: pd.DataFrame, model: str) -> list[tuple[str, bool]]:
+def _decimals(results: Results) -> dict[str, int]:
+    """`METRICS`; a proportion has two decimals more than a number of species."""
+    more = 2 if results.unit == PROPORTION else 0
+    return {name: digits + more * (name not in ("r", "r2")) for name, digits in METRICS.items()}
+
+
+def _cells(table: pd.DataFrame, model: str, decimals: dict[str, int]) -> list[tuple[str, bool]]:
     """A model's numbers on one split as text, and whether each is the best in its column."""
     cells = []
     useful = bool(table["r2"].max() > 0)  # else the mean of all plots is better than every model
-    for metric, digits in METRICS.items():
+    for metric, digits in decimals.items():
         column = table[metric]
         # Highest r and r2, lowest errors, bias nearest to 0; a single model is not called best.
         merit = column if metric in ("r", "r2") else -column.abs()

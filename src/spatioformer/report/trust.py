@@ -1,12 +1,13 @@
 """Panel of the page on calibrated intervals and the area of applicability."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.report import charts, maps
-from spatioformer.report.findings import amount, decimal
+from spatioformer.report.findings import amount
 from spatioformer.report.picture import HALF, Picture, picture, pixels
 from spatioformer.report.results import Results
 
@@ -19,6 +20,9 @@ KINDS = {
     "region": "one margin for each region",
 }
 
+MOST_DECIMALS = 4
+"""Of the degrees that name a region: a ten-thousandth is about 10 m."""
+
 
 def trust(results: Results) -> dict[str, Any] | None:
     """Sentences, tables and pictures; None where no intervals were calibrated."""
@@ -27,21 +31,22 @@ def trust(results: Results) -> dict[str, Any] | None:
         return None
     kind = uncertainty.kind(results.has_spread)
     facts = uncertainty.facts["kinds"]
+    groups = facts[kind].get("groups", ())
     return {
         "sentence": _sentence(results, uncertainty, kind),
         "level": f"{uncertainty.level:.0%}",
         "kinds": [
-            (KINDS[name], name == kind, *_score_cells(calibrated["scores"]))
+            (KINDS[name], name == kind, *_score_cells(calibrated["scores"], results.unit))
             for name, calibrated in facts.items()
         ],
         "groups": [
             (
-                _group_label(group),
+                label,
                 f"{group['n']:,}",
                 f"{group['coverage']:.3f}",
-                decimal(group["width"], 2),
+                _size(group["width"], results.unit),
             )
-            for group in facts[kind].get("groups", ())
+            for label, group in zip(_group_labels(groups), groups, strict=True)
         ],
         "calibration": _calibration(results, facts[kind]["calibration"]),
         "error": _error(results, uncertainty),
@@ -105,18 +110,42 @@ def _extrapolated(results: Results, farthest: float) -> str:
     )
 
 
-def _score_cells(scores: dict[str, float]) -> list[str]:
+def _score_cells(scores: dict[str, float], unit: str) -> list[str]:
+    sizes = (_size(scores[name], unit) for name in ("width", "interval_score", "crps"))
+    return [f"{scores['coverage']:.3f}", *sizes]
+
+
+def _size(value: float, unit: str) -> str:
+    """A value of the target without its unit."""
+    return amount(value, unit, 2).split()[0]
+
+
+def region_places(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Centres of the regions among groups of plots, with just enough decimals to differ."""
+    regions = [group for group in groups if group["by"] == "region"]
+    places: list[str] = []
+    for decimals in range(MOST_DECIMALS + 1):
+        places = [
+            f"{maps.degrees(round(r['lon'], decimals), 'E', 'W')}, "
+            f"{maps.degrees(round(r['lat'], decimals), 'N', 'S')}"
+            for r in regions
+        ]
+        if len(set(places)) == len(places):
+            break
+    return places
+
+
+def _group_labels(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of groups of plots."""
+    places = iter(region_places(groups))
     return [
-        f"{scores['coverage']:.3f}",
-        *(decimal(scores[name], 2) for name in ("width", "interval_score", "crps")),
+        f"region around {next(places)}" if group["by"] == "region" else _group_label(group)
+        for group in groups
     ]
 
 
 def _group_label(group: dict[str, Any]) -> str:
-    """Name of a group of plots."""
-    if group["by"] == "region":
-        lon, lat = round(group["lon"]), round(group["lat"])
-        return f"region around {maps.degrees(lon, 'E', 'W')}, {maps.degrees(lat, 'N', 'S')}"
+    """Name of a group of plots by dissimilarity or by the area of applicability."""
     if group["by"] == "dissimilarity":
         return f"dissimilarity {group['low']:.2f} to {group['high']:.2f}"
     return f"{'inside' if group['inside'] else 'outside'} the area of applicability"

@@ -8,9 +8,10 @@ import numpy as np
 from spatioformer.config.evaluation import SplitSection
 from spatioformer.evaluation import verdict as rules
 from spatioformer.evaluation.verdict import Skill, Verdict
-from spatioformer.report import maps
+from spatioformer.models.target import PROPORTION
 from spatioformer.report.findings import amount, decimal, length, start, title
 from spatioformer.report.results import Results
+from spatioformer.report.trust import region_places
 
 MODES = {rules.USE: "use", rules.CARE: "care", rules.REFUSE: "refuse"}
 """Verdict -> its class in the page."""
@@ -26,14 +27,15 @@ def verdict(results: Results) -> dict[str, Any]:
     """The page's opening: verdict, reasons, error, where not to trust, what next, large numbers."""
     made = results.verdict
     return {
-        "verdict": f"{start(made.verdict)}.",
+        "verdict": f"{start(rules.in_words(made.verdict, mapped=results.has_imagery))}.",
         "mode": MODES[made.verdict],
         "why": why(made, results),
         "error": error(made, results),
         "where_not": where_not(made, results),
         "next": next_steps(results),
         "key": key(made, results),
-        "json": made.to_json() | {"split": results.judged.name, "unit": results.unit},
+        "json": made.to_json()
+        | {"split": results.judged.name, "unit": results.unit, "mapped": results.has_imagery},
     }
 
 
@@ -61,8 +63,9 @@ def why(made: Verdict, results: Results) -> list[str]:
             f"{start(title(results.mapped))}, which makes the predictions, was not scored on "
             "held-out plots. So nothing is known of its error: add it to `evaluate.models`."
         ]
+    tested = "map, its model" if results.has_imagery else "model, it"
     sentences = [
-        f"To test the {subject}, its model predicted {skill.n:,} {held_out(results.judged)}.",
+        f"To test the {tested} predicted {skill.n:,} {held_out(results.judged)}.",
         _skill(skill),
     ]
     reasons = {
@@ -126,19 +129,29 @@ def error(made: Verdict, results: Results) -> list[str]:
         return []
     unit = results.unit
     sentences = [
-        f"Typical error: a prediction misses the count of a plot by {amount(skill.mae, unit, 1)} "
+        f"Typical error: a prediction misses {_of_a_plot(unit)} by {amount(skill.mae, unit, 1)} "
         "on average (mean absolute error)."
     ]
-    if not np.isfinite(skill.apart):
+    if not skill.apart > 0:  # not a number, or nothing varies
         return sentences
     sentences.append(
         "Two places whose predictions differ by less than "
-        f"{amount(skill.apart, unit, 0)} cannot be told apart."
+        f"{amount(skill.apart, unit, _digits(skill.apart))} cannot be told apart."
     )
     share = results.share_apart(skill.apart)
     if share is not None:
         sentences.append(f"On this map, {_share(share)} of all pairs of places differ by more.")
     return sentences
+
+
+def _digits(apart: float) -> int:
+    """Decimals of a smallest difference: whole species, unless that is 0 or 1."""
+    return 0 if apart >= 1.5 else 1
+
+
+def _of_a_plot(unit: str) -> str:
+    """What a plot states."""
+    return "the value of a plot" if unit == PROPORTION else "the count of a plot"
 
 
 def _share(share: float) -> str:
@@ -156,6 +169,11 @@ def where_not(made: Verdict, results: Results) -> list[str]:
             f"On the hatched land, {_share(share)} of the mapped land: its conditions are unlike "
             "those of all plots, and no plot shows how large the error is."
         )
+    if results.uncertainty is None:
+        sentences.append(
+            "Wherever you need an interval: none were calibrated, so the error of a single place "
+            "is not known, nor where the conditions are unlike those of all plots."
+        )
     sentences += _weak_regions(made, results)
     if results.map["pixels"]:
         tenth = float(np.percentile(results.map_distance, 90))
@@ -163,12 +181,18 @@ def where_not(made: Verdict, results: Results) -> list[str]:
             f"Far from plots: a tenth of the mapped pixels lie more than {length(tenth)} from the "
             "nearest plot."
         )
-    sentences.append(
-        f"For plots of another size: the predictions hold for {results.grain}."
-        if results.grain != "plot size not stated"
-        else "For any stated plot size: the plots do not state their area."
-    )
-    return sentences
+    return [*sentences, _grain(results)]
+
+
+def _grain(results: Results) -> str:
+    if results.grain == "plot size not stated":
+        return "For any stated plot size: the plots do not state their area."
+    if results.knows_area and not results.has_imagery:
+        return (
+            f"For plots of other sizes than those of the table, {results.grain}: the area is a "
+            "predictor, and the model has seen no others."
+        )
+    return f"For plots of another size: the predictions hold for {results.grain}."
 
 
 def _weak_regions(made: Verdict, results: Results) -> list[str]:
@@ -177,19 +201,16 @@ def _weak_regions(made: Verdict, results: Results) -> list[str]:
     if known is None:
         return []
     groups = known.facts["kinds"][known.kind(results.has_spread)].get("groups", ())
+    coverage = [group["coverage"] for group in groups if group["by"] == "region"]
     weak = [
-        group
-        for group in groups
-        if group["by"] == "region" and group["coverage"] < made.level - LOW_COVERAGE
+        (share, place)
+        for share, place in zip(coverage, region_places(groups), strict=True)
+        if share < made.level - LOW_COVERAGE
     ]
     if not weak:
         return []
-    weak.sort(key=lambda group: group["coverage"])
-    names = " and ".join(
-        f"{maps.degrees(round(g['lon']), 'E', 'W')}, {maps.degrees(round(g['lat']), 'N', 'S')} "
-        f"({g['coverage']:.0%})"
-        for g in weak[:3]
-    )
+    weak.sort(key=lambda region: region[0])
+    names = " and ".join(f"{place} ({share:.0%})" for share, place in weak[:3])
     return [
         f"Around {names}: there the {made.level:.0%} intervals held fewer of the held-out plots "
         "than they should (share in brackets)."
@@ -241,8 +262,8 @@ def key(made: Verdict, results: Results) -> list[tuple[str, str, str]]:
             (decimal(skill.r2), f"of the variation {mean}", bad),
             (amount(skill.mae, results.unit, 1).split()[0], f"{results.unit}: typical error", ""),
         ]
-        if np.isfinite(skill.apart):
-            apart = amount(skill.apart, results.unit, 0).split()[0]
+        if skill.apart > 0:
+            apart = amount(skill.apart, results.unit, _digits(skill.apart)).split()[0]
             numbers.append((apart, f"{results.unit}: smallest difference that counts", ""))
     if made.inside is not None:
         numbers.append((f"{made.inside:.0%}", "of the mapped land is like land with plots", ""))

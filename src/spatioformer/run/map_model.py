@@ -10,6 +10,7 @@ from spatioformer.common.earth import arc_of
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
+from spatioformer.geo.covariates import AREA
 from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
@@ -61,6 +62,14 @@ def plot_facts(store: ChipStore) -> dict[str, Any]:
     }
 
 
+def _mapped_area(store: ChipStore) -> float | None:
+    """Area of the plots that a map predicts, m2, where it is a covariate; None where it is none."""
+    areas = [
+        c.usual for c in store.encoding.covariates if c.name == AREA and AREA not in store.bands
+    ]
+    return float(areas[0]) if areas else None
+
+
 def facts_of(
     config: RunConfig, model: Model, store: ChipStore, plots: Mapping[str, Any] = {}
 ) -> dict[str, Any]:
@@ -78,6 +87,8 @@ def facts_of(
     facts |= model.facts
     if store.encoding.covariates:
         facts["covariates"] = store.encoding.to_json()
+    if config.imagery is not None and (area := _mapped_area(store)) is not None:
+        facts["grain"] = f"plots of {area:g} m2"
     if store.target_kind != "count":
         facts["target_kind"] = store.target_kind
     if doi := plots.get("imported", {}).get("reference", {}).get("doi"):

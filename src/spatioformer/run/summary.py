@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from spatioformer.common.files import read_json
+from spatioformer.evaluation.verdict import in_words
 from spatioformer.models.target import unit
 from spatioformer.run.source_stages import ORDER
 
@@ -50,7 +51,8 @@ VERDICT = "verdict.json"
 
 def _verdict(content: dict[str, Any]) -> list[str]:
     """The verdict on the map, and the numbers that it rests on."""
-    lines, unit_name = [f"verdict: {content['verdict']}"], content["unit"]
+    made = in_words(content["verdict"], mapped=content.get("mapped", True))
+    lines, unit_name = [f"verdict: {made}"], content["unit"]
     skill = content["skill"]
     if skill is None:
         return [*lines, "  the model that makes the predictions was not scored"]
@@ -60,7 +62,7 @@ def _verdict(content: dict[str, Any]) -> list[str]:
             f"{skill['r2_low']:.2f} to {skill['r2_high']:.2f}; typical error "
             f"{skill['mae']:.3g} {unit_name}"
         )
-    if skill["apart"] is not None:
+    if skill["apart"]:  # neither unknown nor 0
         lines.append(
             f"  places whose predictions differ by less than {skill['apart']:.3g} {unit_name} "
             "cannot be told apart"

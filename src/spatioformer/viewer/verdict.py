@@ -38,8 +38,8 @@ def to_json(verdict: dict[str, Any], unit: str) -> dict[str, Any]:
     units = unit_text(unit)
     if np.isfinite(mae):
         sentence["en"] += (
-            f" A prediction misses a plot that the model had not seen by {mae:.2g} {units['en']} "
-            "on average."
+            f" A prediction misses a plot that the model had not seen by {_size(mae)} "
+            f"{units['en']} on average."
         )
         sentence["es"] += (
             f" Una predicción se aparta de una parcela que el modelo no había visto en "
@@ -47,8 +47,8 @@ def to_json(verdict: dict[str, Any], unit: str) -> dict[str, Any]:
         )
     if np.isfinite(apart):
         sentence["en"] += (
-            f" Two places whose predictions differ by less than {apart:.2g} {units['en']} cannot "
-            "be told apart."
+            f" Two places whose predictions differ by less than {_size(apart)} {units['en']} "
+            "cannot be told apart."
         )
         sentence["es"] += (
             f" No se pueden distinguir dos lugares cuyas predicciones difieren en menos de "
@@ -57,5 +57,10 @@ def to_json(verdict: dict[str, Any], unit: str) -> dict[str, Any]:
     return {"level": LEVELS.get(made), "sentence": sentence}
 
 
+def _size(value: float) -> str:
+    """A number with two significant digits; whole ones from 10 on, never as a power of ten."""
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
 def _comma(value: float) -> str:
-    return f"{value:.2g}".replace(".", ",")
+    return _size(value).replace(".", ",")

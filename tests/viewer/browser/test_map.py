@@ -351,6 +351,16 @@ def test_nonsense_in_a_link_is_left_out(visit):
     becomes(page, "point", None)
 
 
+def test_empty_parts_of_a_link_are_no_numbers_and_names_of_the_language_no_languages(visit):
+    page = visit("#opacity=&view=//&point=/&areas=;;&swipe=toString//&lang=constructor")
+    settled(page)
+    becomes(page, "layer", "mean")
+    for name in ("opacity", "point", "areas", "swipe", "lang"):
+        becomes(page, name, None)
+    assert page.get_by_label("Opacity").input_value() == "100"
+    assert not part_of(page, "view").startswith("0/")
+
+
 def test_on_a_phone_the_panel_opens_over_the_map(visit):
     page = visit(phone=True)
     settled(page)
