@@ -136,3 +136,12 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernels_compiled_once() -> Iterator[None]:
+    """Compile a kernel in one worker alone, in a fresh clone; the others find it in the cache."""
+    from tests.helpers.compiled import compiled_once
+
+    with compiled_once(Path(os.environ[FOLDER])):
+        yield

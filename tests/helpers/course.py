@@ -5,7 +5,7 @@ import pickle
 import re
 import shlex
 import shutil
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +156,14 @@ def tiny_placed() -> PlacedLesson:
 
 
 class TinyTools(Tools):
-    """Tools whose models need no packages."""
+    """Tools whose models need no packages; each is made when a chapter asks for it."""
 
     words = tiny_vectors()
+    landscape = cached_property(lambda _: tiny_landscape())
+    campaign = cached_property(lambda _: tiny_campaign())
+    placed = cached_property(lambda _: tiny_placed())
+    encoder = cached_property(lambda _: tiny_encoder())
+    vision = cached_property(lambda _: tiny_vision(_digits()))
 
     def __init__(
         self,
@@ -167,10 +172,8 @@ class TinyTools(Tools):
         *_: object,
         quick: bool = False,
     ):
-        folder = made_once("digits", tiny_vision)
-        super().__init__(spanish, folder if cache is None else cache, quick=quick)
-        self.encoder = tiny_encoder()
-        self.vision = tiny_vision(folder)
-        self.landscape = tiny_landscape()
-        self.campaign = tiny_campaign()
-        self.placed = tiny_placed()
+        super().__init__(spanish, _digits() if cache is None else cache, quick=quick)
+
+
+def _digits() -> Path:
+    return made_once("digits", tiny_vision)
