@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the workers share, in the process that starts them."""
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="spatioformer-tests-")
+        config.option.loadscopereorder = False  # `longest_first` has ordered the files
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -41,7 +43,22 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def longest_first(items: list[pytest.Item]) -> None:
+    """Order the files by the time that they probably take, since a worker takes a file at a time.
+
+    A long file that starts last would run alone. pytest-xdist itself starts the files with the
+    most tests, and those with the fewest take the longest.
+    """
+    cost: Counter[Path] = Counter()
+    for item in items:
+        long = item.get_closest_marker("slow") or item.get_closest_marker("integration")
+        cost[item.path] += 1.0 if long else 0.05  # seconds
+    items.sort(key=lambda item: -cost[item.path])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        longest_first(items)
     if "SPATIOFORMER_SOAK" not in os.environ:
         skip = pytest.mark.skip(reason="only in `make soak`")
         for item in items:
@@ -118,4 +135,13 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernels_compiled_once() -> Iterator[None]:
+    """Compile a kernel in one worker alone, in a fresh clone; the others find it in the cache."""
+    from tests.helpers.compiled import compiled_once
+
+    with compiled_once(Path(os.environ[FOLDER])):
         yield

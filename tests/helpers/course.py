@@ -5,7 +5,7 @@ import pickle
 import re
 import shlex
 import shutil
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +69,17 @@ def tiny_vectors() -> WordVectors:
     return WordVectors.of(names, draw.normal(size=(len(names), 16)), "test")
 
 
-def train_spanish(folder: Path) -> Path:
-    """A model folder of a few steps."""
+def _train_spanish(folder: Path) -> None:
     corpus = folder.with_suffix(".txt")
     corpus.write_text(CORPUS + "\n".join(SENTENCES) * 4, encoding="utf-8")
     sizes = Sizes(vocabulary=420, context=48, width=16, heads=2, layers=2)
     recipe = TextRecipe(steps=4, batch=2, warmup=1, check_every=2)
     train_text([corpus], folder, sizes, recipe)
-    return folder
+
+
+def tiny_spanish() -> Path:
+    """A model folder of a few steps, trained once a session."""
+    return made_once("spanish", _train_spanish)
 
 
 def tiny_vision(folder: Path) -> VisionLesson:
@@ -129,9 +132,22 @@ def tiny_campaign() -> Campaign:
     return made
 
 
+class _Validated(Landscape):
+    """Plots whose r2 is computed once: it takes longer than all else of the chapter."""
+
+    def r2(self, folds: np.ndarray, *, location: bool) -> float:
+        key = folds.tobytes(), location
+        if key not in R2:
+            R2[key] = super().r2(folds, location=location)
+        return R2[key]
+
+
+R2: dict[tuple[bytes, bool], float] = {}
+
+
 @cache
 def tiny_landscape() -> Landscape:
-    return invent(60)
+    return _Validated(**vars(invent(60)))
 
 
 @cache
@@ -140,9 +156,14 @@ def tiny_placed() -> PlacedLesson:
 
 
 class TinyTools(Tools):
-    """Tools whose models need no packages."""
+    """Tools whose models need no packages; each is made when a chapter asks for it."""
 
     words = tiny_vectors()
+    landscape = cached_property(lambda _: tiny_landscape())
+    campaign = cached_property(lambda _: tiny_campaign())
+    placed = cached_property(lambda _: tiny_placed())
+    encoder = cached_property(lambda _: tiny_encoder())
+    vision = cached_property(lambda _: tiny_vision(_digits()))
 
     def __init__(
         self,
@@ -151,10 +172,8 @@ class TinyTools(Tools):
         *_: object,
         quick: bool = False,
     ):
-        folder = made_once("digits", tiny_vision)
-        super().__init__(spanish, folder if cache is None else cache, quick=quick)
-        self.encoder = tiny_encoder()
-        self.vision = tiny_vision(folder)
-        self.landscape = tiny_landscape()
-        self.campaign = tiny_campaign()
-        self.placed = tiny_placed()
+        super().__init__(spanish, _digits() if cache is None else cache, quick=quick)
+
+
+def _digits() -> Path:
+    return made_once("digits", tiny_vision)

@@ -20,7 +20,7 @@ from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.trace import trace_text
 from tests.helpers.browser import chromium_or_skip, uncomplaining
-from tests.helpers.course import TinyTools, train_spanish
+from tests.helpers.course import TinyTools, tiny_spanish
 from tests.helpers.text import CORPUS
 from tests.learn.test_exercises import READINGS
 
@@ -36,16 +36,15 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    return TinyTools(SpanishModel.open(train_spanish(folder / "spanish")))
+def tools():
+    return TinyTools(SpanishModel.open(tiny_spanish()))
 
 
 @pytest.fixture(scope="module")
 def site(tools, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="600" height="300"/>'
-        patch.setattr("spatioformer.learn.show.files", lambda _: (b"", svg))
+        patch.setattr("spatioformer.learn.show.drawn", lambda *_: svg)
         return build(tmp_path_factory.mktemp("site") / "course", tools).parent
 
 

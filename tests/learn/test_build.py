@@ -22,8 +22,8 @@ from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, wo
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, _make_once, spanish_model
 from spatioformer.text.settings import Sizes, TextRecipe
-from tests.helpers.course import TinyTools, train_spanish
-from tests.helpers.pictures import PNG, SVG
+from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.pictures import SVG
 from tests.helpers.text import CORPUS, write_sword
 from tests.helpers.tiny_run import spatioformer
 
@@ -51,8 +51,8 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return train_spanish(tmp_path_factory.mktemp("course") / "spanish")
+def folder():
+    return tiny_spanish()
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def site(tools, tmp_path_factory):
 @pytest.fixture
 def blank_svg(monkeypatch):
     """Empty pictures: drawing takes most of the time of a build."""
-    monkeypatch.setattr("spatioformer.learn.show.files", lambda _: (PNG, SVG))
+    monkeypatch.setattr("spatioformer.learn.show.drawn", lambda *_: SVG)
 
 
 def widgets(site, page: str) -> Iterator[tuple[str, dict]]:

@@ -19,8 +19,8 @@ from spatioformer.learn.notebooks import Cells, assigned, compose, markdown, wri
 from spatioformer.learn.prose import flat
 from spatioformer.learn.texts import texts
 from spatioformer.learn.tools import SpanishModel
-from tests.helpers.course import TinyTools, train_spanish
-from tests.helpers.pictures import PNG, SVG
+from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.pictures import SVG
 from tests.helpers.tiny_run import assert_refused, spatioformer
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +30,15 @@ NAMES = [chapter.name for chapter in CHAPTERS]
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("notebooks") / "spanish"
-    return TinyTools(SpanishModel.open(train_spanish(folder)))
+def tools():
+    return TinyTools(SpanishModel.open(tiny_spanish()))
 
 
 @pytest.fixture
 def opened(tools, monkeypatch):
     """Lessons with tiny models; pictures are not drawn."""
     monkeypatch.setattr("spatioformer.learn.lesson.open_tools", lambda _: tools)
-    monkeypatch.setattr("spatioformer.learn.show.files", lambda _: (PNG, SVG))
+    monkeypatch.setattr("spatioformer.learn.show.drawn", lambda *_: SVG)
     yield
     plt.close("all")
 

@@ -23,8 +23,8 @@ from spatioformer.learn.tools import (
     campaign_folder,
 )
 from tests.helpers.browser import chromium_or_skip, uncomplaining
-from tests.helpers.course import TinyTools, train_spanish
-from tests.helpers.pictures import PNG, SVG
+from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.pictures import SVG
 from tests.helpers.tiny_run import assert_refused, spatioformer
 
 TEXT = """# 1. One
@@ -124,7 +124,7 @@ class Quick(TinyTools):
 
 def test_a_quick_training_is_named_on_the_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("spatioformer.learn.build.find_chromium", lambda: None)
-    monkeypatch.setattr("spatioformer.learn.show.files", lambda _: (PNG, SVG))
+    monkeypatch.setattr("spatioformer.learn.show.drawn", lambda *_: SVG)
     for slides in (False, True):
         build(tmp_path / "x", Quick(None), chapters=CHAPTERS[2:3], slides=slides)
         text = (tmp_path / "x" / "patches.html").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def test_a_quick_training_is_named_on_the_pages(tmp_path, monkeypatch):
 
 
 def test_what_counts_as_quick(tmp_path):
-    model = SpanishModel.open(train_spanish(tmp_path / "spanish"))
+    model = SpanishModel.open(tiny_spanish())
     assert not TinyTools(model).shortened
     assert not TinyTools(model, tmp_path).shortened
     rows = [{"step": float(QUICK_RECIPE.steps)}]
@@ -169,13 +169,14 @@ def test_the_command_writes_one_thing(tmp_path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slides")
-    spanish = SpanishModel.open(train_spanish(folder / "spanish"))
+    spanish = SpanishModel.open(tiny_spanish())
     with pytest.MonkeyPatch.context() as patch:
         svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="320" height="460"/>'
-        patch.setattr("spatioformer.learn.show.files", lambda _: (b"", svg))
+        patch.setattr("spatioformer.learn.show.drawn", lambda *_: svg)
         patch.setattr("spatioformer.learn.build.find_chromium", lambda: None)
-        return build(folder / "deck", TinyTools(spanish), slides=True).parent
+        return build(
+            tmp_path_factory.mktemp("slides") / "deck", TinyTools(spanish), slides=True
+        ).parent
 
 
 @pytest.fixture(scope="module")

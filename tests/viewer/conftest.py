@@ -11,11 +11,12 @@ from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.security import Gate
 from tests.helpers import viewed_run
+from tests.helpers.shared import made_once
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory) -> Path:
-    return viewed_run.write(tmp_path_factory.mktemp("viewed") / "run")
+def folder() -> Path:
+    return made_once("viewed", lambda folder: viewed_run.write(folder / "run")) / "run"
 
 
 @pytest.fixture(scope="session")

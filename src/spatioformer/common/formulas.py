@@ -1,5 +1,6 @@
 """Formulas as SVG inside a page, drawn by matplotlib: no script, no font, no network needed."""
 
+from functools import cache
 from html import escape
 
 from matplotlib import rc_context
@@ -12,6 +13,7 @@ SIZE = 17  # pixels; the text around it has 16
 LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
 
 
+@cache  # pages in two languages have the same formulas
 def svg(formula: str) -> str:
     """The outlines of a formula in LaTeX; the text's colour, so that it can be read in the dark.
 

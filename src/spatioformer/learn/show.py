@@ -55,13 +55,18 @@ def _figure(
     figure = facts.figures[name]
     caption = f"<figcaption>{escape(figure.caption.of(language))}</figcaption>"
     if isinstance(figure, Picture):
-        address = picture(files(figure.draw(language))[1])
+        address = picture(drawn(figure, language))
         inside = f'<img src="{address}" alt="{escape(figure.alt.of(language))}">'
     elif isinstance(figure, Table):
         inside = _table(figure, language)
     else:
         inside = widget(figure, language)
     return f'<figure id="{name}-{language}">{inside}{caption}</figure>'
+
+
+def drawn(picture: Picture, language: Language) -> bytes:
+    """The picture with the words of a language, drawn as SVG."""
+    return files(picture.draw(language))[1]
 
 
 def _table(table: Table, language: Language) -> str:

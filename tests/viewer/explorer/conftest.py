@@ -7,11 +7,12 @@ import pytest
 from spatioformer.viewer.explorer.run import RunExplorer
 from spatioformer.viewer.run import ViewedRun
 from tests.helpers import explored_run
+from tests.helpers.shared import made_once
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory) -> Path:
-    return explored_run.write(tmp_path_factory.mktemp("explorer") / "run")
+def run_folder() -> Path:
+    return made_once("explored", lambda folder: explored_run.write(folder / "run")) / "run"
 
 
 @pytest.fixture(scope="session")
