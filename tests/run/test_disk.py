@@ -10,7 +10,7 @@ import pytest
 
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json, save_array, write_json, write_text, writing_folder
-from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.writing import check_written
 from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape

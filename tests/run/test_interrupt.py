@@ -119,17 +119,17 @@ def test_interrupted_while_the_rows_of_two_stages_are_joined(tmp_path, monkeypat
 def test_imagery_interrupted_between_its_blocks(tmp_path, monkeypatch, expected):
     config = landscape.write(tmp_path)
     calls = []
-    wanted = sys.modules["spatioformer.geo.raster.stack"]._wanted
+    read = sys.modules["spatioformer.geo.raster.stack"]._Pixels.read
 
     def third_is_the_last(*arguments):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return wanted(*arguments)
+        return read(*arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr("spatioformer.geo.raster.stack.BLOCK", 32)
-        patched.setattr("spatioformer.geo.raster.stack._wanted", third_is_the_last)
+        patched.setattr("spatioformer.geo.raster.stack._Pixels.read", third_is_the_last)
         assert spatioformer("imagery", config, "-q") == Ended(130, "", INTERRUPTED)
     assert len(calls) == 3
     assert not half_written(tmp_path)

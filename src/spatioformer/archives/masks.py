@@ -25,7 +25,7 @@ from spatioformer.common.version import __version__
 from spatioformer.config.archives import MaskSourceSection, every_year
 from spatioformer.config.imagery import ImagerySection
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.stack import stack_profile, write_errors
+from spatioformer.geo.raster.writing import stack_profile, write_errors
 
 WINDOW = 512
 MOST_YEARS = 5  # years for which a catalogue is asked before a mask is given up

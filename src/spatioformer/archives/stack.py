@@ -193,11 +193,10 @@ class SourceStack:
         return [items[i] for i in np.flatnonzero(_meets(self._boxes(number, year), place))]
 
     def _boxes(self, number: int, year: int) -> np.ndarray:
-        known = self._known_boxes
-        if (number, year) not in known:
+        if (number, year) not in self._known_boxes:
             boxes = [item.bbox for item in self.sources[number].of_year(year)]
-            known[number, year] = np.array(boxes, float).reshape(-1, 4)
-        return known[number, year]
+            self._known_boxes[number, year] = np.array(boxes, float).reshape(-1, 4)
+        return self._known_boxes[number, year]
 
     @cached_property
     def _known_boxes(self) -> dict[tuple[int, int], np.ndarray]:

@@ -25,7 +25,7 @@ from spatioformer.common.version import __version__
 from spatioformer.config.archives import STATIC
 from spatioformer.geo.raster.cog import cog_in_parts, cog_profile
 from spatioformer.geo.raster.colours import colours_of
-from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.writing import check_written
 from spatioformer.geo.stac import raster_item
 
 READERS = 8

@@ -15,7 +15,7 @@ from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.cog import cog, cog_profile
 from spatioformer.geo.raster.map_layers import title_of
 from spatioformer.geo.raster.qml import CIVIDIS, VIRIDIS, write_style
-from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.writing import check_written
 from spatioformer.mapping.journal import Journal
 from spatioformer.mapping.options import Output
 from spatioformer.mapping.plan import MIB, Plan, shown

@@ -57,7 +57,7 @@ def round_length(longest: float) -> float:
     return float(power * max(step for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9)))
 
 
-def north_arrow(axes: Axes, lon: Floats, lat: Floats) -> None:
+def north_arrow(axes: Axes, lat: Floats) -> None:
     """Draw an arrow that points north in the middle of the map, below its right."""
     if min(lat.shape) < 2:
         return

@@ -251,7 +251,7 @@ def _dress(axes: Axes, frame: Frame) -> None:
     axes.set_box_aspect(height * frame.aspect / across)
     axes.spines[:].set_visible(True)
     furniture.scale_bar(axes, frame.lon, frame.lat)
-    furniture.north_arrow(axes, frame.lon, frame.lat)
+    furniture.north_arrow(axes, frame.lat)
 
 
 def _greys(frame: Frame, mapped: NDArray[np.bool_]) -> NDArray[np.uint8]:

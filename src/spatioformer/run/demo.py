@@ -156,7 +156,8 @@ def _survey_virtual_flora(run: Run) -> None:
 def _simulate(
     imagery: Path, folder: Path, seed: int, advance: Callable[[int], None]
 ) -> tuple[int, float, float]:
-    from spatioformer.geo.raster.stack import Stack, check_written, write_errors
+    from spatioformer.geo.raster.stack import Stack
+    from spatioformer.geo.raster.writing import check_written, write_errors
     from spatioformer.geo.virtual.flora import simulate, survey
     from spatioformer.geo.virtual.pip_rasters import annual_climate, greenness
 

@@ -25,8 +25,8 @@ from spatioformer.config.scenario import ScenarioConfig
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
-from spatioformer.geo.raster.stack import write_errors
 from spatioformer.geo.raster.values import Values
+from spatioformer.geo.raster.writing import write_errors
 from spatioformer.mapping import Output, Resources, map_raster
 from spatioformer.mapping.predictor import identity
 from spatioformer.mapping.regrid import open_source

@@ -127,10 +127,10 @@ def _outline(draft: Draft, table: TableFacts, grid: Grid) -> None:
     cols = np.linspace(0, grid.width - 1, min(grid.width, LOOKED_AT))[None]
     mapped = countries_of(*grid.lonlat(rows, cols))
     lon, lat = table.table[["lon", "lat"]].to_numpy(np.float64).T
-    own = set(countries_of(lon, lat)) - {""}
-    others = sorted(set(mapped) - own - {""})
+    with_plots = set(countries_of(lon, lat)) - {""}
+    others = sorted(set(mapped) - with_plots - {""})
     share = float(np.isin(mapped, others).mean())
-    if own and share >= FOREIGN:
+    if with_plots and share >= FOREIGN:
         named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         draft.decide(
             "imagery.outline",

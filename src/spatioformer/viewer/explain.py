@@ -74,7 +74,7 @@ def explain(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[st
         "unit": "share" if kind == "attention" else run.unit,
         "grid": shares.tolist(),
         "centre": [model.halo, model.halo],
-        "location": {"places": _elsewhere(run, model, chip, grid, row, col)},
+        "location": {"places": _elsewhere(model, chip, grid, row, col)},
     }
 
 
@@ -166,7 +166,7 @@ def _bands_shown(layer: Layer, bands: list[str]) -> list[int] | None:
 
 
 def _elsewhere(
-    run: ViewedRun, model: Model, chip: NDArray[np.float32], grid: Grid, row: int, col: int
+    model: Model, chip: NDArray[np.float32], grid: Grid, row: int, col: int
 ) -> list[dict[str, Any]]:
     """Predictions of the same chip here, and at the most important named places of the map."""
     names, place = places()

@@ -97,11 +97,11 @@ class Unmapped:
             return None
         down, across = np.nonzero(lacking)
         lon, lat = _lonlat(z, x, y)
-        found = self._excluded(raster, lon[across], lat[down])
-        if not found.any():
+        excluded = self._excluded(raster, lon[across], lat[down])
+        if not excluded.any():
             return None
         masked = np.zeros((TILE, TILE), bool)
-        masked[down[found], across[found]] = True
+        masked[down[excluded], across[excluded]] = True
         return masked
 
     def _excluded(self, raster: Raster, lon: Floats, lat: Floats) -> Bools:

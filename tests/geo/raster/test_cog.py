@@ -9,7 +9,7 @@ from rasterio.windows import Window
 from spatioformer.common.errors import OutputError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.cog import cog, cog_in_parts, cog_profile
-from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.writing import check_written
 
 GRID = Grid.from_bounds(CRS.from_epsg(32755), (0, 0, 6000, 5500), (10, 10))
 PROFILE = cog_profile(GRID, 2, "float32", float("nan"))

@@ -23,8 +23,8 @@ from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.raster.qml import RED_BLUE, write_style
-from spatioformer.geo.raster.stack import check_written
 from spatioformer.geo.raster.values import Values
+from spatioformer.geo.raster.writing import check_written
 from spatioformer.mapping.raster import profile
 
 Floats = NDArray[np.float64]

@@ -23,7 +23,7 @@ from spatioformer.common.files import writing
 from spatioformer.common.progress import Console
 from spatioformer.common.version import __version__
 from spatioformer.geo.raster.cog import BLOCK, cog
-from spatioformer.geo.raster.stack import check_written
+from spatioformer.geo.raster.writing import check_written
 from spatioformer.mapping.raster import profile
 
 CACHE = 64 * 2**20  # size of GDAL's block cache, bytes

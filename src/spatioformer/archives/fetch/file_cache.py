@@ -171,14 +171,14 @@ class FileEntry:
         """
         limit = int(self._access.limit_gb * 1e9)
         others = _entries(self._root, self._folder)
-        own = sum(_sizes(self._folder)) + size  # an older version stays until it is replaced
-        excess = own + sum(entry.size for entry in others) - limit
+        needed = sum(_sizes(self._folder)) + size  # an older version stays until it is replaced
+        excess = needed + sum(entry.size for entry in others) - limit
         for entry in others:
             if excess > 0 and entry.used < time.time() - IN_USE and _remove(entry.folder):
                 excess -= entry.size
         if excess > 0:
             raise RemoteError(
-                f"{self._access.owner}: {self.href} needs {own / 1e9:,.3g} GB in the cache "
+                f"{self._access.owner}: {self.href} needs {needed / 1e9:,.3g} GB in the cache "
                 f"{self._root}, which may take {limit / 1e9:,.3g} GB and holds files used within a "
                 f"day; {self._remedy()}",
                 self.href,
@@ -207,14 +207,14 @@ class _Other:
 
 def _entries(root: Path, own: Path) -> list[_Other]:
     """All files of the cache but one, the one used longest ago first."""
-    found = []
+    entries = []
     with contextlib.suppress(OSError):
         for folder in root.iterdir():
             if folder == own or not folder.is_dir():
                 continue
             used = [_mtime(folder / name) for name in ("entry.json", "part")]
-            found.append(_Other(folder, max(used), sum(_sizes(folder))))
-    return sorted(found, key=lambda entry: entry.used)
+            entries.append(_Other(folder, max(used), sum(_sizes(folder))))
+    return sorted(entries, key=lambda entry: entry.used)
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -142,7 +142,7 @@ def _part(response: "requests.Response", query: Query, access: Access, deadline:
     stop = min(stop, size)
     if (first, last + 1) != (start, stop):
         raise Fault(f"the server sent bytes {first}-{last} where {start}-{stop - 1} were asked for")
-    data = _body(response, stop - start, access, deadline)
+    data = _body(response, stop - start, deadline)
     if len(data) != stop - start:
         raise Fault(f"the server sent {_amount(len(data), stop - start)} of {stop - start} bytes")
     return Answer(data, identity_of(response, size))
@@ -156,7 +156,7 @@ def _whole(
     length = int(stated) if stated.isascii() and stated.isdigit() else None
     data = b""
     if length is None or length <= limit:
-        data = _body(response, limit if length is None else length, access, deadline)
+        data = _body(response, limit if length is None else length, deadline)
     if (length or 0) > limit or len(data) > limit:
         if query.span is None:
             raise RemoteError(
@@ -179,7 +179,7 @@ def _amount(came: int, expected: int) -> str:
     return f"only {came}" if came < expected else f"more than the {expected}"
 
 
-def _body(response: "requests.Response", length: int, access: Access, deadline: float) -> bytes:
+def _body(response: "requests.Response", length: int, deadline: float) -> bytes:
     """The body, at most one byte more than `length`; it may be shorter."""
     data = bytearray()
     try:

@@ -125,8 +125,8 @@ def _one_row_per_plot(cells: pd.DataFrame) -> pd.DataFrame:
     """Keep the first row of each plot; reject plots whose rows differ in place, area or date."""
     named = cells[~is_missing(cells["plot_id"])]
     groups = named.groupby("plot_id", sort=False)
-    own = {"plot_id", "richness", "line", "kind", "reason"}
-    shared = [name for name in cells.columns if name not in own]
+    of_a_row = {"plot_id", "richness", "line", "kind", "reason"}
+    shared = [name for name in cells.columns if name not in of_a_row]
     first = groups.head(1).set_index("plot_id", drop=False)
     differ = groups[shared].nunique() > 1
     for plot_id in differ.index[differ.any(axis=1)]:

@@ -11,7 +11,7 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.stack import write_errors
+from spatioformer.geo.raster.writing import write_errors
 
 BLOCK = 256
 

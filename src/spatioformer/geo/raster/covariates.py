@@ -10,7 +10,8 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.covariates import Covariate, Covariates
-from spatioformer.geo.raster.stack import BLOCK, Stack, stack_profile, write_errors
+from spatioformer.geo.raster.stack import Stack
+from spatioformer.geo.raster.writing import BLOCK, stack_profile, write_errors
 
 Fixed = Mapping[str, float | str]
 """Covariate -> its value everywhere."""

@@ -217,11 +217,11 @@ def _positions(axes: Axes, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
 def _position(centres: Floats, values: Floats) -> Floats:
     ascending = centres[0] < centres[-1]
     index = np.arange(len(centres), dtype=np.float64)
-    known = (centres, index) if ascending else (centres[::-1], index[::-1])
+    points = (centres, index) if ascending else (centres[::-1], index[::-1])
     low, high = edges(centres)[[0, -1]]
     slack = 1e-9 * (high - low)
     inside = (values >= low - slack) & (values <= high + slack)
-    return np.where(inside, np.interp(values, *known), np.nan)
+    return np.where(inside, np.interp(values, *points), np.nan)
 
 
 def _interpolated(

@@ -6,21 +6,18 @@ region and the outline, not excluded by a mask raster. Chips may contain masked 
 missing ones.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import rasterio
-from rasterio._err import CPLE_BaseError  # raised by rasterio when it copies a file
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
-from spatioformer.common.errors import ImageryError, OutputError
+from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.grid import Grid
@@ -43,10 +40,10 @@ from spatioformer.geo.raster.values import (
     valid_mask,
     value_bands,
 )
+from spatioformer.geo.raster.writing import BLOCK, check_written, stack_profile, write_errors
 
-BLOCK = 256
 MOST_PIXELS = 1e11  # 400 GB a band; Australia in pixels of 30 m has 2e10
-__all__ = ["Layer", "Mask", "Stack", "build_stack", "check_written", "valid_mask", "write_errors"]
+__all__ = ["Layer", "Mask", "Stack", "build_stack", "valid_mask"]
 
 
 @dataclass(frozen=True)
@@ -108,25 +105,9 @@ def build_stack(
             if mask.interpolates_on(grid)
         ]
         names = check_band_names(opened)
-        statistics = Statistics(names)
-        with (
-            writing(out) as part,
-            write_errors(out),
-            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        ):
-            with rasterio.open(part, "w", **stack_profile(grid, len(names))) as target:
-                for i, name in enumerate(names, start=1):
-                    target.set_band_description(i, name)
-                windows = list(grid.windows(BLOCK))
-                for window in console.track(windows, "imagery"):
-                    data = np.concatenate([layer.read(window, grid) for layer in opened])
-                    wanted = limit.within(_wanted(data, window, grid, masking), window, grid)
-                    target.write(data, window=window)
-                    target.write_mask(wanted, window=window)
-                    statistics.add(data, wanted)
-                target.colorinterp = colours_of(names)
-                for i, tags in enumerate(statistics.tags(), start=1):
-                    target.update_tags(i, **tags)
+        pixels = _Pixels(opened, grid, masking, limit)
+        with writing(out) as part, write_errors(out):
+            statistics = _write(part, names, pixels, console)
             # before a useless stack replaces a good one
             summary = limit.facts | statistics.summary(layers)
             check_written(part, out, statistics.count.tolist())
@@ -157,71 +138,6 @@ def check_band_names(opened: Sequence[OpenLayer]) -> list[str]:
             f"band name {sorted(repeated)[0]!r} occurs twice; set `band_names` in one layer"
         )
     return names
-
-
-@contextmanager
-def write_errors(out: Path) -> Iterator[None]:
-    """Turn errors of GDAL while writing into a sentence that says what to check."""
-    try:
-        yield
-    except (RasterioError, CPLE_BaseError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
-        raise OutputError(
-            f"cannot write {out} ({reason}); check that the disk has space and the folder can be "
-            "written"
-        ) from error
-
-
-def check_written(part: Path, out: Path, counts: Sequence[int], threads: int = 1) -> None:
-    """Read a raster back, because GDAL gives no error if the disk is full when it closes a file.
-
-    Args:
-        part: the raster on disk.
-        out: its final path, for the message.
-        counts: number of finite values that each of the first bands must hold.
-        threads: threads that read, each a part of the raster.
-
-    Raises:
-        OutputError: some values are missing.
-    """
-
-    def count(first: int) -> np.ndarray:
-        found = np.zeros(len(counts), np.int64)
-        with suppress(RasterioError), rasterio.open(part) as source:
-            for _, window in islice(source.block_windows(1), first, None, threads):
-                finite = np.isfinite(source.read(window=window)).sum(axis=(1, 2))
-                source.dataset_mask(window=window)
-                found += finite[: len(counts)]
-        return found
-
-    if threads == 1:
-        written = count(0)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            written = np.sum(list(pool.map(count, range(threads))), axis=0)
-    if not np.array_equal(written, counts):
-        raise OutputError(
-            f"cannot write {out}: only a part of it reached the disk; free some space and run again"
-        )
-
-
-def stack_profile(grid: Grid, count: int) -> dict:
-    return {
-        "driver": "GTiff",
-        "dtype": "float32",
-        "count": count,
-        "height": grid.height,
-        "width": grid.width,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": np.nan,
-        "tiled": True,
-        "blockxsize": BLOCK,
-        "blockysize": BLOCK,
-        "compress": "deflate",
-        "predictor": 3,
-        "bigtiff": "if_safer",
-    }
 
 
 def _check_size(grid: Grid) -> None:
@@ -262,15 +178,44 @@ def with_classes(opened: OpenLayer, grid: Grid, console: Console) -> OpenLayer:
     return with_classes
 
 
-def _wanted(
-    data: np.ndarray, window: Window, grid: Grid, masking: Iterable[tuple[OpenLayer, tuple]]
-) -> np.ndarray:
-    wanted = np.isfinite(data).all(axis=0)
-    for layer, exclude in masking:
-        classes, present = layer.read_mask(window, grid)
-        # A mask raster's nodata means unknown: such pixels are not predicted either.
-        wanted &= present & ~is_among(classes, exclude)
-    return wanted
+@dataclass(frozen=True)
+class _Pixels:
+    """Layers and masks that are read on one grid."""
+
+    layers: Sequence[OpenLayer]
+    grid: Grid
+    masks: Sequence[tuple[OpenLayer, tuple[int, ...]]]
+    limit: Limit
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values (band, y, x) of a window, and the pixels to predict, bool (y, x)."""
+        data = np.concatenate([layer.read(window, self.grid) for layer in self.layers])
+        wanted = np.isfinite(data).all(axis=0)
+        for layer, exclude in self.masks:
+            classes, present = layer.read_mask(window, self.grid)
+            # A mask raster's nodata means unknown: such pixels are not predicted either.
+            wanted &= present & ~is_among(classes, exclude)
+        return data, self.limit.within(wanted, window, self.grid)
+
+
+def _write(part: Path, names: list[str], pixels: _Pixels, console: Console) -> Statistics:
+    """Write a stack, window by window."""
+    statistics, profile = Statistics(names), stack_profile(pixels.grid, len(names))
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(part, "w", **profile) as target,
+    ):
+        for i, name in enumerate(names, start=1):
+            target.set_band_description(i, name)
+        for window in console.track(list(pixels.grid.windows(BLOCK)), "imagery"):
+            data, wanted = pixels.read(window)
+            target.write(data, window=window)
+            target.write_mask(wanted, window=window)
+            statistics.add(data, wanted)
+        target.colorinterp = colours_of(names)
+        for i, tags in enumerate(statistics.tags(), start=1):
+            target.update_tags(i, **tags)
+    return statistics
 
 
 def _listed(names: Sequence[str]) -> str:

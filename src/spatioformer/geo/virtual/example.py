@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from spatioformer.common.errors import ArgumentError, OutputError
 from spatioformer.common.files import write_json, writing
 from spatioformer.common.streams import Stream, generator
-from spatioformer.geo.raster.stack import write_errors
+from spatioformer.geo.raster.writing import write_errors
 from spatioformer.geo.virtual.flora import VirtualFlora, simulate, survey
 
 WEST, NORTH, PIXEL, SIDE = -72.0, -38.0, 0.02, 150

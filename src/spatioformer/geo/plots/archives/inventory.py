@@ -211,7 +211,7 @@ def _long_list(
             for field in fields:
                 columns[field].append(row[field])
         else:
-            _check_same(source, columns, code, row, line, lines, rejected)
+            _check_same(columns, code, row, line, lines, rejected)
         state = states[cells[-1]] if abundance else PRESENT
         if state == UNREADABLE:
             rejected.setdefault(
@@ -238,7 +238,6 @@ def _long_list(
 
 
 def _check_same(
-    source: Source,
     columns: dict[str, list[str]],
     code: int,
     row: Mapping[str, str],
