@@ -47,6 +47,9 @@ def test_names_of_licences(text, name):
         ("ODbL-1.0", [SHARE_ALIKE]),
         ("GPL-3.0", [SHARE_ALIKE]),
         ("non-commercial use only", [NON_COMMERCIAL]),
+        ("Not for commercial use", [NON_COMMERCIAL]),
+        ("no commercial use", [NON_COMMERCIAL]),
+        ("Note: commercial use is free", []),
     ],
 )
 def test_uses_that_licences_forbid(licence, uses):

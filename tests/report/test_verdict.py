@@ -9,7 +9,7 @@ import pytest
 
 from spatioformer.common import style
 from spatioformer.evaluation.verdict import CARE, REFUSE, USE
-from spatioformer.report import verdict, write_report
+from spatioformer.report import map_pictures, verdict, write_report
 from spatioformer.report.downloads import write_figures
 from spatioformer.report.picture import Picture
 from spatioformer.report.results import Results
@@ -121,6 +121,21 @@ def test_each_broken_rule_is_a_reason(results, broken, known, words):
     page = changed(results, broken=(broken,), **known)
     assert words in " ".join(page["why"])
     assert words not in " ".join(changed(results, broken=())["why"])
+
+
+@pytest.mark.parametrize(("name", "is_pale"), [(REFUSE, True), (CARE, False)])
+def test_a_refused_map_is_pale_and_its_picture_says_why(results, name, is_pale, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(style, "files", lambda figure, zoom: (drawn.append(figure), b"", b"")[1:])
+    changed(results, verdict=name)
+    picture = map_pictures.mean_map(results)
+    for figure in drawn:
+        axes = figure.axes[0]
+        assert (axes.get_title(loc="left") == map_pictures.REFUSED) == is_pale
+        land = axes.images[0].get_array()[results.mean.mapped]
+        darkest = int(land.sum(axis=-1).min())  # of viridis: 68 + 1 + 84
+        assert (darkest > 0.55 * 3 * 255) == is_pale
+    assert ("All colours are pale, because of the verdict." in picture.caption) == is_pale
 
 
 def test_commands_have_the_paths_of_the_run(results):

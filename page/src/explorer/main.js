@@ -77,19 +77,20 @@ function sectionsOf(facts) {
   if (facts.kind === "text") return textSections(facts, state);
   if (facts.kind === "vision") return visionSections(facts, state);
   const cells = new Cells(facts.places);
-  const chip = chipSection(facts, cells, state);
+  const chip = facts.table ? null : chipSection(facts, cells, state); // a table of plots has no chips
   const open = (row) => {
+    if (!chip) return;
     chip.plot(row);
     chip.element.scrollIntoView({ behavior: "smooth" });
   };
   return [
     placeSection(facts, cells, state),
-    chip.element,
+    chip?.element,
     plotsSection(facts, state, facts.static ? (row) => facts.examples.includes(row) && open(row) : open),
     trainingSection(facts.training),
     scoresSection(facts, state),
     responseSection(facts),
-  ];
+  ].filter(Boolean);
 }
 
 function header(facts, rebuild) {

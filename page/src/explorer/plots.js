@@ -62,7 +62,7 @@ export function plotsSection(facts, state, choosePlot) {
       ? t("plots.pca", { first: percent(answer.shares[0]), second: percent(answer.shares[1]) })
       : t("plots.tsne");
     return [
-      h("p", { className: "note" }, `${t(`plots.${answer.basis}`, { count: answer.features })} ${about}`),
+      h("p", { className: "note" }, `${t(facts.table && answer.basis === "imagery" ? "plots.covariates" : `plots.${answer.basis}`, { count: answer.features })} ${about}`),
       answer.rows.length < answer.of && h("p", { className: "note" }, t("plots.some", { count: number(answer.rows.length), of: number(answer.of) })),
       choice(t("plots.colour"), options.map((by) => [by, t(`plots.by.${by}`)]), state.colour, paint),
       h("div", { className: "plane" }, view.element, h("div", {}, key, line.element)),
@@ -73,7 +73,7 @@ export function plotsSection(facts, state, choosePlot) {
   return section(
     "plots",
     t("plots.title"),
-    t("plots.lead"),
+    t(facts.table ? "plots.leadTable" : "plots.lead"),
     choice(t("plots.method"), [["pca", t("plots.method.pca")], ["tsne", t("plots.method.tsne")]], state.method, show),
     body,
   );

@@ -1,6 +1,6 @@
 // Training curves, scores, importance and response curves.
 import { h } from "../shared/dom.js";
-import { amount, number, say, signed, t } from "../shared/language.js";
+import { amount, decimals, number, say, signed, t } from "../shared/language.js";
 import { bars } from "./bars.js";
 import { choice, modelName, section } from "./frame.js";
 import { key, lines } from "./lines.js";
@@ -49,6 +49,7 @@ export function scoresSection(facts, state) {
     const text = (value) => (state.score === "r2" ? number(value, 3) : amount(value));
     const name = (row) => `${row.model === "auto" ? t("scores.auto") : modelName({ title: row.title, name: row.model })}${row.model === facts.model.name ? ` · ${t(facts.map ? "scores.mapped" : "scores.chosen")}` : ""}`;
     const list = rows.map((row) => ({ name: name(row), value: row[state.score], text: text(row[state.score]), strong: row.model === facts.model.name }));
+    if (!list.length) return void body.replaceChildren(h("p", { className: "note" }, t("scores.unknown")));
     body.replaceChildren(bars(list, { label: t("scores.title"), most: state.score === "r2" ? 1 : undefined }));
   }
 
@@ -73,7 +74,8 @@ export function scoresSection(facts, state) {
 export function responseSection(facts) {
   const unit = say(facts.unit);
   const curves = Object.entries(facts.explained?.curves ?? {}).filter(([, curve]) => curve.value.length > 1);
-  const importance = facts.importance.map((row) => ({ name: inputName(row.group), value: row.rise, spread: row.sd, text: signed(row.rise, 2) }));
+  const places = Math.max(2, decimals(Math.max(0, ...facts.importance.map((row) => Math.abs(row.rise)))) + 1);
+  const importance = facts.importance.map((row) => ({ name: inputName(row.group, facts), value: row.rise, spread: row.sd, text: signed(row.rise, places) }));
   if (!curves.length && !importance.length) return section("response", t("response.title"), t("response.none"));
   const charts = curves.map(([name, curve]) =>
     lines({
@@ -99,4 +101,7 @@ export function responseSection(facts) {
   );
 }
 
-const inputName = (group) => (["location", "imagery"].includes(group) ? t(`input.${group}`) : group);
+function inputName(group, { table }) {
+  if (group === "imagery") return t(table ? "input.covariates" : "input.imagery");
+  return group === "location" ? t("input.location") : group;
+}

@@ -196,8 +196,10 @@ export const WORDS = {
 
   "plots.title": W("Plots as the model sees them", "Las parcelas como las ve el modelo"),
   "plots.lead": W("Plots that are near here are alike for the model. Click one to see its chip.", "Las parcelas cercanas aquí son parecidas para el modelo. Haga clic en una para ver su recorte."),
+  "plots.leadTable": W("Plots that are near here are alike for the model.", "Las parcelas cercanas aquí son parecidas para el modelo."),
   "plots.network": W("From the {count} features before the network's head.", "A partir de los {count} rasgos antes de la salida de la red."),
   "plots.imagery": W("From {count} statistics of the imagery of each chip, without the location.", "A partir de {count} estadísticos de las imágenes de cada recorte, sin el lugar."),
+  "plots.covariates": W("From the covariates of the plot table, without the location.", "A partir de las covariables de la tabla de parcelas, sin el lugar."),
   "plots.pca": W("Principal components: across {first} of the variance, up {second}.", "Componentes principales: en horizontal el {first} de la varianza, en vertical el {second}."),
   "plots.tsne": W("t-SNE: near points are alike, large distances mean little.", "t-SNE: los puntos cercanos son parecidos; las distancias grandes significan poco."),
   "plots.some": W("{count} of {of} plots, evenly spaced in the table.", "{count} de {of} parcelas, a intervalos iguales de la tabla."),
@@ -227,6 +229,7 @@ export const WORDS = {
 
   "scores.title": W("Scores", "Puntuaciones"),
   "scores.none": W("The run has no scores.", "La ejecución no tiene puntuaciones."),
+  "scores.unknown": W("This score is not a number: the observed values do not vary.", "Esta puntuación no es un número: los valores observados no varían."),
   "scores.lead": W("Errors of predictions of plots that the models did not know.", "Errores de las predicciones de parcelas que los modelos no conocían."),
   "scores.split": W("Held out", "Reservado"),
   "scores.like": W("most like the map", "lo más parecido al mapa"),
@@ -248,5 +251,6 @@ export const WORDS = {
   "importance.title": W("Importance", "Importancia"),
   "importance.how": W("Rise of the RMSE, {unit}, when an input is shuffled among held-out plots; the thin line is its standard deviation.", "Aumento del RMSE, en {unit}, al barajar una entrada entre parcelas reservadas; la línea fina es su desviación típica."),
   "input.location": W("location", "lugar"),
+  "input.covariates": W("all covariates", "todas las covariables"),
   "input.imagery": W("all imagery", "todas las imágenes"),
 };

@@ -67,8 +67,8 @@ function plotFacts(plot) {
 
 function location(explained, answer) {
   const places = explained.location?.places;
-  if (!places?.length) return null;
-  const others = places.filter((one) => one.name).sort((one, other) => other.value - one.value);
+  const others = (places ?? []).filter((one) => one.name).sort((one, other) => other.value - one.value);
+  if (!others.length) return null;
   const here = places.find((one) => !one.name)?.value ?? answer.value;
   const rows = [{ name: t("location.here"), value: here, here: true }, ...others];
   return h("section", {}, h("h3", {}, t("location.title")), bars(rows));
@@ -124,6 +124,7 @@ export function card(run, actions) {
           h("span", {}, h("strong", {}, applies), " ", why),
           meanings("applicability", "dissimilarity"),
         ),
+      !applies && why && h("p", { className: "notice unmeasured" }, why),
       plotFacts(plot),
       answer.series?.length > 1 &&
         h(

@@ -83,8 +83,16 @@ def item_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.item.json")
 
 
-def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[str, Any]:
+def offsets(
+    stack: SourceStack,
+    year: int,
+    console: Console = SILENT,
+    only: Collection[str] | None = None,
+) -> dict[str, Any]:
     """Items whose catalogue states another offset than their pixels show, by source.
+
+    Args:
+        only: identifiers of the items that are looked at; None: all of the year.
 
     Returns:
         Of each source with such items: their number, and what was done with each.
@@ -93,8 +101,8 @@ def offsets(stack: SourceStack, year: int, console: Console = SILENT) -> dict[st
     for source in stack.sources:
         if source.collection.offset_claim is None:
             continue
-        verdicts = _verdicts(source, year)
-        count = len(source.of_year(year))
+        verdicts = _verdicts(source, year, only)
+        count = len(source.of_year(year)) if only is None else len(verdicts)
         if unknown := [name for name, known in verdicts.items() if known.unknown]:
             console.say(
                 f"  {source.owner}: neither the catalogue nor dark pixels say whether the numbers "
@@ -122,9 +130,11 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _verdicts(source: Source, year: int) -> dict[str, Verdict]:
+def _verdicts(source: Source, year: int, only: Collection[str] | None = None) -> dict[str, Verdict]:
     """What is known about the offset of each item of a year that can be read."""
-    items = () if source.section.offset == "none" else source.of_year(year)
+    if source.section.offset == "none":
+        return {}
+    items = [item for item in source.of_year(year) if only is None or item.id in only]
 
     def judge(item: Item) -> Verdict | None:
         try:

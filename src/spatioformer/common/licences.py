@@ -43,7 +43,7 @@ def restrictions(licence: str) -> list[str]:
     """Uses that a licence forbids or ties to a condition; [] for none that is known."""
     words = licence.upper().replace("_", "-")
     found = []
-    if re.search(r"\bNC\b|NON-?\s?COMMERCIAL", words):
+    if re.search(r"\bNC\b|NON-?\s?COMMERCIAL|\bNOT? (?:FOR )?(?:ANY )?COMMERCIAL", words):
         found.append(NON_COMMERCIAL)
     if re.search(r"\bND\b|NO-?\s?DERIV", words):
         found.append(NO_DERIVATIVES)

@@ -33,6 +33,7 @@ def mean_map(results: Results) -> Picture:
     dropout = " with dropout off" if results.is_network else ""
     outside, share = results.outside, results.map.get("inside_share")
     frame, limits = results.mean.frame, _shared_limits(results)
+    refused = results.verdict.verdict == REFUSE
 
     def draw(width: float) -> Figure:
         figure = maps.draw_map(
@@ -40,17 +41,19 @@ def mean_map(results: Results) -> Picture:
             frame,
             limits=limits,
             label=_unit(results),
+            colours=maps.pale("viridis") if refused else "viridis",
             width=width,
             outside=outside,
         )
-        if results.verdict.verdict == REFUSE:  # copies of the picture say so too
+        if refused:  # copies of the picture say so too
             figure.axes[0].set_title(REFUSED, loc="left", color=style.BAD, fontsize=9.5)
         return figure
 
-    trust = ""
+    trust = " All colours are pale, because of the verdict." if refused else ""
     if outside is not None and share is not None:
-        trust = (
-            f" Pale and hatched: {1 - share:.0%} of the mapped land, outside the area of "
+        look = "Hatched" if refused else "Pale and hatched"
+        trust += (
+            f" {look}: {1 - share:.0%} of the mapped land, outside the area of "
             "applicability. Conditions there are unlike those of all plots, so do not trust the "
             "map there."
         )
@@ -59,7 +62,7 @@ def mean_map(results: Results) -> Picture:
         "richness",
         draw(WIDE),
         f"Map of predicted {target}, from {low} to {high}."
-        + (" Land outside the area of applicability is hatched." if trust else ""),
+        + (" Land outside the area of applicability is hatched." if outside is not None else ""),
         f"Predicted {target} at {summary['pixels']:,} pixels of {sides(results.pixel_size)}: from "
         f"{low} to {high}, {amount(summary['mean'], results.unit, 1)} on average. Each pixel is "
         f"predicted once{dropout}.{trust} Grey: no prediction, because imagery is missing or a "
@@ -142,9 +145,16 @@ def plot_map(results: Results) -> Picture:
         drawing,
         f"Map of the {len(plots):,} plots, coloured by their observed richness.",
         f"The {len(plots):,} plots that the model was trained on"
-        f"{', in the colours of the map' if results.has_imagery else ''}. {where_far}",
+        f"{_in_colours(results)}. {where_far}",
         plots.rename(columns={"richness": "observed"}),
     )
+
+
+def _in_colours(results: Results) -> str:
+    if not results.has_imagery:
+        return ""
+    pale = results.verdict.verdict == REFUSE
+    return f", in the colours of the map{', which is pale' if pale else ''}"
 
 
 def residual_map(results: Results) -> Picture:

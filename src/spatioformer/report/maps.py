@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def draw_map(
     *,
     limits: tuple[float, float],
     label: str,
-    colours: str = "viridis",
+    colours: str | Colormap = "viridis",
     width: float = WIDTH,
     outside: NDArray[np.bool_] | None = None,
 ) -> Figure:
@@ -110,7 +110,7 @@ def _paint(
     picture: NDArray[np.uint8],
     values: Array,
     limits: tuple[float, float],
-    colours: str,
+    colours: str | Colormap,
     outside: NDArray[np.bool_] | None,
 ) -> ScalarMappable:
     """Draw values over the greys of `picture`, paler and hatched `outside`."""
@@ -200,6 +200,12 @@ def draw_residuals(
     _graticule_and_names(figure, axes, frame, width)
     _colour_bar(figure, axes, cells, means, limits, label)
     return figure
+
+
+def pale(name: str) -> ListedColormap:
+    """Colours of that name as pale as those of land outside the area of applicability."""
+    colours = matplotlib.colormaps[name](np.linspace(0, 1, 256))
+    return ListedColormap((1 - FADE) * colours + FADE, f"pale {name}")
 
 
 def robust_limits(*arrays: Array) -> tuple[float, float]:

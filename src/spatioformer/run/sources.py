@@ -13,6 +13,7 @@ from rasterio.windows import Window
 from spatioformer.archives.answer import read_answer, with_answer
 from spatioformer.archives.opening import sources_of
 from spatioformer.archives.stack import SourceStack
+from spatioformer.archives.write import offsets
 from spatioformer.archives.yearly import FailedItems
 from spatioformer.common.errors import ImageryError
 from spatioformer.common.progress import SILENT, Console
@@ -150,6 +151,14 @@ class YearStack:
             for source, failed in self.sources.failed.items():
                 known = self.left_out.setdefault(source, {})
                 known |= {name: reasons[name] for name in sorted(failed & set(reasons))}
+        self._say_offsets(windows, year)
+
+    def _say_offsets(self, windows: Sequence[Window], year: int) -> None:
+        """Name items whose offset the catalogue states wrongly, among those that were read."""
+        if all(source.collection.offset_claim is None for source in self.sources.sources):
+            return
+        read = {item.id for window in windows for _, item in self.sources.items(window, year)}
+        offsets(self.sources, year, self.console, read)
 
     def _outcomes(
         self, windows: Sequence[Window], numbers: Sequence[int], year: int

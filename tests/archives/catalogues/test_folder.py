@@ -1,6 +1,7 @@
 """Folders of scenes whose names say what they are."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from spatioformer.archives.catalogues.folder import _band_key
 from spatioformer.archives.collections import collection_of
 from spatioformer.archives.search import look_up
 from spatioformer.common.errors import ImageryError
-from tests.helpers.catalogues import access_to, source
+from tests.helpers.catalogues import access_to, scene, source
 
 REGION = (14.9, 15.2, 44.9, 45.1)  # round (500000, 4983000) in UTM zone 33
 
@@ -140,3 +141,26 @@ def test_rasters_that_cannot_be_placed_or_read(tmp_path):
 )
 def test_ends_of_names(stem, key, rest):
     assert _band_key(stem, {"B04", "pixel", "qa_pixel"}) == (key, rest)
+
+
+BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22", "qa_pixel", "qa_radsat")
+
+
+def test_files_that_would_not_be_read_are_named(tmp_path):
+    """A band without a date, and a scene beside STAC items of others."""
+    for band in BANDS:
+        raster(tmp_path / f"20200301_{band}.tif")
+    assert len(found(tmp_path)) == 1
+    undated = raster(tmp_path / "summer_red.tif")
+    with pytest.raises(ImageryError, match=r"summer_red.tif says its band but no date"):
+        found(tmp_path)
+    undated.unlink()
+    item = scene("a", "2020-03-01", (14.9, 44.9, 15.2, 45.1))
+    for key, asset in item["assets"].items():
+        asset["href"] = f"20200301_{key}.tif"
+    (tmp_path / "a.json").write_text(json.dumps(item))
+    raster(tmp_path / "20200301_hillshade.tif")
+    assert [item.id for item in found(tmp_path)] == ["a"]
+    raster(tmp_path / "20200402_red.tif")
+    with pytest.raises(ImageryError, match=r"holds STAC items, but none .* names 20200402_red.tif"):
+        found(tmp_path)

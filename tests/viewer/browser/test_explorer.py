@@ -9,8 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
+from spatioformer.common.palette import LIGHT
 from spatioformer.models.inside import patterns_of
 from spatioformer.nn import Ensemble, Spatioformer
 from spatioformer.text.model import TextModel
@@ -179,6 +182,35 @@ def test_a_run_without_a_map_opens_the_explorer(visit, viewed, tmp_path):
     assert page.locator("header a", has_text="Map").count() == 0
     assert page.locator("#scores .strong .value").inner_text() == "0.625"
     check_axe(page)
+    stop()
+
+
+def test_a_table_of_plots_has_no_chips_and_a_score_below_0_is_red(visit, viewed, tmp_path):
+    folder = shutil.copytree(viewed.folder, tmp_path / "run")
+    (folder / "map.tif").unlink()
+    path = folder / "config.resolved.yaml"
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "imagery"}))
+    scores = pd.read_csv(folder / "scores.csv")
+    scores.assign(r2=[-0.3] + [0.4] * (len(scores) - 1)).to_csv(folder / "scores.csv", index=False)
+    importance = folder / "evaluation" / "importance.csv"
+    changed = pd.read_csv(importance).replace({"group": {"red": "imagery"}}).assign(rise=0.2)
+    changed.to_csv(importance, index=False)
+    place = bind("127.0.0.1", 0)
+    stop = start([explorer_router(RunFolder(folder))], place)
+    page = visit(address=place.address)
+    page.wait_for_selector("#plots canvas.scatter")
+    assert page.locator("#chip").count() == 0
+    below = page.locator("#scores rect.below")
+    assert below.count() == 1
+    red = tuple(int(LIGHT["bad"][k : k + 2], 16) for k in (1, 3, 5))
+    assert below.evaluate("one => getComputedStyle(one).fill") == f"rgb{red}"
+    inputs = page.locator("#response")
+    assert "all covariates" in inputs.inner_text()
+    whiskers = inputs.locator(".bars line:not(.zero)")
+    assert whiskers.count() == 2
+    assert all(float(one.get_attribute("x1")) >= 0 for one in whiskers.all())  # rise .2, sd .5
+    assert "imagery" not in inputs.inner_text()
     stop()
 
 

@@ -110,6 +110,16 @@ def test_outside_the_area_of_applicability_it_says_so_and_why(visit):
     assert "warmth" in text
 
 
+def test_where_applicability_was_not_measured_it_says_so(visit):
+    page = visit()
+    settled(page)
+    why = {"en": "The run did not measure where its model applies."}
+    known = {"lon": LON, "lat": LAT, "inside": True, "value": 7.0, "applies": None, "why": why}
+    page.route("**/api/at.json*", lambda route: route.fulfill(json=known))
+    page.mouse.click(800, 500)
+    assert answer(page).locator(".unmeasured").inner_text() == why["en"]
+
+
 def test_where_there_is_no_prediction_it_says_so(visit):
     lon, lat = viewed_run.centre(viewed_run.EMPTY_ROW, 3)
     page = visit(f"#point={lon}/{lat}")

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from spatioformer.archives.catalogues.query import Query, RawItem
@@ -46,9 +46,10 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
     folder = _folder(collection, access)
     items = list(_stac_items(folder, collection))
     if items:
+        _check_items(folder, collection, access)
         yield from items
         return
-    for scene in _scenes(folder, collection):
+    for scene in _scenes(folder, collection, access):
         if scene.first <= query.end.strftime("%Y-%m-%dT%H:%M:%SZ") and scene.last >= (
             query.start.strftime("%Y-%m-%dT%H:%M:%SZ")
         ):
@@ -100,12 +101,48 @@ class _Scene:
     files: dict[str, Path] = field(default_factory=dict)
 
 
-def _scenes(folder: Path, collection: Collection) -> list[_Scene]:
-    keys = {key for part in collection.parts for key in part.keys}
+def _check_items(folder: Path, collection: Collection, access: Access) -> None:
+    """Raise if a folder of STAC items also holds a band of the collection that none of them names.
+
+    Raises:
+        ImageryError: it does.
+    """
+    held = {
+        PurePath(str(asset.get("href", ""))).name
+        for item in _stac_items(folder, None)
+        for asset in (item.get("assets") or {}).values()
+    }
+    keys = _keys(collection)
+    for path in _rasters(folder):
+        named = _named(path, folder, keys, collection.kind != "scenes")
+        if path.name not in held and named is not None and named[0] in keys:
+            raise ImageryError(
+                f"{access.owner}: {escaped(folder)} holds STAC items, but none of them names "
+                f"{escaped(path.name)}, so it would not be read; add an item for it, or remove the "
+                "items (.json) so that names of files count"
+            )
+
+
+def _keys(collection: Collection) -> set[str]:
+    return {key for part in collection.parts for key in part.keys}
+
+
+def _rasters(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS)
+
+
+def _scenes(folder: Path, collection: Collection, access: Access) -> list[_Scene]:
+    keys = _keys(collection)
     scenes: dict[str, _Scene] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS):
+    for path in _rasters(folder):
         named = _named(path, folder, keys, collection.kind != "scenes")
         if named is None:
+            if _band_key(path.stem, keys)[0]:
+                raise ImageryError(
+                    f"{access.owner}: the name of {escaped(path)} says its band but no "
+                    f"{'date' if collection.kind == 'scenes' else 'year'}, so it would not be "
+                    "read; put one into the name, such as 20210615, or remove the file"
+                )
             continue
         key, scene = named
         if not key and _is_single(path):

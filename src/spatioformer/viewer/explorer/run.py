@@ -113,6 +113,7 @@ class RunExplorer:
             "process": self.kernel is not None,
             "patch": model.patch,
             "imagery": (run.folder / "imagery.tif").is_file(),
+            "table": run.config.imagery is None,
             "examples": self._examples().tolist(),
             "plots": len(run.store),
             "training": training_curve(run.folder),

@@ -59,3 +59,20 @@ def test_what_is_not_read_is_said(tmp_path):
     intake = import_plots(archive(tmp_path / "a.zip", records, measured))
     assert "measurement.txt describes single records and is not read" in notes(intake)
     assert "the records state no kingdom, so all names count as those of plants" in notes(intake)
+
+
+def test_row_types_may_begin_with_https(tmp_path):
+    """Otherwise the areas and the completeness of an archive would be lost without a word."""
+    bare = core()
+    bare.rows = [[*row[:6], "", "", *row[8:]] for row in bare.rows]
+    measured = File(
+        "measurement",
+        ("id", "measurementType", "measurementValue", "measurementUnit"),
+        [["a", "plot area", 25, "m2"]],
+    )
+    stated = File("humboldt", ("id", "isTaxonomicScopeFullyReported"), [["a", "true"]])
+    files = bare, lists(LISTS), measured, stated
+    text = meta(*files).replace("rowType='http://", "rowType='https://")
+    table = import_plots(archive(tmp_path / "a.zip", *files, meta__xml=text)).table
+    assert table["area_m2"].dropna().tolist() == [25]
+    assert table["list_complete"].tolist() == ["yes", "not stated", "not stated"]

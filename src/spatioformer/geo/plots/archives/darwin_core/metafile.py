@@ -167,7 +167,7 @@ def _data_file(store: Store, name: str, element: ElementTree.Element) -> DataFil
     if not any(locations):
         raise PlotError(f"the {tag} in {where} names no file; add <files><location>")
     files = tuple(store.beside(name, location) for location in locations if location)
-    row_type = element.get("rowType", "")
+    row_type = element.get("rowType", "").strip().rstrip("/").replace("https://", "http://")
     kind = _ROW_TYPES.get(row_type, row_type.rsplit("/", 1)[-1])
     form = TextFormat(
         _unescaped(element.get("fieldsTerminatedBy", ",")),
