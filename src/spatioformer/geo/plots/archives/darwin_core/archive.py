@@ -143,7 +143,9 @@ def _as_visits(events: Events, listing: Listing, sizes: np.ndarray, reference: O
             f"event {frame['plot_id'][visit]!r} has no occurrence, and does not state that its "
             f"list is complete",
         )
-    listing.records.renumber(_new_codes(rows, len(events.ids)))
+    codes = _new_codes(rows, len(events.ids))
+    survey.without_plants = codes[listing.without_plants()].tolist()
+    listing.records.renumber(codes)
     stated = frame["area_m2"] != ""
     single = np.zeros(len(frame), dtype=bool)
     survey.presence_only = single_records(frame, counts, single) & ~stated.to_numpy(bool)

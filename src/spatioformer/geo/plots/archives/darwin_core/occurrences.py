@@ -207,6 +207,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     survey.counts.update(listing.counts)
     single = ~np.array(visits.is_survey, dtype=bool)
     survey.presence_only = single_records(frame, visits.sizes, single)
+    survey.without_plants = listing.without_plants()
     for code, places in visits.differing.items():
         survey.rejected[code] = (
             "rows of one plot that differ",
