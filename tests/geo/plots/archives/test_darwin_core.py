@@ -258,7 +258,7 @@ def test_events_of_animals_alone_are_left_out(tmp_path):
     found.rows = [[*row, "Animalia" if row[0] == "b" else "Plantae"] for row in found.rows]
     intake = import_plots(archive(tmp_path / "a.zip", core(), found))
     assert richness(intake) == {"a": 3, "c": 1}
-    assert "1 visits have no record of a plant" in notes(intake)
+    assert "1 visits have only records that do not count" in notes(intake)
 
 
 def test_measurements_state_areas(tmp_path):

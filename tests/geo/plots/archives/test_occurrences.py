@@ -94,9 +94,9 @@ def test_surveys_of_others_are_no_plots_without_species(tmp_path):
     both = archive(tmp_path / "a.zip", File("occurrence", columns, rows))
     intake = import_plots(both)
     assert richness(intake) == {"1": 2, "3": 0}
-    assert "1 visits have no record of a plant, only others, and are left out" in notes(intake)
+    assert "1 visits have only records that do not count, such as those of animals" in notes(intake)
     birds = archive(tmp_path / "b.zip", File("occurrence", columns, rows[2:4]))
-    with pytest.raises(PlotError, match=r"b.zip holds no records of plants, only of other king"):
+    with pytest.raises(PlotError, match=r"b.zip holds no records that count, only such of anim"):
         import_plots(birds)
 
 

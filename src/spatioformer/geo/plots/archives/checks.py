@@ -82,7 +82,7 @@ def check_presence(survey: Survey, name: str, accept: bool) -> tuple[NDArray[np.
 
 
 def leave_out_others(survey: Survey, kept: NDArray[np.bool_], name: str) -> list[str]:
-    """Leave visits without any record of a plant out of `kept`; a sentence on them.
+    """Leave visits without any record that counts out of `kept`; a sentence on them.
 
     A survey of birds or fungi has no list of plants, not one without species.
 
@@ -95,10 +95,13 @@ def leave_out_others(survey: Survey, kept: NDArray[np.bool_], name: str) -> list
     kept[survey.without_plants] = False
     if not kept.any():
         raise PlotError(
-            f"{name} holds no records of plants, only of other kingdoms, fossils or gardens; fetch "
-            f"a data set of plants"
+            f"{name} holds no records that count, only such of animals, fungi, mosses, fossils or "
+            f"gardens; fetch a data set of vascular plants"
         )
-    return [f"{count:,} visits have no record of a plant, only others, and are left out"]
+    return [
+        f"{count:,} visits have only records that do not count, such as those of animals, fungi or "
+        f"mosses, and are left out"
+    ]
 
 
 def numbers_of(texts: pd.Series) -> tuple[NDArray[np.float64], list[str]]:
