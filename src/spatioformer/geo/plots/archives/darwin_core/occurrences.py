@@ -24,7 +24,7 @@ from spatioformer.geo.plots.archives.darwin_core.visits import (
     VISIT_TERMS,
     area_of,
     day_of,
-    size_notes,
+    visit_notes,
     visit_fields,
 )
 from spatioformer.geo.plots.archives.origins import Origin, one_licence
@@ -218,7 +218,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     if not survey.origins:
         stated = reference.licence or one_licence(licence for _, licence in licences)
         survey.reference = replace(reference, licence=stated)
-    survey.notes += [*listing.finish(), *size_notes(visits.remarks)]
+    survey.notes += [*listing.finish(), *visit_notes(visits.remarks)]
     survey.notes += [*_notes(ungrouped, keys), *_issue_notes(issues)]
     return survey
 
