@@ -24,8 +24,8 @@ from spatioformer.geo.plots.archives.darwin_core.visits import (
     VISIT_TERMS,
     area_of,
     day_of,
-    visit_notes,
     visit_fields,
+    visit_notes,
 )
 from spatioformer.geo.plots.archives.origins import Origin, one_licence
 from spatioformer.geo.plots.archives.survey import VISIT, YES, Survey, visit_frame
