@@ -101,6 +101,17 @@ def test_differences_of_all_pairs_and_of_a_sample_agree(monkeypatch):
     assert np.isnan(verdict.least_difference(error[:1], 0.9, np.random.default_rng(0)))
 
 
+@pytest.mark.parametrize(("count", "groups"), [(12, 12), (29, 29), (30, 6), (400, 30)])
+def test_few_plots_are_drawn_one_by_one(count, groups):
+    rng = np.random.default_rng(0)
+    lonlat = rng.uniform(0, 10, (count, 2))
+    assert len(np.unique(verdict.blocks(lonlat))) == groups
+    observed = rng.normal(30, 8, count)
+    skill = verdict.measure(observed, observed + rng.normal(0, 6, count), lonlat, level=0.9)
+    assert skill.r2_low < skill.r2 - 0.04
+    assert skill.r2_high > skill.r2 + 0.04
+
+
 def test_few_plots_and_equal_counts_have_no_skill():
     observed = np.full(8, 5.0)
     lonlat = np.column_stack([np.arange(8.0), np.arange(8.0)])

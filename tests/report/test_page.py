@@ -266,6 +266,7 @@ def test_one_random_split_no_spread_one_pixel_chips_no_curve_nothing_rejected(tm
     made = Page(write_report(tmp_path, config).read_text("utf-8"))
     assert "No plots were held out in space" not in made.text  # its model was not scored
     assert "which makes the predictions, was not scored on held-out plots" in made.text
+    assert "rests on the split random, although it is not like the use of the map" in made.text
     assert "No row was rejected." in made.text
     assert "Standard deviation" not in made.text
     assert "standard deviation is not" not in made.text

@@ -54,6 +54,9 @@ BLOCKS = 30
 PLOTS_PER_BLOCK = 5
 """Fewest plots a block has on average."""
 
+FEWEST_BLOCKS = 6
+"""Fewest groups of plots that the bootstrap draws; of fewer plots it draws single ones."""
+
 INTERVAL = 0.9
 """Level of the interval of r2."""
 
@@ -223,8 +226,14 @@ def reached(distances: NeighbourDistances) -> float:
 
 
 def blocks(lonlat: ArrayLike, seed: int = 0) -> Integers:
-    """Block (n,) of each plot `lonlat` (n, 2): at most `BLOCKS` groups of neighbouring plots."""
+    """Block (n,) of each plot `lonlat` (n, 2): at most `BLOCKS` groups of neighbouring plots.
+
+    Below `FEWEST_BLOCKS` groups each plot is a block: draws of two or three groups hardly differ,
+    and the interval would be far too narrow.
+    """
     lonlat = checks.coordinates(lonlat, "geographic")
+    if len(lonlat) // PLOTS_PER_BLOCK < FEWEST_BLOCKS:
+        return np.arange(len(lonlat))
     count = int(np.clip(len(lonlat) // PLOTS_PER_BLOCK, 1, BLOCKS))
     return Regions.of(lonlat, count, seed=seed).at(lonlat)
 

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from spatioformer.common.drawing import Layouts, SharedLayout
@@ -146,6 +146,10 @@ def draw_distances(distances: dict[str, Array]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(left=max(floor, min(np.percentile(v, 1) for v in distances.values())))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    low, high = axes.get_xlim()
+    if high < 50 * low:  # hardly any power of ten
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="distance to the nearest training plot, km", ylabel="cumulative share")
     figure.legend(loc="outside lower center")
     return figure

@@ -35,6 +35,7 @@ def score_tables(results: Results) -> dict[str, Any]:
         + choice.sentences(results),
         "ceiling": decimal(results.ceiling, 3) if results.virtual else None,
         "judged": results.judged.name,
+        "in_space": results.judged.kind != "random",
     }
 
 

@@ -62,3 +62,12 @@ def test_doubts_of_gbif_are_said(tmp_path):
     )
     assert "2 records have coordinates that GBIF doubts (COUNTRY_COORDINATE_MISM" in notes(intake)
     assert "FUZZY" not in notes(intake)
+
+
+def test_places_made_less_exact_are_said(tmp_path):
+    held = events_in(SWISS)
+    held.columns = (*held.columns, "dataGeneralizations")
+    texts = ("Coordinates rounded to 0.1 degree", "", "NA")
+    held.rows = [[*row, text] for row, text in zip(held.rows, texts, strict=True)]
+    intake = import_plots(archive(tmp_path / "a.zip", held, lists(LISTS)))
+    assert "1 visits state dataGeneralizations, such as 'Coordinates rounded to 0" in notes(intake)

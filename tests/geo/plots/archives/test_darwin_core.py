@@ -252,6 +252,15 @@ def test_an_event_without_a_list_is_rejected_unless_it_is_complete(tmp_path):
     assert intake.summary["rejected_by_kind"] == {"missing species lists": 1}
 
 
+def test_events_of_animals_alone_are_left_out(tmp_path):
+    found = lists(LISTS, constants={})
+    found.columns = (*found.columns, "kingdom")
+    found.rows = [[*row, "Animalia" if row[0] == "b" else "Plantae"] for row in found.rows]
+    intake = import_plots(archive(tmp_path / "a.zip", core(), found))
+    assert richness(intake) == {"a": 3, "c": 1}
+    assert "1 visits have only records that do not count" in notes(intake)
+
+
 def test_measurements_state_areas(tmp_path):
     bare = events(*((n, "", "2015", *PLACES[n], "", "", "", "") for n in PLACES))
     columns = ("id", "occurrenceID", "measurementType", "measurementValue", "measurementUnit")

@@ -82,6 +82,24 @@ def test_a_time_behind_a_blank_is_no_day(tmp_path):
     assert intake.table["date"].dt.strftime("%Y-%m-%d").tolist() == ["2015-06-01"]
 
 
+def test_surveys_of_others_are_no_plots_without_species(tmp_path):
+    """Birds beside plants: their visits would count as plots of richness 0."""
+    columns = (*COLUMNS, "occurrenceStatus")
+    rows = [
+        *([*record("1", n), ""] for n in ("Poa annua", "Carex nigra")),
+        *([*record("2", n, kingdom="Animalia", place="b"), ""] for n in ("Turdus merula", "x")),
+        *([*record("3", n, kingdom=k, place="c"), "absent"] for n, k in
+          (("Poa annua", "Plantae"), ("Turdus merula", "Animalia"))),
+    ]  # fmt: skip
+    both = archive(tmp_path / "a.zip", File("occurrence", columns, rows))
+    intake = import_plots(both)
+    assert richness(intake) == {"1": 2, "3": 0}
+    assert "1 visits have only records that do not count, such as those of animals" in notes(intake)
+    birds = archive(tmp_path / "b.zip", File("occurrence", columns, rows[2:4]))
+    with pytest.raises(PlotError, match=r"b.zip holds no records that count, only such of anim"):
+        import_plots(birds)
+
+
 def test_records_without_an_event_are_grouped_by_place_day_and_protocol(tmp_path):
     rows = [
         record("", "Poa annua"),

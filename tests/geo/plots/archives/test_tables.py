@@ -163,6 +163,11 @@ def test_turboveg(tmp_path):
     assert "1 records of Moss do not count" in notes(intake)
     assert "quotation marks of x_header.csv are text" in notes(intake)
     assert intake.summary["imported"]["names"]["synonyms_joined"] == 1
+    moss = EVA_SPECIES.replace("102\tCzechia\tVascular plant", "102\tCzechia\tMoss")
+    (folder / "x_species.csv").write_text(moss, encoding="cp1252")
+    intake = import_plots(folder)
+    assert richness(intake) == {"101": 3}
+    assert "1 visits have only records that do not count" in notes(intake)
 
 
 # --- one table ------------------------------------------------------------------------------------

@@ -81,6 +81,29 @@ def check_presence(survey: Survey, name: str, accept: bool) -> tuple[NDArray[np.
     ]
 
 
+def leave_out_others(survey: Survey, kept: NDArray[np.bool_], name: str) -> list[str]:
+    """Leave visits without any record that counts out of `kept`; a sentence on them.
+
+    A survey of birds or fungi has no list of plants, not one without species.
+
+    Raises:
+        PlotError: no visit is left.
+    """
+    count = int(kept[survey.without_plants].sum())
+    if not count:
+        return []
+    kept[survey.without_plants] = False
+    if not kept.any():
+        raise PlotError(
+            f"{name} holds no records that count, only such of animals, fungi, mosses, fossils or "
+            f"gardens; fetch a data set of vascular plants"
+        )
+    return [
+        f"{count:,} visits have only records that do not count, such as those of animals, fungi or "
+        f"mosses, and are left out"
+    ]
+
+
 def numbers_of(texts: pd.Series) -> tuple[NDArray[np.float64], list[str]]:
     """Values of cells, NaN if missing or not a number; a note on cells that are not."""
     cells = texts.tolist()

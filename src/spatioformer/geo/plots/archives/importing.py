@@ -22,6 +22,7 @@ from spatioformer.geo.plots.archives import coordinates
 from spatioformer.geo.plots.archives.checks import (
     check_presence,
     first_days,
+    leave_out_others,
     numbers_of,
     require_coordinates,
 )
@@ -86,6 +87,7 @@ def import_plots(path: str | Path, options: ImportOptions = ImportOptions()) -> 
     survey = read_survey(path, options.settings)
     survey.reference = _with_given(survey.reference, options)
     kept, notes = check_presence(survey, path.name, options.accept_incomplete)
+    notes += leave_out_others(survey, kept, path.name)
     visits, ranges = first_days(survey.visits)
     notes += ranges
     require_coordinates(visits, path.name)

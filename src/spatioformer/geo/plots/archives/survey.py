@@ -105,6 +105,7 @@ class Survey:
         bibtex: entries of a BibTeX file that the archive holds for its plots.
         crs: CRS of lon and lat.
         presence_only: visits, by row, that are single records grouped by place and day.
+        without_plants: visits, by row, that have records, but none of plants that count.
         settings: how cells are written, where the format fixes it: `date_order`, `decimal`.
         rejected: kind and reason of visits, by row, that cannot be used.
         counts: numbers for the summary, such as records read.
@@ -119,6 +120,7 @@ class Survey:
     bibtex: str = ""
     crs: object = "EPSG:4326"
     presence_only: NDArray[np.bool_] | None = None
+    without_plants: list[int] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     rejected: dict[int, tuple[str, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)

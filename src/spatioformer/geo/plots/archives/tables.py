@@ -94,10 +94,10 @@ def read_tables(store: Store, tables: Sequence[Table]) -> Survey | None:
     layout, header, lists = fit
     chosen, stated = _choose_list(layout, lists)
     codes, columns, lines, notes = _read_header(store, layout, header, stated)
-    records, counts, found = _read_list(store, layout, chosen, codes)
+    records, counts, found, others = _read_list(store, layout, chosen, codes)
     notes = [*header.notes, *chosen.notes, *notes, *found]
     survey = Survey(layout.name, visit_frame(columns, lines), records, layout.reference)
-    survey.settings = dict(layout.settings)
+    survey.settings, survey.without_plants = dict(layout.settings), others
     survey.counts.update(counts)
     for plot, code in codes.items():
         if not counts[f"of {code}"]:
@@ -185,8 +185,8 @@ def _hectares(columns: dict[str, list[str]], count: int) -> list[str]:
 
 def _read_list(
     store: Store, layout: Layout, table: Table, codes: dict[str, int]
-) -> tuple[Records, Counter[str], list[str]]:
-    """Names by plot; counts of rows, also of each plot; notes."""
+) -> tuple[Records, Counter[str], list[str], list[int]]:
+    """Names by plot; counts of rows, also of each plot; notes; plots with mosses and such alone."""
     records, counts = Records(), Counter[str]()
     plot = table.position(layout.plot)
     choices = (*(table.position([c]) for c in layout.accepted),)
@@ -196,7 +196,7 @@ def _read_list(
     wanted: list[int | str] = ["" if p is None else p for p in (plot, accepted, group, amount)]
     names: dict[tuple[str, ...], int] = {}
     groups: Counter[str] = Counter()
-    of_plot: Counter[int] = Counter()
+    of_plot, of_others = Counter[int](), Counter[int]()
     for piece in read_pieces(store, table.name, table.form, [*wanted, *recorded]):
         of_visit, of_name = [], []
         for key, stated, kind, cover, *written in zip(*piece.columns, strict=True):
@@ -207,6 +207,7 @@ def _read_list(
             of_plot[code] += 1
             if kind and _NO_VASCULAR.search(kind):
                 groups[kind] += 1
+                of_others[code] += 1
                 continue
             if cover and is_zero(cover):
                 counts["absent"] += 1
@@ -238,7 +239,8 @@ def _read_list(
         )
     if counts["without a name"]:
         notes.append(f"{counts['without a name']:,} rows of {table.name} have no name of a species")
-    return records, counts, notes
+    others = [code for code, count in of_others.items() if count == of_plot[code]]
+    return records, counts, notes, others
 
 
 def _code(records: Records, accepted: str, recorded: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from spatioformer.geo.plots.archives.darwin_core.occurrences import (
     read_occurrences,
     single_records,
 )
-from spatioformer.geo.plots.archives.darwin_core.visits import size_notes
+from spatioformer.geo.plots.archives.darwin_core.visits import visit_notes
 from spatioformer.geo.plots.archives.origins import Origin
 from spatioformer.geo.plots.archives.pieces import TextFormat, read_header
 from spatioformer.geo.plots.archives.store import Store
@@ -114,7 +114,7 @@ def _read_events(description: Description, reference: Origin) -> Survey:
     if lost:
         notes.append(f"{lost:,} of {total:,} occurrences name no event and do not count")
     survey = _as_visits(events, listing, sizes, reference)
-    survey.notes = [*notes, *listing.finish(), *size_notes(events.remarks)]
+    survey.notes = [*notes, *listing.finish(), *visit_notes(events.remarks)]
     return survey
 
 
@@ -143,7 +143,9 @@ def _as_visits(events: Events, listing: Listing, sizes: np.ndarray, reference: O
             f"event {frame['plot_id'][visit]!r} has no occurrence, and does not state that its "
             f"list is complete",
         )
-    listing.records.renumber(_new_codes(rows, len(events.ids)))
+    codes = _new_codes(rows, len(events.ids))
+    survey.without_plants = codes[listing.without_plants()].tolist()
+    listing.records.renumber(codes)
     stated = frame["area_m2"] != ""
     single = np.zeros(len(frame), dtype=bool)
     survey.presence_only = single_records(frame, counts, single) & ~stated.to_numpy(bool)

@@ -7,6 +7,8 @@ Taxon); GBIF adds acceptedScientificName and species, its own accepted names.
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from spatioformer.geo.plots.abundances import is_zero
 from spatioformer.geo.plots.archives.survey import Name, Records
 from spatioformer.geo.plots.source import MISSING, quoted, stated
@@ -17,6 +19,7 @@ ABSENT = frozenset(
 """occurrenceStatus that means absent, in lower case."""
 
 _PRESENT = frozenset({"", "present", "presence", "detected", "1", "true", "yes"})
+_ABSENT = "absent"  # verdict on a record
 _KNOWN = ABSENT | _PRESENT | MISSING
 _MOST_ODD = 3  # statuses that are named
 _PLANTS = frozenset(
@@ -65,6 +68,8 @@ class Listing:
         self._odd: Counter[str] = Counter()  # occurrenceStatus that is neither
         self._by_id: dict[str, str] = {}  # taxonID -> name
         self._accepted: dict[int, str] = {}  # code of a name -> acceptedNameUsageID
+        self._absences: set[int] = set()  # visits that state that a plant is absent
+        self._others: set[int] = set()  # visits with records of no plants
 
     def add(self, visits: Sequence[int], cells: dict[str, Sequence[str]]) -> None:
         """Add a piece of occurrences.
@@ -88,6 +93,8 @@ class Listing:
             if verdict is None:
                 verdict = states[state] = _state(*map(stated, state))
             counted[verdict] += 1
+            if verdict:
+                (self._absences if verdict == _ABSENT else self._others).add(visit)
             if verdict or visit < 0:
                 continue
             code = names.get(name)
@@ -131,6 +138,11 @@ class Listing:
             )
         return notes
 
+    def without_plants(self) -> list[int]:
+        """Codes of the visits whose records are all of animals, fungi, fossils or gardens."""
+        listed = set(np.unique(self.records.pairs()[0]).tolist())
+        return sorted(self._others - self._absences - listed - {-1})
+
     def _code(self, cells: tuple[str, ...]) -> int:
         """Code of a name; -1 if the record has none."""
         cells = tuple(map(stated, cells))
@@ -152,10 +164,10 @@ class Listing:
 
 def _state(status: str, count: str, quantity: str, kingdom: str, basis: str) -> str:
     """Why a record does not count; '' if it does."""
-    if status.lower() in ABSENT or is_zero(count) or (not count and is_zero(quantity)):
-        return "absent"
     if kingdom.lower() not in _PLANTS:
         return f"kingdom {kingdom}"
     if basis.replace("_", "").lower() in _NO_SURVEY:
         return "no survey"
+    if status.lower() in ABSENT or is_zero(count) or (not count and is_zero(quantity)):
+        return _ABSENT
     return ""

@@ -24,8 +24,8 @@ from spatioformer.geo.plots.archives.darwin_core.visits import (
     VISIT_TERMS,
     area_of,
     day_of,
-    size_notes,
     visit_fields,
+    visit_notes,
 )
 from spatioformer.geo.plots.archives.origins import Origin, one_licence
 from spatioformer.geo.plots.archives.survey import VISIT, YES, Survey, visit_frame
@@ -207,6 +207,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     survey.counts.update(listing.counts)
     single = ~np.array(visits.is_survey, dtype=bool)
     survey.presence_only = single_records(frame, visits.sizes, single)
+    survey.without_plants = listing.without_plants()
     for code, places in visits.differing.items():
         survey.rejected[code] = (
             "rows of one plot that differ",
@@ -217,7 +218,7 @@ def read_occurrences(core: DataFile, title: str, reference: Origin) -> Survey:
     if not survey.origins:
         stated = reference.licence or one_licence(licence for _, licence in licences)
         survey.reference = replace(reference, licence=stated)
-    survey.notes += [*listing.finish(), *size_notes(visits.remarks)]
+    survey.notes += [*listing.finish(), *visit_notes(visits.remarks)]
     survey.notes += [*_notes(ungrouped, keys), *_issue_notes(issues)]
     return survey
 

@@ -13,12 +13,13 @@ from itertools import repeat
 
 from spatioformer.geo.plots.archives.effort import area_m2, hours
 from spatioformer.geo.plots.archives.survey import NO, YES
+from spatioformer.geo.plots.source import quoted
 
 PLACE_TERMS = (
     *("decimalLongitude", "decimalLatitude", "geodeticDatum", "coordinateUncertaintyInMeters"),
     *("eventDate", "year", "month", "day", "samplingProtocol"),
     *("sampleSizeValue", "sampleSizeUnit", "samplingEffort", "datasetName"),
-    "country",
+    *("country", "dataGeneralizations"),
 )
 HUMBOLDT_TERMS = (
     *("isTaxonomicScopeFullyReported", "taxonCompletenessReported", "targetTaxonomicScope"),
@@ -46,6 +47,8 @@ def visit_fields(cells: Mapping[str, str], remarks: Counter[str]) -> dict[str, s
     if remark:
         remarks[remark] += 1
     cell = cells.get
+    if generalised := cell("dataGeneralizations", ""):
+        remarks[f"generalised {generalised}"] += 1
     return {
         "lon": cell("decimalLongitude", ""),
         "lat": cell("decimalLatitude", ""),
@@ -151,8 +154,8 @@ def _first_hours(values: Iterable[tuple[str, str]]) -> str:
     return ""
 
 
-def size_notes(remarks: Counter[str]) -> list[str]:
-    """Sentences on sizes that are no areas, and on areas that contradict each other."""
+def visit_notes(remarks: Counter[str]) -> list[str]:
+    """Sentences on sizes that are no areas, areas that differ, and places made less exact."""
     notes = []
     odd = {key: n for key, n in remarks.items() if key.startswith("size ")}
     if odd:
@@ -160,6 +163,13 @@ def size_notes(remarks: Counter[str]) -> list[str]:
         notes.append(
             f"the sample size of {sum(odd.values()):,} visits is no area, such as {example!r}, so "
             f"their area is unknown"
+        )
+    inexact = {key: n for key, n in remarks.items() if key.startswith("generalised ")}
+    if inexact:
+        example = max(inexact, key=lambda key: inexact[key]).removeprefix("generalised ")
+        notes.append(
+            f"{sum(inexact.values()):,} visits state dataGeneralizations, such as "
+            f"{quoted(example)}, so their places may be less exact than they are written"
         )
     if count := remarks["areas that differ"]:
         notes.append(f"{count:,} visits state two areas that differ; sampleSizeValue counts")
