@@ -89,7 +89,8 @@ def run_command(line: str) -> None:
     assert (ending.value.code or 0) == int(remark[1] if remark else 0), line
     if not remark:
         for option, value in zip(arguments, arguments[1:], strict=False):
-            assert option not in WRITTEN or Path(value).exists(), f"{line}: no {value}"
+            part = Path(f"{value}.tiles") if "--shards" in arguments else Path(value)
+            assert option not in WRITTEN or part.exists(), f"{line}: no {value}"
 
 
 def run_python(block: Block, names: dict[str, Any], page: str) -> None:
