@@ -36,7 +36,7 @@ class Page:
         check: looks at the names that the page's programs leave.
         smaller: text of programs -> text that computes less.
         saved: configurations that the page shows and names; they are written under their names.
-        soak: takes more than 5 s; only `make soak` runs it.
+        soak: takes long, or runs what another page runs too; only `make soak` runs it.
     """
 
     prepare: Sequence[desk.Piece] = ()
@@ -127,9 +127,10 @@ def python(names: Names) -> None:
     assert names["imagery"].bands == names["years"].bands
 
 
+ONE_EPOCH = [("SpatioformerRegressor()", "SpatioformerRegressor(epochs=1)")]
 FILES = (desk.plots, desk.rasters)
 TABLE = {
-    "README.md": Page(FILES),
+    "README.md": Page(FILES, smaller=ONE_EPOCH),
     "archives.md": Page((desk.rasters, desk.downloads)),
     "collections.md": Page((desk.archive,)),
     "core.md": Page(check=core),
@@ -137,16 +138,16 @@ TABLE = {
     "dense.md": Page((desk.dense,), dense),
     "evaluation.md": Page((desk.demo,), evaluation),
     "geolocation.md": Page((desk.demo_in_the_east,)),
-    "imagery.md": Page((desk.archive, desk.sentinel)),
-    "index.md": Page(FILES, soak=True),  # the program of README.md
-    "install.md": Page((*FILES, desk.configuration)),
+    "imagery.md": Page((desk.archive, desk.sentinel), soak=True),
+    "index.md": Page(FILES, smaller=ONE_EPOCH, soak=True),  # the program of README.md
+    "install.md": Page((*FILES, desk.configuration), soak=True),
     "mapping.md": Page((*FILES, desk.configuration, desk.demo)),
     "plots.md": Page((desk.plots,)),
     # tests/portable exports such models, and runs the page's Python, in `make test`.
     "portable.md": Page(
         (desk.demo, desk.text_model, desk.encoder, desk.digits), portable, soak=True
     ),
-    "predictors.md": Page((desk.archive, desk.worldclim)),
+    "predictors.md": Page((desk.archive, desk.worldclim), smaller=ONE_EPOCH),
     "python.md": Page(
         (
             *FILES,
@@ -158,16 +159,17 @@ TABLE = {
             desk.scenario,
         ),
         python,
+        ONE_EPOCH,
         soak=True,
     ),
-    "run.md": Page((*FILES, desk.archive, desk.demo)),
+    "run.md": Page((*FILES, desk.archive, desk.demo), soak=True),
     "scaling.md": Page((desk.rasters, desk.demo)),
     "scenarios.md": Page((desk.rasters, desk.areas, desk.demo, desk.outside, desk.scenario)),
-    "start.md": Page((*FILES, desk.configuration)),
+    "start.md": Page((*FILES, desk.configuration), soak=True),
     "survey.md": Page((desk.demo, desk.areas)),
     "tables.md": Page((desk.rasters, desk.table), saved=("plots.yaml",)),
     "text.md": Page((desk.bible, desk.examples), text, [("range(250)", "range(100)")]),
-    "viewer.md": Page((desk.demo,)),
+    "viewer.md": Page((desk.demo,), soak=True),
     "virtual_flora.md": Page(check=virtual_flora),
     "vision.md": Page((desk.photos,), vision),
     "years.md": Page((desk.rasters, desk.demo, desk.yearly)),
