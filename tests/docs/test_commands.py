@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 
 from tests.helpers.command_names import mistake
+from tests.helpers.docs import extension
 from tests.helpers.pages import PAGES, TUTORIALS, blocks
 
 INLINE = re.compile(
@@ -26,6 +27,14 @@ def shown(page: str) -> list[str]:
 @pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
 def test_what_commands_name_exists(page):
     for line in shown(page.read_text(encoding="utf-8")):
+        assert mistake(line) is None, line
+
+
+def test_what_examples_of_the_help_name_exists():
+    """The generated reference shows them."""
+    lines = shown(extension("commands").page())
+    assert len(lines) > 30
+    for line in lines:
         assert mistake(line) is None, line
 
 
