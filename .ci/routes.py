@@ -87,7 +87,7 @@ def page(folder: Path) -> Path:
     copied(["pyproject.toml", "constraints.txt", "requirements-data.txt", "README.md"], folder)
     copied(["LICENSE", "src"], folder)
     text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^## pip\n.*?^```\n(.*?)^```$", text, re.M | re.S)
+    (block,) = re.findall(r"^## pip\n.*?^```bash\n(.*?)^```$", text, re.M | re.S)
     run("\n".join(shortened(line) for line in block.splitlines()), folder)
     return folder / ".venv"
 

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
+from tests.helpers.pages import blocks
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 FILES = ("README.md", "docs/install.md", "Dockerfile")
@@ -28,8 +30,8 @@ def pip_lines() -> list[tuple[str, str]]:
     """File and arguments of each `pip install` of this repository in a block or a step."""
     lines = []
     for name in ("README.md", "docs/install.md"):
-        for block in re.findall(r"^```\n(.*?)^```$", TEXTS[name], flags=re.M | re.S):
-            lines += [(name, line) for line in block.splitlines() if "pip install" in line]
+        for block in blocks(TEXTS[name]):
+            lines += [(name, line) for line in block.commands if "pip install" in line]
     steps = [line for line in TEXTS["Dockerfile"].splitlines() if line.startswith("RUN")]
     lines += [("Dockerfile", line) for line in steps if "pip install" in line]
     (conda,) = (part["pip"] for part in CONDA["dependencies"] if isinstance(part, dict))
@@ -111,8 +113,8 @@ def test_the_environment_is_activated_before_the_command_is_called(name):
     """The first call of the installed command on the page comes after the activation."""
     text = (ROOT / name).read_text(encoding="utf-8")
     block = next(
-        block
-        for block in re.findall(r"^```\n(.*?)^```$", text, flags=re.M | re.S)
-        if re.search(r"^spatioformer ", block, flags=re.M)
+        block.text
+        for block in blocks(text)
+        if any(line.startswith("spatioformer ") for line in block.commands)
     )
     assert block.index(". .venv/bin/activate") < re.search("^spatioformer ", block, re.M).start()

@@ -1,45 +1,84 @@
-"""Every command line that a page shows is one: its command and its options exist."""
+"""Every command that a page shows exists, with its options, targets, modules and files.
+
+tests/docs/test_pages.py and test_tutorials.py also run those in blocks.
+"""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 
+from tests.helpers.command_names import mistake
 from tests.helpers.docs import extension
+from tests.helpers.pages import PAGES, TUTORIALS, blocks
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINE = re.compile(r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(spatioformer [a-z].+)$", re.MULTILINE)
-INLINE = re.compile(r"`(spatioformer [a-z][^`]+)`")
-
-
-def mistake(words: list[str]) -> str | None:
-    """The first word of a command line that names no command or option."""
-    known = dict(extension("commands").commands())
-    count = max(
-        (n for n in (1, 2, 3) if " ".join(["spatioformer", *words[:n]]) in known), default=0
-    )
-    if not count:
-        return words[0]
-    command, words = known[" ".join(["spatioformer", *words[:count]])], words[count:]
-    options = {"--help"}.union(*({*p.opts, *p.secondary_opts} for p in command.params))
-    given = [word.split("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)]
-    return next((option for option in given if option not in options), None)
+INLINE = re.compile(
+    r"`((?:SPATIOFORMER_DATA=\S+ )?(?:spatioformer [a-z]|make [a-z]|python -m |pip install )[^`]+)`"
+)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_and_options_exist(page):
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    for line in [*LINE.findall(text), *INLINE.findall(text)]:
-        words = re.split(r"\s[|#]\s|\s{2,}[a-z]", line)[0]  # without what is said of it
-        assert mistake(shlex.split(words)[1:]) is None, line
+def shown(page: str) -> list[str]:
+    """The command lines of a page, in blocks and in its text."""
+    lines = [line for block in blocks(page) for line in block.commands]
+    return lines + [re.sub(r"\s+", " ", line) for line in INLINE.findall(page)]
 
 
-def test_a_mistake_is_found():
-    assert mistake(["mapp", "model"]) == "mapp"
-    assert mistake(["imagery", "build", "a.yaml", "--model"]) == "--model"
-    assert mistake(["map", "model", "a.tif", "--nothing=1"]) == "--nothing"
-    assert mistake(["map", "model", "a.tif", "-o", "b.tif"]) is None
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
+def test_what_commands_name_exists(page):
+    for line in shown(page.read_text(encoding="utf-8")):
+        assert mistake(line) is None, line
+
+
+def test_what_examples_of_the_help_name_exists():
+    """The generated reference shows them."""
+    lines = shown(extension("commands").page())
+    assert len(lines) > 30
+    for line in lines:
+        assert mistake(line) is None, line
+
+
+@pytest.mark.parametrize("page", [*PAGES, *TUTORIALS], ids=lambda page: page.name)
+def test_every_block_has_a_language_and_no_command_hides(page):
+    """A command line in a block of text would be run by no test."""
+    for block in blocks(page.read_text(encoding="utf-8")):
+        assert block.language, f"line {block.line}: state a language, such as bash or text"
+        if block.language == "text":
+            assert not re.search(r"^\s*(\$ )?(spatioformer|make|pip|python) ", block.text, re.M)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("spatioformer mapp model", "mapp"),
+        ("spatioformer imagery build a.yaml --model", "--model"),
+        ("spatioformer map model a.tif --nothing=1   # a remark", "--nothing"),
+        ("make tests", "tests"),
+        ("make run CONFIGURATION=a.yaml", "CONFIGURATION=a.yaml"),
+        ("python -m benchmarks.digit", "benchmarks.digit"),
+        ("SPATIOFORMER_DATA=... python -m benchmarks.digits --seed 0", "--seed"),
+        ("python -m benchmarks.mapping sped", "sped"),
+        (".venv/bin/python -m pytest tests/nn tests/absent", "tests/absent"),
+        ("pip install 'spatioformer[stack]'", "spatioformer[stack]"),
+        ("pip install -c constraint.txt .", "constraint.txt"),
+        ("docker run --rm spatioformer runs my_run.yaml", "runs"),
+        ("conda env create -f env.yml", "env.yml"),
+        ("dask schedule", "schedule"),
+        ("spatioformr run", "spatioformr"),
+    ],
+)
+def test_a_mistake_is_found(line, word):
+    assert mistake(line) == word
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "spatioformer map model a.tif -o b.tif",
+        "make run CONFIG=a.yaml",
+        "python -m benchmarks.mapping speed 3072",
+        "py -3.12 -m venv .venv",
+    ],
+)
+def test_what_exists_is_no_mistake(line):
+    assert mistake(line) is None

@@ -1,28 +1,13 @@
-"""docs/evaluation.md, evaluation_measured.md: examples run, pictures exist, doors open."""
+"""docs/evaluation.md, evaluation_measured.md: pictures exist, doors open."""
 
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import spatioformer.evaluation
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
-
-
-@pytest.mark.slow
-def test_examples_run_as_one_session():
-    text = PAGE.read_text(encoding="utf-8")
-    session: dict = {}
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
-        exec(compile(block, str(PAGE), "exec"), session)
-    assert (
-        session["matched"].W
-        < session["folds"].distances(session["lonlat"], session["area_lonlat"]).W
-    )
-    assert session["bounds"].shape == (300, 2)
-    assert np.isfinite(session["rmse"]).all()
 
 
 def test_pictures_exist_and_are_small():

@@ -2,8 +2,6 @@
 
 import math
 import os
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -391,14 +389,3 @@ def test_the_proof_can_fail(australia, monkeypatch, mutation):
     case = benchmark.make_case(australia, seed=0)
     scored = benchmark.measure(case, benchmark.forests(0, TREES), 0, tiles=(1.0,))
     assert benchmark.margin(scored, 1.0) < 0.05
-
-
-def test_the_example_of_the_page_runs():
-    page = (Path(__file__).parents[3] / "docs" / "virtual_flora.md").read_text(encoding="utf-8")
-    session: dict = {}
-    exec(re.search(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1], session)
-    assert len(session["plots"]) == 300
-    assert list(session["plots"]) == re.search(r"# (plot_id.*)", page)[1].split(", ")
-    assert abs(session["error"].mean()) < 2
-    assert session["fresh"].shape == session["rows"].shape
-    assert 0.5 < session["best"] < 1
