@@ -109,6 +109,16 @@ def small_forests(monkeypatch) -> None:
     shrink(monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def small_forests_of_module() -> Iterator[None]:
+    """`small_forests` for modules whose fixtures fit forests too."""
+    from tests.helpers.models import shrink
+
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        yield
+
+
 @pytest.fixture
 def small_stacks(monkeypatch) -> None:
     from tests.helpers.models import shrink_stacks

@@ -13,6 +13,7 @@ from spatioformer.models.store import load
 from spatioformer.nn import PaperSpatioformer, Spatioformer
 from tests.helpers.landscape import NORTH, STEP, WEST, write_raster
 from tests.helpers.models import BANDS, fitted
+from tests.helpers.pictures import PNG, blank
 from tests.helpers.tiny_run import assert_refused, spatioformer
 
 OLD = Path(__file__).parents[1] / "data" / "models-0.1"
@@ -113,12 +114,13 @@ def test_the_command(raster, model, tmp_path):
     folder, out = tmp_path / "run" / "model", tmp_path / "place.png"
     model.save(folder)
     command = ("explain-location", LON, LAT, "--model", folder)
-    ended = spatioformer(*command, "--imagery", raster[0], "-o", out, "--layer", 1)
+    with blank():
+        ended = spatioformer(*command, "--imagery", raster[0], "-o", out, "--layer", 1)
     assert ended.code == 0, ended.err
     place = trace_place(model, chip_at(model, raster[0], LON, LAT))
     assert ended.out.splitlines()[-1] == place.sentence
     assert "Location features g_k" in ended.out
-    assert out.read_bytes().startswith(b"\x89PNG")
+    assert out.read_bytes() == PNG
     ended = spatioformer(*command, "--imagery", raster[0], "--json")
     numbers = json.loads(ended.out)
     assert numbers["prediction"] == pytest.approx(place.prediction)

@@ -14,6 +14,7 @@ from spatioformer.vision import experiment
 from spatioformer.vision.images import Form
 from spatioformer.vision.model import VisionModel
 from spatioformer.vision.preparation import Preparation
+from tests.helpers.pictures import PNG, blank
 
 SMALL = "--patch 4 --width 8 --heads 2 --layers 1 --epochs 2 --batch 8"
 TINY = SMALL.split()
@@ -182,8 +183,9 @@ class TestRefused:
 
 def test_trace(folder, model, tmp_path):
     image, out = folder / "ant" / "0.png", tmp_path / "trace.png"
-    output = run("trace", image, "-m", model, "-o", out).stdout
-    assert out.read_bytes().startswith(b"\x89PNG")
+    with blank():
+        output = run("trace", image, "-m", model, "-o", out).stdout
+    assert out.read_bytes() == PNG
     assert "Where the class token looks, layer 1, head 1" in output
     opened = VisionModel.open(model)
     predicted = opened.predict(opened.read(image))[0]

@@ -21,7 +21,10 @@ from spatioformer.run.runner import Run
 from tests.helpers import archive_run, landscape
 from tests.helpers.tiny_run import refuses, spatioformer, write_config
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.usefixtures("small_forests_of_module"),
+]
 
 PARK = box(142.3, -11.3, 142.6, -10.9)
 

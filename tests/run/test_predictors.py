@@ -33,7 +33,10 @@ from tests.helpers.predictors import (
 from tests.helpers.servers import FileServer
 from tests.helpers.tiny_run import spatioformer
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.usefixtures("small_forests_of_module"),
+]
 
 WEST, NORTH = int(landscape.WEST), int(landscape.NORTH)
 

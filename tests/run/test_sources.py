@@ -20,7 +20,10 @@ from spatioformer.run.runner import Run
 from tests.helpers import archive_run, landscape
 from tests.helpers.tiny_run import assert_refused, half_written, spatioformer
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.usefixtures("small_forests_of_module"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -44,10 +44,11 @@ def table(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", TABULAR)
-def test_every_baseline_is_a_regressor_of_its_seed(name):
+def test_every_baseline_is_a_regressor_of_its_seed(name, monkeypatch):
+    monkeypatch.setattr("spatioformer.models.baselines.tuned_forest.TREES_OF_PART", (2, 2))
     X, y = table(300)
     model = TABULAR[name](3)
-    few = {"n_estimators": 100, "steps": 20}
+    few = {"n_estimators": 50, "steps": 20}
     fewer = {key: few[end] for key in model.get_params() for end in few if key.endswith(end)}
     predicted = model.set_params(**fewer).fit(X[:200], y[:200]).predict(X[200:])
     again = clone(model).fit(X[:200], y[:200]).predict(X[200:])

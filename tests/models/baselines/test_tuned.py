@@ -51,7 +51,8 @@ def test_repeated_plots_do_not_choose_small_leaves(kind):
     assert single < tens / 2
 
 
-def test_the_forest_is_that_of_scikit_learn():
+def test_the_forest_is_that_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr("spatioformer.models.baselines.tuned_forest.TREES_OF_PART", (2, 2))
     X, y = noisy()
     for kind, forest in (("random", RandomForestRegressor), ("extra", ExtraTreesRegressor)):
         model = TunedForest(kind, 30, random_state=5).fit(X, y)
