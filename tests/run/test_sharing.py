@@ -10,7 +10,7 @@ from spatioformer.geo.chips import open_chips
 from spatioformer.models.baselines import QUICK, TABULAR
 from spatioformer.models.parts import QUICK_FORMS, STACKED, parts_of
 from spatioformer.models.resolved import resolved_with
-from spatioformer.run.evaluate import _place_in_queue
+from spatioformer.run.evaluate import in_queue
 from spatioformer.run.jobs import Job, distinct, run_jobs, save_folds, sharing
 from tests.helpers.tiny_run import finished
 
@@ -63,16 +63,22 @@ def test_the_queue_goes_fold_by_fold_and_ends_with_the_curve():
         job("random-forest"),
         job("spatioformer"),
         job("spatioformer-published"),
+        job("spatioformer-published", folds="g", split="tiles"),
+        job("spatioformer", fold=1),
     ]
-    queue = sorted(jobs, key=_place_in_queue)
-    assert [(j.model, j.fold) for j in queue] == [
-        ("spatioformer-published", 0),
-        ("spatioformer", 0),
-        ("random-forest", 0),
-        ("spatioformer-published", 1),
-        ("random-forest", 1),
-        ("random-forest", 0),
+    # The first published network compiles its kernels, while other workers have other models.
+    published, network, forest = "spatioformer-published", "spatioformer", "random-forest"
+    assert [(j.model, j.split, j.fold) for j in in_queue(jobs)] == [
+        (published, "random", 0),
+        (network, "random", 0),
+        (published, "tiles", 0),
+        (forest, "random", 0),
+        (network, "random", 1),
+        (published, "random", 1),
+        (forest, "random", 1),
+        (forest, "curve-1", 0),
     ]
+    assert in_queue([]) == []
 
 
 def test_the_curve_has_cheaper_forests_under_names_of_their_own():

@@ -4,6 +4,7 @@ All models use the same folds. Scores are computed from the predictions of all f
 averaged over folds.
 """
 
+from collections.abc import Sequence
 from contextlib import closing
 from os import cpu_count
 from pathlib import Path
@@ -77,8 +78,7 @@ def held_out_predictions(
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
-    todo = [job for job in unique if not job.done]
-    todo.sort(key=_place_in_queue)
+    todo = in_queue([job for job in unique if not job.done])
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
     with console.task("evaluate", len(unique)) as advance:
         advance(len(unique) - len(todo))
@@ -125,14 +125,21 @@ def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def _place_in_queue(job: Job) -> tuple[bool, int, bool, bool]:
-    """Sort key: fold by fold, in each fold the longest trainings first, and the curve last.
+def in_queue(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs in the order of their start: the curve last, before it fold by fold.
 
-    So no core waits for one long job at the end, and the first job of the published network
-    compiles its kernels before others need them.
+    In each fold the longest trainings come first, so that no core waits for one long job at the
+    end. One job of a published network comes before all others. It compiles the kernels, which the
+    other published networks of the fold would compile at the same time if they came next.
     """
-    entry = CATALOGUE[job.model]
-    return job.split.startswith("curve-"), job.fold, not entry.published, entry.kind == "tabular"
+
+    def place(job: Job) -> tuple[bool, int, bool, bool]:
+        entry = CATALOGUE[job.model]
+        return job.split.startswith("curve-"), job.fold, entry.kind == "tabular", entry.published
+
+    queue = sorted(jobs, key=place)
+    compiling = next((job for job in queue if CATALOGUE[job.model].published), None)
+    return sorted(queue, key=lambda job: job is not compiling)
 
 
 def held_out_importance(

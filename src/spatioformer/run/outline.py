@@ -73,9 +73,9 @@ def elsewhere(mapped: Path, places: Places) -> tuple[str, dict[str, Any]]:
     rows, cols = (np.arange(n) * step + (step - 1) / 2 for n in shape)
     lon, lat = grid.lonlat(rows[:, None], cols[None])
     of_pixels = countries_of(lon[finite], lat[finite])
-    known = countries_of(*places().T)
-    strange = ~np.isin(of_pixels, ["", *known])
-    if not (known != "").any() or strange.sum() <= NOTEWORTHY * len(of_pixels):
+    known = set(countries_of(*places().T))  # np.isin compares objects with each name in turn
+    strange = ~np.isin(of_pixels, ["", *sorted(known)])
+    if not known - {""} or strange.sum() <= NOTEWORTHY * len(of_pixels):
         return "", {}
     names, counts = np.unique(of_pixels[strange].astype(str), return_counts=True)
     names, share = names[np.argsort(-counts)].tolist(), float(strange.mean())
