@@ -14,6 +14,7 @@ from spatioformer.report.odmap import odmap
 from spatioformer.report.page import write_report
 from spatioformer.report.results import Results
 from spatioformer.report.trust import region_places, trust
+from spatioformer.report.verdict import where_not
 from tests.helpers import report_run
 from tests.helpers.landscape import write_raster
 
@@ -118,6 +119,21 @@ def test_the_panel_says_what_the_widths_outside_rest_on(run, evidence, expected,
 def test_regions_have_decimals_that_tell_them_apart(lon, expected):
     groups = [{"by": "region", "lon": east, "lat": -35.251} for east in lon]
     assert region_places([{"by": "area", "inside": True}, *groups]) == expected
+
+
+@pytest.mark.parametrize(
+    ("plots", "words"),
+    [
+        (0, "no plot shows how"),
+        (1, "only 1 held-out plot shows how"),
+        (20, "only 20 held-out plots show how"),
+    ],
+)
+def test_the_verdict_says_how_many_plots_lay_outside(run, plots, words, monkeypatch):
+    outside = {"plots": plots, "harder": 0, "farthest": 3.0, "prior_plots": 20}
+    known = replace(run.uncertainty, facts=run.uncertainty.facts | {"outside": outside})
+    monkeypatch.setitem(run.__dict__, "uncertainty", known)
+    assert f"and {words} large the error is." in where_not(run.verdict, run)[0]
 
 
 def test_outside_is_hatched():

@@ -67,6 +67,16 @@ def test_a_corrupt_map(copied, share):
     assert not (copied.parent / "out").exists()
 
 
+def test_a_single_year_has_no_trend_and_is_shown(copied):
+    for path in [*(copied / "years").glob("map_20[12][0129].tif"), copied / "years" / "trend.tif"]:
+        path.unlink()
+    run = ViewedRun(copied)
+    assert run.years == [2023]
+    assert "slope" not in run.catalogue.layers
+    assert run.to_json()["notes"] == []
+    run.rasters.close()
+
+
 def test_other_corrupt_rasters_are_left_out_and_named(copied):
     damage(copied / "imagery.tif", 0.0)
     damage(copied / "years" / "map_2020.tif", 0.0)

@@ -167,7 +167,7 @@ def where_not(made: Verdict, results: Results) -> list[str]:
         share = 1 - made.inside
         sentences.append(
             f"On the hatched land, {_share(share)} of the mapped land: its conditions are unlike "
-            "those of all plots, and no plot shows how large the error is."
+            f"those of all plots, and {_plots_outside(results)} how large the error is."
         )
     if results.uncertainty is None:
         sentences.append(
@@ -182,6 +182,15 @@ def where_not(made: Verdict, results: Results) -> list[str]:
             "nearest plot."
         )
     return [*sentences, _grain(results)]
+
+
+def _plots_outside(results: Results) -> str:
+    """How many held-out plots lay outside the area of applicability, as the start of a clause."""
+    known = results.uncertainty
+    plots = 0 if known is None else known.facts.get("outside", {}).get("plots", 0)
+    if not plots:
+        return "no plot shows"
+    return "only 1 held-out plot shows" if plots == 1 else f"only {plots:,} held-out plots show"
 
 
 def _grain(results: Results) -> str:

@@ -62,8 +62,7 @@ def catalogue_of(run: Path, unit: str, level: float) -> Catalogue:
     rasters: dict[int | str, Raster] = {ALL: _map(run / MAP)}
     folders = [run / "years", *sorted(path.parent for path in run.glob(f"*/{TREND}"))]
     trend = next((folder for folder in folders if (folder / TREND).is_file()), None)
-    if trend is not None:
-        rasters |= _years(trend, found.notes)
+    rasters |= _years(trend or folders[0], found.notes)  # a single year has no trend
     for bands, (name, look) in texts.map_looks(words, level).items():
         shown = {year: r for year, r in rasters.items() if set(bands) <= r.bands.keys()}
         if ALL in shown:
