@@ -147,7 +147,7 @@ TABLE = {
     "portable.md": Page(
         (desk.demo, desk.text_model, desk.encoder, desk.digits), portable, soak=True
     ),
-    "predictors.md": Page((desk.archive, desk.worldclim), smaller=ONE_EPOCH),
+    "predictors.md": Page((desk.archive, desk.worldclim), smaller=ONE_EPOCH, soak=True),
     "python.md": Page(
         (
             *FILES,
