@@ -131,7 +131,7 @@ ONE_EPOCH = [("SpatioformerRegressor()", "SpatioformerRegressor(epochs=1)")]
 FILES = (desk.plots, desk.rasters)
 TABLE = {
     "README.md": Page(FILES, smaller=ONE_EPOCH),
-    "archives.md": Page((desk.rasters, desk.downloads)),
+    "archives.md": Page((desk.rasters, desk.downloads), soak=True),
     "collections.md": Page((desk.archive,)),
     "core.md": Page(check=core),
     "course.md": Page(),
@@ -147,7 +147,7 @@ TABLE = {
     "portable.md": Page(
         (desk.demo, desk.text_model, desk.encoder, desk.digits), portable, soak=True
     ),
-    "predictors.md": Page((desk.archive, desk.worldclim), smaller=ONE_EPOCH),
+    "predictors.md": Page((desk.archive, desk.worldclim), smaller=ONE_EPOCH, soak=True),
     "python.md": Page(
         (
             *FILES,
@@ -172,7 +172,7 @@ TABLE = {
     "viewer.md": Page((desk.demo,), soak=True),
     "virtual_flora.md": Page(check=virtual_flora),
     "vision.md": Page((desk.photos,), vision),
-    "years.md": Page((desk.rasters, desk.demo, desk.yearly)),
+    "years.md": Page((desk.rasters, desk.demo, desk.yearly), soak=True),
     "zonal.md": Page((desk.demo, desk.outside, desk.areas)),
 }
 """Pages that have something to run."""

@@ -7,7 +7,9 @@ import ast
 import itertools
 import re
 import tomllib
+from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from tests.helpers.docs import extension
 from tests.helpers.pages import ROOT, words_of
@@ -44,8 +46,14 @@ def mistake(line: str) -> str | None:
     return checks[program](words) if program in checks else program
 
 
+@cache
+def of_the_command_line() -> dict[str, Any]:
+    """Full name and command of each command of `spatioformer`."""
+    return dict(extension("commands").commands())
+
+
 def of_spatioformer(words: list[str]) -> str | None:
-    known = dict(extension("commands").commands())
+    known = of_the_command_line()
     count = max(
         (n for n in (1, 2, 3) if " ".join(["spatioformer", *words[:n]]) in known), default=0
     )
