@@ -34,6 +34,8 @@ NOT_CODE = {
     )
 }
 PACKAGE = Path(__file__).parents[1]
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""Fields of a syntax tree in which statements lie."""
 
 Import = tuple[str, str | None]
 """A module, and the name imported from it (None: the module itself)."""
@@ -189,15 +191,15 @@ def _imported(node: ast.Import | ast.ImportFrom, bound: str | None = None) -> li
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a piece of source but those that only type checkers read."""
+    """All statements of a piece of source but those that only type checkers read."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
         if isinstance(node, ast.If) and _is_type_checking(node.test):
             waiting += node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
+        else:  # expressions hold no statements
+            waiting += (part for name in BLOCKS for part in getattr(node, name, ()))
 
 
 def _is_type_checking(test: ast.expr) -> bool:
