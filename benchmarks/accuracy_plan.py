@@ -62,7 +62,7 @@ def combinations(**values: tuple) -> list[dict[str, Any]]:
     return [dict(zip(values, v, strict=True)) for v in itertools.product(*values.values())]
 
 
-PUBLISHED = combinations(train__batch=(32, 128))
+PUBLISHED = combinations(train__batch=(32, 128), train__published_recipe=("paper",))
 TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
 EXACT_PLACES = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
 """Train with exact coordinates, as the demo does; by default they are hidden or moved at random."""

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from spatioformer.training.muon import RATIO, FlatMuon, matrices_of, orthogonalised
+from spatioformer.nn import PaperSpatioformer, Spatioformer
+from spatioformer.training.muon import (
+    RATIO,
+    FlatMuon,
+    matrices_of,
+    orthogonalised,
+    stacks_of,
+)
 from spatioformer.training.optimiser import FlatAdam
 
 
@@ -60,6 +67,43 @@ def test_matrices_take_orthogonal_steps_and_the_rest_those_of_adam():
         torch.testing.assert_close(module[index].bias, twin[index].bias)
     torch.testing.assert_close(module[3].weight, twin[3].weight)
     assert [m.shape for m in first.matrices] == [(40, 9), (12, 40)], "not the one with one output"
+
+
+def test_stacks_hold_matrices_of_similar_length():
+    paper = PaperSpatioformer(patch=3, bands=3, width=8, heads=2, layers=2, mlp_hidden=200)
+    matrices = matrices_of(paper)
+    assert {id(m) for m in matrices} <= {id(p) for p in paper.transformer.parameters()}
+    assert [[tuple(m.shape) for m in stack] for stack in stacks_of(matrices)] == [
+        [(200, 8), (8, 200)] * 2,
+        [(24, 8), (8, 8)] * 2,
+    ]
+    (whole,) = stacks_of(matrices_of(Spatioformer(patch=3, bands=3)))
+    assert len(whole) > 8, "the default network has one stack, its head included"
+    assert stacks_of([]) == []
+
+
+def test_stacks_take_the_steps_of_each_matrix_alone():
+    torch.manual_seed(0)
+    shapes = (8, 200), (24, 8), (8, 8)
+
+    def net() -> nn.ModuleList:
+        torch.manual_seed(0)
+        layers = [nn.Linear(*shape, bias=False) for shape in shapes]
+        return nn.ModuleList(layers).double()
+
+    def step(module: nn.ModuleList, given: list[torch.Tensor]) -> FlatMuon:
+        optimiser = muon(module, 0.01)
+        optimiser.zero_grad()
+        for layer, gradient in zip(module, given, strict=True):
+            layer.weight.grad.copy_(gradient)
+        optimiser.step()
+        return optimiser
+
+    together, gradients = net(), [torch.randn(s[::-1], dtype=torch.float64) for s in shapes]
+    assert len(step(together, gradients).stacks) == 2
+    for layer, untouched, gradient in zip(together, net(), gradients, strict=True):
+        step(nn.ModuleList([untouched]), [gradient])
+        torch.testing.assert_close(layer.weight, untouched.weight)
 
 
 def test_it_descends_and_continues_from_its_state():

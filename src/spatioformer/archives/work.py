@@ -5,14 +5,11 @@ item has to be left out, only the windows that it touches are computed again: th
 a run without the item, whichever window met the fault first.
 """
 
-import contextlib
-import ctypes
 import math
 import os
 import pickle
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from rasterio.windows import Window
@@ -20,14 +17,13 @@ from rasterio.windows import Window
 from spatioformer.archives.pools import Pool
 from spatioformer.archives.stack import SourceStack
 from spatioformer.archives.yearly import FailedItems
+from spatioformer.common.allocation import keep_freed_memory
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 
 SHARES = 4  # windows of each worker, at least, unless they would be very small
 COPIES = 4  # arrays of all observations that exist at once: read, mosaicked, sorted, masked
 SMALLEST, LARGEST = 256, 2048
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # numbers of glibc's mallopt
-HELD = 2**28  # bytes of free memory that a process keeps for its next arrays
 BASE = 400e6  # bytes that a process holds before it reads a window
 
 Outcome = np.ndarray | FailedItems
@@ -127,26 +123,15 @@ def compute_window(packed: bytes, year: int, window: tuple[int, int, int, int]) 
     Args:
         window: column, row, width, height.
     """
-    _keep_memory()
+    if "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        # Dask starts its workers with 65536, with which they return each array to the system at
+        # once. To get the next one then takes half as long as the work itself.
+        keep_freed_memory()
     try:
         values = _unpacked(packed).read(Window(*window), year)
     except FailedItems as error:
         return error
     return values if np.isfinite(values).any() else values[:0]
-
-
-@cache
-def _keep_memory() -> None:
-    """Undo a setting of Dask's workers that makes temporary arrays slow.
-
-    They are started with MALLOC_TRIM_THRESHOLD_=65536: the C library then returns each freed array
-    to the system and gets it anew, page by page, which takes half as long again as the work.
-    """
-    if sys.platform.startswith("linux") and "MALLOC_TRIM_THRESHOLD_" in os.environ:
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            library = ctypes.CDLL(None)
-            for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-                library.mallopt(parameter, HELD)
 
 
 @lru_cache(maxsize=2)

@@ -21,7 +21,7 @@ class Entry:
             statistics; "stack" is a weighted mean of other models; "distilled" is a network that
             learns the predictions of another model.
         uses_location: whether longitude and latitude are among its inputs.
-        published: whether sizes and training recipe are those of a paper, not the configured ones.
+        published: whether sizes and loss are those of a paper, not the configured ones.
         needs_imagery: whether it needs pixels around or between the plots, beyond a plain table.
         can_teach: whether a distilled network can learn from it (`train.teacher`).
         learns_quantiles: whether it can be trained with `train.loss: quantile`.

@@ -154,8 +154,8 @@ class TrainSection(Section):
     """Training of networks; docs/models.md lists differences from the published recipe.
 
     Attributes:
-        epochs: largest number of passes over the training plots; None: 16, and 40 for published
-            networks and FactoFormer.
+        epochs: largest number of passes over the training plots; None: 16; 12 for published
+            transformers, 40 with the recipe of the paper; 40 for FactoFormer.
         batch: plots of a training step; None: 128 from 1,000 training plots on, otherwise, and for
             published networks and FactoFormer, 64.
         loss: training loss; None: poisson for a count, mse for another target.
@@ -173,6 +173,8 @@ class TrainSection(Section):
         precision: number format of training.
         compile: whether torch compiles the network before training.
         teacher: model that teaches spatioformer-distilled.
+        published_recipe: how the published transformers are trained: "muon", or with the optimiser
+            and epochs of the paper, which take twice the time.
     """
 
     epochs: Whole | None = None
@@ -190,6 +192,7 @@ class TrainSection(Section):
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
     teacher: TeacherName = "gaussian-process"
+    published_recipe: Literal["muon", "paper"] = "muon"
 
     @property
     def loss_name(self) -> Literal["mse", "log1p", "poisson", "negative-binomial", "quantile"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.models.inputs import Inputs
-from spatioformer.models.recipes import PUBLISHED
+from spatioformer.models.recipes import in_words, recipe_of_published
 from spatioformer.nn import (
     ChipNetwork,
     DenseSpatioformer,
@@ -27,7 +27,7 @@ CONFIGURED = SCHEDULE | {
     *("loss", "learning_rate", "weight_decay", "warmup", "averaging", "augment"),
     *("precision", "compile"),
 }
-"""Keys of `train` that a recipe takes, except the published one."""
+"""Keys of `train` that a recipe takes, except those of published networks."""
 
 
 class Architecture(ABC):
@@ -54,6 +54,10 @@ class Architecture(ABC):
             train: as `recipes.filled` returns it.
             seed: of the recipe's random numbers.
         """
+
+    def facts(self, train: TrainSection) -> dict[str, object]:
+        """What the model card states of the training besides what all networks have."""
+        return {}
 
     @abstractmethod
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
@@ -108,7 +112,7 @@ class Configured(Architecture):
 
 @dataclass(frozen=True)
 class Published(Architecture):
-    """A network of the paper, with the paper's sizes and recipe, on raw bands (Guo et al. 2025).
+    """A network of the paper, with the paper's sizes and loss, on raw bands (Guo et al. 2025).
 
     Attributes:
         located: whether longitude and latitude are inputs of PaperSpatioformer.
@@ -129,7 +133,11 @@ class Published(Architecture):
         return "rmse"
 
     def recipe(self, train: TrainSection, seed: int) -> Recipe:
-        return Recipe(**PUBLISHED, **train.model_dump(include=SCHEDULE), seed=seed)
+        recipe = recipe_of_published(train, self.convolutional)
+        return Recipe(**recipe, **train.model_dump(include=SCHEDULE), seed=seed)
+
+    def facts(self, train: TrainSection) -> dict[str, object]:
+        return {"recipe": in_words(recipe_of_published(train, self.convolutional))}
 
     def network(self, model: ModelSection, inputs: Inputs, outputs: int) -> ChipNetwork:
         shape = {"patch": model.patch, "bands": inputs.bands}

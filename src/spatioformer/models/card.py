@@ -77,6 +77,7 @@ _CARD = (
     ("teacher_r2", "r2 of the distilled network against its teacher, on held-out pixels"),
     ("teacher_maps", "Note"),
     ("teacher_rmse", "RMSE against the teacher's predictions of held-out pixels, species"),
+    ("recipe", "Training recipe"),
     ("epochs", "Training epochs; the weights are those of the best epoch"),
     ("seed", "Seed"),
 )

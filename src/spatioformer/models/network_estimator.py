@@ -34,8 +34,8 @@ class NetworkEstimator:
         seed: of initial weights, batches and validation plots.
         validation: unit of the validation plots for early stopping: whole "tiles", or random "rows"
             for plots without coordinates and for pixels of a map.
-        optimiser: of all architectures but the published ones, see `Recipe`; None: the
-            architecture's.
+        optimiser: of all architectures but those that the paper's Adam trains, see `Recipe`;
+            None: the architecture's.
     """
 
     name: str
@@ -94,7 +94,7 @@ class NetworkEstimator:
             held_out.append(int(validation.sum()))
         model = inputs.model(members, losses, store, rows)
         model.histories = tuple(histories)
-        model.facts = _facts(len(rows), held_out, histories)
+        model.facts = _facts(len(rows), held_out, histories) | architecture.facts(self.train)
         return model
 
     def _recipe(self, plots: int, seed: int) -> Recipe:

@@ -46,6 +46,11 @@ class ChipNetwork(nn.Module):
 
     config: ChipConfig
 
+    @property
+    def hidden_layers(self) -> nn.Module:
+        """The part whose matrices Muon trains: the whole network, unless a network names less."""
+        return self
+
 
 class DenseNetwork(ChipNetwork):
     """The submodules of a dense network, for code that computes without calling them.

@@ -130,6 +130,11 @@ class PaperSpatioformer(ChipNetwork):
             nn.Linear((patch * patch + 1) * width, head_hidden), nn.Linear(head_hidden, 1)
         )
 
+    @property
+    def hidden_layers(self) -> nn.Module:
+        """The transformer: to orthogonalise the head costs ten times the rest of a step."""
+        return self.transformer
+
     def forward(
         self,
         chips: Float[Tensor, "B P P bands"],

@@ -7,7 +7,7 @@ import pandas as pd
 
 from spatioformer.config.archives import span
 from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.models.recipes import PUBLISHED
+from spatioformer.models.recipes import PUBLISHED, in_words
 from spatioformer.report.findings import amount, sides, title
 from spatioformer.report.maps import degrees
 from spatioformer.report.results import Results
@@ -228,10 +228,8 @@ def model(results: Results) -> Facts:
             f"{section.mlp_hidden}, head {section.head_hidden}, dropout {section.dropout:g}"
         )
     if CATALOGUE[results.mapped].published:
-        recipe = (
-            f"Adam, learning rate {PUBLISHED['learning_rate']:g}, L2 penalty "
-            f"{PUBLISHED['weight_decay']:g}"
-        )
+        # Earlier versions did not state it, and trained with the recipe of the paper.
+        recipe = results.model.get("facts", {}).get("recipe", in_words(PUBLISHED))
     else:
         recipe = (
             f"{'AdamW' if results.mapped == 'factoformer' else 'Muon'}, learning rate "

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatioformer.analysis.importance import groups_of, shuffled_errors, shuffles, taken
+from spatioformer.common.allocation import keep_freed_memory
 from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
@@ -142,7 +143,7 @@ def run_jobs(
         for group in groups:
             yield from _run_group(group, chips, config)
         return
-    pool = ProcessPoolExecutor(workers, _worker_processes(), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, _worker_processes(), initializer=_begin)
     try:
         with _blocked_interrupts():
             pending = {pool.submit(_run_whole_group, group, chips, config) for group in groups}
@@ -230,11 +231,12 @@ def _blocked_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
-    """Initialise a worker: exit when the parent process ends.
+def _begin() -> None:
+    """Initialise a worker: keep freed memory, and exit when the parent process ends.
 
     A worker whose parent was killed would otherwise wait, and hold memory, for ever.
     """
+    keep_freed_memory()
 
     parent = parent_process()
     assert parent is not None  # this process is a worker
