@@ -139,7 +139,7 @@ TABLE = {
     "evaluation.md": Page((desk.demo,), evaluation),
     "geolocation.md": Page((desk.demo_in_the_east,)),
     "imagery.md": Page((desk.archive, desk.sentinel), soak=True),
-    "index.md": Page(FILES, smaller=ONE_EPOCH, soak=True),  # the program of README.md
+    "index.md": Page(FILES, smaller=ONE_EPOCH),
     "install.md": Page((*FILES, desk.configuration), soak=True),
     "mapping.md": Page((*FILES, desk.configuration, desk.demo)),
     "plots.md": Page((desk.plots,)),
@@ -182,6 +182,7 @@ def follow(text: str, page: Page, name: str) -> Names:
     """Run a page in the current folder; returns the names of its programs."""
     for write in page.prepare:
         write()
+    assert all(long in text for long, _ in page.smaller)
     names: Names = {}
     for block in blocks(text):
         for line in block.commands:
