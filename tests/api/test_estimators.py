@@ -222,6 +222,10 @@ def test_scikit_learns_tools(table):
     sf.SpatioformerRegressor(**SMALL | {"epochs": np.int64(1)}).fit(X[["wet"]], y)
 
 
+OTHER_MODELS = {"teacher", "published_recipe"}
+"""Keys of a configuration that models without a class of their own take."""
+
+
 def test_defaults_are_the_configurations():
     model, train = ModelSection(), TrainSection()
     for kind in (sf.SpatioformerRegressor, sf.StackRegressor, sf.DistilledRegressor):
@@ -231,7 +235,7 @@ def test_defaults_are_the_configurations():
                 if name in type(section).model_fields and name != "covariates":
                     default = train.loss_name if name == "loss" else getattr(section, name)
                     assert value == default, name
-    named = {*ModelSection.model_fields, *TrainSection.model_fields} - {"teacher"}
+    named = {*ModelSection.model_fields, *TrainSection.model_fields} - OTHER_MODELS
     assert set(sf.SpatioformerRegressor().get_params()) == named | {"coordinates", "seed"}
     for kind in PlotRegressor.__subclasses__():
         if hasattr(kind, "name"):
