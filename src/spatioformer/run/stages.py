@@ -99,11 +99,13 @@ def chips(run: RunContext) -> str:
 
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
+    from spatioformer.common.allocation import keep_freed_memory
     from spatioformer.models.resolved import with_chosen_model
     from spatioformer.models.target import amount
     from spatioformer.run.map_model import facts_of, join_training
     from spatioformer.training import distributed
 
+    keep_freed_memory()
     checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
     checkpoint = checkpoints.path(run.fingerprint("train"))
     _set_aside_damaged(run, checkpoint)
