@@ -63,7 +63,7 @@ def combinations(**values: tuple) -> list[dict[str, Any]]:
 
 
 PUBLISHED = combinations(train__batch=(32, 128), train__published_recipe=("paper",))
-TRAINING = combinations(train__learning_rate=(1e-3, 3e-3), model__dropout=(0.1, 0.3))
+TRAINING = combinations(train__learning_rate=(2e-3, 4e-3), model__dropout=(0.1, 0.3))  # Muon
 EXACT_PLACES = {"model__location_dropout": 0.0, "model__location_jitter": 0.0}
 """Train with exact coordinates, as the demo does; by default they are hidden or moved at random."""
 OUR_NETWORK = [*TRAINING, *(settings | EXACT_PLACES for settings in TRAINING)]
@@ -73,7 +73,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {  # of networks; others choose in each
     "spatioformer-published": PUBLISHED,
     "spatioformer-published-no-location": PUBLISHED,
     "cnn-published": PUBLISHED,
-    "factoformer": TRAINING[:2],
+    "factoformer": combinations(train__learning_rate=(1e-3,), model__dropout=(0.1, 0.3)),
 }
 STACK_OF_NETWORKS = "spatioformer-stacked"
 CHEAP = (*TABULAR, *DEFAULTS)
