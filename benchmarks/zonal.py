@@ -34,8 +34,8 @@ from spatioformer.analysis.zonal import summarise
 from spatioformer.common.earth import on_sphere
 from spatioformer.evaluation.correlation import ErrorCorrelation, apart
 from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.raster.map_layers import TITLES
-from spatioformer.geo.vector import zones
 from spatioformer.geo.virtual import flora as virtual_flora
 
 LEVEL, NUGGET = 0.9, 0.3
@@ -73,7 +73,7 @@ def gaussian(folder: Path, replicates: int) -> None:
     distance = apart(on_sphere(np.column_stack([lon, lat])))
     half = norm.ppf((1 + LEVEL) / 2)
     flat = write(folder / "flat.tif", *(np.full(SIDE**2, v) for v in (50, 50 - half, 50 + half)))
-    areas = zones.pixel_areas(GRID, Window(0, 0, SIDE, SIDE))
+    areas = pixel_areas(GRID, Window(0, 0, SIDE, SIDE))
     print("| range, km | square | true correlation | " + " | ".join(f"{n} plots" for n in COUNTS))
     for reach in RANGES:
         root = np.linalg.cholesky(np.exp(-distance / reach) + 1e-9 * np.eye(len(distance)))
@@ -110,7 +110,7 @@ def block_means(values: np.ndarray, areas: np.ndarray, side: int) -> np.ndarray:
 
 def flora(folder: Path, seeds: int) -> None:
     held = defaultdict(list)
-    areas = zones.pixel_areas(GRID, Window(0, 0, SIDE, SIDE))
+    areas = pixel_areas(GRID, Window(0, 0, SIDE, SIDE))
     for seed in range(seeds):
         done = mapped(seed)
         land, mean, layers = done.land, done.mean, done.layers

@@ -25,6 +25,7 @@ from spatioformer.evaluation.correlation import (
     mean_correlation,
 )
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.vector import zones
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import KINDS
@@ -155,7 +156,7 @@ def test_areas_of_pixels_are_those_on_the_ellipsoid(crs):
         crs_of(crs), (x, y - 90 * (right - x) / 90, right, y), ((right - x) / 90,) * 2
     )
     window = rasterio.windows.Window(3, 5, 70, 80)
-    areas = zones.pixel_areas(grid, window)
+    areas = pixel_areas(grid, window)
     assert areas.shape == (80, 70)
     for row, col in ((0, 0), (79, 69), (17, 33)):
         rows, cols = np.array([0, 0, 1, 1]) - 0.5 + 5 + row, np.array([0, 1, 1, 0]) - 0.5 + 3 + col

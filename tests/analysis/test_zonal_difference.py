@@ -14,7 +14,7 @@ from spatioformer.evaluation.correlation import (
     mean_correlation,
     mean_cross_correlation,
 )
-from spatioformer.geo.vector.zones import pixel_areas
+from spatioformer.geo.raster.areas import pixel_areas
 from tests.helpers.landscape import NORTH, STEP, WEST, write_raster
 
 CORRELATION = ErrorCorrelation(30.0, 0.3, 0.8)

@@ -10,17 +10,18 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
-from pyproj import CRS
+import shapely
+from pyproj import CRS, Transformer
 from rasterio.transform import from_origin
-from rasterio.windows import Window
 
 from spatioformer.common import style
 from spatioformer.common.errors import OutputError
 from spatioformer.common.style import files, stamp
-from spatioformer.geo.vector.zones import pixel_areas
+from spatioformer.geo.vector.zones import polygon_areas
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.report import facts, maps, page, picture, write_report
 from spatioformer.report.bands import read_band
@@ -394,8 +395,14 @@ def test_the_area_of_a_map_counts_each_pixel_at_its_own_size(tmp_path, crs, tran
     data = np.ones((60, 50), np.float32)
     data[:10] = np.nan
     band = read_band(write_raster(tmp_path / "map.tif", data, crs=crs, transform=transform))
-    exact = pixel_areas(band.grid, Window(0, 10, 50, 50)).mean()
-    assert band.pixel_area == pytest.approx(exact, rel=0.02)  # a sphere, not an ellipsoid
+    x, y = np.meshgrid(np.arange(50), np.arange(10, 60))
+    corners = [band.grid.transform @ (x + i, y + j) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    lonlat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(
+        *np.stack(corners, axis=-1).reshape(2, -1)
+    )
+    pixels = shapely.polygons(np.stack(lonlat, axis=-1).reshape(-1, 4, 2))
+    exact = polygon_areas(gpd.GeoSeries(pixels, crs="EPSG:4326")).mean()
+    assert band.pixel_area == pytest.approx(exact, rel=0.001)
 
 
 def test_the_unit_of_a_projection_is_that_of_its_pixels(tmp_path):

@@ -35,6 +35,7 @@ from spatioformer.common.tables import write_csv
 from spatioformer.evaluation.correlation import ErrorCorrelation, mean_correlation
 from spatioformer.geo.geopackage import write_geopackage
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.raster.layers import unreadable
 from spatioformer.geo.raster.map_layers import TITLES, bands_of
 from spatioformer.geo.raster.opening import open_raster
@@ -201,7 +202,7 @@ class PixelSums:
 
     def _add(self, source: MapReader, window: Window, shares: NDArray, seed: int) -> None:
         mean, reach = source.read(window)
-        areas = shares * zones.pixel_areas(source.grid, window)
+        areas = shares * pixel_areas(source.grid, window)
         inside = np.nonzero((areas > 0) & np.isfinite(mean) & np.isfinite(reach))
         mean, reach, area = mean[inside], reach[inside], areas[inside]
         self.pixels += len(mean)

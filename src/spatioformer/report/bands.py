@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from affine import Affine
 from rasterio.enums import Resampling
+from rasterio.windows import Window
 
-from spatioformer.common.earth import MEAN_RADIUS_KM, unit_vectors
 from spatioformer.geo.chips import ChipStore
 from spatioformer.geo.grid import LONLAT, Grid
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.report.frame import Frame
 
@@ -39,15 +40,13 @@ class Band:
 
     @property
     def pixel_area(self) -> float | None:
-        """Mean area of the mapped pixels on the ground, km2; None without them, or in one row.
+        """Mean area of the mapped pixels on the ground, km2; None without them.
 
         Pixels of degrees and of Mercator's projection have other sizes at other latitudes.
         """
-        if min(self.values.shape) < 2 or not self.mapped.any():
+        if not self.mapped.any():
             return None
-        places = MEAN_RADIUS_KM * unit_vectors(*self.lonlat)
-        down, along = np.gradient(places, axis=(0, 1))
-        areas = np.linalg.norm(np.cross(down, along), axis=2)
+        areas = pixel_areas(self.grid, Window(0, 0, self.grid.width, self.grid.height))
         return float(areas[self.mapped].mean())
 
     @property

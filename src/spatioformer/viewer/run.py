@@ -10,7 +10,7 @@ from rasterio.windows import Window
 from spatioformer.analysis.zonal import correlation_of
 from spatioformer.common.errors import ImageryError, ModelError, OutputError
 from spatioformer.evaluation.correlation import ErrorCorrelation
-from spatioformer.geo.vector.zones import pixel_areas
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.viewer import verdict
 from spatioformer.viewer.catalogue import ALL, Catalogue, catalogue_of
 from spatioformer.viewer.folder import MAP, RunFolder

@@ -17,7 +17,6 @@ from pyproj import Geod, Transformer
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from spatioformer.common.earth import WGS84_ECCENTRICITY2, WGS84_SEMI_MAJOR_KM
 from spatioformer.common.errors import ImageryError, PlotError
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.burning import burned
@@ -26,8 +25,6 @@ from spatioformer.geo.vector.opening import check_crs, list_layers, read_vector
 SIDE = 512  # largest side of a window, pixels
 POINTS = 4  # the share of a pixel is counted on POINTS x POINTS points
 PARTS = 100  # segments of an edge as long as its polygon, so that reprojection can bend it
-LATTICE_KM = 25.0  # spacing at which pixel areas are computed; interpolation errs by 2e-6
-LATTICE = 64  # largest spacing, pixels
 
 Floats = NDArray[np.float64]
 
@@ -226,52 +223,6 @@ def nearest(
     row, col = int(np.floor(inner.y)), int(np.floor(inner.x))
     if 0 <= row < height and 0 <= col < width:
         yield Window(col, row, 1, 1), np.array([[np.clip(shape.area, 1e-6, 1)]], np.float32)
-
-
-def pixel_areas(grid: Grid, window: Window) -> Floats:
-    """Areas (y, x) of the pixels of a window on the ellipsoid, km2.
-
-    |across x along| of the vectors between the midpoints of opposite sides: relative error 3e-5 for
-    pixels of one degree.
-    """
-    row, col = window.row_off + window.height / 2, window.col_off + window.width / 2
-    size = float(np.sqrt(_areas_at(grid, np.array(row), np.array(col))))
-    step = float(np.clip(LATTICE_KM / size, 1, LATTICE))
-    (rows, from_rows), (cols, from_cols) = (
-        _lattice(first, count, step)
-        for first, count in ((window.row_off, window.height), (window.col_off, window.width))
-    )
-    return from_rows @ _areas_at(grid, rows[:, None], cols[None]) @ from_cols.T
-
-
-def _lattice(first: int, count: int, step: float) -> tuple[Floats, Floats]:
-    """Evenly spaced nodes (k,) among `count` pixels, and linear weights (count, k) of the nodes."""
-    pixels = np.arange(first, first + count)
-    places = np.linspace(pixels[0], pixels[-1], int(np.ceil((count - 1) / step)) + 1)
-    if count == 1:
-        return places, np.ones((1, 1))
-    spacing = places[1] - places[0]
-    return places, np.maximum(0, 1 - np.abs(pixels[:, None] - places) / spacing)
-
-
-def _areas_at(grid: Grid, rows: Floats, cols: Floats) -> Floats:
-    across = _vectors(grid, rows, cols + 0.5) - _vectors(grid, rows, cols - 0.5)
-    along = _vectors(grid, rows + 0.5, cols) - _vectors(grid, rows - 0.5, cols)
-    return np.linalg.norm(np.cross(across, along), axis=-1)
-
-
-def _vectors(grid: Grid, rows: Floats, cols: Floats) -> Floats:
-    """Vectors (..., 3) from the Earth's centre to points on the ellipsoid, km."""
-    lon, lat = np.radians(grid.lonlat(rows, cols))
-    across = WGS84_SEMI_MAJOR_KM / np.sqrt(1 - WGS84_ECCENTRICITY2 * np.sin(lat) ** 2)
-    return np.stack(
-        [
-            across * np.cos(lat) * np.cos(lon),
-            across * np.cos(lat) * np.sin(lon),
-            across * (1 - WGS84_ECCENTRICITY2) * np.sin(lat),
-        ],
-        axis=-1,
-    )
 
 
 def polygon_areas(polygons: gpd.GeoSeries) -> Floats:
