@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,15 +24,33 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
+@contextmanager
+def served(*routers: Any) -> Iterator[str]:
+    """Address on loopback where routers answer during the block."""
+    place = bind("127.0.0.1", 0)
+    stop = start(list(routers), place)
+    try:
+        yield place.address
+    finally:
+        stop()
+
+
+@contextmanager
+def shown(folder: Path) -> Iterator[tuple[ViewedRun, str]]:
+    """A run, and the address where `view` shows it during the block."""
+    viewed = ViewedRun(folder)
+    try:
+        with served(router(viewed)) as address:
+            yield viewed, address
+    finally:
+        viewed.rasters.close()
+
+
 @pytest.fixture(scope="package")
 def server(folder) -> Iterator[str]:
     """Address of the run of `folder`, served on loopback."""
-    viewed = ViewedRun(folder)
-    place = bind("127.0.0.1", 0)
-    stop = start([router(viewed)], place)
-    yield place.address
-    stop()
-    viewed.rasters.close()
+    with shown(folder) as (_, address):
+        yield address
 
 
 @dataclass

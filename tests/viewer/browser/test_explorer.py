@@ -24,22 +24,14 @@ from spatioformer.viewer.export import export
 from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
-from spatioformer.viewer.serve import bind, start
 from tests.helpers import explored_run, text
-from tests.viewer.browser.conftest import becomes
+from tests.viewer.browser.conftest import becomes, served, shown
 from tests.viewer.explorer.test_vision import png, save
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 PAGE = "explorer.html"
 WORDS = Path(__file__).parents[3] / "page" / "src" / "explorer" / "words.js"
-
-
-def served(routers) -> Iterator[str]:
-    place = bind("127.0.0.1", 0)
-    stop = start(routers, place)
-    yield place.address
-    stop()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +41,8 @@ def viewed(tmp_path_factory) -> ViewedRun:
 
 @pytest.fixture(scope="module")
 def run(viewed) -> Iterator[str]:
-    yield from served([router(viewed)])
+    with served(router(viewed)) as address:
+        yield address
     viewed.rasters.close()
 
 
@@ -64,14 +57,16 @@ def gpt(tmp_path_factory) -> TextModel:
 def gpt_address(gpt, tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served") / "gpt"
     gpt.save(folder, [{"step": 1, "training_loss": 3.0, "validation_loss": 4.0}])
-    yield from served([model_router(folder)])
+    with served(model_router(folder)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def vit_address(tmp_path_factory) -> Iterator[str]:
     labels = [str(i) for i in range(10)]
     folder = save(tmp_path_factory.mktemp("vision") / "vit", (8, 8), 2, 1, labels)
-    yield from served([model_router(folder)])
+    with served(model_router(folder)) as address:
+        yield address
 
 
 def check_axe(page) -> None:
@@ -132,57 +127,47 @@ def test_chip_of_a_plot(visit, run):
 def test_attention_between_the_bands_of_one_pixel(visit, tmp_path):
     """A network whose tokens are bands: the table holds the weights of the class token."""
     built = explored_run.network(Spatioformer, patch=1, tokens="bands")
-    one = ViewedRun(explored_run.write(tmp_path / "run", built))
-    place = bind("127.0.0.1", 0)
-    stop = start([router(one)], place)
-    page = visit("#lang=en", address=place.address, path=PAGE)
-    table = page.locator("#chip canvas.heat")
-    for key in ("ArrowDown", "ArrowRight"):
-        table.press(key)
-    row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
-    store = one.store
-    patterns = patterns_of(one.model, store.chips[row], store.lon[row], store.lat[row])
-    expected = f"“class token” attends to “red” with weight {patterns.weights[0, 0, 0, 1]:.3f}."
-    assert page.locator("#chip .readout").nth(1).inner_text() == expected
-    stop()
-    one.rasters.close()
+    with shown(explored_run.write(tmp_path / "run", built)) as (one, address):
+        page = visit("#lang=en", address=address, path=PAGE)
+        table = page.locator("#chip canvas.heat")
+        for key in ("ArrowDown", "ArrowRight"):
+            table.press(key)
+        row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
+        store = one.store
+        patterns = patterns_of(one.model, store.chips[row], store.lon[row], store.lat[row])
+        expected = f"“class token” attends to “red” with weight {patterns.weights[0, 0, 0, 1]:.3f}."
+        assert page.locator("#chip .readout").nth(1).inner_text() == expected
 
 
 def test_each_network_of_an_ensemble_is_chosen(visit, viewed, tmp_path):
     folder = shutil.copytree(viewed.folder, tmp_path / "run")
     built = explored_run.network(Ensemble, location=explored_run.LOCATION, members=2)
     explored_run.bundle(built).save(folder / "model")
-    one = ViewedRun(folder)
-    place = bind("127.0.0.1", 0)
-    stop = start([router(one)], place)
-    page = visit("#lang=en", address=place.address, path=PAGE)
-    page.wait_for_selector("#chip >> text=Network 1 of 2 is shown.")
-    page.locator("header select").select_option("1")
-    page.wait_for_selector("#chip >> text=Network 2 of 2 is shown.")
-    becomes(page, "network", "1")
-    row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
-    store = one.store
-    second = explored_run.bundle(one.model.members[1])
-    weights = patterns_of(second, store.chips[row], store.lon[row], store.lat[row]).weights
-    others = page.locator("#chip .pictures figure").nth(1).locator(".note").nth(1)
-    assert others.inner_text() == f"class token {weights[0, 0, 0, 0]:.3f}"
-    stop()
-    one.rasters.close()
+    with shown(folder) as (one, address):
+        page = visit("#lang=en", address=address, path=PAGE)
+        page.wait_for_selector("#chip >> text=Network 1 of 2 is shown.")
+        page.locator("header select").select_option("1")
+        page.wait_for_selector("#chip >> text=Network 2 of 2 is shown.")
+        becomes(page, "network", "1")
+        row = int(page.evaluate("fetch('api/explorer.json').then(a => a.json())")["examples"][6])
+        store = one.store
+        second = explored_run.bundle(one.model.members[1])
+        weights = patterns_of(second, store.chips[row], store.lon[row], store.lat[row]).weights
+        others = page.locator("#chip .pictures figure").nth(1).locator(".note").nth(1)
+        assert others.inner_text() == f"class token {weights[0, 0, 0, 0]:.3f}"
 
 
 def test_a_run_without_a_map_opens_the_explorer(visit, viewed, tmp_path):
     folder = shutil.copytree(viewed.folder, tmp_path / "run")
     (folder / "map.tif").unlink()
-    place = bind("127.0.0.1", 0)
-    stop = start([explorer_router(RunFolder(folder))], place)
-    page = visit(address=place.address)
-    page.wait_for_selector("#chip .heads")
-    assert urlsplit(page.url).path == f"/{PAGE}"
-    assert "The run has no map" in page.locator("header").inner_text()
-    assert page.locator("header a", has_text="Map").count() == 0
-    assert page.locator("#scores .strong .value").inner_text() == "0.625"
-    check_axe(page)
-    stop()
+    with served(explorer_router(RunFolder(folder))) as address:
+        page = visit(address=address)
+        page.wait_for_selector("#chip .heads")
+        assert urlsplit(page.url).path == f"/{PAGE}"
+        assert "The run has no map" in page.locator("header").inner_text()
+        assert page.locator("header a", has_text="Map").count() == 0
+        assert page.locator("#scores .strong .value").inner_text() == "0.625"
+        check_axe(page)
 
 
 def test_a_table_of_plots_has_no_chips_and_a_score_below_0_is_red(visit, viewed, tmp_path):
@@ -196,22 +181,20 @@ def test_a_table_of_plots_has_no_chips_and_a_score_below_0_is_red(visit, viewed,
     importance = folder / "evaluation" / "importance.csv"
     changed = pd.read_csv(importance).replace({"group": {"red": "imagery"}}).assign(rise=0.2)
     changed.to_csv(importance, index=False)
-    place = bind("127.0.0.1", 0)
-    stop = start([explorer_router(RunFolder(folder))], place)
-    page = visit(address=place.address)
-    page.wait_for_selector("#plots canvas.scatter")
-    assert page.locator("#chip").count() == 0
-    below = page.locator("#scores rect.below")
-    assert below.count() == 1
-    red = tuple(int(LIGHT["bad"][k : k + 2], 16) for k in (1, 3, 5))
-    assert below.evaluate("one => getComputedStyle(one).fill") == f"rgb{red}"
-    inputs = page.locator("#response")
-    assert "all covariates" in inputs.inner_text()
-    whiskers = inputs.locator(".bars line:not(.zero)")
-    assert whiskers.count() == 2
-    assert all(float(one.get_attribute("x1")) >= 0 for one in whiskers.all())  # rise .2, sd .5
-    assert "imagery" not in inputs.inner_text()
-    stop()
+    with served(explorer_router(RunFolder(folder))) as address:
+        page = visit(address=address)
+        page.wait_for_selector("#plots canvas.scatter")
+        assert page.locator("#chip").count() == 0
+        below = page.locator("#scores rect.below")
+        assert below.count() == 1
+        red = tuple(int(LIGHT["bad"][k : k + 2], 16) for k in (1, 3, 5))
+        assert below.evaluate("one => getComputedStyle(one).fill") == f"rgb{red}"
+        inputs = page.locator("#response")
+        assert "all covariates" in inputs.inner_text()
+        whiskers = inputs.locator(".bars line:not(.zero)")
+        assert whiskers.count() == 2
+        assert all(float(one.get_attribute("x1")) >= 0 for one in whiskers.all())  # rise .2, sd .5
+        assert "imagery" not in inputs.inner_text()
 
 
 def test_run_in_spanish_on_a_dark_phone(visit, run):

@@ -9,9 +9,7 @@ from PIL import Image
 from spatioformer.common.files import write_json
 from spatioformer.common.palette import DARK, LIGHT
 from spatioformer.evaluation.verdict import REFUSE
-from spatioformer.viewer.routes import router
-from spatioformer.viewer.run import ViewedRun
-from spatioformer.viewer.serve import bind, start
+from tests.viewer.browser.conftest import shown
 from tests.viewer.browser.test_map import LAT, LON, answer, settled
 
 DECISION = "Do not use this map to tell places apart."
@@ -25,12 +23,8 @@ def refused(folder, tmp_path_factory):
     copy = tmp_path_factory.mktemp("refused") / "run"
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("years", "warmer"))
     write_json(copy / "verdict.json", {"verdict": REFUSE, "skill": {"mae": 15.8, "apart": 146.4}})
-    viewed = ViewedRun(copy)
-    place = bind("127.0.0.1", 0)
-    stop = start([router(viewed)], place)
-    yield place.address
-    stop()
-    viewed.rasters.close()
+    with shown(copy) as (_, address):
+        yield address
 
 
 def test_a_phone_shows_the_verdict_while_the_panel_is_closed(visit, refused):

@@ -14,13 +14,11 @@ import pytest
 from spatioformer import view
 from spatioformer.common.glossary import terms
 from spatioformer.viewer.export import export
-from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
-from spatioformer.viewer.serve import bind, start
 from tests.helpers import linear_world as linear
 from tests.helpers import viewed_run
 from tests.helpers.viewed_run import YEARS
-from tests.viewer.browser.conftest import becomes, eventually, part_of, view_of
+from tests.viewer.browser.conftest import becomes, eventually, part_of, shown, view_of
 from tests.viewer.browser.test_map import (
     EXPECTED,
     LAST,
@@ -137,42 +135,40 @@ WEST, NORTH = 178.5, -16.0
 
 def test_a_map_across_the_antimeridian(visit, folder, tmp_path):
     """Plots, sites, clicks and polygons beyond 180 degrees, which files count from -180."""
-    viewed = ViewedRun(viewed_run.moved(folder, tmp_path / "fiji", WEST, NORTH))
-    place = bind("127.0.0.1", 0)
-    stop = start([router(viewed)], place)
-    lons = viewed.plots["lon"].to_numpy()
-    assert (lons < 0).any()
-    assert (lons > 0).any()
-    east = WEST + 18.5 * viewed_run.STEP  # 180.35
-    lat = NORTH - (PIXEL[0] + 0.5) * viewed_run.STEP
-    page = visit(f"#plots=observed&view=8/{lat}/{east}", address=place.address)
-    settled(page)
-    page.mouse.click(*MIDDLE)
-    answer(page)
-    eventually(page, lambda: part_of(page, "point"))
-    assert float(part_of(page, "point").split("/")[0]) == pytest.approx(east, abs=0.01)
-    assert "179.65° W" in page.locator(".answer header").inner_text()
-    page.locator(".answer tbody button").first.click()
-    ring = page.locator("path.pointed").bounding_box()
-    assert 350 < ring["x"] < 1400
-    page.get_by_role("button", name="Close").click()
-    page.get_by_role("button", name="Whole map").click()
-    page.get_by_role("button", name="Survey sites").click()
-    page.locator(".site").first.wait_for()
-    across = [one.bounding_box()["x"] for one in page.locator(".site").all()]
-    assert len(across) == 20
-    assert min(across) > 350
-    assert max(across) < 1400
-    page.get_by_role("button", name="Mean of an area").click()
-    corners = [[-179.5, -17], [-179, -17], [-179, -17.5], [-179.5, -17.5], [-179.5, -17]]
-    (tmp_path / "a.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [corners]}))
-    page.locator("input[type=file]").set_input_files(tmp_path / "a.geojson")
-    page.locator(".zone").wait_for()
-    assert "25 pixels" in page.locator(".zone").inner_text()
-    eventually(page, lambda: 350 < page.locator("path.area").bounding_box()["x"] < 1400)
-    eventually(page, lambda: abs(view_of(page)[2] - 180.75) < 0.1)
-    stop()
-    viewed.rasters.close()
+    with shown(viewed_run.moved(folder, tmp_path / "fiji", WEST, NORTH)) as (viewed, address):
+        lons = viewed.plots["lon"].to_numpy()
+        assert (lons < 0).any()
+        assert (lons > 0).any()
+        east = WEST + 18.5 * viewed_run.STEP  # 180.35
+        lat = NORTH - (PIXEL[0] + 0.5) * viewed_run.STEP
+        page = visit(f"#plots=observed&view=8/{lat}/{east}", address=address)
+        settled(page)
+        page.mouse.click(*MIDDLE)
+        answer(page)
+        eventually(page, lambda: part_of(page, "point"))
+        assert float(part_of(page, "point").split("/")[0]) == pytest.approx(east, abs=0.01)
+        assert "179.65° W" in page.locator(".answer header").inner_text()
+        page.locator(".answer tbody button").first.click()
+        ring = page.locator("path.pointed").bounding_box()
+        assert 350 < ring["x"] < 1400
+        page.get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="Whole map").click()
+        page.get_by_role("button", name="Survey sites").click()
+        page.locator(".site").first.wait_for()
+        across = [one.bounding_box()["x"] for one in page.locator(".site").all()]
+        assert len(across) == 20
+        assert min(across) > 350
+        assert max(across) < 1400
+        page.get_by_role("button", name="Mean of an area").click()
+        corners = [[-179.5, -17], [-179, -17], [-179, -17.5], [-179.5, -17.5], [-179.5, -17]]
+        (tmp_path / "a.geojson").write_text(
+            json.dumps({"type": "Polygon", "coordinates": [corners]})
+        )
+        page.locator("input[type=file]").set_input_files(tmp_path / "a.geojson")
+        page.locator(".zone").wait_for()
+        assert "25 pixels" in page.locator(".zone").inner_text()
+        eventually(page, lambda: 350 < page.locator("path.area").bounding_box()["x"] < 1400)
+        eventually(page, lambda: abs(view_of(page)[2] - 180.75) < 0.1)
 
 
 @pytest.fixture(scope="module")
