@@ -20,8 +20,8 @@ def conversion(file_unit: str, unit: str) -> tuple[float, float]:
     if file_unit == unit:
         return 1.0, 0.0
     if (file_unit, unit) not in CONVERSIONS:
-        known = ", ".join(f"{old} to {new}" for old, new in CONVERSIONS)
+        pairs = ", ".join(f"{old} to {new}" for old, new in CONVERSIONS)
         raise ValueError(
-            f"`file_unit` {file_unit!r} cannot be converted to `unit` {unit!r}; known are {known}"
+            f"`file_unit` {file_unit!r} cannot be converted to `unit` {unit!r}; known are {pairs}"
         )
     return CONVERSIONS[file_unit, unit]

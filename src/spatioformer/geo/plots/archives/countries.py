@@ -42,8 +42,8 @@ def check_countries(visits: pd.DataFrame, lon: Floats, lat: Floats, name: str) -
         PlotError: most lie in their country only if latitude and longitude are exchanged, or a
             sign is changed.
     """
-    known = {country.casefold(): country for country in load().names}
-    stated = np.array([known.get(text.casefold(), "") for text in visits["country"]], object)
+    spelled = {country.casefold(): country for country in load().names}
+    stated = np.array([spelled.get(text.casefold(), "") for text in visits["country"]], object)
     compared = (stated != "") & np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90)
     rows = np.flatnonzero(compared)
     if not len(rows):

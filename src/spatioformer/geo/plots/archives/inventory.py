@@ -130,20 +130,20 @@ def _found_amount(source: Source) -> str | None:
     Raises:
         PlotError: several do, or one has other text too.
     """
-    states, found = Abundances(blank=PRESENT), []
+    states, with_absences = Abundances(blank=PRESENT), []
     for column in read_columns(source):
         if column.joined not in _AMOUNT:
             continue
         kinds = {states[cell] for cell in column.distinct}
         if kinds & {ABSENT, ABSENT_WORD}:
-            found.append((column.name, UNREADABLE in kinds))
-    if len(found) > 1 or any(is_mixed for _, is_mixed in found):
-        named = " or ".join(quoted(name) for name, _ in found)
+            with_absences.append((column.name, UNREADABLE in kinds))
+    if len(with_absences) > 1 or any(is_mixed for _, is_mixed in with_absences):
+        named = " or ".join(quoted(name) for name, _ in with_absences)
         raise PlotError(
             f"{source.path.name} lists species that are absent, but by which column is not clear; "
             f"set species.abundance to {named}"
         )
-    return found[0][0] if found else None
+    return with_absences[0][0] if with_absences else None
 
 
 def _found_plot(source: Source) -> str:

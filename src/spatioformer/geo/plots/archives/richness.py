@@ -128,18 +128,20 @@ def _titled_notes(
     names: list[Name], taxa: list[Taxon], titled: list[bool], is_style: bool
 ) -> list[str]:
     """A sentence on names with a capitalised second word."""
-    found = [n for n, t, x in zip(names, titled, taxa, strict=True) if t and x.kind == kinds.GENUS]
+    authored = [
+        n for n, t, x in zip(names, titled, taxa, strict=True) if t and x.kind == kinds.GENUS
+    ]
     if is_style:
         example = next(n for n, t in zip(names, titled, strict=True) if t)
         return [
             f"{sum(titled):,} names have a capitalised second word, such as "
             f"{quoted(example.accepted or example.recorded)}, and count as species"
         ]
-    if not found:
+    if not authored:
         return []
     return [
-        f"{len(found):,} names were read as a genus and its author, such as "
-        f"{quoted(found[0].accepted or found[0].recorded)}; write epithets in small letters"
+        f"{len(authored):,} names were read as a genus and its author, such as "
+        f"{quoted(authored[0].accepted or authored[0].recorded)}; write epithets in small letters"
     ]
 
 

@@ -94,8 +94,8 @@ def read_tables(store: Store, tables: Sequence[Table]) -> Survey | None:
     layout, header, lists = fit
     chosen, stated = _choose_list(layout, lists)
     codes, columns, lines, notes = _read_header(store, layout, header, stated)
-    records, counts, found, others = _read_list(store, layout, chosen, codes)
-    notes = [*header.notes, *chosen.notes, *notes, *found]
+    records, counts, remarks, others = _read_list(store, layout, chosen, codes)
+    notes = [*header.notes, *chosen.notes, *notes, *remarks]
     survey = Survey(layout.name, visit_frame(columns, lines), records, layout.reference)
     survey.settings, survey.without_plants = dict(layout.settings), others
     survey.counts.update(counts)

@@ -157,22 +157,26 @@ def _first_hours(values: Iterable[tuple[str, str]]) -> str:
 def visit_notes(remarks: Counter[str]) -> list[str]:
     """Sentences on sizes that are no areas, areas that differ, and places made less exact."""
     notes = []
-    odd = {key: n for key, n in remarks.items() if key.startswith("size ")}
-    if odd:
-        example = max(odd, key=lambda key: odd[key]).removeprefix("size ")
+    count, example = _beginning_with("size ", remarks)
+    if count:
         notes.append(
-            f"the sample size of {sum(odd.values()):,} visits is no area, such as {example!r}, so "
-            f"their area is unknown"
+            f"the sample size of {count:,} visits is no area, such as {example!r}, so their area "
+            f"is unknown"
         )
-    inexact = {key: n for key, n in remarks.items() if key.startswith("generalised ")}
-    if inexact:
-        example = max(inexact, key=lambda key: inexact[key]).removeprefix("generalised ")
+    count, example = _beginning_with("generalised ", remarks)
+    if count:
         notes.append(
-            f"{sum(inexact.values()):,} visits state dataGeneralizations, such as "
-            f"{quoted(example)}, so their places may be less exact than they are written"
+            f"{count:,} visits state dataGeneralizations, such as {quoted(example)}, so their "
+            f"places may be less exact than they are written"
         )
     if count := remarks["areas that differ"]:
         notes.append(f"{count:,} visits state two areas that differ; sampleSizeValue counts")
     if count := remarks["records of several areas"]:
         notes.append(f"{count:,} visits have records of several areas; the largest one counts")
     return notes
+
+
+def _beginning_with(kind: str, remarks: Counter[str]) -> tuple[int, str]:
+    """Number of visits with remarks of a kind, and the text of the most frequent one."""
+    counts = {key.removeprefix(kind): n for key, n in remarks.items() if key.startswith(kind)}
+    return sum(counts.values()), max(counts, key=lambda text: counts[text], default="")
