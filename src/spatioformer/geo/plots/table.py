@@ -146,15 +146,8 @@ def read_plots(
     covariates = check_covariates(covariates, names)
     groups = {name: column for name, column in (("group", group), ("fold", fold)) if column}
     extras = groups | {COVARIATE + name: name for name in covariates}
-    cells = read_cells(source, names, extras, first)
-    if cells.empty:
-        raise PlotError(f"{source.path.name} has a header but no rows; add plots")
-    cells, lettered, remarks = join_hemispheres(source, cells, names)
+    cells, lettered, counted, remarks = _cells(source, names, extras, species, first)
     notes += remarks
-    counted: dict[str, Any] | None = None
-    if species is not None:
-        cells, counted, remarks = add_species(source, cells, names, species)
-        notes += remarks
     verdicts = Verdicts(cells["kind"].tolist(), cells["reason"].tolist())
     measured = [COVARIATE + name for name, form in covariates.items() if form == "number"]
     labels = names | extras
@@ -172,8 +165,6 @@ def read_plots(
     if species is not None and species.get("path") is not None:
         _reject_ambiguous(cells, verdicts)
     rejected = _rejected_rows(cells, verdicts, source)
-    if len(rejected) + int(verdicts.good.sum()) != len(cells):
-        raise RuntimeError(f"rows of {source.path.name} were lost: a defect of Spatioformer")
     _stop_at_too_many(rejected, verdicts, len(cells), max_rejected)
     kept = cells[verdicts.good]
     columns_of_covariates, remarks = covariate_values(kept, covariates, styles)
@@ -188,6 +179,29 @@ def read_plots(
         summary["imported"], remarks = _imported(source, kept, table, remarks)
     summary["notes"] = [*notes, *remarks, *intake_notes(source, kept, renamed)]
     return PlotIntake(table, rejected, summary)
+
+
+def _cells(
+    source: Source,
+    names: Mapping[str, str],
+    extras: Mapping[str, str],
+    species: Mapping[str, Any] | None,
+    first: int | None,
+) -> tuple[pd.DataFrame, Sequence[str], dict[str, Any] | None, list[str]]:
+    """The table's cells as text, with the counts of a list of species.
+
+    Returns:
+        cells, a row each; coordinates whose hemisphere stands in another column; facts of the
+        species, None if there are none; notes.
+    """
+    cells = read_cells(source, names, extras, first)
+    if cells.empty:
+        raise PlotError(f"{source.path.name} has a header but no rows; add plots")
+    cells, lettered, notes = join_hemispheres(source, cells, names)
+    if species is None:
+        return cells, lettered, None, notes
+    cells, counted, remarks = add_species(source, cells, names, species)
+    return cells, lettered, counted, [*notes, *remarks]
 
 
 def _imported(
