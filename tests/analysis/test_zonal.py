@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from pyproj import Geod, Transformer
+from pyproj import Geod
 from scipy.stats import norm
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
@@ -25,7 +25,6 @@ from spatioformer.evaluation.correlation import (
     mean_correlation,
 )
 from spatioformer.geo.grid import Grid
-from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.vector import zones
 from tests.helpers.landscape import write_raster
 from tests.helpers.maps import KINDS
@@ -146,22 +145,6 @@ def test_a_gradient_gives_its_integral_over_the_sphere(tmp_path):
     assert found["mean"] == pytest.approx(expected, abs=0.02)
     assert abs(found["mean"] - (50.02 + 78.27) / 2) > 1, "not so without areas"
     assert found["mapped_km2"] == pytest.approx(found["area_km2"], rel=0.005)
-
-
-@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3577", "EPSG:32755", "EPSG:3857"])
-def test_areas_of_pixels_are_those_on_the_ellipsoid(crs):
-    to = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-    (x, right), (y, _) = to.transform([147.0, 147.9], [-30.0, -30.0])
-    grid = Grid.from_bounds(
-        crs_of(crs), (x, y - 90 * (right - x) / 90, right, y), ((right - x) / 90,) * 2
-    )
-    window = rasterio.windows.Window(3, 5, 70, 80)
-    areas = pixel_areas(grid, window)
-    assert areas.shape == (80, 70)
-    for row, col in ((0, 0), (79, 69), (17, 33)):
-        rows, cols = np.array([0, 0, 1, 1]) - 0.5 + 5 + row, np.array([0, 1, 1, 0]) - 0.5 + 3 + col
-        exact = abs(Geod(ellps="WGS84").polygon_area_perimeter(*grid.lonlat(rows, cols))[0]) / 1e6
-        assert areas[row, col] == pytest.approx(exact, rel=1e-5)
 
 
 def crs_of(text: str):

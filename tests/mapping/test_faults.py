@@ -79,6 +79,13 @@ def test_a_record_comes_back_as_it_went():
     assert decode(encode(3, Totals(), None)) == (3, Totals(), None)
 
 
+def test_a_tile_with_the_totals_of_another_version_is_computed_again(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("spatioformer.mapping.journal.asdict", lambda totals: {"pixels": 14})
+        older = encode(3, Totals(), None)
+    assert decode(older) is None
+
+
 def written(out: Path, tiles: int) -> tuple[Path, list[int]]:
     """A journal of some tiles: its log, and where each record ends."""
     ends = []

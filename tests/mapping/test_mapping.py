@@ -50,6 +50,9 @@ def test_every_pixel_is_where_it_says(tmp_path, scene, monkeypatch):
     expected[inside] = (lon * 10 - lat)[inside]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     assert summary["pixels"] == inside.sum()
+    # On a sphere of the same area, a pixel of this latitude differs by up to .5 %.
+    area = (11.12 * np.cos(np.radians(lat[inside])) * 11.12).sum()
+    assert summary["area_km2"] == pytest.approx(area, rel=0.01)
 
 
 def test_the_map_is_what_chips_give(tmp_path, scene):

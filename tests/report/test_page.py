@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 from rasterio.transform import from_origin
 
 from spatioformer.common import style
@@ -330,9 +330,10 @@ def test_curves_go_with_their_sizes_whatever_the_order(tmp_path):
 def test_places_and_sizes_on_the_ground(tmp_path):
     results = Results(tmp_path, report_run.write(tmp_path))
     width, height = results.pixel_size
-    assert height == pytest.approx(STEP * 111_195)
-    middle = np.radians(NORTH - STEP * SIDE / 2)
-    assert width == pytest.approx(STEP * 111_195 * np.cos(middle), rel=1e-4)
+    middle, earth = NORTH - STEP * SIDE / 2, Geod(ellps="WGS84")
+    ends = [middle - STEP / 2, middle + STEP / 2]
+    assert height == pytest.approx(earth.line_length([WEST, WEST], ends), rel=1e-9)
+    assert width == pytest.approx(earth.line_length([0, STEP], [middle] * 2), rel=1e-9)
     lat = np.radians(NORTH - STEP * (np.arange(SIDE - 10) + 0.5))
     exact = SIDE * (STEP * 111.195) ** 2 * np.cos(lat).sum()
     assert results.mapped_area == pytest.approx(exact, rel=0.005)

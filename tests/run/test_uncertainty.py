@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from rasterio.windows import Window
 
 from spatioformer.common.files import read_json
 from spatioformer.config.evaluation import EvaluateSection, SplitSection
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation import interval_scores
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.raster.stack import Stack
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.evaluate import importance
@@ -108,13 +110,14 @@ def test_the_map_holds_what_the_uncertainty_says(folder):
     with Stack(folder / "imagery.tif", found.bands) as stack:
         pixels = rasterio.open(folder / "imagery.tif").read()[:, mapped].T
         lon, lat = stack.grid.lonlat(*np.nonzero(mapped))
+        areas = pixel_areas(stack.grid, Window(0, 0, stack.grid.width, stack.grid.height))[mapped]
     values = [layer[mapped] for layer in layers.values()]
     expected = found.layers(values[0], values[1], pixels, lon, lat)
     assert len(values) >= 6
     for name, value in zip(("lower", "upper", "di", "inside"), values[2:6], strict=True):
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
     share = read_json(folder / "map.json")["inside_share"]
-    assert share == pytest.approx(expected["inside"].mean())
+    assert share == pytest.approx(np.average(expected["inside"], weights=areas))
 
 
 def test_importance_is_what_a_forest_makes_of_the_predictors(monkeypatch):

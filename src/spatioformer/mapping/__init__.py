@@ -75,9 +75,9 @@ def map_raster(
         tags: additional GeoTIFF tags.
 
     Returns:
-        Summary for map.json: pixels predicted, mean, minimum, maximum, mean spread, number of
-        negative predictions set to 0. For a shard: {"tiles": number of tiles computed by this
-        call}.
+        Summary for map.json: pixels predicted and their area, mean, minimum, maximum, mean spread,
+        number of negative predictions set to 0, share of the area inside the area of applicability.
+        For a shard: {"tiles": number of tiles computed by this call}.
 
     Raises:
         ImageryError: the raster cannot be read, lacks a band of the model, or has no valid CRS.

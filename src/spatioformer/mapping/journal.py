@@ -40,12 +40,18 @@ def encode(tile: int, totals: Totals, layers: np.ndarray | None) -> bytes:
 
 
 def decode(record: bytes) -> tuple[int, Totals, np.ndarray | None] | None:
-    """Decode a record: tile, totals and layers (float32, flat); None if the record is damaged."""
+    """Decode a record: tile, totals and layers (float32, flat).
+
+    None if the record is damaged, or has the totals of another version.
+    """
     body, digest = record[:-DIGEST], record[-DIGEST:]
     if len(record) < HEADER.size + DIGEST or _digest(body) != digest:
         return None
     _, tile, numbers, packed = HEADER.unpack_from(body)
-    totals = Totals(**json.loads(body[HEADER.size : HEADER.size + numbers]))
+    sums = json.loads(body[HEADER.size : HEADER.size + numbers])
+    if sums.keys() != Totals.__dataclass_fields__.keys():  # a tile of another version
+        return None
+    totals = Totals(**sums)
     if not packed:
         return tile, totals, None
     raw = np.frombuffer(zlib.decompress(body[HEADER.size + numbers :]), np.uint8)

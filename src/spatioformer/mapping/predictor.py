@@ -12,6 +12,7 @@ from spatioformer.common.errors import ModelError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.streams import family_seed
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.mapping.options import INTERVAL
 from spatioformer.mapping.plan import UNIT
 from spatioformer.models.base import Model
@@ -38,10 +39,14 @@ class Tile:
 
 @dataclass
 class Totals:
-    """Sums over predicted pixels for the summary; tiles are added in the order of their numbers."""
+    """Sums over predicted pixels for the summary; tiles are added in the order of their numbers.
+
+    `area` is theirs, `inside` that of the pixels inside the area of applicability, both in km2.
+    """
 
     pixels: int = 0
     negative: int = 0
+    area: float = 0.0
     mean: float = 0.0
     sd: float = 0.0
     inside: float = 0.0
@@ -49,7 +54,7 @@ class Totals:
     high: float = -np.inf
 
     def add(self, other: "Totals") -> None:
-        for name in ("pixels", "negative", "mean", "sd", "inside"):
+        for name in ("pixels", "negative", "area", "mean", "sd", "inside"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
 
@@ -122,7 +127,7 @@ class Predictor:
                 assert quantiles is not None  # such intervals are calibrated on the quantiles
                 layers["quantiles"] = quantiles.quantiles_tile(*inputs, wanted=tile.wanted)[pixels]
             layers |= self._interval(self.uncertainty, tile, layers, lon, lat, pixels)
-        totals = _totals(layers)
+        totals = _totals(layers, pixel_areas(grid, tile.window)[pixels])
         np.maximum(layers["mean"], 0, out=layers["mean"])
         out = np.full((len(self.layers), *mean.shape), np.nan, np.float32)
         for layer, name in zip(out, self.layers, strict=True):
@@ -257,14 +262,16 @@ def _pixel_coordinates(grid: Grid, window: Window, halo: int) -> tuple[np.ndarra
         return grid.lonlat(rows[:, None], cols[None, :])
 
 
-def _totals(layers: dict[str, np.ndarray]) -> Totals:
+def _totals(layers: dict[str, np.ndarray], areas: np.ndarray) -> Totals:
+    """Totals of predicted pixels (n,) and their areas (n,), km2."""
     mean = layers["mean"]
     return Totals(
         pixels=len(mean),
         negative=int((mean < 0).sum()),
+        area=float(areas.sum()),
         mean=float(mean.sum(dtype=np.float64)),
         sd=float(layers["sd"].sum(dtype=np.float64)) if "sd" in layers else 0.0,
-        inside=float(np.sum(layers["inside"])) if "inside" in layers else 0.0,
+        inside=float(areas @ layers["inside"]) if "inside" in layers else 0.0,
         low=float(mean.min()),
         high=float(mean.max()),
     )

@@ -140,6 +140,7 @@ def summary(totals: Totals, layers: Sequence[str], samples: int, step: int) -> d
     has_pixels = totals.pixels > 0
     values = {
         "pixels": totals.pixels,
+        "area_km2": totals.area,
         "negative_set_to_0": totals.negative,
         "mean": totals.mean / totals.pixels if has_pixels else None,
         "min": max(0.0, totals.low) if has_pixels else None,
@@ -149,5 +150,5 @@ def summary(totals: Totals, layers: Sequence[str], samples: int, step: int) -> d
         "sd_step": step,
     }
     if "inside" in layers:
-        values["inside_share"] = totals.inside / totals.pixels if has_pixels else None
+        values["inside_share"] = totals.inside / totals.area if totals.area else None
     return values

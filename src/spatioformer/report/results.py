@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spatioformer.common.earth import KM_PER_DEGREE
 from spatioformer.common.errors import OutputError
 from spatioformer.common.files import read_json
 from spatioformer.common.streams import Stream, generator
@@ -23,6 +22,7 @@ from spatioformer.evaluation.sizes import Tile
 from spatioformer.evaluation.verdict import Verdict, decide, measure, reached
 from spatioformer.geo.chips import open_chips
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.areas import pixel_sides
 from spatioformer.geo.raster.map_layers import bands_of
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.virtual.truth import noise_ceiling
@@ -380,16 +380,14 @@ class Results:
     @cached_property
     def pixel_size(self) -> tuple[float, float]:
         """Width and height in metres, on the ground, of the pixel in the middle of the map."""
-        row, col = self.grid.height / 2 - 0.5, self.grid.width / 2 - 0.5
-        rows, cols = row + np.array([0, 0, -0.5, 0.5]), col + np.array([-0.5, 0.5, 0, 0])
-        lon, lat = self.grid.lonlat(rows, cols)
-        east = ((np.diff(lon) + 180) % 360 - 180) * np.cos(np.radians(lat.mean()))
-        sizes = 1000 * KM_PER_DEGREE * np.hypot(east, np.diff(lat))
-        return float(sizes[0]), float(sizes[2])
+        return pixel_sides(self.grid, self.grid.height / 2 - 0.5, self.grid.width / 2 - 0.5)
 
     @cached_property
     def mapped_area(self) -> float:
-        """Approximate area of the mapped pixels, km2."""
+        """Area of the mapped pixels, km2; from the decimated map in runs before 0.2."""
+        stated: float | None = self.map.get("area_km2")
+        if stated is not None:
+            return stated
         area = self.mean.pixel_area
         if area is None:
             width, height = self.pixel_size

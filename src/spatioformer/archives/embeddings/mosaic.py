@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast, get_args
 
 import numpy as np
-from pyproj import Geod
 from rasterio.windows import Window
 
 from spatioformer.archives.embeddings.footprints import (
@@ -24,6 +23,7 @@ from spatioformer.archives.embeddings.footprints import (
 )
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.grid import Grid
+from spatioformer.geo.raster.areas import pixel_sides
 from spatioformer.geo.raster.unit_length import SHORTEST
 
 LARGEST = 512  # side of a part of a window that is computed at once, target pixels
@@ -272,12 +272,8 @@ def _pixel_size(grid: Grid, near: Grid | None = None) -> float:
     if near is not None and grid.crs.is_geographic:
         _, lat = near.lonlat(np.array([near.height / 2 - 0.5]), np.array([near.width / 2 - 0.5]))
         row = float((lat[0] - grid.transform.f) / grid.transform.e - 0.5)
-    rows = np.array([row, row + 1, row])
-    cols = np.array([grid.width / 2 - 1, grid.width / 2 - 1, grid.width / 2])
-    lon, lat = grid.lonlat(rows, cols)
-    geod = Geod(ellps="WGS84")
-    sides = [geod.inv(lon[0], lat[0], lon[i], lat[i])[2] for i in (1, 2)]
-    return float(np.sqrt(sides[0] * sides[1]))
+    along_row, along_column = pixel_sides(grid, row, grid.width / 2 - 1)
+    return float(np.sqrt(along_row * along_column))
 
 
 def _common(box: Box, other: Box) -> Box | None:
