@@ -163,15 +163,16 @@ def residual_map(results: Results) -> Picture:
     models = predictions["model"].unique().tolist()
     model = results.mapped if results.mapped in models else models[0]
     part = predictions[predictions["model"] == model]
+    residual = part["observed"] - part["predicted"]
     drawing = maps.draw_residuals(
         mean.mapped,
         mean.frame,
         *mean.places(part["lon"].to_numpy(), part["lat"].to_numpy()),
-        (part["predicted"] - part["observed"]).to_numpy(),
-        label=f"predicted − observed, {results.unit}",
+        residual.to_numpy(),
+        label=f"observed − predicted, {results.unit}",
         width=HALF,
     )
-    residuals = part[["lon", "lat", "observed", "predicted"]]
+    plots = part[["lon", "lat", "observed", "predicted"]]
     return picture(
         results,
         "residuals",
@@ -180,7 +181,7 @@ def residual_map(results: Results) -> Picture:
         f"Residuals of {title(model)} {where(split)}: mean over the plots in each cell. Red: "
         f"{_excess(results)}. Large areas of one colour show spatially "
         "correlated errors.",
-        residuals.assign(residual=part["predicted"] - part["observed"]),
+        plots.assign(residual=residual),
     )
 
 

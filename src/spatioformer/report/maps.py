@@ -25,7 +25,8 @@ from spatioformer.report.frame import Frame
 
 Array = NDArray[np.float64]
 
-DIFFERENCE = "RdBu_r"
+DIFFERENCE = "RdBu_r"  # of a prediction from what is known
+RESIDUAL = "RdBu"  # red, too, where the prediction is too high
 CELLS = 45  # hexagons of residuals along the longer side
 WIDTH = 4.4  # largest width of most maps, inches
 NAMES = 8  # most names of cities on a map of that width
@@ -173,7 +174,7 @@ def draw_residuals(
     label: str,
     width: float = WIDTH,
 ) -> Figure:
-    """Mean residual (predicted - observed) in hexagonal cells; CELLS along the longer side.
+    """Mean residual (observed - predicted) in hexagonal cells; CELLS along the longer side.
 
     The colours are symmetric about 0 and end at the 98th percentile of the absolute means.
     """
@@ -189,7 +190,7 @@ def draw_residuals(
         C=residuals,
         gridsize=(max(2, round(width_in_cells)), max(2, round(height_in_cells))),
         extent=(-0.5, across - 0.5, -0.5, height - 0.5),
-        cmap=DIFFERENCE,
+        cmap=RESIDUAL,
         linewidths=0.3,
         edgecolors="#00000030",
     )
