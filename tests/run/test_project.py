@@ -1,5 +1,6 @@
 """Scenarios of a linear model, whose differences are known; bad input; a run; the command."""
 
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -214,6 +215,17 @@ def test_bad_input(world, tmp_path):
     with pytest.raises(OutputError, match="it is an input"):
         project(Today(made, map_), Rasters(today), map_.parent, overwrite=True)
     assert map_.exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_maps_for_other_plot_sizes_are_not_compared(world, tmp_path):
+    made, _, map_ = world
+    other = shutil.copy(map_, tmp_path / "other.tif")
+    with rasterio.open(other, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as opened:
+        opened.update_tags(GRAIN="plots of 5 m2")
+    path = linear.raster(tmp_path / "scenario.tif", warmer(1))
+    with pytest.raises(ImageryError, match=r"other\.tif predicts plots of 5 m2, and the scenario"):
+        project(Today(made, Path(other)), Rasters(path), tmp_path / "out")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -166,6 +166,7 @@ def test_rasters_and_fixed_values_make_a_map(finished):
     assert ended.code == 0, ended.err
     with rasterio.open(out) as opened:
         mean = opened.read(1)
+        assert opened.tags()["FIXED"] == "soil=clay"
     assert np.isfinite(mean).all()
     assert mean[:, -1].mean() - mean[:, 0].mean() > 15
     assert not list(folder.glob("*.covariates.tif"))

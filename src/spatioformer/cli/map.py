@@ -174,7 +174,12 @@ def map_with_model(
     """Map a raster with a model's folder, and print what was computed."""
     from spatioformer.common.progress import Console
     from spatioformer.mapping import Output, Resources, map_raster
-    from spatioformer.mapping.covariates import as_imagery, covariates_of_table, fixed_values
+    from spatioformer.mapping.covariates import (
+        as_imagery,
+        covariates_of_table,
+        fixed_values,
+        tags_of_map,
+    )
     from spatioformer.mapping.options import parse_memory, parse_shard
 
     console = Console(quiet)
@@ -185,10 +190,12 @@ def map_with_model(
             f"--fixed is for models that learned from a plot table alone, and {model} takes the "
             "bands of imagery; leave it out"
         )
+    tags: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if covariates is not None:
             made = as_imagery(covariates, raster, fixed, out, console)
             raster = stack.enter_context(made)
+            tags = tags_of_map(covariates, fixed)
         summary = map_raster(
             model,
             raster,
@@ -214,6 +221,7 @@ def map_with_model(
                 options.worker_timeout,
             ),
             overwrite=force,
+            tags=tags,
             console=console,
         )
     if shard is not None:

@@ -72,7 +72,7 @@ def map_raster(
         output: layers and file format.
         resources: memory, workers, cluster and shard.
         overwrite: replace an existing map, and delete tiles of another model or imagery.
-        tags: additional GeoTIFF tags.
+        tags: additional GeoTIFF tags, or others in place of the model's.
 
     Returns:
         Summary for map.json: pixels predicted and their area, mean, minimum, maximum, mean spread,

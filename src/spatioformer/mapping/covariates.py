@@ -10,7 +10,7 @@ from spatioformer.common.errors import ConfigError, ImageryError, ModelError
 from spatioformer.common.files import hash_value, read_json
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.geo.chips import CONSTANT
-from spatioformer.geo.covariates import Covariates
+from spatioformer.geo.covariates import AREA, Covariates
 from spatioformer.geo.raster.covariates import Fixed, write_covariates
 from spatioformer.models.base import Model
 
@@ -79,6 +79,20 @@ def fixed_values(texts: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--fixed {name} is given twice; give one value")
         values[name] = value
     return values
+
+
+def tags_of_map(covariates: Covariates, fixed: Fixed) -> dict[str, str]:
+    """Tags of a map whose covariates come from a raster and fixed values.
+
+    FIXED names the fixed values. GRAIN is the plot area that is predicted, where the model knows
+    areas: not that of the training plots. `write_covariates` checks the values.
+    """
+    tags = {"FIXED": "; ".join(f"{name}={value}" for name, value in fixed.items())} if fixed else {}
+    if AREA in fixed:
+        tags["GRAIN"] = f"plots of {float(fixed[AREA]):g} m2"
+    elif AREA in covariates.names:
+        tags["GRAIN"] = f"plots of the raster's {AREA}"
+    return tags
 
 
 @contextlib.contextmanager

@@ -126,13 +126,13 @@ def _describe(
         raw.update_tags(VIRTUAL=model.facts["virtual"])
     if output.year is not None:
         raw.update_tags(YEAR=str(output.year))
-    raw.update_tags(
-        SOFTWARE=f"spatioformer {__version__}",
-        MODEL=model.name,
-        GRAIN=model.facts.get("grain", "plot size not stated"),
-        TARGET=target,
-        **tags,
-    )
+    stated = {
+        "SOFTWARE": f"spatioformer {__version__}",
+        "MODEL": model.name,
+        "GRAIN": model.facts.get("grain", "plot size not stated"),
+        "TARGET": target,
+    }
+    raw.update_tags(**stated | tags)
 
 
 def summary(totals: Totals, layers: Sequence[str], samples: int, step: int) -> dict:

@@ -97,7 +97,8 @@ def _map_item(
 ) -> dict[str, Any]:
     """STAC item of a map, without links; arguments as in `write_catalogue`."""
     assets = {"map" if len(files) == 1 else layers[0]: path for path, layers in files.items()}
-    grain = {"spatioformer:grain": model.facts.get("grain", "plot size not stated")}
+    with rasterio.open(next(iter(files))) as source:
+        grain = {"spatioformer:grain": source.tags()["GRAIN"]}
     item = raster_item(out, assets, (year, year), grain | _model(model, model_id), of_values=True)
     item["stac_extensions"].append(MODEL_EXTENSION)
     if doi := model.facts.get("plots_doi"):

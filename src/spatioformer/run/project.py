@@ -16,7 +16,7 @@ from spatioformer.config.scenario import load_scenario
 from spatioformer.geo.raster.opening import open_raster
 from spatioformer.geo.vector.zones import read_polygons
 from spatioformer.mapping import Resources
-from spatioformer.mapping.covariates import as_imagery, covariates_of_table
+from spatioformer.mapping.covariates import as_imagery, covariates_of_table, tags_of_map
 from spatioformer.mapping.predictor import weights_hash
 from spatioformer.models.uncertainty import Uncertainty
 from spatioformer.run.scenario_map import (
@@ -107,15 +107,17 @@ def project(
             imagery = scenario_imagery(scenario, folder, today.map, overwrite, console)
         signature = [states_of([imagery]), dict(rasters.fixed)]
         covariates = covariates_of_table(today.model)
+        tags: dict[str, str] = {}
         if covariates is not None:
             made = as_imagery(covariates, imagery, rasters.fixed, folder / MAP, console)
             imagery = stack.enter_context(made)
+            tags = tags_of_map(covariates, rasters.fixed)
         elif rasters.fixed:
             raise ConfigError(
                 "--fixed is for models that learned from a plot table alone, and "
                 f"{today.model} takes the bands of imagery; leave it out"
             )
-        map_scenario(today, imagery, folder / MAP, signature, resources, overwrite, console)
+        map_scenario(today, imagery, folder / MAP, signature, tags, resources, overwrite, console)
     summary = compare(today, folder, name, uncertainty, regions, console)
     if scenario is not None and scenario.imagery.sources:
         summary["sources"] = [source.credit for source in sources_of(scenario.imagery)]

@@ -178,6 +178,7 @@ def map_scenario(
     imagery: Path,
     out: Path,
     signature: list[Any],
+    tags: dict[str, str],
     resources: Resources,
     overwrite: bool,
     console: Console,
@@ -186,6 +187,7 @@ def map_scenario(
 
     Args:
         signature: of the scenario's rasters; a map of the same ones is kept.
+        tags: of the map, in place of the model's.
     """
     model = load(today.model)
     grid = _grid(today.map)
@@ -219,6 +221,7 @@ def map_scenario(
         output=Output(LAYERS),
         resources=resources,
         overwrite=overwrite,
+        tags=tags,
         console=console,
     )
 

@@ -17,6 +17,7 @@ from spatioformer.common.errors import ImageryError
 from spatioformer.common.files import writing
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.version import __version__
+from spatioformer.geo.covariates import AREA
 from spatioformer.geo.grid import Grid
 from spatioformer.geo.raster.cog import BLOCK, cog
 from spatioformer.geo.raster.layers import unreadable
@@ -108,7 +109,7 @@ class Maps:
         tags: GeoTIFF tags that both maps share.
 
     Raises:
-        ImageryError: a map cannot be read or lacks a layer.
+        ImageryError: a map cannot be read or lacks a layer, or the maps predict other plot sizes.
     """
 
     def __init__(self, today: str | Path, scenario: str | Path):
@@ -117,10 +118,20 @@ class Maps:
             self._open = {k: stack.enter_context(_opened(p)) for k, p in self._paths.items()}
             self._values = {name: self._values_of(name) for name in self._open}
             self.grid = Grid.of(self._open["today"], str(today))
+            self.tags = self._shared_tags()
             self._close = stack.pop_all()
-        one, other = (set(dataset.tags().items()) for dataset in self._open.values())
-        self.tags: dict[str, str] = dict(one & other)
         self.unit: str = self._open["today"].units[0] or "species"
+
+    def _shared_tags(self) -> dict[str, str]:
+        today, scenario = (dataset.tags() for dataset in self._open.values())
+        one, other = today.get("GRAIN"), scenario.get("GRAIN")
+        if one != other:
+            raise ImageryError(
+                f"{self._paths['today']} predicts {one}, and the scenario {other}, so that their "
+                "difference would be one of plot sizes; map both with one area, such as --fixed "
+                f"{AREA}=400"
+            )
+        return dict(today.items() & scenario.items())
 
     def _values_of(self, name: str) -> Values:
         dataset, path = self._open[name], self._paths[name]
