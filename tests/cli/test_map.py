@@ -211,7 +211,7 @@ def test_every_option_reaches_the_map(tmp_path, monkeypatch):
                     ("mean", "sd"), "uint16", "zstd", separate=True, year=2021, stac=True, zarr=True
                 ),
                 "resources": mapping.Resources(10**9, 4, "tcp://host:1", (2, 3), 7),
-                "overwrite": True,
+                "overwrite": True, "tags": {},
             },
         )
     ]  # fmt: skip
