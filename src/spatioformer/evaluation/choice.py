@@ -2,19 +2,21 @@
 
 The models are compared with a reference. That is the usual model, which is the best one most often;
 held-out errors of some hundred plots are a weaker reason. It is another model only if that one is
-clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
-usual model the reference is the model with the smallest mean squared error.
+clearly better: a paired test of the units (`sign_flips`) rejects that it is not, at the level CLEAR
+for all models together. Without a usual model the reference is the model with the smallest mean
+squared error.
 
-A model is tied with the reference if the two are certainly much the same: the difference of their
-errors, whatever its sign, plus its standard error is at most a tolerance. The fastest of the tied
-models is chosen. With few plots a standard error is large, and only the reference is tied: a model
-that looks as good or better there need not be.
+A model is tied with the reference if the two are certainly much the same: tests at the level SAME
+reject that it is worse, and that it is better, by a tolerance or more. The fastest of the tied
+models is chosen. With few units, or few plots, only the reference is tied: a model that looks as
+good or better there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
 is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
-et al. 2018, Mach. Learn. 107:1895). No model is fitted for that. To let all units but one choose,
-for each unit in turn, has as little bias but more than twice the standard deviation, because a unit
-that favours one of two equal models is predicted by the other.
+et al. 2018, Mach. Learn. 107:1895). A unit that a sample holds twice counts as one unit of twice
+the size. No model is fitted for that. To let all units but one choose, for each unit in turn, has
+as little bias but more than twice the standard deviation, because a unit that favours one of two
+equal models is predicted by the other.
 """
 
 from dataclasses import dataclass
@@ -22,17 +24,20 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation.sign_flips import p_values
 
 SAMPLES = 200
 """Number of bootstrap samples."""
 
 CLEAR = 0.025
-"""One-sided level of the test by which a model replaces the usual one: about 2 standard errors."""
+"""Probability, at most, that any model replaces a usual one that is as good as all others."""
+
+SAME = 0.16
+"""One-sided level of the tests by which a model is tied: one standard error with many units."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Choice:
         behind: (m,), mean squared error of each model minus that of the reference; negative for a
             model that is better than the usual one, but not clearly.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether |behind| plus its standard error is at most the tolerance.
+        tied: bool (m,), whether |behind| is certainly below the tolerance; true of the reference.
     """
 
     chosen: int
@@ -70,7 +75,7 @@ class Choice:
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
-            tolerance: largest |behind| plus standard error of a tied model.
+            tolerance: difference of the mean squared errors from which models are not the same.
             usual: number of the usual model; None: there is none.
 
         Raises:
@@ -83,11 +88,11 @@ class Choice:
     def _of_sums(cls, sums: Floats, counts: Integers, rule: "_Rule") -> Self:
         """Choose by the sums (U, m) of squared errors and numbers (U,) of plots of the units."""
         means = sums.sum(axis=0) / counts.sum()
-        reference = rule.reference(sums, counts)
+        reference = rule.reference(sums)
         behind = means - means[reference]
-        error = standard_error(sums - sums[:, [reference]], counts)
-        # A single unit does not say how certain a difference is.
-        tied = (np.abs(behind) + error <= rule.tolerance) & (len(counts) > 1)
+        differences, bound = sums - sums[:, [reference]], rule.tolerance * counts[:, None]
+        error = standard_error(differences, counts)
+        tied = (p_values(bound - differences) <= SAME) & (p_values(bound + differences) <= SAME)
         tied[reference] = True
         chosen = int(np.lexsort([means, rule.order, ~tied])[0])
         return cls(chosen, reference, behind, error, tied)
@@ -101,18 +106,13 @@ class _Rule:
     tolerance: float
     usual: int | None
 
-    def reference(self, sums: Floats, counts: Integers) -> int:
+    def reference(self, sums: Floats) -> int:
         """Number of the model that the others are compared with; see `Choice._of_sums`."""
         total = sums.sum(axis=0)
         if self.usual is None:
             return int(total.argmin())
-        if len(counts) < 2:
-            return self.usual
-        usual = [self.usual]
-        ahead = (total[usual] - total) / counts.sum()
-        quantile = stdtrit(len(counts) - 1, 1 - CLEAR)
-        clear = ahead > quantile * standard_error(sums - sums[:, usual], counts)
-        clear[usual] = True
+        clear = p_values(sums[:, [self.usual]] - sums, family=True) <= CLEAR
+        clear[self.usual] = True
         return int(np.where(clear, total, np.inf).argmin())
 
 
@@ -166,10 +166,10 @@ def choice_shares(
         )
     times = np.zeros(sums.shape)
     for _ in range(samples):
-        sample = rng.integers(units, size=units)
-        outside = np.bincount(sample, minlength=units) == 0
-        chosen = Choice._of_sums(sums[sample], counts[sample], rule).chosen
-        times[outside, chosen] += 1
+        drawn = np.bincount(rng.integers(units, size=units), minlength=units)
+        inside = drawn > 0
+        sample = drawn[inside, None] * sums[inside], (drawn * counts)[inside]
+        times[~inside, Choice._of_sums(*sample, rule).chosen] += 1
     for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
         rest = np.arange(units) != k
         times[k, Choice._of_sums(sums[rest], counts[rest], rule).chosen] = 1
