@@ -92,7 +92,8 @@ class Choice:
         behind = means - means[reference]
         differences, bound = sums - sums[:, [reference]], rule.tolerance * counts[:, None]
         error = standard_error(differences, counts)
-        tied = (p_values(bound - differences) <= SAME) & (p_values(bound + differences) <= SAME)
+        within = p_values(np.hstack([bound - differences, bound + differences])).reshape(2, -1)
+        tied: np.ndarray = np.all(within <= SAME, axis=0)
         tied[reference] = True
         chosen = int(np.lexsort([means, rule.order, ~tied])[0])
         return cls(chosen, reference, behind, error, tied)

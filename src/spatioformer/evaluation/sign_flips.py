@@ -21,6 +21,9 @@ EXHAUSTIVE = 11
 PATTERNS = 2**EXHAUSTIVE
 """Number of patterns otherwise: the observed one, and random ones, the same in every test."""
 
+CHUNK = 1024
+"""Number of units whose signs are floats at a time, which takes 16 MB."""
+
 ROUNDING = 1e-9
 """By how much a statistic may be below an equal one because of rounding."""
 
@@ -35,9 +38,12 @@ def p_values(sums: Floats, *, family: bool = False) -> Floats:
             probability of any false rejection is at most the level.
     """
     scale = np.sqrt((sums**2).sum(axis=0))
-    # The statistic of sums that are all 0 is 0, as that of most patterns of others is not.
     standardised = np.divide(sums, scale, out=np.zeros(sums.shape), where=scale > 0)
-    statistics: Floats = _patterns(len(sums)).astype(np.float64) @ standardised
+    patterns = _patterns(len(sums))
+    statistics = np.zeros((len(patterns), sums.shape[1]))
+    for start in range(0, len(sums), CHUNK):
+        part = slice(start, start + CHUNK)
+        statistics += patterns[:, part].astype(np.float64) @ standardised[part]
     rivals = statistics.max(axis=1, keepdims=True) if family else statistics
     reached: Floats = (rivals >= statistics[0] - ROUNDING).mean(axis=0)
     return reached
@@ -52,7 +58,7 @@ def _patterns(units: int) -> NDArray[np.int8]:
     return np.asarray(1 - 2 * bits, np.int8)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _random_patterns(units: int) -> NDArray[np.int8]:
     signs = 1 - 2 * np.random.default_rng(0).integers(2, size=(PATTERNS, units), dtype=np.int8)
     signs[0] = 1
