@@ -16,8 +16,8 @@ another one is better than the usual one, so that the rule should replace it.
 Rules: `usual` never replaces the usual model; `best` has the smallest error; `auto` is the rule of
 a run, and `slow` the same without the exchange for a faster model that is as good.
 
-Scores of a choice: `naive`, its own held-out predictions, and `bootstrap`, where samples of units
-choose and the units outside a sample score (Tsamardinos et al. 2018, Mach. Learn. 107:1895).
+Scores of a choice: `naive`, its own held-out predictions, and `validated`, where samples of units
+choose and the units outside a sample score.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def judge(case: Case, among: str, rule: str) -> dict[str, float]:
     margin = Conformal(0.9).calibrate(y, held_out[:, chosen]).margin_
     estimated = {
         "naive": float(estimates[chosen]),
-        "bootstrap": scores_of_choice(y, held_out, shares)["r2"],
+        "validated": scores_of_choice(y, held_out, shares)["r2"],
     }
     return {
         "units": len(np.unique(case["unit"])),
@@ -231,7 +231,7 @@ def main() -> None:
         groups = table.drop(columns={"design"} - set(keys)).groupby(keys, sort=False)
         means = groups.mean()
         means["worst shortfall"] = groups["shortfall"].max()
-        for name in ("r2 minus that of the usual", "bootstrap", "bootstrap - luck"):
+        for name in ("r2 minus that of the usual", "validated", "validated - luck"):
             means[f"se of {name}"] = groups[name].sem()
         means.insert(0, "cases", groups.size())
         print(means.round(4).T.to_string(), end="\n\n")

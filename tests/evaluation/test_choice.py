@@ -107,29 +107,28 @@ def test_the_standard_error_is_that_of_a_mean_where_units_are_single():
     assert (standard_error(values[:1], np.ones(1, int)) == 0).all()
 
 
-def test_a_unit_has_no_say_in_its_own_model():
-    """With one sample the model of a unit outside it is the choice of the sample."""
+@pytest.mark.parametrize("units", [7, 30])
+def test_a_unit_has_no_say_in_its_own_model(units):
+    """A tenth of the units, or a single one, is predicted by the choice of all others."""
     rng = np.random.default_rng(3)
-    errors, unit = rng.normal(size=(60, 4)), np.arange(60) // 6
-    order, draws = [3, 1, 2, 2], np.random.default_rng(8)
-    sample = np.random.default_rng(8).integers(10, size=10)
-    rows = np.concatenate([np.flatnonzero(unit == label) for label in sample])
-    alone = Choice.of(errors[rows], unit[rows], order, 0.1)
-    shares = choice_shares(errors, unit, order, 0.1, rng=draws, samples=1)
+    errors, unit, order = rng.normal(size=(60, 4)), np.arange(60) % units, [3, 1, 2, 2]
+    shares = choice_shares(errors, unit, order, 0.1, rng=np.random.default_rng(8), samples=1)
     np.testing.assert_array_equal(shares.sum(axis=1), 1)
-    for label in range(10):
-        rest = unit != label
-        expected = alone if label not in sample else Choice.of(errors[rest], unit[rest], order, 0.1)
+    part = np.random.default_rng(8).permutation(units) % 10 if units > 10 else np.arange(units)
+    for k in range(part.max() + 1):
+        rest = (part != k)[unit]
+        expected = Choice.of(errors[rest], unit[rest], order, 0.1)
         assert (shares[~rest, expected.chosen] == 1).all()
 
 
-def test_a_unit_that_a_sample_holds_twice_counts_as_one():
-    """Six units agree, but no sample that leaves one of them out holds six different ones."""
-    errors = np.tile([2.0, 1.0], (6, 1))
-    rng = np.random.default_rng(0)
-    assert Choice.of(errors, np.arange(6), [1, 1], 0, usual=0).chosen == 1
-    shares = choice_shares(errors, np.arange(6), [1, 1], 0, usual=0, rng=rng)
-    np.testing.assert_array_equal(shares, np.tile([1, 0], (6, 1)))
+def test_six_units_that_agree_are_too_few_to_score_their_choice():
+    """The choices without one of them are of five, which never replace the usual model."""
+    errors, rng = np.tile([2.0, 1.0], (7, 1)), np.random.default_rng(0)
+    for units, expected in ((6, [1, 0]), (7, [0, 1])):
+        judged = errors[:units], np.arange(units), [1, 1], 0, 0
+        assert Choice.of(*judged).chosen == 1
+        shares = choice_shares(*judged, rng=rng)
+        np.testing.assert_array_equal(shares, np.tile(expected, (units, 1)))
 
 
 def test_two_units_choose_for_each_other():
@@ -146,7 +145,7 @@ def test_the_score_of_the_choice_is_unbiased_and_the_naive_one_is_not():
         errors, unit, order = rng.normal(size=(40, 10)), np.arange(40) // 2, np.arange(10)
         chosen = Choice.of(errors, unit, order, 0).chosen
         naive.append((errors[:, chosen] ** 2).mean())
-        shares = choice_shares(errors, unit, order, 0, rng=rng, samples=25)
+        shares = choice_shares(errors, unit, order, 0, rng=rng, samples=50)
         honest.append(scores_of_choice(observed, errors, shares)["rmse"] ** 2)
     assert np.mean(naive) < 0.75
     assert np.mean(honest) == pytest.approx(1, abs=3 * np.std(honest) / np.sqrt(200))

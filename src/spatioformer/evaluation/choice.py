@@ -12,11 +12,12 @@ models is chosen. With few units, or few plots, only the reference is tied: a mo
 good or better there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
-is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
-et al. 2018, Mach. Learn. 107:1895). A unit that a sample holds twice counts as one unit of twice
-the size. No model is fitted for that. To let all units but one choose, for each unit in turn, has
-as little bias but more than twice the standard deviation, because a unit that favours one of two
-equal models is predicted by the other.
+is validated, by repeated cross-validation over units: nine tenths of the units choose, and the
+others score. No model is fitted for that. Bootstrap samples of units (Tsamardinos et al. 2018,
+Mach. Learn. 107:1895) hold a unit several times. If it counts as several units, tests see more
+evidence than there is; if it counts as one, they see too little, and a clearly better model is
+chosen less often than by all units. To let all units but one choose varies more without a usual
+model, because a unit that favours one of two equal models is predicted by the other.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ from spatioformer.evaluation.checks import Floats, Integers
 from spatioformer.evaluation.sign_flips import p_values
 
 SAMPLES = 200
-"""Number of bootstrap samples."""
+"""Number of samples of units that choose."""
+
+PARTS = 10
+"""Number of parts of the units, of which all but one choose; with fewer units, each is a part."""
 
 CLEAR = 0.025
 """Probability, at most, that any model replaces a usual one that is as good as all others."""
@@ -149,11 +153,14 @@ def choice_shares(
     rng: np.random.Generator,
     samples: int = SAMPLES,
 ) -> Floats:
-    """How often bootstrap samples without a plot's unit choose each model: shares (n, m), sum 1.
+    """How often samples of units without a plot's unit choose each model: shares (n, m), sum 1.
+
+    A sample is all of PARTS random parts of the units but one. With at most PARTS units, each is a
+    part, and there are no other samples.
 
     Args:
         errors, unit, order, tolerance, usual: as for `Choice.of`.
-        samples: number of bootstrap samples of units.
+        samples: number of samples; rounded up, so that each unit is left out equally often.
 
     Raises:
         EvaluationError: there is only one unit, or as `Choice.of`.
@@ -166,14 +173,11 @@ def choice_shares(
             "use smaller tiles"
         )
     times = np.zeros(sums.shape)
-    for _ in range(samples):
-        drawn = np.bincount(rng.integers(units, size=units), minlength=units)
-        inside = drawn > 0
-        sample = drawn[inside, None] * sums[inside], (drawn * counts)[inside]
-        times[~inside, Choice._of_sums(*sample, rule).chosen] += 1
-    for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
-        rest = np.arange(units) != k
-        times[k, Choice._of_sums(sums[rest], counts[rest], rule).chosen] = 1
+    for _ in range(1 if units <= PARTS else -(-samples // PARTS)):
+        part = rng.permutation(units) % min(units, PARTS)
+        for k in range(part.max() + 1):
+            rest = part != k
+            times[~rest, Choice._of_sums(sums[rest], counts[rest], rule).chosen] += 1
     shares: Floats = times / times.sum(axis=1, keepdims=True)
     return shares[number]
 

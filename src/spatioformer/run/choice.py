@@ -44,7 +44,7 @@ class ModelChoice:
         candidates: a row each, indexed by model: `r2` on the map-like split; `behind`, how far r2
             is below that of the reference; `standard_error` of `behind`; `tied`, whether
             |behind| is certainly below `TOLERANCE`; `map_rank`, see the catalogue; `share` of the
-            bootstrap samples that choose it.
+            samples of tiles that choose it.
         scores: of the choice as a model of its own, named auto: a row for each split, with the
             columns of the table of scores. Empty if there is only one candidate.
     """
