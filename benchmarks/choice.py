@@ -1,38 +1,41 @@
-"""Is the score of the chosen model honest, and what does it cost to choose a faster one?
+"""Is the score of the chosen model honest, and what does the choice cost?
 
     python -m benchmarks.choice --cache runs/choice            # all cases, then the table
     python -m benchmarks.choice --cache runs/choice --limit 4  # cases for 4 minutes, then the table
 
-A case is a virtual flora, some hundred of its plots, and five folds of whole tiles. Floras take
-turns in what models see (`KINDS`): imagery; imagery and climate; imagery of a window of 8 degrees;
-imagery and the plots' areas, which vary. Each model is fitted without each fold. Fresh plots lie in
-the tiles of the held-out plots. The models without that fold predict them too, so they are as far
-from training as the held-out plots are. The cases are kept in the cache, so that a rule can be
-changed and tried.
+A case is a virtual flora, some of its plots, and folds of a design (`DESIGNS`): five folds of whole
+tiles, or a few regions, each left out in turn. Floras take turns in what models see (`KINDS`):
+imagery; imagery and climate; imagery of a window of 8 degrees; imagery and the plots' areas, which
+vary. Each model is fitted without each fold. Fresh plots lie in the tiles or regions of the
+held-out plots. The models without that fold predict them too, so they are as far from training as
+the held-out plots are. The cases are kept in the cache, so that a rule can be changed and tried.
 
-Rules: `best` has the smallest error; `close` is the fastest whose difference of r2 to the best,
-plus its standard error, is at most .01; `usual` is the stack, unless another model is clearly
-better, or close and faster. The row "r2 of the stack minus r2" compares with the stack always.
+Candidates (`CANDIDATES`): those of a run, where the stack is the usual model; and models of which
+another one is better than the usual one, so that the rule should replace it.
 
-Scores of a choice: `naive`, its own held-out predictions, and `bootstrap`, where samples of tiles
-choose and the tiles outside a sample score (Tsamardinos et al. 2018, Mach. Learn. 107:1895).
+Rules: `usual` never replaces the usual model; `best` has the smallest error; `auto` is the rule of
+a run, and `slow` the same without the exchange for a faster model that is as good.
+
+Scores of a choice: `naive`, its own held-out predictions, and `validated`, where samples of units
+choose and the units outside a sample score.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from benchmarks.virtual_flora import AUSTRALIA, LOCATION, features, make_flora
+from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from spatioformer.common.files import writing
 from spatioformer.evaluation.choice import Choice, choice_shares, scores_of_choice
 from spatioformer.evaluation.conformal import Conformal
 from spatioformer.evaluation.metrics import scores
-from spatioformer.evaluation.splits import SpatialBlockKFold
+from spatioformer.evaluation.splits import LeaveRegionOut, SpatialBlockKFold
 from spatioformer.geo.virtual.flora import survey
 from spatioformer.geo.virtual.pip_rasters import Landscape, read_landscape
 from spatioformer.models.baselines import TABULAR
@@ -41,8 +44,7 @@ from spatioformer.run.choice import TOLERANCE, USUAL
 FIRST_FLORA = 400
 """Seed of the first flora; no other score or choice of the project uses these."""
 
-FLORAS = 12
-PLOTS = (150, 300)
+FLORAS = 20
 SURVEYED = 4000
 """Number of plots of a flora; those that are not learned from are the fresh ones."""
 
@@ -60,40 +62,65 @@ MODELS = (
 )
 """Candidates, the fastest first."""
 
-CANDIDATES = {
-    "the usual ones": ("location-knn", "random-forest", "gaussian-process", "stack"),
-    "all": MODELS,
-}
-
 TREES = 100
 """Number of trees of a forest: fewer than in a run, so that many cases can be measured."""
 
+
+@dataclass(frozen=True)
+class Design:
+    """Number of plots, and of regions that are left out in turn; 0: folds of tiles."""
+
+    plots: int
+    regions: int = 0
+
+
+DESIGNS = {
+    "60 plots, tiles": Design(60),
+    "150 plots, tiles": Design(150),
+    "300 plots, tiles": Design(300),
+    "150 plots, 4 regions": Design(150, 4),
+    "150 plots, 8 regions": Design(150, 8),
+}
+
+CANDIDATES = {
+    "those of a run": (("location-knn", "random-forest", "gaussian-process", "stack"), USUAL),
+    "all": (MODELS, USUAL),
+    "another is better": (("gradient-boosting", "gaussian-process", "stack"), "gradient-boosting"),
+    "another is far better": (("location-knn", "gaussian-process", "stack"), "location-knn"),
+}
+"""Names, the fastest first, and the usual one."""
+
+RULES = ("usual", "best", "slow", "auto")
+
 Case = dict[str, np.ndarray]
-Rule = Callable[[float], tuple[float, int | None]]
-"""From the variance of the observed richness to the tolerance and the usual model of `Choice`."""
 
 
-def make_case(landscape: Landscape, seed: int, plots: int) -> Case:
+def make_case(landscape: Landscape, seed: int, design: Design) -> Case:
     """Predictions of a case.
 
     Returns:
-        Of the n plots `observed`, `tile` (n,) and `held_out` (n, m); of fresh plots
-        `fresh_observed` (f,) and `fresh` (f, m).
+        Of the n plots `observed`, `unit` (n,) and `held_out` (n, m); of fresh plots
+        `fresh_observed` (f,) and `fresh` (f, m). A unit is a tile or a region.
     """
-    X, y, tile_side = surveyed(landscape, seed, plots)
-    split = SpatialBlockKFold(FOLDS, size=tile_side, seed=seed)
-    tile, own = split.tiles(X[:, LOCATION]), np.arange(len(y)) < plots
-    fold_of_tile = dict(zip(tile[own], split.assign(X[own][:, LOCATION]), strict=True))
-    fold = np.array([fold_of_tile.get(number, -1) for number in tile])
+    X, y, tile_side = surveyed(landscape, seed, design.plots)
+    own, lonlat = np.arange(len(y)) < design.plots, X[:, LOCATION]
+    if design.regions:
+        region = LeaveRegionOut(design.regions, seed=seed).assign(lonlat[own])
+        unit = fold = region[cKDTree(lonlat[own]).query(lonlat)[1]]
+    else:
+        split = SpatialBlockKFold(FOLDS, size=tile_side, seed=seed)
+        unit = split.tiles(lonlat)
+        fold_of_tile = dict(zip(unit[own], split.assign(lonlat[own]), strict=True))
+        fold = np.array([fold_of_tile.get(number, -1) for number in unit])
     predicted = np.full((len(y), len(MODELS)), np.nan)
     with threadpool_limits(1):
-        for k in range(FOLDS):
+        for k in range(fold.max() + 1):
             test = fold == k
             predicted[test] = predictions(X[own & ~test], y[own & ~test], X[test], seed)
     new = ~own & (fold >= 0)
     return {
         "observed": y[own],
-        "tile": tile[own],
+        "unit": unit[own],
         "held_out": predicted[own],
         "fresh_observed": y[new],
         "fresh": predicted[new],
@@ -133,54 +160,50 @@ def predictions(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, seed: int) -> 
     return np.column_stack([columns[name] for name in MODELS])
 
 
-def rules(names: tuple[str, ...]) -> dict[str, Rule]:
-    """Rules of choice among models."""
-    usual = names.index(USUAL)
-    return {
-        "best": lambda variance: (0.0, None),
-        "close": lambda variance: (TOLERANCE * variance, None),
-        "usual": lambda variance: (TOLERANCE * variance, usual),
-    }
-
-
-def judge(case: Case, names: tuple[str, ...], rule: Rule) -> dict[str, float]:
+def judge(case: Case, among: str, rule: str) -> dict[str, float]:
     """Estimates and true scores of a rule on one case; differences are estimate minus truth."""
-    columns = [MODELS.index(name) for name in names]
-    y, fresh, tiles = case["observed"], case["fresh_observed"], case["tile"]
+    names, usual = CANDIDATES[among]
+    columns, number = [MODELS.index(name) for name in names], names.index(usual)
+    y, fresh = case["observed"], case["fresh_observed"]
     held_out, new = case["held_out"][:, columns], case["fresh"][:, columns]
-    errors, order, judged = held_out - y[:, None], np.arange(len(names)), rule(float(y.var()))
-    chosen = Choice.of(errors, tiles, order, *judged).chosen
-    rng = np.random.default_rng(0)
-    shares = choice_shares(errors, tiles, order, *judged, rng=rng)
+    errors, order = held_out - y[:, None], np.arange(len(names))
+    if rule == "usual":
+        chosen, shares = number, np.eye(len(names))[np.full(len(y), number)]
+    else:
+        tolerance = TOLERANCE * y.var() if rule == "auto" else 0.0
+        judged = errors, case["unit"], order, tolerance, None if rule == "best" else number
+        chosen = Choice.of(*judged).chosen
+        shares = choice_shares(*judged, rng=np.random.default_rng(0))
     truth = np.array([scores(fresh, column)["r2"] for column in new.T])
     estimates = np.array([scores(y, column)["r2"] for column in held_out.T])
     luck = float((estimates - truth).mean())  # of these plots, the same for all models
     margin = Conformal(0.9).calibrate(y, held_out[:, chosen]).margin_
-    found = {
+    estimated = {
         "naive": float(estimates[chosen]),
-        "bootstrap": scores_of_choice(y, held_out, shares)["r2"],
+        "validated": scores_of_choice(y, held_out, shares)["r2"],
     }
     return {
+        "units": len(np.unique(case["unit"])),
         "r2": float(truth[chosen]),
         "shortfall": float(truth.max() - truth[chosen]),
-        "r2 of the stack minus r2": float(truth[names.index(USUAL)] - truth[chosen]),
-        "share of the stack": float(names[chosen] == USUAL),
-        **{name: value - truth[chosen] for name, value in found.items()},
-        **{f"{name} - luck": value - truth[chosen] - luck for name, value in found.items()},
+        "r2 minus that of the usual": float(truth[chosen] - truth[number]),
+        "share of the usual": float(chosen == number),
+        **{name: value - truth[chosen] for name, value in estimated.items()},
+        **{f"{name} - luck": value - truth[chosen] - luck for name, value in estimated.items()},
         "coverage": float((np.abs(fresh - new[:, chosen]) <= margin).mean()),
     }
 
 
-def cases(cache: Path, plots: int, deadline: float) -> list[Case]:
-    """The cases of one number of plots; before `deadline`, those not in the cache are made."""
-    result, landscape = [], None
+def cases(cache: Path, name: str, deadline: float) -> list[Case]:
+    """The cases of one design; before `deadline`, those not in the cache are made."""
+    result, landscape, design = [], None, DESIGNS[name]
     for seed in range(FIRST_FLORA, FIRST_FLORA + FLORAS):
-        path = cache / f"{plots}-{seed}.npz"
+        path = cache / f"{design.plots}-{design.regions}-{seed}.npz"
         if not path.exists():
             if time.monotonic() > deadline:
                 continue
             landscape = landscape or read_landscape(AUSTRALIA)
-            case = make_case(landscape, seed, plots)
+            case = make_case(landscape, seed, design)
             with writing(path) as part:
                 np.savez_compressed(part, **case)  # type: ignore[arg-type]
         with np.load(path) as arrays:
@@ -191,26 +214,25 @@ def cases(cache: Path, plots: int, deadline: float) -> list[Case]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--plots", type=int, nargs="+", default=list(PLOTS))
+    parser.add_argument("--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS))
     parser.add_argument("--limit", type=float, default=np.inf, help="minutes")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * options.limit
-    rows = []
-    for plots in options.plots:
-        for case in cases(options.cache, plots, deadline):
-            rows += [
-                {"models": of, "plots": plots, "rule": name} | judge(case, names, rule)
-                for of, names in CANDIDATES.items()
-                for name, rule in rules(names).items()
-            ]
+    rows = [
+        {"models": among, "design": name, "rule": rule} | judge(case, among, rule)
+        for name in options.designs
+        for case in cases(options.cache, name, deadline)
+        for among in CANDIDATES
+        for rule in RULES
+    ]
     table = pd.DataFrame(rows)
-    for keys in (["models", "plots", "rule"], ["models", "rule"]):
-        groups = table.drop(columns={"plots"} - set(keys)).groupby(keys, sort=False)
+    for keys in (["models", "design", "rule"], ["models", "rule"]):
+        groups = table.drop(columns={"design"} - set(keys)).groupby(keys, sort=False)
         means = groups.mean()
         means["worst shortfall"] = groups["shortfall"].max()
-        means["se of bootstrap"] = groups["bootstrap"].sem()
-        means["se of bootstrap - luck"] = groups["bootstrap - luck"].sem()
+        for name in ("r2 minus that of the usual", "validated", "validated - luck"):
+            means[f"se of {name}"] = groups[name].sem()
         means.insert(0, "cases", groups.size())
         print(means.round(4).T.to_string(), end="\n\n")
 

@@ -2,19 +2,22 @@
 
 The models are compared with a reference. That is the usual model, which is the best one most often;
 held-out errors of some hundred plots are a weaker reason. It is another model only if that one is
-clearly better: a paired t-test of the units rejects that it is not, at the level CLEAR. Without a
-usual model the reference is the model with the smallest mean squared error.
+clearly better: a paired test of the units (`sign_flips`) rejects that it is not, at the level CLEAR
+for all models together. Without a usual model the reference is the model with the smallest mean
+squared error.
 
-A model is tied with the reference if the two are certainly much the same: the difference of their
-errors, whatever its sign, plus its standard error is at most a tolerance. The fastest of the tied
-models is chosen. With few plots a standard error is large, and only the reference is tied: a model
-that looks as good or better there need not be.
+A model is tied with the reference if the two are certainly much the same: tests at the level SAME
+reject that it is worse, and that it is better, by a tolerance or more. The fastest of the tied
+models is chosen. With few units, or few plots, only the reference is tied: a model that looks as
+good or better there need not be.
 
 The score of the chosen model is too good on the plots that chose it. So the choice is part of what
-is validated: bootstrap samples of units choose, and the units outside a sample score (Tsamardinos
-et al. 2018, Mach. Learn. 107:1895). No model is fitted for that. To let all units but one choose,
-for each unit in turn, has as little bias but more than twice the standard deviation, because a unit
-that favours one of two equal models is predicted by the other.
+is validated, by repeated cross-validation over units: nine tenths of the units choose, and the
+others score. No model is fitted for that. Bootstrap samples of units (Tsamardinos et al. 2018,
+Mach. Learn. 107:1895) hold a unit several times. If it counts as several units, tests see more
+evidence than there is; if it counts as one, they see too little, and a clearly better model is
+chosen less often than by all units. To let all units but one choose varies more without a usual
+model, because a unit that favours one of two equal models is predicted by the other.
 """
 
 from dataclasses import dataclass
@@ -22,17 +25,23 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from spatioformer.common.errors import EvaluationError
 from spatioformer.evaluation import checks
 from spatioformer.evaluation.checks import Floats, Integers
+from spatioformer.evaluation.sign_flips import p_values
 
 SAMPLES = 200
-"""Number of bootstrap samples."""
+"""Number of samples of units that choose."""
+
+PARTS = 10
+"""Number of parts of the units, of which all but one choose; with fewer units, each is a part."""
 
 CLEAR = 0.025
-"""One-sided level of the test by which a model replaces the usual one: about 2 standard errors."""
+"""Probability, at most, that any model replaces a usual one that is as good as all others."""
+
+SAME = 0.16
+"""One-sided level of the tests by which a model is tied: one standard error with many units."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Choice:
         behind: (m,), mean squared error of each model minus that of the reference; negative for a
             model that is better than the usual one, but not clearly.
         standard_error: (m,), of `behind`.
-        tied: bool (m,), whether |behind| plus its standard error is at most the tolerance.
+        tied: bool (m,), whether |behind| is certainly below the tolerance; true of the reference.
     """
 
     chosen: int
@@ -70,7 +79,7 @@ class Choice:
             unit: (n,), labels; errors of plots with one label may be correlated.
             order: (m,), the smaller the number, the faster the model; of two models that are
                 equally fast, the one with the smaller error is chosen.
-            tolerance: largest |behind| plus standard error of a tied model.
+            tolerance: difference of the mean squared errors from which models are not the same.
             usual: number of the usual model; None: there is none.
 
         Raises:
@@ -83,11 +92,12 @@ class Choice:
     def _of_sums(cls, sums: Floats, counts: Integers, rule: "_Rule") -> Self:
         """Choose by the sums (U, m) of squared errors and numbers (U,) of plots of the units."""
         means = sums.sum(axis=0) / counts.sum()
-        reference = rule.reference(sums, counts)
+        reference = rule.reference(sums)
         behind = means - means[reference]
-        error = standard_error(sums - sums[:, [reference]], counts)
-        # A single unit does not say how certain a difference is.
-        tied = (np.abs(behind) + error <= rule.tolerance) & (len(counts) > 1)
+        differences, bound = sums - sums[:, [reference]], rule.tolerance * counts[:, None]
+        error = standard_error(differences, counts)
+        within = p_values(np.hstack([bound - differences, bound + differences])).reshape(2, -1)
+        tied: np.ndarray = np.all(within <= SAME, axis=0)
         tied[reference] = True
         chosen = int(np.lexsort([means, rule.order, ~tied])[0])
         return cls(chosen, reference, behind, error, tied)
@@ -101,18 +111,13 @@ class _Rule:
     tolerance: float
     usual: int | None
 
-    def reference(self, sums: Floats, counts: Integers) -> int:
+    def reference(self, sums: Floats) -> int:
         """Number of the model that the others are compared with; see `Choice._of_sums`."""
         total = sums.sum(axis=0)
         if self.usual is None:
             return int(total.argmin())
-        if len(counts) < 2:
-            return self.usual
-        usual = [self.usual]
-        ahead = (total[usual] - total) / counts.sum()
-        quantile = stdtrit(len(counts) - 1, 1 - CLEAR)
-        clear = ahead > quantile * standard_error(sums - sums[:, usual], counts)
-        clear[usual] = True
+        clear = p_values(sums[:, [self.usual]] - sums, family=True) <= CLEAR
+        clear[self.usual] = True
         return int(np.where(clear, total, np.inf).argmin())
 
 
@@ -148,11 +153,14 @@ def choice_shares(
     rng: np.random.Generator,
     samples: int = SAMPLES,
 ) -> Floats:
-    """How often bootstrap samples without a plot's unit choose each model: shares (n, m), sum 1.
+    """How often samples of units without a plot's unit choose each model: shares (n, m), sum 1.
+
+    A sample is all of PARTS random parts of the units but one. With at most PARTS units, each is a
+    part, and there are no other samples.
 
     Args:
         errors, unit, order, tolerance, usual: as for `Choice.of`.
-        samples: number of bootstrap samples of units.
+        samples: number of samples; rounded up, so that each unit is left out equally often.
 
     Raises:
         EvaluationError: there is only one unit, or as `Choice.of`.
@@ -165,14 +173,11 @@ def choice_shares(
             "use smaller tiles"
         )
     times = np.zeros(sums.shape)
-    for _ in range(samples):
-        sample = rng.integers(units, size=units)
-        outside = np.bincount(sample, minlength=units) == 0
-        chosen = Choice._of_sums(sums[sample], counts[sample], rule).chosen
-        times[outside, chosen] += 1
-    for k in np.flatnonzero(times.sum(axis=1) == 0):  # in every sample: of few units and samples
-        rest = np.arange(units) != k
-        times[k, Choice._of_sums(sums[rest], counts[rest], rule).chosen] = 1
+    for _ in range(1 if units <= PARTS else -(-samples // PARTS)):
+        part = rng.permutation(units) % min(units, PARTS)
+        for k in range(part.max() + 1):
+            rest = part != k
+            times[~rest, Choice._of_sums(sums[rest], counts[rest], rule).chosen] += 1
     shares: Floats = times / times.sum(axis=1, keepdims=True)
     return shares[number]
 

@@ -27,7 +27,7 @@ CANDIDATES = "evaluation/candidates.csv"
 """File of a run folder that compares the candidates, a row each."""
 
 TOLERANCE = 0.01
-"""Largest difference of r2 on the map-like split, plus its standard error, for a faster model."""
+"""Difference of r2 on the map-like split, of either sign, below which a faster model has to be."""
 
 USUAL = "stack"
 """The candidate that is chosen unless another one is clearly better, or as good and faster."""
@@ -43,8 +43,8 @@ class ModelChoice:
             clearly better; where USUAL is no candidate, the one with the highest r2.
         candidates: a row each, indexed by model: `r2` on the map-like split; `behind`, how far r2
             is below that of the reference; `standard_error` of `behind`; `tied`, whether
-            |behind| plus it is at most `TOLERANCE`; `map_rank`, see the catalogue; `share` of the
-            bootstrap samples that choose it.
+            |behind| is certainly below `TOLERANCE`; `map_rank`, see the catalogue; `share` of the
+            samples of tiles that choose it.
         scores: of the choice as a model of its own, named auto: a row for each split, with the
             columns of the table of scores. Empty if there is only one candidate.
     """
