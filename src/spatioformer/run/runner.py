@@ -9,6 +9,7 @@ run, so that the runner can say which part has changed.
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,8 @@ class Run:
 
     def start_workers(self) -> None:
         """Let the evaluation's worker processes import libraries, if there are to be several."""
-        if self.config.evaluate.workers != 1 and self.reason("evaluate") is not None:
+        workers = self.config.evaluate.workers or cpu_count() or 1
+        if workers > 1 and not self.is_current("evaluate"):
             start_server()
 
     def _forget(self, name: str) -> None:
