@@ -8,7 +8,8 @@ import pytest
 
 from spatioformer.config.learning import CHOICE
 from spatioformer.run import ahead, map_model
-from spatioformer.run.ahead import Training, beside, take
+from spatioformer.run.ahead import Training, take
+from spatioformer.run.choice import choose_ahead
 from spatioformer.run.runner import Run
 from tests.helpers import landscape
 from tests.helpers.tiny_run import half_written, spatioformer, write_config
@@ -112,30 +113,31 @@ def test_a_training_that_fails_keeps_nothing_and_the_stage_says_why(evaluated, t
     assert not half_written(training.folder)
 
 
-def test_the_choice_comes_first_and_only_a_stage_that_follows_is_trained(evaluated):
+def test_only_a_stage_that_follows_is_trained(evaluated, training):
+    run = Run(evaluated)
+    assert ahead.training(run._context) is None, "no stage follows"
+    run._later = {"train": False}
+    assert ahead.training(run._context) is None, "the model is there already"
+    run._later = {"train": True}
+    assert ahead.training(run._context) == training
+    config = run.folder / "model" / "config.json"
+    config.rename(run.folder / "away")
+    run._later = {"train": False}
+    assert ahead.training(run._context) == training
+    training()
+    assert ahead.training(run._context) is None, "its result is kept"
+    (run.folder / "away").rename(config)
+
+
+def test_the_choice_ahead_is_the_choice(evaluated):
     run = Run(evaluated)
     predictions = pd.read_parquet(run.folder / "evaluation" / "predictions.parquet")
-    predictions = predictions[predictions["split"] == "tiles"]
     choice = run.folder / CHOICE
     before = choice.read_bytes()
     choice.unlink()
-    with beside(run._context, run.config) as choose:
-        assert choose(predictions) is None, "no stage follows"
-        assert choice.read_bytes() == before
-        run._later = {"train": False}
-        assert choose(predictions) is None, "the model is there already"
-        run._later = {"train": True}
-        training = choose(predictions)
-        assert training == Training(run.config, run.folder, True, run.fingerprint("train"))
-        (run.folder / "model" / "config.json").rename(run.folder / "away")
-        run._later = {"train": False}
-        assert choose(predictions) == training
-        (run.folder / "away").rename(run.folder / "model" / "config.json")
-        named = run.config.model_copy(
-            update={"map": run.config.map.model_copy(update={"model": "spatioformer"})}
-        )
-    with beside(run._context, named) as choose:
-        assert choose(predictions) is None, "the model of the map was trained before"
+    rows = predictions[predictions["split"] == "tiles"]
+    assert choose_ahead(run._context, run.config, rows).map.model == "spatioformer"
+    assert choice.read_bytes() == before
 
 
 def test_two_processes_give_the_bytes_of_one(evaluated, tmp_path, monkeypatch):
@@ -146,6 +148,23 @@ def test_two_processes_give_the_bytes_of_one(evaluated, tmp_path, monkeypatch):
     assert ended.code == 0, ended.err
     first, second = evaluated.parent / "run", tmp_path / "run"
     assert made(second) == made(first)
+    for name in ("intervals.parquet", "uncertainty.json"):
+        assert (second / "evaluation" / name).read_bytes() == (
+            first / "evaluation" / name
+        ).read_bytes()
     scores = [json.loads(pd.read_csv(run / "scores.csv").to_json()) for run in (first, second)]
     assert scores[0] == scores[1]
     assert sorted(path.suffix for path in (second / ".stages").glob("train*")) == [".json"]
+
+
+def test_a_named_model_that_is_not_evaluated_is_trained_before(evaluated, tmp_path):
+    landscape.write(tmp_path)
+    named = [("map.model", "spatioformer"), ("evaluate.models", ["location-knn"]), *AUTO[2:]]
+    config = write_config(tmp_path, *named, ("evaluate.workers", 2))
+    ended = spatioformer("run", config, "--until", "evaluate", "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    run = tmp_path / "run"
+    assert (run / "model" / "model.safetensors").read_bytes() == (
+        evaluated.parent / "run" / "model" / "model.safetensors"
+    ).read_bytes()
+    assert not (run / "evaluation" / "intervals.parquet").exists()

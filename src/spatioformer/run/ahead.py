@@ -6,7 +6,7 @@ fingerprint of the training stage, which takes it, or else trains the same model
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +23,12 @@ from spatioformer.common.files import (
 )
 from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
-from spatioformer.config.learning import AUTO, LOGS
+from spatioformer.config.learning import LOGS
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.context import RunContext
 from spatioformer.training import distributed
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spatioformer.run.jobs import Job
 
 KEPT = ".stages/train-*.fitted"
@@ -84,35 +82,19 @@ class Training:
         return ()
 
 
+def training(run: RunContext) -> Training | None:
+    """The training of the map's model, where its stage follows; None if nothing has to be done."""
+    fingerprint = None if distributed.launched() else run.to_run("train")
+    if fingerprint is None or _record(_results(run.folder).path(fingerprint)) is not None:
+        return None
+    return Training(run.config, run.folder, run.resume, fingerprint)
+
+
 @contextmanager
-def beside(
-    run: RunContext, config: RunConfig
-) -> Iterator[Callable[["pd.DataFrame"], Training | None]]:
-    """Train the map's model beside the evaluation in the block, if the training stage follows.
-
-    If the block fails, what the worker process was writing is removed.
-
-    Args:
-        config: resolved with the plots.
-
-    Yields:
-        Function that gets the held-out predictions of the map-like split, chooses the model, and
-        returns its training; None where no training has to be done.
-    """
-
-    def choose(predictions: "pd.DataFrame") -> Training | None:
-        from spatioformer.run.choice import chosen_name, write_choice
-
-        if config.map.model != AUTO or distributed.launched():
-            return None
-        write_choice(run.folder, chosen_name(predictions, config))
-        fingerprint = run.to_run("train")
-        if fingerprint is None or _record(_results(run.folder).path(fingerprint)) is not None:
-            return None
-        return Training(run.config, run.folder, run.resume, fingerprint)
-
+def beside(run: RunContext) -> Iterator[None]:
+    """Remove what a worker process was writing in a `Training`, if the block fails."""
     try:
-        yield choose
+        yield
     except BaseException:
         sweep(run.folder / ".stages")
         raise

@@ -5,7 +5,6 @@ model did not make the map would need an excuse. The folds are those of the map-
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -78,24 +77,35 @@ def choose(
         return config, pd.DataFrame()
     choice = choose_model(predictions, config)
     run.console.say(f"  {sentence(choice, config)}")
-    write_choice(run.folder, choice.model)
+    _write_choice(run, choice.model)
     with writing(run.folder / CANDIDATES) as part:
         choice.candidates.to_csv(part)
     return with_model(config, choice.model), choice.scores
 
 
-def write_choice(folder: Path, model: str) -> None:
-    """Write the name of the chosen model into a run folder.
+def choose_ahead(run: RunContext, config: RunConfig, predictions: pd.DataFrame) -> RunConfig:
+    """Choose the model of the map as `choose` does, before the other splits are predicted.
 
-    The training reads this file; scores in it would train the same model again.
+    Args:
+        predictions: of the candidates on the map-like split.
+
+    Returns:
+        The configuration with the name of the model.
+
+    Raises:
+        OutputError: the choice cannot be written.
     """
-    write_json(folder / CHOICE, {"model": model})
+    if config.map.model != AUTO:
+        return config
+    *_, judged = _judged(predictions, config)
+    model = config.candidates[Choice.of(*judged).chosen]
+    _write_choice(run, model)
+    return with_model(config, model)
 
 
-def chosen_name(predictions: pd.DataFrame, config: RunConfig) -> str:
-    """Name of the model that `choose_model` chooses; it reads the map-like split alone."""
-    judged = _judged(predictions, config)[-1]
-    return config.candidates[Choice.of(*judged).chosen]
+def _write_choice(run: RunContext, model: str) -> None:
+    # The training reads this file; scores in it would train the same model again.
+    write_json(run.folder / CHOICE, {"model": model})
 
 
 def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:

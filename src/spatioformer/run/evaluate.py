@@ -59,8 +59,8 @@ def held_out_predictions(
         cache: folds and results of finished jobs. Its content must come from the same chips,
             `config.model`, `config.train` and seed.
         when_judged: called once with the rows of the candidates on the map-like split, as soon as
-            they are there, unless all jobs run in this process. A task that it returns is the next
-            one of the worker processes; it finishes no job.
+            they are there, unless all jobs run in this process. The worker processes go on
+            meanwhile, and then take up the task that it returns; it finishes no job.
 
     Returns:
         One row for each model, split and plot. Columns: model, split, fold, plot_id, lon, lat,
@@ -101,8 +101,9 @@ def held_out_predictions(
     judging = [j for j in jobs if j.split == map_like.name and j.model in config.candidates]
     judged = _Judged(
         {j.predictions for j in judging} & {j.predictions for j in todo},
-        lambda: when_judged(rows_of(judging)),
+        lambda: when_judged(rows_of(judging)) if judging else None,
     )
+
     with console.task("evaluate", len(unique)) as advance:
         advance(len(unique) - len(todo))
         with closing(run_jobs(todo, chips, config, workers, judged)) as finished:

@@ -26,6 +26,7 @@ from spatioformer.common.lock import Finished, Held, lock
 from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
+from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_licence, attach_uncertainty, write_rejected
@@ -90,9 +91,8 @@ class Run:
         self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
         self._context = RunContext(
             self.config, self.folder, self.console, resume, self.fingerprint, offline, scheduler,
-            self._to_run,
-        )  # fmt: skip
-        self._later: dict[str, bool] = {}
+            self._to_run)  # fmt: skip
+        self._later: dict[str, bool] = {}  # a stage to come -> whether it runs in any case
         self._refresh = (SEARCH,) if refresh else ()
         for name in self._refresh:
             self._check_stage(name)
@@ -198,10 +198,8 @@ class Run:
             self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")
             self._set_aside(damaged)
             redone.add(name)
-            self._later = {
-                n: n in force or not redone.isdisjoint(self.stages[n].needs)
-                for n in names[names.index(name) + 1 :]
-            }
+            later = names[names.index(name) + 1 :]
+            self._later = {n: n in force or bool({*self.stages[n].needs} & redone) for n in later}
             self._run_stage(name)
 
     def _to_run(self, name: str) -> str | None:
@@ -213,9 +211,10 @@ class Run:
 
     def start_workers(self) -> None:
         """Let the evaluation's worker processes import libraries, if there are to be several."""
-        workers = self.config.evaluate.workers or cpu_count() or 1
-        if workers > 1 and not self.is_current("evaluate"):
-            start_server()
+        several = (self.config.evaluate.workers or cpu_count() or 1) > 1
+        if several and not self.is_current("evaluate"):
+            # The kernels of published networks are compiled by numba.
+            start_server(["numba"] * any(CATALOGUE[m].published for m in self.config.models))
 
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""
@@ -387,10 +386,10 @@ class Run:
 
     def _write_provenance(self) -> None:
         records = {n: r for n in self.stages if (r := self._read(n)) is not None}
-        inputs = [path for s in self.stages.values() for path in s.inputs(self.config)]
-        hashes = {path: self._hashes.of(Path(path)) for path in inputs}
+        paths = [path for s in self.stages.values() for path in s.inputs(self.config)]
+        inputs = {path: self._hashes.of(Path(path)) for path in paths}
         self._hashes.save()
-        write_provenance(self.folder, self.config.seed, hashes, records)
+        write_provenance(self.folder, self.config.seed, inputs, records)
 
 
 def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from spatioformer.common.cache import Cache
 from spatioformer.common.files import read_json, write_json, writing
 from spatioformer.config.learning import AUTO, CHOICE
-from spatioformer.run.ahead import KEPT
+from spatioformer.run.ahead import KEPT, Training, beside, checkpoints, take, training
 from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
@@ -101,7 +101,6 @@ def chips(run: RunContext) -> str:
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
     from spatioformer.common.allocation import keep_freed_memory
-    from spatioformer.run.ahead import checkpoints, take
 
     key = run.fingerprint("train")
     message = take(run, key)
@@ -124,8 +123,7 @@ def evaluate(run: RunContext) -> str:
 
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
-    from spatioformer.run.ahead import beside
-    from spatioformer.run.choice import choose
+    from spatioformer.run.choice import choose, choose_ahead
     from spatioformer.run.evaluate import held_out_importance, held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
@@ -133,7 +131,16 @@ def evaluate(run: RunContext) -> str:
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     for path in cache.arrays(key).set_aside_damaged():
         run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
-    with beside(run, config) as when_judged:
+    calibrated: set[str] = set()
+
+    def when_judged(rows: pd.DataFrame) -> Training | None:
+        """The model of the map is known: calibrate it, and train it if that stage follows."""
+        chosen = choose_ahead(run, config, rows)
+        _calibrate(run, chosen, rows)
+        calibrated.add(chosen.map.model)
+        return training(run)
+
+    with beside(run):
         predictions = held_out_predictions(
             run.folder / "chips",
             run.folder / "imagery.tif",
@@ -147,11 +154,12 @@ def evaluate(run: RunContext) -> str:
     importance = held_out_importance(run.folder / "chips", predictions, config, cache.arrays(key))
     with writing(folder / "importance.csv") as part:
         importance.to_csv(part, index=False)
-    config, of_choice = choose(run, config, predictions)
+    mapping, of_choice = choose(run, config, predictions)
     table = pd.concat([score_table(predictions), of_choice], ignore_index=True)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
-    _calibrate(run, config, predictions)
+    if mapping.map.model not in calibrated:
+        _calibrate(run, mapping, predictions)
     cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"

@@ -26,17 +26,20 @@ PRELOADED = ["spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.e
 """Modules that the server imports."""
 
 
-def start_server() -> None:
+def start_server(more: Sequence[str] = ()) -> None:
     """Start the server of the worker processes, and do not wait for its imports.
 
     A later `results` then finds the libraries imported. Nothing happens if the server runs already,
     or on a system without such servers.
+
+    Args:
+        more: modules to import besides PRELOADED.
     """
     if "forkserver" not in get_all_start_methods():  # Windows
         return
     from multiprocessing import forkserver
 
-    forkserver.set_forkserver_preload(PRELOADED)
+    forkserver.set_forkserver_preload([*PRELOADED, *more])
     resource_tracker.ensure_running()  # its start would lift the block
     with _blocked_interrupts():
         forkserver.ensure_running()
@@ -51,7 +54,8 @@ def results(
 
     Args:
         tasks: in the order of their start.
-        urgent: asked for a task before each start; that task precedes the waiting ones.
+        urgent: asked for a task after each result; that task precedes the waiting ones. While it
+            works, each process has one more task to go on with.
 
     Raises:
         BrokenProcessPool: a process was killed.
@@ -64,7 +68,7 @@ def results(
             if (task := urgent()) is not None:
                 waiting.appendleft(task)
             with _blocked_interrupts():
-                while waiting and len(running) < workers:
+                while waiting and len(running) < 2 * workers:
                     running.add(pool.submit(waiting.popleft()))
             if not running:
                 break
