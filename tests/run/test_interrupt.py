@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from spatioformer.run import jobs, workers
+from spatioformer.common import workers
+from spatioformer.run import jobs
 from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
 from spatioformer.training import loop as train

@@ -17,6 +17,7 @@ from spatioformer.analysis.importance import groups_of, pooled_rises
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
+from spatioformer.common.workers import Task
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.learning import AUTO
@@ -29,7 +30,6 @@ from spatioformer.models.target import highest
 from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
 from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, folds_name, run_jobs, save_folds
-from spatioformer.run.workers import Task
 
 WhenJudged = Callable[[pd.DataFrame], Task[Sequence[Job]] | None]
 

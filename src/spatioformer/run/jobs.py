@@ -22,11 +22,12 @@ from spatioformer.analysis.importance import groups_of, shuffled_errors, shuffle
 from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
+from spatioformer.common.workers import Task, results
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.parts import parts_of
 from spatioformer.models.target import bounded
-from spatioformer.run.workers import Task, results
+from spatioformer.run.preload import start_workers
 
 if TYPE_CHECKING:
     from spatioformer.models.base import Model
@@ -128,8 +129,8 @@ def run_jobs(
     """Run jobs in `workers` processes, and yield each one when it is done.
 
     Args:
-        urgent: other work for the worker processes, see `workers.results`; one process alone does
-            not ask for it.
+        urgent: other work for the worker processes, see `common.workers.results`; one process
+            alone does not ask for it.
 
     Raises:
         EvaluationError: a worker process was killed.
@@ -139,6 +140,7 @@ def run_jobs(
         for group in groups:
             yield from _run_group(group, chips, config)
         return
+    start_workers(config)
     tasks = [partial(_run_whole_group, group, chips, config) for group in groups]
     try:
         with closing(results(tasks, workers, urgent)) as finished:

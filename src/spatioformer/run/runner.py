@@ -26,7 +26,6 @@ from spatioformer.common.lock import Finished, Held, lock
 from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
-from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_licence, attach_uncertainty, write_rejected
@@ -35,12 +34,12 @@ from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat, portable
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
+from spatioformer.run.preload import start_workers
 from spatioformer.run.provenance import write_provenance
 from spatioformer.run.records import Outputs, Record, differing, read_record
 from spatioformer.run.source_stages import SEARCH, check_scheduler, refuse_stage
 from spatioformer.run.stage import Stage
 from spatioformer.run.stages import STAGES, stages_of
-from spatioformer.run.workers import start_server
 from spatioformer.training import distributed
 
 
@@ -192,7 +191,7 @@ class Run:
             if not redone:  # the first stage to run; later ones may meet the same problems
                 check_run(self.config, self._source, names[names.index(name) :], self.folder)
                 if "evaluate" in names:
-                    self.start_workers()
+                    self.prepare_evaluation(names[-1])
             if forced and self._record(name).exists():  # else an interrupted call is repeated
                 self._forget(name)
             self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")
@@ -209,12 +208,11 @@ class Run:
             return self.fingerprint(name)
         return None
 
-    def start_workers(self) -> None:
-        """Let the evaluation's worker processes import libraries, if there are to be several."""
+    def prepare_evaluation(self, last: str = "report") -> None:
+        """Let worker processes import libraries if the evaluation, before `last`, needs several."""
         several = (self.config.evaluate.workers or cpu_count() or 1) > 1
         if several and not self.is_current("evaluate"):
-            # The kernels of published networks are compiled by numba.
-            start_server(["numba"] * any(CATALOGUE[m].published for m in self.config.models))
+            start_workers(self.config, report=last == "report")
 
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import (
     get_all_start_methods,
@@ -22,24 +23,27 @@ T = TypeVar("T")
 Task = Callable[[], T]
 """A call that a worker process can receive."""
 
-PRELOADED = ["spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble"]
-"""Modules that the server imports."""
+_started = False
+"""Whether this process has started the server."""
 
 
-def start_server(more: Sequence[str] = ()) -> None:
+def start_server(modules: Sequence[str] = ()) -> None:
     """Start the server of the worker processes, and do not wait for its imports.
 
     A later `results` then finds the libraries imported. Nothing happens if the server runs already,
     or on a system without such servers.
 
     Args:
-        more: modules to import besides PRELOADED.
+        modules: what the server imports.
     """
+    global _started
     if "forkserver" not in get_all_start_methods():  # Windows
         return
     from multiprocessing import forkserver
 
-    forkserver.set_forkserver_preload([*PRELOADED, *more])
+    if not _started:
+        forkserver.set_forkserver_preload([*modules])
+    _started = True
     resource_tracker.ensure_running()  # its start would lift the block
     with _blocked_interrupts():
         forkserver.ensure_running()
@@ -75,6 +79,35 @@ def results(
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+    except BaseException:
+        _stop(pool)
+        raise
+    pool.shutdown()
+
+
+@contextmanager
+def beside(task: Task[T]) -> Iterator[Task[T]]:
+    """Call a task in a worker process while the block runs, if this process has started the server.
+
+    Yields:
+        Function that waits for the task's result. It calls the task itself if there is no server,
+        or if the worker process was killed.
+    """
+    if not _started:
+        yield task
+        return
+    pool = ProcessPoolExecutor(1, _started_context(), initializer=_begin)
+
+    def result() -> T:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return task()
+
+    try:
+        with _blocked_interrupts():
+            future = pool.submit(task)
+        yield result
     except BaseException:
         _stop(pool)
         raise
