@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from spatioformer.common import workers
 from spatioformer.run import jobs
 from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
@@ -250,7 +251,7 @@ def test_a_report_interrupted_at_its_end(tmp_path, monkeypatch):
 
 def two_workers_interrupted(config: Path, monkeypatch, happening) -> Ended:
     """An evaluation in two processes, with `happening` as soon as both are started."""
-    wait = jobs.wait
+    wait = workers.wait
 
     def waiting(*arguments, **options):
         assert len(multiprocessing.active_children()) == 2
@@ -258,7 +259,7 @@ def two_workers_interrupted(config: Path, monkeypatch, happening) -> Ended:
         return wait(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "wait", waiting)
+        patched.setattr(workers, "wait", waiting)
         arguments = ("--force", "-q", "--set", "evaluate.workers=2")
         ended = spatioformer("evaluate", config, *arguments)
     # The pool's own thread may be the one that takes note of a worker's end, a moment later.

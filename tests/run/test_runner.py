@@ -19,7 +19,8 @@ from spatioformer.mapping.predictor import identity
 from spatioformer.models.licence import licence_in
 from spatioformer.models.store import load
 from spatioformer.run.fingerprint import code_hash, dependencies, source_file
-from spatioformer.run.runner import LIBRARIES, Run
+from spatioformer.run.provenance import LIBRARIES
+from spatioformer.run.runner import Run
 from spatioformer.run.stages import STAGES
 from tests.helpers import landscape
 from tests.helpers.tiny_run import Ended, finished, half_written, spatioformer, write_config

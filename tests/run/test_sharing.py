@@ -10,7 +10,7 @@ from spatioformer.geo.chips import open_chips
 from spatioformer.models.baselines import QUICK, TABULAR
 from spatioformer.models.parts import QUICK_FORMS, STACKED, parts_of
 from spatioformer.models.resolved import resolved_with
-from spatioformer.run.evaluate import in_queue
+from spatioformer.run.evaluate import _Judged, in_queue
 from spatioformer.run.jobs import Job, distinct, run_jobs, save_folds, sharing
 from tests.helpers.tiny_run import finished
 
@@ -79,6 +79,31 @@ def test_the_queue_goes_fold_by_fold_and_ends_with_the_curve():
         (forest, "curve-1", 0),
     ]
     assert in_queue([]) == []
+
+
+def test_the_queue_begins_with_the_split_that_chooses_the_model_of_the_map():
+    jobs = [
+        job(model, fold=fold, folds=split, split=split)
+        for split in ("curve-1", "random", "tiles")
+        for model in ("random-forest", "spatioformer")
+        for fold in (0, 1)
+    ]
+    assert [(j.split, j.fold) for j in in_queue(jobs, "tiles")][::2] == [
+        *(("tiles", 0), ("tiles", 1), ("random", 0), ("random", 1), ("curve-1", 0), ("curve-1", 1))
+    ]
+
+
+def test_a_task_is_made_once_and_not_before_its_jobs_are_done():
+    made = []
+    judged = _Judged({"a", "b"}, lambda: made.append(1))
+    judged()
+    judged.missing.discard("a")
+    judged()
+    assert not made
+    judged.missing.discard("b")
+    judged()
+    judged()
+    assert made == [1]
 
 
 def test_the_curve_has_cheaper_forests_under_names_of_their_own():

@@ -18,6 +18,9 @@ this choice."""
 CHOICE = "evaluation/choice.json"
 """File of a run folder that names the model that the evaluation chose for the map."""
 
+LOGS = "training*.csv"
+"""Files of a run folder with the errors by epoch of the network that makes the map."""
+
 if TYPE_CHECKING:  # type checkers accept a Literal only of values that the source lists
     ModelName = str
     MappedName = str

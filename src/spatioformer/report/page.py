@@ -4,7 +4,8 @@ import contextlib
 import gc
 import math
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spatioformer.common import palette
 from spatioformer.common.files import write_json, write_text, writing
 from spatioformer.common.progress import SILENT, Console
+from spatioformer.common.workers import beside
 from spatioformer.config.schema import RunConfig
 from spatioformer.models.target import PROPORTION
 from spatioformer.report import (
@@ -57,23 +59,10 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         OutputError: a stage's result is missing, or the report cannot be written.
     """
     results = Results(folder, config)
-    parts: dict[str, Callable[[Results], Any]] = {
-        "opening": _opening,
-        "maps": _maps,
-        "scores": score_tables,
-        "agreement": _agreement,
-        "trust": trust,
-        "explained": explained,
-        "drivers": drivers,
-        "truth": _truth,
-        "data": _data,
-        "training": _training,
-        "limits": lambda results: list(_limits(results)),
-        "odmap": odmap,
-        "provenance": _provenance,
-    }
-    with _without_old_objects():
-        content = {name: parts[name](results) for name in console.track(parts, "report")}
+    with beside(partial(_apart, folder, config)) as apart:
+        here = _contents(results, [name for name in PARTS if name not in APART], console)
+        there = apart()
+    content = {name: (here | there)[name] for name in PARTS}
     known = glossary(results)
     page = (
         _environment()
@@ -104,6 +93,17 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         with writing(picture) as part:
             part.write_bytes(content["maps"]["mean"].png)
     return out
+
+
+def _contents(results: Results, names: Sequence[str], console: Console = SILENT) -> dict[str, Any]:
+    """Parts of the page by name."""
+    with _without_old_objects():
+        return {name: PARTS[name](results) for name in console.track(names, "report")}
+
+
+def _apart(folder: str | Path, config: RunConfig) -> dict[str, Any]:
+    """The parts that a worker process makes."""
+    return _contents(Results(folder, config), APART)
 
 
 COLLECT = 50_000
@@ -344,3 +344,24 @@ def _provenance(results: Results) -> dict[str, Any]:
         "card": (results.folder / "model" / "README.md").read_text(encoding="utf-8"),
         "config": (results.folder / "config.resolved.yaml").read_text(encoding="utf-8"),
     }
+
+
+PARTS: dict[str, Callable[[Results], Any]] = {
+    "opening": _opening,
+    "maps": _maps,
+    "scores": score_tables,
+    "agreement": _agreement,
+    "trust": trust,
+    "explained": explained,
+    "drivers": drivers,
+    "truth": _truth,
+    "data": _data,
+    "training": _training,
+    "limits": lambda results: list(_limits(results)),
+    "odmap": odmap,
+    "provenance": _provenance,
+}
+"""Function that makes each part of the page."""
+
+APART = ("agreement", "trust", "explained")
+"""Parts that a worker process may make: about half of the time for figures."""

@@ -77,11 +77,35 @@ def choose(
         return config, pd.DataFrame()
     choice = choose_model(predictions, config)
     run.console.say(f"  {sentence(choice, config)}")
-    # The training reads this file; scores in it would train the same model again.
-    write_json(run.folder / CHOICE, {"model": choice.model})
+    _write_choice(run, choice.model)
     with writing(run.folder / CANDIDATES) as part:
         choice.candidates.to_csv(part)
     return with_model(config, choice.model), choice.scores
+
+
+def choose_ahead(run: RunContext, config: RunConfig, predictions: pd.DataFrame) -> RunConfig:
+    """Choose the model of the map as `choose` does, before the other splits are predicted.
+
+    Args:
+        predictions: of the candidates on the map-like split.
+
+    Returns:
+        The configuration with the name of the model.
+
+    Raises:
+        OutputError: the choice cannot be written.
+    """
+    if config.map.model != AUTO:
+        return config
+    *_, judged = _judged(predictions, config)
+    model = config.candidates[Choice.of(*judged).chosen]
+    _write_choice(run, model)
+    return with_model(config, model)
+
+
+def _write_choice(run: RunContext, model: str) -> None:
+    # The training reads this file; scores in it would train the same model again.
+    write_json(run.folder / CHOICE, {"model": model})
 
 
 def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:
@@ -91,16 +115,11 @@ def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:
         predictions: as from `evaluate.held_out_predictions`.
         config: resolved with the plots.
     """
-    names, split = list(config.candidates), config.evaluate.map_like
-    plots, predicted = _table(predictions, split.name, names)
-    observed = plots["observed"].to_numpy(np.float64)
-    errors = predicted - observed[:, None]
-    order = np.array([CATALOGUE[name].map_rank for name in names])
-    variance = observed.var() or np.nan
-    usual = names.index(USUAL) if USUAL in names else None
-    judged = errors, _tiles(plots, split), order, np.nan_to_num(TOLERANCE * variance), usual
+    names = list(config.candidates)
+    observed, predicted, judged = _judged(predictions, config)
+    order, variance = judged[2], observed.var() or np.nan
     choice = Choice.of(*judged)
-    scored, shares = [], np.ones((len(plots), 1))
+    scored, shares = [], np.ones((len(observed), 1))
     if len(names) > 1:
         shares = choice_shares(*judged, rng=generator(config.seed, Stream.CHOICE_SAMPLES))
         for other in config.evaluate.splits:
@@ -119,6 +138,23 @@ def choose_model(predictions: pd.DataFrame, config: RunConfig) -> ModelChoice:
         index=pd.Index(names, name="model"),
     )
     return ModelChoice(names[choice.chosen], names[choice.reference], table, pd.DataFrame(scored))
+
+
+def _judged(predictions: pd.DataFrame, config: RunConfig) -> tuple[NDArray, NDArray, tuple]:
+    """What the candidates are judged by.
+
+    Returns:
+        Richness (n,) and predictions (n, candidates) of the plots of the map-like split, and the
+        arguments of `Choice.of`.
+    """
+    names, split = list(config.candidates), config.evaluate.map_like
+    plots, predicted = _table(predictions, split.name, names)
+    observed = plots["observed"].to_numpy(np.float64)
+    errors = predicted - observed[:, None]
+    order = np.array([CATALOGUE[name].map_rank for name in names])
+    tolerance = np.nan_to_num(TOLERANCE * (observed.var() or np.nan))
+    usual = names.index(USUAL) if USUAL in names else None
+    return observed, predicted, (errors, _tiles(plots, split), order, tolerance, usual)
 
 
 def _table(

@@ -20,6 +20,8 @@ class RunContext:
         fingerprint: `fingerprint(stage)` is the hash of everything the stage's result depends on;
             `fingerprint(stage, sections)` counts only these sections of the configuration, and is
             the cache key of an intermediate result.
+        to_run: `to_run(stage)` is the fingerprint of a later stage of this call, or None if that
+            stage does not have to run.
         offline: whether nothing may be read from the network.
         scheduler: where composites of archives are computed, as `archives.pools.open_pool`.
     """
@@ -31,6 +33,7 @@ class RunContext:
     fingerprint: Callable[..., str]
     offline: bool = False
     scheduler: str | None = None
+    to_run: Callable[[str], str | None] = lambda stage: None
 
     def rejected(self, stage: str) -> Path:
         """File in which a stage lists the plots that it rejects; the runner joins these files."""

@@ -119,6 +119,7 @@ def run_demo(
     run = Run(config, console=console)
     with run.log.recording():
         if plots is None:
+            run.prepare_evaluation()  # beside the simulation
             run.stage("imagery")
             _survey_virtual_flora(run)
         run.until("report")

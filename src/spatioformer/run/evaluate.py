@@ -4,8 +4,9 @@ All models use the same folds. Scores are computed from the predictions of all f
 averaged over folds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from os import cpu_count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from spatioformer.analysis.importance import groups_of, pooled_rises
 from spatioformer.common.cache import Arrays
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import Stream, generator
+from spatioformer.common.workers import Task
 from spatioformer.config.catalogue import CATALOGUE
 from spatioformer.config.evaluation import SplitSection
 from spatioformer.config.learning import AUTO
@@ -29,6 +31,8 @@ from spatioformer.models.uncertainty import HeldOut, Uncertainty
 from spatioformer.run.folds import all_splits, assign
 from spatioformer.run.jobs import SPREAD_COLUMNS, Job, distinct, folds_name, run_jobs, save_folds
 
+WhenJudged = Callable[[pd.DataFrame], Task[Sequence[Job]] | None]
+
 IMPORTANCE_PLOTS = 5000
 """Largest number of plots for the importance of predictors; more plots hardly change it."""
 
@@ -38,7 +42,13 @@ SCORE_COLUMNS = ["model", "split", "n", "r", "r2", "rmse", "mae", "bias"]
 
 
 def held_out_predictions(
-    chips: Path, imagery: Path, config: RunConfig, cache: Arrays, *, console: Console = SILENT
+    chips: Path,
+    imagery: Path,
+    config: RunConfig,
+    cache: Arrays,
+    *,
+    console: Console = SILENT,
+    when_judged: WhenJudged = lambda predictions: None,
 ) -> pd.DataFrame:
     """Compute the held-out predictions of each model on each split.
 
@@ -48,6 +58,9 @@ def held_out_predictions(
         config: resolved with the plots (`models.resolved`).
         cache: folds and results of finished jobs. Its content must come from the same chips,
             `config.model`, `config.train` and seed.
+        when_judged: called once with the rows of the candidates on the map-like split, as soon as
+            they are there, unless all jobs run in this process. The worker processes go on
+            meanwhile, and then take up the task that it returns; it finishes no job.
 
     Returns:
         One row for each model, split and plot. Columns: model, split, fold, plot_id, lon, lat,
@@ -78,14 +91,41 @@ def held_out_predictions(
                 for fold in range(int(folds[split.name].max()) + 1)
             ]
     unique = distinct(jobs)
-    todo = in_queue([job for job in unique if not job.done])
+    todo = in_queue([job for job in unique if not job.done], map_like.name)
     workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
+
+    def rows_of(some: Sequence[Job]) -> pd.DataFrame:
+        rows = [_job_rows(job, store, folds[job.split]) for job in some]
+        return pd.concat(rows, ignore_index=True)
+
+    judging = [j for j in jobs if j.split == map_like.name and j.model in config.candidates]
+    judged = _Judged(
+        {j.predictions for j in judging} & {j.predictions for j in todo},
+        lambda: when_judged(rows_of(judging)) if judging else None,
+    )
+
     with console.task("evaluate", len(unique)) as advance:
         advance(len(unique) - len(todo))
-        with closing(run_jobs(todo, chips, config, workers)) as finished:
+        with closing(run_jobs(todo, chips, config, workers, judged)) as finished:
             for job in finished:
                 advance(1, f"{job.model}, {job.split}")
-    return pd.concat([_job_rows(job, store, folds[job.split]) for job in jobs], ignore_index=True)
+                judged.missing.discard(job.predictions)
+    return rows_of(jobs)
+
+
+@dataclass
+class _Judged:
+    """Makes a task once, when the jobs are done whose predictions are `missing`."""
+
+    missing: set[str]
+    make: Callable[[], Task[Sequence[Job]] | None]
+    made: bool = False
+
+    def __call__(self) -> Task[Sequence[Job]] | None:
+        if self.missing or self.made:
+            return None
+        self.made = True
+        return self.make()
 
 
 def _drawn(config: RunConfig) -> set[str]:
@@ -125,17 +165,20 @@ def _job_rows(job: Job, store: ChipStore, folds: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def in_queue(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs in the order of their start: the curve last, before it fold by fold.
+def in_queue(jobs: Sequence[Job], first: str = "") -> list[Job]:
+    """Jobs in the order of their start: those of the split `first`, the others, then the curve.
+
+    They go fold by fold.
 
     In each fold the longest trainings come first, so that no core waits for one long job at the
     end. One job of a published network comes before all others. It compiles the kernels, which the
     other published networks of the fold would compile at the same time if they came next.
     """
 
-    def place(job: Job) -> tuple[bool, int, bool, bool]:
+    def place(job: Job) -> tuple[int, int, bool, bool]:
         entry = CATALOGUE[job.model]
-        return job.split.startswith("curve-"), job.fold, entry.kind == "tabular", entry.published
+        part = 2 if job.split.startswith("curve-") else int(job.split != first)
+        return part, job.fold, entry.kind == "tabular", entry.published
 
     queue = sorted(jobs, key=place)
     compiling = next((job for job in queue if CATALOGUE[job.model].published), None)

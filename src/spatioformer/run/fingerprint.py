@@ -29,7 +29,8 @@ NOT_CODE = {
         *("common", "common.cache", "common.errors", "common.progress"),
         *("config", "config.file", "config.mapping", "config.messages", "config.schema"),
         *("run.assembled", "run.context", "run.fingerprint", "run.hashes"),
-        *("run.records", "run.runner", "common.lock", "common.parts", "common.related"),
+        *("run.ahead", "run.preload", "run.provenance", "run.records", "run.runner"),
+        *("common.lock", "common.parts", "common.related", "common.workers"),
         *("cli", "mapping.cluster"),
     )
 }

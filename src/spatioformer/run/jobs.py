@@ -8,35 +8,26 @@ finished jobs are reused after an interruption, and after a change of the config
 or level of intervals.
 """
 
-import os
-import signal
-import threading
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import (
-    get_all_start_methods,
-    get_context,
-    parent_process,
-    resource_tracker,
-)
-from multiprocessing.context import BaseContext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatioformer.analysis.importance import groups_of, shuffled_errors, shuffles, taken
-from spatioformer.common.allocation import keep_freed_memory
 from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
+from spatioformer.common.workers import Task, results
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
 from spatioformer.models.parts import parts_of
 from spatioformer.models.target import bounded
+from spatioformer.run.preload import start_workers
 
 if TYPE_CHECKING:
     from spatioformer.models.base import Model
@@ -44,8 +35,6 @@ if TYPE_CHECKING:
 DRAWS = 20
 """Number of Monte Carlo dropout predictions of each held-out plot."""
 
-PRELOADED = ["spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble"]
-"""Modules that the server of the worker processes imports."""
 IMPORTANCE_PLOTS = 300
 """Largest number of held-out plots of a fold that permutation importance is measured on."""
 
@@ -131,9 +120,17 @@ def distinct(jobs: Sequence[Job]) -> list[Job]:
 
 
 def run_jobs(
-    jobs: Sequence[Job], chips: Path, config: RunConfig, workers: int
+    jobs: Sequence[Job],
+    chips: Path,
+    config: RunConfig,
+    workers: int,
+    urgent: Callable[[], Task[Sequence[Job]] | None] = lambda: None,
 ) -> Generator[Job, None, None]:
     """Run jobs in `workers` processes, and yield each one when it is done.
+
+    Args:
+        urgent: other work for the worker processes, see `common.workers.results`; one process
+            alone does not ask for it.
 
     Raises:
         EvaluationError: a worker process was killed.
@@ -143,23 +140,20 @@ def run_jobs(
         for group in groups:
             yield from _run_group(group, chips, config)
         return
-    pool = ProcessPoolExecutor(workers, _worker_processes(), initializer=_begin)
+    start_workers(config)
+    tasks = [partial(_run_whole_group, group, chips, config) for group in groups]
     try:
-        with _blocked_interrupts():
-            pending = {pool.submit(_run_whole_group, group, chips, config) for group in groups}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield from future.result()
+        with closing(results(tasks, workers, urgent)) as finished:
+            for done in finished:
+                yield from done
     except BaseException as error:
-        _stop(pool, jobs[0].cache)
+        jobs[0].cache.remove_parts()
         if isinstance(error, BrokenProcessPool):
             raise EvaluationError(
                 f"one of {workers} evaluation processes was killed, most often for lack of memory; "
                 "lower `evaluate.workers` (--set evaluate.workers=1) and run again"
             ) from error
         raise
-    pool.shutdown()
 
 
 def sharing(jobs: Sequence[Job], config: RunConfig) -> list[list[Job]]:
@@ -189,75 +183,6 @@ def _run_group(group: Sequence[Job], chips: Path, config: RunConfig) -> Iterator
 
 def _run_whole_group(group: Sequence[Job], chips: Path, config: RunConfig) -> list[Job]:
     return list(_run_group(group, chips, config))
-
-
-def _worker_processes() -> BaseContext:
-    """Start method of the workers.
-
-    A server process imports the libraries once, and every worker is a fork of it. The server has no
-    threads of its own at work, so the forks are safe; forks of this process would not be.
-    """
-    if "forkserver" not in get_all_start_methods():  # Windows
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    # Wait until the server has imported all. A Ctrl-C that reaches another thread of this process
-    # interrupts the wait; a worker that the pool had requested would then come up unknown to it.
-    resource_tracker.ensure_running()  # its start would lift the block
-    with _blocked_interrupts():
-        first = context.Process(target=_do_nothing, daemon=True)
-        first.start()
-    first.join()
-    return context
-
-
-def _do_nothing() -> None:
-    pass
-
-
-@contextmanager
-def _blocked_interrupts() -> Iterator[None]:
-    """Block SIGINT, so that worker processes started here inherit the block.
-
-    The parent process stops the workers after Ctrl-C, and they print no tracebacks.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin() -> None:
-    """Initialise a worker: keep freed memory, and exit when the parent process ends.
-
-    A worker whose parent was killed would otherwise wait, and hold memory, for ever.
-    """
-    keep_freed_memory()
-
-    parent = parent_process()
-    assert parent is not None  # this process is a worker
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _stop(pool: ProcessPoolExecutor, cache: Arrays) -> None:
-    """Stop the worker processes at once, and remove their partial files."""
-    processes = list((pool._processes or {}).values())
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join()
-    # Wait for the pool's thread: at exit Python would wake it while it closes its pipe.
-    pool.shutdown(cancel_futures=True)
-    cache.remove_parts()
 
 
 def run_job(job: Job, chips: Path, config: RunConfig, fitted: dict[str, "Model"]) -> Job:

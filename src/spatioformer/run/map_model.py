@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from spatioformer.common.cache import Arrays
 from spatioformer.common.earth import arc_of
+from spatioformer.common.files import read_json, set_aside
+from spatioformer.config.learning import LOGS
 from spatioformer.config.schema import RunConfig
 from spatioformer.evaluation.sizes import splittable
 from spatioformer.geo.chips import ChipStore, open_chips
@@ -15,16 +18,59 @@ from spatioformer.models.base import Model
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import make
 from spatioformer.models.resolved import resolved_with, with_chosen_model
+from spatioformer.models.target import amount
 from spatioformer.run.context import RunContext
+from spatioformer.training import distributed
+from spatioformer.training.checkpoint import is_intact
 
 
-def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
+def train_model(run: RunContext, checkpoint: Path, out: Path) -> str:
+    """Train the model of the map on all plots; write model/, and of a network training.csv.
+
+    Args:
+        checkpoint: file or folder of the training's checkpoint.
+        out: folder of the results.
+
+    Returns:
+        One line that says what was trained.
+    """
+    _set_aside_damaged(run, checkpoint)
+    distributed.call_to_train(str(checkpoint))
+    model, store = join_training(run, checkpoint, out)
+    config = with_chosen_model(run.config, run.folder)
+    model.facts = facts_of(config, model, store, read_json(run.folder / "plots.json"))
+    model.save(out / "model")
+    if not model.histories:
+        for old in out.glob(LOGS):  # a network's, which was there before
+            old.unlink()
+        return f"{config.map.model} on {len(store):,} plots"
+    history = model.histories[0]
+    best = amount(history.best_rmse, 2, store.target_kind)
+    against = " against its teacher" if "teacher" in model.facts else ""
+    return f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE {best}{against}"
+
+
+def _set_aside_damaged(run: RunContext, checkpoint: Path) -> None:
+    """Rename a damaged checkpoint, so that the training begins anew."""
+    damaged = []
+    for path in sorted(checkpoint.parent.glob(f"{checkpoint.stem}*")):
+        if path.is_dir():
+            damaged += Arrays(path).set_aside_damaged()
+        elif path.suffix == checkpoint.suffix and not is_intact(path):
+            set_aside(path)
+            damaged.append(path)
+    for path in damaged:
+        run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
+
+
+def join_training(run: RunContext, checkpoint: Path, out: Path) -> tuple[Model, ChipStore]:
     """Train the model of the map on all plots.
 
     Several processes may train together; only the first one writes files.
 
     Args:
         checkpoint: file or folder of the training's checkpoint.
+        out: folder of the network's log.
 
     Returns:
         The model, and the chip store of all plots.
@@ -39,7 +85,7 @@ def join_training(run: RunContext, checkpoint: Path) -> tuple[Model, ChipStore]:
             "degrees are used"
         )
     estimator = make(config.map.model, config.model, config.train, config.seed)
-    context = FitContext(checkpoint, run.resume, run.folder / "training.csv", run.console)
+    context = FitContext(checkpoint, run.resume, out / "training.csv", run.console)
     return estimator.fit(store, np.arange(len(store)), context=context), store
 
 

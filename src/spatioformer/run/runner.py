@@ -7,10 +7,9 @@ run, so that the runner can say which part has changed.
 """
 
 import contextlib
-import platform
 import time
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from spatioformer.common.errors import ConfigError, OutputError, SpatioformerErr
 from spatioformer.common.files import (
     as_output_error,
     hash_value,
-    read_json,
     remove,
     set_aside,
     write_json,
@@ -28,7 +26,6 @@ from spatioformer.common.lock import Finished, Held, lock
 from spatioformer.common.parts import sweep
 from spatioformer.common.progress import Console
 from spatioformer.common.related import related_files
-from spatioformer.common.version import __version__
 from spatioformer.config.file import load_config, to_yaml, with_out
 from spatioformer.config.schema import RunConfig
 from spatioformer.run.assembled import attach_licence, attach_uncertainty, write_rejected
@@ -37,14 +34,13 @@ from spatioformer.run.context import RunContext
 from spatioformer.run.fingerprint import changes, dependencies, flat, portable
 from spatioformer.run.hashes import Hashes
 from spatioformer.run.log import RunLog
+from spatioformer.run.preload import start_workers
+from spatioformer.run.provenance import write_provenance
 from spatioformer.run.records import Outputs, Record, differing, read_record
-from spatioformer.run.source_stages import LEFT_OUT, SEARCH, check_scheduler, refuse_stage
+from spatioformer.run.source_stages import SEARCH, check_scheduler, refuse_stage
 from spatioformer.run.stage import Stage
 from spatioformer.run.stages import STAGES, stages_of
 from spatioformer.training import distributed
-
-LIBRARIES = ("numpy", "pandas", "geopandas", "rasterio", "scikit-learn", "torch", "scipy")
-"""Libraries whose full versions provenance.json states."""
 
 
 class Run:
@@ -93,8 +89,9 @@ class Run:
         leads = distributed.leads()
         self.console = self.console.logged(self.log.write) if leads else Console(quiet=True)
         self._context = RunContext(
-            self.config, self.folder, self.console, resume, self.fingerprint, offline, scheduler
-        )
+            self.config, self.folder, self.console, resume, self.fingerprint, offline, scheduler,
+            self._to_run)  # fmt: skip
+        self._later: dict[str, bool] = {}  # a stage to come -> whether it runs in any case
         self._refresh = (SEARCH,) if refresh else ()
         for name in self._refresh:
             self._check_stage(name)
@@ -143,7 +140,7 @@ class Run:
                 from spatioformer.run.map_model import join_training
 
                 for checkpoint in distributed.called():
-                    join_training(self._context, Path(checkpoint))
+                    join_training(self._context, Path(checkpoint), self.folder)
         return self.folder
 
     @contextlib.contextmanager
@@ -193,12 +190,29 @@ class Run:
                 continue
             if not redone:  # the first stage to run; later ones may meet the same problems
                 check_run(self.config, self._source, names[names.index(name) :], self.folder)
+                if "evaluate" in names:
+                    self.prepare_evaluation(names[-1])
             if forced and self._record(name).exists():  # else an interrupted call is repeated
                 self._forget(name)
             self.console.say(f"{name:<9} {reason} ..." if reason else f"{name:<9} ...")
             self._set_aside(damaged)
-            self._run_stage(name)
             redone.add(name)
+            later = names[names.index(name) + 1 :]
+            self._later = {n: n in force or bool({*self.stages[n].needs} & redone) for n in later}
+            self._run_stage(name)
+
+    def _to_run(self, name: str) -> str | None:
+        """Fingerprint of a stage after the present one, if it has to run; None: it has not."""
+        self._parts.clear()  # the present stage may have written what it reads
+        if name in self._later and (self._later[name] or not self.is_current(name)):
+            return self.fingerprint(name)
+        return None
+
+    def prepare_evaluation(self, last: str = "report") -> None:
+        """Let worker processes import libraries if the evaluation, before `last`, needs several."""
+        several = (self.config.evaluate.workers or cpu_count() or 1) > 1
+        if several and not self.is_current("evaluate"):
+            start_workers(self.config, report=last == "report")
 
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""
@@ -370,27 +384,10 @@ class Run:
 
     def _write_provenance(self) -> None:
         records = {n: r for n in self.stages if (r := self._read(n)) is not None}
-        inputs = {
-            p: self._hashes.of(Path(p)) for s in self.stages.values() for p in s.inputs(self.config)
-        }
+        paths = [path for s in self.stages.values() for path in s.inputs(self.config)]
+        inputs = {path: self._hashes.of(Path(path)) for path in paths}
         self._hashes.save()
-        left_out = self.folder / LEFT_OUT
-        write_json(
-            self.folder / "provenance.json",
-            {
-                "spatioformer": __version__,
-                "python": platform.python_version(),
-                "system": f"{platform.system()} {platform.machine()}",
-                "libraries": {name: version(name) for name in LIBRARIES},
-                "seed": self.config.seed,
-                "inputs_sha256": inputs,
-                "stages": {
-                    n: {"seconds": r.seconds, "fingerprint": r.fingerprint}
-                    for n, r in records.items()
-                },
-            }
-            | ({"left_out_of_chips": read_json(left_out)} if left_out.is_file() else {}),
-        )
+        write_provenance(self.folder, self.config.seed, inputs, records)
 
 
 def _needed(name: str, stages: Mapping[str, Stage]) -> set[str]:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatioformer.common.cache import Arrays, Cache
-from spatioformer.common.files import read_json, set_aside, write_json, writing
+from spatioformer.common.cache import Cache
+from spatioformer.common.files import read_json, write_json, writing
 from spatioformer.config.learning import AUTO, CHOICE
+from spatioformer.run.ahead import KEPT, Training, beside, checkpoints, take, training
 from spatioformer.run.context import RunContext
 from spatioformer.run.rejected import write_rows
 from spatioformer.run.source_stages import with_sources
@@ -100,45 +101,16 @@ def chips(run: RunContext) -> str:
 def train(run: RunContext) -> str:
     """chips/ -> model/, and of a network training.csv."""
     from spatioformer.common.allocation import keep_freed_memory
-    from spatioformer.models.resolved import with_chosen_model
-    from spatioformer.models.target import amount
-    from spatioformer.run.map_model import facts_of, join_training
-    from spatioformer.training import distributed
 
-    keep_freed_memory()
-    checkpoints = Cache(run.folder / ".stages", "train", ".checkpoint")
-    checkpoint = checkpoints.path(run.fingerprint("train"))
-    _set_aside_damaged(run, checkpoint)
-    distributed.call_to_train(str(checkpoint))
-    model, store = join_training(run, checkpoint)
-    config = with_chosen_model(run.config, run.folder)
-    plots = read_json(run.folder / "plots.json")
-    model.facts = facts_of(config, model, store, plots)
-    model.save(run.folder / "model")
-    checkpoints.clear()
-    if not model.histories:
-        for old in run.folder.glob("training*.csv"):  # a network's, which was there before
-            old.unlink()
-        return f"{config.map.model} on {len(store):,} plots"
-    history = model.histories[0]
-    best = amount(history.best_rmse, 2, store.target_kind)
-    against = " against its teacher" if "teacher" in model.facts else ""
-    return f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE {best}{against}"
+    key = run.fingerprint("train")
+    message = take(run, key)
+    if message is None:
+        from spatioformer.run.map_model import train_model  # loads torch
 
-
-def _set_aside_damaged(run: RunContext, checkpoint: Path) -> None:
-    """Rename a damaged checkpoint, so that the training begins anew."""
-    from spatioformer.training.checkpoint import is_intact
-
-    damaged = []
-    for path in sorted(checkpoint.parent.glob(f"{checkpoint.stem}*")):
-        if path.is_dir():
-            damaged += Arrays(path).set_aside_damaged()
-        elif path.suffix == checkpoint.suffix and not is_intact(path):
-            set_aside(path)
-            damaged.append(path)
-    for path in damaged:
-        run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
+        keep_freed_memory()
+        message = train_model(run, checkpoints(run.folder).path(key), run.folder)
+    checkpoints(run.folder).clear()
+    return message
 
 
 FITTING = ("model", "train", "seed")
@@ -151,7 +123,7 @@ def evaluate(run: RunContext) -> str:
 
     from spatioformer.geo.chips import open_chips
     from spatioformer.models.resolved import resolved_with
-    from spatioformer.run.choice import choose
+    from spatioformer.run.choice import choose, choose_ahead
     from spatioformer.run.evaluate import held_out_importance, held_out_predictions, score_table
 
     folder, store = run.folder / "evaluation", open_chips(run.folder / "chips")
@@ -159,23 +131,35 @@ def evaluate(run: RunContext) -> str:
     cache, key = Cache(folder, "jobs"), run.fingerprint("evaluate", FITTING)
     for path in cache.arrays(key).set_aside_damaged():
         run.console.say(f"  {path} is damaged; kept as {path.name}.damaged, and computed again")
-    predictions = held_out_predictions(
-        run.folder / "chips",
-        run.folder / "imagery.tif",
-        config,
-        cache.arrays(key),
-        console=run.console,
-    )
+    calibrated: set[str] = set()
+
+    def when_judged(rows: pd.DataFrame) -> Training | None:
+        """The model of the map is known: calibrate it, and train it if that stage follows."""
+        chosen = choose_ahead(run, config, rows)
+        _calibrate(run, chosen, rows)
+        calibrated.add(chosen.map.model)
+        return training(run)
+
+    with beside(run):
+        predictions = held_out_predictions(
+            run.folder / "chips",
+            run.folder / "imagery.tif",
+            config,
+            cache.arrays(key),
+            console=run.console,
+            when_judged=when_judged,
+        )
     with writing(folder / "predictions.parquet") as part:
         predictions.to_parquet(part, index=False)
     importance = held_out_importance(run.folder / "chips", predictions, config, cache.arrays(key))
     with writing(folder / "importance.csv") as part:
         importance.to_csv(part, index=False)
-    config, of_choice = choose(run, config, predictions)
+    mapping, of_choice = choose(run, config, predictions)
     table = pd.concat([score_table(predictions), of_choice], ignore_index=True)
     with writing(run.folder / "scores.csv") as part:
         table.to_csv(part, index=False)
-    _calibrate(run, config, predictions)
+    if mapping.map.model not in calibrated:
+        _calibrate(run, mapping, predictions)
     cache.prune(key)
     splits = ", ".join(s.name for s in run.config.evaluate.splits)
     return f"{len(run.config.evaluate.models)} models on {splits}"
@@ -321,7 +305,7 @@ STAGES: dict[str, Stage] = {
         ),
         no_inputs,
         ("scores.csv", *(f"evaluation/{name}" for name in EVALUATED)),
-        kept=("evaluation/jobs-*",),
+        kept=("evaluation/jobs-*", KEPT),
     ),
     "map": Stage(
         map_,

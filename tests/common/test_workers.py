@@ -1,0 +1,64 @@
+"""Tasks in worker processes: their order, a task that precedes others, and one beside a block."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+
+from spatioformer.common import workers
+from spatioformer.common.workers import beside, results
+from spatioformer.run.preload import OF_JOBS
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def server():
+    """The server of a run, which later tests share."""
+    workers.start_server(OF_JOBS)
+
+
+def process(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def die(parent: int) -> int:
+    """Kill a worker process, but not the process of the tests."""
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return parent
+
+
+def test_tasks_start_in_order_and_an_urgent_one_precedes_those_that_wait():
+    urgent = iter([None, partial(process, 9)])
+    tasks = [partial(process, number) for number in range(5)]
+    done = list(results(tasks, 1, lambda: next(urgent, None)))
+    assert [number for number, _ in done] == [0, 1, 9, 2, 3, 4]
+    assert len({pid for _, pid in done} - {os.getpid()}) == 1
+
+
+def test_an_urgent_task_alone():
+    urgent = iter([partial(process, 9)])
+    assert [number for number, _ in results([], 2, lambda: next(urgent, None))] == [9]
+    assert list(results([], 2)) == []
+
+
+def test_a_task_beside_a_block():
+    with beside(partial(process, 1)) as result:
+        number, pid = result()
+    assert number == 1
+    assert pid != os.getpid()
+
+
+def test_without_a_server_or_after_its_death_the_task_is_called_here(monkeypatch):
+    with beside(partial(die, os.getpid())) as result:
+        assert result() == os.getpid()
+    monkeypatch.setattr(workers, "_started", False)
+    with beside(partial(process, 1)) as result:
+        assert result() == (1, os.getpid())
+
+
+def test_a_block_that_fails_ends_its_process():
+    with pytest.raises(KeyboardInterrupt), beside(partial(process, 1)):
+        raise KeyboardInterrupt
