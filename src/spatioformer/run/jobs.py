@@ -11,7 +11,7 @@ or level of intervals.
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -168,13 +168,23 @@ def sharing(jobs: Sequence[Job], config: RunConfig) -> list[list[Job]]:
     The groups are in the order of their first jobs.
     """
     parts = {job.model: parts_of(job.model, config.train.teacher) for job in jobs}
-    needed = {part for own in parts.values() for part in own}
-    groups: dict[tuple[str, int, str], list[Job]] = {}
+    family = _families(parts)
+    groups: dict[tuple[str, int, bool, str], list[Job]] = {}
     for job in jobs:
-        shares = (parts[job.model] or job.model in needed) and not job.quick
-        groups.setdefault((job.folds, job.fold, "" if shares else job.model), []).append(job)
+        label = job.model if job.quick else family[job.model]
+        groups.setdefault((job.folds, job.fold, job.quick, label), []).append(job)
     # A stack has a teacher's parts and its own, so more parts mean later.
     return [sorted(group, key=lambda job: len(parts[job.model])) for group in groups.values()]
+
+
+def _families(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Label of each model and part; a model and its parts share it, and it chains."""
+    label = {name: name for model, own in parts.items() for name in (model, *own)}
+    for model, own in parts.items():
+        for part in own:
+            old, new = label[part], label[model]
+            label = {name: new if value == old else value for name, value in label.items()}
+    return label
 
 
 def _run_group(group: Sequence[Job], chips: Path, config: RunConfig) -> Iterator[Job]:
