@@ -54,6 +54,7 @@ from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
 from spatioformer.models.base import Estimator
 from spatioformer.models.baselines import TABULAR, LocationKNN
 from spatioformer.models.baselines.areas import divisions, held_out
+from spatioformer.models.baselines.tuned_forest import TREES
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.distilled import DistilledEstimator
 from spatioformer.models.network_estimator import NetworkEstimator
@@ -64,7 +65,7 @@ from spatioformer.models.tabular import TabularEstimator, TabularModel
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
 EPOCHS_OF_MANY = 12
-TREES, TREES_OF_MANY = 300, 100  # of forests
+TREES_OF_MANY = 100  # of forests
 
 
 def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, TrainSection]:

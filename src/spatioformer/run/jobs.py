@@ -1,8 +1,9 @@
 """Evaluation jobs: fit a model on all folds but one, predict that fold, cache the predictions.
 
 Jobs run in processes of one thread each, so results do not depend on the number of cores. Jobs of
-one fold share fits: a process fits the Gaussian process once, for its own scores and as the teacher
-of the distilled network. Each fit depends on its plots and its seed alone, so results depend
+one fold share fits: a process fits the Gaussian process once, for its own scores, as the teacher of
+the distilled network and as a member of the stack; and the random forest once, for its own scores
+and for the kriged forest. Each fit depends on its plots and its seed alone, so results depend
 neither on the order of jobs nor on which of them share. Results are cached by model and folds. So
 finished jobs are reused after an interruption, and after a change of the configured models, splits
 or level of intervals.

@@ -4,8 +4,8 @@
 
 | name | regressor |
 |---|---|
-| random-forest | 300 trees; the training plots choose leaf size and features |
-| extra-trees | 300 extremely randomised trees, chosen likewise |
+| random-forest | 200 trees; the training plots choose leaf size and features |
+| extra-trees | 200 extremely randomised trees, chosen likewise |
 | gradient-boosting | histogram gradient boosting; the training plots choose settings and steps |
 | lightgbm | LightGBM, chosen likewise (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |

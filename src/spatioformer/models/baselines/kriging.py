@@ -161,18 +161,18 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         Args:
             X: (n, features), the last two columns longitude and latitude, degrees.
             y: (n,).
-            fitted: a forest with the parameters of `forest`, fitted to the same X and y; it is
-                fitted here unless given.
+            fitted: a forest fitted to the same X and y. It is taken if it has the parameters of
+                `forest`; otherwise the forest is fitted here.
 
         Sets `chosen_`, the settings of a tuned forest, or None. The order of the rows changes
         nothing.
         """
         X, y = in_canonical_order(X, y)
-        if fitted is None:
-            forest = tuned_random_forest(0) if self.forest is None else clone(self.forest)
-            forest.fit(X, y)
-        else:
+        forest = tuned_random_forest(0) if self.forest is None else clone(self.forest)
+        if fitted is not None and fitted.get_params() == forest.get_params():
             forest = fitted
+        else:
+            forest.fit(X, y)
         kriging = Kriging() if self.kriging is None else clone(self.kriging)
         self.chosen_: Settings | None = None
         if isinstance(forest, TunedForest):
