@@ -53,17 +53,19 @@ from spatioformer.config.learning import ModelSection, TrainSection
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold, scores
 from spatioformer.models.base import Estimator
 from spatioformer.models.baselines import TABULAR, LocationKNN
-from spatioformer.models.baselines.areas import divisions, parts
+from spatioformer.models.baselines.areas import divisions, held_out
+from spatioformer.models.baselines.tuned_forest import TREES
+from spatioformer.models.capabilities import FitContext
 from spatioformer.models.distilled import DistilledEstimator
 from spatioformer.models.network_estimator import NetworkEstimator
-from spatioformer.models.parts import STACKED
+from spatioformer.models.parts import STACKED, TABULAR_PARTS
 from spatioformer.models.stack_estimator import StackEstimator
 from spatioformer.models.tabular import TabularEstimator, TabularModel
 
 DEV_FOLDS = 3
 FEW = 5000  # plots; with more, networks see enough of them in fewer epochs
 EPOCHS_OF_MANY = 12
-TREES, TREES_OF_MANY = 300, 100  # of forests
+TREES_OF_MANY = 100  # of forests
 
 
 def config_of(data: DataSet, settings: dict[str, Any]) -> tuple[ModelSection, TrainSection]:
@@ -115,10 +117,15 @@ def predicted(
     seed: int,
     training: np.ndarray,
     test: np.ndarray,
+    fitted: dict[str, Any] | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Predictions, float64, for rows `test` of a model trained on rows `training`.
 
     Also the settings that were chosen on the training plots, empty for most models.
+
+    Args:
+        fitted: models fitted to the same rows, of which this one may have parts, as in a run; this
+            model is added.
     """
     store = data.wide if name == "cnn-published" else data.store
     if name in DEFAULTS:
@@ -128,7 +135,9 @@ def predicted(
     estimator = build(name, data, settings, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = estimator.fit(store, training)
+        fitted = {} if fitted is None else fitted
+        model = estimator.fit(store, training, context=FitContext(fitted=fitted))
+        fitted[name] = model
         predictions = np.asarray(model.predict_rows(store, test), np.float64)
         chosen = settings if name == "location-knn" else model.facts.get("chosen", {})
         return predictions, chosen
@@ -159,9 +168,8 @@ def neighbours(places: np.ndarray, richness: np.ndarray) -> int:
     """
     error = dict.fromkeys(NEIGHBOURS, 0.0)
     for division in divisions(places):
-        part = parts(division, np.random.default_rng(0))
-        for k, number in itertools.product(NEIGHBOURS, np.unique(part)):
-            out = part == number
+        outs = held_out(division, np.random.default_rng(0))
+        for k, out in itertools.product(NEIGHBOURS, outs):
             model = LocationKNN(k).fit(places[~out], richness[~out])
             error[k] += float(np.sum((model.predict(places[out]) - richness[out]) ** 2))
     return min(error, key=error.__getitem__)
@@ -245,8 +253,18 @@ def cache_file(folder: Path, stem: str, key: str, suffix: str, keep: bool) -> Pa
     return path
 
 
-def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None:
-    """Predictions of a cell's held-out plots in a file; None where nothing of it is scored."""
+def run_cell(
+    cell: Cell,
+    data: DataSet,
+    folder: Path,
+    keep: bool,
+    fitted: dict[str, Any] | None = None,
+) -> Path | None:
+    """Predictions of a cell's held-out plots in a file; None where nothing of it is scored.
+
+    Args:
+        fitted: models of the same fold and seed that are fitted already; this cell's is added.
+    """
     fold = data.folds(cell.split)
     test = np.flatnonzero((fold == cell.fold) & ~data.dev)
     if not len(test):
@@ -256,7 +274,7 @@ def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None
     if not path.exists():
         start = time.process_time()
         out, chosen = predicted(
-            cell.model, data, settings, cell.seed, np.flatnonzero(fold != cell.fold), test
+            cell.model, data, settings, cell.seed, np.flatnonzero(fold != cell.fold), test, fitted
         )
         with writing(path) as part:
             np.savez(
@@ -272,13 +290,19 @@ def run_cell(cell: Cell, data: DataSet, folder: Path, keep: bool) -> Path | None
 def cells(
     names: list[str], splits: list[str], models: list[str], seeds: int, sets: dict[str, DataSet]
 ) -> Iterator[Cell]:
-    """All cells that apply, the first seed of everything before the second of anything."""
-    order = [[m for m in models if m in CHEAP], *([m] for m in models if m not in CHEAP)]
-    for seed, group, name in itertools.product(range(seeds), order, names):
-        for split, model in itertools.product(splits, group):
-            if (seed and model in SEEDLESS) or why_not(sets[name], split, model):
-                continue
-            for fold in range(int(sets[name].folds(split).max()) + 1):
+    """All cells that apply, the first seed of everything before the second of anything.
+
+    Cells of one fold and group follow each other, parts of other models first: they share fits.
+    """
+    cheap = sorted((m for m in models if m in CHEAP), key=lambda m: len(TABULAR_PARTS.get(m, ())))
+    order = [cheap, *([m] for m in models if m not in CHEAP)]
+    for seed, group, name, split in itertools.product(range(seeds), order, names, splits):
+        applies = [
+            m for m in group if not ((seed and m in SEEDLESS) or why_not(sets[name], split, m))
+        ]
+        if applies:
+            folds = range(int(sets[name].folds(split).max()) + 1)
+            for fold, model in itertools.product(folds, applies):
                 yield Cell(name, split, model, seed, fold)
 
 
@@ -306,12 +330,15 @@ def main() -> None:
     start = time.process_time()
     sets = {name: DATASETS[name]() for name in args.data}
     todo = list(cells(args.data, args.splits, args.models, args.seeds, sets))
+    fitted: dict[str, Any] = {}
     for number, cell in enumerate(todo):
+        if number and cell.fold_of != todo[number - 1].fold_of:
+            fitted = {}
         if time.process_time() - start > args.hours * 3600:
             print(f"{len(todo) - number} of {len(todo)} cells are left; run again to go on")
             return
         before = time.monotonic()
-        run_cell(cell, sets[cell.data], args.folder, args.keep)
+        run_cell(cell, sets[cell.data], args.folder, args.keep, fitted)
         if time.monotonic() - before > 1:
             print(f"{cell.name}: {time.monotonic() - before:.0f} s", flush=True)
     print(f"all {len(todo)} cells are there")

@@ -100,6 +100,11 @@ class Cell:
     fold: int
 
     @property
+    def fold_of(self) -> tuple[str, str, int, int]:
+        """Data set, split, seed and fold: cells that share them may share fits."""
+        return self.data, self.split, self.seed, self.fold
+
+    @property
     def name(self) -> str:
         return f"{self.data}_{self.split}_{self.model}_{self.seed}_{self.fold}"
 

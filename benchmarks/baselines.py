@@ -3,9 +3,9 @@
     SPATIOFORMER_DATA=... python -m benchmarks.baselines --data mongon ausplots   # some of the sets
     SPATIOFORMER_DATA=... python -m benchmarks.baselines --table                  # Markdown
 
-The defaults are 300 trees with leaves of 1 and all features, and 100 boosting steps. Nothing is
-tuned on held-out plots. Sets with more plots are thinned to MOST. Finished rows in
-runs/baselines.csv are kept.
+The defaults are as many trees as tuned forests have, with leaves of 1 and all features, and 100
+boosting steps. Nothing is tuned on held-out plots. Sets with more plots are thinned to MOST.
+Finished rows in runs/baselines.csv are kept.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from spatioformer.evaluation import RandomKFold, SpatialBlockKFold
 from spatioformer.models.baselines import TABULAR, Regressor, chip_statistics
+from spatioformer.models.baselines.tuned_forest import TREES
 
 MOST = 1200
 OUT = Path("runs/baselines.csv")
@@ -45,8 +46,8 @@ def _lightgbm() -> Regressor:
 
 
 DEFAULTS: dict[str, Callable[[], Regressor]] = {
-    "random-forest": lambda: RandomForestRegressor(300, random_state=0),
-    "extra-trees": lambda: ExtraTreesRegressor(300, random_state=0),
+    "random-forest": lambda: RandomForestRegressor(TREES, random_state=0),
+    "extra-trees": lambda: ExtraTreesRegressor(TREES, random_state=0),
     "gradient-boosting": lambda: HistGradientBoostingRegressor(random_state=0),
     "lightgbm": _lightgbm,
 }

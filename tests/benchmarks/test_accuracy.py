@@ -32,7 +32,7 @@ from spatioformer.config.learning import MODELS as KNOWN
 from spatioformer.evaluation import scores
 from spatioformer.evaluation.bootstrap import Bootstrap
 from spatioformer.geo.chips import ChipStore
-from spatioformer.models.baselines import TABULAR
+from spatioformer.models.baselines import TABULAR, TunedForest
 
 
 def survey(n: int = 240, patch: int = 1, seed: int = 0) -> DataSet:
@@ -62,7 +62,7 @@ class Constant:
     def __init__(self, name, model, train, seed):
         self.epochs, self.facts = train.epochs, {}
 
-    def fit(self, store, rows):
+    def fit(self, store, rows, context):
         return self
 
     def predict_rows(self, store, rows):
@@ -116,6 +116,25 @@ def test_cells_are_those_that_apply(data):
     assert why_not(survey(40, patch=7), "random", "cnn-published") is None
 
 
+def test_cells_of_one_fold_follow_each_other_and_share_fits(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy, "TREES", 60)
+    models = ["forest-kriging", "location-knn", "random-forest"]
+    listed = list(cells(["tiny"], ["random"], models, 1, {"tiny": data}))
+    assert [(cell.fold, cell.model) for cell in listed[:4]] == [
+        (0, "location-knn"),
+        (0, "random-forest"),
+        (0, "forest-kriging"),
+        (1, "location-knn"),
+    ]
+    fits, fit = [], TunedForest.fit
+    monkeypatch.setattr(TunedForest, "fit", lambda *given: fits.append(1) or fit(*given))
+    shared: dict = {}
+    paths = [run_cell(cell, data, tmp_path, False, shared) for cell in listed[1:3]]
+    assert len(fits) == 1
+    alone = run_cell(listed[2], data, tmp_path / "alone", False)
+    np.testing.assert_array_equal(np.load(alone)["predicted"], np.load(paths[1])["predicted"])
+
+
 def test_every_model_is_known_and_gets_at_most_8_settings(data):
     assert set(MODELS) - set(DEFAULTS) <= set(KNOWN)
     assert set(TABULAR) | set(OURS) <= set(SCORED)
@@ -143,9 +162,9 @@ def test_a_cell_is_tuned_on_the_plots_for_tuning_alone(data, tmp_path, monkeypat
     monkeypatch.setattr(accuracy, "NetworkEstimator", Constant)
     original = accuracy.predicted
 
-    def spy(name, data, settings, seed, training, test):
+    def spy(name, data, settings, seed, training, test, fitted=None):
         asked.append((settings, training, test))
-        return original(name, data, settings, seed, training, test)
+        return original(name, data, settings, seed, training, test, fitted)
 
     monkeypatch.setattr(accuracy, "predicted", spy)
     network = "spatioformer"

@@ -1,5 +1,7 @@
 """Jobs of one fold share fits, and the results do not show it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,13 +9,17 @@ from spatioformer.common.cache import Arrays
 from spatioformer.config.file import load_config
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import open_chips
-from spatioformer.models.baselines import QUICK, TABULAR
+from spatioformer.models.baselines import QUICK, TABULAR, TunedForest
+from spatioformer.models.capabilities import FitContext
 from spatioformer.models.parts import QUICK_FORMS, STACKED, parts_of
+from spatioformer.models.registry import make
 from spatioformer.models.resolved import resolved_with
 from spatioformer.run.evaluate import _Judged, in_queue
 from spatioformer.run.jobs import Job, distinct, run_jobs, save_folds, sharing
+from tests.helpers.models import fitted, sections
 from tests.helpers.tiny_run import finished
 
+FOREST, KRIGED = "random-forest", "forest-kriging"
 PROCESS, STACK, TREES = "gaussian-process", "spatioformer-stacked", "extra-trees"
 CONFIG = RunConfig(plots={"path": "x.csv"}, train={"teacher": PROCESS})
 
@@ -33,6 +39,7 @@ def test_parts_are_what_a_model_fits_to_the_same_plots():
     assert parts_of("stack", PROCESS) == (PROCESS,)
     assert parts_of("spatioformer-distilled", "stack") == ("stack", PROCESS)
     assert parts_of(PROCESS, PROCESS) == ()
+    assert parts_of(KRIGED, PROCESS) == (FOREST,)
 
 
 def test_a_teacher_comes_before_its_network_in_one_group():
@@ -48,6 +55,14 @@ def test_a_teacher_comes_before_its_network_in_one_group():
     ]
     taught = [job(model) for model in ("spatioformer-distilled", STACK, PROCESS)]
     assert names(sharing(taught, alone)) == [[PROCESS, STACK, "spatioformer-distilled"]]
+
+
+def test_families_that_share_nothing_are_groups_of_their_own():
+    models = [KRIGED, "stack", FOREST, PROCESS]
+    groups = names(sharing([job(model) for model in models], CONFIG))
+    assert groups == [[FOREST, KRIGED], [PROCESS, "stack"]]
+    joined = names(sharing([job(model) for model in [*models, STACK]], CONFIG))
+    assert joined == [[FOREST, PROCESS, KRIGED, "stack", STACK]]
 
 
 def test_other_folds_and_the_curve_share_nothing():
@@ -148,3 +163,31 @@ def test_shared_fits_give_the_bits_of_separate_ones(tmp_path, monkeypatch):
     assert len(fits) == 3 + 1
     for a, b in zip(separate, shared, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.usefixtures("small_forests")
+def test_the_kriged_forest_takes_the_forest_of_its_fold(monkeypatch):
+    """Once in place of twice, with the same predictions; one with other parameters is no use."""
+    for name, key in ((FOREST, "n_estimators"), (KRIGED, "forest__n_estimators")):
+        monkeypatch.setitem(
+            TABULAR,
+            name,
+            lambda seed, made=TABULAR[name], key=key: made(seed).set_params(**{key: 60}),
+        )
+    fits, fit = [], TunedForest.fit
+
+    def counted(self, X, y):
+        fits.append(len(y))
+        return fit(self, X, y)
+
+    monkeypatch.setattr(TunedForest, "fit", counted)
+    alone, plots, train = fitted(KRIGED)
+    given = fitted(FOREST)[0]
+    estimator = make(KRIGED, *sections(), seed=1)
+    context = FitContext(fitted={FOREST: given})
+    model = estimator.fit(plots, train, context=context)
+    assert len(fits) == 2
+    replace(estimator, seed=2).fit(plots, train, context=context)
+    assert len(fits) == 3
+    rows = np.arange(len(plots))
+    np.testing.assert_array_equal(model.predict_rows(plots, rows), alone.predict_rows(plots, rows))

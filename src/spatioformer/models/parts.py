@@ -24,6 +24,10 @@ QUICK_TREES = 100
 """A forest of these has an r2 .001 to .002 below that of 300 trees, at each tile size."""
 
 
+TABULAR_PARTS = {"stack": ("gaussian-process",), "forest-kriging": ("random-forest",)}
+"""Models of `baselines` whose `fit` takes another one, fitted to the same plots."""
+
+
 def parts_of(name: str, teacher: str) -> tuple[str, ...]:
     """Names of the models that the model `name` fits to the same plots as itself, if any.
 
@@ -37,4 +41,4 @@ def parts_of(name: str, teacher: str) -> tuple[str, ...]:
         return tuple(STACKED)
     if kind == "distilled":
         return (teacher, *parts_of(teacher, teacher))
-    return ("gaussian-process",) if name == "stack" else ()
+    return TABULAR_PARTS.get(name, ())

@@ -19,13 +19,13 @@ from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
 from spatioformer.models.baselines import (
     QUICK,
     TABULAR,
-    ClosedFormStack,
     Regressor,
     chip_statistics,
     shares_of,
     with_covariates,
 )
 from spatioformer.models.capabilities import FitContext
+from spatioformer.models.parts import TABULAR_PARTS
 from spatioformer.models.scaling import Covariates, Scaling, transformed_covariates
 from spatioformer.models.skops_file import canonical, open_regressor
 from spatioformer.models.tiles import PixelTile, Place
@@ -56,7 +56,7 @@ class TabularEstimator:
     ) -> "TabularModel":
         """Fit the regressor to plots in one thread; there is no checkpoint.
 
-        Of `context.fitted` the stack takes the Gaussian process.
+        Of `context.fitted` the stack takes the Gaussian process, and kriging the random forest.
 
         Raises:
             ModelError: the plot table lacks a covariate, or no plot has a value of it.
@@ -78,12 +78,9 @@ class TabularEstimator:
         )
         chips, covariates = model.plot_chips(store, rows), model.plot_covariates(store, rows)
         with limited_threads(1):
-            X, y = model.features(chips, covariates), store.richness[rows]
-            if isinstance(regressor, ClosedFormStack):
-                process = context.fitted.get("gaussian-process")
-                regressor.fit(X, y, None if process is None else process.regressor)
-            else:
-                regressor.fit(X, y)
+            fitted = [context.fitted.get(name) for name in TABULAR_PARTS.get(self.name, ())]
+            parts = [part.regressor for part in fitted if part is not None]
+            regressor.fit(model.features(chips, covariates), store.richness[rows], *parts)
         if model.chosen:
             model.facts["chosen"] = model.chosen
         return model

@@ -1,14 +1,15 @@
 """Evaluation jobs: fit a model on all folds but one, predict that fold, cache the predictions.
 
 Jobs run in processes of one thread each, so results do not depend on the number of cores. Jobs of
-one fold share fits: a process fits the Gaussian process once, for its own scores and as the teacher
-of the distilled network. Each fit depends on its plots and its seed alone, so results depend
+one fold share fits: a process fits the Gaussian process once, for its own scores, as the teacher of
+the distilled network and as a member of the stack; and the random forest once, for its own scores
+and for the kriged forest. Each fit depends on its plots and its seed alone, so results depend
 neither on the order of jobs nor on which of them share. Results are cached by model and folds. So
 finished jobs are reused after an interruption, and after a change of the configured models, splits
 or level of intervals.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
@@ -162,13 +163,23 @@ def sharing(jobs: Sequence[Job], config: RunConfig) -> list[list[Job]]:
     The groups are in the order of their first jobs.
     """
     parts = {job.model: parts_of(job.model, config.train.teacher) for job in jobs}
-    needed = {part for own in parts.values() for part in own}
-    groups: dict[tuple[str, int, str], list[Job]] = {}
+    family = _families(parts)
+    groups: dict[tuple[str, int, bool, str], list[Job]] = {}
     for job in jobs:
-        shares = (parts[job.model] or job.model in needed) and not job.quick
-        groups.setdefault((job.folds, job.fold, "" if shares else job.model), []).append(job)
+        label = job.model if job.quick else family[job.model]
+        groups.setdefault((job.folds, job.fold, job.quick, label), []).append(job)
     # A stack has a teacher's parts and its own, so more parts mean later.
     return [sorted(group, key=lambda job: len(parts[job.model])) for group in groups.values()]
+
+
+def _families(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Label of each model and part; a model and its parts share it, and it chains."""
+    label = {name: name for model, own in parts.items() for name in (model, *own)}
+    for model, own in parts.items():
+        for part in own:
+            old, new = label[part], label[model]
+            label = {name: new if value == old else value for name, value in label.items()}
+    return label
 
 
 def _run_group(group: Sequence[Job], chips: Path, config: RunConfig) -> Iterator[Job]:

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
-from spatioformer.models.baselines import TABULAR, ForestKriging, TunedBoosting, TunedForest
-from spatioformer.models.baselines.areas import divisions, parts
-from spatioformer.models.baselines.tuned_forest import Search
+from spatioformer.models.baselines import (
+    TABULAR,
+    ForestKriging,
+    TunedBoosting,
+    TunedForest,
+    tuned_boosting,
+)
+from spatioformer.models.baselines.areas import divisions, held_out, parts
+from spatioformer.models.baselines.kriging import out_of_bag
+from spatioformer.models.baselines.tuned_boosting import SETTINGS, _begun
+from spatioformer.models.baselines.tuned_forest import Search, in_canonical_order
 from spatioformer.models.store import load
 from tests.helpers.models import fitted
 
@@ -22,14 +30,14 @@ def exact(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
     return X, 10 * X[:, 0]
 
 
-def noisy(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+def noisy(n: int = 300, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """A target of noise alone."""
-    return exact(n)[0], np.random.default_rng(2).normal(size=n)
+    return exact(n)[0], np.random.default_rng(seed).normal(size=n)
 
 
-def repeated(times: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def repeated(times: int = 4, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """`noisy` plots, each visited several times: visits share place, features and most noise."""
-    X, y = noisy(100)
+    X, y = noisy(100, seed)
     visits = np.repeat(y, times) + 0.1 * np.random.default_rng(3).normal(size=times * len(y))
     return np.repeat(X, times, axis=0), visits
 
@@ -44,7 +52,9 @@ def test_leaves_of_one_plot_are_chosen_without_noise_and_not_for_noise(kind):
 @pytest.mark.parametrize("kind", ["random", "extra"])
 def test_repeated_plots_do_not_choose_small_leaves(kind):
     X, y = repeated()
-    assert TunedForest(kind, n_estimators=20).fit(X, y).chosen_["min_samples_leaf"] >= 5
+    made = [in_canonical_order(*repeated(seed=seed)) for seed in (2, 3, 4)]
+    leaves = [TunedForest(kind).chosen(*plots)["min_samples_leaf"] for plots in made]
+    assert np.median(leaves) >= 5
     # If each visit were left out alone, the other visits of its plot would tell its noise.
     apart = Search(kind == "random", X, y, [np.arange(len(y))], 0)
     single, tens = (apart.squared_errors(leaf, 0.5).mean() for leaf in (1, 10))
@@ -56,7 +66,7 @@ def test_the_forest_is_that_of_scikit_learn(monkeypatch):
     X, y = noisy()
     for kind, forest in (("random", RandomForestRegressor), ("extra", ExtraTreesRegressor)):
         model = TunedForest(kind, 30, random_state=5).fit(X, y)
-        theirs = forest(30, random_state=5, **model.chosen_).fit(X, y)
+        theirs = forest(30, random_state=5, **model.chosen_).fit(*in_canonical_order(X, y))
         np.testing.assert_array_equal(model.predict(X), theirs.predict(X))
 
 
@@ -135,6 +145,35 @@ def test_parts_hold_whole_areas_of_similar_number():
     assert np.bincount(part).tolist() == [12, 12, 12]
 
 
+def test_of_many_plots_fewer_parts_are_held_out(monkeypatch):
+    """As many as hold ENOUGH plots; the training plots are always two thirds."""
+    division = np.repeat(np.arange(30), 10)
+    for enough, count in ((50, 1), (100, 1), (101, 2), (300, 3), (2000, 3)):
+        monkeypatch.setattr("spatioformer.models.baselines.areas.ENOUGH", enough)
+        outs = held_out(division, np.random.default_rng(0))
+        part = parts(division, np.random.default_rng(0))
+        np.testing.assert_array_equal(outs, [part == number for number in range(count)])
+
+
+def test_plots_that_no_tree_left_out_do_not_count(monkeypatch):
+    """One of three parts is scored: 10 of 30 areas, whose standard error is that of 10."""
+    monkeypatch.setattr("spatioformer.models.baselines.areas.ENOUGH", 1)
+    X, y = noisy(300)
+    area = np.repeat(np.arange(30), 10)
+    search = Search(False, X, y, [area], 0)
+    (scored,) = search.scored
+    assert scored.sum() == 100
+    errors = search.squared_errors(3, 0.5)
+    assert np.isfinite(errors[0, scored]).all()
+    assert np.isnan(errors[0, ~scored]).all()
+    values = np.where(scored, np.arange(300.0), np.nan)[None]
+    sums = np.array([values[0, area == number].sum() for number in np.unique(area[scored])])
+    assert search.standard_error(values) == pytest.approx(
+        np.sqrt(10 / 9 * np.sum((sums - sums.mean()) ** 2)) / 100
+    )
+    assert search.best([(1, 1.0), (10, 1 / 3)]) == (10, 1 / 3)
+
+
 # --- boosting -------------------------------------------------------------------------------------
 
 
@@ -157,24 +196,67 @@ def test_boosting_takes_few_steps_for_noise_and_many_without(kind):
 def test_steps_are_doubled_while_the_error_falls(monkeypatch):
     tried = []
 
-    def falling(self, setting, steps, X, y, out):
-        tried.append(steps)
-        return np.abs(np.arange(steps) - 250.0)
+    class Falling:
+        def squared_errors(self, steps):
+            tried.append(steps)
+            return np.abs(np.arange(steps) - 250.0)
 
-    monkeypatch.setattr(TunedBoosting, "_squared_errors", falling)
+    monkeypatch.setattr(tuned_boosting, "_begun", lambda *arguments: Falling())
     assert TunedBoosting().fit(*exact(30)).chosen_["steps"] == 2 * 251
     assert sorted(set(tried)) == [100, 200, 400]
+
+
+@pytest.mark.parametrize("kind", ["histogram", "lightgbm"])
+def test_a_fit_that_goes_on_has_the_errors_of_a_single_one(kind):
+    """Also where LightGBM finds no leaf to split, and stops."""
+    if kind == "lightgbm":
+        pytest.importorskip("lightgbm")
+    for X, y in (noisy(150), (exact(150)[0], np.zeros(150))):
+        out = np.arange(150) % 3 == 0
+        setting = SETTINGS[1]
+        fits = [_begun(TunedBoosting(kind)._unfitted(setting, 30), X, y, out) for _ in range(2)]
+        first = fits[0].squared_errors(10)
+        longer, whole = fits[0].squared_errors(30), fits[1].squared_errors(30)
+        np.testing.assert_array_equal(longer, whole)
+        np.testing.assert_array_equal(first, whole[:10])
+        alone = TunedBoosting(kind)._unfitted(setting, 30).fit(X[~out], y[~out])
+        assert whole[-1] == pytest.approx(np.sum((alone.predict(X[out]) - y[out]) ** 2))
 
 
 # --- what was chosen is written down --------------------------------------------------------------
 
 
-def test_forest_kriging_chooses_its_forest():
+def test_forest_kriging_has_the_forest_that_it_would_fit():
     X, y = noisy(150)
     forest = TunedForest("random", 60)
     model = ForestKriging(forest).fit(X, y)
     assert model.chosen_ == forest.fit(X, y).chosen_
     assert model.forest_.min_samples_leaf == model.chosen_["min_samples_leaf"]
+    given = ForestKriging(forest).fit(X, y, forest)
+    assert given.forest_ is forest.forest_
+    np.testing.assert_array_equal(given.predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_out_of_bag_predictions_are_those_of_scikit_learn(gaps):
+    X, y = noisy(80)
+    if gaps:
+        X[::3, 0] = np.nan
+    forest = RandomForestRegressor(60, oob_score=True, random_state=0).fit(X, y)
+    np.testing.assert_allclose(out_of_bag(forest, X, 0.0), forest.oob_prediction_, rtol=1e-12)
+    single = RandomForestRegressor(1, random_state=0).fit(X, y)
+    drawn = np.unique(single.estimators_samples_[0])
+    assert (out_of_bag(single, X, 7.0)[drawn] == 7).all()
+
+
+@pytest.mark.parametrize("name", ["random-forest", "forest-kriging", "gradient-boosting"])
+@pytest.mark.usefixtures("small_forests")
+def test_the_order_of_rows_changes_nothing(name):
+    X, y = repeated(2)
+    order = np.random.default_rng(4).permutation(len(y))
+    models = [TABULAR[name](0).fit(X[rows], y[rows]) for rows in (np.arange(len(y)), order)]
+    one, other = (model.predict(X) for model in models)
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["extra-trees", "forest-kriging", "gradient-boosting"])

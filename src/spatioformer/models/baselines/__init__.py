@@ -4,8 +4,8 @@
 
 | name | regressor |
 |---|---|
-| random-forest | 300 trees; the training plots choose leaf size and features |
-| extra-trees | 300 extremely randomised trees, chosen likewise |
+| random-forest | 200 trees; the training plots choose leaf size and features |
+| extra-trees | 200 extremely randomised trees, chosen likewise |
 | gradient-boosting | histogram gradient boosting; the training plots choose settings and steps |
 | lightgbm | LightGBM, chosen likewise (needs the extra `boost`) |
 | forest-kriging | the random forest plus a Gaussian process on its residuals |
@@ -42,8 +42,12 @@ from spatioformer.models.parts import QUICK_TREES
 class Regressor(Protocol):
     """Types of the methods of scikit-learn's regressors that the project calls."""
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> object:
-        """Fit the regressor to features X (n, features) and target y (n,)."""
+    def fit(self, X: np.ndarray, y: np.ndarray, *parts: Any) -> object:
+        """Fit the regressor to features X (n, features) and target y (n,).
+
+        Args:
+            parts: regressors fitted to the same plots, which only some take (`TABULAR_PARTS`).
+        """
         ...
 
     def predict(self, X: np.ndarray) -> np.ndarray:

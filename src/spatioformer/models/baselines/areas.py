@@ -11,6 +11,8 @@ PARTS = 3
 """Number of parts into which areas are divided; one of them is held out at a time."""
 LARGE = 4
 """Side of a block, in tiles."""
+ENOUGH = 2000
+"""Number of held-out plots that say enough about hyperparameters; more cost time only."""
 
 
 def divisions(X: np.ndarray) -> list[np.ndarray]:
@@ -51,3 +53,16 @@ def parts(division: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Divide the areas of a division (n,) at random into PARTS parts: int (n,), from 0."""
     count = int(division.max()) + 1
     return np.asarray((rng.permutation(count) % PARTS)[division])
+
+
+def held_out(division: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Sets of plots to hold out one after the other: whole parts of a division (n,).
+
+    Returns:
+        bool (n,) each. All PARTS parts of few plots; of many only as many as hold ENOUGH plots. The
+        training plots stay two thirds of all, so they choose what suits that number of plots.
+    """
+    part = parts(division, rng)
+    plots = np.cumsum(np.bincount(part, minlength=PARTS))
+    count = min(int(np.searchsorted(plots, ENOUGH)) + 1, PARTS)
+    return [part == number for number in range(count)]

@@ -55,7 +55,7 @@ class BlockTrees(RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Mean of the trees, (n,)."""
         X = np.ascontiguousarray(X, np.float32)
-        return np.asarray(sum(_predicted(tree, X) for tree in self.estimators_) / self.trees)
+        return np.asarray(sum(predicted_by(tree, X) for tree in self.estimators_) / self.trees)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Growth:
                 weight = np.bincount(drawn, minlength=len(y)).astype(np.float64)
             tree.fit(X, y, sample_weight=weight)
             if out.any():
-                votes.add(out, _predicted(tree, X[out]))
+                votes.add(out, predicted_by(tree, X[out]))
             yield tree
 
 
@@ -155,6 +155,6 @@ def left_out(count: int, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _predicted(tree: DecisionTreeRegressor, X: np.ndarray) -> np.ndarray:
+def predicted_by(tree: DecisionTreeRegressor, X: np.ndarray) -> np.ndarray:
     """Predictions (n,) for X, float32 (n, features), without scikit-learn's checks of X."""
     return np.asarray(tree.tree_.predict(X).reshape(len(X)))

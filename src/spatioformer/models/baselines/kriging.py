@@ -12,9 +12,10 @@ from sklearn.ensemble import RandomForestRegressor
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
+from spatioformer.models.baselines.block_trees import Votes, predicted_by
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.trees import tuned_random_forest
-from spatioformer.models.baselines.tuned_forest import Settings, TunedForest
+from spatioformer.models.baselines.tuned_forest import Settings, TunedForest, in_canonical_order
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 CHUNK = 8192  # predictions computed at once; larger chunks share more systems of equations
@@ -140,8 +141,7 @@ class ForestKriging(RegressorMixin, BaseEstimator):
     The residuals are out-of-bag, because in-bag residuals are too small.
 
     Args:
-        forest: the trend, a random forest with bootstrap and without `oob_score`; None means
-            `tuned_random_forest(0)`.
+        forest: the trend, a random forest with bootstrap; None means `tuned_random_forest(0)`.
         kriging: the field of the residuals; None estimates range and nugget.
     """
 
@@ -153,24 +153,54 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         self.forest = forest
         self.kriging = kriging
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> "ForestKriging":
-        """Fit to X (n, features), the last two columns lon and lat in degrees, and y (n,).
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, fitted: TunedForest | None = None
+    ) -> "ForestKriging":
+        """Fit the forest, and the field of its residuals.
 
-        Sets `chosen_`, the settings of a tuned forest, or None.
+        Args:
+            X: (n, features), the last two columns longitude and latitude, degrees.
+            y: (n,).
+            fitted: a forest fitted to the same X and y. It is taken if it has the parameters of
+                `forest`; otherwise the forest is fitted here.
+
+        Sets `chosen_`, the settings of a tuned forest, or None. The order of the rows changes
+        nothing.
         """
+        X, y = in_canonical_order(X, y)
         forest = tuned_random_forest(0) if self.forest is None else clone(self.forest)
+        if fitted is not None and fitted.get_params() == forest.get_params():
+            forest = fitted
+        else:
+            forest.fit(X, y)
         kriging = Kriging() if self.kriging is None else clone(self.kriging)
         self.chosen_: Settings | None = None
         if isinstance(forest, TunedForest):
-            self.chosen_ = forest.chosen(X, y)
-            forest = forest.unfitted(**self.chosen_)
-        self.forest_ = forest.set_params(oob_score=True).fit(X, y)
-        self.kriging_ = kriging.fit(X, np.asarray(y) - self.forest_.oob_prediction_)
+            self.chosen_, forest = forest.chosen_, forest.forest_
+        self.forest_ = forest
+        self.kriging_ = kriging.fit(X, y - out_of_bag(forest, X, y.mean()))
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Trend plus expected residual, (n,)."""
         return self.forest_.predict(X) + self.kriging_.predict(X)
+
+
+def out_of_bag(forest: RandomForestRegressor, X: np.ndarray, otherwise: float) -> np.ndarray:
+    """Mean prediction (n,) of each training plot by the trees that did not draw it.
+
+    scikit-learn computes it only while it fits; this function takes a forest that is fitted.
+
+    Args:
+        X: (n, features), the rows that the forest was fitted to.
+        otherwise: value of a plot that all trees drew.
+    """
+    X, votes = np.ascontiguousarray(X, np.float32), Votes.none(len(X))
+    for tree, drawn in zip(forest.estimators_, forest.estimators_samples_, strict=True):
+        out = np.bincount(drawn, minlength=len(X)) == 0
+        if out.any():
+            votes.add(out, predicted_by(tree, X[out]))
+    return votes.mean(otherwise)
 
 
 def forest_kriging(seed: int) -> ForestKriging:

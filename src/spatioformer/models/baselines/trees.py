@@ -24,12 +24,12 @@ def random_forest(seed: int, jobs: int = 1) -> RandomForestRegressor:
 
 
 def tuned_random_forest(seed: int) -> TunedForest:
-    """300 trees of a random forest; the training plots choose leaf size and features."""
+    """200 trees of a random forest; the training plots choose leaf size and features."""
     return TunedForest("random", random_state=seed)
 
 
 def extra_trees(seed: int) -> TunedForest:
-    """300 extremely randomised trees; the training plots choose leaf size and features."""
+    """200 extremely randomised trees; the training plots choose leaf size and features."""
     return TunedForest("extra", random_state=seed)
 
 

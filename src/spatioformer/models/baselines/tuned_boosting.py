@@ -1,12 +1,13 @@
 """Boosted trees that choose their settings and their number of steps on areas of plots held out."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from spatioformer.models.baselines.areas import PARTS, divisions, parts
+from spatioformer.models.baselines.areas import divisions, held_out
+from spatioformer.models.baselines.tuned_forest import in_canonical_order
 
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor
@@ -27,7 +28,7 @@ FIRST, MOST = 100, 400
 class TunedBoosting(RegressorMixin, BaseEstimator):
     """Gradient boosting of trees (Friedman 2001), tuned on the training plots.
 
-    Each of SETTINGS is fitted without each third of the plots' areas (`areas.divisions`). The
+    Each of SETTINGS is fitted without each third of the plots' areas (`areas.held_out`). The
     setting and the number of steps with the smallest squared error of the plots held out are
     chosen; then all plots are fitted with them, at a lower learning rate. Random plots held out
     would show no overfitting, because they are too close to the training plots.
@@ -56,11 +57,12 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
                 latitude, degrees.
             y: (n,).
 
-        Sets `booster_`, the fitted regressor, and `chosen_`, its settings.
+        Sets `booster_`, the fitted regressor, and `chosen_`, its settings. The order of the rows
+        changes nothing.
         """
-        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        X, y = in_canonical_order(X, y)
         rng = np.random.default_rng(self.random_state)
-        folds = [parts(division, rng) for division in divisions(X)]
+        folds = [out for division in divisions(X) for out in held_out(division, rng)]
         setting, steps = SETTINGS[1], min(FIRST, self.steps)
         if folds:
             curves = [self._curve(X, y, folds, setting) for setting in SETTINGS]
@@ -110,38 +112,77 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
     def _curve(
         self, X: np.ndarray, y: np.ndarray, folds: list[np.ndarray], setting: dict[str, float]
     ) -> np.ndarray:
-        """Squared error (steps,) of plots held out, after each step, mean over the divisions."""
+        """Sum of squared errors (steps,) of the plots held out, bool (n,) each, by steps."""
         steps = min(FIRST, self.steps)
+        fits = [_begun(self._unfitted(setting, steps), X, y, out) for out in folds]
         while True:
-            total = np.zeros(steps)
-            for fold in folds:
-                for number in range(PARTS):
-                    out = fold == number
-                    total += self._squared_errors(setting, steps, X, y, out)
+            total = np.sum([fit.squared_errors(steps) for fit in fits], axis=0)
             still_falls = total.argmin() >= 0.8 * steps
             if not still_falls or steps == self.steps:
-                return total / (len(y) * len(folds))
+                return np.asarray(total)
             steps = min(2 * steps, self.steps)
 
-    def _squared_errors(
-        self, setting: dict[str, float], steps: int, X: np.ndarray, y: np.ndarray, out: np.ndarray
-    ) -> np.ndarray:
-        """Sum of squared errors of the plots `out`, bool (n,), after each step, (steps,)."""
-        booster = self._unfitted(setting, steps)
-        if isinstance(booster, HistGradientBoostingRegressor):
-            staged = booster.fit(X[~out], y[~out]).staged_predict(X[out])
-            return np.array([np.sum((predictions - y[out]) ** 2) for predictions in staged])
+
+class _Fit(Protocol):
+    """A fit without some plots that can be given more steps: the first ones are not done again."""
+
+    def squared_errors(self, steps: int) -> np.ndarray:
+        """Sum of squared errors of the plots held out after each step, (steps,)."""
+        ...
+
+
+def _begun(
+    booster: "HistGradientBoostingRegressor | LGBMRegressor",
+    X: np.ndarray,
+    y: np.ndarray,
+    out: np.ndarray,
+) -> _Fit:
+    """A fit of `booster` to X (n, features) and y (n,) without the plots `out`, bool (n,)."""
+    if isinstance(booster, HistGradientBoostingRegressor):
+        return _HistogramFit(booster, X, y, out)
+    return _LightGBMFit(booster, X, y, out)
+
+
+class _HistogramFit:
+    """A fit of scikit-learn; arguments as of `_begun`."""
+
+    def __init__(
+        self,
+        booster: HistGradientBoostingRegressor,
+        X: np.ndarray,
+        y: np.ndarray,
+        out: np.ndarray,
+    ):
+        self.booster = booster.set_params(warm_start=True)
+        self.training, self.test = (X[~out], y[~out]), (X[out], y[out])
+
+    def squared_errors(self, steps: int) -> np.ndarray:
+        X, y = self.test
+        staged = self.booster.set_params(max_iter=steps).fit(*self.training).staged_predict(X)
+        return np.array([np.sum((predictions - y) ** 2) for predictions in staged])
+
+
+class _LightGBMFit:
+    """A fit of LightGBM; arguments as of `_begun`."""
+
+    def __init__(self, booster: "LGBMRegressor", X: np.ndarray, y: np.ndarray, out: np.ndarray):
         import lightgbm
 
+        settings = booster.get_params() | {"objective": "regression", "metric": "l2"}
         training = lightgbm.Dataset(X[~out], y[~out])
-        record: dict[str, Any] = {}
-        lightgbm.train(
-            booster.get_params() | {"objective": "regression", "metric": "l2"},
-            training,
-            steps,
-            [lightgbm.Dataset(X[out], y[out], reference=training)],
-            callbacks=[lightgbm.record_evaluation(record)],
-        )
-        errors = np.array(record["valid_0"]["l2"]) * out.sum()
-        # LightGBM ends earlier where no leaf can be split.
-        return np.append(errors, np.full(steps - len(errors), errors[-1]))
+        self.booster = lightgbm.Booster(settings, training)
+        self.booster.add_valid(lightgbm.Dataset(X[out], y[out], reference=training), "held out")
+        self.plots, self.errors = int(out.sum()), list[float]()
+
+    def squared_errors(self, steps: int) -> np.ndarray:
+        while len(self.errors) < steps:
+            if self.booster.update():  # no leaf can be split, so further steps change nothing
+                last = self._error() if not self.errors else self.errors[-1]
+                self.errors += [last] * (steps - len(self.errors))
+            else:
+                self.errors.append(self._error())
+        return np.array(self.errors)
+
+    def _error(self) -> float:
+        mean = self.booster.eval_valid()[0][2]
+        return float(mean) * self.plots
