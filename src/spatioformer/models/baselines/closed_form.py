@@ -25,6 +25,7 @@ from spatioformer.models.stacking import (
     Reach,
     combine,
     convex_weights,
+    design_effect,
     to_nearest,
 )
 
@@ -105,7 +106,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         self.processes_ = self._processes(X, y, process)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
         grown = [self._grow(name, X, y, rows, divisions) for name in FORESTS]
-        self.trees_, self.forest_ = (trees for trees, _, _ in grown)
+        self.trees_, self.forest_ = grown[0][0], grown[1][0]
         middle = divisions[len(divisions) // 2]
         self.quadratic_ = QuadraticRidge(self.counts).fit(X[rows], y[rows], middle)
         columns.append(self.quadratic_.leave_out_each(X[rows], y[rows], divisions))
@@ -176,8 +177,13 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         variances = np.zeros((len(divisions), len(PRIOR)))
         variances[:, [list(PRIOR).index(name) for name in FORESTS]] = noise
         prior = np.array(list(PRIOR.values()))
+        effects = [
+            design_effect(columns[:, number] - y[:, None], unit, prior)
+            for number, unit in enumerate(divisions)
+        ]
+        counted = np.tile(1 / np.array(effects), len(y))
         self.weights_ = convex_weights(
-            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1))
+            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1)), counted
         )
         self.left_out_ = combine(flat, share, self.weights_).reshape(distance.shape)
         self.residuals_ = self.left_out_ - y[:, None]

@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
-from spatioformer.models.baselines.features import lonlat
+from spatioformer.models.baselines.features import floor_of, lonlat, not_below
 from spatioformer.models.baselines.trees import tuned_random_forest
 from spatioformer.models.baselines.tuned_forest import Settings, TunedForest
 
@@ -145,6 +145,8 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         kriging: the field of the residuals; None estimates range and nugget.
     """
 
+    floor_: float | None = None  # in files without it
+
     def __init__(
         self,
         forest: RandomForestRegressor | TunedForest | None = None,
@@ -164,13 +166,14 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         if isinstance(forest, TunedForest):
             self.chosen_ = forest.chosen(X, y)
             forest = forest.unfitted(**self.chosen_)
+        self.floor_ = floor_of(y)
         self.forest_ = forest.set_params(oob_score=True).fit(X, y)
         self.kriging_ = kriging.fit(X, np.asarray(y) - self.forest_.oob_prediction_)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Trend plus expected residual, (n,)."""
-        return self.forest_.predict(X) + self.kriging_.predict(X)
+        """Trend plus expected residual, (n,); at least 0 if all training plots are."""
+        return not_below(self.forest_.predict(X) + self.kriging_.predict(X), self.floor_)
 
 
 def forest_kriging(seed: int) -> ForestKriging:

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from spatioformer.models.baselines.areas import PARTS, divisions, parts
+from spatioformer.models.baselines.features import floor_of, not_below
 
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor
@@ -38,6 +39,10 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
         random_state: seed.
     """
 
+    blank_: np.ndarray | None = None
+    floor_: float | None = None
+    # Class attributes above are the values of files without them.
+
     def __init__(
         self,
         kind: Literal["histogram", "lightgbm"] = "histogram",
@@ -59,6 +64,7 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
         Sets `booster_`, the fitted regressor, and `chosen_`, its settings.
         """
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+        self.floor_ = floor_of(y)
         rng = np.random.default_rng(self.random_state)
         folds = [parts(division, rng) for division in divisions(X)]
         setting, steps = SETTINGS[1], min(FIRST, self.steps)
@@ -67,12 +73,16 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
             number = int(np.argmin([curve.min() for curve in curves]))
             setting, steps = SETTINGS[number], int(curves[number].argmin()) + 1
         self.chosen_ = {"steps": FINER * steps, "learning_rate": RATE / FINER, **setting}
-        self.booster_ = self._unfitted(setting, FINER * steps, RATE / FINER).fit(X, y)
+        self.blank_ = _blank(X)
+        booster = self._unfitted(setting, FINER * steps, RATE / FINER)
+        self.booster_ = booster.fit(np.where(self.blank_, 0.0, X), y)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predictions, (n,)."""
-        return np.asarray(self.booster_.predict(X), np.float64)
+        """Predictions, (n,); at least 0 if all training plots are."""
+        if self.blank_ is not None:
+            X = np.where(self.blank_, 0.0, X)
+        return not_below(np.asarray(self.booster_.predict(X), np.float64), self.floor_)
 
     def _unfitted(
         self, setting: dict[str, float], steps: int, rate: float = RATE
@@ -128,6 +138,7 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
     ) -> np.ndarray:
         """Sum of squared errors of the plots `out`, bool (n,), after each step, (steps,)."""
         booster = self._unfitted(setting, steps)
+        X = np.where(_blank(X[~out]), 0.0, X)
         if isinstance(booster, HistGradientBoostingRegressor):
             staged = booster.fit(X[~out], y[~out]).staged_predict(X[out])
             return np.array([np.sum((predictions - y[out]) ** 2) for predictions in staged])
@@ -145,3 +156,8 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
         errors = np.array(record["valid_0"]["l2"]) * out.sum()
         # LightGBM ends earlier where no leaf can be split.
         return np.append(errors, np.full(steps - len(errors), errors[-1]))
+
+
+def _blank(X: np.ndarray) -> np.ndarray:
+    """Features without any value, bool (f,), at which scikit-learn's boosting fails."""
+    return np.asarray(~np.isfinite(X).any(axis=0))
