@@ -129,11 +129,15 @@ def main() -> None:
                 rows += scored(kind, seed, cells)
     if rows:
         table = pd.DataFrame(rows)
-        mean = table.groupby(["kind", "split"], sort=False)[[*COLUMNS, "s"]].mean()
+        groups = table.groupby(["kind", "split"], sort=False)
+        mean = groups[[*COLUMNS, "s"]].mean()
         best = mean[list(SKLEARN)].max(axis=1)
         mean["auto - best"] = mean["auto"] - best
+        mean["seeds"] = groups.size()
         print(mean.round(3).to_string())
-        print(table.loc[table["odd"] != "", ["kind", "split", "odd"]].to_string())
+        if (table["odd"] != "").any():
+            print("NaN or negative predictions:")
+            print(table.loc[table["odd"] != "", ["kind", "split", "odd"]].to_string())
 
 
 if __name__ == "__main__":
