@@ -47,7 +47,8 @@ FOREST = sf.ForestKrigingRegressor(
 def test_checks(estimator, expected, monkeypatch):
     # The adapter is what is checked; with all its members a stack takes minutes.
     monkeypatch.setattr(registry, "STACKED", {"gaussian-process": 0.5, "location-knn": 0.5})
-    monkeypatch.setattr(closed_form, "TREES", 10)
+    for settings in closed_form.FORESTS.values():
+        monkeypatch.setitem(settings, "trees", 5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few rows make uneven folds
         results = check_estimator(

@@ -15,7 +15,13 @@ from spatioformer.models.baselines import TABULAR
 from spatioformer.models.capabilities import FitContext
 from spatioformer.models.registry import STACKED, make
 from spatioformer.models.stack_estimator import StackEstimator
-from spatioformer.models.stacking import Reach, convex_weights, pieces, to_nearest
+from spatioformer.models.stacking import (
+    Reach,
+    convex_weights,
+    design_effect,
+    pieces,
+    to_nearest,
+)
 from spatioformer.models.store import load
 
 
@@ -31,6 +37,27 @@ def near(predictions: np.ndarray, observed: np.ndarray) -> np.ndarray:
 def plain(errors: np.ndarray, far: np.ndarray, weights: np.ndarray) -> float:
     blend = (1 - far)[:, None] * weights[0] + far[:, None] * weights[1]
     return float(np.sum(np.sum(errors * blend, axis=1) ** 2))
+
+
+def test_the_design_effect_counts_independent_plots():
+    rng = np.random.default_rng(0)
+    errors, weights = rng.normal(size=(4000, 3)), equal(3)
+    assert design_effect(errors, np.arange(4000), weights) == pytest.approx(1)
+    assert design_effect(errors, np.arange(4000) // 20, weights) == pytest.approx(1, abs=0.2)
+    copies = np.repeat(errors[:200], 20, axis=0)
+    assert design_effect(copies, np.arange(4000) // 20, weights) == pytest.approx(20)
+    assert design_effect(np.zeros((4, 2)), np.arange(4), equal(2)) == 1
+
+
+def test_copies_of_plots_that_count_as_one_change_nothing():
+    rng = np.random.default_rng(0)
+    errors, far, prior = rng.normal(size=(50, 3)), rng.random(50), np.array([0.6, 0.3, 0.1])
+    once = convex_weights(errors, far, prior, 40, np.ones((50, 3)) / 10)
+    copies = (np.repeat(errors, 8, axis=0), np.repeat(far, 8))
+    noise, eighth = np.ones((400, 3)) / 10, np.full(400, 1 / 8)
+    same = convex_weights(*copies, prior, 40, noise, eighth)
+    np.testing.assert_allclose(same, once, atol=1e-6)
+    assert np.abs(convex_weights(*copies, prior, 40, noise) - once).max() > 0.02
 
 
 def test_two_members_have_a_closed_form():

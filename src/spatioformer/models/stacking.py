@@ -107,6 +107,7 @@ def convex_weights(
     prior: np.ndarray,
     strength: float,
     noise: np.ndarray | None = None,
+    counted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fit non-negative weights near and far, each summing to 1, by least squares with a prior.
 
@@ -121,16 +122,21 @@ def convex_weights(
         strength: prior strength, in plots.
         noise: (n, members), variance of each error that the member will not have when it predicts
             new plots, as that of a mean of few trees; None: 0.
+        counted: (n,), number of plots that each error counts as, above 0; None: 1.
 
     Returns:
         float64 (2, members).
     """
     count = errors.shape[1]
+    least = np.min(np.average(errors**2, axis=0, weights=counted))
+    if counted is not None:
+        errors = errors * np.sqrt(counted)[:, None]
+        noise = None if noise is None else noise * counted[:, None]
     scale = np.linalg.norm(errors)
     if scale == 0:
         return np.tile(prior, (2, 1))
     parts = np.hstack([errors * (1 - far)[:, None], errors * far[:, None]]) / scale
-    penalty = np.sqrt(strength * np.min(np.mean(errors**2, axis=0))) / scale
+    penalty = np.sqrt(strength * least) / scale
     prior_target = penalty * np.tile(prior, 2)
     # Two more equations with a large weight make the weights sum to 1.
     sums = LARGE_WEIGHT * np.kron(np.eye(2), np.ones(count))
@@ -140,6 +146,31 @@ def convex_weights(
     target = np.concatenate([np.zeros(len(parts)), prior_target, [LARGE_WEIGHT, LARGE_WEIGHT]])
     weights = nnls(rows, target)[0].reshape(2, count)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def design_effect(errors: np.ndarray, unit: np.ndarray, weights: np.ndarray) -> float:
+    """Number of plots that say as much about the weights of a stack as one independent plot.
+
+    Errors of plots of one area that is left out are correlated: twenty plots of a cluster are not
+    twenty independent plots. The slope of the squared error with the weights has a variance that is
+    larger than that of independent plots by the design effect (Kish 1965, "Survey Sampling").
+
+    Args:
+        errors: predicted - observed, (n, members).
+        unit: (n,), number of the area of each plot, from 0.
+        weights: (members,), at which the slope is taken.
+
+    Returns:
+        The design effect, at least 1.
+    """
+    error = errors @ weights
+    slopes = error[:, None] * (errors - error[:, None])
+    slopes -= slopes.mean(axis=0)
+    independent = np.sum(slopes**2)
+    if independent == 0:
+        return 1.0
+    sums = np.stack([np.bincount(unit, slope) for slope in slopes.T])
+    return max(1.0, float(np.sum(sums**2) / independent))
 
 
 def _less_noise(parts: np.ndarray, noise: np.ndarray, far: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The stack in closed form, and trees that leave out blocks."""
 
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,7 @@ from spatioformer.models.baselines.closed_form import PRIOR, PROCESSES, ClosedFo
 from spatioformer.models.baselines.gaussian import groups
 from spatioformer.models.baselines.gaussian.kernel import TERMS
 from spatioformer.models.skops_file import canonical
-from spatioformer.models.stacking import convex_weights, to_nearest
+from spatioformer.models.stacking import Reach, convex_weights, to_nearest
 from tests.models.baselines.gaussian.plots import counts, table
 
 
@@ -221,3 +222,28 @@ def test_the_noise_of_few_trees_does_not_count():
     np.testing.assert_allclose(mended, 0.5, atol=0.08)
     same = convex_weights(errors, far, half, 0.0, np.zeros((4000, 2)))
     np.testing.assert_allclose(same, convex_weights(errors, far, half, 0.0), atol=1e-6)
+
+
+def test_a_forest_of_best_splits_gets_the_weight_where_thresholds_rule():
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.normal(size=(200, 4)), rng.uniform([140, -30], [150, -20], (200, 2))])
+    y = np.where(X[:, 0] > 0.2, 60.0, np.where(X[:, 1] > 0, 25.0, 8.0))
+    weights = ClosedFormStack().fit(X, y).weights_
+    assert weights[:, list(PRIOR).index("forest")].mean() > 2 * PRIOR["forest"]
+
+
+def test_a_stack_without_the_last_member_still_predicts(fitted):
+    """Files of before have no forest of best splits, and no weights for it."""
+    stack, X, _ = fitted
+    former = copy(stack)
+    del former.forest_
+    former.weights_ = stack.weights_[:, :-1]
+    left = stack.predict(X) - combine_last(stack, X)
+    np.testing.assert_allclose(former.predict(X), left, atol=1e-9)
+
+
+def combine_last(stack: ClosedFormStack, X: np.ndarray) -> np.ndarray:
+    """What the last member adds to the predictions (n,) of a stack."""
+    share = Reach(*stack.reach_).share(to_nearest(X[:, -2:], stack.places_))
+    near, far = stack.weights_[:, -1]
+    return stack._member("forest", X) * ((1 - share) * near + share * far)

@@ -270,3 +270,33 @@ def test_facts_and_card_say_what_was_chosen(name, tmp_path):
     again = load(folder)
     assert again.facts["chosen"] == again.chosen == model.facts["chosen"]
     assert "chosen" not in fitted("location-knn")[0].facts
+
+
+# --- gaps and small values ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["histogram", "lightgbm"])
+def test_boosting_ignores_a_feature_without_values_among_the_training_plots(kind):
+    if kind == "lightgbm":
+        pytest.importorskip("lightgbm")
+    X, y = exact(60)
+    blank, filled = X.copy(), X.copy()
+    blank[:, 1], filled[:, 1] = np.nan, 0.0
+    predictions = TunedBoosting(kind, steps=20).fit(blank, y).predict(X)
+    np.testing.assert_array_equal(
+        predictions, TunedBoosting(kind, steps=20).fit(filled, y).predict(filled)
+    )
+
+
+def test_boosting_and_kriging_predict_nothing_below_zero_where_no_plot_is():
+    X, y = exact(60)
+    for model in (
+        TunedBoosting(steps=20),
+        ForestKriging(RandomForestRegressor(10, random_state=0)),
+    ):
+        assert model.fit(X, y).predict(X).min() < -5
+        below = model.predict(X)
+        assert model.fit(X, np.maximum(y, 0)).floor_ == 0
+        assert model.predict(X).min() >= 0
+        model.fit(X, y).floor_ = 0.0
+        np.testing.assert_array_equal(model.predict(X), np.maximum(below, 0))

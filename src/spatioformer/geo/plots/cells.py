@@ -8,6 +8,7 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.covariates import KINDS, RESERVED
+from spatioformer.geo.plots.far_values import far_rows, missing_codes
 from spatioformer.geo.plots.hemispheres import (
     SIDES,
     are_sides,
@@ -148,7 +149,7 @@ def covariate_values(
 
     Returns:
         float64 with NaN for numbers, text with '' for classes; a note for each covariate with
-        cells that are no numbers.
+        cells that are no numbers, codes for missing data, or values far outside all others.
 
     Raises:
         PlotError: a covariate of numbers has none.
@@ -171,8 +172,35 @@ def covariate_values(
                 f"covariate {quoted(name)} counts {int(bad.sum())} cells as missing that are no "
                 f"numbers, such as {quoted(texts.iloc[first])} on line {cells['line'].iloc[first]}"
             )
-        values[name] = np.where(np.isfinite(read), read, np.nan)
+        read = np.where(np.isfinite(read), read, np.nan)
+        codes = missing_codes(read)
+        coded = np.isin(read, codes)
+        read[coded] = np.nan
+        values[name] = read
+        notes += _unusual(name, codes, int(coded.sum()), read, cells["line"])
     return pd.DataFrame(values, index=cells.index), notes
+
+
+def _unusual(
+    name: str, codes: list[float], coded: int, values: np.ndarray, lines: pd.Series
+) -> list[str]:
+    """Notes on codes for missing data, in `coded` cells, and on values (n,) far outside others."""
+    notes = []
+    if codes:
+        shown = " and ".join(f"{code:.8g}" for code in codes)
+        notes.append(
+            f"covariate {quoted(name)} counts {coded} cells of {shown} as missing, a usual code "
+            f"for it: the others lie between {np.nanmin(values):.6g} and {np.nanmax(values):.6g}"
+        )
+    far = far_rows(values)
+    if far.any():
+        first, others = int(far.argmax()), values[~far]
+        notes.append(
+            f"covariate {quoted(name)} has {int(far.sum())} values far outside all others, such as "
+            f"{values[first]:.8g} on line {lines.iloc[first]}; the others lie between "
+            f"{np.nanmin(others):.6g} and {np.nanmax(others):.6g}, so correct it if it is wrong"
+        )
+    return notes
 
 
 def _no_number(name: str, texts: pd.Series, bad: np.ndarray) -> str:

@@ -27,6 +27,7 @@ from spatioformer.models.baselines.gaussian.embeddings import shares_of
 from spatioformer.models.baselines.kriging import ForestKriging, Kriging, forest_kriging
 from spatioformer.models.baselines.neighbours import LocationKNN
 from spatioformer.models.baselines.quadratic import QuadraticRidge
+from spatioformer.models.baselines.tails import NormalScores
 from spatioformer.models.baselines.trees import (
     extra_trees,
     gradient_boosting,
@@ -88,6 +89,7 @@ __all__ = [
     "GaussianProcess",
     "Kriging",
     "LocationKNN",
+    "NormalScores",
     "QuadraticRidge",
     "Regressor",
     "TunedBoosting",

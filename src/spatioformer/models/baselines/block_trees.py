@@ -16,20 +16,33 @@ LEFT_OUT = 0.2  # share of the blocks that a tree leaves out
 
 
 class BlockTrees(RegressorMixin, BaseEstimator):
-    """Mean of extremely randomised trees (Geurts et al. 2006), each grown on most of the blocks.
+    """Mean of randomised trees, each grown on most of the blocks.
 
     Args:
         trees: number of trees.
         leaf: smallest number of plots in a leaf.
         features: share of the features that a split chooses from.
         seed: of the trees and of the blocks that they leave out.
+        bootstrap: whether trees are those of a random forest, which choose the best splits of plots
+            drawn with replacement (Breiman 2001); else they are extremely randomised (Geurts et al.
+            2006).
     """
 
-    def __init__(self, trees: int = 300, leaf: int = 2, features: float = 1.0, seed: int = 0):
+    bootstrap: bool = False  # in files without it
+
+    def __init__(
+        self,
+        trees: int = 300,
+        leaf: int = 2,
+        features: float = 1.0,
+        seed: int = 0,
+        bootstrap: bool = False,
+    ):
         self.trees = trees
         self.leaf = leaf
         self.features = features
         self.seed = seed
+        self.bootstrap = bootstrap
 
     def fit(self, X: np.ndarray, y: np.ndarray, block: np.ndarray | None = None) -> "BlockTrees":
         """Grow the trees, in one thread.
@@ -46,7 +59,9 @@ class BlockTrees(RegressorMixin, BaseEstimator):
         number = np.unique(labels, return_inverse=True)[1].reshape(-1)
         rng = np.random.default_rng(self.seed)
         outs = (left_out(int(number.max()) + 1, rng)[number] for _ in range(self.trees))
-        growth, votes = Growth(ExtraTreeRegressor, self.leaf, self.features), Votes.none(len(y))
+        kind = DecisionTreeRegressor if self.bootstrap else ExtraTreeRegressor
+        growth = Growth(kind, self.leaf, self.features, self.bootstrap)
+        votes = Votes.none(len(y))
         self.estimators_ = list(growth.trees(X, y, outs, votes, self.seed))
         # A plot whose block no tree left out has the mean of all plots.
         self.left_out_ = votes.mean(y.mean())

@@ -25,6 +25,7 @@ from spatioformer.models.stacking import (
     Reach,
     combine,
     convex_weights,
+    design_effect,
     to_nearest,
 )
 
@@ -39,14 +40,19 @@ PRIOR = {
     "product": 0.4,
     "place": 0.05,
     "features": 0.05,
-    "trees": 0.3,
+    "trees": 0.2,
     "quadratic": 0.15,
     "mean": 0.05,
+    "forest": 0.1,
 }
 """Prior weights of the members."""
 
 MOST = 4000  # plots that are left out to find the weights; more are sampled
-TREES = 38  # trees of each of two forests that leave out areas of one size
+FORESTS: dict[str, dict[str, Any]] = {
+    "trees": {"trees": 38},
+    "forest": {"trees": 19, "features": 1 / 2, "bootstrap": True},
+}
+"""Members that are trees: settings of each of the two forests that leave out areas of one size."""
 
 
 class ClosedFormStack(RegressorMixin, BaseEstimator):
@@ -99,35 +105,39 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         divisions = areas(self.places_[rows])
         self.processes_ = self._processes(X, y, process)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
-        grown, noise = self._grow(X, y, rows, divisions)
-        columns.append(grown)
+        grown = [self._grow(name, X, y, rows, divisions) for name in FORESTS]
+        self.trees_, self.forest_ = grown[0][0], grown[1][0]
         middle = divisions[len(divisions) // 2]
         self.quadratic_ = QuadraticRidge(self.counts).fit(X[rows], y[rows], middle)
         columns.append(self.quadratic_.leave_out_each(X[rows], y[rows], divisions))
         columns.append(np.column_stack([means_of_others(y[rows], unit) for unit in divisions]))
+        columns = [*columns[:3], grown[0][1], *columns[3:], grown[1][1]]
+        noise = np.column_stack([noise for _, _, noise in grown])
         self._weigh(np.stack(columns, axis=2), noise, y[rows], divisions, self.places_[rows])
         self.rows_ = order[rows]
         return self
 
     def _grow(
-        self, X: np.ndarray, y: np.ndarray, rows: np.ndarray, divisions: list[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Grow the trees: two forests for each division.
+        self, name: str, X: np.ndarray, y: np.ndarray, rows: np.ndarray, divisions: list[np.ndarray]
+    ) -> tuple[list[BlockTrees], np.ndarray, np.ndarray]:
+        """Grow a member of FORESTS: two forests for each division.
 
         Returns:
-            Predictions (m, divisions) of the plots `rows` (m,) by trees that left out their areas,
-            and the variance (divisions,) of these means of few trees, from the two forests.
+            The forests that predict; predictions (m, divisions) of the plots `rows` (m,) by trees
+            that left out their areas; and the variance (divisions,) of these means of few trees,
+            from the two forests.
         """
+        settings = FORESTS[name]
         seeds = range(self.seed, self.seed + 2 * len(divisions))
         forests = [
-            BlockTrees(TREES, seed=seed).fit(X[rows], y[rows], unit)
+            BlockTrees(**settings, seed=seed).fit(X[rows], y[rows], unit)
             for seed, unit in zip(seeds, [*divisions, *divisions], strict=True)
         ]
         one, other = np.split(np.column_stack([forest.left_out_ for forest in forests]), 2, axis=1)
-        self.trees_ = forests
         if len(rows) < len(y):
-            self.trees_ = [BlockTrees(TREES * len(divisions), seed=self.seed).fit(X, y)]
-        return (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
+            all_trees = settings | {"trees": settings["trees"] * len(divisions)}
+            forests = [BlockTrees(**all_trees, seed=self.seed).fit(X, y)]
+        return forests, (one + other) / 2, np.mean((one - other) ** 2, axis=0) / 4
 
     def _processes(
         self, X: np.ndarray, y: np.ndarray, whole: GaussianProcess | None
@@ -153,7 +163,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
 
         Args:
             columns: (m, divisions, members), predictions of plots that are left out.
-            noise: (divisions,), variance of the trees' predictions that a whole forest lacks.
+            noise: (divisions, FORESTS), variance of their predictions that a whole forest lacks.
             y: (m,).
             divisions: area (m,) of each plot, for each division.
             places: lon, lat (m, 2).
@@ -165,10 +175,15 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         flat = columns.reshape(-1, columns.shape[2])
         errors = flat - np.repeat(y, len(divisions))[:, None]
         variances = np.zeros((len(divisions), len(PRIOR)))
-        variances[:, list(PRIOR).index("trees")] = noise
+        variances[:, [list(PRIOR).index(name) for name in FORESTS]] = noise
         prior = np.array(list(PRIOR.values()))
+        effects = [
+            design_effect(columns[:, number] - y[:, None], unit, prior)
+            for number, unit in enumerate(divisions)
+        ]
+        counted = np.tile(1 / np.array(effects), len(y))
         self.weights_ = convex_weights(
-            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1))
+            errors, share, prior, PRIOR_STRENGTH, np.tile(variances, (len(y), 1)), counted
         )
         self.left_out_ = combine(flat, share, self.weights_).reshape(distance.shape)
         self.residuals_ = self.left_out_ - y[:, None]
@@ -177,8 +192,8 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         X = np.asarray(X, np.float64)
-        columns = np.zeros((len(X), len(PRIOR)))
-        for number, (name, weight) in enumerate(zip(PRIOR, self.weights_.T, strict=True)):
+        columns = np.zeros((len(X), self.weights_.shape[1]))  # files of before lack the last member
+        for number, (name, weight) in enumerate(zip(PRIOR, self.weights_.T, strict=False)):
             if weight.any():
                 columns[:, number] = self._member(name, X)
         near, far = self.reach_
@@ -191,8 +206,9 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
             return np.full(len(X), self.mean_)
         if name == "quadratic":
             return self.quadratic_.predict(X)
-        if name == "trees":
-            return np.asarray(np.mean([trees.predict(X) for trees in self.trees_], axis=0))
+        if name in FORESTS:
+            forests = self.trees_ if name == "trees" else self.forest_
+            return np.asarray(np.mean([forest.predict(X) for forest in forests], axis=0))
         return self.processes_[list(PROCESSES).index(name)].predict(X)
 
 

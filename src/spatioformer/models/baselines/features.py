@@ -32,3 +32,13 @@ def with_covariates(covariates: np.ndarray | None, statistics: np.ndarray) -> np
 def lonlat(X: np.ndarray) -> np.ndarray:
     """Longitude and latitude (n, 2), degrees: the last two columns of a feature table."""
     return np.asarray(X, np.float64)[:, -2:]
+
+
+def not_below(predictions: np.ndarray, floor: float | None) -> np.ndarray:
+    """Predictions (n,) of at least `floor`, from `floor_of`; None: as they are."""
+    return predictions if floor is None else np.maximum(predictions, floor)
+
+
+def floor_of(y: np.ndarray) -> float | None:
+    """0 if no target y (n,) is negative, so that no prediction is; otherwise None."""
+    return 0.0 if np.min(y) >= 0 else None

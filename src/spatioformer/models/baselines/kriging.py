@@ -13,7 +13,7 @@ from spatioformer.common.earth import on_sphere
 from spatioformer.common.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
 from spatioformer.models.baselines.block_trees import Votes, predicted_by
-from spatioformer.models.baselines.features import lonlat
+from spatioformer.models.baselines.features import floor_of, lonlat, not_below
 from spatioformer.models.baselines.trees import tuned_random_forest
 from spatioformer.models.baselines.tuned_forest import Settings, TunedForest, in_canonical_order
 
@@ -145,6 +145,8 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         kriging: the field of the residuals; None estimates range and nugget.
     """
 
+    floor_: float | None = None  # in files without it
+
     def __init__(
         self,
         forest: RandomForestRegressor | TunedForest | None = None,
@@ -177,13 +179,14 @@ class ForestKriging(RegressorMixin, BaseEstimator):
         self.chosen_: Settings | None = None
         if isinstance(forest, TunedForest):
             self.chosen_, forest = forest.chosen_, forest.forest_
+        self.floor_ = floor_of(y)
         self.forest_ = forest
         self.kriging_ = kriging.fit(X, y - out_of_bag(forest, X, y.mean()))
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Trend plus expected residual, (n,)."""
-        return self.forest_.predict(X) + self.kriging_.predict(X)
+        """Trend plus expected residual, (n,); at least 0 if all training plots are."""
+        return not_below(self.forest_.predict(X) + self.kriging_.predict(X), self.floor_)
 
 
 def out_of_bag(forest: RandomForestRegressor, X: np.ndarray, otherwise: float) -> np.ndarray:

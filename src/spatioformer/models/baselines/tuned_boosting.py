@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from spatioformer.models.baselines.areas import divisions, held_out
+from spatioformer.models.baselines.features import floor_of, not_below
 from spatioformer.models.baselines.tuned_forest import in_canonical_order
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
         random_state: seed.
     """
 
+    blank_: np.ndarray | None = None
+    floor_: float | None = None
+    # Class attributes above are the values of files without them.
+
     def __init__(
         self,
         kind: Literal["histogram", "lightgbm"] = "histogram",
@@ -61,6 +66,7 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
         changes nothing.
         """
         X, y = in_canonical_order(X, y)
+        self.floor_ = floor_of(y)
         rng = np.random.default_rng(self.random_state)
         folds = [out for division in divisions(X) for out in held_out(division, rng)]
         setting, steps = SETTINGS[1], min(FIRST, self.steps)
@@ -69,12 +75,16 @@ class TunedBoosting(RegressorMixin, BaseEstimator):
             number = int(np.argmin([curve.min() for curve in curves]))
             setting, steps = SETTINGS[number], int(curves[number].argmin()) + 1
         self.chosen_ = {"steps": FINER * steps, "learning_rate": RATE / FINER, **setting}
-        self.booster_ = self._unfitted(setting, FINER * steps, RATE / FINER).fit(X, y)
+        self.blank_ = _blank(X)
+        booster = self._unfitted(setting, FINER * steps, RATE / FINER)
+        self.booster_ = booster.fit(np.where(self.blank_, 0.0, X), y)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predictions, (n,)."""
-        return np.asarray(self.booster_.predict(X), np.float64)
+        """Predictions, (n,); at least 0 if all training plots are."""
+        if self.blank_ is not None:
+            X = np.where(self.blank_, 0.0, X)
+        return not_below(np.asarray(self.booster_.predict(X), np.float64), self.floor_)
 
     def _unfitted(
         self, setting: dict[str, float], steps: int, rate: float = RATE
@@ -138,6 +148,7 @@ def _begun(
     out: np.ndarray,
 ) -> _Fit:
     """A fit of `booster` to X (n, features) and y (n,) without the plots `out`, bool (n,)."""
+    X = np.where(_blank(X[~out]), 0.0, X)
     if isinstance(booster, HistGradientBoostingRegressor):
         return _HistogramFit(booster, X, y, out)
     return _LightGBMFit(booster, X, y, out)
@@ -186,3 +197,8 @@ class _LightGBMFit:
     def _error(self) -> float:
         mean = self.booster.eval_valid()[0][2]
         return float(mean) * self.plots
+
+
+def _blank(X: np.ndarray) -> np.ndarray:
+    """Features without any value, bool (f,), at which scikit-learn's boosting fails."""
+    return np.asarray(~np.isfinite(X).any(axis=0))

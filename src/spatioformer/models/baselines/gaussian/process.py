@@ -37,6 +37,7 @@ from spatioformer.models.baselines.gaussian.posterior import (
 )
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
 from spatioformer.models.baselines.gaussian.search import STEPS, likeliest
+from spatioformer.models.baselines.tails import NormalScores
 
 # Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
 # 3 MB are slower, because the allocator returns them to the system after each use.
@@ -86,6 +87,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     frame_: np.ndarray | None = None
     reduction_: np.ndarray | None = None
     limits_: np.ndarray | None = None
+    tails_: NormalScores | None = None
     # Class attributes above are the values of models of version 0.1, whose files lack them.
 
     def __init__(
@@ -114,7 +116,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         Args:
             X: (n, features + 2), NaN where a feature is missing; the last two columns are longitude
                 and latitude, degrees. A missing feature is replaced by its mean, and a further
-                feature says that it is missing.
+                feature says that it is missing. Features with heavy tails become normal scores.
             y: (n,), richness.
         """
         return self._fit(X, y, None)
@@ -219,7 +221,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 
     def _set_scales(self, X: np.ndarray) -> None:
         """Set the scales of features and places, from plots X."""
-        features = np.ma.masked_invalid(X[:, :-2])
+        self.tails_ = NormalScores(self._as_they_are).fit(X[:, :-2])
+        features = np.ma.masked_invalid(self.tails_.transform(X[:, :-2]))
         self.centre_ = features.mean(axis=0).filled(0.0)
         self.scale_ = self._common(_above_zero(features.std(axis=0).filled(0.0)))
         self.indicated_ = _indicated(X[:, :-2])
@@ -231,6 +234,13 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.middle_ = places.mean(axis=0)
         self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
         self.frame_ = _frame(self.middle_)
+
+    @property
+    def _as_they_are(self) -> list[int]:
+        """Features that never become normal scores: the area, and those of a group."""
+        shares = np.asarray([] if self.shares is None else self.shares, int)
+        together = np.flatnonzero(np.bincount(shares)[shares] > 1).tolist()
+        return together if self.effort is None else [self.effort, *together]
 
     def _common(self, sds: np.ndarray) -> np.ndarray:
         """Standard deviations (f,) of features, with one of all features of a group."""
@@ -252,7 +262,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
         if self.frame_ is not None:
             places = places @ self.frame_
-        scaled = (X[:, :-2] - self.centre_) / self.scale_
+        features = X[:, :-2] if self.tails_ is None else self.tails_.transform(X[:, :-2])
+        scaled = (features - self.centre_) / self.scale_
         features = np.where(np.isfinite(scaled), scaled, 0.0)
         effort = None if self.area_ is None else features[:, self.area_].copy()
         if self.indicated_ is not None and len(self.indicated_):
