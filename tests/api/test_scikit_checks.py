@@ -39,7 +39,9 @@ FOREST = sf.ForestKrigingRegressor(
         (sf.SpatioformerRegressor(dropout=0.0, intervals=0, **QUICK), {}),
         (sf.GaussianProcessRegressor(), {}),
         (FOREST, PLACED),
-        (sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED),
+        pytest.param(
+            *(sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED), marks=pytest.mark.soak
+        ),
         (sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else "",

@@ -256,6 +256,7 @@ def test_the_other_zone_gives_the_same_land(archive, series, clouds):
     assert abs(np.mean(nir[both] - expected[both])) < 0.002
 
 
+@pytest.mark.soak  # tests/archives/remote reads through a hundred faults
 def test_faults_change_no_byte_and_offline_needs_no_server(archive, tmp_path):
     stack = archive.stack(composite="median", bands=["red"])
     out = tmp_path / "clean.tif"

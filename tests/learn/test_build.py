@@ -16,6 +16,7 @@ pytest.importorskip("tokenizers")
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.languages import LANGUAGES
 from spatioformer.common.progress import SILENT
+from spatioformer.learn import show
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
 from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, words
@@ -62,8 +63,11 @@ def tools(folder):
 
 @pytest.fixture(scope="module")
 def site(tools, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site") / "course"
-    assert build(folder, tools) == folder / "index.html"
+    """The site, whose Spanish pictures are drawn."""
+    folder, draw = tmp_path_factory.mktemp("site") / "course", show.drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show, "drawn", lambda p, each: draw(p, each) if each == "es" else SVG)
+        assert build(folder, tools) == folder / "index.html"
     return folder
 
 
@@ -116,6 +120,14 @@ class TestSite:
             if link.startswith("figures/")
         }
         assert shown == {f"figures/{path.name}" for path in site.glob("figures/*")}
+
+    @pytest.mark.soak
+    def test_english_pictures_have_english_words(self, tools, tmp_path):
+        build(tmp_path / "course", tools)
+        drawn = [path.read_text("utf-8") for path in (tmp_path / "course/figures").glob("*.svg")]
+        assert len(set(drawn)) > len(drawn) / 2
+        assert any("richness" in svg for svg in drawn)
+        assert any("riqueza" in svg for svg in drawn)
 
     def test_the_temperature_table_is_that_of_the_model(self, site, tools):
         _, data = next(found for found in widgets(site, "words") if found[0] == "softmax")
