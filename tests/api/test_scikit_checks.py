@@ -42,7 +42,10 @@ FOREST = sf.ForestKrigingRegressor(
         pytest.param(
             *(sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED), marks=pytest.mark.soak
         ),
-        (sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
+        pytest.param(
+            *(sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else "",
 )

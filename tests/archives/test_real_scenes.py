@@ -281,6 +281,7 @@ def test_faults_change_no_byte_and_offline_needs_no_server(archive, tmp_path):
         other.read(Window(0, 0, 20, 20), 2018)
 
 
+@pytest.mark.soak
 def test_a_lost_file_ends_the_run_or_is_left_out_and_named(archive, tmp_path):
     name = f"S2_31_{DAYS[3]}"
     archive.server.plan = only(f"/{name}_red.tif", always(status(404)))

@@ -171,7 +171,7 @@ TABLE = {
     "text.md": Page((desk.bible, desk.examples), text, [("range(250)", "range(100)")], soak=True),
     "viewer.md": Page((desk.demo,), soak=True),
     "virtual_flora.md": Page(check=virtual_flora),
-    "vision.md": Page((desk.photos,), vision),
+    "vision.md": Page((desk.photos,), vision, soak=True),
     "years.md": Page((desk.rasters, desk.demo, desk.yearly), soak=True),
     "zonal.md": Page((desk.demo, desk.outside, desk.areas)),
 }

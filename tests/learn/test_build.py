@@ -16,14 +16,13 @@ pytest.importorskip("tokenizers")
 from spatioformer.common.errors import ModelError, OutputError
 from spatioformer.common.languages import LANGUAGES
 from spatioformer.common.progress import SILENT
-from spatioformer.learn import show
 from spatioformer.learn import tools as learn_tools
 from spatioformer.learn.build import build
 from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, words
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, _make_once, spanish_model
 from spatioformer.text.settings import Sizes, TextRecipe
-from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.course import TinyTools, tiny_site, tiny_spanish
 from tests.helpers.pictures import SVG
 from tests.helpers.text import CORPUS, write_sword
 from tests.helpers.tiny_run import spatioformer
@@ -62,13 +61,8 @@ def tools(folder):
 
 
 @pytest.fixture(scope="module")
-def site(tools, tmp_path_factory):
-    """The site, whose Spanish pictures are drawn."""
-    folder, draw = tmp_path_factory.mktemp("site") / "course", show.drawn
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(show, "drawn", lambda p, each: draw(p, each) if each == "es" else SVG)
-        assert build(folder, tools) == folder / "index.html"
-    return folder
+def site():
+    return tiny_site()
 
 
 @pytest.fixture
@@ -123,7 +117,8 @@ class TestSite:
 
     @pytest.mark.soak
     def test_english_pictures_have_english_words(self, tools, tmp_path):
-        build(tmp_path / "course", tools)
+        out = tmp_path / "course"
+        assert build(out, tools) == out / "index.html"
         drawn = [path.read_text("utf-8") for path in (tmp_path / "course/figures").glob("*.svg")]
         assert len(set(drawn)) > len(drawn) / 2
         assert any("richness" in svg for svg in drawn)

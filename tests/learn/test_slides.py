@@ -193,12 +193,12 @@ def page(browser):
     page.close()
 
 
-@pytest.mark.slow
 SHOWN_HAVE_READ = """() => [...document.querySelectorAll("[data-model]")].every(
   (box) => box.offsetParent === null || box.classList.contains("ready"))"""
 """Whether the figures that run a model, and are shown, have read it."""
 
 
+@pytest.mark.slow
 class TestBrowser:
     def test_nothing_overflows(self, page, site):
         measure = """() => slides.deck().map((slide, i) => {

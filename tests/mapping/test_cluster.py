@@ -22,7 +22,7 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
-    """Two worker processes of one thread on this machine, which share one import of the libraries."""
+    """Two worker processes of one thread on this machine; they share one import of libraries."""
     forkserver.set_forkserver_preload(["distributed", "spatioformer.mapping"])
     forkserver.ensure_running()  # one that runs already has the libraries of an evaluation
     with (

@@ -26,7 +26,12 @@ ASKED = {
     "seed=1": KNN | NETWORK | CURVE,
     "train.epochs=3": KNN | NETWORK | CURVE,
 }
-REPEATED = ("evaluate.interval=constant", "evaluate.curve_sizes=[]", "train.epochs=3")
+REPEATED = (
+    "evaluate.interval=constant",
+    "evaluate.models=[spatioformer]",
+    "evaluate.curve_sizes=[]",
+    "train.epochs=3",
+)
 """Those of a kind that another one shows too; only `make soak` asks for them."""
 
 
