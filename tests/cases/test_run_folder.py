@@ -84,17 +84,17 @@ def flip(path: Path) -> None:
 
 
 DAMAGED = [
-    ("plots.parquet", "plots"),
-    ("imagery.tif", "imagery"),
     ("chips/chips.npy", "chips"),
     ("model/model.safetensors", "train"),
     ("evaluation/uncertainty.npz", "evaluate"),
-    ("map.json", "map"),
     ("report.html", "report"),
 ]
-"""A result of each stage, and one of each kind of file."""
+"""A result of the stages that read others and make several files, and one of each kind of file."""
 
 OTHERS = [
+    ("plots.parquet", "plots"),
+    ("imagery.tif", "imagery"),
+    ("map.json", "map"),
     ("plots.json", "plots"),
     (".stages/plots.rejected.csv", "plots"),
     ("imagery.json", "imagery"),

@@ -104,7 +104,8 @@ def test_none_is_swallowed(monkeypatch, capsys, work, code):
 
 
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep counts the processes")
-@pytest.mark.parametrize("group", [True, pytest.param(False, marks=pytest.mark.soak)])
+@pytest.mark.soak  # tests/run/test_interrupt.py interrupts and kills such an evaluation
+@pytest.mark.parametrize("group", [True, False])
 def test_a_terminated_evaluation_ends_its_workers(tmp_path, group):
     config = finished(tmp_path)
     arguments = ("evaluate", config, "--force", "-q", "--set", "evaluate.workers=2")

@@ -203,6 +203,7 @@ def test_a_defect_in_a_process_is_exit_code_1(tmp_path):
     assert ended.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
+@pytest.mark.soak
 def test_a_mistake_in_a_process_is_one_sentence(tmp_path):
     config = write_config(tmp_path, ("train.epochs", 0))
     ended = process("run", config)

@@ -139,7 +139,7 @@ TABLE = {
     "evaluation.md": Page((desk.demo,), evaluation),
     "geolocation.md": Page((desk.demo_in_the_east,)),
     "imagery.md": Page((desk.archive, desk.sentinel), soak=True),
-    "index.md": Page(FILES, smaller=ONE_EPOCH),
+    "index.md": Page(FILES, smaller=ONE_EPOCH, soak=True),  # its program is that of README.md
     "install.md": Page((*FILES, desk.configuration), soak=True),
     "mapping.md": Page((*FILES, desk.configuration, desk.demo)),
     "plots.md": Page((desk.plots,)),
@@ -168,10 +168,10 @@ TABLE = {
     "start.md": Page((*FILES, desk.configuration), soak=True),
     "survey.md": Page((desk.demo, desk.areas)),
     "tables.md": Page((desk.rasters, desk.table), saved=("plots.yaml",)),
-    "text.md": Page((desk.bible, desk.examples), text, [("range(250)", "range(100)")]),
+    "text.md": Page((desk.bible, desk.examples), text, [("range(250)", "range(100)")], soak=True),
     "viewer.md": Page((desk.demo,), soak=True),
     "virtual_flora.md": Page(check=virtual_flora),
-    "vision.md": Page((desk.photos,), vision),
+    "vision.md": Page((desk.photos,), vision, soak=True),
     "years.md": Page((desk.rasters, desk.demo, desk.yearly), soak=True),
     "zonal.md": Page((desk.demo, desk.outside, desk.areas)),
 }

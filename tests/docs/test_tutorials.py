@@ -11,9 +11,19 @@ import pytest
 
 from tests.helpers.pages import TUTORIALS, blocks, run_command, run_python
 
+SOAKED = ("reading_the_report", "where_to_sample")
+"""Tutorials that only `make soak` follows. survey.md and first_map.md have the same commands, and
+`make test` runs these pages."""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.soak] * (page.stem in SOAKED), id=page.stem)
+        for page in TUTORIALS
+    ],
+)
 def test_a_tutorial_can_be_followed(page, tmp_path, monkeypatch, capsys, blank_pictures):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

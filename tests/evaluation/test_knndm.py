@@ -324,7 +324,9 @@ def test_distances_of_given_folds_are_those_of_cast(cast, name):
     assert found.W_sample == pytest.approx(expected["W_Gj_Gij"], rel=1e-11)
 
 
-@pytest.mark.parametrize("name", ["laea_kmeans_k5", "feat_kmeans_k10"])
+@pytest.mark.parametrize(
+    "name", ["laea_kmeans_k5", pytest.param("feat_kmeans_k10", marks=pytest.mark.soak)]
+)
 @pytest.mark.slow
 def test_kmeans_W_is_at_most_that_of_cast(cast, name):
     folder, places, _ = cast

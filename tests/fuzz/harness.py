@@ -14,7 +14,7 @@ import numpy as np
 
 from spatioformer.common.errors import SpatioformerError
 
-SECONDS = float(os.environ.get("SPATIOFORMER_FUZZ", 3))
+SECONDS = float(os.environ.get("SPATIOFORMER_FUZZ", 1))
 FULL = "SPATIOFORMER_FUZZ_FULL" in os.environ
 FIRST = int(os.environ.get("SPATIOFORMER_FUZZ_SEED", 0))
 LONGEST = 600  # characters of a message

@@ -14,6 +14,8 @@ import tokenizers
 import torch
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
+from spatioformer.learn import show
+from spatioformer.learn.build import build
 from spatioformer.learn.campaign import Campaign, campaign
 from spatioformer.learn.campaign import Sizes as CampaignSizes
 from spatioformer.learn.chapters import attention, played, words
@@ -29,7 +31,7 @@ from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.vectors import WordVectors
 from spatioformer.vision.settings import Recipe
 from spatioformer.vision.settings import Sizes as VisionSizes
-from tests.helpers.pictures import blank
+from tests.helpers.pictures import SVG, blank
 from tests.helpers.shared import made_once
 from tests.helpers.text import CORPUS
 from tests.helpers.tiny_run import spatioformer
@@ -173,6 +175,19 @@ class TinyTools(Tools):
         quick: bool = False,
     ):
         super().__init__(spanish, _digits() if cache is None else cache, quick=quick)
+
+
+def _build_site(folder: Path) -> None:
+    """The site, whose Spanish pictures are drawn; drawing takes half of the time."""
+    draw = show.drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show, "drawn", lambda p, each: draw(p, each) if each == "es" else SVG)
+        build(folder / "course", TinyTools(SpanishModel.open(tiny_spanish())))
+
+
+def tiny_site() -> Path:
+    """Folder of the site with tiny models, built once a session."""
+    return made_once("site", _build_site) / "course"
 
 
 def _digits() -> Path:

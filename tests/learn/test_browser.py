@@ -9,7 +9,6 @@ import torch
 
 pytest.importorskip("tokenizers")
 
-from spatioformer.learn.build import build
 from spatioformer.learn.chapters.answers import SPOT
 from spatioformer.learn.chapters.played import START
 from spatioformer.learn.exercises import readings
@@ -20,7 +19,7 @@ from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.trace import trace_text
 from tests.helpers.browser import chromium_or_skip, uncomplaining
-from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.course import TinyTools, tiny_site, tiny_spanish
 from tests.helpers.text import CORPUS
 from tests.learn.test_exercises import READINGS
 
@@ -41,11 +40,8 @@ def tools():
 
 
 @pytest.fixture(scope="module")
-def site(tools, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="600" height="300"/>'
-        patch.setattr("spatioformer.learn.show.drawn", lambda *_: svg)
-        return build(tmp_path_factory.mktemp("site") / "course", tools).parent
+def site():
+    return tiny_site()
 
 
 @pytest.fixture(scope="module")

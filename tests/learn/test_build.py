@@ -22,7 +22,7 @@ from spatioformer.learn.chapters import CHAPTERS, attention, patches, places, wo
 from spatioformer.learn.glossary import sorted_terms, terms
 from spatioformer.learn.tools import SpanishModel, _make_once, spanish_model
 from spatioformer.text.settings import Sizes, TextRecipe
-from tests.helpers.course import TinyTools, tiny_spanish
+from tests.helpers.course import TinyTools, tiny_site, tiny_spanish
 from tests.helpers.pictures import SVG
 from tests.helpers.text import CORPUS, write_sword
 from tests.helpers.tiny_run import spatioformer
@@ -61,10 +61,8 @@ def tools(folder):
 
 
 @pytest.fixture(scope="module")
-def site(tools, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site") / "course"
-    assert build(folder, tools) == folder / "index.html"
-    return folder
+def site():
+    return tiny_site()
 
 
 @pytest.fixture
@@ -116,6 +114,15 @@ class TestSite:
             if link.startswith("figures/")
         }
         assert shown == {f"figures/{path.name}" for path in site.glob("figures/*")}
+
+    @pytest.mark.soak
+    def test_english_pictures_have_english_words(self, tools, tmp_path):
+        out = tmp_path / "course"
+        assert build(out, tools) == out / "index.html"
+        drawn = [path.read_text("utf-8") for path in (tmp_path / "course/figures").glob("*.svg")]
+        assert len(set(drawn)) > len(drawn) / 2
+        assert any("richness" in svg for svg in drawn)
+        assert any("riqueza" in svg for svg in drawn)
 
     def test_the_temperature_table_is_that_of_the_model(self, site, tools):
         _, data = next(found for found in widgets(site, "words") if found[0] == "softmax")

@@ -103,8 +103,7 @@ def test_it_runs_without_the_corpus(chapter, monkeypatch, opened, capsys):
     assert "lesson" in namespace
 
 
-@pytest.mark.slow
-@pytest.mark.integration
+@pytest.mark.soak  # tests/api/test_notebooks.py has a kernel; the cells run above, in this process
 def test_it_runs_in_jupyter(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="nbclient and nbformat run the notebooks")
     nbclient = pytest.importorskip("nbclient", reason="nbclient and nbformat run the notebooks")

@@ -193,6 +193,11 @@ def page(browser):
     page.close()
 
 
+SHOWN_HAVE_READ = """() => [...document.querySelectorAll("[data-model]")].every(
+  (box) => box.offsetParent === null || box.classList.contains("ready"))"""
+"""Whether the figures that run a model, and are shown, have read it."""
+
+
 @pytest.mark.slow
 class TestBrowser:
     def test_nothing_overflows(self, page, site):
@@ -214,7 +219,7 @@ class TestBrowser:
             page.goto((site / f"{chapter.name}.html").as_uri())
             for language in LANGUAGES:
                 page.click(f"[data-choose={language}]")
-                page.wait_for_timeout(300)  # figures that run a model read it first
+                page.wait_for_function(SHOWN_HAVE_READ)
                 for number, (inside, zoom) in enumerate(page.evaluate(measure), 1):
                     where = f"{chapter.name}.html#{number} in {language}"
                     assert inside, where

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from multiprocessing import forkserver
 
 import pytest
 
@@ -15,13 +16,17 @@ from tests.helpers.maps import noise, small, stacked
 
 pytestmark = pytest.mark.integration
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
-    """Two worker processes of one thread on this machine."""
+    """Two worker processes of one thread on this machine; they share one import of libraries."""
+    forkserver.set_forkserver_preload(["distributed", "spatioformer.mapping"])
+    forkserver.ensure_running()  # one that runs already has the libraries of an evaluation
     with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -80,6 +85,20 @@ def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path, case, workers, mo
     assert len(lost) == 3
 
 
+def test_a_worker_that_sees_another_model(tmp_path, case, workers, monkeypatch):
+    monkeypatch.setattr("spatioformer.mapping.identity", lambda _: "0" * 64)
+    with pytest.raises(ModelError, match="a worker sees another model in"):
+        mapped(case, tmp_path / "map.tif", workers)
+
+
+def test_the_cluster_needs_a_path(tmp_path, case, workers):
+    with pytest.raises(
+        ModelError,
+        match="the workers of a cluster load the model from a folder; give map_raster that folder",
+    ):
+        mapped((load(case[0]), case[1]), tmp_path / "map.tif", workers)
+
+
 def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
     out, original = tmp_path / "map.tif", shared.finished
     pids = list(workers.run(os.getpid).values())
@@ -99,20 +118,6 @@ def test_a_worker_that_dies(tmp_path, case, workers, monkeypatch):
     while len(workers.nthreads()) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert pids[0] not in workers.run(os.getpid).values()
-
-
-def test_a_worker_that_sees_another_model(tmp_path, case, workers, monkeypatch):
-    monkeypatch.setattr("spatioformer.mapping.identity", lambda _: "0" * 64)
-    with pytest.raises(ModelError, match="a worker sees another model in"):
-        mapped(case, tmp_path / "map.tif", workers)
-
-
-def test_the_cluster_needs_a_path(tmp_path, case, workers):
-    with pytest.raises(
-        ModelError,
-        match="the workers of a cluster load the model from a folder; give map_raster that folder",
-    ):
-        mapped((load(case[0]), case[1]), tmp_path / "map.tif", workers)
 
 
 def test_no_scheduler(tmp_path, case, monkeypatch):

@@ -301,8 +301,15 @@ def plain(tmp_path_factory):
     return scene, folder / "map.tif"
 
 
-@pytest.mark.parametrize("compress", ["deflate", "zstd"])
-@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+@pytest.mark.parametrize(
+    ("dtype", "compress"),
+    [
+        ("float32", "deflate"),
+        ("uint16", "zstd"),
+        pytest.param("float32", "zstd", marks=pytest.mark.soak),
+        pytest.param("uint16", "deflate", marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.slow
 def test_a_cog_of_either_type(tmp_path, plain, dtype, compress):
     out, output = tmp_path / "map.tif", Output(("sd", "valid", "mean"), dtype, compress, year=2021)

@@ -350,6 +350,7 @@ def test_a_run_whose_map_it_makes(tmp_path, monkeypatch):
     assert ended.out.count("unchanged") + ended.err.count("unchanged") >= 6, ended.out + ended.err
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.usefixtures("blank_pictures")
 def test_a_run_whose_map_the_teacher_makes(tmp_path, monkeypatch):

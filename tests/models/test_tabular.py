@@ -29,7 +29,7 @@ from tests.helpers.tiny_run import spatioformer
 pytestmark = pytest.mark.usefixtures("small_forests")
 
 
-@pytest.mark.parametrize("patch", [1, 3])
+@pytest.mark.parametrize("patch", [pytest.param(1, marks=pytest.mark.soak), 3])
 @pytest.mark.parametrize("name", TABULAR)
 @pytest.mark.slow
 def test_a_tabular_model_comes_back_as_it_was(tmp_path, name, patch):

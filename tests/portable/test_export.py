@@ -75,6 +75,7 @@ def test_a_network_with_covariates(tmp_path):
     assert session(out).get_inputs()[0].shape == ["n", 3, 3, 2]
 
 
+@pytest.mark.soak
 def test_the_published_network(tmp_path):
     """Its location features are multiplied by thousands, so their precision shows."""
     model = load(OLD / "spatioformer-published")

@@ -56,7 +56,7 @@ FULL = [
 ]  # and the report, which takes seconds, as any text
 
 
-@pytest.mark.parametrize("left", [0.4, 0.97, 0.9999])
+@pytest.mark.parametrize("left", [pytest.param(0.4, marks=pytest.mark.soak), 0.97, 0.9999])
 @pytest.mark.parametrize(("stage", "named", "largest", "words"), FULL, ids=[c[0] for c in FULL])
 def test_a_disk_that_fills_up(tmp_path, capfd, stage, named, largest, words, left):
     """Most of the file is missing, some, or its last byte: the sentence; yesterday's file stays."""

@@ -69,16 +69,16 @@ def interrupt_at_rename(monkeypatch, name: str, count: int = 1) -> None:
 
 MOMENTS = [
     # (the file that does not get its name any more, the stage at work, the last stage to run)
-    ("plots.rejected.csv", "plots", "plots"),
+    pytest.param("plots.rejected.csv", "plots", "plots", marks=pytest.mark.soak),
     ("rejected.csv", "plots", "plots"),
-    ("plots.parquet", "plots", "chips"),
+    pytest.param("plots.parquet", "plots", "chips", marks=pytest.mark.soak),
     ("imagery.tif", "imagery", "imagery"),
     ("chips", "chips", "map"),
-    ("chips.rejected.csv", "chips", "chips"),
+    pytest.param("chips.rejected.csv", "chips", "chips", marks=pytest.mark.soak),
     ("training.csv", "train", "train"),
-    ("config.json", "train", "train"),
+    pytest.param("config.json", "train", "train", marks=pytest.mark.soak),
     ("predictions.parquet", "evaluate", "map"),
-    ("map.tif", "map", "map"),
+    pytest.param("map.tif", "map", "map", marks=pytest.mark.soak),
 ]
 
 
@@ -340,6 +340,7 @@ def interrupt(process: subprocess.Popen) -> None:
     until(lambda: members(process.pid) == 0, "the group ends")
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="pgrep counts the processes")
 def test_a_real_training(tmp_path):
     config = finished(tmp_path)

@@ -26,6 +26,13 @@ ASKED = {
     "seed=1": KNN | NETWORK | CURVE,
     "train.epochs=3": KNN | NETWORK | CURVE,
 }
+REPEATED = (
+    "evaluate.interval=constant",
+    "evaluate.models=[spatioformer]",
+    "evaluate.curve_sizes=[]",
+    "train.epochs=3",
+)
+"""Those of a kind that another one shows too; only `make soak` asks for them."""
 
 
 @pytest.fixture
@@ -43,7 +50,9 @@ def done(tmp_path, monkeypatch) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.usefixtures("small_forests")
-@pytest.mark.parametrize("change", ASKED)
+@pytest.mark.parametrize(
+    "change", [pytest.param(key, marks=[pytest.mark.soak] * (key in REPEATED)) for key in ASKED]
+)
 def test_only_what_is_new_is_fitted(tmp_path, done, change):
     changed = ("--set", change, "-q")
     assert spatioformer("evaluate", write_config(tmp_path), *changed) == Ended(0, "", "")

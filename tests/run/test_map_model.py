@@ -122,8 +122,9 @@ def test_a_map_model_that_is_not_scored_has_no_intervals(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["spatioformer-published", pytest.param("factoformer", marks=pytest.mark.soak)],
+    ["spatioformer-published", "factoformer"],
 )
+@pytest.mark.soak  # tests/training and tests/nn train both
 def test_other_networks_make_maps_too(tmp_path, name):
     landscape.write(tmp_path)
     changes = [("map.model", name), ("evaluate.models", [name]), ("evaluate.curve_sizes", [])]

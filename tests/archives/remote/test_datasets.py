@@ -125,16 +125,16 @@ def test_a_block_that_is_not_in_the_file_is_not_fetched(served, access):
         assert dataset.read(1).sum() == 64 * 64 + 9 * 15 * 64 * 64
 
 
-def test_a_hundred_faults_give_the_same_pixels(served, access):
+def test_faults_give_the_same_pixels(served, access):
     path = write_raster(served.folder / "a.tif", size=1024, bands=2)
     served.plan = servers.sometimes(0.7, seed=5)
     with rasterio.open(path) as near:
-        for number, window in enumerate(windows(150, seed=3, size=1024)):
+        for number, window in enumerate(windows(45, seed=3, size=1024)):
             with open_remote(f"{served.url}/a.tif", access) as far:
                 if number % 2:
                     prefetch(far, [window])
                 assert (far.read(window=window) == near.read(window=window)).all()
-    assert served.faults > 100
+    assert served.faults > 30
     assert served.faults == remote.counters().retries
 
 

@@ -383,7 +383,9 @@ def without_imagery(monkeypatch):
     monkeypatch.setattr(virtual_flora, "TOLERANCES", virtual_flora.TOLERANCES | wide)
 
 
-@pytest.mark.parametrize("mutation", [without_place, without_imagery])
+@pytest.mark.parametrize(
+    "mutation", [without_place, pytest.param(without_imagery, marks=pytest.mark.soak)]
+)
 def test_the_proof_can_fail(australia, monkeypatch, mutation):
     mutation(monkeypatch)
     case = benchmark.make_case(australia, seed=0)

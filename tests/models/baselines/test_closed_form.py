@@ -183,7 +183,7 @@ def test_a_sample_consists_of_clusters():
 
 
 @pytest.mark.parametrize("model", [GaussianProcess(effort=0), ClosedFormStack(effort=0)])
-def test_five_orders_of_rows_give_one_score(model, monkeypatch):
+def test_orders_of_rows_give_one_score(model, monkeypatch):
     """With gaps, duplicates and more plots than one likelihood group."""
     monkeypatch.setattr(groups, "WHOLE", 60)
     monkeypatch.setattr(groups, "GROUP", 40)
@@ -191,7 +191,7 @@ def test_five_orders_of_rows_give_one_score(model, monkeypatch):
     X[::9, 1] = np.nan
     X[110:135], y[110:135] = X[:25], y[:25]
     scores = []
-    for seed in range(5):
+    for seed in range(3):
         order = np.random.default_rng(seed).permutation(140)
         predictions = clone(model).fit(X[order], y[order]).predict(X[140:])
         assert np.isfinite(predictions).all()

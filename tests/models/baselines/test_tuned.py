@@ -42,14 +42,14 @@ def repeated(times: int = 4, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(X, times, axis=0), visits
 
 
-@pytest.mark.parametrize("kind", ["random", "extra"])
+@pytest.mark.parametrize("kind", ["random", pytest.param("extra", marks=pytest.mark.soak)])
 def test_leaves_of_one_plot_are_chosen_without_noise_and_not_for_noise(kind):
     fewer = TunedForest(kind, n_estimators=20)
     assert fewer.fit(*exact()).chosen_ == {"min_samples_leaf": 1, "max_features": 1.0}
     assert fewer.fit(*noisy()).chosen_["min_samples_leaf"] > 1
 
 
-@pytest.mark.parametrize("kind", ["random", "extra"])
+@pytest.mark.parametrize("kind", ["random", pytest.param("extra", marks=pytest.mark.soak)])
 def test_repeated_plots_do_not_choose_small_leaves(kind):
     X, y = repeated()
     made = [in_canonical_order(*repeated(seed=seed)) for seed in (2, 3, 4)]

@@ -92,7 +92,7 @@ def test_a_spread_that_knows_the_error_is_taken():
     np.testing.assert_allclose(width, 2 * made.margins["constant"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("growing", [False, True])
+@pytest.mark.parametrize("growing", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_no_plot_has_a_part_in_its_own_interval(growing):
     """Another count in one plot moves the intervals of other folds, never those of its own."""
     held = held_out(1500, growing=growing)

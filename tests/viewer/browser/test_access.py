@@ -22,7 +22,12 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "mode", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"]
+    "mode",
+    [
+        pytest.param({}, id="light"),
+        pytest.param({"dark": True}, id="dark"),
+        pytest.param({"phone": True}, id="phone", marks=pytest.mark.soak),
+    ],
 )
 def test_axe_finds_nothing_serious(visit, mode):
     page = visit(f"#{POINT}&plots=residual&swipe=width//40", **mode)

@@ -197,6 +197,7 @@ def test_a_table_of_plots_has_no_chips_and_a_score_below_0_is_red(visit, viewed,
         assert "imagery" not in inputs.inner_text()
 
 
+@pytest.mark.soak
 def test_run_in_spanish_on_a_dark_phone(visit, run):
     page = visit("#lang=es", address=run, path=PAGE, phone=True, dark=True)
     page.wait_for_selector("#chip .heads")

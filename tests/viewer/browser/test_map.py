@@ -162,6 +162,7 @@ def test_the_year_changes_map_legend_and_answer(visit):
     eventually(page, lambda: np.any(painted(page, "left") != last))
 
 
+@pytest.mark.soak
 def test_the_years_play(visit):
     page = visit(f"#year={viewed_run.YEARS[0]}")
     page.get_by_role("button", name="Play the years").click()

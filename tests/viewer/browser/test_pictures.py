@@ -98,6 +98,7 @@ def write(image: Image.Image, path: Path) -> None:
     print(f"{path} {path.stat().st_size / 1000:.0f} kB")
 
 
+@pytest.mark.soak
 def test_the_page_is_drawn(browser, server):
     """The small run of the tests, as the documents show the demo's."""
     image = shoot(browser, server, "viewer_compare")

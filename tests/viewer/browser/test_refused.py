@@ -47,6 +47,7 @@ def test_an_answer_repeats_it(visit, refused):
     assert DECISION in page.locator("[aria-live]").inner_text()
 
 
+@pytest.mark.soak
 def test_the_picture_says_it_in_red_below_the_title(visit, refused):
     page = visit(address=refused)
     settled(page)

@@ -113,6 +113,7 @@ def notebook(folder) -> Iterator[str]:
     shown.stop()
 
 
+@pytest.mark.soak
 def test_a_notebook_shows_the_map_in_a_frame(browser, notebook):
     page = browser.new_page(locale="en-GB")
     problems = []
