@@ -50,6 +50,15 @@ def test_groups_of_plots_at_few_places():
         assert len(set(groups.blocks(places, 10))) == len(np.unique(places, axis=0))
 
 
+def test_the_shortest_range_is_three_steps_of_a_grid_and_repeated_visits_do_not_count():
+    step = np.arange(40) / 40
+    grid = np.column_stack([np.repeat(step, 40), np.tile(step, 40), np.zeros(1600)])
+    assert groups.shortest_range(grid) == pytest.approx(3 / 40)
+    assert groups.shortest_range(np.vstack([grid, grid])) == pytest.approx(3 / 40)
+    assert groups.shortest_range(grid[: groups.WHOLE]) is None
+    assert groups.shortest_range(np.zeros((1600, 3))) is None
+
+
 def test_blocks_are_compact_and_keep_a_place_together(places):
     places = np.vstack([places, places[:300]])
     block = groups.blocks(places, 10)

@@ -14,7 +14,7 @@ from spatioformer.models.baselines.gaussian.kernel import (
     covariance,
 )
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS
-from tests.models.baselines.gaussian.plots import counts, table
+from tests.models.baselines.gaussian.plots import counts, table, towns
 from tests.models.baselines.gaussian.test_likelihood import columns_of, oracle
 
 
@@ -68,6 +68,21 @@ def test_a_response_that_changes_with_place_needs_the_product():
     fitted = model._solved(model._standardised(X[train][order]), model._target(y[train][order]))
     model.weights_ = fitted.weights
     assert r2(model.predict(X[test]), y[test]) < 0.5
+
+
+@pytest.mark.slow
+def test_what_neighbours_share_is_learned_from_many_plots(monkeypatch):
+    """A search that starts at a long range ends at a long range, noise in place of the field."""
+    X, y = towns(1500, seed=1)
+    short = GaussianProcess(counts=False).fit(X[:1200], y[:1200])
+    monkeypatch.setattr(module, "_from_short_range", lambda start, places: start)
+    long = GaussianProcess(counts=False).fit(X[:1200], y[:1200])
+    ranges, noise = ([np.exp(model.found_[place]) for model in (short, long)] for place in (4, 3))
+    assert ranges[0] == pytest.approx(0.014, rel=0.5)
+    assert ranges[1] > 0.5
+    assert noise[0] < 0.6 * noise[1]
+    error, other = (np.mean((model.predict(X[1200:]) - y[1200:]) ** 2) for model in (short, long))
+    assert error < 0.98 * other
 
 
 @pytest.mark.parametrize("many", [False, True])

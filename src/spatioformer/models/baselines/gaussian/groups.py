@@ -5,12 +5,14 @@ plots only.
 """
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 WHOLE = 900  # largest number of plots whose likelihood is computed exactly
 GROUP, GROUPS = 300, 6  # with more plots: number of plots in a group, and number of groups
 SHAPES = 3  # shapes of groups: neighbours, scattered plots, scattered clusters
 CLUSTER = 30  # plots of a cluster in a group of clusters
 SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
+NEIGHBOURS = 3.0  # median distances of neighbouring places in the shortest range that they can show
 
 
 def canonical_order(X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -71,6 +73,19 @@ def _runs(count: int, length: int, runs: int, phase: float) -> np.ndarray:
     room = count / runs - length
     starts = np.floor(np.arange(runs) * (count / runs) + phase * room).astype(int)
     return np.unique(starts[:, None] + np.arange(length))
+
+
+def shortest_range(places: np.ndarray) -> float | None:
+    """`NEIGHBOURS` median distances of a place of `places` (n, 3) to the nearest other one.
+
+    Returns:
+        None for at most `WHOLE` plots, or if all are at one place.
+    """
+    sites = np.unique(places, axis=0)
+    if len(places) <= WHOLE or len(sites) == 1:
+        return None
+    distance = np.asarray(cKDTree(sites).query(sites, k=2)[0])
+    return NEIGHBOURS * float(np.median(distance[:, 1]))
 
 
 def inducing_plots(places: np.ndarray, most: int) -> np.ndarray:

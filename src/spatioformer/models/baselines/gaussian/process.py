@@ -16,6 +16,7 @@ from spatioformer.models.baselines.gaussian.groups import (
     inducing_plots,
     likelihood_groups,
     sample_of,
+    shortest_range,
 )
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
@@ -136,6 +137,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         inputs = self._standardised(X)
         if other is None:
             transform, start = self._choose(inputs, y)
+            start = _from_short_range(start, inputs.places)
         else:
             transform, start = other.transform_, other._hyperparameters
         self._set_transform(transform, y)
@@ -340,6 +342,22 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
 def gaussian_process(seed: int) -> GaussianProcess:
     """`GaussianProcess` with default hyperparameters, unfitted."""
     return GaussianProcess(seed=seed)
+
+
+def _from_short_range(start: Hyperparameters, places: np.ndarray) -> Hyperparameters:
+    """`start` with the shortest range of the field of location that the plots can show.
+
+    The likelihood of many plots often has two maxima: one in which the field has a long range, and
+    a higher one in which the product has it, and the field describes what neighbours share. A
+    search that starts at a long range ends at the first; one that starts at a short range ends at a
+    long one where it is better. Few plots have one maximum and keep `start`.
+    """
+    short = shortest_range(places)
+    if short is None:
+        return start
+    vector = start.vector.copy()
+    vector[4] = np.log(short)
+    return Hyperparameters(vector, start.features)
 
 
 def _indicated(features: np.ndarray) -> np.ndarray:
