@@ -18,16 +18,18 @@ import shapely
 from pyproj import CRS, Geod, Transformer
 from rasterio.transform import from_origin
 
-from spatioformer.common import style
+from spatioformer.common import style, workers
 from spatioformer.common.errors import OutputError
 from spatioformer.common.style import files, stamp
 from spatioformer.geo.vector.zones import polygon_areas
 from spatioformer.geo.virtual.truth import noise_ceiling
 from spatioformer.report import facts, maps, page, picture, write_report
 from spatioformer.report.bands import read_band
+from spatioformer.report.downloads import FIGURES
 from spatioformer.report.findings import decimal
 from spatioformer.report.results import Results
 from spatioformer.report.scores import METRICS
+from spatioformer.run.preload import start_workers
 from tests.helpers import report_run
 from tests.helpers.landscape import NORTH, SIDE, STEP, WEST, write_raster
 
@@ -257,6 +259,27 @@ def test_the_same_folder_gives_the_same_bytes(virtual):
     config = report_run.configure(folder, virtual=True)
     first = write_report(folder, config).read_bytes()
     assert write_report(folder, config).read_bytes() == first
+
+
+def test_a_second_process_draws_the_same_bytes(virtual, monkeypatch):
+    """After an evaluation in two processes, a worker process makes some parts of the page."""
+    _, folder, _ = virtual
+    config = report_run.configure(
+        folder, virtual=True, evaluate=report_run.EVALUATE | {"workers": 2}
+    )
+
+    def files() -> dict[str, bytes]:
+        made = write_report(folder, config)
+        return {p.name: p.read_bytes() for p in (made, *(folder / FIGURES).iterdir())}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "_started", False)
+        alone = files()
+    start_workers(config)
+    draw, here = page.chart_pictures.agreement, []
+    monkeypatch.setattr(page.chart_pictures, "agreement", lambda r: here.append(1) or draw(r))
+    assert files() == alone
+    assert not here, "the worker process draws it"
 
 
 def test_one_random_split_no_spread_one_pixel_chips_no_curve_nothing_rejected(tmp_path):

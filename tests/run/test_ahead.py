@@ -61,8 +61,8 @@ def test_a_kept_result_has_the_bytes_of_the_stage_and_is_taken_once(evaluated, t
         (training.folder / name).unlink()
     (training.folder / "training-2.csv").write_text("of an ensemble, which was there before")
     ended = spatioformer("train", evaluated)
-    assert "training" not in ended.err.split("train     ")[-1].split(" epochs")[0]
     assert "2 epochs, best" in ended.err
+    assert ", trained beside the evaluation (" in ended.err
     assert made(training.folder) == before
     assert not (training.folder / "training-2.csv").exists()
     assert not kept(training).exists()

@@ -86,14 +86,17 @@ def results(
 
 
 @contextmanager
-def beside(task: Task[T]) -> Iterator[Task[T]]:
+def beside(task: Task[T], *, wanted: bool = True) -> Iterator[Task[T]]:
     """Call a task in a worker process while the block runs, if this process has started the server.
+
+    Args:
+        wanted: whether a second process is wanted.
 
     Yields:
         Function that waits for the task's result. It calls the task itself if there is no server,
-        or if the worker process was killed.
+        if no second process is wanted, or if the worker process was killed.
     """
-    if not _started:
+    if not (_started and wanted):
         yield task
         return
     pool = ProcessPoolExecutor(1, _started_context(), initializer=_begin)

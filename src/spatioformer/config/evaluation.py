@@ -1,5 +1,6 @@
 """Sections of a configuration that describe the evaluation: models, splits, intervals."""
 
+from os import cpu_count
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -86,6 +87,11 @@ class EvaluateSection(Section):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     interval: IntervalKind = "auto"
     workers: Size | None = None
+
+    @property
+    def processes(self) -> int:
+        """Number of processes: `workers`, or one a core."""
+        return self.workers or cpu_count() or 1
 
     @property
     def map_like(self) -> SplitSection:

@@ -59,7 +59,8 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         OutputError: a stage's result is missing, or the report cannot be written.
     """
     results = Results(folder, config)
-    with beside(partial(_apart, folder, config)) as apart:
+    several = config.evaluate.processes > 1
+    with beside(partial(_apart, folder, config), wanted=several) as apart:
         here = _contents(results, [name for name in PARTS if name not in APART], console)
         there = apart()
     content = {name: (here | there)[name] for name in PARTS}

@@ -123,7 +123,7 @@ def take(run: RunContext, fingerprint: str) -> str | None:
         for line in record["lines"]:
             run.console.say(line)
     results.clear()
-    return None if record is None else str(record["message"])
+    return None if record is None else f"{record['message']}, trained beside the evaluation"
 
 
 def checkpoints(folder: Path) -> Cache:

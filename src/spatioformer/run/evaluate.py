@@ -7,7 +7,6 @@ averaged over folds.
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +91,7 @@ def held_out_predictions(
             ]
     unique = distinct(jobs)
     todo = in_queue([job for job in unique if not job.done], map_like.name)
-    workers = min(section.workers or cpu_count() or 1, max(1, len(todo)))
+    workers = min(section.processes, max(1, len(todo)))
 
     def rows_of(some: Sequence[Job]) -> pd.DataFrame:
         rows = [_job_rows(job, store, folds[job.split]) for job in some]

@@ -9,7 +9,6 @@ run, so that the runner can say which part has changed.
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +209,7 @@ class Run:
 
     def prepare_evaluation(self, last: str = "report") -> None:
         """Let worker processes import libraries if the evaluation, before `last`, needs several."""
-        several = (self.config.evaluate.workers or cpu_count() or 1) > 1
-        if several and not self.is_current("evaluate"):
+        if self.config.evaluate.processes > 1 and not self.is_current("evaluate"):
             start_workers(self.config, report=last == "report")
 
     def _forget(self, name: str) -> None:
