@@ -45,7 +45,9 @@ PRIOR = {
 }
 """Prior weights of the members."""
 
-MOST = 4000  # plots that are left out to find the weights; more are sampled
+MOST = 4000  # plots that are left out to find the weights
+SAMPLED = 2000  # of more plots, this many are left out
+LIGHT = 2000  # inducing plots of the processes after the first, if that one has inducing plots
 TREES = 38  # trees of each of two forests that leave out areas of one size
 
 
@@ -95,7 +97,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         order = canonical_order(X, y)
         X, y = X[order], y[order]
         self.places_, self.mean_ = lonlat(X), float(y.mean())
-        rows = sample(self.places_, MOST)
+        rows = sample(self.places_, MOST if len(y) <= MOST else SAMPLED)
         divisions = areas(self.places_[rows])
         self.processes_ = self._processes(X, y, process)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
@@ -138,6 +140,8 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
             whole = GaussianProcess(**known).fit(X, y)
         else:  # a copy, with the seed that a process of a stack has: nothing depends on it
             whole = copy(whole).set_params(seed=0)
+        if len(y) > whole.inducing:
+            known["inducing"] = min(LIGHT, whole.inducing)
         others = list(PROCESSES.values())[1:]
         return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
 

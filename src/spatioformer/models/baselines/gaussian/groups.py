@@ -33,8 +33,9 @@ def spatial_order(places: np.ndarray, leaf: int = 4) -> np.ndarray:
         if len(rows) <= leaf:
             done.append(rows)
             continue
-        axis = np.argmax(np.ptp(places[rows], axis=0))
-        rows = rows[np.argsort(places[rows, axis], kind="stable")]
+        part = places[rows]
+        axis = (part.max(axis=0) - part.min(axis=0)).argmax()
+        rows = rows[part[:, axis].argsort(kind="stable")]
         todo += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
     return np.concatenate(done)
 

@@ -194,14 +194,26 @@ def stretch(east: float, diagonal: float) -> np.ndarray:
     return out
 
 
-def covariance(inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters) -> np.ndarray:
-    """Covariance (n, m) of the process between two sets of plots, without noise."""
-    total, *rest = fields(*distances(inputs, others, hyperparameters), hyperparameters).values()
+def covariance(
+    inputs: Inputs,
+    others: Inputs,
+    hyperparameters: Hyperparameters,
+    dtype: type[np.floating] = np.float64,
+) -> np.ndarray:
+    """Covariance (n, m) of the process between two sets of plots, without noise.
+
+    Args:
+        dtype: precision of the result, and of all after the distances.
+    """
+    place, features = distances(inputs, others, hyperparameters)
+    place = place.astype(dtype, copy=False)
+    features = {field: apart.astype(dtype, copy=False) for field, apart in features.items()}
+    total, *rest = fields(place, features, hyperparameters).values()
     for part in rest:
         total += part
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
-        shape = effort_shape(inputs.effort[:, None], others.effort)
-        total += hyperparameters.effort * shape
+        effort, other_effort = (each.astype(dtype) for each in (inputs.effort, others.effort))
+        total += hyperparameters.effort * effort_shape(effort[:, None], other_effort)
     return total
 
 
@@ -218,10 +230,10 @@ def distances(
         for field, length in zip((1, 2), hyperparameters.lengths, strict=True)
         if field in hyperparameters.present
     }
-    if hyperparameters.present == [1]:
-        return np.empty(0), feature_distances
-    places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
-    return cdist(places, other_places), feature_distances
+    place_distance = np.empty(0)
+    if hyperparameters.present != [1]:
+        place_distance = cdist(*map(hyperparameters.stretched, (inputs.places, others.places)))
+    return place_distance, feature_distances
 
 
 def fields(
@@ -230,7 +242,7 @@ def fields(
     hyperparameters: Hyperparameters,
 ) -> dict[int, np.ndarray]:
     """Covariances of the fields that are not left out, (n, m) each, from `distances`."""
-    parts = {}
+    parts = {}  # with Python's numbers, which keep the precision of the distances
     for field in hyperparameters.present:
         if field == 0:
             part = _exponential(place_distance, hyperparameters.ranges[0])
@@ -238,19 +250,19 @@ def fields(
             part = _matern(feature_distances[field])
         if field == 2:
             part *= _exponential(place_distance, hyperparameters.ranges[1])
-        part *= hyperparameters.variances[field]
+        part *= float(hyperparameters.variances[field])
         parts[field] = part
     return parts
 
 
 def effort_shape(effort: np.ndarray, others: np.ndarray) -> np.ndarray:
     """z z' + M(z, z'; 1) of logarithms of areas, which broadcast against each other."""
-    return effort * others + _matern(np.sqrt(5) * np.abs(effort - others))
+    return effort * others + _matern(float(np.sqrt(5)) * np.abs(effort - others))
 
 
 def _exponential(distance: np.ndarray, reach: float) -> np.ndarray:
     """exp(-distance / reach)."""
-    out = distance / -reach
+    out = distance / -float(reach)
     return np.exp(out, out=out)
 
 
