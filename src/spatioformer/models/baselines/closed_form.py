@@ -46,7 +46,7 @@ PRIOR = {
 """Prior weights of the members."""
 
 MOST = 4000  # plots that are left out to find the weights
-SAMPLED = 2000  # of more plots, this many are left out
+SAMPLED = 2000  # plots of a sample that is left out instead if there are more
 LIGHT = 2000  # inducing plots of the processes after the first, if that one has inducing plots
 TREES = 38  # trees of each of two forests that leave out areas of one size
 
@@ -60,7 +60,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
 
     Attributes:
         weights_: (2, members), near to and far from plots, in the order of PRIOR.
-        rows_: (m,), the training plots that were left out: all, or MOST of them.
+        rows_: (m,), the training plots that were left out: all, or SAMPLED if more than MOST.
         left_out_: (m, divisions), prediction of each without the plots of its area.
         distances_: (m, divisions), metres, of each to the nearest plot of another area.
         residuals_: (m, divisions), left_out_ minus richness.

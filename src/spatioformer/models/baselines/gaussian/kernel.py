@@ -230,10 +230,10 @@ def distances(
         for field, length in zip((1, 2), hyperparameters.lengths, strict=True)
         if field in hyperparameters.present
     }
-    place_distance = np.empty(0)
-    if hyperparameters.present != [1]:
-        place_distance = cdist(*map(hyperparameters.stretched, (inputs.places, others.places)))
-    return place_distance, feature_distances
+    if hyperparameters.present == [1]:
+        return np.empty(0), feature_distances
+    places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
+    return cdist(places, other_places), feature_distances
 
 
 def fields(
