@@ -203,12 +203,11 @@ def covariance(
     """Covariance (n, m) of the process between two sets of plots, without noise.
 
     Args:
-        dtype: precision of the result, and of all after the distances.
+        dtype: precision of the result; distances are computed in double precision.
     """
-    place, features = distances(inputs, others, hyperparameters)
-    place = place.astype(dtype, copy=False)
-    features = {field: apart.astype(dtype, copy=False) for field, apart in features.items()}
-    total, *rest = fields(place, features, hyperparameters).values()
+    apart = distances(inputs, others, hyperparameters, dtype)
+    total, *rest = fields(*apart, hyperparameters).values()
+    del apart  # three matrices
     for part in rest:
         total += part
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
@@ -218,7 +217,10 @@ def covariance(
 
 
 def distances(
-    inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters
+    inputs: Inputs,
+    others: Inputs,
+    hyperparameters: Hyperparameters,
+    dtype: type[np.floating] = np.float64,
 ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Distances between places, and scaled distances between features of the fields that have any.
 
@@ -226,14 +228,16 @@ def distances(
     needs them.
     """
     feature_distances = {
-        field: scaled_distance(inputs.features / length, others.features / length)
+        field: scaled_distance(inputs.features / length, others.features / length).astype(
+            dtype, copy=False
+        )
         for field, length in zip((1, 2), hyperparameters.lengths, strict=True)
         if field in hyperparameters.present
     }
     if hyperparameters.present == [1]:
         return np.empty(0), feature_distances
     places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
-    return cdist(places, other_places), feature_distances
+    return cdist(places, other_places).astype(dtype, copy=False), feature_distances
 
 
 def fields(

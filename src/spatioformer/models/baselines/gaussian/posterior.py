@@ -86,7 +86,7 @@ def normal_equations(
 
     Weights are L^-T (V V' + noise)^-1 V target. V V' is well conditioned, and K_un K_nu is not.
     """
-    own = covariance(inducing, inducing, found)
+    own = _shared(inducing, inducing, found, np.float64)
     own[np.diag_indices(len(own))] += JITTER
     factor = cholesky(own, lower=True, overwrite_a=True)
     dtype: type[np.floating] = np.float32 if found.noise >= NOISE else np.float64
