@@ -99,12 +99,27 @@ def test_its_residuals_give_intervals():
 
 
 def test_with_many_plots_a_sample_is_left_out(monkeypatch):
-    monkeypatch.setattr(module, "MOST", 60)
+    monkeypatch.setattr(module, "MOST", 100)
+    monkeypatch.setattr(module, "SAMPLED", 60)
     X, y = counts(160)
     stack = ClosedFormStack(effort=0).fit(X[:110], y[:110])
     assert len(stack.rows_) == len(stack.residuals_) == 60
     assert len(stack.trees_) == 1
     assert np.mean((stack.predict(X[110:]) - y[110:]) ** 2) < 0.7 * np.var(y[110:])
+
+
+def test_small_members_have_fewer_inducing_plots_with_many_plots(monkeypatch):
+    """And as many as the whole process has where that one is exact."""
+    monkeypatch.setattr(module, "LIGHT", 40)
+    monkeypatch.setattr(module, "TREES", 4)
+    X, y = counts(110)
+    exact = ClosedFormStack(effort=0).fit(X, y)
+    assert [len(each.weights_) for each in exact.processes_] == [110, 110, 110]
+    whole = GaussianProcess(inducing=90, effort=0).fit(X, y)
+    stack = ClosedFormStack(effort=0).fit(X, y, whole)
+    assert [len(each.weights_) for each in stack.processes_] == [90, 40, 40]
+    apart = stack.predict(X) - exact.predict(X)
+    assert 0 < np.abs(apart).mean() < 0.2 * y.std()
 
 
 def test_the_order_of_rows_changes_no_digit(fitted):

@@ -47,7 +47,9 @@ PRIOR = {
 }
 """Prior weights of the members."""
 
-MOST = 4000  # plots that are left out to find the weights; more are sampled
+MOST = 4000  # plots that are left out to find the weights
+SAMPLED = 2000  # plots of a sample that is left out instead if there are more
+LIGHT = 2000  # inducing plots of the processes after the first, if that one has inducing plots
 FORESTS: dict[str, dict[str, Any]] = {
     "trees": {"trees": 38},
     "forest": {"trees": 19, "features": 1 / 2, "bootstrap": True},
@@ -64,7 +66,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
 
     Attributes:
         weights_: (2, members), near to and far from plots, in the order of PRIOR.
-        rows_: (m,), the training plots that were left out: all, or MOST of them.
+        rows_: (m,), the training plots that were left out: all, or SAMPLED if more than MOST.
         left_out_: (m, divisions), prediction of each without the plots of its area.
         distances_: (m, divisions), metres, of each to the nearest plot of another area.
         residuals_: (m, divisions), left_out_ minus richness.
@@ -101,7 +103,7 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
         order = canonical_order(X, y)
         X, y = X[order], y[order]
         self.places_, self.mean_ = lonlat(X), float(y.mean())
-        rows = sample(self.places_, MOST)
+        rows = sample(self.places_, MOST if len(y) <= MOST else SAMPLED)
         divisions = areas(self.places_[rows])
         self.processes_ = self._processes(X, y, process)
         columns = [each.leave_out_each(X[rows], y[rows], divisions) for each in self.processes_]
@@ -148,6 +150,8 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
             whole = GaussianProcess(**known).fit(X, y)
         else:  # a copy, with the seed that a process of a stack has: nothing depends on it
             whole = copy(whole).set_params(seed=0)
+        if len(y) > whole.inducing:
+            known["inducing"] = min(LIGHT, whole.inducing)
         others = list(PROCESSES.values())[1:]
         return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
 

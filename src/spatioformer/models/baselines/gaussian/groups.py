@@ -4,6 +4,8 @@ Nothing here depends on the order of the rows: plots are sorted first, and ties 
 plots only.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -29,16 +31,26 @@ def spatial_order(places: np.ndarray, leaf: int = 4) -> np.ndarray:
         places: (n, 3).
         leaf: largest number of plots that is not halved.
     """
+    return _spatial_order(np.ascontiguousarray(places, np.float64).tobytes(), leaf)
+
+
+@lru_cache(maxsize=2)  # the steps of a fit, and processes of the same plots, need the same order
+def _spatial_order(coordinates: bytes, leaf: int) -> np.ndarray:
+    """`spatial_order` of the bytes of float64 places (n, 3); the result is read only."""
+    places = np.frombuffer(coordinates).reshape(-1, 3)
     done, todo = [], [np.arange(len(places))]
     while todo:
         rows = todo.pop()
         if len(rows) <= leaf:
             done.append(rows)
             continue
-        axis = np.argmax(np.ptp(places[rows], axis=0))
-        rows = rows[np.argsort(places[rows, axis], kind="stable")]
+        part = places[rows]
+        axis = (part.max(axis=0) - part.min(axis=0)).argmax()
+        rows = rows[part[:, axis].argsort(kind="stable")]
         todo += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
-    return np.concatenate(done)
+    order = np.concatenate(done)
+    order.flags.writeable = False
+    return order
 
 
 def likelihood_groups(places: np.ndarray) -> list[np.ndarray]:

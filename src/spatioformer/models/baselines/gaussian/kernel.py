@@ -194,19 +194,33 @@ def stretch(east: float, diagonal: float) -> np.ndarray:
     return out
 
 
-def covariance(inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters) -> np.ndarray:
-    """Covariance (n, m) of the process between two sets of plots, without noise."""
-    total, *rest = fields(*distances(inputs, others, hyperparameters), hyperparameters).values()
+def covariance(
+    inputs: Inputs,
+    others: Inputs,
+    hyperparameters: Hyperparameters,
+    dtype: type[np.floating] = np.float64,
+) -> np.ndarray:
+    """Covariance (n, m) of the process between two sets of plots, without noise.
+
+    Args:
+        dtype: precision of the result; distances are computed in double precision.
+    """
+    apart = distances(inputs, others, hyperparameters, dtype)
+    total, *rest = fields(*apart, hyperparameters).values()
+    del apart  # three matrices
     for part in rest:
         total += part
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
-        shape = effort_shape(inputs.effort[:, None], others.effort)
-        total += hyperparameters.effort * shape
+        effort, other_effort = (each.astype(dtype) for each in (inputs.effort, others.effort))
+        total += hyperparameters.effort * effort_shape(effort[:, None], other_effort)
     return total
 
 
 def distances(
-    inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters
+    inputs: Inputs,
+    others: Inputs,
+    hyperparameters: Hyperparameters,
+    dtype: type[np.floating] = np.float64,
 ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Distances between places, and scaled distances between features of the fields that have any.
 
@@ -214,14 +228,16 @@ def distances(
     needs them.
     """
     feature_distances = {
-        field: scaled_distance(inputs.features / length, others.features / length)
+        field: scaled_distance(inputs.features / length, others.features / length).astype(
+            dtype, copy=False
+        )
         for field, length in zip((1, 2), hyperparameters.lengths, strict=True)
         if field in hyperparameters.present
     }
     if hyperparameters.present == [1]:
         return np.empty(0), feature_distances
     places, other_places = map(hyperparameters.stretched, (inputs.places, others.places))
-    return cdist(places, other_places), feature_distances
+    return cdist(places, other_places).astype(dtype, copy=False), feature_distances
 
 
 def fields(
@@ -230,7 +246,7 @@ def fields(
     hyperparameters: Hyperparameters,
 ) -> dict[int, np.ndarray]:
     """Covariances of the fields that are not left out, (n, m) each, from `distances`."""
-    parts = {}
+    parts = {}  # with Python's numbers, which keep the precision of the distances
     for field in hyperparameters.present:
         if field == 0:
             part = _exponential(place_distance, hyperparameters.ranges[0])
@@ -238,19 +254,19 @@ def fields(
             part = _matern(feature_distances[field])
         if field == 2:
             part *= _exponential(place_distance, hyperparameters.ranges[1])
-        part *= hyperparameters.variances[field]
+        part *= float(hyperparameters.variances[field])
         parts[field] = part
     return parts
 
 
 def effort_shape(effort: np.ndarray, others: np.ndarray) -> np.ndarray:
     """z z' + M(z, z'; 1) of logarithms of areas, which broadcast against each other."""
-    return effort * others + _matern(np.sqrt(5) * np.abs(effort - others))
+    return effort * others + _matern(float(np.sqrt(5)) * np.abs(effort - others))
 
 
 def _exponential(distance: np.ndarray, reach: float) -> np.ndarray:
     """exp(-distance / reach)."""
-    out = distance / -reach
+    out = distance / -float(reach)
     return np.exp(out, out=out)
 
 
