@@ -111,7 +111,8 @@ def test_with_many_plots_a_sample_is_left_out(monkeypatch):
 def test_small_members_have_fewer_inducing_plots_with_many_plots(monkeypatch):
     """And as many as the whole process has where that one is exact."""
     monkeypatch.setattr(module, "LIGHT", 40)
-    monkeypatch.setattr(module, "TREES", 4)
+    few = {name: settings | {"trees": 4} for name, settings in module.FORESTS.items()}
+    monkeypatch.setattr(module, "FORESTS", few)
     X, y = counts(110)
     exact = ClosedFormStack(effort=0).fit(X, y)
     assert [len(each.weights_) for each in exact.processes_] == [110, 110, 110]
