@@ -196,7 +196,7 @@ def _unusual(
     if far.any():
         first, others = int(far.argmax()), values[~far]
         notes.append(
-            f"covariate {quoted(name)} has {int(far.sum())} values far outside all others, such as "
+            f"covariate {quoted(name)} has a value in {int(far.sum())} of {len(far)} rows far outside all others: "
             f"{values[first]:.8g} on line {lines.iloc[first]}; the others lie between "
             f"{np.nanmin(others):.6g} and {np.nanmax(others):.6g}, so correct it if it is wrong"
         )
