@@ -196,8 +196,8 @@ def _unusual(
     if far.any():
         first, others = int(far.argmax()), values[~far]
         notes.append(
-            f"covariate {quoted(name)} has a value in {int(far.sum())} of {len(far)} rows far outside all others: "
-            f"{values[first]:.8g} on line {lines.iloc[first]}; the others lie between "
+            f"covariate {quoted(name)} has a value in {int(far.sum())} of {len(far)} rows "
+            f"far outside all others: {values[first]:.8g} on line {lines.iloc[first]}; the others lie between "
             f"{np.nanmin(others):.6g} and {np.nanmax(others):.6g}, so correct it if it is wrong"
         )
     return notes
