@@ -56,4 +56,4 @@ def test_a_table_says_what_it_did_with_them(tmp_path: Path) -> None:
     notes = " ".join(intake.summary["notes"])
     assert "'rain' counts 2 cells of -9999 as missing" in notes
     assert "between 100 and 900" in notes
-    assert "'heat' has 1 values far outside all others, such as 1000000 on line 9" in notes
+    assert "'heat' has a value in 1 of 60 rows far outside all others: 1000000 on line 9" in notes

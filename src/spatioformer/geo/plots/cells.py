@@ -196,9 +196,10 @@ def _unusual(
     if far.any():
         first, others = int(far.argmax()), values[~far]
         notes.append(
-            f"covariate {quoted(name)} has {int(far.sum())} values far outside all others, such as "
-            f"{values[first]:.8g} on line {lines.iloc[first]}; the others lie between "
-            f"{np.nanmin(others):.6g} and {np.nanmax(others):.6g}, so correct it if it is wrong"
+            f"covariate {quoted(name)} has a value in {int(far.sum())} of {len(far)} rows "
+            f"far outside all others: {values[first]:.8g} on line {lines.iloc[first]}; "
+            f"the others lie between {np.nanmin(others):.6g} and {np.nanmax(others):.6g}, "
+            "so correct it if it is wrong"
         )
     return notes
 
