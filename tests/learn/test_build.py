@@ -116,13 +116,15 @@ class TestSite:
         assert shown == {f"figures/{path.name}" for path in site.glob("figures/*")}
 
     @pytest.mark.soak
-    def test_english_pictures_have_english_words(self, tools, tmp_path):
+    def test_english_pictures_are_drawn_in_their_own_words(self, tools, tmp_path):
         out = tmp_path / "course"
         assert build(out, tools) == out / "index.html"
-        drawn = [path.read_text("utf-8") for path in (tmp_path / "course/figures").glob("*.svg")]
-        assert len(set(drawn)) > len(drawn) / 2
-        assert any("richness" in svg for svg in drawn)
-        assert any("riqueza" in svg for svg in drawn)
+        english = sorted((out / "figures").glob("*-en.svg"))
+        spanish = [path.with_name(path.name.replace("-en.", "-es.")) for path in english]
+        assert spanish == sorted((out / "figures").glob("*-es.svg"))
+        assert all(path.stat().st_size > 1000 for path in english)
+        pairs = zip(english, spanish, strict=True)
+        assert sum(en.read_bytes() != es.read_bytes() for en, es in pairs) > len(english) / 2
 
     def test_the_temperature_table_is_that_of_the_model(self, site, tools):
         _, data = next(found for found in widgets(site, "words") if found[0] == "softmax")
