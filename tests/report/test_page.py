@@ -95,6 +95,7 @@ def virtual(tmp_path_factory) -> tuple[Page, Path, int]:
         patch.setattr(style, "stamp", lambda *a: (stamped.append(a[1]), stamp(*a)))
         patch.setattr(style, "files", files)
         patch.setattr(style, "DPI", 20)
+        patch.setattr(workers, "_started", False)  # a worker process would stamp unseen
         folder = tmp_path_factory.mktemp("virtual")
         made = render(folder, virtual=True)
     assert set(stamped) == {picture.VIRTUAL}

@@ -55,7 +55,7 @@ def trust(run: MapRun) -> Facts:
     rows: list[list[Value]] = [
         [
             name,
-            Number(float(where.sum() / run.mapped.sum()), percent=True),
+            Number(float(run.areas[where].sum() / run.areas[run.mapped].sum()), percent=True),
             Number(float(run.error[where].mean()), 1),
             Number(float(run.width[where].mean())),
             Number(float(run.covered[where].mean()), percent=True),
