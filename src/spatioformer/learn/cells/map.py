@@ -76,9 +76,9 @@ plt.contour(north.outside, [0.5])
 
 # %% figure inside
 rows = {"inside": north.inside, "outside": north.outside}
-shares = {name: north.areas[where].sum() / north.areas[mapped].sum() for name, where in rows.items()}
+land = north.areas / north.areas[mapped].sum()
 measured = {
-    name: [shares[name], north.error[where].mean(), north.covered[where].mean()]
+    name: [land[where].sum(), north.error[where].mean(), north.covered[where].mean()]
     for name, where in rows.items()
     if where.any()
 }
