@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from spatioformer.geo.plots.target import kind_of
 from spatioformer.models.baselines.gaussian.leaving import members
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
-from spatioformer.models.baselines.tails import NormalScores
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 """Candidates for the ridge penalty of standardised features, in plots."""
@@ -28,8 +27,6 @@ class QuadraticRidge(RegressorMixin, BaseEstimator):
         counts: whether the response is a count.
     """
 
-    tails_: NormalScores | None = None  # in files of version 0.1
-
     def __init__(self, counts: bool = True):
         self.counts = counts
 
@@ -42,9 +39,7 @@ class QuadraticRidge(RegressorMixin, BaseEstimator):
             y: (n,), richness.
             block: (n,), label of each plot's block.
         """
-        X = np.asarray(X, np.float64)
-        self.tails_ = NormalScores().fit(X[:, :-2])
-        features = np.ma.masked_invalid(self.tails_.transform(X[:, :-2]))
+        features = np.ma.masked_invalid(np.asarray(X, np.float64)[:, :-2])
         self.centre_ = features.mean(axis=0).filled(0.0)
         scale = features.std(axis=0).filled(0.0)
         self.scale_ = np.where(scale > 0, scale, 1.0)
@@ -81,9 +76,7 @@ class QuadraticRidge(RegressorMixin, BaseEstimator):
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         """1, standardised features (0 where missing) and their squares, (n, 1 + 2 features)."""
-        features = np.asarray(X, np.float64)[:, :-2]
-        features = features if self.tails_ is None else self.tails_.transform(features)
-        scaled = (features - self.centre_) / self.scale_
+        scaled = (np.asarray(X, np.float64)[:, :-2] - self.centre_) / self.scale_
         scaled = np.clip(np.where(np.isfinite(scaled), scaled, 0.0), -FURTHEST, FURTHEST)
         return np.hstack([np.ones((len(X), 1)), scaled, scaled**2 - 1])
 
