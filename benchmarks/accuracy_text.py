@@ -42,7 +42,7 @@ def markdown(table: pd.DataFrame, note: str = "", picture: Ranks | None = None) 
         "`auto` is what `map.model: auto` chooses among the default candidates, without networks "
         "fitted to plots; `auto-of-all` chooses among all models of a run but those. The choice is "
         "part of what is validated ([evaluation.md](evaluation.md#which-model-makes-the-map)): "
-        "samples of blocks choose, the other blocks score. `-defaults` are forests with "
+        "nine tenths of the blocks choose, the others score. `-defaults` are forests with "
         "scikit-learn's defaults.",
     ]
     if note:

@@ -16,8 +16,8 @@ another one is better than the usual one, so that the rule should replace it.
 Rules: `usual` never replaces the usual model; `best` has the smallest error; `auto` is the rule of
 a run, and `slow` the same without the exchange for a faster model that is as good.
 
-Scores of a choice: `naive`, its own held-out predictions, and `validated`, where samples of units
-choose and the units outside a sample score.
+Scores of a choice: `naive`, its own held-out predictions, and `validated`, where nine tenths of the
+units choose and the others score.
 """
 
 import argparse
