@@ -8,8 +8,8 @@ draw easy does not count.
 Prediction intervals of 90 % are calibrated as in a run: those of each fold on the other folds, of
 the kind with the best interval score.
 
-The rows of `CANDIDATES` are the choice of `map.model: auto`: nine tenths of the blocks (of regions where
-regions are left out) choose a model, and the plots of the others score it.
+The rows of `CANDIDATES` are the choice of `map.model: auto`: nine tenths of the blocks (of regions
+where regions are left out) choose a model, and the plots of the others score it.
 """
 
 import json
