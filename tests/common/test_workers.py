@@ -34,7 +34,10 @@ def test_tasks_start_in_order_and_an_urgent_one_precedes_those_that_wait():
     urgent = iter([None, partial(process, 9)])
     tasks = [partial(process, number) for number in range(5)]
     done = list(results(tasks, 1, lambda: next(urgent, None)))
-    assert [number for number, _ in done] == [0, 1, 9, 2, 3, 4]
+    numbers = [number for number, _ in done]
+    assert [number for number in numbers if number != 9] == [0, 1, 2, 3, 4]
+    # Two results that are there together are yielded in either order.
+    assert numbers.index(9) in (1, 2)
     assert len({pid for _, pid in done} - {os.getpid()}) == 1
 
 

@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from rasterio.windows import Window
 
 from spatioformer.common.files import writing
 from spatioformer.config.file import load_config
-from spatioformer.geo.raster.areas import pixel_areas
 from spatioformer.geo.virtual.example import NORTH, PIXEL, SIDE, WEST, landscape
 from spatioformer.geo.virtual.flora import VirtualFlora, observe, simulate
 from spatioformer.learn.session import Shell
@@ -94,8 +92,7 @@ class MapRun:
     @cached_property
     def areas(self) -> Float[np.ndarray, "H W"]:
         """Areas of the pixels, km2."""
-        grid = self.results.grid
-        return pixel_areas(grid, Window(0, 0, grid.width, grid.height))
+        return self.results.mean.pixel_areas
 
     @cached_property
     def ends(self) -> tuple[Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:

@@ -46,8 +46,12 @@ class Band:
         """
         if not self.mapped.any():
             return None
-        areas = pixel_areas(self.grid, Window(0, 0, self.grid.width, self.grid.height))
-        return float(areas[self.mapped].mean())
+        return float(self.pixel_areas[self.mapped].mean())
+
+    @property
+    def pixel_areas(self) -> np.ndarray:
+        """Areas [y, x] of the pixels on the ground, km2."""
+        return pixel_areas(self.grid, Window(0, 0, self.grid.width, self.grid.height))
 
     @property
     def frame(self) -> Frame:
