@@ -25,6 +25,7 @@ from spatioformer.geo.raster.checks import (
 from spatioformer.geo.raster.hdf5 import ENDINGS, data_sets, states_axes
 from spatioformer.geo.raster.regular import regular
 from spatioformer.geo.raster.signatures import EXTENSIONS
+from spatioformer.geo.raster.turns import turn
 from spatioformer.geo.raster.vrt import check_vrt
 
 
@@ -54,11 +55,12 @@ def open_raster(
     dataset, file = _opened(path, trust)
     if dataset.driver != "netCDF":
         return dataset
-    try:
-        return regular(dataset, file, nearest, nodata, placed)
-    except (ImageryError, RasterioIOError):
-        dataset.close()
-        raise
+    with turn(dataset.driver):
+        try:
+            return regular(dataset, file, nearest, nodata, placed)
+        except (ImageryError, RasterioIOError):
+            dataset.close()
+            raise
 
 
 def variables_of(path: Path | str, trust: Trust = UNTRUSTED) -> list[str]:
@@ -67,7 +69,8 @@ def variables_of(path: Path | str, trust: Trust = UNTRUSTED) -> list[str]:
     Raises:
         ImageryError, RasterioIOError: as `open_raster`.
     """
-    with _opened(path, trust)[0] as container:
+    container = _opened(path, trust)[0]
+    with turn(container.driver), container:
         return data_sets(container)
 
 
@@ -91,20 +94,21 @@ def _opened(path: Path | str, trust: Trust) -> tuple[DatasetReader, Path]:
     driver = check_file(file, trust)
     if driver == "VRT" and not trust.everything:
         check_vrt(file, trust)
-    if driver == "HDF5" and (
-        subdataset[1].lower() == "netcdf" if subdataset else states_axes(file)
-    ):
-        driver = "netCDF"
-    name = _location(file, driver)
-    if subdataset:  # quoted, for a path may hold colons
-        inner = f"//{subdataset[4]}" if driver == "HDF5" else subdataset[4]
-        name = f'{subdataset[1]}:"{name}":{inner}'
-    dataset = open_with(name, "HDF5Image" if subdataset and driver == "HDF5" else driver)
-    try:
-        _check_opened(dataset, file, trust)
-    except ImageryError:
-        dataset.close()
-        raise
+    with turn(driver):
+        if driver == "HDF5" and (
+            subdataset[1].lower() == "netcdf" if subdataset else states_axes(file)
+        ):
+            driver = "netCDF"
+        name = _location(file, driver)
+        if subdataset:  # quoted, for a path may hold colons
+            inner = f"//{subdataset[4]}" if driver == "HDF5" else subdataset[4]
+            name = f'{subdataset[1]}:"{name}":{inner}'
+        dataset = open_with(name, "HDF5Image" if subdataset and driver == "HDF5" else driver)
+        try:
+            _check_opened(dataset, file, trust)
+        except ImageryError:
+            dataset.close()
+            raise
     return dataset, file
 
 

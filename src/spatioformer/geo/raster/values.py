@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from spatioformer.common.errors import ImageryError
 from spatioformer.geo.raster.checks import short, text_errors
 from spatioformer.geo.raster.netcdf import stated_missing
+from spatioformer.geo.raster.turns import turn
 
 EXACT = 2**24  # the largest integer up to which float32 holds every integer
 
@@ -121,6 +122,10 @@ class Values:
     @text_errors()
     def read_raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window as in the file, and where it is valid: both (band, y, x)."""
+        with turn(self.dataset.driver):
+            return self._read_raw(window)
+
+    def _read_raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         bands = list(self.indexes)
         raw = self.dataset.read(bands, window=window)
         if self.nodata is None and not has_shadowed_alpha(self.dataset):
