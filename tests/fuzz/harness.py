@@ -15,6 +15,7 @@ import numpy as np
 from spatioformer.common.errors import SpatioformerError
 
 SECONDS = float(os.environ.get("SPATIOFORMER_FUZZ", 1))
+LEAST = 50  # calls of a slow machine, which takes longer
 FULL = "SPATIOFORMER_FUZZ_FULL" in os.environ
 FIRST = int(os.environ.get("SPATIOFORMER_FUZZ_SEED", 0))
 LONGEST = 600  # characters of a message
@@ -31,7 +32,9 @@ def fuzz(
     full: int,
     listing: bool = False,
 ) -> int:
-    """Call `case` with generators of rising seeds until SECONDS are over; returns the number.
+    """Call `case` with generators of rising seeds until SECONDS are over and LEAST are done.
+
+    Returns the number of calls.
 
     Args:
         full: number of cases if SPATIOFORMER_FUZZ_FULL is set, whatever time they take.
@@ -39,7 +42,7 @@ def fuzz(
     """
     end = time.monotonic() + SECONDS
     seed = FIRST
-    while (seed - FIRST < full) if FULL else (time.monotonic() < end):
+    while (seed - FIRST < full) if FULL else (time.monotonic() < end or seed - FIRST <= LEAST):
         try:
             with limited():
                 case(np.random.default_rng(seed))
