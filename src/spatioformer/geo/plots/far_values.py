@@ -36,14 +36,16 @@ def far_rows(values: np.ndarray) -> np.ndarray:
     Args:
         values: (n,), NaN where missing.
     """
-    known = np.sort(values[np.isfinite(values)])
-    most = int(MOST * len(known))
+    ordered = np.sort(values[np.isfinite(values)])
+    most = int(MOST * len(ordered))
+    if most == 0:
+        return np.zeros(len(values), bool)
     for sign in (1, -1):
-        ascending = known if sign == 1 else -known[::-1]
-        for count in range(most, 0, -1):
-            others = ascending[:-count]
-            if len(np.unique(others)) < FEWEST:
-                continue
-            if ascending[-count] - others[-1] > FAR * (others[-1] - others[0]):
-                return np.asarray(sign * values > others[-1])
+        ascending = ordered if sign == 1 else -ordered[::-1]
+        steps = np.diff(ascending)
+        different = 1 + np.cumsum(np.append(0, steps[:-1]) > 0)  # among the values up to each
+        alone = steps > FAR * (ascending[:-1] - ascending[0])
+        alone &= (different >= FEWEST) & (len(ascending) - np.arange(1, len(ascending)) <= most)
+        if alone.any():
+            return np.asarray(sign * values > ascending[alone.argmax()])
     return np.zeros(len(values), bool)
