@@ -1,6 +1,7 @@
 """Normal scores of features with heavy tails, alone and in the models that need them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -79,11 +80,25 @@ def test_a_process_sees_through_a_wrong_value_and_a_logarithm() -> None:
 
 
 def test_area_and_embeddings_keep_their_values() -> None:
-    X, y = table(60, 3)
-    assert GaussianProcess(without=("local response",)).fit(X, y).tails_.columns_.tolist() == [0]
-    assert not len(GaussianProcess(effort=0).fit(X, y).tails_.columns_)
-    assert not len(GaussianProcess(shares=[0, 0]).fit(X, y).tails_.columns_)
-    assert GaussianProcess(shares=[0, 1]).fit(X, y).tails_.columns_.tolist() == [0]
+    X = table(60, 3)[0]
+    X[7, 0] = 1e6
+
+    def scored(**settings: Any) -> list[int]:
+        return GaussianProcess(**settings)._scores(X).columns_.tolist()
+
+    assert scored() == scored(shares=[0, 1]) == [0]
+    assert scored(effort=0) == scored(shares=[0, 0]) == []
+
+
+def test_scores_are_left_where_the_response_is_linear() -> None:
+    """A response that is the feature, of Student's t distribution with 2 degrees of freedom."""
+    X, rng = table(200, 5)[0], np.random.default_rng(6)
+    X[:, 0] = rng.standard_t(2, 200)
+    y = 3 * X[:, 0] + 0.5 * rng.normal(size=200)
+    assert len(NormalScores().fit(X[:, :-2]).columns_) == 1
+    model = GaussianProcess(counts=False).fit(X, y)
+    assert model.tails_ is None
+    assert GaussianProcess(counts=False).fit_like(model, X, y).tails_ is None
 
 
 def test_a_saved_process_keeps_its_scores(tmp_path: Path) -> None:

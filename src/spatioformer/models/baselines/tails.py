@@ -3,9 +3,10 @@
 A Gaussian process divides features by their standard deviation. One value of a million among
 amounts of rain leaves no difference between the others, and a response to the logarithm of such a
 feature changes within a fraction of a standard deviation. Trees see the order of values only. So
-features with heavy tails are replaced by normal scores, which depend on their order: a value
-becomes the normal quantile of its rank (van der Waerden scores). They are constant beyond the
-training plots, so a model that has to extrapolate, as the quadratic regression, does not take them.
+features with heavy tails can be replaced by normal scores, which depend on their order: a value
+becomes the normal quantile of its rank (van der Waerden scores). The process does so where the
+error of plots left out falls. Scores are constant beyond the training plots, so a model that has to
+extrapolate, as the quadratic regression, does not take them.
 """
 
 from collections.abc import Sequence

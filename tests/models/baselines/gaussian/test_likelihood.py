@@ -12,6 +12,7 @@ from sklearn.gaussian_process.kernels import (
     WhiteKernel,
 )
 
+from spatioformer.models.baselines.gaussian import search
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
     Inputs,
@@ -101,6 +102,23 @@ def test_the_search_ends_where_nothing_is_likelier():
     assert np.abs(pull).max() < 0.1
     held = likeliest([(inputs, target)], prior=1e6)
     np.testing.assert_allclose(held.vector, usual.vector, atol=1e-4)
+
+
+@pytest.mark.parametrize(("tilt", "ends"), [(4, [-1, -1]), (2, [-1, 1])])
+def test_of_several_starts_the_likeliest_goes_on(tilt, ends, monkeypatch):
+    """A loss with two minima along the first range; one that is 4 better does not replace one."""
+
+    def two_valleys(inputs, target, found):
+        x, slope = found.vector[4], np.zeros(len(found.vector))
+        slope[4] = 80 * x * (x**2 - 1) + tilt
+        return 20 * (x**2 - 1) ** 2 + tilt * x, slope
+
+    monkeypatch.setattr(search, "misfit", two_valleys)
+    group, usual = standard(5, 2), Hyperparameters.usual(2)
+    starts = [Hyperparameters(usual.vector.copy(), 2) for _ in range(2)]
+    starts[0].vector[4], starts[1].vector[4] = -0.8, 0.5
+    found = [likeliest([group], 1e-6, order).vector[4] for order in (starts, starts[::-1])]
+    np.testing.assert_allclose(found, ends, atol=0.04)
 
 
 def test_misfits_of_groups_add_up():

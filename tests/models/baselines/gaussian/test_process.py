@@ -72,10 +72,10 @@ def test_a_response_that_changes_with_place_needs_the_product():
 
 @pytest.mark.slow
 def test_what_neighbours_share_is_learned_from_many_plots(monkeypatch):
-    """A search that starts at a long range ends at a long range, noise in place of the field."""
+    """A search that starts at a long range alone ends there, with noise in place of the field."""
     X, y = towns(1500, seed=1)
     short = GaussianProcess(counts=False).fit(X[:1200], y[:1200])
-    monkeypatch.setattr(module, "_from_short_range", lambda start, places: start)
+    monkeypatch.setattr(module, "_starts", lambda start, places: [start])
     long = GaussianProcess(counts=False).fit(X[:1200], y[:1200])
     ranges, noise = ([np.exp(model.found_[place]) for model in (short, long)] for place in (4, 3))
     assert ranges[0] == pytest.approx(0.014, rel=0.5)

@@ -37,6 +37,7 @@ from spatioformer.models.baselines.gaussian.posterior import (
     through_inducing,
 )
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
+from spatioformer.models.baselines.gaussian.scales import above_zero, frame, indicated
 from spatioformer.models.baselines.gaussian.search import STEPS, likeliest
 from spatioformer.models.baselines.tails import NormalScores
 
@@ -117,7 +118,8 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         Args:
             X: (n, features + 2), NaN where a feature is missing; the last two columns are longitude
                 and latitude, degrees. A missing feature is replaced by its mean, and a further
-                feature says that it is missing. Features with heavy tails become normal scores.
+                feature says that it is missing. Features with heavy tails become normal scores if
+                that lowers the error of plots left out.
             y: (n,), richness.
         """
         return self._fit(X, y, None)
@@ -133,17 +135,18 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
         order = canonical_order(X, y)
         X, y = X[order], y[order]
-        self._set_scales(X)
-        inputs = self._standardised(X)
         if other is None:
-            transform, start = self._choose(inputs, y)
-            start = _from_short_range(start, inputs.places)
+            start = self._choose(X, y)
         else:
-            transform, start = other.transform_, other._hyperparameters
-        self._set_transform(transform, y)
-        target = self._target(y)
+            start = other._hyperparameters
+            self._set_scales(X, other.tails_)
+            self._set_transform(other.transform_, y)
+        inputs, target = self._standardised(X), self._target(y)
         groups = likelihood_groups(inputs.places)
-        self._estimate(inputs, target, start, groups if other is None else groups[:SHAPES])
+        if other is None:
+            self._estimate(inputs, target, _starts(start, inputs.places), groups)
+        else:
+            self._estimate(inputs, target, [start], groups[:SHAPES])
         posterior = self._solved(inputs, target)
         self.features_, self.places_ = posterior.known.features, posterior.known.places
         self.effort_ = posterior.known.effort
@@ -221,28 +224,37 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def _hyperparameters(self) -> Hyperparameters:
         return Hyperparameters(self.found_, self.features_.shape[1])
 
-    def _set_scales(self, X: np.ndarray) -> None:
-        """Set the scales of features and places, from plots X."""
-        self.tails_ = NormalScores(self._as_they_are).fit(X[:, :-2])
-        features = np.ma.masked_invalid(self.tails_.transform(X[:, :-2]))
+    def _set_scales(self, X: np.ndarray, tails: NormalScores | None) -> None:
+        """Set the scales of features and places, from plots X.
+
+        Args:
+            tails: the features that become normal scores; None: none of them.
+        """
+        self.tails_ = tails
+        features = np.ma.masked_invalid(self._scored(X))
         self.centre_ = features.mean(axis=0).filled(0.0)
-        self.scale_ = self._common(_above_zero(features.std(axis=0).filled(0.0)))
-        self.indicated_ = _indicated(X[:, :-2])
+        self.scale_ = self._common(above_zero(features.std(axis=0).filled(0.0)))
+        self.indicated_ = indicated(X[:, :-2])
         varies = (
             self.effort is not None and len(np.unique(features[:, self.effort].compressed())) > 1
         )
         self.area_ = self.effort if varies else None
         places = on_sphere(lonlat(X))
         self.middle_ = places.mean(axis=0)
-        self.extent_ = float(_above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
-        self.frame_ = _frame(self.middle_)
+        self.extent_ = float(above_zero(np.sqrt(np.sum(np.var(places, axis=0)))))
+        self.frame_ = frame(self.middle_)
 
-    @property
-    def _as_they_are(self) -> list[int]:
-        """Features that never become normal scores: the area, and those of a group."""
+    def _scored(self, X: np.ndarray) -> np.ndarray:
+        """Features (n, f) of X, normal scores in place of those that have them."""
+        return X[:, :-2] if self.tails_ is None else self.tails_.transform(X[:, :-2])
+
+    def _scores(self, X: np.ndarray) -> NormalScores:
+        """Normal scores of features with heavy tails, but of the area and those of a group."""
         shares = np.asarray([] if self.shares is None else self.shares, int)
-        together = np.flatnonzero(np.bincount(shares)[shares] > 1).tolist()
-        return together if self.effort is None else [self.effort, *together]
+        kept = np.flatnonzero(np.bincount(shares)[shares] > 1).tolist()
+        if self.effort is not None:
+            kept.append(self.effort)
+        return NormalScores(kept).fit(X[:, :-2])
 
     def _common(self, sds: np.ndarray) -> np.ndarray:
         """Standard deviations (f,) of features, with one of all features of a group."""
@@ -264,46 +276,68 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         places = (on_sphere(lonlat(X)) - self.middle_) / self.extent_
         if self.frame_ is not None:
             places = places @ self.frame_
-        features = X[:, :-2] if self.tails_ is None else self.tails_.transform(X[:, :-2])
-        scaled = (features - self.centre_) / self.scale_
+        scaled = (self._scored(X) - self.centre_) / self.scale_
         features = np.where(np.isfinite(scaled), scaled, 0.0)
         effort = None if self.area_ is None else features[:, self.area_].copy()
         if self.indicated_ is not None and len(self.indicated_):
             features = np.hstack([features, ~np.isfinite(scaled[:, self.indicated_])])
         return Inputs(features, places, effort)
 
-    def _choose(self, inputs: Inputs, y: np.ndarray) -> tuple[TransformName, Hyperparameters]:
-        """Choose the transform by a sample of plots, each with hyperparameters of its own."""
+    def _choose(self, X: np.ndarray, y: np.ndarray) -> Hyperparameters:
+        """Choose transform and normal scores by plots that are left out, and set the scales.
+
+        Normal scores are kept where they lower the error of the expected response: they help where
+        values are wrong or span decades, and cost accuracy where the response is linear in the
+        feature.
+
+        Returns:
+            The hyperparameters of the choice, of a sample of the plots.
+        """
+        scores = self._scores(X)
+        best: tuple[TransformName, Trial, NormalScores | None] | None = None
+        for tails in [scores, None] if len(scores.columns_) else [None]:
+            self._set_scales(X, tails)
+            trials = self._trials(self._standardised(X), y)
+            name = best_of(trials)
+            if best is None or trials[name].squared_error < best[1].squared_error:
+                best = name, trials[name], tails
+        assert best is not None
+        name, trial, tails = best
+        self._set_scales(X, tails)
+        self._set_transform(name, y)
+        return trial.found
+
+    def _trials(self, inputs: Inputs, y: np.ndarray) -> dict[TransformName, Trial]:
+        """Try each transform on a sample of plots, with hyperparameters of its own."""
         sample = sample_of(inputs.places)
         judged, block = inputs[sample], blocks(inputs.places[sample], BLOCKS)
+        held, shares = self._held(inputs), self._groups(inputs.features.shape[1])
         trials: dict[TransformName, Trial] = {}
-        found = None
+        starts: list[Hyperparameters] = []
         for name in candidates(y) if self.counts else NO_TRANSFORM:
             self._set_transform(name, y)
             target = self._target(y[sample])
-            held = self._held(inputs)
-            shares = self._groups(inputs.features.shape[1])
-            found = likeliest([(judged, target)], self.prior, found, FIRST_STEPS, held, shares)
+            found = likeliest([(judged, target)], self.prior, starts, FIRST_STEPS, held, shares)
             left_out = leave_out_exact(judged, target, found, block)
             density = log_score(left_out, target) - np.log(self.sd_)
             density += TRANSFORMS[name].log_slope(y[sample])
             errors = self._richness(left_out.mean, left_out.variance) - y[sample]
             trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), found)
-        chosen = best_of(trials)
-        return chosen, trials[chosen].found
+            starts = [found]
+        return trials
 
     def _estimate(
         self,
         inputs: Inputs,
         target: np.ndarray,
-        start: Hyperparameters,
+        starts: Sequence[Hyperparameters],
         groups: Sequence[np.ndarray],
     ) -> None:
         """Set the hyperparameters, by the likelihood of groups of plots."""
         parts = [(inputs[rows], target[rows]) for rows in groups]
         held = self._held(inputs)
         shares = self._groups(inputs.features.shape[1])
-        self.found_ = likeliest(parts, self.prior, start, STEPS, held, shares).vector
+        self.found_ = likeliest(parts, self.prior, starts, STEPS, held, shares).vector
 
     def _held(self, inputs: Inputs) -> dict[int, float]:
         usual = Hyperparameters.usual(inputs.features.shape[1], inputs.effort is not None)
@@ -313,7 +347,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         self.transform_ = name
         transformed = TRANSFORMS[name].forward(y)
         self.mean_ = float(transformed.mean())
-        self.sd_ = float(_above_zero(transformed.std()))
+        self.sd_ = float(above_zero(transformed.std()))
         self.limits_ = np.array([y.min(), y.max()])
 
     def _target(self, y: np.ndarray) -> np.ndarray:
@@ -344,47 +378,16 @@ def gaussian_process(seed: int) -> GaussianProcess:
     return GaussianProcess(seed=seed)
 
 
-def _from_short_range(start: Hyperparameters, places: np.ndarray) -> Hyperparameters:
-    """`start` with the shortest range of the field of location that the plots can show.
+def _starts(start: Hyperparameters, places: np.ndarray) -> list[Hyperparameters]:
+    """`start`, and the same with the shortest range of the field of location that plots can show.
 
     The likelihood of many plots often has two maxima: one in which the field has a long range, and
-    a higher one in which the product has it, and the field describes what neighbours share. A
-    search that starts at a long range ends at the first; one that starts at a short range ends at a
-    long one where it is better. Few plots have one maximum and keep `start`.
+    one in which the product has it, and the field describes what neighbours share. Either can be
+    the higher one. Few plots have one maximum and keep `start`.
     """
     short = shortest_range(places)
     if short is None:
-        return start
+        return [start]
     vector = start.vector.copy()
     vector[4] = np.log(short)
-    return Hyperparameters(vector, start.features)
-
-
-def _indicated(features: np.ndarray) -> np.ndarray:
-    """Columns of features (n, f) whose gaps need a feature of their own.
-
-    Columns with the same gaps share one, and a column that says where they are needs none.
-    """
-    missing = ~np.isfinite(features)
-    chosen: list[int] = []
-    patterns = {column.tobytes() for column in (features == 1).T if column.any()}
-    for number, column in enumerate(missing.T):
-        if column.any() and not column.all() and column.tobytes() not in patterns:
-            patterns.add(column.tobytes())
-            chosen.append(number)
-    return np.array(chosen, int)
-
-
-def _frame(middle: np.ndarray) -> np.ndarray:
-    """Unit vectors to the east, to the north and up at a point (3,), as columns (3, 3)."""
-    size = np.linalg.norm(middle)
-    up = middle / size if size > 0 else np.array([1.0, 0.0, 0.0])
-    east = np.cross([0.0, 0.0, 1.0], up)
-    breadth = np.linalg.norm(east)
-    east = east / breadth if breadth > 1e-12 else np.array([0.0, 1.0, 0.0])
-    return np.stack([east, np.cross(up, east), up], axis=1)
-
-
-def _above_zero(value: np.ndarray | float) -> np.ndarray:
-    """Replace 0 by 1, so that the value can be a divisor."""
-    return np.where(np.asarray(value) > 0, value, 1.0)
+    return [Hyperparameters(vector, start.features), start]
