@@ -29,9 +29,25 @@ from spatioformer.nn.kernels.parts import (
     tile,
     to_rows,
 )
-from spatioformer.nn.kernels.simd import LANES, fma, load, maximum, splat, spread, stack, store
+from spatioformer.nn.kernels.simd import (
+    LANES,
+    fma,
+    load,
+    maximum,
+    splat,
+    spread,
+    stack,
+    store,
+    where_positive,
+)
 
 WEIGHTS, OUTPUT = 3, 4  # places of dropout
+FAR = np.float32(50)
+"""Distance from the largest score of a query at which a token's weight is 0, not 2e-22 and less.
+
+Such weights are lost in the rounding of the sums. Their products with gradients fall below 1e-38,
+and a processor takes some hundred cycles for each number below it.
+"""
 
 
 @inlined
@@ -71,7 +87,7 @@ def _query(q, projected, row, t, tokens, components):
 
 @inlined
 def _look(q, keys, at, tokens, components, looks):
-    """looks[s] = exp(q . k_s - the largest of them); returns one over their sum."""
+    """looks[s] = exp(q . k_s - the largest of them), 0 from FAR on; returns one over their sum."""
     largest = splat(np.float32(-np.inf))
     for s in range(tokens):
         score = q[0] * load(keys, at + s * LANES)
@@ -81,7 +97,8 @@ def _look(q, keys, at, tokens, components, looks):
         largest = maximum(score, largest)
     total = splat(ZERO)
     for s in range(tokens):
-        look = exponential(load(looks, s * LANES) - largest)
+        score = load(looks, s * LANES) - largest
+        look = where_positive(score + splat(FAR), exponential(score))
         store(looks, s * LANES, look)
         total = total + look
     return splat(ONE) / total
