@@ -9,8 +9,10 @@ Gradients of gradients need the modules themselves. Its tokens are few and short
 modules spend most of a step on copies and on the start of operations.
 """
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -56,130 +58,120 @@ def transformed(
 ) -> Float[Tensor, "B T D"]:
     """`transformer(tokens)`, computed by the kernels where `can_replace` allows it."""
     x = dispatch.pack(tokens)
-    for block in transformer.blocks:
-        assert isinstance(block, Block), "`can_replace` saw to it"
-        x = _mlp_half(block, _attention_half(block, x))
+    blocks = cast(list[Block], list(transformer.blocks))
+    weights = [_weights(block) for block in blocks]
+    matrices = [matrix for own, _ in weights for matrix in own]
+    vectors = [vector for _, own in weights for vector in own]
+    eps = [(block.attention_norm.eps, block.mlp_norm.eps) for block in blocks]
+    dropped, keys = dispatch.dropout(blocks[0], len(x), 2 * len(blocks))
+    out = _Blocks.apply(x, eps, dropped, keys, *matrices, *vectors)
     # (G, T, D, L) -> (B, T, D)
-    return transformer.norm(x.permute(0, 3, 1, 2).flatten(0, 1)[: len(tokens)])
+    return transformer.norm(out.permute(0, 3, 1, 2).flatten(0, 1)[: len(tokens)])
 
 
-def _attention_half(block: Block, x: Tensor) -> Tensor:
-    attention, norm = block.attention, block.attention_norm
-    return _AttentionHalf.apply(
-        x,
-        attention.qkv.weight,
-        attention.qkv.bias,
-        attention.out.weight,
-        attention.out.bias,
-        norm.weight,
-        norm.bias,
-        norm.eps,
-        *dispatch.dropout(block, len(x)),
+def _weights(block: Block) -> tuple[list[Tensor], list[Tensor]]:
+    """Matrices and vectors of a block, in the order in which the kernels take them.
+
+    They are qkv, out, up and down (transposed); the biases of qkv and out, gain and shift; the
+    biases of up and down, gain and shift.
+    """
+    attention, first, second = block.attention, block.attention_norm, block.mlp_norm
+    up, up_bias, down, down_bias = dispatch.mlp_weights(block)
+    return (
+        [attention.qkv.weight, attention.out.weight, up, down],
+        [attention.qkv.bias, attention.out.bias, first.weight, first.bias]
+        + [up_bias, down_bias, second.weight, second.bias],
     )
 
 
-def _mlp_half(block: Block, x: Tensor) -> Tensor:
-    norm = block.mlp_norm
-    return _MLPHalf.apply(
-        x,
-        *dispatch.mlp_weights(block),
-        norm.weight,
-        norm.bias,
-        norm.eps,
-        *dispatch.dropout(block, len(x)),
-    )
+class _Blocks(torch.autograd.Function):
+    """All blocks in one operation, so that each of them costs no bookkeeping of torch."""
 
-
-class _AttentionHalf(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, qkv, qkv_bias, out, out_bias, gain, shift, eps, dropped, keys):
+    def forward(ctx, x, eps, dropped, keys, *weights):
         from spatioformer.nn.kernels import pre_norm
 
         kernel, _ = pre_norm.attention(HEAD_WIDTH)
-        mixed, result = torch.empty_like(x), torch.empty_like(x)
-        weights = [dispatch.flat(part) for part in (qkv, qkv_bias, out, out_bias, gain, shift)]
-        tokens, bits = x.shape[1], keys.numpy().view("uint32")
+        blocks, flat, bits = _by_block(weights), dispatch.flat, keys.numpy().view("uint32")
+        states = x.new_empty(len(blocks), 3, *x.shape)  # of each block: mixed, middle, out
+        tokens = x.shape[1]
 
         def run(i: int, part: slice) -> None:
-            arrays = (dispatch.flat(array[part]) for array in (mixed, result))
-            kernel(dispatch.flat(x[part]), tokens, *weights, eps, dropped, bits[i], *arrays)
+            inner = flat(x[part])
+            for number, (matrices, vectors) in enumerate(blocks):
+                (qkv, out, up, down), vectors = map(flat, matrices), [*map(flat, vectors)]
+                mixed, middle, outer = map(flat, states[number, :, part])
+                kernel(
+                    *(inner, tokens, qkv, vectors[0], out, *vectors[1:4], eps[number][0], dropped),
+                    *(bits[i, 2 * number], mixed, middle),
+                )
+                pre_norm.mlp_forward(
+                    *(middle, up, vectors[4], down, *vectors[5:], eps[number][1], dropped),
+                    *(bits[i, 2 * number + 1], outer),
+                )
+                inner = outer
 
         dispatch.share(run, len(x))
-        ctx.save_for_backward(x, mixed, qkv, qkv_bias, out, gain, shift, keys)
+        ctx.save_for_backward(x, states, keys, *weights)
         ctx.constants = eps, dropped
-        return result
+        return states[-1, 2]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         from spatioformer.nn.kernels import pre_norm
 
-        x, mixed, qkv, qkv_bias, out, gain, shift, keys = ctx.saved_tensors
         _, kernel = pre_norm.attention(HEAD_WIDTH)
-        width, lanes = x.shape[2:]
-        x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
-        weights = [dispatch.flat(part) for part in (qkv, qkv_bias, qkv.T, out.T, gain, shift)]
-        tokens, bits = x.shape[1], keys.numpy().view("uint32")
-        shapes = [(3 * width, width), (3 * width, lanes), (width, width), *[(width, lanes)] * 3]
+        x, states, keys, *weights = ctx.saved_tensors
+        eps, dropped = ctx.constants
+        blocks, flat, bits = _by_block(weights), dispatch.flat, keys.numpy().view("uint32")
+        tokens, lanes = x.shape[1], x.shape[-1]
+        gradient, x_gradient = gradient.contiguous(), torch.empty_like(x)
+        matrices, vectors = weights[: 4 * len(blocks)], weights[4 * len(blocks) :]
 
         def run(i: int, part: slice) -> list[Tensor]:
-            sums = [x.new_zeros(shape) for shape in shapes]
-            kernel(
-                *(dispatch.flat(array[part]) for array in (gradient, x, mixed)),
-                tokens,
-                *weights,
-                *ctx.constants,
-                bits[i],
-                dispatch.flat(x_gradient[part]),
-                *map(dispatch.flat, sums),
-            )
+            # Vectors have a sum for each lane.
+            sums = [
+                x.new_zeros(sum(matrix.numel() for matrix in matrices)),
+                x.new_zeros(sum(map(len, vectors)), lanes),
+            ]
+            wholes = sums[0].split([matrix.numel() for matrix in matrices])
+            by_lane = sums[1].split([*map(len, vectors)])
+            outer, middle_gradient = flat(gradient[part]), flat(torch.empty_like(x[part]))
+            for number in reversed(range(len(blocks))):
+                (qkv, out, up, down), own = blocks[number]
+                of_qkv, of_out, of_up, of_down = map(flat, wholes[4 * number : 4 * number + 4])
+                of_own = [*map(flat, by_lane[8 * number : 8 * number + 8])]
+                mixed, middle, _ = map(flat, states[number, :, part])
+                inner = flat(states[number - 1, 2, part] if number else x[part])
+                own = [*map(flat, own)]
+                pre_norm.mlp_backward(
+                    *(outer, middle, flat(up), own[4], flat(down), *own[6:], eps[number][1]),
+                    *(dropped, bits[i, 2 * number + 1], middle_gradient, of_up, of_own[4]),
+                    *(of_down, *of_own[5:]),
+                )
+                outer = flat(x_gradient[part])
+                kernel(
+                    *(middle_gradient, inner, mixed, tokens, flat(qkv), own[0], flat(qkv.T)),
+                    *(flat(out.T), *own[2:4], eps[number][0], dropped, bits[i, 2 * number]),
+                    *(outer, of_qkv, of_own[0], of_out, *of_own[1:4]),
+                )
             return sums
 
-        qkv, qkv_bias, out, *vectors = dispatch.summed(dispatch.share(run, len(x)))
-        return x_gradient, qkv, qkv_bias.sum(1), out, *(v.sum(1) for v in vectors), *[None] * 3
+        whole, by_lane = dispatch.summed(dispatch.share(run, len(x)))
+        parts = whole.split([matrix.numel() for matrix in matrices])
+        return (
+            x_gradient,
+            *[None] * 3,
+            *(part.view_as(matrix) for part, matrix in zip(parts, matrices, strict=True)),
+            *by_lane.sum(1).split([*map(len, vectors)]),
+        )
 
 
-class _MLPHalf(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, up, up_bias, down, down_bias, gain, shift, eps, dropped, keys):
-        from spatioformer.nn.kernels import pre_norm
-
-        result = torch.empty_like(x)
-        weights = [dispatch.flat(part) for part in (up, up_bias, down, down_bias, gain, shift)]
-        bits = keys.numpy().view("uint32")
-
-        def run(i: int, part: slice) -> None:
-            here, there = dispatch.flat(x[part]), dispatch.flat(result[part])
-            pre_norm.mlp_forward(here, *weights, eps, dropped, bits[i], there)
-
-        dispatch.share(run, len(x))
-        ctx.save_for_backward(x, up, up_bias, down, gain, shift, keys)
-        ctx.constants = eps, dropped
-        return result
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient):
-        from spatioformer.nn.kernels import pre_norm
-
-        x, up, up_bias, down, gain, shift, keys = ctx.saved_tensors
-        (width, lanes), hidden = x.shape[2:], len(up)
-        x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
-        weights = [dispatch.flat(part) for part in (up, up_bias, down, gain, shift)]
-        bits = keys.numpy().view("uint32")
-        shapes = [(hidden, width), (hidden, lanes), (hidden, width), *[(width, lanes)] * 3]
-
-        def run(i: int, part: slice) -> list[Tensor]:
-            sums = [x.new_zeros(shape) for shape in shapes]
-            pre_norm.mlp_backward(
-                *(dispatch.flat(array[part]) for array in (gradient, x)),
-                *weights,
-                *ctx.constants,
-                bits[i],
-                dispatch.flat(x_gradient[part]),
-                *map(dispatch.flat, sums),
-            )
-            return sums
-
-        up, up_bias, down, *vectors = dispatch.summed(dispatch.share(run, len(x)))
-        return x_gradient, up, up_bias.sum(1), down, *(v.sum(1) for v in vectors), *[None] * 3
+def _by_block(
+    weights: Sequence[Tensor],
+) -> list[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+    """The four matrices and eight vectors of each block, of all matrices and then all vectors."""
+    count = len(weights) // 12
+    vectors = weights[4 * count :]
+    return [(weights[4 * n : 4 * n + 4], vectors[8 * n : 8 * n + 8]) for n in range(count)]

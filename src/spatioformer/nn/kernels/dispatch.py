@@ -203,12 +203,18 @@ def mlp_weights(block: Block) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
-    """Dropout rate as a number of 65536, and one key for each part, from torch's generator."""
-    parts = -(-packs // PART)
+def dropout(
+    block: Block, packs: int, places: int = 1
+) -> tuple[int, Int[Tensor, "parts places 2"]]:
+    """Dropout rate as a number of 65536, and keys for each part, from torch's generator.
+
+    Args:
+        places: number of keys of a part.
+    """
+    shape = (-(-packs // PART), places, 2)
     if not block.dropout.active:
-        return 0, torch.zeros(parts, 2, dtype=torch.int32)
-    keys = torch.randint(-(2**31), 2**31, (parts, 2), dtype=torch.int32)
+        return 0, torch.zeros(shape, dtype=torch.int32)
+    keys = torch.randint(-(2**31), 2**31, shape, dtype=torch.int32)
     return round(block.dropout.p * LEVELS), keys
 
 
@@ -227,7 +233,7 @@ class _AttentionHalf(torch.autograd.Function):
                 *weights,
                 eps,
                 dropped,
-                bits[i],
+                bits[i, 0],
                 *(flat(array[part]) for array in (mixed, total, result)),
             )
 
@@ -256,7 +262,7 @@ class _AttentionHalf(torch.autograd.Function):
                 *weights,
                 eps,
                 dropped,
-                bits[i],
+                bits[i, 0],
                 flat(x_gradient[part]),
                 *map(flat, sums),
             )
@@ -280,7 +286,7 @@ class _MLPHalf(torch.autograd.Function):
                 *weights,
                 eps,
                 dropped,
-                bits[i],
+                bits[i, 0],
                 flat(total[part]),
                 flat(result[part]),
             )
@@ -309,7 +315,7 @@ class _MLPHalf(torch.autograd.Function):
                 *weights,
                 eps,
                 dropped,
-                bits[i],
+                bits[i, 0],
                 flat(x_gradient[part]),
                 *map(flat, sums),
             )
