@@ -46,7 +46,7 @@ def _exponential(x):
     exp(x) = 2^n exp(r) with whole n and |r| <= log(2) / 2; adding 1.5 * 2^52 leaves n in the last
     bits. exp(r) is its Taylor series, whose rest is below 5e-18.
     """
-    x = x if x > SMALLEST else SMALLEST
+    x = SMALLEST if x < SMALLEST else x  # NaN stays NaN
     shifted = x * 1.4426950408889634 + 6755399441055744.0
     n = shifted - 6755399441055744.0
     r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
