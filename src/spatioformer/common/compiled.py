@@ -21,8 +21,7 @@ def kernel(function: Function) -> Function:
     """
     from numba import njit
 
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        return njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # numba finds no folder to write its cache to
-        return njit(**options)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True, error_model="numpy")(function)

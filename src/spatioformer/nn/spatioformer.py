@@ -24,8 +24,8 @@ from spatioformer.nn.geolocation import (
     jittered,
     location_encoder,
 )
-from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.kernels import blocks
+from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import band_encoding
 from spatioformer.nn.transformer import BlockConfig, Transformer
 

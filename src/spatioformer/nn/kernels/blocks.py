@@ -24,7 +24,9 @@ HEAD_WIDTH = 8
 """The head width of the default network, the only one: each one more takes seconds to compile."""
 
 
-def can_replace(network: nn.Module, transformer: Transformer, tokens: Float[Tensor, "B T D"]) -> bool:
+def can_replace(
+    network: nn.Module, transformer: Transformer, tokens: Float[Tensor, "B T D"]
+) -> bool:
     """Whether `transformed` may stand in for the transformer of a network.
 
     True if all of this holds:
@@ -53,9 +55,7 @@ def _fits(block: nn.Module) -> bool:
     )
 
 
-def transformed(
-    transformer: Transformer, tokens: Float[Tensor, "B T D"]
-) -> Float[Tensor, "B T D"]:
+def transformed(transformer: Transformer, tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
     """`transformer(tokens)`, computed by the kernels where `can_replace` allows it."""
     x = dispatch.pack(tokens)
     blocks = cast(list[Block], list(transformer.blocks))

@@ -15,7 +15,6 @@ The results do not depend on the number of threads: threads take parts of a fixe
 each part has its own dropout key, and gradients are summed in the order of the parts.
 """
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules import module as torch_module
 
+from spatioformer.common.compiled import has_numba
 from spatioformer.nn.dropout import LEVELS, Dropout
 from spatioformer.nn.transformer import MLP, Attention, Block, Transformer
 
@@ -54,7 +54,7 @@ class _Kernels(NamedTuple):
 @cache
 def _kernels() -> _Kernels | None:
     """Import the modules that need numba; None where numba is not installed."""
-    if importlib.util.find_spec("numba") is None:
+    if not has_numba():
         return None
     from spatioformer.nn.kernels import attention, mlp, parts, simd
 
@@ -68,9 +68,7 @@ def _loaded() -> _Kernels:
     return kernels
 
 
-def can_replace(
-    network: nn.Module, parts: Sequence[nn.Module], width: int, chips: Tensor
-) -> bool:
+def can_replace(network: nn.Module, parts: Sequence[nn.Module], width: int, chips: Tensor) -> bool:
     """Whether kernels may stand in for submodules of a network, transformers and heads.
 
     True if all of this holds:
@@ -203,9 +201,7 @@ def mlp_weights(block: Block) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def dropout(
-    block: Block, packs: int, places: int = 1
-) -> tuple[int, Int[Tensor, "parts places 2"]]:
+def dropout(block: Block, packs: int, places: int = 1) -> tuple[int, Int[Tensor, "parts places 2"]]:
     """Dropout rate as a number of 65536, and keys for each part, from torch's generator.
 
     Args:

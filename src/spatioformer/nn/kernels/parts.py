@@ -7,6 +7,7 @@ Shapes: L = LANES; a token vector is one token of every chip of a pack, (width, 
 import numpy as np
 from numba import njit
 
+from spatioformer.common.compiled import kernel as kernel
 from spatioformer.nn.kernels.simd import (
     LANES,
     bits_of,
@@ -33,15 +34,6 @@ LEVELS = 1 << 16
 ONE, ZERO = np.float32(1), np.float32(0)
 
 inlined = njit(forceinline=True, error_model="numpy")
-
-
-def kernel(function):
-    """Compile at the first call, release the interpreter while running, cache the compiled code."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # numba finds no folder to write its cache to
-        return njit(**options)(function)
 
 
 @inlined

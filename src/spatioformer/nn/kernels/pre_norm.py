@@ -172,7 +172,8 @@ def attention(head_width: int):
     @kernel
     def backward(out_gradient, x, mixed, tokens, qkv, qkv_bias, qkv_transposed, out_transposed,
                  gain, shift, eps, dropped, key, x_gradient, qkv_gradient, qkv_bias_gradient,
-                 out_weight_gradient, out_bias_gradient, gain_gradient, shift_gradient):  # fmt: skip
+                 out_weight_gradient, out_bias_gradient, gain_gradient,
+                 shift_gradient):  # fmt: skip
         """Compute all gradients from the gradient of `out`.
 
         Args:

@@ -24,7 +24,6 @@ from spatioformer.nn.kernels.parts import (
     UNITS,
     ZERO,
     exponential,
-    inlined,
     kernel,
     normal_share,
 )

@@ -133,10 +133,9 @@ def _misfit_by_numba(
     sides = (*packed(inputs, hyperparameters), scales(hyperparameters))
     pairs.fields(*sides, matrix, *parts)
     matrix.ravel()[:: count + 1] = hyperparameters.variance(inputs) + hyperparameters.noise
-    upper = np.triu_indices(count, 1) if inputs.effort is not None else ()
     if inputs.effort is not None:
-        shape = effort_shape(*(inputs.effort[rows] for rows in upper))
-        matrix[upper] += hyperparameters.effort * shape
+        shape = np.triu(effort_shape(inputs.effort[:, None], inputs.effort), 1)
+        matrix += hyperparameters.effort * shape
     value, weights, inverse = _solved(matrix, target)
     on_diagonal = (np.diagonal(inverse) - weights**2) / 2
     gradient = np.zeros(len(hyperparameters.vector))
@@ -150,9 +149,9 @@ def _misfit_by_numba(
     gradient[6:end] = lengths.ravel()
     gradient[end : end + 2] = _stretch_slopes(outer, hyperparameters)
     if inputs.effort is not None:
-        sensitivity = inverse[upper] - weights[upper[0]] * weights[upper[1]]
         own = np.vdot(on_diagonal, inputs.effort**2 + 1)
-        gradient[-1] = hyperparameters.effort * (np.vdot(sensitivity, shape) + own)
+        between = np.vdot(np.triu(inverse, 1), shape) - weights @ shape @ weights
+        gradient[-1] = hyperparameters.effort * (between + own)
     return value, gradient
 
 

@@ -134,14 +134,22 @@ def fields(places, features, scales, matrix, distances, parts):
     first = 0
     for i in range(count - 1):
         end = first + count - i - 1
-        place, second, third = distances[0, first:end], distances[1, first:end], distances[2, first:end]
+        place, second, third = (
+            distances[0, first:end],
+            distances[1, first:end],
+            distances[2, first:end],
+        )
         _distances(places[:, i], places, i + 1, count, place)
         if b > 0:
             _distances(features[0, :, i], features[0], i + 1, count, second)
         if c > 0:
             _distances(features[1, :, i], features[1], i + 1, count, third)
         row = matrix[i, i + 1 :]
-        of_place, of_features, of_both = parts[0, first:end], parts[1, first:end], parts[2, first:end]
+        of_place, of_features, of_both = (
+            parts[0, first:end],
+            parts[1, first:end],
+            parts[2, first:end],
+        )
         for j in range(end - first):
             d, e = second[j], third[j]
             of_place[j] = a * _exponential(-near * place[j])
@@ -193,12 +201,24 @@ def slopes(inverse, weights, unstretched, places, features, scales, distances, p
     for i in range(count - 1):
         size = count - i - 1
         end = first + size
-        place, second, third = distances[0, first:end], distances[1, first:end], distances[2, first:end]
-        of_place, of_features, of_both = parts[0, first:end], parts[1, first:end], parts[2, first:end]
+        place, second, third = (
+            distances[0, first:end],
+            distances[1, first:end],
+            distances[2, first:end],
+        )
+        of_place, of_features, of_both = (
+            parts[0, first:end],
+            parts[1, first:end],
+            parts[2, first:end],
+        )
         row = inverse[i, i + 1 :]
         for j in range(size):
             slope = row[j] - weights[i] * weights[i + 1 + j]
-            one[j], two[j], three[j] = slope * of_place[j], slope * of_features[j], slope * of_both[j]
+            one[j], two[j], three[j] = (
+                slope * of_place[j],
+                slope * of_features[j],
+                slope * of_both[j],
+            )
         a, b, c, u = one[:size], two[:size], three[:size], ones[:size]
         out[0] += _dot(a, u)
         out[1] += _dot(b, u)
