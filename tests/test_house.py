@@ -35,7 +35,9 @@ FLOORS = [
 
 THIRD_PARTY = {
     "__init__": set(),
-    "common": {"PIL", "distributed", "matplotlib", "numpy", "rich", "threadpoolctl", "yaml"},
+    "common": {
+        *("PIL", "distributed", "matplotlib", "numba", "numpy", "rich", "threadpoolctl", "yaml"),
+    },
     "config": {"pydantic", "yaml"},
     "nn": {"jaxtyping", "llvmlite", "numba", "numpy", "safetensors", "torch"},
     "geo": {
@@ -46,8 +48,8 @@ THIRD_PARTY = {
     "evaluation": {"joblib", "numpy", "scipy", "sklearn"},
     "training": {"numpy", "torch"},
     "models": {
-        *("lightgbm", "numpy", "pandas", "safetensors", "scipy", "sklearn", "skops"),
-        "torch",
+        *("lightgbm", "llvmlite", "numba", "numpy", "pandas", "safetensors", "scipy", "sklearn"),
+        *("skops", "torch"),
     },
     "tracing": {"matplotlib", "numpy", "rich"},
     "portable": {"jaxtyping", "numpy", "onnx", "onnxruntime", "onnxscript", "torch"},

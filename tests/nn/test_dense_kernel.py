@@ -151,7 +151,7 @@ def test_where_the_kernel_does_not_apply():
 def test_without_numba_the_modules(monkeypatch):
     model, inputs = network(), scene()
     expected = run(model, *inputs)
-    monkeypatch.setattr(kernel, "_has_numba", lambda: False)
+    monkeypatch.setattr(kernel, "has_numba", lambda: False)
     assert not uses_kernel(model)
     found = run(model, *inputs)
     inner = inputs[3][:, 4:-4, 4:-4]

@@ -130,7 +130,7 @@ def trained(net: PaperSpatioformer, n: int) -> list[torch.Tensor]:
 def test_one_seed_one_result_on_any_number_of_threads():
     """Of the kernels; torch's own products around them round as their threads share them."""
     block = network(dropout=0.1).transformer.blocks[0].train()
-    x = dispatch._pack(torch.randn(300, 10, 16)).requires_grad_()  # three parts
+    x = dispatch.pack(torch.randn(300, 10, 16)).requires_grad_()  # three parts
     results, before = [], torch.get_num_threads()
     for threads in (1, 3):
         torch.manual_seed(3)

@@ -279,7 +279,7 @@ def test_a_second_process_draws_the_same_bytes(virtual, monkeypatch):
     with monkeypatch.context() as patched, drawn():
         patched.setattr(workers, "_started", False)
         alone = files()
-    start_workers(config)
+    start_workers()
     draw, here = page.chart_pictures.agreement, []
     monkeypatch.setattr(page.chart_pictures, "agreement", lambda r: here.append(1) or draw(r))
     with drawn():

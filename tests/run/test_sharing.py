@@ -85,9 +85,9 @@ def test_the_queue_goes_fold_by_fold_and_ends_with_the_curve():
     published, network, forest = "spatioformer-published", "spatioformer", "random-forest"
     assert [(j.model, j.split, j.fold) for j in in_queue(jobs)] == [
         (published, "random", 0),
+        (forest, "random", 0),
         (network, "random", 0),
         (published, "tiles", 0),
-        (forest, "random", 0),
         (network, "random", 1),
         (published, "random", 1),
         (forest, "random", 1),

@@ -156,7 +156,7 @@ class PaperSpatioformer(ChipNetwork):
         """
         check_chips(chips, self.config["patch"], self.config["bands"])
         replaced = self.transformer, self.head
-        replaceable = dispatch.can_replace(self, *replaced, self.config["width"], chips)
+        replaceable = dispatch.can_replace(self, replaced, self.config["width"], chips)
         if replaceable and len(chips):
             _, located = self._pixels(chips, lon, lat)
             return dispatch.head_of_transformer(*replaced, self._tokens(located))

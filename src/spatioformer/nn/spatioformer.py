@@ -24,6 +24,7 @@ from spatioformer.nn.geolocation import (
     jittered,
     location_encoder,
 )
+from spatioformer.nn.kernels import blocks
 from spatioformer.nn.paper import check_chips, check_patch
 from spatioformer.nn.piecewise import band_encoding
 from spatioformer.nn.transformer import BlockConfig, Transformer
@@ -170,6 +171,8 @@ class Spatioformer(ChipNetwork):
         )
         if self.location is not None:
             x = self.film(x, self._place(self.location, lon, lat)[:, None])
+        if blocks.can_replace(self, self.transformer, x):
+            return blocks.transformed(self.transformer, x).mean(dim=1)
         return self.transformer(x).mean(dim=1)
 
     def _covariate_tokens(self, chips: Tensor, covariates: Tensor | None) -> list[Tensor]:

@@ -170,8 +170,8 @@ def in_queue(jobs: Sequence[Job], first: str = "") -> list[Job]:
     They go fold by fold.
 
     In each fold the longest trainings come first, so that no core waits for one long job at the
-    end. One job of a published network comes before all others. It compiles the kernels, which the
-    other published networks of the fold would compile at the same time if they came next.
+    end. One network, a published one if there is any, and then one tabular model come before all
+    others. They compile their kernels. Two networks that begin together would both compile them.
     """
 
     def place(job: Job) -> tuple[int, int, bool, bool]:
@@ -180,8 +180,11 @@ def in_queue(jobs: Sequence[Job], first: str = "") -> list[Job]:
         return part, job.fold, entry.kind == "tabular", entry.published
 
     queue = sorted(jobs, key=place)
-    compiling = next((job for job in queue if CATALOGUE[job.model].published), None)
-    return sorted(queue, key=lambda job: job is not compiling)
+    networks = [job for job in queue if CATALOGUE[job.model].kind == "network"]
+    published = [job for job in networks if CATALOGUE[job.model].published]
+    tabular = [job for job in queue if CATALOGUE[job.model].kind == "tabular"]
+    first_jobs = [*(published or networks)[:1], *tabular[:1]]
+    return [*first_jobs, *(job for job in queue if job not in first_jobs)]
 
 
 def held_out_importance(

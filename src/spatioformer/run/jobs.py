@@ -141,7 +141,7 @@ def run_jobs(
         for group in groups:
             yield from _run_group(group, chips, config)
         return
-    start_workers(config)
+    start_workers()
     tasks = [partial(_run_whole_group, group, chips, config) for group in groups]
     try:
         with closing(results(tasks, workers, urgent)) as finished:

@@ -1,19 +1,22 @@
 """What the server of a run's worker processes imports, so that no process has to."""
 
+from spatioformer.common.compiled import has_numba
 from spatioformer.common.workers import start_server
-from spatioformer.config.catalogue import CATALOGUE
-from spatioformer.config.schema import RunConfig
 
 OF_JOBS = ("spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble")
-OF_KERNELS = ("numba",)
+OF_KERNELS = (
+    "spatioformer.models.baselines.gaussian.pairs",
+    "spatioformer.nn.kernels.attention",
+    "spatioformer.nn.kernels.mlp",
+    "spatioformer.nn.kernels.pre_norm",
+)
 OF_REPORT = ("spatioformer.report.page",)
 
 
-def start_workers(config: RunConfig, *, report: bool = False) -> None:
+def start_workers(*, report: bool = False) -> None:
     """Start the server of the worker processes, unless it runs, and do not wait for its imports.
 
     Args:
         report: whether a report is going to be written.
     """
-    published = any(CATALOGUE[name].published for name in config.models)
-    start_server([*OF_JOBS, *OF_KERNELS * published, *OF_REPORT * report])
+    start_server([*OF_JOBS, *OF_KERNELS * has_numba(), *OF_REPORT * report])

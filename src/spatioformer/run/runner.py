@@ -210,7 +210,7 @@ class Run:
     def prepare_evaluation(self, last: str = "report") -> None:
         """Let worker processes import libraries if the evaluation, before `last`, needs several."""
         if self.config.evaluate.processes > 1 and not self.is_current("evaluate"):
-            start_workers(self.config, report=last == "report")
+            start_workers(report=last == "report")
 
     def _forget(self, name: str) -> None:
         """Remove a stage's intermediate results."""

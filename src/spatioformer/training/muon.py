@@ -67,10 +67,16 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """
     first, second, third = COEFFICIENTS
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    # Each iteration multiplies x by a polynomial of x x^T, so that all of them need x only twice.
+    square = x @ x.mT
+    product = None
     for _ in range(ITERATIONS):
-        square = x @ x.mT
-        x = first * x + (second * square + third * square @ square) @ x
-    return x
+        factor = torch.baddbmm(square, square, square, beta=second, alpha=third)
+        factor.diagonal(dim1=1, dim2=2).add_(first)
+        product = factor if product is None else factor @ product
+        square = factor @ square @ factor
+    assert product is not None  # after ITERATIONS
+    return product @ x
 
 
 class Stack:

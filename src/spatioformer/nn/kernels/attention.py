@@ -29,13 +29,29 @@ from spatioformer.nn.kernels.parts import (
     tile,
     to_rows,
 )
-from spatioformer.nn.kernels.simd import LANES, fma, load, maximum, splat, spread, stack, store
+from spatioformer.nn.kernels.simd import (
+    LANES,
+    fma,
+    load,
+    maximum,
+    splat,
+    spread,
+    stack,
+    store,
+    where_positive,
+)
 
 WEIGHTS, OUTPUT = 3, 4  # places of dropout
+FAR = np.float32(50)
+"""Distance from the largest score of a query at which a token's weight is 0, not 2e-22 and less.
+
+Such weights are lost in the rounding of the sums. Their products with gradients fall below 1e-38,
+and a processor takes some hundred cycles for each number below it.
+"""
 
 
 @inlined
-def _project(projected, weights, bias, x, at, stride, columns, tokens, h):
+def project(projected, weights, bias, x, at, stride, columns, tokens, h):
     """projected[j, t] = bias[j] + sum_k weights[j, k] x[k, t], for all tokens of a pack.
 
     x[k, t] stands at `at + k * stride[0] + t * stride[1]`.
@@ -52,8 +68,8 @@ def _project(projected, weights, bias, x, at, stride, columns, tokens, h):
 
 
 @inlined
-def _add_outer(gradient, left, rows, x, at, stride, columns, tokens, x_rows, products):
-    """gradient[j, k] += sum over tokens and chips of left[j, t] x[k, t]; x as in `_project`."""
+def add_outer_products(gradient, left, rows, x, at, stride, columns, tokens, x_rows, products):
+    """gradient[j, k] += sum over tokens and chips of left[j, t] x[k, t]; x as in `project`."""
     for t in range(0, tokens, 2):
         to_rows(x_rows, x, at + t * stride[1], stride, columns)
         for j in range(0, rows, UNITS):
@@ -71,7 +87,7 @@ def _query(q, projected, row, t, tokens, components):
 
 @inlined
 def _look(q, keys, at, tokens, components, looks):
-    """looks[s] = exp(q . k_s - the largest of them); returns one over their sum."""
+    """looks[s] = exp(q . k_s - the largest of them), 0 from FAR on; returns one over their sum."""
     largest = splat(np.float32(-np.inf))
     for s in range(tokens):
         score = q[0] * load(keys, at + s * LANES)
@@ -81,7 +97,8 @@ def _look(q, keys, at, tokens, components, looks):
         largest = maximum(score, largest)
     total = splat(ZERO)
     for s in range(tokens):
-        look = exponential(load(looks, s * LANES) - largest)
+        score = load(looks, s * LANES) - largest
+        look = where_positive(score + splat(FAR), exponential(score))
         store(looks, s * LANES, look)
         total = total + look
     return splat(ONE) / total
@@ -151,6 +168,63 @@ def _first_counter(at, row, t, width, tokens, components):
     return (head * tokens + t) * tokens // 2
 
 
+@inlined
+def attend(mixed, projected, at, width, tokens, components, dropped, key, looks, q, mean):
+    """Write the means of the values, mixed[k, t], of a pack at `at`, from its (3 D, T, L) products.
+
+    Args:
+        looks: scratch, (T, L); q, mean: stacks of `components` vectors.
+    """
+    size = width * tokens * LANES
+    survive = splat(survivors_scale(dropped))
+    for row in range(0, width, components):
+        place = row * tokens * LANES
+        for t in range(tokens):
+            counter = _first_counter(at, row, t, width, tokens, components)
+            _query(q, projected, row, t, tokens, components)
+            norm = _look(q, projected, size + place, tokens, components, looks) * survive
+            _mix(
+                mean, looks, projected, 2 * size + place, tokens, components,
+                dropped, key, counter,
+            )  # fmt: skip
+            for c in range(components):
+                store(mixed, at + place + (c * tokens + t) * LANES, mean[c] * norm)
+
+
+@inlined
+def attend_backward(
+    gradient, mixed_gradient, mixed, projected, at, width, tokens, components,
+    dropped, key, looks, q, g, back,
+):  # fmt: skip
+    """Write the gradient of `projected`, (3 D, T, L), from that of `mixed` in one pack, (D, T, L).
+
+    Args:
+        looks: scratch, (T, L); q, g, back: stacks of `components` vectors.
+    """
+    size = width * tokens * LANES
+    scale = splat(np.float32(1 / np.sqrt(components)))
+    survive = splat(survivors_scale(dropped))
+    gradient[:] = 0
+    for row in range(0, width, components):
+        place = row * tokens * LANES
+        for t in range(tokens):
+            counter = _first_counter(at, row, t, width, tokens, components)
+            _query(q, projected, row, t, tokens, components)
+            norm = _look(q, projected, size + place, tokens, components, looks)
+            along = splat(ZERO)
+            for c in range(components):
+                here = place + (c * tokens + t) * LANES
+                g[c] = load(mixed_gradient, here)
+                along = fma(g[c], load(mixed, at + here), along)
+                g[c] = g[c] * survive
+            _mix_backward(
+                back, q, g, along, looks, norm, projected, size + place, 2 * size + place,
+                tokens, components, dropped, key, counter, gradient,
+            )  # fmt: skip
+            for c in range(components):
+                store(gradient, place + (c * tokens + t) * LANES, back[c] * scale)
+
+
 @cache
 def kernels(head_width: int):
     """Compile (forward, backward) with the head width as a constant."""
@@ -177,22 +251,10 @@ def kernels(head_width: int):
         nothing = np.zeros(width, np.float32)
         looks = np.empty(tokens * LANES, np.float32)
         h, q, mean = stack(TILE), stack(components), stack(components)
-        survive = splat(survivors_scale(dropped))
         for at in range(0, x.size, size):
-            _project(projected, qkv, qkv_bias, x, at, by_token, width, tokens, h)
-            for row in range(0, width, components):
-                place = row * tokens * LANES
-                for t in range(tokens):
-                    counter = _first_counter(at, row, t, width, tokens, components)
-                    _query(q, projected, row, t, tokens, components)
-                    norm = _look(q, projected, size + place, tokens, components, looks) * survive
-                    _mix(
-                        mean, looks, projected, 2 * size + place, tokens, components,
-                        dropped, key, counter,
-                    )  # fmt: skip
-                    for c in range(components):
-                        store(mixed, at + place + (c * tokens + t) * LANES, mean[c] * norm)
-            _project(sums, out_weight, nothing, mixed, at, by_row, width, tokens, h)
+            project(projected, qkv, qkv_bias, x, at, by_token, width, tokens, h)
+            attend(mixed, projected, at, width, tokens, components, dropped, key, looks, q, mean)
+            project(sums, out_weight, nothing, mixed, at, by_row, width, tokens, h)
             for t in range(0, tokens, 2):
                 add_and_normalise(
                     sums, t * LANES, by_row, ONE, out_bias, x, at + t * width * LANES,
@@ -223,47 +285,30 @@ def kernels(head_width: int):
         rows = np.empty(2 * LANES * width, np.float32)
         h, products = stack(TILE), stack(UNITS)
         q, g, back = stack(components), stack(components), stack(components)
-        scale = splat(np.float32(1 / np.sqrt(components)))
-        survive = splat(survivors_scale(dropped))
         for at in range(0, x.size, size):
-            _project(projected, qkv, qkv_bias, x, at, by_token, width, tokens, h)
+            project(projected, qkv, qkv_bias, x, at, by_token, width, tokens, h)
             for t in range(0, tokens, 2):
                 add_and_normalise_backward(
                     out_gradient, t * LANES, by_row, ONE, total, at + t * width * LANES,
                     gain, eps, dropped, key, OUTPUT, x_gradient, sums_gradient,
                     out_bias_gradient, gain_gradient, shift_gradient,
                 )  # fmt: skip
-            _add_outer(
+            add_outer_products(
                 out_weight_gradient, sums_gradient, width, mixed, at, by_row, width, tokens,
                 rows, products,
             )  # fmt: skip
-            _project(
+            project(
                 mixed_gradient, out_transposed, nothing, sums_gradient, 0, by_row, width, tokens, h
             )
-            gradient[:] = 0
-            for row in range(0, width, components):
-                place = row * tokens * LANES
-                for t in range(tokens):
-                    counter = _first_counter(at, row, t, width, tokens, components)
-                    _query(q, projected, row, t, tokens, components)
-                    norm = _look(q, projected, size + place, tokens, components, looks)
-                    along = splat(ZERO)
-                    for c in range(components):
-                        here = place + (c * tokens + t) * LANES
-                        g[c] = load(mixed_gradient, here)
-                        along = fma(g[c], load(mixed, at + here), along)
-                        g[c] = g[c] * survive
-                    _mix_backward(
-                        back, q, g, along, looks, norm, projected, size + place, 2 * size + place,
-                        tokens, components, dropped, key, counter, gradient,
-                    )  # fmt: skip
-                    for c in range(components):
-                        store(gradient, place + (c * tokens + t) * LANES, back[c] * scale)
-            _add_outer(
+            attend_backward(
+                gradient, mixed_gradient, mixed, projected, at, width, tokens, components,
+                dropped, key, looks, q, g, back,
+            )  # fmt: skip
+            add_outer_products(
                 qkv_gradient, gradient, 3 * width, x, at, by_token, width, tokens, rows, products
             )
-            _add_sums(qkv_bias_gradient, gradient, tokens)
-            _project(
+            add_sums(qkv_bias_gradient, gradient, tokens)
+            project(
                 mixed_gradient, qkv_transposed, nothing, gradient, 0, by_row, 3 * width, tokens, h
             )
             _add_transposed(x_gradient, at, mixed_gradient, width, tokens)
@@ -272,7 +317,7 @@ def kernels(head_width: int):
 
 
 @inlined
-def _add_sums(sums, x, tokens):
+def add_sums(sums, x, tokens):
     """sums[j] += sum_t x[j, t]."""
     for j in range(sums.size // LANES):
         total = load(sums, j * LANES)

@@ -15,8 +15,7 @@ The results do not depend on the number of threads: threads take parts of a fixe
 each part has its own dropout key, and gradients are summed in the order of the parts.
 """
 
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import ModuleType
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules import module as torch_module
 
+from spatioformer.common.compiled import has_numba
 from spatioformer.nn.dropout import LEVELS, Dropout
 from spatioformer.nn.transformer import MLP, Attention, Block, Transformer
 
@@ -54,7 +54,7 @@ class _Kernels(NamedTuple):
 @cache
 def _kernels() -> _Kernels | None:
     """Import the modules that need numba; None where numba is not installed."""
-    if importlib.util.find_spec("numba") is None:
+    if not has_numba():
         return None
     from spatioformer.nn.kernels import attention, mlp, parts, simd
 
@@ -68,10 +68,8 @@ def _loaded() -> _Kernels:
     return kernels
 
 
-def can_replace(
-    network: nn.Module, transformer: Transformer, head: nn.Sequential, width: int, chips: Tensor
-) -> bool:
-    """Whether `head_of_transformer` may stand in for two submodules of a network.
+def can_replace(network: nn.Module, parts: Sequence[nn.Module], width: int, chips: Tensor) -> bool:
+    """Whether kernels may stand in for submodules of a network, transformers and heads.
 
     True if all of this holds:
         - numba is installed, and the width D is a multiple of LANES;
@@ -79,7 +77,7 @@ def can_replace(
         - no submodule of the network has a forward or backward hook, and no hook is global: the
           kernels call no modules, so such a hook would see nothing;
         - nothing traces or transforms the network (torch.compile, torch.jit, torch.func);
-        - `transformer` and `head` are made of this package's modules only, not of replacements;
+        - `parts` are made of this package's modules only, not of replacements;
         - all dropout has one rate, and is on everywhere or nowhere.
     """
     if not modules_are_plain(network, chips):
@@ -87,7 +85,7 @@ def can_replace(
     kernels = _kernels()
     if kernels is None or width % kernels.lanes:
         return False
-    replaced = [*transformer.modules(), *head.modules()]
+    replaced = [module for part in parts for module in part.modules()]
     dropouts = {(module.p, module.active) for module in replaced if isinstance(module, Dropout)}
     return len(dropouts) == 1 and all(type(module) in _REPLACEABLE for module in replaced)
 
@@ -133,14 +131,14 @@ def head_of_transformer(
         head: two linear layers with no activation between them; the second has one output.
         tokens: B >= 1 chips.
     """
-    x = _pack(tokens)
+    x = pack(tokens)
     for block in transformer.blocks:
         assert isinstance(block, Block), "a Transformer has no other modules there"
         x = _mlp_half(block, _attention_half(block, x))
     return _head(head, x)[: len(tokens)]
 
 
-def _pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
+def pack(tokens: Float[Tensor, "B T D"]) -> Float[Tensor, "G T D L"]:
     """Lay chips into the lanes of packs; fill the last pack with zeros."""
     lanes = _loaded().lanes
     missing = -len(tokens) % lanes
@@ -170,33 +168,49 @@ def _attention_half(block: Block, x: Tensor) -> Tensor:
         norm.bias,
         norm.eps,
         attention.heads,
-        *_dropout(block, len(x)),
+        *dropout(block, len(x)),
     )
 
 
 def _mlp_half(block: Block, x: Tensor) -> Tensor:
-    up, down, norm = block.mlp.up, block.mlp.down, block.mlp_norm
-    # Hidden units added with zero weights, so that UNITS divides F.
-    extra = -len(up.bias) % _loaded().units
+    norm = block.mlp_norm
     return _MLPHalf.apply(
         x,
+        *mlp_weights(block),
+        norm.weight,
+        norm.bias,
+        norm.eps,
+        *dropout(block, len(x)),
+    )
+
+
+def mlp_weights(block: Block) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weights (F, D) and biases (F,) up, weights (F, D) and biases (D,) down, of an MLP.
+
+    Hidden units with zero weights are added, so that UNITS divides F.
+    """
+    up, down = block.mlp.up, block.mlp.down
+    extra = -len(up.bias) % _loaded().units
+    if not extra:
+        return up.weight, up.bias, down.weight.T, down.bias
+    return (
         F.pad(up.weight, (0, 0, 0, extra)),
         F.pad(up.bias, (0, extra)),
         F.pad(down.weight, (0, extra)).T,
         down.bias,
-        norm.weight,
-        norm.bias,
-        norm.eps,
-        *_dropout(block, len(x)),
     )
 
 
-def _dropout(block: Block, packs: int) -> tuple[int, Int[Tensor, "parts 2"]]:
-    """Dropout rate as a number of 65536, and one key for each part, from torch's generator."""
-    parts = -(-packs // PART)
+def dropout(block: Block, packs: int, places: int = 1) -> tuple[int, Int[Tensor, "parts places 2"]]:
+    """Dropout rate as a number of 65536, and keys for each part, from torch's generator.
+
+    Args:
+        places: number of keys of a part.
+    """
+    shape = (-(-packs // PART), places, 2)
     if not block.dropout.active:
-        return 0, torch.zeros(parts, 2, dtype=torch.int32)
-    keys = torch.randint(-(2**31), 2**31, (parts, 2), dtype=torch.int32)
+        return 0, torch.zeros(shape, dtype=torch.int32)
+    keys = torch.randint(-(2**31), 2**31, shape, dtype=torch.int32)
     return round(block.dropout.p * LEVELS), keys
 
 
@@ -205,21 +219,21 @@ class _AttentionHalf(torch.autograd.Function):
     def forward(ctx, x, qkv, qkv_bias, out, out_bias, gain, shift, eps, heads, dropped, keys):
         kernel, _ = _loaded().attention.kernels(x.shape[2] // heads)
         mixed, total, result = (torch.empty_like(x) for _ in range(3))
-        weights = [_flat(tensor) for tensor in (qkv, qkv_bias, out, out_bias, gain, shift)]
+        weights = [flat(tensor) for tensor in (qkv, qkv_bias, out, out_bias, gain, shift)]
         tokens, bits = x.shape[1], keys.numpy().view("uint32")
 
         def run(i: int, part: slice) -> None:
             kernel(
-                _flat(x[part]),
+                flat(x[part]),
                 tokens,
                 *weights,
                 eps,
                 dropped,
-                bits[i],
-                *(_flat(array[part]) for array in (mixed, total, result)),
+                bits[i, 0],
+                *(flat(array[part]) for array in (mixed, total, result)),
             )
 
-        _share(run, len(x))
+        share(run, len(x))
         ctx.save_for_backward(x, mixed, total, qkv, qkv_bias, out, gain, keys)
         ctx.constants = eps, heads, dropped
         return result
@@ -232,25 +246,25 @@ class _AttentionHalf(torch.autograd.Function):
         _, kernel = _loaded().attention.kernels(x.shape[2] // heads)
         width, lanes = x.shape[2:]
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
-        weights = [_flat(tensor) for tensor in (qkv, qkv_bias, qkv.T, out.T, gain)]
+        weights = [flat(tensor) for tensor in (qkv, qkv_bias, qkv.T, out.T, gain)]
         tokens, bits = x.shape[1], keys.numpy().view("uint32")
         shapes = [(3 * width, width), (3 * width, lanes), (width, width), *[(width, lanes)] * 3]
 
         def run(i: int, part: slice) -> list[Tensor]:
             sums = [x.new_zeros(shape) for shape in shapes]
             kernel(
-                *(_flat(array[part]) for array in (gradient, x, mixed, total)),
+                *(flat(array[part]) for array in (gradient, x, mixed, total)),
                 tokens,
                 *weights,
                 eps,
                 dropped,
-                bits[i],
-                _flat(x_gradient[part]),
-                *map(_flat, sums),
+                bits[i, 0],
+                flat(x_gradient[part]),
+                *map(flat, sums),
             )
             return sums
 
-        qkv, qkv_bias, out, *vectors = _summed(_share(run, len(x)))
+        qkv, qkv_bias, out, *vectors = summed(share(run, len(x)))
         return x_gradient, qkv, qkv_bias.sum(1), out, *(v.sum(1) for v in vectors), *[None] * 4
 
 
@@ -259,21 +273,21 @@ class _MLPHalf(torch.autograd.Function):
     def forward(ctx, x, up, up_bias, down, down_bias, gain, shift, eps, dropped, keys):
         kernel = _loaded().mlp.forward
         total, result = torch.empty_like(x), torch.empty_like(x)
-        weights = [_flat(tensor) for tensor in (up, up_bias, down, down_bias, gain, shift)]
+        weights = [flat(tensor) for tensor in (up, up_bias, down, down_bias, gain, shift)]
         bits = keys.numpy().view("uint32")
 
         def run(i: int, part: slice) -> None:
             kernel(
-                _flat(x[part]),
+                flat(x[part]),
                 *weights,
                 eps,
                 dropped,
-                bits[i],
-                _flat(total[part]),
-                _flat(result[part]),
+                bits[i, 0],
+                flat(total[part]),
+                flat(result[part]),
             )
 
-        _share(run, len(x))
+        share(run, len(x))
         ctx.save_for_backward(x, total, up, up_bias, down, gain, keys)
         ctx.constants = eps, dropped
         return result
@@ -286,33 +300,33 @@ class _MLPHalf(torch.autograd.Function):
         kernel = _loaded().mlp.backward
         (width, lanes), hidden = x.shape[2:], len(up)
         x_gradient, gradient = torch.empty_like(x), gradient.contiguous()
-        weights = [_flat(tensor) for tensor in (up, up_bias, down, gain)]
+        weights = [flat(tensor) for tensor in (up, up_bias, down, gain)]
         bits = keys.numpy().view("uint32")
         shapes = [(hidden, width), (hidden, lanes), (hidden, width), *[(width, lanes)] * 3]
 
         def run(i: int, part: slice) -> list[Tensor]:
             sums = [x.new_zeros(shape) for shape in shapes]
             kernel(
-                *(_flat(array[part]) for array in (gradient, x, total)),
+                *(flat(array[part]) for array in (gradient, x, total)),
                 *weights,
                 eps,
                 dropped,
-                bits[i],
-                _flat(x_gradient[part]),
-                *map(_flat, sums),
+                bits[i, 0],
+                flat(x_gradient[part]),
+                *map(flat, sums),
             )
             return sums
 
-        up, up_bias, down, *vectors = _summed(_share(run, len(x)))
+        up, up_bias, down, *vectors = summed(share(run, len(x)))
         return x_gradient, up, up_bias.sum(1), down, *(v.sum(1) for v in vectors), *[None] * 3
 
 
-def _flat(tensor: Tensor):
+def flat(tensor: Tensor):
     """View a tensor as a flat numpy array; copy it only if it is not contiguous."""
     return tensor.detach().contiguous().view(-1).numpy()
 
 
-def _share(run: Callable[[int, slice], object], packs: int) -> list:
+def share(run: Callable[[int, slice], object], packs: int) -> list:
     """Call run(i, part) for parts of PART packs, on torch's number of threads; results in order."""
     parts = [slice(start, start + PART) for start in range(0, packs, PART)]
     threads = min(torch.get_num_threads(), len(parts))
@@ -322,6 +336,6 @@ def _share(run: Callable[[int, slice], object], packs: int) -> list:
         return list(pool.map(run, range(len(parts)), parts))
 
 
-def _summed(parts: list[list[Tensor]]) -> list[Tensor]:
+def summed(parts: list[list[Tensor]]) -> list[Tensor]:
     """Sum over the parts, in their order."""
     return [sum(tensors[1:], start=tensors[0]) for tensors in zip(*parts, strict=True)]

@@ -7,6 +7,7 @@ Shapes: L = LANES; a token vector is one token of every chip of a pack, (width, 
 import numpy as np
 from numba import njit
 
+from spatioformer.common.compiled import kernel as kernel
 from spatioformer.nn.kernels.simd import (
     LANES,
     bits_of,
@@ -14,6 +15,7 @@ from spatioformer.nn.kernels.simd import (
     lane_numbers,
     load,
     maximum,
+    minimum,
     of_bits,
     root,
     splat,
@@ -32,15 +34,6 @@ LEVELS = 1 << 16
 ONE, ZERO = np.float32(1), np.float32(0)
 
 inlined = njit(forceinline=True, error_model="numpy")
-
-
-def kernel(function):
-    """Compile at the first call, release the interpreter while running, cache the compiled code."""
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # numba finds no folder to write its cache to
-        return njit(**options)(function)
 
 
 @inlined
@@ -62,6 +55,31 @@ def exponential(x):
     p = fma(p, f, splat(ONE))
     p = fma(p, f, splat(ONE))
     return of_bits(bits_of(p) + (bits_of(shifted) << splat_integer(np.uint32(23))))
+
+
+@inlined
+def normal_share(x):
+    """Share of a standard normal distribution below x, so that GELU is x times it.
+
+    The error of x times it is below 4e-7 max(1, |x|), as of torch's GELU in float32. Its difference
+    from 1/2 is x P(x^2) / Q(x^2), a minimax fit of this project on |x| < 5.5, where it has come
+    within 2e-8 of its limit.
+    """
+    edge = splat(np.float32(5.5))
+    u = maximum(minimum(x, edge), splat(np.float32(-5.5)))
+    t = u * u
+    p = splat(np.float32(6.9447314672288485e-06))
+    p = fma(p, t, splat(np.float32(0.0003872807137668133)))
+    p = fma(p, t, splat(np.float32(0.0060096378438174725)))
+    p = fma(p, t, splat(np.float32(0.05624186992645264)))
+    p = fma(p, t, splat(np.float32(0.39894193410873413)))
+    q = splat(np.float32(5.731883447879227e-07))
+    q = fma(q, t, splat(np.float32(0.00013858251622878015)))
+    q = fma(q, t, splat(np.float32(0.003134955884888768)))
+    q = fma(q, t, splat(np.float32(0.04135160520672798)))
+    q = fma(q, t, splat(np.float32(0.3076367974281311)))
+    q = fma(q, t, splat(ONE))
+    return fma(u, p / q, splat(np.float32(0.5)))
 
 
 @inlined

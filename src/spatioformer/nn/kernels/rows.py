@@ -18,7 +18,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from spatioformer.nn.kernels.parts import ONE, TILE, UNITS, ZERO, exponential, inlined, kernel
+from spatioformer.nn.kernels.parts import (
+    ONE,
+    TILE,
+    UNITS,
+    ZERO,
+    exponential,
+    kernel,
+    normal_share,
+)
 from spatioformer.nn.kernels.simd import (
     LANES,
     fma,
@@ -73,30 +81,6 @@ class Sizes(NamedTuple):
     norm_eps: float
 
 
-@inlined
-def _gelu(x):
-    """x Phi(x), error below 4e-7 max(1, |x|), as torch's in float32.
-
-    Phi(x) - 1/2 = x P(x^2) / Q(x^2), a minimax fit of this project on |x| < 5.5, where Phi has
-    come within 2e-8 of its limit.
-    """
-    edge = splat(np.float32(5.5))
-    u = maximum(minimum(x, edge), splat(np.float32(-5.5)))
-    t = u * u
-    p = splat(np.float32(6.9447314672288485e-06))
-    p = fma(p, t, splat(np.float32(0.0003872807137668133)))
-    p = fma(p, t, splat(np.float32(0.0060096378438174725)))
-    p = fma(p, t, splat(np.float32(0.05624186992645264)))
-    p = fma(p, t, splat(np.float32(0.39894193410873413)))
-    q = splat(np.float32(5.731883447879227e-07))
-    q = fma(q, t, splat(np.float32(0.00013858251622878015)))
-    q = fma(q, t, splat(np.float32(0.003134955884888768)))
-    q = fma(q, t, splat(np.float32(0.04135160520672798)))
-    q = fma(q, t, splat(np.float32(0.3076367974281311)))
-    q = fma(q, t, splat(ONE))
-    return x * fma(u, p / q, splat(np.float32(0.5)))
-
-
 @called
 def _product(out, at, stride, weights, w, rows, columns, x, kind):
     """out[j] = bias[j] + sum_k weights[j, k] x[k] for a pair; GELU of it, or add it to `out`.
@@ -120,7 +104,7 @@ def _product(out, at, stride, weights, w, rows, columns, x, kind):
         w += UNITS
         if kind == GELU:
             for a in range(TILE):
-                h[a] = _gelu(h[a])
+                h[a] = h[a] * normal_share(h[a])
         for a in range(UNITS):
             place = at + (j + a) * stride
             if kind == ADD:

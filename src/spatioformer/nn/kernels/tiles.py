@@ -7,9 +7,7 @@ A tile is cut into strips of columns, whose rings fit the second cache, and thes
 as torch has threads. A value does not depend on the cuts (`rows.py`).
 """
 
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from spatioformer.common.compiled import has_numba
 from spatioformer.nn.chip_network import DenseNetwork
 from spatioformer.nn.dropout import Dropout
 from spatioformer.nn.geolocation import (
@@ -54,11 +53,6 @@ _CALLED = ("location", "covariate_tokens")  # submodules whose results the kerne
 _COMPILING = Lock()  # so that threads that begin together share one kernel
 
 
-@cache
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 def can_replace(network: DenseNetwork, tile: Tensor) -> bool:
     """Whether `predict` may stand in for the modules of a dense network.
 
@@ -72,7 +66,7 @@ def can_replace(network: DenseNetwork, tile: Tensor) -> bool:
         return False
     if len(tile) != 1:
         return False
-    if not modules_are_plain(network, tile) or not _has_numba() or network.config["width"] % UNITS:
+    if not modules_are_plain(network, tile) or not has_numba() or network.config["width"] % UNITS:
         return False
     for name, module in network.named_modules():
         if module.training and not (isinstance(module, nn.Dropout) and module.p == 0):

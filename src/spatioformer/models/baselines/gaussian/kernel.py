@@ -23,6 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from spatioformer.common.compiled import has_numba
+
 TERMS = ("place", "response", "local response")
 """Names of the fields with the variances a_1, a_2 and a_3."""
 
@@ -31,6 +33,7 @@ JITTER = 1e-6  # added noise, in variances of richness, so that plots may share 
 SCATTER = 0.5
 """Prior sd of the logarithms of lengths around the common length of their group."""
 
+COMPILED_FROM = 2**14  # pairs of plots from which compiled functions compute them
 STRETCH_SD = 0.3  # prior sd of the two numbers of the anisotropy: ranges differ by a factor of 1.8
 
 
@@ -205,11 +208,54 @@ def covariance(
     Args:
         dtype: precision of the result; distances are computed in double precision.
     """
+    if compiled(len(inputs) * len(others)):
+        total = _covariance_by_numba(inputs, others, hyperparameters, dtype)
+        return _with_effort(total, inputs, others, hyperparameters, dtype)
     apart = distances(inputs, others, hyperparameters, dtype)
     total, *rest = fields(*apart, hyperparameters).values()
     del apart  # three matrices
     for part in rest:
         total += part
+    return _with_effort(total, inputs, others, hyperparameters, dtype)
+
+
+def compiled(pairs: int) -> bool:
+    """Whether `pairs` serves a number of pairs: numba is installed, and its start pays."""
+    return pairs >= COMPILED_FROM and has_numba()
+
+
+def packed(inputs: Inputs, hyperparameters: Hyperparameters) -> tuple[np.ndarray, np.ndarray]:
+    """Places (3, n) and features (2, f, n) as the functions of `pairs` take them."""
+    lengths = hyperparameters.lengths[:, :, None]
+    places = np.ascontiguousarray(hyperparameters.stretched(inputs.places).T)
+    return places, np.ascontiguousarray(np.sqrt(5) * inputs.features.T / lengths)
+
+
+def scales(hyperparameters: Hyperparameters) -> np.ndarray:
+    """Variances, 0 of fields that are left out, and one over the ranges, (5,)."""
+    present = hyperparameters.vector[:3] > ABSENT
+    return np.concatenate([hyperparameters.variances * present, 1 / hyperparameters.ranges])
+
+
+def _covariance_by_numba(
+    inputs: Inputs, others: Inputs, hyperparameters: Hyperparameters, dtype: type[np.floating]
+) -> np.ndarray:
+    from spatioformer.models.baselines.gaussian.pairs import covariances
+
+    out = np.empty((len(inputs), len(others)), dtype)
+    sides = (*packed(inputs, hyperparameters), *packed(others, hyperparameters))
+    covariances(*sides, scales(hyperparameters), out)
+    return out
+
+
+def _with_effort(
+    total: np.ndarray,
+    inputs: Inputs,
+    others: Inputs,
+    hyperparameters: Hyperparameters,
+    dtype: type[np.floating],
+) -> np.ndarray:
+    """Covariance `total` (n, m), to which the field of areas is added where they count."""
     if inputs.effort is not None and others.effort is not None and hyperparameters.effort:
         effort, other_effort = (each.astype(dtype) for each in (inputs.effort, others.effort))
         total += hyperparameters.effort * effort_shape(effort[:, None], other_effort)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
 
+from spatioformer.models.baselines.gaussian.inverse import inverse_of
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
     Inputs,
@@ -54,7 +54,7 @@ def leave_out_each(
     matrix[np.diag_indices(len(target))] += found.noise
     factor = cholesky(matrix, lower=True, overwrite_a=True)
     weights = cho_solve((factor, True), target)
-    inverse = dpotri(factor, lower=True)[0]  # its lower triangle
+    inverse = inverse_of(factor)  # its lower triangle
     out = []
     for block in blocks:
         variance = 1 / np.diagonal(inverse)  # of blocks of one plot

@@ -6,15 +6,19 @@ All n (n - 1) / 2 pairs of plots are handled as one vector, which is half the wo
 from functools import lru_cache
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.spatial.distance import pdist
 
+from spatioformer.models.baselines.gaussian.inverse import inverse_of
 from spatioformer.models.baselines.gaussian.kernel import (
     Hyperparameters,
     Inputs,
+    compiled,
     effort_shape,
     fields,
+    packed,
     scaled_distance,
+    scales,
     stretch,
 )
 
@@ -35,6 +39,8 @@ def misfit(
 
     Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
     """
+    if compiled(len(target) * (len(target) - 1) // 2):
+        return _misfit_by_numba(inputs, target, hyperparameters)
     first, second, position = _pairs(len(target))
     present = hyperparameters.present
     placed = present != [1]  # a response to features alone has no place
@@ -96,15 +102,57 @@ def _sensitivity(
     matrix = np.zeros((count, count))
     matrix.ravel()[position] = pairs
     matrix.ravel()[:: count + 1] = diagonal
+    value, weights, inverse = _solved(matrix, target)
+    sensitivity = inverse.ravel()[position] - weights[first] * weights[second]
+    return value, sensitivity, (np.diagonal(inverse) - weights**2) / 2
+
+
+def _solved(matrix: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Negative log-likelihood, inverse times target (n,), and inverse of a covariance (n, n).
+
+    The upper triangles of both matrices are filled; `matrix` is overwritten.
+    """
     # The transpose has LAPACK's order of storage; its lower triangle is filled.
     factor, failed = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
         raise np.linalg.LinAlgError("the covariance is not positive definite")
     weights = dpotrs(factor, target, lower=1)[0]
     value = target @ weights / 2 + np.log(np.diagonal(factor)).sum()
-    inverse = dpotri(factor, lower=1, overwrite_c=1)[0].T
-    sensitivity = inverse.ravel()[position] - weights[first] * weights[second]
-    return float(value), sensitivity, (np.diagonal(inverse) - weights**2) / 2
+    return float(value), weights, inverse_of(factor).T
+
+
+def _misfit_by_numba(
+    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters
+) -> tuple[float, np.ndarray]:
+    """`misfit` by compiled functions, which pass over the pairs twice."""
+    from spatioformer.models.baselines.gaussian import pairs
+
+    count, features, end = len(target), hyperparameters.features, hyperparameters.end
+    matrix, parts = np.empty((count, count)), np.empty((2, 3, count * (count - 1) // 2))
+    parts[0] = 0.0  # distances of fields that are left out
+    sides = (*packed(inputs, hyperparameters), scales(hyperparameters))
+    pairs.fields(*sides, matrix, *parts)
+    matrix.ravel()[:: count + 1] = hyperparameters.variance(inputs) + hyperparameters.noise
+    if inputs.effort is not None:
+        shape = np.triu(effort_shape(inputs.effort[:, None], inputs.effort), 1)
+        matrix += hyperparameters.effort * shape
+    value, weights, inverse = _solved(matrix, target)
+    on_diagonal = (np.diagonal(inverse) - weights**2) / 2
+    gradient = np.zeros(len(hyperparameters.vector))
+    slopes, lengths, outer = np.zeros(5), np.zeros((2, features)), np.zeros((3, 3))
+    places = np.ascontiguousarray(inputs.places.T)
+    pairs.slopes(inverse, weights, places, *sides, *parts, slopes, lengths, outer)
+    for field in hyperparameters.present:
+        gradient[field] = slopes[field] + np.sum(on_diagonal) * hyperparameters.variances[field]
+    gradient[3] = np.sum(on_diagonal) * np.exp(hyperparameters.vector[3])
+    gradient[4:6] = slopes[3:]
+    gradient[6:end] = lengths.ravel()
+    gradient[end : end + 2] = _stretch_slopes(outer, hyperparameters)
+    if inputs.effort is not None:
+        own = np.vdot(on_diagonal, inputs.effort**2 + 1)
+        between = np.vdot(np.triu(inverse, 1), shape) - weights @ shape @ weights
+        gradient[-1] = hyperparameters.effort * (between + own)
+    return value, gradient
 
 
 def _matrix(pairs: np.ndarray, count: int) -> np.ndarray:
@@ -148,7 +196,11 @@ def _stretch_gradient(
     weight = _matrix(slopes / (-2 * apart**2), len(places))
     degree = weight.sum(axis=0) + weight.sum(axis=1)
     crossed = places.T @ (weight @ places)
-    outer = (places.T * degree) @ places - crossed - crossed.T
+    return _stretch_slopes((places.T * degree) @ places - crossed - crossed.T, found)
+
+
+def _stretch_slopes(outer: np.ndarray, found: Hyperparameters) -> list[float]:
+    """Gradient with respect to the anisotropy, from that with respect to M, `outer` (3, 3)."""
     step = 1e-4  # of a central difference of M, exact to 1e-8
     out = []
     for change in ((step, 0.0), (0.0, step)):
