@@ -35,8 +35,9 @@ from spatioformer.nn.geolocation import unit_vector
 Floats = NDArray[np.float64]
 
 REACH = (0.1, 0.15)
-"""Smallest and largest R, and the largest is the longest range of a field that is split off, in root
-mean square distances of the plots from their centre. Virtual floras chose both
+"""Smallest and largest R, in root mean square distances of the plots from their centre.
+
+A field with a range above the largest is left to the network. Virtual floras chose both
 (docs/models_measured.md, "The field near plots")."""
 
 RANGES = 6  # R between the two, in ranges: there, exp(-6) = 0.002 of the field is left

@@ -73,7 +73,9 @@ class NetworkModel(Model):
 
     @property
     def about(self) -> list[tuple[str, str]]:
-        arguments = ", ".join(f"{k} {v}" for k, v in arguments_in_words(self.network.config).items())
+        arguments = ", ".join(
+            f"{k} {v}" for k, v in arguments_in_words(self.network.config).items()
+        )
         normalisation = "none; the inputs are raw values"
         if self.scaling:
             normalisation = "bands and target standardised by the training plots"
