@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatioformer.analysis.trace import trace_place
 from spatioformer.common.earth import MEAN_RADIUS_KM, unit_vectors
 from spatioformer.common.errors import ModelError
 from spatioformer.common.files import read_json, write_json
@@ -247,6 +248,22 @@ def test_an_exported_model_has_it(dense, tmp_path):
     (species,) = session.run(None, inputs)
     np.testing.assert_allclose(species, model.predict(*seen(store)), rtol=1e-5)
     assert np.abs(species - plain.predict(*seen(store))).max() > 1
+
+
+def test_a_trace_says_what_is_the_networks_and_what_is_added(dense):
+    plain, store = dense
+    row = int(np.argmax(np.abs(made().at(*store.coordinates.T))))
+    pixels = store.chips[row], store.lon[row], store.lat[row]
+    trace, without = (trace_place(m, pixels) for m in (replace(plain, near=made()), plain))
+    assert trace.species == without.species == pytest.approx(without.prediction, rel=1e-5)
+    assert abs(trace.prediction - trace.species) > 1
+    assert trace.sentence.endswith(
+        f"; the network, shown here, predicts {trace.species:.1f} species, and the field near "
+        "plots is added"
+    )
+    (last,) = [p for row in trace.panels(1, 1) for p in row if p.title == "Prediction"]
+    assert last.rows == ["network 1 of 1", "with the field near plots"]
+    np.testing.assert_allclose(last.values[:, 0], [trace.species, trace.prediction])
 
 
 # --- what it is for -------------------------------------------------------------------------------

@@ -14,16 +14,19 @@ So only plots within R matter, the part has no edge there, and it is the same in
 
 The part belongs to the response that the process was fitted to: a count, its square root, or its
 logarithm (`baselines.gaussian.response`). `removed` takes it from the teacher's predictions, and
-`added` adds it to the network's. They are each other's inverse.
+`added` adds it to the network's. Each undoes the other, except where predictions are cut off at the
+limits of the process or at 0.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from spatioformer.common.earth import MEAN_RADIUS_KM, unit_vectors
@@ -42,7 +45,6 @@ A field with a range above the largest is left to the network. Virtual floras ch
 
 RANGES = 6  # R between the two, in ranges: there, exp(-6) = 0.002 of the field is left
 
-CELL = 0.5  # side of the cells in which places are taken together, in R
 PAIRS = 2**15  # distances computed at once; with more, arrays go back to the system each time
 
 FARTHEST = 1e5  # plots lie within R x this; a file with a smaller R would make too many cells
@@ -128,8 +130,9 @@ class NearPlots:
         part = np.zeros(len(places))
         for rows in self._cells(places):
             low, high = places[rows].min(axis=0), places[rows].max(axis=0)
-            gap = np.maximum(np.maximum(low - self.points, self.points - high), 0.0)
-            near = np.flatnonzero(np.einsum("ij,ij->i", gap, gap) < self.reach**2)
+            radius = self.reach + float(np.linalg.norm(high - low)) / 2
+            found = self._tree.query_ball_point((low + high) / 2, radius, return_sorted=True)
+            near = np.array(found, np.intp)
             if not len(near):
                 continue
             points, weights, step = self.points[near], self.weights[near], PAIRS // len(near) + 1
@@ -143,13 +146,17 @@ class NearPlots:
                 part[some] = np.bincount(row, terms, len(some))  # adds in the order of the plots
         return part
 
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.points)
+
     def _cells(self, places: Floats) -> Iterator[NDArray[np.intp]]:
-        """Rows of the places in each cell of a grid over the plots and what they reach, sorted."""
+        """Rows of the places in each cell of side R of a grid over all that the plots reach."""
         low, high = self.points.min(axis=0) - self.reach, self.points.max(axis=0) + self.reach
         rows = np.flatnonzero(((places > low) & (places < high)).all(axis=1))
         if not len(rows):
             return
-        cells = ((places[rows] - low) / (CELL * self.reach)).astype(np.int64)
+        cells = ((places[rows] - low) / self.reach).astype(np.int64)
         number = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1))
         order = np.argsort(number, kind="stable")
         yield from np.split(rows[order], np.flatnonzero(np.diff(number[order])) + 1)
