@@ -46,7 +46,7 @@ class PlaceTrace:
         model: whose first network was recorded.
         pixels: chip, longitude and latitude, raw values.
         species: of the recorded network.
-        prediction: of the model, the mean over its networks, species.
+        prediction: of the model, the mean over its networks with the part near plots, species.
         trace: the arrays, as `nn.trace_chips` names them.
     """
 
@@ -79,6 +79,11 @@ class PlaceTrace:
             text += (
                 f", the mean of {count} networks; the first, shown here, predicts "
                 f"{amount(self.species, 1, kind)}"
+            )
+        elif self.model.near is not None:
+            text += (
+                f"; the network, shown here, predicts {amount(self.species, 1, kind)}, and the "
+                "field near plots is added"
             )
         virtual = self.model.facts.get("virtual")
         return f"{text} ({virtual})" if virtual else text
@@ -140,6 +145,9 @@ class PlaceTrace:
         values = [self.species]
         if len(self.model.members) > 1:
             names.append("mean of the networks")
+            values.append(self.prediction)
+        elif self.model.near is not None:
+            names.append("with the field near plots")
             values.append(self.prediction)
         species = unit(self.model.facts.get("target_kind"))
         predicted = Panel(

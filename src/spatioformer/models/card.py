@@ -5,7 +5,7 @@ that they show as they are, and make no link, picture or HTML.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spatioformer.models.target import unit
@@ -62,6 +62,20 @@ def as_markdown(value: object) -> str:
     # An underscore between letters is none of emphasis, and names of bands are full of them.
     text = re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|^[#+>-])", r"\\\1", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def arguments_in_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Readable arguments of a network: the number of edges, and rounded wavelengths."""
+    readable = dict(arguments)
+    if readable.get("edges"):
+        readable["edges"] = f"{len(readable['edges'][0])} for each band"
+    if readable.get("location"):
+        wavelengths = readable["location"].get("wavelengths", ())
+        readable["location"] = readable["location"]["name"]
+        if wavelengths:
+            in_degrees = ", ".join(f"{w:.3g}" for w in wavelengths)
+            readable["location"] += f" (wavelengths of {in_degrees} degrees)"
+    return readable
 
 
 _CARD = (

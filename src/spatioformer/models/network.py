@@ -17,6 +17,8 @@ from spatioformer.common.files import hash_value
 from spatioformer.geo.chips import ChipStore
 from spatioformer.models.attention import attention_shares
 from spatioformer.models.base import Chips, Model, covariates_of, scaling_of
+from spatioformer.models.card import arguments_in_words
+from spatioformer.models.near_plots import NAMES, NearPlots
 from spatioformer.models.prediction import BATCH, Members
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile, checked_chips
@@ -50,6 +52,7 @@ class NetworkModel(Model):
         network: its inputs are chips (B, P, P, band), lon and lat (B, P, P) and, with covariates,
             (B, C). Its output is (B,), or (B, 3) with quantiles.
         scaling: normalisation of bands and target, or None (published networks have none).
+        near: what is added near plots of a teacher, or None.
     """
 
     kind: ClassVar[str] = "network"
@@ -62,6 +65,7 @@ class NetworkModel(Model):
     facts: dict[str, Any] = field(default_factory=dict)
     covariates: Covariates | None = None
     histories: tuple[History, ...] = field(default=(), repr=False, compare=False)
+    near: NearPlots | None = None
 
     @property
     def architecture(self) -> str:
@@ -69,13 +73,16 @@ class NetworkModel(Model):
 
     @property
     def about(self) -> list[tuple[str, str]]:
-        arguments = ", ".join(f"{k} {v}" for k, v in _in_words(self.network.config).items())
+        arguments = ", ".join(
+            f"{k} {v}" for k, v in arguments_in_words(self.network.config).items()
+        )
         normalisation = "none; the inputs are raw values"
         if self.scaling:
             normalisation = "bands and target standardised by the training plots"
         return [
             ("Network", f"{self.architecture} ({arguments}), {self.parameters:,} parameters"),
             ("Normalisation", normalisation),
+            *([("Near plots", self.near.about)] if self.near is not None else []),
         ]
 
     @property
@@ -321,7 +328,7 @@ class NetworkModel(Model):
 
     @property
     def _members(self) -> Members:
-        return Members(tuple(self.members), self.scaling, self.covariates)
+        return Members(tuple(self.members), self.scaling, self.covariates, self.near)
 
     def _running(self) -> Members:
         """The networks in evaluation mode."""
@@ -349,6 +356,8 @@ class NetworkModel(Model):
         for name, tensor in self.network.state_dict().items():
             state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         settings = [self.network.config, self.bands, repr(self.scaling), repr(self.covariates)]
+        if self.near is not None:
+            settings += [self.near.settings(), *(a.tolist() for a in self.near.arrays().values())]
         return hash_value([state.hexdigest(), *settings])
 
     def settings(self) -> dict[str, Any]:
@@ -357,10 +366,13 @@ class NetworkModel(Model):
             "arguments": self.network.config,
             "scaling": asdict(self.scaling) if self.scaling else None,
             "covariates": asdict(self.covariates) if self.covariates else None,
+            **({} if self.near is None else {"near_plots": self.near.settings()}),
         }
 
     def write_weights(self, folder: Path) -> None:
         state = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        if self.near is not None:
+            state |= {name: torch.from_numpy(a) for name, a in self.near.arrays().items()}
         try:
             save_file(state, folder / self.weights)
         except SafetensorError as error:  # its only cause here is a full disk
@@ -370,22 +382,12 @@ class NetworkModel(Model):
     def read(cls, config: dict[str, Any], members: dict[str, Model]) -> Self:
         network = NETWORKS[config["network"]](**config["arguments"])
         bands, facts = list(config["bands"]), config["facts"]
-        return cls(network, bands, scaling_of(config), facts, covariates_of(config))
+        near = NearPlots.without_plots(config["near_plots"]) if "near_plots" in config else None
+        return cls(network, bands, scaling_of(config), facts, covariates_of(config), near=near)
 
     def read_weights(self, path: Path) -> None:
-        load_weights(self.network, path)
+        tensors = load_weights(self.network, path, () if self.near is None else NAMES)
+        if self.near is not None:
+            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+            self.near = NearPlots.read(self.near.settings(), arrays)
         self.network.eval()
-
-
-def _in_words(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Readable arguments of a network: the number of edges, and rounded wavelengths."""
-    readable = dict(arguments)
-    if readable.get("edges"):
-        readable["edges"] = f"{len(readable['edges'][0])} for each band"
-    if readable.get("location"):
-        wavelengths = readable["location"].get("wavelengths", ())
-        readable["location"] = readable["location"]["name"]
-        if wavelengths:
-            in_degrees = ", ".join(f"{w:.3g}" for w in wavelengths)
-            readable["location"] += f" (wavelengths of {in_degrees} degrees)"
-    return readable

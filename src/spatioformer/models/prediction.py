@@ -9,6 +9,7 @@ from torch import nn
 
 from spatioformer.common.errors import ModelError
 from spatioformer.models import tiles
+from spatioformer.models.near_plots import NearPlots
 from spatioformer.models.scaling import Covariates, Scaling
 from spatioformer.models.tiles import PixelTile
 from spatioformer.nn import ChipNetwork, DenseSpatioformer, Spatioformer
@@ -30,30 +31,43 @@ class Members:
 
     Attributes:
         networks: of one architecture and on one device.
-        scaling, covariates: as in `NetworkModel`.
+        scaling, covariates, near: as in `NetworkModel`.
     """
 
     networks: tuple[ChipNetwork, ...]
     scaling: Scaling | None
     covariates: Covariates | None
+    near: NearPlots | None = None
 
     @property
     def are_dense(self) -> bool:
         """Whether the networks predict whole tiles."""
         return isinstance(self.networks[0], DenseSpatioformer)
 
-    def species(
+    def species(self, chips: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Predict species (B,) of chips: the mean over the networks, and the part near plots.
+
+        Args:
+            chips: (B, P, P, band), raw values.
+            others: lon and lat (B, P, P) and, with covariates, their standardised values (B, C).
+        """
+        species = self._mean(chips, *others)
+        if self.near is None:
+            return species
+        half = chips.shape[1] // 2
+        return self.near.added_in_torch(species, *(place[:, half, half] for place in others[:2]))
+
+    def _mean(
         self,
         chips: torch.Tensor,
         *others: torch.Tensor,
         read: Read | None = None,
         call: Call = nn.Module.__call__,
     ) -> torch.Tensor:
-        """Predict species: the mean over the networks.
+        """The mean over the networks, without the part near plots.
 
         Args:
-            chips: raw values, band last.
-            others: lon, lat and, with covariates, their standardised values.
+            chips, others: as in `species`, or tiles.
             read: converts the output of a network; None means to expected species.
             call: calls a network.
         """
@@ -71,11 +85,12 @@ class Members:
         tail: tuple[int, ...] = (),
         call: Call = nn.Module.__call__,
     ) -> np.ndarray:
-        """Call `species` in batches on checked inputs: float32 (n, *tail).
+        """Predict checked inputs in batches: float32 (n, *tail).
 
         Args:
             inputs: arrays (n, ...), in the order of the arguments of `species`.
             batch: number of chips in a batch.
+            read: as in `_mean`; the part near plots is added to expected species only.
             tail: shape of the output of one chip.
         """
         out = np.empty((len(inputs[0]), *tail), np.float32)
@@ -83,7 +98,10 @@ class Members:
             for i in range(0, len(out), batch):
                 part = slice(i, i + batch)
                 tensors = (torch.from_numpy(np.array(a[part])).to(self._device) for a in inputs)
-                out[part] = self.species(*tensors, read=read, call=call).float().cpu()
+                out[part] = self._mean(*tensors, read=read, call=call).float().cpu()
+        if self.near is not None and read is None:
+            half = inputs[1].shape[1] // 2
+            out[:] = self.near.added(out, *(place[:, half, half] for place in inputs[1:3]))
         return out
 
     def features(self, inputs: Sequence[np.ndarray], batch: int, width: int) -> np.ndarray:
@@ -106,15 +124,20 @@ class Members:
         tail: tuple[int, ...] = (),
         one_by_one: bool = False,
     ) -> np.ndarray:
-        """Call `species` for the pixels of a tile: float32 (y, x, *tail), NaN elsewhere.
+        """Predict the pixels of a tile: float32 (y, x, *tail), NaN elsewhere.
 
         Args:
+            read, tail: as in `over_chips`.
             one_by_one: let dense networks compute a small tile for each wanted pixel, and not the
                 whole tile.
         """
         out = tile.empty(*tail)
         if self.are_dense:
             self._fill_densely(out, tile, read, one_by_one)
+            if self.near is not None and read is None:
+                rows, cols = np.nonzero(tile.predictable)
+                place = rows + tile.halo, cols + tile.halo
+                out[rows, cols] = self.near.added(out[rows, cols], tile.lon[place], tile.lat[place])
             return out
         for at, (chips, lon, lat) in tile.chips():
             inputs = [chips, lon, lat]
@@ -145,7 +168,7 @@ class Members:
             side = tiles.WIDE_BLOCK if self._have_kernels else tiles.BLOCK
             for at, inputs in tile.windows(BATCH) if one_by_one else tile.blocks(side):
                 tensors = (torch.from_numpy(a).to(self._device) for a in inputs)
-                found = self.species(*tensors, read=read, call=of_tile).float().cpu()
+                found = self._mean(*tensors, read=read, call=of_tile).float().cpu()
                 out[at] = found[:, 0, 0] if one_by_one else found[0]
         out[~tile.predictable] = np.nan
 
@@ -184,6 +207,8 @@ class Members:
                 f"samples (here {samples}); train with dropout, or set samples to 0 for no "
                 "spread"
             )
+        # What is added to each draw alike does not change their spread.
+        near = None if self.near is not None and self.near.is_a_sum else self.near
         self._drop(True)
         total: np.ndarray = np.zeros(())
         squares: np.ndarray = np.zeros(())
@@ -192,7 +217,7 @@ class Members:
                 torch.manual_seed(seed)
                 for i in range(samples):
                     network = self.networks[i % len(self.networks)]
-                    drawn = draw(replace(self, networks=(network,))).astype(np.float64)
+                    drawn = draw(replace(self, networks=(network,), near=near)).astype(np.float64)
                     total, squares = total + drawn, squares + drawn**2
         finally:
             self._drop(False)

@@ -1,5 +1,6 @@
 """Load the weights of a network from a safetensors file, all of them or none."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -10,8 +11,16 @@ from torch import nn
 from spatioformer.common.errors import ModelError
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(
+    network: nn.Module, path: Path, beside: Collection[str] = ()
+) -> dict[str, torch.Tensor]:
     """Load a safetensors file into `network`.
+
+    Args:
+        beside: names of tensors that the file holds besides the network's.
+
+    Returns:
+        The tensors beside the network's, by name.
 
     Raises:
         ModelError: the file is damaged, or holds other tensors than the network.
@@ -24,8 +33,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
         ) from error
     expected = network.state_dict()
     wrong = (
-        [f"{k} is missing" for k in expected.keys() - state.keys()]
-        + [f"{k} is not part of it" for k in state.keys() - expected.keys()]
+        [f"{k} is missing" for k in {*expected, *beside} - state.keys()]
+        + [f"{k} is not part of it" for k in state.keys() - {*expected, *beside}]
         + [
             f"{k} is {tuple(state[k].shape)}, not {tuple(expected[k].shape)}"
             for k in expected.keys() & state.keys()
@@ -42,4 +51,5 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(
             f"{path} holds values of {broken[0]} that are not finite; copy or train the model again"
         )
-    network.load_state_dict(state)
+    network.load_state_dict({k: v for k, v in state.items() if k in expected})
+    return {name: state[name] for name in beside}

@@ -48,7 +48,8 @@ class Species(nn.Module):
         chips = chips.to(next(self.networks.parameters()).dtype)
         # Not `self.model.members`: a copy of the module in 64 bits has networks of its own.
         networks = cast(tuple[ChipNetwork, ...], tuple(self.networks))
-        members = Members(networks, self.model.scaling, self.model.covariates)
+        model = self.model
+        members = Members(networks, model.scaling, model.covariates, model.near)
         species = members.species(chips, *others).clamp_min(0.0)
         return species if math.isinf(self.highest) else species.clamp_max(self.highest)
 

@@ -45,7 +45,8 @@ def train_model(run: RunContext, checkpoint: Path, out: Path) -> str:
             old.unlink()
         return f"{config.map.model} on {len(store):,} plots"
     history = model.histories[0]
-    best = amount(history.best_rmse, 2, store.target_kind)
+    rmse = model.facts.get("teacher_rmse", history.best_rmse)
+    best = amount(rmse, 2, store.target_kind)
     against = " against its teacher" if "teacher" in model.facts else ""
     return f"{len(history.rows)} epochs, best {history.best_epoch}, validation RMSE {best}{against}"
 
