@@ -95,7 +95,7 @@ def test_no_part_without_a_field_of_a_short_range(monkeypatch):
     assert NearPlots.of(GaussianProcess(counts=False).fit(X, y)).reach == pytest.approx(0.15)
     no_place = GaussianProcess(counts=False, without=("place",)).fit(X, y)
     assert NearPlots.of(no_place) is None
-    monkeypatch.setattr(near_plots, "REACH", (0.01, 0.02))
+    monkeypatch.setattr(near_plots, "REACH", 0.02)
     assert NearPlots.of(GaussianProcess(counts=False).fit(X, y)) is None
 
 
