@@ -95,7 +95,7 @@ def test_no_part_without_a_field_of_a_short_range(monkeypatch):
     assert NearPlots.of(GaussianProcess(counts=False).fit(X, y)).reach == pytest.approx(0.15)
     no_place = GaussianProcess(counts=False, without=("place",)).fit(X, y)
     assert NearPlots.of(no_place) is None
-    monkeypatch.setattr(near_plots, "REACH", (0.01, 0.02))
+    monkeypatch.setattr(near_plots, "REACH", 0.02)
     assert NearPlots.of(GaussianProcess(counts=False).fit(X, y)) is None
 
 
@@ -235,6 +235,7 @@ def test_a_changed_file_is_refused(dense, tmp_path, change, reason):
         load(folder)
 
 
+@pytest.mark.slow
 def test_an_exported_model_has_it(dense, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
@@ -244,6 +245,8 @@ def test_an_exported_model_has_it(dense, tmp_path):
     model = replace(plain, near=made("square-root"))
     export_model(model.save(tmp_path / "model"), tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    stated = session.get_modelmeta().custom_metadata_map["near_plots"]
+    assert "30 plots, whose coordinates this model therefore holds" in stated
     inputs = dict(zip(("chips", "lon", "lat"), seen(store), strict=True))
     (species,) = session.run(None, inputs)
     np.testing.assert_allclose(species, model.predict(*seen(store)), rtol=1e-5)

@@ -37,14 +37,14 @@ from spatioformer.nn.geolocation import unit_vector
 
 Floats = NDArray[np.float64]
 
-REACH = (0.1, 0.15)
-"""Smallest and largest R, in root mean square distances of the plots from their centre.
+REACH = 0.15
+"""Largest R, in root mean square distances of the plots from their centre.
 
-A field with a range above the largest is left to the network. Virtual floras chose both
-(docs/models_measured.md, "The field near plots")."""
+A field with a longer range is left to the network. Virtual floras chose it: "The field near plots"
+in docs/models_measured.md.
+"""
 
-RANGES = 6  # R between the two, in ranges: there, exp(-6) = 0.002 of the field is left
-
+RANGES = 5  # R in ranges; what is left is at most .0006 of the variance of the floras' predictions
 PAIRS = 2**15  # distances computed at once; with more, arrays go back to the system each time
 
 FARTHEST = 1e5  # plots lie within R x this; a file with a smaller R would make too many cells
@@ -83,11 +83,11 @@ class NearPlots:
 
     @classmethod
     def of(cls, process: GaussianProcess) -> "NearPlots | None":
-        """The part of a fitted process; None without a field of location of a range in `REACH`."""
+        """The part of a fitted process; None without a field of location of a range up to REACH."""
         found = Hyperparameters(process.found_, process.features_.shape[1])
         limits = process.limits_
         scale = float(found.ranges[0])
-        if found.vector[0] <= ABSENT or limits is None or scale > REACH[1]:
+        if found.vector[0] <= ABSENT or limits is None or scale > REACH:
             return None
         frame = np.eye(3) if process.frame_ is None else process.frame_
         turn = frame @ stretch(*found.anisotropy) / process.extent_
@@ -97,7 +97,7 @@ class NearPlots:
             process.middle_ @ turn,
             found.stretched(process.places_),
             process.sd_ * float(found.variances[0]) * process.weights_,
-            float(np.clip(RANGES * scale, *REACH)),
+            min(RANGES * scale, REACH),
             scale,
             process.transform_,
             (low, high),

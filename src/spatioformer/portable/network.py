@@ -151,6 +151,7 @@ def facts_of(model: NetworkModel, licence: str | None) -> dict[str, Any]:
         "licence": licence or "not stated",
         "warning": model.facts.get("virtual", ""),
         "intervals": "none: the graph gives the mean alone; maps of spatioformer have intervals",
+        **({} if model.near is None else {"near_plots": model.near.about}),
     }
 
 

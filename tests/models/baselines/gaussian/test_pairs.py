@@ -90,6 +90,9 @@ def test_few_plots_need_no_numba(monkeypatch):
     misfit(inputs, target, found)
     covariance(inputs[:128], inputs[:128], found)
     assert used == ["misfit", "pairs"]
+    many = np.hstack([inputs.features] * 11)  # 33
+    covariance(Inputs(many, inputs.places), Inputs(many, inputs.places), drawn(33, seed=1))
+    assert len(used) == 2
     monkeypatch.setattr(kernel, "has_numba", lambda: False)
     misfit(inputs, target, found)
     covariance(inputs, inputs, found)

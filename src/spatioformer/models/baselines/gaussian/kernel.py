@@ -34,6 +34,7 @@ SCATTER = 0.5
 """Prior sd of the logarithms of lengths around the common length of their group."""
 
 COMPILED_FROM = 2**14  # pairs of plots from which compiled functions compute them
+COMPILED_FEATURES = 32  # features up to which they do; with more, products of matrices are faster
 STRETCH_SD = 0.3  # prior sd of the two numbers of the anisotropy: ranges differ by a factor of 1.8
 
 
@@ -208,7 +209,7 @@ def covariance(
     Args:
         dtype: precision of the result; distances are computed in double precision.
     """
-    if compiled(len(inputs) * len(others)):
+    if compiled(len(inputs) * len(others), hyperparameters):
         total = _covariance_by_numba(inputs, others, hyperparameters, dtype)
         return _with_effort(total, inputs, others, hyperparameters, dtype)
     apart = distances(inputs, others, hyperparameters, dtype)
@@ -219,9 +220,10 @@ def covariance(
     return _with_effort(total, inputs, others, hyperparameters, dtype)
 
 
-def compiled(pairs: int) -> bool:
-    """Whether `pairs` serves a number of pairs: numba is installed, and its start pays."""
-    return pairs >= COMPILED_FROM and has_numba()
+def compiled(count: int, hyperparameters: Hyperparameters) -> bool:
+    """Whether `pairs` computes `count` pairs: numba is installed, and its start pays."""
+    few = hyperparameters.features <= COMPILED_FEATURES
+    return few and count >= COMPILED_FROM and has_numba()
 
 
 def packed(inputs: Inputs, hyperparameters: Hyperparameters) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ def misfit(
 
     Source: Rasmussen & Williams 2006, eq. 2.30 and 5.9.
     """
-    if compiled(len(target) * (len(target) - 1) // 2):
+    if compiled(len(target) * (len(target) - 1) // 2, hyperparameters):
         return _misfit_by_numba(inputs, target, hyperparameters)
     first, second, position = _pairs(len(target))
     present = hyperparameters.present
