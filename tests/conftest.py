@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import functools
 import gc
 import os
 import shutil
@@ -13,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from tests.helpers.imports import import_in_turn
 from tests.helpers.shared import FOLDER
 
 # Half a million objects of libraries live as long as the session. The garbage collector would
@@ -39,18 +41,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while tests are collected: what is imported stays."""
     gc.disable()
     try:
+        if hasattr(session.config, "workerinput"):
+            import_in_turn(session.config)
         return (yield)
     finally:
         gc.enable()
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a search for garbage: it takes half a second and finds next to nothing
 
 
 def longest_first(items: list[pytest.Item]) -> None:
@@ -155,6 +158,16 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands_built_once() -> Iterator[None]:
+    """Let typer build the tree of commands once; it would for each call of the command line."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
         yield
 
 

@@ -42,8 +42,9 @@ def fresh():
 def edit(monkeypatch, fresh, tmp_path):
     """Makes the search see another source for a module."""
     copies: dict[str, Path] = {}
+    unedited = fingerprint.source_file
     monkeypatch.setattr(
-        fingerprint, "source_file", lambda module: copies.get(module, source_file(module))
+        fingerprint, "source_file", lambda module: copies.get(module) or unedited(module)
     )
 
     def edited(module: str, text: str) -> None:
@@ -59,13 +60,14 @@ def edit(monkeypatch, fresh, tmp_path):
 @pytest.fixture
 def pretend(monkeypatch, fresh):
     """Makes a library have another version."""
+    installed = fingerprint.version
 
     def pretended(library: str, number: str) -> None:
         dependencies.cache_clear()
         monkeypatch.setattr(
             fingerprint,
             "version",
-            lambda name: number if name == library else importlib.metadata.version(name),
+            lambda name: number if name == library else installed(name),
         )
 
     return pretended

@@ -18,6 +18,7 @@ from spatioformer.config.schema import RunConfig
 from spatioformer.mapping.predictor import identity
 from spatioformer.models.licence import licence_in
 from spatioformer.models.store import load
+from spatioformer.run import fingerprint
 from spatioformer.run.fingerprint import code_hash, dependencies, source_file
 from spatioformer.run.provenance import LIBRARIES
 from spatioformer.run.runner import Run
@@ -200,9 +201,9 @@ CODE: dict[str, set[str]] = {
 def edited(monkeypatch):
     """Makes the runner see another source file for a module."""
     copies: dict[str, Path] = {}
+    original = fingerprint.source_file
     monkeypatch.setattr(
-        "spatioformer.run.fingerprint.source_file",
-        lambda module: copies.get(module, source_file(module)),
+        fingerprint, "source_file", lambda module: copies.get(module) or original(module)
     )
     dependencies.cache_clear()
     yield copies

@@ -133,6 +133,7 @@ def test_the_curve_has_cheaper_forests_under_names_of_their_own():
 
 @pytest.mark.integration
 def test_shared_fits_give_the_bits_of_separate_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr("spatioformer.models.baselines.tuned_forest.TREES_OF_PART", (2, 2))
     for name in [*STACKED]:
         monkeypatch.delitem(STACKED, name)
     for name in (TREES, "location-knn"):

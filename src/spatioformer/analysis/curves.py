@@ -82,9 +82,9 @@ def response_curve(
         partial_plots: number of plots behind the partial dependence; None: all.
     """
     values, move = _mover(store, name)
-    known = np.isfinite(values)
-    low, high = _quantiles(values[known], RANGE) if known.any() else (np.nan, np.nan)
-    inside = np.flatnonzero(known & (values >= low) & (values <= high))
+    finite = np.isfinite(values)
+    low, high = _quantiles(values[finite], RANGE) if finite.any() else (np.nan, np.nan)
+    inside = np.flatnonzero(finite & (values >= low) & (values <= high))
     count = int(np.clip(len(inside) // IN_INTERVAL, 1, STEPS - 1))
     shares = np.linspace(0, 1, count + 1)
     ends = np.unique(_quantiles(values[inside], shares)) if len(inside) else np.empty(0)

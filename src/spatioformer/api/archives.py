@@ -309,11 +309,11 @@ class LazyImagery:
             for name, items in answer.items():
                 self._items.setdefault(name, {}).update(items)
             self._asked |= set(missing)
-        found = {
+        of_years = {
             name: {y: items[y] for y in items if y in (*years, STATIC)}
             for name, items in self._items.items()
         }
-        return with_answer(self.section, self.grid, found, offline=self.offline)
+        return with_answer(self.section, self.grid, of_years, offline=self.offline)
 
     def __repr__(self) -> str:
         what = f"LazyImagery of {', '.join(map(str, self.years)) or 'no year'}"

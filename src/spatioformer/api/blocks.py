@@ -51,14 +51,14 @@ class SomeBands:
 
     @classmethod
     def of(cls, imagery: YearlyImagery, bands: Sequence[str]) -> "SomeBands":
-        known = imagery.bands
-        if missing := [band for band in bands if band not in known]:
+        available = imagery.bands
+        if missing := [band for band in bands if band not in available]:
             raise ImageryError(
                 f"the imagery lacks {len(missing)} of the {len(bands)} bands the model needs, "
                 f"among them {missing[0]!r}; read the same collections with the same names and "
                 "bands"
             )
-        return cls(imagery, list(bands), [known.index(band) for band in bands])
+        return cls(imagery, list(bands), [available.index(band) for band in bands])
 
     @property
     def grid(self) -> Grid:
@@ -113,8 +113,8 @@ def _read_block(
     """
     values = None
     with year_stack(section, stack) as imagery:
-        for _, found in imagery.windows([Window(*box)], year):
-            values = found
+        for _, block in imagery.windows([Window(*box)], year):
+            values = block
     for failed in imagery.left_out.values():
         name, reason = next(iter(failed.items()))
         raise ImageryError(

@@ -151,8 +151,8 @@ def _options(
             f"taxa {taxa!r} or nested {nested!r} is no rule; use {', '.join(RULES)}, and "
             f"{' or '.join(NESTED)}"
         )
-    known = {name: value for name, value in settings.items() if value is not None}
-    options = ImportOptions(accept_incomplete, taxa, nested, settings=known)
+    given = {name: value for name, value in settings.items() if value is not None}
+    options = ImportOptions(accept_incomplete, taxa, nested, settings=given)
     if fetched is None:
         return options
     return replace(

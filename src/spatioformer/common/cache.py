@@ -171,8 +171,8 @@ class Record:
 
     def matches(self, output: Path, made_of: Any) -> bool:
         """Whether the output exists and was made of `made_of`, which is any value for JSON."""
-        known = output.exists() and output.name in self._entries
-        return known and hash_value(self.made_of(output)) == hash_value(made_of)
+        finished = output.exists() and output.name in self._entries
+        return finished and hash_value(self.made_of(output)) == hash_value(made_of)
 
     def facts(self, output: Path) -> Any:
         """What `finish` stated about the output; None where it was not finished."""

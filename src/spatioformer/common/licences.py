@@ -42,11 +42,11 @@ def spdx(text: str) -> str:
 def restrictions(licence: str) -> list[str]:
     """Uses that a licence forbids or ties to a condition; [] for none that is known."""
     words = licence.upper().replace("_", "-")
-    found = []
+    uses = []
     if re.search(r"\bNC\b|NON-?\s?COMMERCIAL|\bNOT? (?:FOR )?(?:ANY )?COMMERCIAL", words):
-        found.append(NON_COMMERCIAL)
+        uses.append(NON_COMMERCIAL)
     if re.search(r"\bND\b|NO-?\s?DERIV", words):
-        found.append(NO_DERIVATIVES)
+        uses.append(NO_DERIVATIVES)
     if re.search(r"\bSA\b|SHARE-?\s?ALIKE|\bGPL|ODBL", words):
-        found.append(SHARE_ALIKE)
-    return found
+        uses.append(SHARE_ALIKE)
+    return uses

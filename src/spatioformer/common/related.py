@@ -50,12 +50,12 @@ def _sidecars(path: Path) -> Iterator[Path]:
     names = [path.name + end for end in BESIDE]
     names += [path.stem + end for end in dict.fromkeys([*INSTEAD, *world])]
     names += [path.stem + end.upper() for end in dict.fromkeys([*INSTEAD, *world])]
-    known: list[Path] = []
+    listed: list[Path] = []
     for name in names:
         other = path.with_name(name)
         # An empty journal holds nothing; where names ignore case, one file has two names.
-        if other.is_file() and other.stat().st_size and not any(map(other.samefile, known)):
-            known.append(other)
+        if other.is_file() and other.stat().st_size and not any(map(other.samefile, listed)):
+            listed.append(other)
             if not other.samefile(path):
                 yield other
 

@@ -79,8 +79,8 @@ def _place(loc: Location, model: type[BaseModel]) -> tuple[Location, type[BaseMo
         section = next((kind for kind in inside if part in kind.model_fields), None) or (
             inside[0] if inside else section
         )
-        known = section.model_fields.get(part)
-        inside = _sections_in(known.annotation) if known is not None else []
+        field = section.model_fields.get(part)
+        inside = _sections_in(field.annotation) if field is not None else []
     return tuple(keys), section
 
 

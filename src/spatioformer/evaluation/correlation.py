@@ -8,7 +8,8 @@ and the share nugget / (sill + nugget) (Rasmussen & Williams 2006, eq. 2.25).
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Any, Self
 
 import numpy as np
@@ -96,7 +97,7 @@ class ErrorCorrelation:
         fold = np.zeros(len(errors)) if fold is None else checks.labels(fold, "folds", errors)
         groups, values = _draw_groups(points, fold, seed), errors / half_widths
         reach, share = likeliest(points, values, groups, ranges_of(points), NUGGET_SHARES)
-        variance, _ = _whitened(apart(points[groups]), values[groups], reach, share)
+        variance, _ = _whitened(correlation(apart(points[groups]), reach, share), values[groups])
         z = ndtri((1 + checks.level(level)) / 2)
         return cls(reach, share, float(z * np.sqrt(variance)))
 
@@ -174,7 +175,13 @@ def likeliest(
     if len(choices) == 1:
         return choices[0]
     distance, values = apart(points[groups]), values[groups]
-    return max(choices, key=lambda choice: log_likelihood(distance, values, *choice))
+    likelihoods = [
+        _likelihood(alike, values, share)
+        for reach, of_range in groupby(choices, itemgetter(0))
+        for alike in [np.exp(-distance / reach)]  # the same for all shares
+        for _, share in of_range
+    ]
+    return choices[int(np.argmax(likelihoods))]
 
 
 def _draw_groups(points: Floats, fold: NDArray[Any], seed: int) -> Integers:
@@ -218,8 +225,12 @@ def apart(points: Floats) -> Floats:
 
 def correlation(distance: Floats, range_km: float, nugget_share: float) -> Floats:
     """Correlation of observations `distance` (..., k, k) km apart: (..., k, k)."""
-    shared = (1 - nugget_share) * np.exp(-distance / range_km)
-    return shared + nugget_share * np.eye(distance.shape[-1])
+    return _with_nugget(np.exp(-distance / range_km), nugget_share)
+
+
+def _with_nugget(alike: Floats, nugget_share: float) -> Floats:
+    """Correlation of observations from that of the field, `alike` (..., k, k)."""
+    return (1 - nugget_share) * alike + nugget_share * np.eye(alike.shape[-1])
 
 
 def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_share: float) -> float:
@@ -229,15 +240,26 @@ def log_likelihood(distance: Floats, values: Floats, range_km: float, nugget_sha
     mean(r' R^-1 r) / k, and constants are left out
     (Rasmussen & Williams 2006, eq. 2.30).
     """
-    variance, half_logdet = _whitened(distance, values, range_km, nugget_share)
+    return _likelihood(np.exp(-distance / range_km), values, nugget_share)
+
+
+def _likelihood(alike: Floats, values: Floats, nugget_share: float) -> float:
+    """The same from the correlation of the field, `alike` (p, k, k)."""
+    variance, half_logdet = _whitened(_with_nugget(alike, nugget_share), values)
     return float(-values.size / 2 * np.log(variance) - half_logdet)
 
 
-def _whitened(
-    distance: Floats, values: Floats, range_km: float, nugget_share: float
-) -> tuple[float, float]:
-    """Maximum-likelihood variance, and half the log-determinant of the correlation matrix."""
-    factor = np.linalg.cholesky(correlation(distance, range_km, nugget_share))  # (p, k, k)
-    white = np.linalg.solve(factor, values[..., None])[..., 0]
-    variance = max(float(np.mean(white**2)), np.finfo(float).tiny)
-    return variance, float(np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum())
+def _whitened(R: Floats, values: Floats) -> tuple[float, float]:
+    """Maximum-likelihood variance, and half the log-determinant of the correlations `R`.
+
+    A Cholesky factor whose matrix has `values` as one row more ends with L^-1 values: half of the
+    time of a factor and a solution.
+    """
+    k = values.shape[-1]
+    bordered = np.zeros((*R.shape[:-2], k + 1, k + 1))
+    bordered[..., :k, :k], bordered[..., k, :k] = R, values
+    bordered[..., k, k] = np.finfo(float).max  # positive definite, whatever the values
+    factor = np.linalg.cholesky(bordered)
+    variance = max(float(np.mean(factor[..., k, :k] ** 2)), np.finfo(float).tiny)
+    diagonal = np.diagonal(factor[..., :k, :k], axis1=-2, axis2=-1)
+    return variance, float(np.log(diagonal).sum())

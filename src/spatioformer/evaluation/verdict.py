@@ -219,10 +219,10 @@ def reached(distances: NeighbourDistances) -> float:
     "No farther" means within the quantile `FAR` of the held-out plots' distances. Where the share
     is small, the folds do not test the use of the map: the plots are too close together.
     """
-    known = distances.held_out[np.isfinite(distances.held_out)]
-    if not known.size:
+    held_out = distances.held_out[np.isfinite(distances.held_out)]
+    if not held_out.size:
         return 0.0
-    return float((distances.prediction <= np.quantile(known, FAR)).mean())
+    return float((distances.prediction <= np.quantile(held_out, FAR)).mean())
 
 
 def blocks(lonlat: ArrayLike, seed: int = 0) -> Integers:

@@ -201,12 +201,12 @@ def auto_outline(lon: ArrayLike, lat: ArrayLike, margin_km: float = 0.0) -> Outl
     if not countries:
         note = f"none of the {len(lon):,} plots lies in a country, so the outline limits nothing"
         return Outline(WHOLE, "auto", {"countries": [], "plots_in_no_country": len(lon)}, (note,))
-    own = outline_of(countries)
+    land = outline_of(countries)
     margin = max(ACCURACY_KM, margin_km)
     apart = np.unique(np.round(np.column_stack([lon[sea], lat[sea]]), 2), axis=0)  # 1 km
     discs = [_disc(*place) for place in apart]
-    around = on_globe(shapely.union_all([*widened(own, margin), *discs]))
-    area = shapely.union_all([own, shapely.difference(around, _others(countries, around))])
+    around = on_globe(shapely.union_all([*widened(land, margin), *discs]))
+    area = shapely.union_all([land, shapely.difference(around, _others(countries, around))])
     facts = {"countries": countries, "margin_km": margin, "plots_in_no_country": len(sea)}
     title = ", ".join(countries)
     notes = [f"outline: {title}; land of other countries and the open sea lie outside"]

@@ -96,9 +96,9 @@ def gradient(elevation: Floats, lengths: Floats) -> tuple[Floats, Floats]:
 
 def _neighbour(elevation: Floats, row: int, col: int) -> Floats:
     """Elevation of one neighbour of each inner pixel; a missing one is extrapolated."""
-    own, there = _shifted(elevation, 0, 0), _shifted(elevation, row, col)
+    centre, there = _shifted(elevation, 0, 0), _shifted(elevation, row, col)
     opposite = _shifted(elevation, -row, -col)
-    beyond = np.where(np.isfinite(opposite), 2 * own - opposite, own)
+    beyond = np.where(np.isfinite(opposite), 2 * centre - opposite, centre)
     return np.where(np.isfinite(there), there, beyond)
 
 
@@ -128,12 +128,12 @@ def relief(elevation: Floats) -> Floats:
     Args:
         elevation: (y + 2, x + 2), with one pixel more on each side.
     """
-    own = _shifted(elevation, 0, 0)
-    high, low = own.copy(), own.copy()
+    centre = _shifted(elevation, 0, 0)
+    high, low = centre.copy(), centre.copy()
     for at in AROUND:
         there = _shifted(elevation, *at)
         high, low = np.fmax(high, there), np.fmin(low, there)
-    return np.where(np.isfinite(own), high - low, np.nan)
+    return np.where(np.isfinite(centre), high - low, np.nan)
 
 
 def wetness(elevation: Floats, lengths: Floats) -> Floats:
@@ -183,13 +183,13 @@ def _wetness(elevation: Floats, lengths: Floats) -> Floats:
 
 def _shares(elevation: Floats, lengths: Floats) -> list[Floats]:
     """Share of a pixel's water that flows to each of its neighbours, for all but the outermost."""
-    own = _shifted(elevation, 0, 0)
+    centre = _shifted(elevation, 0, 0)
     (east_col, north_col), (east_row, north_row) = lengths[..., 1:-1, 1:-1]
     shares = []
     for row, col in AROUND:
         far = np.hypot(row * east_row + col * east_col, row * north_row + col * north_col)
         with np.errstate(invalid="ignore", divide="ignore"):
-            fall = (own - _shifted(elevation, row, col)) / far
+            fall = (centre - _shifted(elevation, row, col)) / far
         shares.append(np.where(fall > 0, fall, 0.0) ** DIVERGENCE)
     total = np.sum(shares, axis=0)
     total[total == 0] = 1.0

@@ -70,11 +70,11 @@ def years_of_plots(
     if season is not None and season[1] < season[0]:
         day = (100 * dates.dt.month + dates.dt.day).to_numpy(np.float64, na_value=np.nan)
         of_plot[day <= int(season[1].replace("-", ""))] -= 1
-    known = np.isfinite(of_plot)
+    dated = np.isfinite(of_plot)
     offered = np.asarray(years)
-    distance = np.abs(offered - np.where(known, of_plot, offered[0])[:, None])
+    distance = np.abs(offered - np.where(dated, of_plot, offered[0])[:, None])
     chosen = offered[distance.argmin(axis=1)].astype(np.float64)
-    apart = np.where(known, chosen - of_plot, np.nan)
+    apart = np.where(dated, chosen - of_plot, np.nan)
     reason = np.full(len(dates), "", object)
     far = np.abs(apart) > max_years
     reason[far] = [
@@ -83,7 +83,7 @@ def years_of_plots(
         for near, year in zip(chosen[far], of_plot[far], strict=True)
     ]
     if len(offered) > 1:
-        reason[~known] = "no date, by which to choose one of the years of the imagery"
+        reason[~dated] = "no date, by which to choose one of the years of the imagery"
     none = reason != ""
     table = pd.DataFrame({"composite_year": chosen, "years_apart": apart}, index=dates.index)
     table[none] = np.nan

@@ -216,11 +216,11 @@ def _terms(blocks: Sequence[Block], language: Language) -> Iterator[Cell]:
         for match in LINK.finditer(block.words)
         if match[2] == "glossary" and match[3]
     )
-    known = {term.identifier: term for term in terms()}
+    entries = {term.identifier: term for term in terms()}
     lines = [
-        f"- **{known[each].name.of(language)}**: {known[each].meaning.of(language)}"
+        f"- **{entries[each].name.of(language)}**: {entries[each].meaning.of(language)}"
         for each in linked
-        if each in known
+        if each in entries
     ]
     if lines:
         yield "markdown", f"## {TERMS.of(language)}\n\n" + "\n".join(lines)

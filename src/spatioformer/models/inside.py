@@ -243,20 +243,20 @@ def place_kind(model: Model) -> Literal["encoder", "process", "nearest", "column
 
 def _of_process(process: GaussianProcess) -> PlaceKernel:
     """Kernel of a Gaussian process; two plots with the same features differ in place alone."""
-    found = Hyperparameters(process.found_, process.features_.shape[1])
-    whole = sum(found.variances[field] for field in found.present)
-    ranges = {0: float(found.ranges[0]), 1: np.inf, 2: float(found.ranges[1])}
+    fitted = Hyperparameters(process.found_, process.features_.shape[1])
+    whole = sum(fitted.variances[field] for field in fitted.present)
+    ranges = {0: float(fitted.ranges[0]), 1: np.inf, 2: float(fitted.ranges[1])}
 
     def points(lon: Floats, lat: Floats) -> Floats:
         places = (on_sphere(np.column_stack([lon, lat])) - process.middle_) / process.extent_
-        return found.stretched(places if process.frame_ is None else places @ process.frame_)
+        return fitted.stretched(places if process.frame_ is None else places @ process.frame_)
 
     def along(axis: int) -> Callable[[Floats], Floats]:
-        return lambda km: found.stretched(np.eye(3)[axis] * km[:, None] / process.extent_)
+        return lambda km: fitted.stretched(np.eye(3)[axis] * km[:, None] / process.extent_)
 
-    is_alike = found.anisotropy == (0.0, 0.0)
+    is_alike = fitted.anisotropy == (0.0, 0.0)
     return PlaceKernel(
-        {TERMS[k]: (float(found.variances[k] / whole), ranges[k]) for k in found.present},
+        {TERMS[k]: (float(fitted.variances[k] / whole), ranges[k]) for k in fitted.present},
         points,
         {"any": along(0)} if is_alike else {"east": along(0), "north": along(1)},
     )

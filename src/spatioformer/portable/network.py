@@ -68,12 +68,12 @@ class SpeciesWithCovariates(Species):
 
     def _standardised(self, raw: Tensor) -> Tensor:
         """`Covariates.standardised` in torch: NaN where a value is missing or has no logarithm."""
-        known = self.model.covariates
-        assert known is not None, "`network_graph` chooses the class"
-        logarithmic = torch.tensor([name in LOGARITHMIC for name in known.names])
+        covariates = self.model.covariates
+        assert covariates is not None, "`network_graph` chooses the class"
+        logarithmic = torch.tensor([name in LOGARITHMIC for name in covariates.names])
         values = torch.where(logarithmic, raw.log10(), raw)
         values = torch.where(values.isfinite(), values, torch.nan)
-        mean, sd = (values.new_tensor(numbers) for numbers in (known.mean, known.sd))
+        mean, sd = (values.new_tensor(numbers) for numbers in (covariates.mean, covariates.sd))
         return ((values - mean) / sd).to(next(self.networks.parameters()).dtype)
 
 

@@ -189,7 +189,7 @@ def _location_map(results: Results, effect: dict[str, Any], low: str, high: str)
         width=response.WIDTH,
     )
     lon, lat = band.lonlat
-    known = np.isfinite(band.values)
+    finite = np.isfinite(band.values)
     return picture(
         results,
         "explained-location",
@@ -199,7 +199,7 @@ def _location_map(results: Results, effect: dict[str, Any], low: str, high: str)
         f"over the map. Red: the place raises the prediction; blue: it lowers it. "
         f"{effect['places']:,} places on a coarse grid; file: location_effect.tif. Real imagery "
         "may change the effect where imagery and location interact.",
-        {"lon": lon[known], "lat": lat[known], "effect": band.values[known]},
+        {"lon": lon[finite], "lat": lat[finite], "effect": band.values[finite]},
     )
 
 

@@ -105,8 +105,8 @@ def score(scores: pd.DataFrame, model: str, metric: str) -> float:
 
 def best_model(scores: pd.DataFrame) -> str | None:
     """Model with the highest r2 among rows indexed by model; None where no r2 is a number."""
-    known = scores["r2"].dropna()
-    return None if known.empty else str(known.idxmax())
+    r2 = scores["r2"].dropna()
+    return None if r2.empty else str(r2.idxmax())
 
 
 def folds_won(predictions: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
@@ -221,10 +221,10 @@ def block_curve(
     """
     parts, falls = [], []
     for model, (random, values) in curves.items():
-        known = [(s, v) for s, v in zip(sizes, values, strict=True) if math.isfinite(v)]
-        if not known or not math.isfinite(random):
+        points = [(s, v) for s, v in zip(sizes, values, strict=True) if math.isfinite(v)]
+        if not points or not math.isfinite(random):
             continue
-        steps = [known[0], known[-1]] if len(known) > 1 else known
+        steps = [points[0], points[-1]] if len(points) > 1 else points
         path = " and ".join(f"{decimal(v)} on tiles of {s:g}{unit}" for s, v in steps)
         parts.append(f"{title(model)} scores r2 {decimal(random)} on random folds, {path}")
         falls.append(random - steps[-1][1])

@@ -53,15 +53,15 @@ def glossary(results: Results) -> list[Term]:
     return in_order((term for term in terms() if term.identifier in wanted), "en")
 
 
-def link_terms(page: str, known: Sequence[Term]) -> str:
+def link_terms(page: str, entries: Sequence[Term]) -> str:
     """Link the first mention of each term in each section to its entry in the glossary.
 
     Args:
         page: HTML whose attributes have no ">".
-        known: the terms that the glossary of the page explains.
+        entries: the terms that the glossary of the page explains.
     """
-    of = {term.identifier: term for term in known}
-    names = {term.name.en: term for term in known}
+    of = {term.identifier: term for term in entries}
+    names = {term.name.en: term for term in entries}
     names |= {name: of[identifier] for name, identifier in ALSO.items() if identifier in of}
     by_name = {name.lower(): term for name, term in names.items()}
     # Longer names first: "interval of r2" is not "interval". The letter r alone is never "R".

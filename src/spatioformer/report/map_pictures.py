@@ -189,7 +189,7 @@ def truth_maps(results: Results) -> list[Picture]:
     """Truth, prediction and their difference; virtual runs only."""
     truth, mean = results.truth, results.mean
     limits, frame = _shared_limits(results), mean.frame
-    known = np.where(mean.mapped, truth.values, np.nan)
+    shown = np.where(mean.mapped, truth.values, np.nan)
     difference = mean.values - truth.values
     unit = "species"
 
@@ -201,10 +201,10 @@ def truth_maps(results: Results) -> list[Picture]:
         picture(
             results,
             "true-richness",
-            draw(known, f"true, {unit}"),
+            draw(shown, f"true, {unit}"),
             "Map of the true expected richness.",
             "Truth: expected number of species in a plot.",
-            pixels(replace(truth, values=known), "true"),
+            pixels(replace(truth, values=shown), "true"),
         ),
         picture(
             results,

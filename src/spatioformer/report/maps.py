@@ -115,11 +115,11 @@ def _paint(
     outside: NDArray[np.bool_] | None,
 ) -> ScalarMappable:
     """Draw values over the greys of `picture`, paler and hatched `outside`."""
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     scale = ScalarMappable(Normalize(*limits), colours)
-    picture[known] = scale.to_rgba(values[known], bytes=True)[:, :3]
-    if outside is not None and (outside & known).any():
-        faded = outside & known
+    picture[finite] = scale.to_rgba(values[finite], bytes=True)[:, :3]
+    if outside is not None and (outside & finite).any():
+        faded = outside & finite
         picture[faded] = np.round((1 - FADE) * picture[faded] + FADE * 255)
         _hatch(axes, faded)
     axes.imshow(picture, aspect="auto")

@@ -64,7 +64,7 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
         here = _contents(results, [name for name in PARTS if name not in APART], console)
         there = apart()
     content = {name: (here | there)[name] for name in PARTS}
-    known = glossary(results)
+    entries = glossary(results)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -78,13 +78,13 @@ def write_report(folder: str | Path, config: RunConfig, console: Console = SILEN
             folder=shlex.quote(str(results.folder)),
             figures=FIGURES,
             ground=ground.SOURCE,
-            glossary=known,
+            glossary=entries,
             variables=palette.declarations(palette.REPORT),
             **content,
         )
     )
     out = results.folder / "report.html"
-    write_text(out, link_terms(page, known))
+    write_text(out, link_terms(page, entries))
     write_json(results.folder / "verdict.json", content["opening"]["json"])
     write_figures(results.folder / FIGURES, pictures_in(content))
     sources.write_citations(results)

@@ -82,7 +82,7 @@ def pixels(band: Band, column: str, **more: np.ndarray) -> pd.DataFrame:
     every = (slice(step // 2, None, step),) * 2
     lon, lat = (values[every] for values in band.lonlat)
     values = band.values[every]
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     columns = {"lon": lon.round(5), "lat": lat.round(5), column: values.round(4)}
     columns |= {name: other[every] for name, other in more.items()}
-    return pd.DataFrame({name: array[known] for name, array in columns.items()})
+    return pd.DataFrame({name: array[finite] for name, array in columns.items()})

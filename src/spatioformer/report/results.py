@@ -130,8 +130,8 @@ class Results:
     @property
     def knows_area(self) -> bool:
         """Whether the plot area is a predictor of the model."""
-        known = {"area_m2", "log10 area_m2"}
-        return bool(known & {*self.imagery["bands"], *self.config.model.covariates})
+        names = {"area_m2", "log10 area_m2"}
+        return bool(names & {*self.imagery["bands"], *self.config.model.covariates})
 
     @cached_property
     def training(self) -> pd.DataFrame:
@@ -196,8 +196,8 @@ class Results:
     @property
     def level(self) -> float:
         """Nominal coverage of the map's intervals, 0-1."""
-        known = self.uncertainty
-        return self.config.evaluate.level if known is None else known.level
+        uncertainty = self.uncertainty
+        return self.config.evaluate.level if uncertainty is None else uncertainty.level
 
     @cached_property
     def uncertainty(self) -> Uncertainty | None:
@@ -340,7 +340,7 @@ class Results:
     @cached_property
     def verdict(self) -> Verdict:
         """Whether to use the map, from held-out plots, intervals and the area of applicability."""
-        split, known, skill, coverage = self.judged, self.uncertainty, None, None
+        split, uncertainty, skill, coverage = self.judged, self.uncertainty, None, None
         rows = self.predicted(split).query("model == @self.mapped")
         rows = rows[np.isfinite(rows["predicted"])]
         if len(rows) and (self.map["pixels"] or not self.has_imagery):
@@ -353,8 +353,9 @@ class Results:
             )
             # The scores that chose the model are too good: the verdict rests on the choice's own.
             skill = skill.with_r2(self.mapped_r2(split))
-        if known is not None:
-            coverage = known.facts["kinds"][known.kind(self.has_spread)]["scores"]["coverage"]
+        if uncertainty is not None:
+            kind = uncertainty.kind(self.has_spread)
+            coverage = uncertainty.facts["kinds"][kind]["scores"]["coverage"]
         return decide(
             skill,
             inside=self.map.get("inside_share"),

@@ -186,8 +186,8 @@ def where_not(made: Verdict, results: Results) -> list[str]:
 
 def _plots_outside(results: Results) -> str:
     """How many held-out plots lay outside the area of applicability, as the start of a clause."""
-    known = results.uncertainty
-    plots = 0 if known is None else known.facts.get("outside", {}).get("plots", 0)
+    uncertainty = results.uncertainty
+    plots = 0 if uncertainty is None else uncertainty.facts.get("outside", {}).get("plots", 0)
     if not plots:
         return "no plot shows"
     return "only 1 held-out plot shows" if plots == 1 else f"only {plots:,} held-out plots show"
@@ -206,10 +206,10 @@ def _grain(results: Results) -> str:
 
 def _weak_regions(made: Verdict, results: Results) -> list[str]:
     """Regions whose held-out plots lay in their intervals much less often than they should."""
-    known = results.uncertainty
-    if known is None:
+    uncertainty = results.uncertainty
+    if uncertainty is None:
         return []
-    groups = known.facts["kinds"][known.kind(results.has_spread)].get("groups", ())
+    groups = uncertainty.facts["kinds"][uncertainty.kind(results.has_spread)].get("groups", ())
     coverage = [group["coverage"] for group in groups if group["by"] == "region"]
     weak = [
         (share, place)

@@ -113,7 +113,7 @@ def _plots(config: RunConfig, findings: Findings) -> TableFacts:
 
 def _object_once(findings: Findings, problem: str) -> None:
     """Add a problem, unless a check has found it already, with its key before it."""
-    if not any(known.endswith(problem) for known in findings.problems):
+    if not any(earlier.endswith(problem) for earlier in findings.problems):
         findings.object(problem)
 
 

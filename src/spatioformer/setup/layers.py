@@ -209,9 +209,9 @@ def pieces_of_one(looks: Sequence[RasterFacts]) -> str:
 
 def _name_bands(looks: Sequence[RasterFacts], layers: list[dict[str, Any]], draft: Draft) -> None:
     """Rename bands whose names occur in an earlier layer."""
-    known: set[str] = set()
+    earlier: set[str] = set()
     for i, (facts, layer) in enumerate(zip(looks, layers, strict=True)):
-        repeated = [name for name in facts.bands if name in known]
+        repeated = [name for name in facts.bands if name in earlier]
         if repeated and "band_names" not in layer:
             names = [
                 f"{layer['name']}_{name}" if name in repeated else name for name in facts.bands
@@ -221,4 +221,4 @@ def _name_bands(looks: Sequence[RasterFacts], layers: list[dict[str, Any]], draf
             draft.comments[f"imagery.layers.{i}.band_names"] = (
                 f"{', '.join(repeated)} occurs in a layer before it"
             )
-        known |= set(facts.bands)
+        earlier |= set(facts.bands)

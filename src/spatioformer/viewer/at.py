@@ -47,18 +47,18 @@ def at(run: ViewedRun, lon: float, lat: float, year: int | None) -> dict[str, An
 
 def _applies(run: ViewedRun, lon: float, lat: float, pixel: dict[str, float]) -> dict[str, Any]:
     """Whether the model applies at a mapped pixel, and why."""
-    known, di = run.uncertainty, pixel.get("di", np.nan)
+    uncertainty, di = run.uncertainty, pixel.get("di", np.nan)
     answer = dict.fromkeys(("applies", "dissimilarity", "threshold", "missing"))
     if not np.isfinite(pixel.get("mean", np.nan)):
         missing, why = run.unmapped.reason(lon, lat) if pixel else ("outside", OUTSIDE)
         return answer | {"missing": missing, "why": why}
-    if known is None or not np.isfinite(di):
+    if uncertainty is None or not np.isfinite(di):
         why = text(
             "The run did not measure where its model applies.",
             "La ejecución no midió dónde es aplicable su modelo.",
         )
         return answer | {"why": why}
-    threshold = float(known.area.threshold_)
+    threshold = float(uncertainty.area.threshold_)
     inside = pixel.get("inside")
     applies = di <= threshold if inside is None else inside >= 0.5
     return {
@@ -66,7 +66,7 @@ def _applies(run: ViewedRun, lon: float, lat: float, pixel: dict[str, float]) ->
         "dissimilarity": di,
         "threshold": threshold,
         "missing": None,
-        "why": _why(applies, _largest_gap(run, known, lon, lat)),
+        "why": _why(applies, _largest_gap(run, uncertainty, lon, lat)),
     }
 
 
@@ -88,36 +88,36 @@ def _why(applies: bool, gap: str | None) -> Text:
     )
 
 
-def _largest_gap(run: ViewedRun, known: Uncertainty, lon: float, lat: float) -> str | None:
+def _largest_gap(run: ViewedRun, uncertainty: Uncertainty, lon: float, lat: float) -> str | None:
     """Name of the predictor in which a place differs most from the plot most like it."""
-    here = _features(run, known, lon, lat)
+    here = _features(run, uncertainty, lon, lat)
     if here is None:
         return None
-    points, used = plot_points(run, known)
+    points, used = plot_points(run, uncertainty)
     nearest = points[np.linalg.norm(points - here, axis=1).argmin()]
     return used[int(np.abs(here - nearest).argmax())]
 
 
-def plot_points(run: ViewedRun, known: Uncertainty) -> tuple[Floats, list[str]]:
+def plot_points(run: ViewedRun, uncertainty: Uncertainty) -> tuple[Floats, list[str]]:
     """Plots as points (n, q) whose distances are dissimilarities, and names of the q predictors."""
     if "points" not in run.memo:
         store = run.store
         half = store.patch // 2
         pixels = np.asarray(store.chips[:, half, half], np.float64)
         lon, lat = store.coordinates.T
-        columns = [store.bands.index(band) for band in known.bands]
-        table = predictors(pixels[:, columns], lon, lat, known.lon_origin)
-        names = [*known.bands, "longitude", "latitude"]
-        used = [n for n, u in zip(names, known.area.state()["used"], strict=True) if u]
-        run.memo["points"] = known.area.points(table), used
+        columns = [store.bands.index(band) for band in uncertainty.bands]
+        table = predictors(pixels[:, columns], lon, lat, uncertainty.lon_origin)
+        names = [*uncertainty.bands, "longitude", "latitude"]
+        used = [n for n, u in zip(names, uncertainty.area.state()["used"], strict=True) if u]
+        run.memo["points"] = uncertainty.area.points(table), used
     return run.memo["points"]
 
 
-def _features(run: ViewedRun, known: Uncertainty, lon: float, lat: float) -> Floats | None:
+def _features(run: ViewedRun, uncertainty: Uncertainty, lon: float, lat: float) -> Floats | None:
     """A place as a point (q,); None where the run's imagery has no value."""
     if not (run.folder / IMAGERY).is_file():
         return None
-    with Stack(run.folder / IMAGERY, known.bands) as stack:
+    with Stack(run.folder / IMAGERY, uncertainty.bands) as stack:
         row, col = (int(v) for v in stack.grid.pixel(np.array(lon), np.array(lat)))
         if not stack.grid.holds(np.array(row), np.array(col)):
             return None
@@ -125,7 +125,8 @@ def _features(run: ViewedRun, known: Uncertainty, lon: float, lat: float) -> Flo
         if not valid[0, 0]:
             return None
         centre = stack.grid.lonlat(np.array([row]), np.array([col]))
-    return known.area.points(predictors(data[:, 0, 0][None], *centre, known.lon_origin))[0]
+    table = predictors(data[:, 0, 0][None], *centre, uncertainty.lon_origin)
+    return uncertainty.area.points(table)[0]
 
 
 def _series(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
@@ -174,10 +175,10 @@ def _plots(run: ViewedRun, lon: float, lat: float) -> dict[str, Any]:
     chords = np.linalg.norm(places - unit_vectors(np.array([lon]), np.array([lat])), axis=1)
     km = arc(chords * MEAN_RADIUS_KM, MEAN_RADIUS_KM)
     nearest = [_plot(run, row, km) for row in np.argsort(km, kind="stable")[:SHOWN].tolist()]
-    known, alike = run.uncertainty, []
-    here = None if known is None else _features(run, known, lon, lat)
-    if known is not None and here is not None:
-        apart = np.linalg.norm(plot_points(run, known)[0] - here, axis=1)
+    uncertainty, alike = run.uncertainty, []
+    here = None if uncertainty is None else _features(run, uncertainty, lon, lat)
+    if uncertainty is not None and here is not None:
+        apart = np.linalg.norm(plot_points(run, uncertainty)[0] - here, axis=1)
         alike = [
             {**_plot(run, row, km), "distance": float(apart[row])}
             for row in np.argsort(apart, kind="stable")[:SHOWN].tolist()

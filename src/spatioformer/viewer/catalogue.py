@@ -58,22 +58,22 @@ def catalogue_of(run: Path, unit: str, level: float) -> Catalogue:
         ImageryError: the map cannot be read, or has no mean.
     """
     words = texts.unit_text(unit)
-    found = Catalogue()
+    catalogue = Catalogue()
     rasters: dict[int | str, Raster] = {ALL: _map(run / MAP)}
     folders = [run / "years", *sorted(path.parent for path in run.glob(f"*/{TREND}"))]
     trend = next((folder for folder in folders if (folder / TREND).is_file()), None)
-    rasters |= _years(trend or folders[0], found.notes)  # a single year has no trend
+    rasters |= _years(trend or folders[0], catalogue.notes)  # a single year has no trend
     for bands, (name, look) in texts.map_looks(words, level).items():
         shown = {year: r for year, r in rasters.items() if set(bands) <= r.bands.keys()}
         if ALL in shown:
-            found.layers[name] = _numbers(name, look, shown, bands)
+            catalogue.layers[name] = _numbers(name, look, shown, bands)
     if trend is not None:
-        found.add(trend / TREND, lambda path: _trend(path, words))
+        catalogue.add(trend / TREND, lambda path: _trend(path, words))
     for folder in sorted(path.parent for path in run.glob(f"*/{CHANGE}")):
-        found.add(folder / CHANGE, lambda path: [_change(path, words)])
-    found.add(run / TRUTH, lambda path: [_single("truth", texts.truth_look(words), path)])
-    found.add(run / IMAGERY, _pictures)
-    return found
+        catalogue.add(folder / CHANGE, lambda path: [_change(path, words)])
+    catalogue.add(run / TRUTH, lambda path: [_single("truth", texts.truth_look(words), path)])
+    catalogue.add(run / IMAGERY, _pictures)
+    return catalogue
 
 
 def _map(path: Path) -> Raster:
@@ -171,12 +171,12 @@ def _pictures(path: Path) -> list[Layer]:
         if all(colour in colours for colour in order):
             red, green, blue = (colours.index(colour) + 1 for colour in order)
             chosen["true"] = ("red", "green", "blue")
-            found = {"red": red, "green": green, "blue": blue}
+            roles = {"red": red, "green": green, "blue": blue}
             infrared = next((i for i, n in enumerate(names, 1) if _INFRARED.search(n or "")), None)
             if infrared is not None:
                 chosen["false"] = ("nir", "red", "green")
-                found["nir"] = infrared
-            return found
+                roles["nir"] = infrared
+            return roles
         count = 3 if dataset.count >= 3 else 1
         chosen["bands"] = tuple(f"b{i}" for i in range(1, count + 1))
         return {f"b{i}": i for i in range(1, count + 1)}

@@ -132,14 +132,14 @@ class Rasters:
         if z < raster.minzoom:
             return None
         numbers = tuple(raster.bands[name] for name in names)
-        found: Floats | None = None
+        mosaic: Floats | None = None
         for reader in self._readers(raster):
             values = _tile(reader, raster, numbers, z, x, y)
-            if found is None:
-                found = values
+            if mosaic is None:
+                mosaic = values
             elif values is not None:  # a part of the raster lies on another turn of the Earth
-                found = np.where(np.isnan(found), values, found)
-        return found
+                mosaic = np.where(np.isnan(mosaic), values, mosaic)
+        return mosaic
 
     def pixel(self, raster: Raster, lon: float, lat: float) -> dict[str, float] | None:
         """Band name -> value of the pixel at a place; None outside the raster.

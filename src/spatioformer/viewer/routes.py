@@ -116,10 +116,10 @@ def router(run: ViewedRun, *, token_needed: bool = False) -> APIRouter:
         request: Request, layer: Name, year: Name, z: Zoom, x: Place, y: Place
     ) -> Response:
         """A tile of a layer in Web Mercator; `year` is a year or "all"."""
-        found, key = served.layer(layer, year)
+        registered, key = served.layer(layer, year)
         if x >= 2**z or y >= 2**z:
             raise HTTPException(404, f"zoom {z} has columns and rows 0 to {2**z - 1}")
-        return await served.tile(request, found, key, z, x, y)
+        return await served.tile(request, registered, key, z, x, y)
 
     if run.has_explorer:
         routes.include_router(explorer_routes.run_router(run))

@@ -95,9 +95,9 @@ class Guard:
         query = scope.get("query_string", b"").decode("latin-1")
         given = _tokens(query)
         in_address = any(self._gate.holds(token) for token in given)
-        known = in_address or self._gate.holds(_cookie(headers, self._gate.cookie))
+        authorised = in_address or self._gate.holds(_cookie(headers, self._gate.cookie))
         send = self._with_headers(send)
-        refused = self._refused(scope, headers, known)
+        refused = self._refused(scope, headers, authorised)
         if refused is not None:
             await refusal(*refused)(scope, receive, send)
         elif in_address and scope["method"] in ("GET", "HEAD"):
@@ -109,16 +109,18 @@ class Guard:
             else:
                 await self._app(scope, body, send)
 
-    def _refused(self, scope: Scope, headers: "_Headers", known: bool) -> tuple[str, int] | None:
+    def _refused(
+        self, scope: Scope, headers: "_Headers", authorised: bool
+    ) -> tuple[str, int] | None:
         """Sentence and status of a refusal, or None."""
         hosts, gate = headers.all(b"host"), self._gate
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MOST_ADDRESS:
             return f"the address is longer than {MOST_ADDRESS} bytes; shorten it", 414
         if len(hosts) != 1:
             return "the request needs one Host header; give one", 400
-        if gate.always and not known:
+        if gate.always and not authorised:
             return "the token is missing or wrong; open the address that the server printed", 401
-        if not known and host_name(hosts[0]) not in gate.names:
+        if not authorised and host_name(hosts[0]) not in gate.names:
             name = host_name(hosts[0])[:100]
             return f"this server does not answer to the name {name!r}; use the printed address", 403
         origins = headers.all(b"origin")

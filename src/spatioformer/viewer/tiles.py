@@ -36,11 +36,11 @@ def tile(
     if layer.look.kind == "rgb":
         bands = rasters.tile(layer.rasters[year], layer.bands, z, x, y)
         return None if bands is None else _unless_empty(picture(bands, layer.legend), 3)
-    found = numbers(rasters, layer, year, z, x, y)
-    if found is None:
+    values = numbers(rasters, layer, year, z, x, y)
+    if values is None:
         return None
-    masked = unmapped.tile(z, x, y, ~np.isfinite(found[0]))
-    return _unless_empty(packed(*found, layer.scale, layer.offset, masked), 2)
+    masked = unmapped.tile(z, x, y, ~np.isfinite(values[0]))
+    return _unless_empty(packed(*values, layer.scale, layer.offset, masked), 2)
 
 
 def numbers(

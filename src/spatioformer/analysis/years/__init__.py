@@ -209,8 +209,8 @@ def _trend(maps, folder: Path, record: "_Record", rule: Rule, overwrite, console
     out = folder / TREND
     with Series(maps) as series:
         inputs = _inputs(series, rule, _identity)
-        known = record.made_of(out)
-        stated = _inputs(series, rule, _dated) if _is_dated(known) else inputs
+        recorded = record.made_of(out)
+        stated = _inputs(series, rule, _dated) if _is_dated(recorded) else inputs
         if record.stands(out, stated, overwrite) and (summary := record.facts(out)):
             return summary
         smallest = exact_p(len(maps))[-1]
@@ -278,9 +278,9 @@ class _Record(Record):
         """
         if not out.exists():
             return False
-        known = self.made_of(out)
+        recorded, asked = self.made_of(out), hash_value(_lasting(made_of))
         # A map of an older version stays: to compute all years anew takes hours.
-        if isinstance(known, dict) and hash_value(_lasting(known)) == hash_value(_lasting(made_of)):
+        if isinstance(recorded, dict) and hash_value(_lasting(recorded)) == asked:
             return True
         if not overwrite:
             raise OutputError(

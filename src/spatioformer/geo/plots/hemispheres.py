@@ -110,7 +110,7 @@ def with_sides(
             f"column {columns[1]!r} ({SIDES[axis]}) is blank in every row; write {LETTERS[axis]}, "
             f"or remove columns.{SIDES[axis]}"
         )
-    known = _LETTERS[axis]
+    letters = _LETTERS[axis]
     if any(side.lower() == "o" for side in sides):
         raise PlotError(
             f"column {columns[1]!r} ({SIDES[axis]}) holds 'O', which is west (oeste, ouest) or "
@@ -126,14 +126,14 @@ def with_sides(
         return list(texts), f"the signs of {axis} agree with column {columns[1]!r}"
     joined = [
         text
-        if text.lower() in MISSING or side.lower() in MISSING or _has_same(text, side, known)
-        else text + known.get(side.lower(), f" {side}")
+        if text.lower() in MISSING or side.lower() in MISSING or _has_same(text, side, letters)
+        else text + letters.get(side.lower(), f" {side}")
         for text, side in zip(texts, sides, strict=True)
     ]
     return joined, f"column {columns[1]!r} gives the hemisphere of {axis}"
 
 
-def _has_same(text: str, side: str, known: dict[str, str]) -> bool:
+def _has_same(text: str, side: str, letters: dict[str, str]) -> bool:
     """Whether a coordinate ends or begins with the letter of its hemisphere already."""
-    letter = known.get(side.lower())
+    letter = letters.get(side.lower())
     return letter is not None and letter in (text[:1].upper(), text[-1:].upper())

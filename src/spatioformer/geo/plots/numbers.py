@@ -241,8 +241,8 @@ def _by_place(texts: Sequence[str], crs: CRS, axis: int) -> str:
     inside = []
     for sign in ".,":
         values = numbers(texts, Style(sign, grouped=True))
-        known = values[np.isfinite(values)]
-        inside.append(((known >= low) & (known <= high)).mean() if len(known) else 0.0)
+        finite = values[np.isfinite(values)]
+        inside.append(((finite >= low) & (finite <= high)).mean() if len(finite) else 0.0)
     if min(inside) >= 0.5 or max(inside) < 0.5:
         return ""
     return ".,"[int(np.argmax(inside))]

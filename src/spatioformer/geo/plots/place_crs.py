@@ -154,8 +154,8 @@ def _shown(lon: Column, lat: Column) -> str:
 def _degree_problem(lon: Column, lat: Column) -> str:
     """Why degrees cannot be read as they are, with the remedy; '' if they can."""
     x, y = (column.values for column in (lon, lat))
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
     if not len(x):
         return ""
     if ((np.abs(y) > 90) & (np.abs(x) <= 90)).mean() > 0.5:
@@ -214,15 +214,15 @@ def _decimals(column: Column) -> int:
 
 def _stated_crs(columns: list[Column]) -> tuple[str, ...]:
     """CRSs in a column such as crs or epsg; up to three."""
-    found: dict[str, None] = {}
+    codes: dict[str, None] = {}
     for column in columns:
         if column.joined not in vocabulary.CRS or not 1 <= len(column.distinct) <= 3:
             continue
         for cell in column.distinct:
             code = cell.upper().removeprefix("EPSG:").removesuffix(".0").strip()
             if code.isascii() and code.isdigit() and _is_crs(f"EPSG:{code}"):
-                found[f"EPSG:{code}"] = None
-    return tuple(found)
+                codes[f"EPSG:{code}"] = None
+    return tuple(codes)
 
 
 def _is_crs(text: str) -> bool:

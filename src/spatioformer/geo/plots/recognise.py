@@ -63,23 +63,25 @@ def find_columns(
     Raises:
         PlotError: the table has faults or leaves questions open; all are named.
     """
-    found = recognise(
+    recognised = recognise(
         source, crs=None if crs is None else str(crs), decimal=decimal, counted=counted
     )
-    require_clear(found, source, date_order)
-    columns: dict[str, str | None] = {**found.columns}
-    pairs = [f"{name} = {quoted(column)}" for name, column in found.columns.items()]
-    if found.crs is not None:
-        pairs.append(f"crs = {found.crs}")
+    require_clear(recognised, source, date_order)
+    columns: dict[str, str | None] = {**recognised.columns}
+    pairs = [f"{name} = {quoted(column)}" for name, column in recognised.columns.items()]
+    if recognised.crs is not None:
+        pairs.append(f"crs = {recognised.crs}")
     notes = [f"found: {', '.join(pairs)}"]
-    return columns, crs if crs is not None else found.crs, notes
+    return columns, crs if crs is not None else recognised.crs, notes
 
 
-def require_clear(found: Recognised, source: Source, date_order: str | None) -> None:
+def require_clear(recognised: Recognised, source: Source, date_order: str | None) -> None:
     """Raise a PlotError that names all faults and open questions of a table, if it has any."""
-    open_questions = [q for q in found.questions if q.key != "date_order" or date_order is None]
-    if found.problems or open_questions:
-        parts = [*found.problems, *map(_sentence, open_questions)]
+    open_questions = [
+        q for q in recognised.questions if q.key != "date_order" or date_order is None
+    ]
+    if recognised.problems or open_questions:
+        parts = [*recognised.problems, *map(_sentence, open_questions)]
         raise PlotError(f"the columns of {source.path.name} are not clear: {'; '.join(parts)}")
 
 

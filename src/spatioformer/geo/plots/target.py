@@ -19,11 +19,11 @@ def kind_of(values: np.ndarray) -> tuple[str, str]:
     Returns:
         One of KINDS, and a clause with the shares that decide.
     """
-    known = values[np.isfinite(values)]
-    if not len(known):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return "count", "no value"
-    share = float((known != np.round(known)).mean())
-    if share > 0.5 and known.min() >= 0 and known.max() <= 1:
+    share = float((finite != np.round(finite)).mean())
+    if share > 0.5 and finite.min() >= 0 and finite.max() <= 1:
         return "proportion", f"all values lie from 0 to 1, and {share:.0%} are fractional"
     if share > _MOST_FRACTIONAL:
         return "continuous", f"{share:.0%} of the values are fractional"

@@ -22,5 +22,5 @@ def colours_of(names: Sequence[str | None]) -> list[ColorInterp]:
             first.setdefault(match[1].lower(), i)
     if len(first) < len(_COLOURS):
         return [ColorInterp.gray, *[ColorInterp.undefined] * (len(names) - 1)]
-    found = {i: _COLOURS[colour] for colour, i in first.items()}
-    return [found.get(i, ColorInterp.undefined) for i in range(len(names))]
+    of_bands = {i: _COLOURS[colour] for colour, i in first.items()}
+    return [of_bands.get(i, ColorInterp.undefined) for i in range(len(names))]

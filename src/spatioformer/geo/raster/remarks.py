@@ -39,8 +39,8 @@ def units_remark(opened: OpenLayer) -> str | None:
         ("offset", layer.offset, dataset.offsets),
     ):
         usual = (1.0 if key == "scale" else 0.0, given)
-        own = [stated[band - 1] for band in opened.indexes]
-        replaced = [number for number in own if number not in usual]
+        of_layer = [stated[band - 1] for band in opened.indexes]
+        replaced = [number for number in of_layer if number not in usual]
         if given is not None and replaced:
             return (
                 f"layer {layer.name}: `{key}: {given:g}` replaces the {key} {replaced[0]:g} that "

@@ -11,9 +11,9 @@ ALIKE = 0.3  # species: mean errors that differ by less are called equal
 
 
 def intervals(run: MapRun) -> Facts:
-    known = run.results.uncertainty
-    assert known is not None, "the run calibrated its intervals"
-    measured = known.facts["kinds"][known.kind(run.results.has_spread)]
+    uncertainty = run.results.uncertainty
+    assert uncertainty is not None, "the run calibrated its intervals"
+    measured = uncertainty.facts["kinds"][uncertainty.kind(run.results.has_spread)]
     calibration = measured["calibration"]
     rows: list[list[Value]] = [
         [Number(level, percent=True), Number(share, percent=True), Number(width)]
@@ -39,8 +39,8 @@ def intervals(run: MapRun) -> Facts:
     lower, upper = run.ends
     tested = int(measured["scores"]["n"])
     values: dict[str, Value] = {
-        "level": Number(known.level, percent=True),
-        "level_count": Number(100 * known.level),
+        "level": Number(uncertainty.level, percent=True),
+        "level_count": Number(100 * uncertainty.level),
         "coverage": Number(float(measured["scores"]["coverage"]), percent=True),
         "tested": Number(tested),
         "rich_mean": Number(float(run.results.mean.values[row, col])),

@@ -215,12 +215,16 @@ def _conformal(kind: str, level: float) -> Conformal | RegionConformal:
 
 def _tabled_bounds(mean: Floats, dispersion: float, level: float) -> Floats:
     """Interpolate `count_bounds` in a table; a map needs millions of bounds."""
-    means, bounds = _table(dispersion, level)
+    largest = min(float(np.fmax.reduce(mean, initial=0.0)), LARGEST_MEAN)
+    steps = math.sqrt(largest / LARGEST_MEAN) * (TABLE_SIZE - 1)
+    # To a power of two: the parts of a map have different largest means, and share few tables.
+    means, bounds = _table(dispersion, level, 2 + 2 ** math.ceil(math.log2(max(steps, 1))))
     return np.stack([np.interp(mean, means, column) for column in bounds.T], axis=1)
 
 
 @cache
-def _table(dispersion: float, level: float) -> tuple[Floats, Floats]:
+def _table(dispersion: float, level: float, size: int) -> tuple[Floats, Floats]:
+    """The first `size` means of the table, and their bounds: most floras need a tenth of it."""
     # Spaced evenly in the square root, as the standard deviation of a count grows with it.
-    means = np.linspace(0, np.sqrt(LARGEST_MEAN), TABLE_SIZE) ** 2
+    means = np.linspace(0, np.sqrt(LARGEST_MEAN), TABLE_SIZE)[:size] ** 2
     return means, count_bounds(means, dispersion, level)

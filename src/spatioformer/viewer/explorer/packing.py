@@ -23,11 +23,11 @@ def packed(values: ArrayLike) -> dict[str, Any]:
         shape; type "uint16"; scale, offset; data, base64.
     """
     array = np.asarray(values, np.float64)
-    known = np.isfinite(array)
-    low, high = (float(f(array[known])) for f in (np.min, np.max)) if known.any() else (0.0, 0.0)
+    finite = np.isfinite(array)
+    low, high = (float(f(array[finite])) for f in (np.min, np.max)) if finite.any() else (0.0, 0.0)
     scale = (high - low) / STEPS or 1.0
     numbers = np.full(array.shape, MISSING, "<u2")
-    numbers[known] = np.round((array[known] - low) / scale)
+    numbers[finite] = np.round((array[finite] - low) / scale)
     return _entry(numbers, "uint16") | {"scale": scale, "offset": low}
 
 

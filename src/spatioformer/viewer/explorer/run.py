@@ -140,8 +140,8 @@ class RunExplorer:
         if len(self.networks) < 2:
             return 0
         chip = chip_of_plot(self.model, self.run.store, 0)
-        found = (k for k, (_, network) in enumerate(self.networks) if attends(network, chip))
-        return next(found, 0)
+        attending = (k for k, (_, network) in enumerate(self.networks) if attends(network, chip))
+        return next(attending, 0)
 
     def network(self, number: int | None) -> NetworkModel | None:
         """A network of the model, None: the first that is shown; None where it has none.
