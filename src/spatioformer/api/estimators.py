@@ -186,7 +186,8 @@ class DistilledRegressor(PlotRegressor):
 
     It nearly reproduces its teacher and maps many times faster. It learns from pixels of the
     imagery, so it cannot be fitted to a table. If it reproduces its teacher with an r2 below .95 at
-    held-out pixels, `model_` is the teacher's model, and its fact "teacher_maps" says so.
+    held-out pixels, `model_` is the teacher's model, and its fact "teacher_maps" says so. Where a
+    Gaussian process teaches, the model may hold the coordinates of its plots; its card says so.
 
     Args:
         teacher: name of the model that is fitted to the plots first: "gaussian-process",

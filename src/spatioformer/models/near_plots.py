@@ -18,9 +18,8 @@ logarithm (`baselines.gaussian.response`). `removed` takes it from the teacher's
 limits of the process or at 0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -128,38 +127,50 @@ class NearPlots:
         """
         places = unit_vectors(lon, lat) @ self.turn - self.shift
         part = np.zeros(len(places))
-        for rows in self._cells(places):
-            low, high = places[rows].min(axis=0), places[rows].max(axis=0)
-            radius = self.reach + float(np.linalg.norm(high - low)) / 2
-            found = self._tree.query_ball_point((low + high) / 2, radius, return_sorted=True)
-            near = np.array(found, np.intp)
-            if not len(near):
-                continue
-            points, weights, step = self.points[near], self.weights[near], PAIRS // len(near) + 1
-            for start in range(0, len(rows), step):
-                some = rows[start : start + step]
-                distance = cdist(places[some], points)
-                pairs = np.flatnonzero(distance < self.reach)  # ten times as fast as `nonzero`
-                row = pairs // len(near)
-                terms = self._decay(np, distance.ravel()[pairs])
-                terms *= weights[pairs - row * len(near)]
-                part[some] = np.bincount(row, terms, len(some))  # adds in the order of the plots
+        rows, starts = self._cells(places)
+        if not len(rows):
+            return part
+        places = places[rows]
+        low, high = (  # of each cell
+            np.stack([of.reduceat(axis, starts) for axis in places.T], axis=1)
+            for of in (np.minimum, np.maximum)
+        )
+        radius = self.reach + np.linalg.norm(high - low, axis=1) / 2
+        known = cKDTree(self.points).query_ball_point((low + high) / 2, radius, return_sorted=True)
+        ends = [*starts[1:].tolist(), len(rows)]
+        for start, end, near in zip(starts.tolist(), ends, known, strict=True):
+            if near:
+                self._fill(part, rows[start:end], places[start:end], np.array(near))
         return part
 
-    @cached_property
-    def _tree(self) -> cKDTree:
-        return cKDTree(self.points)
+    def _cells(self, places: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of the places in the cells, of side R, of a grid over all that the plots reach.
 
-    def _cells(self, places: Floats) -> Iterator[NDArray[np.intp]]:
-        """Rows of the places in each cell of side R of a grid over all that the plots reach."""
+        Returns:
+            The rows, cell by cell, and the position in them at which each cell starts.
+        """
         low, high = self.points.min(axis=0) - self.reach, self.points.max(axis=0) + self.reach
         rows = np.flatnonzero(((places > low) & (places < high)).all(axis=1))
         if not len(rows):
-            return
+            return rows, rows
         cells = ((places[rows] - low) / self.reach).astype(np.int64)
         number = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1))
         order = np.argsort(number, kind="stable")
-        yield from np.split(rows[order], np.flatnonzero(np.diff(number[order])) + 1)
+        return rows[order], np.flatnonzero(np.diff(number[order], prepend=-1))
+
+    def _fill(
+        self, part: Floats, rows: NDArray[np.intp], places: Floats, near: NDArray[np.intp]
+    ) -> None:
+        """Write the part of places (k, 3), which are `rows` of it, from the plots near them."""
+        points, weights, step = self.points[near], self.weights[near], PAIRS // len(near) + 1
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            distance = cdist(places[some], points)
+            pairs = np.flatnonzero(distance < self.reach)  # ten times as fast as `nonzero`
+            row = pairs // len(near)
+            terms = self._decay(np, distance.ravel()[pairs])
+            terms *= weights[pairs - row * len(near)]
+            part[rows[some]] = np.bincount(row, terms, len(distance))  # in the order of the plots
 
     def added(self, species: NDArray[Any], lon: NDArray[Any], lat: NDArray[Any]) -> Floats:
         """Predictions (n,) of a network with the part added, within the limits of the process.
