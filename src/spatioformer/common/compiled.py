@@ -1,6 +1,6 @@
 """Functions that numba compiles at their first call (extra `fast`)."""
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,8 +10,12 @@ Function = Callable[..., Any]
 
 @cache
 def has_numba() -> bool:
-    """Whether numba is installed."""
-    return importlib.util.find_spec("numba") is not None
+    """Whether numba is installed and works: it refuses versions of numpy that it does not know."""
+    try:
+        importlib.import_module("numba")
+    except ImportError:
+        return False
+    return True
 
 
 def kernel(function: Function) -> Function:

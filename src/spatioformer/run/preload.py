@@ -1,9 +1,9 @@
 """What the server of a run's worker processes imports, so that no process has to."""
 
-from spatioformer.common.compiled import has_numba
 from spatioformer.common.workers import start_server
 
 OF_JOBS = ("spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble")
+# The server passes over modules that cannot be imported, as these without numba.
 OF_KERNELS = (
     "spatioformer.models.baselines.gaussian.pairs",
     "spatioformer.nn.kernels.attention",
@@ -19,4 +19,4 @@ def start_workers(*, report: bool = False) -> None:
     Args:
         report: whether a report is going to be written.
     """
-    start_server([*OF_JOBS, *OF_KERNELS * has_numba(), *OF_REPORT * report])
+    start_server([*OF_JOBS, *OF_KERNELS, *OF_REPORT * report])

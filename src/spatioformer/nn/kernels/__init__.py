@@ -8,9 +8,10 @@ The dense network has a kernel of its own, whose lanes are neighbouring pixels: 
 of its location waves.py, and tiles.py, which decides when the network uses it.
 
 simd.py has the vectors, parts.py what the kernels share, mlp.py and attention.py the two halves of
-a post-norm transformer block. dispatch.py decides when a network uses them, and calls them.
+a post-norm transformer block, pre_norm.py those of a pre-norm block. dispatch.py and blocks.py
+decide when a network uses them, and call them.
 
 numba stores compiled code beside the source, or in the user's cache folder where the source folder
 is read-only. It compiles again only when the file of the kernel itself changes: after editing
-simd.py or parts.py, delete `__pycache__`.
+simd.py, parts.py or what pre_norm.py takes of attention.py, delete `__pycache__`.
 """

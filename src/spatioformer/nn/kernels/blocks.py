@@ -36,7 +36,9 @@ def can_replace(
         - what `dispatch.can_replace` asks of numba, types, hooks, tracing, modules and dropout;
         - all blocks are pre-norm, with GELU and biases, and not causal.
     """
-    if not (network.training and torch.is_grad_enabled()) or not len(tokens) or tokens.shape[1] % 2:
+    if torch.compiler.is_compiling() or not (network.training and torch.is_grad_enabled()):
+        return False
+    if not len(tokens) or tokens.shape[1] % 2:
         return False
     return all(map(_fits, transformer.blocks)) and dispatch.can_replace(
         network, [transformer], tokens.shape[2], tokens
