@@ -3,13 +3,9 @@
 from spatioformer.common.workers import start_server
 
 OF_JOBS = ("spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble")
-# The server passes over modules that cannot be imported, as these without numba.
-OF_KERNELS = (
-    "spatioformer.models.baselines.gaussian.pairs",
-    "spatioformer.nn.kernels.attention",
-    "spatioformer.nn.kernels.mlp",
-    "spatioformer.nn.kernels.pre_norm",
-)
+# The library alone: with the modules of compiled functions, workers stood still for half a minute
+# in predictions with draws (docs/log.md, 2026-11-29). Without numba the server passes over it.
+OF_KERNELS = ("numba",)
 OF_REPORT = ("spatioformer.report.page",)
 
 
