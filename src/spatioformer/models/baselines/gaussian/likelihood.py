@@ -21,8 +21,7 @@ from spatioformer.models.baselines.gaussian.kernel import (
     scales,
     stretch,
 )
-
-COINCIDENT = 1e-9  # distance below which plots lie at one place, in the unit of the ranges
+from spatioformer.models.baselines.gaussian.scales import COINCIDENT
 
 
 @lru_cache(maxsize=4)

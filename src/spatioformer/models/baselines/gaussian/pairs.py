@@ -12,10 +12,10 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from spatioformer.common.compiled import kernel
+from spatioformer.models.baselines.gaussian.scales import COINCIDENT
 
 BLOCK = 1024  # pairs of a plot that are handled together; their numbers fit the first cache
 SMALLEST = -700.0  # exponent below which exp is set to exp(SMALLEST)
-COINCIDENT = 1e-9  # distance below which plots lie at one place, in the unit of the ranges
 
 inlined = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+COINCIDENT = 1e-9  # distance below which plots lie at one place, in the unit of the ranges
+
 
 def indicated(features: np.ndarray) -> np.ndarray:
     """Columns of features (n, f) whose gaps need a feature of their own.
