@@ -23,6 +23,7 @@ from pyproj import CRS
 from rasterio.windows import Window
 from shapely.geometry import box
 
+from spatioformer.common.threads import one_thread
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping import Resources, map_raster
 from spatioformer.mapping.plan import MIB, Plan, make_plan, resident
@@ -30,7 +31,6 @@ from spatioformer.mapping.source import Source
 from spatioformer.models.network import NetworkModel
 from spatioformer.models.scaling import Scaling
 from spatioformer.nn import DenseSpatioformer
-from spatioformer.training.loop import one_thread
 
 BANDS = ["blue", "green", "red", "nir", "swir1", "swir2"]
 TRANSFORM = Affine(30, 0, 0, 0, -30, 0)

@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np  # loads a BLAS
 import pytest
 import sklearn.ensemble  # noqa: F401  loads OpenMP
+import torch
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from spatioformer.common import threads
@@ -54,3 +55,18 @@ def test_libraries_are_searched_again_after_an_import_only(monkeypatch):
         pass
     assert len(searches) == 2
     threads._controller.cache_clear()
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_one_thread_in_the_block_only(before):
+    outside = torch.get_num_threads()
+    torch.set_num_threads(before)
+    try:
+        with threadpool_limits(before):
+            with threads.one_thread():
+                assert torch.get_num_threads() == 1
+                assert counts() == {"blas": {1}, "openmp": {1}}
+            assert torch.get_num_threads() == before
+            assert counts() == {"blas": {before}, "openmp": {before}}
+    finally:
+        torch.set_num_threads(outside)

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
 import pytest
 
 from spatioformer.common import workers
+from spatioformer.common.threads import VARIABLES
 from spatioformer.common.workers import beside, results
 from spatioformer.run.preload import OF_JOBS
 
@@ -48,6 +51,38 @@ def test_an_urgent_task_alone():
     urgent = iter([partial(process, 9)])
     assert [number for number, _ in results([], 2, lambda: next(urgent, None))] == [9]
     assert list(results([], 2)) == []
+
+
+SCRIPT = """
+from functools import partial
+from importlib import import_module
+
+import numpy
+from threadpoolctl import threadpool_info
+
+from spatioformer.common.workers import beside, results, start_server
+
+
+def counts(library):
+    import_module(library)
+    return {found["num_threads"] for found in threadpool_info()}
+
+
+if __name__ == "__main__":
+    start_server(["numpy"])
+    print(*results([partial(counts, "numpy")] * 2, 2))
+    with beside(partial(counts, "scipy.linalg")) as result:
+        print(result())
+"""
+
+
+def test_a_worker_has_one_thread_in_libraries_loaded_before_and_later(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    environment = os.environ | dict.fromkeys(VARIABLES, "2")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["{1} {1}", "{1}"], done.stderr
 
 
 def test_a_task_beside_a_block():

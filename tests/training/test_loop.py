@@ -8,7 +8,7 @@ import torch
 
 from spatioformer.common.errors import ModelError
 from spatioformer.common.progress import Console
-from spatioformer.training.loop import Task, choose_device, curve_csv, one_thread, train
+from spatioformer.training.loop import Task, choose_device, curve_csv, train
 
 
 class Counting(Task):
@@ -132,13 +132,6 @@ def test_the_callers_random_state_stays():
     train(task)
     assert task.draws != []
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_one_thread_in_the_block_only():
-    before = torch.get_num_threads()
-    with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
 
 
 def test_the_curve_as_text():

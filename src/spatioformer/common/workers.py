@@ -18,6 +18,7 @@ from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from spatioformer.common.allocation import keep_freed_memory
+from spatioformer.common.threads import keep_to_one_thread
 
 T = TypeVar("T")
 Task = Callable[[], T]
@@ -157,10 +158,11 @@ def _blocked_interrupts() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """Initialise a worker: keep freed memory, and exit when the parent process ends.
+    """Initialise a worker: one thread, keep freed memory, and exit when the parent process ends.
 
     A worker whose parent was killed would otherwise wait, and hold memory, for ever.
     """
+    keep_to_one_thread()
     keep_freed_memory()
 
     parent = parent_process()

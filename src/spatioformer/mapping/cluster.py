@@ -16,7 +16,8 @@ from rasterio.windows import Window
 from spatioformer.common.cluster import connected
 from spatioformer.common.errors import ModelError
 from spatioformer.common.progress import SILENT, Console
-from spatioformer.mapping.engine import read_tile, record, threads_off
+from spatioformer.common.threads import one_thread
+from spatioformer.mapping.engine import read_tile, record
 from spatioformer.mapping.predictor import Predictor, identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.source import Source
@@ -71,7 +72,7 @@ def compute_tile(remote: Remote, number: int, window: tuple[int, int, int, int])
         predictor, source = _opened(remote)
     with _reading, rasterio.Env(GDAL_CACHEMAX=remote.cache):  # datasets are not thread-safe
         tile = read_tile(source, Window(*window), predictor.model.halo)
-    with threads_off():
+    with one_thread():
         return record(predictor, source.grid, number, tile)
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
-from spatioformer.common.threads import limited_threads
+from spatioformer.common.threads import one_thread
 from spatioformer.geo.grid import Grid
 from spatioformer.mapping.journal import encode
 from spatioformer.mapping.predictor import Predictor, Tile
 from spatioformer.mapping.source import Source
-from spatioformer.training.loop import one_thread
 
 
 def read_tile(source: Source, window, halo: int) -> Tile:
@@ -20,13 +18,6 @@ def read_tile(source: Source, window, halo: int) -> Tile:
 def record(predictor: Predictor, grid: Grid, number: int, tile: Tile) -> bytes:
     """Compute a tile and encode it for the journal; compression runs in the worker thread too."""
     return encode(number, *predictor.compute(grid, tile))
-
-
-@contextmanager
-def threads_off() -> Iterator[None]:
-    """Turn off the threads of torch and of linear algebra: one thread a tile is enough."""
-    with one_thread(), limited_threads(1, "blas"):
-        yield
 
 
 def compute_here(
@@ -45,7 +36,7 @@ def compute_here(
     """
     grid, halo = source.grid, predictor.model.halo
     jobs: dict[Future, int] = {}
-    with threads_off(), ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
+    with one_thread(), ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
         try:
             for number, window in windows:
                 if len(jobs) >= workers + waiting:

@@ -1,12 +1,12 @@
 """Evaluation jobs: fit a model on all folds but one, predict that fold, cache the predictions.
 
-Jobs run in processes of one thread each, so results do not depend on the number of cores. Jobs of
-one fold share fits: a process fits the Gaussian process once, for its own scores, as the teacher of
-the distilled network and as a member of the stack; and the random forest once, for its own scores
-and for the kriged forest. Each fit depends on its plots and its seed alone, so results depend
-neither on the order of jobs nor on which of them share. Results are cached by model and folds. So
-finished jobs are reused after an interruption, and after a change of the configured models, splits
-or level of intervals.
+Jobs run in one thread each, so results do not depend on the number of cores. Jobs of one fold share
+fits: a process fits the Gaussian process once, for its own scores, as the teacher of the distilled
+network and as a member of the stack; and the random forest once, for its own scores and for the
+kriged forest. Each fit depends on its plots and its seed alone, so results depend neither on the
+order of jobs nor on which of them share. Results are cached by model and folds. So finished jobs
+are reused after an interruption, and after a change of the configured models, splits or level of
+intervals.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ from spatioformer.analysis.importance import groups_of, shuffled_errors, shuffle
 from spatioformer.common.cache import KEY_LENGTH, Arrays
 from spatioformer.common.errors import EvaluationError
 from spatioformer.common.files import hash_value
+from spatioformer.common.threads import one_thread
 from spatioformer.common.workers import Task, results
 from spatioformer.config.schema import RunConfig
 from spatioformer.geo.chips import ChipStore, open_chips
@@ -206,20 +207,21 @@ def run_job(job: Job, chips: Path, config: RunConfig, fitted: dict[str, "Model"]
     from spatioformer.models.capabilities import FitContext
     from spatioformer.models.registry import make
 
-    store: ChipStore = open_chips(chips)
-    folds = job.cache.load(job.folds)
-    assert folds is not None  # the parent process has just written them
-    training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
-    estimator = make(job.model, config.model, config.train, config.seed, job.quick)
-    model = estimator.fit(store, training, context=FitContext(fitted=fitted))
-    if not job.quick:
-        fitted[job.model] = model
-    if job.with_spread:
-        job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
-    if job.with_importance:
-        job.cache.save(job.importance, _importance(model, store, test, config.seed))
-    predictions = np.asarray(model.predict_rows(store, test), np.float64)
-    job.cache.save(job.predictions, bounded(predictions, store.target_kind))
+    with one_thread():
+        store: ChipStore = open_chips(chips)
+        folds = job.cache.load(job.folds)
+        assert folds is not None  # the parent process has just written them
+        training, test = np.flatnonzero(folds != job.fold), np.flatnonzero(folds == job.fold)
+        estimator = make(job.model, config.model, config.train, config.seed, job.quick)
+        model = estimator.fit(store, training, context=FitContext(fitted=fitted))
+        if not job.quick:
+            fitted[job.model] = model
+        if job.with_spread:
+            job.cache.save(job.spread, _spread_columns(model, store, test, config.seed))
+        if job.with_importance:
+            job.cache.save(job.importance, _importance(model, store, test, config.seed))
+        predictions = np.asarray(model.predict_rows(store, test), np.float64)
+        job.cache.save(job.predictions, bounded(predictions, store.target_kind))
     return job
 
 

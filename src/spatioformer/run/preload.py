@@ -3,8 +3,8 @@
 from spatioformer.common.workers import start_server
 
 OF_JOBS = ("spatioformer.run.jobs", "spatioformer.models.registry", "sklearn.ensemble")
-# The library alone: with the modules of compiled functions, workers stood still for half a minute
-# in predictions with draws (docs/log.md, 2026-11-29). Without numba the server passes over it.
+# The library alone: the modules of compiled functions beside it save no time that can be measured
+# (docs/log.md, 2026-11-30). Without numba the server passes over it.
 OF_KERNELS = ("numba",)
 OF_REPORT = ("spatioformer.report.page",)
 

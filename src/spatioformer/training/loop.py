@@ -14,8 +14,7 @@ import csv
 import io
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -242,21 +241,6 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return distributed.process_device(name)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread in the block.
-
-    For small networks a second thread is no faster. Sums in one order give the same numbers,
-    whatever the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def curve_csv(rows: Sequence[Mapping[str, float]]) -> str:

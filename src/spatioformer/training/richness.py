@@ -20,6 +20,7 @@ from torch import nn
 from spatioformer.common.files import write_text
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.common.streams import family_generator, family_seed
+from spatioformer.common.threads import one_thread
 from spatioformer.evaluation.splits import SpatialBlockKFold
 from spatioformer.nn.losses import Loss, LossName
 from spatioformer.training import distributed
@@ -31,7 +32,6 @@ from spatioformer.training.loop import (
     Task,
     choose_device,
     curve_csv,
-    one_thread,
     train,
 )
 from spatioformer.training.muon import FlatMuon, matrices_of
