@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,23 @@ def settled(page: Any) -> None:
 def quiet(page: Any) -> None:
     """Wait until all answers have come; a page that is left before complains of lost requests."""
     eventually(page, lambda: not page.watch.pending)
+
+
+def intercept(page: Any, pattern: str, handle: Callable[[Any], Any]) -> None:
+    """`page.route`, and a wait until it holds: a slow page sends its next request past it."""
+    caught = []
+
+    def probe(route: Any) -> None:
+        caught.append(route)
+        route.continue_()
+
+    def holds() -> list[Any]:
+        page.evaluate("fetch('api/style.json?probe').then((one) => one.text())")
+        return caught
+
+    page.route(pattern, handle)
+    page.route(re.compile(r"style\.json\?probe"), probe)
+    eventually(page, holds)
 
 
 def painted(page: Any, pane: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from spatioformer.viewer.run import ViewedRun
 from tests.helpers import explored_run, text, viewed_run
 from tests.helpers.browser import eventually, expect
 from tests.viewer.browser.conftest import served, shown
-from tests.viewer.browser.reading import answer, painted, quiet, settled
+from tests.viewer.browser.reading import answer, intercept, painted, quiet, settled
 from tests.viewer.browser.test_map import EXPECTED, LAT, LON, POINT, RISE
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -25,7 +25,7 @@ class Late:
 
     def __init__(self, page: Any, pattern: str, which: Callable[[Any], bool] = lambda _: True):
         self.page, self.held, self.which = page, [], which
-        page.route(pattern, self._hold)
+        intercept(page, pattern, self._hold)
 
     def _hold(self, route: Any) -> None:
         if self.which(route.request):

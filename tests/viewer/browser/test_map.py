@@ -15,6 +15,7 @@ from tests.viewer.browser.reading import (
     answer,
     becomes,
     drawn,
+    intercept,
     painted,
     part_of,
     quiet,
@@ -106,7 +107,7 @@ def test_where_applicability_was_not_measured_it_says_so(visit):
     settled(page)
     why = {"en": "The run did not measure where its model applies."}
     known = {"lon": LON, "lat": LAT, "inside": True, "value": 7.0, "applies": None, "why": why}
-    page.route("**/api/at.json*", lambda route: route.fulfill(json=known))
+    intercept(page, "**/api/at.json*", lambda route: route.fulfill(json=known))
     page.mouse.click(800, 500)
     expect(answer(page).locator(".unmeasured")).to_have_text(why["en"])
 
