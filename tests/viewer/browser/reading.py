@@ -98,6 +98,12 @@ def drawn(page: Any, pane: str, layer: str, x: float, y: float, scale: str = "sv
     return float(low + (far.argmin() + 0.5) / len(steps) * (high - low))
 
 
+def left_edge(found: Any) -> float:
+    """Left edge of an element, pixels of the window; NaN while it has no box."""
+    box = found.bounding_box()
+    return box["x"] if box else np.nan
+
+
 def answer(page: Any) -> Any:
     card = page.locator(".answer")
     card.locator("h2").wait_for()
