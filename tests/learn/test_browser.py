@@ -3,6 +3,8 @@
 What the page computes is compared with what the networks compute in Python.
 """
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ from spatioformer.nn import GPT
 from spatioformer.text.model import TextModel
 from spatioformer.text.tokenizer import Tokenizer
 from spatioformer.text.trace import trace_text
-from tests.helpers.browser import chromium_or_skip, uncomplaining
+from tests.helpers.browser import chromium_or_skip, eventually, expect, uncomplaining
 from tests.helpers.course import TinyTools, tiny_site, tiny_spanish
 from tests.helpers.text import CORPUS
 from tests.learn.test_exercises import READINGS
@@ -61,21 +63,20 @@ def page(browser):
 
 def test_the_language_is_remembered(page, site):
     page.goto((site / "words.html").as_uri())
-    assert page.locator("h1:visible").inner_text() == "1. Palabras"
+    expect(page.locator("h1:visible")).to_have_text("1. Palabras")
     page.click("[data-choose=en]")
-    assert page.locator("h1:visible").inner_text() == "1. Words"
-    assert page.evaluate("document.documentElement.lang") == "en"
+    expect(page.locator("h1:visible")).to_have_text("1. Words")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
     page.click("nav >> text=2. Attention")
-    page.wait_for_load_state()
-    assert page.locator("h1:visible").inner_text() == "2. Attention"
-    assert page.title() == "2. Attention · Spatioformer"
+    expect(page.locator("h1:visible")).to_have_text("2. Attention")
+    expect(page).to_have_title("2. Attention · Spatioformer")
 
 
 def test_a_term_of_the_glossary(page, site):
     page.goto((site / "words.html").as_uri())
     page.click("article:visible >> text=coseno")
     page.wait_for_url("**/glossary.html#cosine-es")
-    assert page.locator("dt:target").inner_text().startswith("similitud de coseno")
+    expect(page.locator("dt:target")).to_have_text(re.compile("^similitud de coseno"))
 
 
 def test_temperature(page, site):
@@ -87,9 +88,11 @@ def test_temperature(page, site):
         return float(shares.first.inner_text().split("%")[0].strip().replace(",", "."))
 
     box.locator("input").fill("0.1")
+    expect(box.locator("output")).to_have_text("0,1")
     before = largest()
     box.locator("input").fill("3")
-    assert largest() < before
+    expect(box.locator("output")).to_have_text("3,0")
+    eventually(page, lambda: largest() < before)
 
 
 def test_a_word_is_taken_out_and_put_back(page, site):
@@ -98,10 +101,10 @@ def test_a_word_is_taken_out_and_put_back(page, site):
     whole = box.locator(".bars").inner_text()
     button = box.locator("button").first
     button.click()
-    assert button.get_attribute("aria-pressed") == "true"
-    assert box.locator(".bars").inner_text() != whole
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(box.locator(".bars")).not_to_have_text(whole, use_inner_text=True)
     button.click()
-    assert box.locator(".bars").inner_text() == whole
+    expect(box.locator(".bars")).to_have_text(whole, use_inner_text=True)
 
 
 def test_layers_and_heads(page, site):
@@ -109,7 +112,7 @@ def test_layers_and_heads(page, site):
     box = page.locator("article[lang=es] .widget[data-kind=attention]").last
     before = box.locator("table").inner_text()
     box.locator("select").last.select_option("0")
-    assert box.locator("table").inner_text() != before
+    expect(box.locator("table")).not_to_have_text(before, use_inner_text=True)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390, "no page scrolls sideways on a phone"
 
@@ -171,13 +174,14 @@ def test_a_hidden_token_is_no_key_of_others(page, sentence, tools):
         shares = network.unembed(network.transformer(x, valid)[0, -1]).softmax(-1)
     before = sentence.locator(".bars").inner_text()
     sentence.locator("button").nth(3).click()
-    assert sentence.locator(".bars").inner_text() != before
-    shown = sentence.locator(".share").first.inner_text()
-    assert shown == f"{100 * float(shares.max()):.1f} %".replace(".", ",").replace(" ", "\xa0")
-    assert "con " + shown in sentence.locator("[role=status]").inner_text()
-    assert sentence.locator(".bar.before").count() == 8
+    expect(sentence.locator(".bars")).not_to_have_text(before, use_inner_text=True)
+    share = f"{100 * float(shares.max()):.1f} %".replace(".", ",").replace(" ", "\xa0")
+    # A pattern, since a text would match with any space.
+    expect(sentence.locator(".share").first).to_have_text(re.compile(f"^{share}$"))
+    expect(sentence.locator("[role=status]")).to_contain_text(re.compile(f"con {share}"))
+    expect(sentence.locator(".bar.before")).to_have_count(8)
     sentence.locator("button").nth(3).click()
-    assert sentence.locator(".bars").inner_text() == before
+    expect(sentence.locator(".bars")).to_have_text(before, use_inner_text=True)
 
 
 def test_a_sentence_is_written(page, sentence, tools):
@@ -187,18 +191,19 @@ def test_a_sentence_is_written(page, sentence, tools):
         tools.spanish.model.tokenizer.show(i)
         for i in tools.spanish.model.tokenizer.encode("El rey")
     ]
-    assert sentence.locator("button").all_inner_texts() == tokens
-    assert sentence.locator("button").last.is_disabled()
-    assert sentence.locator("tr").count() == len(tokens) + 1
+    line = sentence.locator("[role=status]")
+    expect(sentence.locator("button")).to_have_text(tokens, use_inner_text=True)
+    expect(sentence.locator("button").last).to_be_disabled()
+    expect(sentence.locator("tr")).to_have_count(len(tokens) + 1)
     box.fill(" ")
-    assert "al menos una palabra" in sentence.locator("[role=status]").inner_text()
-    assert sentence.locator("table").count() == 0
+    expect(line).to_contain_text("al menos una palabra")
+    expect(sentence.locator("table")).to_have_count(0)
     box.fill("x" * 40)
-    assert "24 como máximo: quite " in sentence.locator("[role=status]").inner_text()
+    expect(line).to_contain_text("24 como máximo: quite ")
     sentence.get_by_label("o elija una").select_option(index=1)
-    assert box.input_value() == "El rey de los hijos de"
+    expect(box).to_have_value("El rey de los hijos de")
     sentence.get_by_label("Tabla").select_option("pattern")
-    assert sentence.locator("td.cell").first.inner_text() == "1,00"
+    expect(sentence.locator("td.cell").first).to_have_text("1,00")
 
 
 def test_the_map_of_the_page_is_that_of_python(page, place, tools):
@@ -225,20 +230,19 @@ def test_a_place_is_moved_by_keyboard_and_by_pointer(page, place, tools):
     def sentence_of(species: float) -> str:
         return f"La red predice {species:.1f} especies.".replace(".", ",", 1)
 
-    assert sentence_of(lesson.species(row, column)) in line.inner_text()
-    vectors, numbers = (place.locator(part).first.inner_html() for part in (".strip", "table"))
+    expect(line).to_contain_text(sentence_of(lesson.species(row, column)))
+    vectors, numbers = (place.locator(part).first for part in (".strip", "table"))
+    before = [part.inner_html() for part in (vectors, numbers)]
     place.get_by_role("checkbox").check()
     east.press("ArrowRight")
     north.press("ArrowUp")
-    assert (
-        sentence_of(lesson.species(row - 1, column + 1, pixels_of=(row, column)))
-        in line.inner_text()
-    )
-    assert "Los píxeles son los de −70,99°" in line.inner_text()
-    assert place.locator(".strip").first.inner_html() != vectors
-    assert place.locator("table").first.inner_html() != numbers
+    moved = lesson.species(row - 1, column + 1, pixels_of=(row, column))
+    expect(line).to_contain_text(sentence_of(moved))
+    expect(line).to_contain_text("Los píxeles son los de −70,99°")
+    for part, html in zip((vectors, numbers), before, strict=True):
+        eventually(page, lambda part=part, html=html: part.inner_html() != html)
     place.get_by_role("checkbox").uncheck()
-    assert sentence_of(lesson.species(row - 1, column + 1)) in line.inner_text()
+    expect(line).to_contain_text(sentence_of(lesson.species(row - 1, column + 1)))
     place.locator("canvas").scroll_into_view_if_needed()
     bounds = place.locator("canvas").bounding_box()
     page.mouse.move(bounds["x"] + 5, bounds["y"] + 5)
@@ -246,7 +250,8 @@ def test_a_place_is_moved_by_keyboard_and_by_pointer(page, place, tools):
     page.mouse.move(bounds["x"] + bounds["width"] / 2, bounds["y"] + bounds["height"] / 2)
     page.mouse.up()
     page.mouse.move(bounds["x"] + 5, bounds["y"] + 5)
-    assert (east.input_value(), north.input_value()) == ("75", "74")
+    expect(east).to_have_value("75")  # the last move was without the button
+    expect(north).to_have_value("74")
 
 
 def test_a_model_that_is_missing(browser, site, tmp_path):
@@ -309,13 +314,13 @@ def test_an_exercise_by_keyboard(page, site):
     exercise = page.locator("article[lang=es] .exercise").first
     exercise.get_by_label("Su respuesta").fill("197")
     page.keyboard.press("Enter")
-    assert exercise.locator("[role=status]").inner_text() == "Correcto."
-    assert exercise.get_by_text("14 × 14 + 1 = 197").is_visible()
+    expect(exercise.locator("[role=status]")).to_have_text("Correcto.")
+    expect(exercise.get_by_text("14 × 14 + 1 = 197")).to_be_visible()
     last = page.locator("article[lang=es] .exercise").last
     last.get_by_label("No: ve la misma bolsa de parches.").focus()
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
-    assert last.locator("[role=status]").inner_text() == "Correcto."
+    expect(last.locator("[role=status]")).to_have_text("Correcto.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

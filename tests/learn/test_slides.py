@@ -22,7 +22,7 @@ from spatioformer.learn.tools import (
     Tools,
     campaign_folder,
 )
-from tests.helpers.browser import chromium_or_skip, uncomplaining
+from tests.helpers.browser import chromium_or_skip, expect, uncomplaining
 from tests.helpers.course import TinyTools, tiny_spanish
 from tests.helpers.pictures import SVG
 from tests.helpers.tiny_run import assert_refused, spatioformer
@@ -201,6 +201,8 @@ SHOWN_HAVE_READ = """() => [...document.querySelectorAll("[data-model]")].every(
 @pytest.mark.slow
 class TestBrowser:
     def test_nothing_overflows(self, page, site):
+        # Two frames after a model is read, its figure has its size.
+        fitted = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         measure = """() => slides.deck().map((slide, i) => {
           slides.show(i);
           const frame = slide.querySelector(".frame").getBoundingClientRect();
@@ -220,6 +222,7 @@ class TestBrowser:
             for language in LANGUAGES:
                 page.click(f"[data-choose={language}]")
                 page.wait_for_function(SHOWN_HAVE_READ)
+                page.evaluate(fitted)
                 for number, (inside, zoom) in enumerate(page.evaluate(measure), 1):
                     where = f"{chapter.name}.html#{number} in {language}"
                     assert inside, where
@@ -228,23 +231,27 @@ class TestBrowser:
     def test_keys(self, page, site):
         page.goto((site / "words.html").as_uri())
         place = page.locator("#place")
-        total = int(place.inner_text().split("/")[1])
-        assert page.locator(".slide.current h1").inner_text() == "1. Palabras"
+        total = page.evaluate("slides.deck().length")
+        title, answer = (page.locator(f".slide.current {part}") for part in ("h1", ".answer"))
+        expect(place).to_have_text(f"1 / {total}")
+        expect(title).to_have_text("1. Palabras")
         page.keyboard.press("ArrowRight")
-        assert place.inner_text() == f"2 / {total}"
+        expect(place).to_have_text(f"2 / {total}")
         page.keyboard.press("n")
-        assert page.locator("#notes").inner_text().startswith("Un token es una palabra")
+        expect(page.locator("#notes")).to_be_visible()
+        expect(page.locator("#notes")).to_have_text(re.compile(r"^\s*Un token es una palabra"))
         page.keyboard.press("End")
-        assert not page.locator(".slide.current .answer").is_visible()
+        expect(place).to_have_text(f"{total} / {total}")
+        expect(answer).to_be_hidden()
         page.keyboard.press("ArrowRight")
-        assert page.locator(".slide.current .answer").is_visible()
-        assert place.inner_text() == f"{total} / {total}"
+        expect(answer).to_be_visible()
+        expect(place).to_have_text(f"{total} / {total}")
         page.keyboard.press("Home")
         page.click("[data-choose=en]")
-        assert page.locator(".slide.current h1").inner_text() == "1. Words"
+        expect(title).to_have_text("1. Words")
         page.goto((site / "words.html").as_uri() + "#3")
         page.reload()
-        assert place.inner_text().startswith("3 /")
+        expect(place).to_have_text(f"3 / {total}")
 
     def test_a_pdf_has_one_page_a_slide(self, page, site, tmp_path):
         page.goto((site / "places.html").as_uri())

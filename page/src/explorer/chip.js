@@ -15,14 +15,17 @@ export function chipSection(facts, cells, state) {
   const body = h("div", { className: "chip-body" });
   const view = map(cells, { label: t("chip.map"), choose: (_, [lon, lat]) => at(lon, lat) });
   const rowOf = new Map(facts.examples.map((row, i) => [row, i]));
+  let turn = 0; // the newest question wins, whichever answer comes last
 
   async function show(promise) {
+    const mine = ++turn;
     try {
       const answer = await promise;
+      if (mine !== turn) return;
       view.mark(answer.lon, answer.lat);
       body.replaceChildren(...look(answer, facts, state));
     } catch (error) {
-      body.replaceChildren(failure(error));
+      if (mine === turn) body.replaceChildren(failure(error));
     }
   }
 
@@ -40,7 +43,9 @@ export function chipSection(facts, cells, state) {
 
   /** Without a server, only the examples have chips. */
   async function nearestExample(lon, lat) {
+    const mine = ++turn;
     const chips = await Promise.all(facts.examples.map((row) => read(`api/explorer/plot/${row}.json`)));
+    if (mine !== turn) return;
     const far = (one) => (one.lat - lat) ** 2 + ((one.lon - lon) * Math.cos((lat * Math.PI) / 180)) ** 2;
     plot(chips.reduce((best, one) => (far(one) < far(best) ? one : best)).row);
   }

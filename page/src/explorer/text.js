@@ -30,13 +30,16 @@ export function textSections(facts, state) {
     if (event.key === "Enter" && !event.shiftKey) (event.preventDefault(), load());
   });
 
+  let turn = 0; // the newest sentence wins, whichever answer comes last
+
   async function load() {
+    const mine = ++turn;
     state.sentence = sentence.value;
     try {
       const answer = await (await ask("api/explorer/text.json", { text: sentence.value })).json();
-      body.replaceChildren(...reading(answer, state));
+      if (mine === turn) body.replaceChildren(...reading(answer, state));
     } catch (error) {
-      body.replaceChildren(failure(error));
+      if (mine === turn) body.replaceChildren(failure(error));
     }
   }
 

@@ -16,11 +16,15 @@ const MOST = 2_000_000; // bytes of an image, as the server allows
 export function visionSections(facts, state) {
   const body = h("div", {});
 
+  let turn = 0; // the newest image wins, whichever answer comes last
+
   async function show(promise) {
+    const mine = ++turn;
     try {
-      body.replaceChildren(...look(await promise, facts, state));
+      const answer = await promise;
+      if (mine === turn) body.replaceChildren(...look(answer, facts, state));
     } catch (error) {
-      body.replaceChildren(failure(error));
+      if (mine === turn) body.replaceChildren(failure(error));
     }
   }
 

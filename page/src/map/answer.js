@@ -101,6 +101,7 @@ export function card(run, actions) {
   function show(answer, { range, year, plot }) {
     element.hidden = false;
     heading.textContent = place(answer.lon, answer.lat);
+    slot.replaceChildren(); // what explained another answer
     body.scrollTop = 0;
     if (!answer.inside) {
       body.replaceChildren(h("h2", {}, t("answer.outside")), h("p", {}, say(answer.why)), plotFacts(plot) ?? "");

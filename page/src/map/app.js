@@ -191,9 +191,11 @@ export function build(root, run, store, carried = {}) {
   }
 
   async function savePicture() {
+    const name = [run.name, state.layer, state.year].filter(Boolean).join("_") + ".png";
+    if (state.plots !== "none") await plots.read().catch(() => {}); // without them it is a picture of the map
     const sites = open === "sites" ? survey.kept() : [];
     const scene = { run, state, map: map.map, looks: map.looks(), plots: plots.now(), plotLayer: plotLayer(), polygons: areas.shapes(), sites, frame: frame() };
-    download(await picture(scene), [run.name, state.layer, state.year].filter(Boolean).join("_") + ".png");
+    download(await picture(scene), name);
     notify(t("tool.pictureDone"));
   }
 
@@ -211,8 +213,17 @@ export function build(root, run, store, carried = {}) {
     if (open === "sites" || open === "zones") return;
     ask(event.latlng, map.plotUnder(event.latlng));
   });
-  map.map.on("mousemove", (event) => key.point(map.read(event.latlng)));
-  container.addEventListener("mouseleave", () => key.point(null));
+  let pointer = null; // where it rests on the map, CSS pixels
+  const readPointer = () => key.point(pointer && map.read(map.map.containerPointToLatLng(pointer)));
+  map.map.on("mousemove", (event) => {
+    pointer = event.containerPoint;
+    readPointer();
+  });
+  container.addEventListener("mouseleave", () => {
+    pointer = null;
+    readPointer();
+  });
+  map.painted(readPointer); // its tile may come after the pointer
 
   let due = 0;
   map.painted(() => {
@@ -242,10 +253,13 @@ export function build(root, run, store, carried = {}) {
   function legendOf() {
     const second = state.second && { layer: layerOf(state.second.layer), year: state.second.year };
     key.show(state, layerOf(state.layer), second, state.plots === "none" ? null : plotLayer());
+    distribution();
+    readPointer();
   }
 
   async function plotsWanted() {
     await plots.read();
+    if (gone) return;
     map.update(new Set(["plots"]));
     legendOf();
   }
@@ -276,6 +290,7 @@ export function build(root, run, store, carried = {}) {
   function destroy() {
     gone = true;
     asking.stop();
+    areas.stop();
     map.map.remove();
     return { open };
   }

@@ -26,9 +26,10 @@ export function questions({ run, store, card, plots, announce }) {
   /** What the model looked at, asked once for a place and year. */
   function explanation(point, year) {
     const key = [...point, year].join();
-    if (held?.key !== key) held = { key, promise: read(`api/explain.json?${query(point, year)}`) };
-    held.promise.catch(() => (held = null)); // asked again next time
-    return held.promise;
+    if (held?.key === key) return held.promise;
+    const mine = (held = { key, promise: read(`api/explain.json?${query(point, year)}`) });
+    mine.promise.catch(() => held === mine && (held = null)); // asked again next time
+    return mine.promise;
   }
 
   function present() {

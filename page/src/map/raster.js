@@ -112,18 +112,19 @@ export const RasterSheet = Sheet.extend({
 
   initialize(run, look, done, options) {
     Sheet.prototype.initialize.call(this, (context, view, ratio) => this._paint(context, view, ratio), options);
-    Object.assign(this, { _run: run, look, _done: done, _turn: 0, complete: Promise.resolve() });
+    // `wanted` is the look that the reader chose, `look` the one that is drawn until its tiles are there.
+    Object.assign(this, { _run: run, look, wanted: look, _done: done, complete: Promise.resolve() });
   },
 
   /** Show another layer or year as soon as all its tiles are there, so that nothing flashes. */
   show(look) {
-    const turn = ++this._turn;
+    this.wanted = look;
     if (!this._view) {
       this.look = look;
       return (this.complete = Promise.resolve());
     }
     return (this.complete = gather(this._run, this._view, look).then(() => {
-      if (turn !== this._turn) return;
+      if (this.wanted !== look) return;
       this.look = look;
       this.redraw();
     }));
@@ -146,8 +147,8 @@ export const RasterSheet = Sheet.extend({
         if (this._view === view && this.look === look && this._map) this._repaint();
       });
     };
-    if (this._asked === view) return; // these tiles are on their way
-    this._asked = view;
+    if (this._asked?.view === view && this._asked.look === look) return; // these tiles are on their way
+    this._asked = { view, look };
     if (missing.length > COARSE_FIRST) this._coarse(view, again);
     this.complete = Promise.allSettled(
       missing.map((one) => tile(look.layer, look.year, ...wrapped(one)).then(again)),

@@ -97,11 +97,15 @@ export function surveySites({ map, pane, run, announce, crosshair, close }) {
     );
   }
 
+  let filled = false;
+
   async function fill() {
-    if (sites.length) return;
+    if (filled) return;
+    filled = true; // also while the file is on its way: a card opened twice has each marker once
     try {
       sites = await fetched(run.bounds);
     } catch (error) {
+      filled = false;
       held = null;
       body.replaceChildren(h("p", { className: "notice" }, error.message));
       return;

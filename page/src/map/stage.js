@@ -159,16 +159,17 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
   mark();
   if (!disk) compare();
 
-  /** The look under a place of the map: that right of the divider, or the usual one. */
-  function lookAt(latlng) {
+  /** The sheet under a place of the map: that right of the divider, or the usual one. */
+  function sheetAt(latlng) {
     const { x } = map.latLngToContainerPoint(latlng);
-    return right && x > state.divide * map.getSize().x ? right.look : left.look;
+    return right && x > state.divide * map.getSize().x ? right : left;
   }
 
-  /** Value on the screen at a place, if its tile is decoded: {value, trusted, look}. */
+  /** Value on the screen at a place, if its tile is decoded: {value, trusted, look}; none of a look that is going. */
   function read(latlng) {
     if (disk) return null;
-    const shown = lookAt(latlng);
+    const { look: shown, wanted } = sheetAt(latlng);
+    if (shown !== wanted) return null;
     if (shown.layer.kind === "rgb") return null;
     const z = tileZoom(run, { zoom: map.getZoom() }, shown.layer);
     const found = valueNow(shown.layer, shown.year, latlng.lng, latlng.lat, z);
@@ -196,8 +197,8 @@ export function stage(container, { run, store, plots, plotLayer, insets, disk })
     read,
     point,
     plotUnder,
-    looks: () => [left?.look, right?.look],
-    tiles: () => (disk ? [] : decoded(run, viewOf(map), left.look)),
+    looks: () => [left?.wanted, right?.wanted],
+    tiles: () => (disk || left.look !== left.wanted ? [] : decoded(run, viewOf(map), left.look)),
     ready: () => left?.complete ?? Promise.resolve(),
     painted: (listener) => painted.add(listener),
     redraw: () => Object.values(sheets).forEach((sheet) => sheet.redraw()),

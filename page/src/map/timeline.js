@@ -8,6 +8,7 @@ const PACE = 1100; // milliseconds a year
 /** Slider over `years`; `ready()` resolves when the year on the map is complete, so no year is skipped. */
 export function timeline(years, store, ready) {
   let playing = false;
+  let turn = 0; // a second play must not run beside a first that waits for its year
   const slider = h("input", {
     type: "range",
     min: 0,
@@ -37,11 +38,12 @@ export function timeline(years, store, ready) {
   }
 
   async function play() {
+    const mine = ++turn;
     playing = true;
     face();
     while (playing && button.isConnected) {
       await Promise.all([ready(), new Promise((resolve) => setTimeout(resolve, PACE))]);
-      if (!playing) return;
+      if (!playing || mine !== turn) return;
       const next = (years.indexOf(store.state.year) + 1) % years.length;
       store.set({ year: years[next] });
     }

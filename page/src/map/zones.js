@@ -48,6 +48,7 @@ function results(answer, run) {
 export function zones({ map, pane, run, store, announce, close }) {
   const shapes = L.layerGroup().addTo(map);
   let polygons = [];
+  let turn = 0; // the newest question wins, whichever answer comes last
   const body = h("div", { className: "results" });
   const tool = polygonTool(map, pane, {
     corner: (count) => announce(t("zone.corner", { count })),
@@ -86,6 +87,7 @@ export function zones({ map, pane, run, store, announce, close }) {
   }
 
   function reset() {
+    turn += 1;
     polygons = [];
     store.set({ areas: [] });
     shapes.clearLayers();
@@ -117,14 +119,15 @@ export function zones({ map, pane, run, store, announce, close }) {
   const question = () => ({ geometries: polygons, year: store.state.year });
 
   async function compute() {
+    const mine = ++turn;
     body.replaceChildren(h("p", { className: "note asking" }, t("zone.asking")));
-    const asked = polygons.slice();
     try {
       const answer = await (await ask("api/zonal.json", question())).json();
-      if (asked.length !== polygons.length) return;
+      if (mine !== turn) return;
       body.replaceChildren(...results(answer, run));
       announce(body.textContent);
     } catch (error) {
+      if (mine !== turn) return;
       polygons.pop();
       paint();
       say_(error.message);
@@ -166,6 +169,7 @@ export function zones({ map, pane, run, store, announce, close }) {
     add,
     shapes: () => polygons,
     recompute: () => polygons.length && compute(),
+    stop: () => (turn += 1),
     show(visible) {
       element.hidden = !visible;
       if (!visible) {

@@ -1,6 +1,5 @@
 """A browser, a small run that is served on loopback, and pages that may not complain."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import pytest
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from spatioformer.viewer.serve import bind, start
-from tests.helpers.browser import chromium_or_skip
+from tests.helpers.browser import SECONDS, chromium_or_skip
 
 WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
@@ -61,23 +60,31 @@ class Watch:
         origin: where requests may go.
         problems: console errors and warnings, exceptions, failed requests, other hosts.
         expected: parts of problems that the test brings about itself.
+        pending: requests whose answers have not come.
     """
 
     origin: str
     problems: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
+    pending: set[Any] = field(default_factory=set)
 
     def follow(self, page: Any) -> None:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
         page.on("request", self._request)
-        page.on("requestfailed", lambda asked: self.problems.append(f"failed: {asked.url}"))
+        page.on("requestfinished", lambda asked: self.pending.discard(asked))
+        page.on("requestfailed", self._failed)
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.problems.append(f"console: {message.text}")
 
+    def _failed(self, asked: Any) -> None:
+        self.pending.discard(asked)
+        self.problems.append(f"failed: {asked.url}")
+
     def _request(self, asked: Any) -> None:
+        self.pending.add(asked)
         parts = urlsplit(asked.url)
         if parts.scheme in ("data", "blob") or asked.url.startswith(self.origin):
             return
@@ -109,7 +116,7 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
             has_touch=phone,
         )
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * SECONDS)
         watch = Watch(address)
         watch.follow(page)
         opened.append((context, watch))
@@ -122,37 +129,3 @@ def visit(browser, server) -> Iterator[Callable[..., Any]]:
     for context, watch in opened:
         context.close()
         assert watch.left() == []
-
-
-def eventually(page: Any, holds: Callable[[], Any], seconds: float = 15) -> None:
-    """Wait until something holds; the page's own policy forbids to wait inside of it."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not become true"
-        page.wait_for_timeout(50)  # the library follows the page meanwhile
-
-
-def part_of(page: Any, name: str) -> str | None:
-    """Value of a name in the page's address (a permalink) now, or None."""
-    hash_ = page.evaluate("location.hash").removeprefix("#")
-    pairs = (pair.split("=", 1) for pair in hash_.split("&"))
-    return dict(pair for pair in pairs if len(pair) == 2).get(name)
-
-
-def becomes(page: Any, name: str, expected: str | None) -> None:
-    """Wait until a name in the page's address, which follows the page later, has a value."""
-    shown: list[str | None] = []
-
-    def holds() -> bool:
-        shown.append(part_of(page, name))
-        return shown[-1] == expected
-
-    try:
-        eventually(page, holds)
-    except AssertionError:
-        raise AssertionError(f"{name} is {shown[-1]} in the address, not {expected}") from None
-
-
-def view_of(page: Any) -> list[float]:
-    """Zoom, latitude and longitude in the page's address; none until the map was moved."""
-    return [float(one) for one in (part_of(page, "view") or "").split("/") if one]

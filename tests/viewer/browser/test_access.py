@@ -1,9 +1,12 @@
 """Who can use the page: axe-core finds nothing serious, and Spanish is complete."""
 
+import re
+
 import pytest
 
-from tests.viewer.browser.conftest import eventually
-from tests.viewer.browser.test_map import POINT, answer, settled
+from tests.helpers.browser import expect
+from tests.viewer.browser.reading import answer, settled
+from tests.viewer.browser.test_map import POINT
 from tests.viewer.words import words
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -37,6 +40,7 @@ def test_axe_finds_nothing_serious(visit, mode):
     assert violations(page) == []
     card.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Mean of an area").click()
+    expect(page.locator(".zones")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Survey sites").click(force=True)
     page.locator(".sites li").first.wait_for()
@@ -54,10 +58,12 @@ def test_axe_can_fail(visit):
 def test_every_text_changes_with_the_language(visit):
     page = visit(f"#{POINT}&plots=residual&swipe=width//40")
     answer(page).locator(".chip-picture").wait_for()
-    assert page.evaluate("document.documentElement.lang") == "en"
+    expect(page.locator("html")).to_have_attribute("lang", "en")
     page.get_by_role("button", name="Español").click()
-    eventually(page, lambda: page.evaluate("document.documentElement.lang") == "es")
-    answer(page).locator(".chip-picture").wait_for()
+    expect(page.locator("html")).to_have_attribute("lang", "es")
+    card = answer(page)
+    expect(card.locator("h2")).to_contain_text("probablemente de")
+    card.locator(".chip-picture").wait_for()
     text = page.locator("body").inner_text()
     labels = page.evaluate(
         "[...document.querySelectorAll('[aria-label]')].map((e) => e.ariaLabel).join('\\n')"
@@ -66,8 +72,7 @@ def test_every_text_changes_with_the_language(visit):
     english = {en for en, es in words().values() if en != es} - {"English"}
     assert "Usted" not in text
     assert not english & {line.strip() for line in shown}
-    assert "probablemente de" in text
-    assert page.get_by_role("button", name="English").is_visible()
+    expect(page.get_by_role("button", name="English")).to_be_visible()
 
 
 def test_drawn_areas_outlive_a_change_of_the_language(visit):
@@ -78,10 +83,10 @@ def test_drawn_areas_outlive_a_change_of_the_language(visit):
     for x, y in ((520, 300), (620, 300), (620, 420)):
         page.mouse.click(x, y)
     page.keyboard.press("Enter")
-    before = page.locator(".zone strong").inner_text()
+    mean = page.locator(".zone strong").inner_text().split()[1]
     page.get_by_role("button", name="Español").click()
-    after = page.locator(".zone strong", has_text="media").inner_text()
-    assert after.replace(",", ".").split()[1] == before.split()[1]
+    spanish = re.escape(mean.replace(".", ","))
+    expect(page.locator(".zone strong")).to_have_text(re.compile(rf"^media {spanish} "))
 
 
 def test_every_control_is_reached_by_tab(visit):
@@ -94,4 +99,4 @@ def test_every_control_is_reached_by_tab(visit):
     assert {"map", "radio", "checkbox", "range", "button"} <= reached
     page.get_by_role("button", name="Zoom in").focus()
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.ariaLabel") == "Zoom out"
+    expect(page.get_by_role("button", name="Zoom out")).to_be_focused()

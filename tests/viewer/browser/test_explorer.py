@@ -25,7 +25,9 @@ from spatioformer.viewer.folder import RunFolder
 from spatioformer.viewer.routes import router
 from spatioformer.viewer.run import ViewedRun
 from tests.helpers import explored_run, text
-from tests.viewer.browser.conftest import becomes, served, shown
+from tests.helpers.browser import eventually, expect
+from tests.viewer.browser.conftest import served, shown
+from tests.viewer.browser.reading import becomes
 from tests.viewer.explorer.test_vision import png, save
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -79,10 +81,11 @@ def check_axe(page) -> None:
 
 def test_run(visit, run, viewed):
     page = visit("#lang=en", address=run, path=PAGE)
-    assert page.locator("h1").inner_text() == "A known run"
-    assert page.locator("#scores .strong .value").inner_text() == "0.625"
-    page.wait_for_selector("#place .features")
-    assert page.locator("#place .feature").count() == 12
+    expect(page.locator("h1")).to_have_text("A known run")
+    expect(page.locator("#scores .strong .value")).to_have_text("0.625")
+    expect(page.locator("#place .feature")).to_have_count(12)
+    page.wait_for_selector("#chip .heads")
+    page.wait_for_selector("#plots canvas.scatter")
     check_axe(page)
 
     page.locator("#place select").select_option("published")
@@ -91,7 +94,7 @@ def test_run(visit, run, viewed):
     explorer = RunExplorer(viewed)
     values = explorer.sets()["published"].at(*explorer.places.lonlat)[:, 0]
     expected = f"From {values.min():.2f} to {values.max():.2f}".replace("-", "−")
-    assert page.locator("#place .readout").inner_text() == expected
+    expect(page.locator("#place .readout")).to_have_text(expected)
 
 
 def test_likeness_of_places(visit, run, viewed):
@@ -106,19 +109,20 @@ def test_likeness_of_places(visit, run, viewed):
     least = float(words.rsplit(" ", 1)[1].rstrip(".").replace("−", "-"))
     smallest = (unit @ unit.T).min(axis=1)
     assert np.abs(smallest - least).min() < 0.011
+    caption = page.locator("#place figcaption")
+    before = caption.inner_text()
     page.locator("#place canvas.geo").press("ArrowRight")
-    assert "Likeness to" in page.locator("#place figcaption").inner_text()
+    expect(caption).not_to_have_text(before)
+    expect(caption).to_contain_text("Likeness to")
 
 
 def test_chip_of_a_plot(visit, run):
     page = visit("#lang=en", address=run, path=PAGE)
     page.locator("#chip .examples button").first.click()
     page.wait_for_selector("#chip >> text=observed 10")
-    assert page.locator("#chip .heads button").count() == 4
-    flow = page.locator("#chip .pictures canvas").nth(1)
-    box = flow.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert "rollout on pixel 3, 3" in page.locator("#chip .readout").inner_text()
+    expect(page.locator("#chip .heads button")).to_have_count(4)
+    page.locator("#chip .pictures canvas").nth(1).hover()
+    expect(page.locator("#chip .readout")).to_contain_text("rollout on pixel 3, 3")
     page.locator("#plots canvas.scatter").press("ArrowRight")
     page.locator("#plots canvas.scatter").press("Enter")
     page.wait_for_selector("#chip h3 >> text=Plot p0")
@@ -136,7 +140,7 @@ def test_attention_between_the_bands_of_one_pixel(visit, tmp_path):
         store = one.store
         patterns = patterns_of(one.model, store.chips[row], store.lon[row], store.lat[row])
         expected = f"“class token” attends to “red” with weight {patterns.weights[0, 0, 0, 1]:.3f}."
-        assert page.locator("#chip .readout").nth(1).inner_text() == expected
+        expect(page.locator("#chip .readout").nth(1)).to_have_text(expected)
 
 
 def test_each_network_of_an_ensemble_is_chosen(visit, viewed, tmp_path):
@@ -154,7 +158,7 @@ def test_each_network_of_an_ensemble_is_chosen(visit, viewed, tmp_path):
         second = explored_run.bundle(one.model.members[1])
         weights = patterns_of(second, store.chips[row], store.lon[row], store.lat[row]).weights
         others = page.locator("#chip .pictures figure").nth(1).locator(".note").nth(1)
-        assert others.inner_text() == f"class token {weights[0, 0, 0, 0]:.3f}"
+        expect(others).to_have_text(f"class token {weights[0, 0, 0, 0]:.3f}")
 
 
 def test_a_run_without_a_map_opens_the_explorer(visit, viewed, tmp_path):
@@ -164,9 +168,11 @@ def test_a_run_without_a_map_opens_the_explorer(visit, viewed, tmp_path):
         page = visit(address=address)
         page.wait_for_selector("#chip .heads")
         assert urlsplit(page.url).path == f"/{PAGE}"
-        assert "The run has no map" in page.locator("header").inner_text()
-        assert page.locator("header a", has_text="Map").count() == 0
-        assert page.locator("#scores .strong .value").inner_text() == "0.625"
+        expect(page.locator("header")).to_contain_text("The run has no map")
+        expect(page.locator("header a", has_text="Map")).to_have_count(0)
+        expect(page.locator("#scores .strong .value")).to_have_text("0.625")
+        page.wait_for_selector("#place .features")
+        page.wait_for_selector("#plots canvas.scatter")
         check_axe(page)
 
 
@@ -184,28 +190,29 @@ def test_a_table_of_plots_has_no_chips_and_a_score_below_0_is_red(visit, viewed,
     with served(explorer_router(RunFolder(folder))) as address:
         page = visit(address=address)
         page.wait_for_selector("#plots canvas.scatter")
-        assert page.locator("#chip").count() == 0
+        expect(page.locator("#chip")).to_have_count(0)
         below = page.locator("#scores rect.below")
-        assert below.count() == 1
+        expect(below).to_have_count(1)
         red = tuple(int(LIGHT["bad"][k : k + 2], 16) for k in (1, 3, 5))
-        assert below.evaluate("one => getComputedStyle(one).fill") == f"rgb{red}"
+        expect(below).to_have_css("fill", f"rgb{red}")
         inputs = page.locator("#response")
-        assert "all covariates" in inputs.inner_text()
+        expect(inputs).to_contain_text("all covariates")
         whiskers = inputs.locator(".bars line:not(.zero)")
-        assert whiskers.count() == 2
+        expect(whiskers).to_have_count(2)
         assert all(float(one.get_attribute("x1")) >= 0 for one in whiskers.all())  # rise .2, sd .5
-        assert "imagery" not in inputs.inner_text()
+        expect(inputs).not_to_contain_text("imagery")
 
 
 @pytest.mark.soak
 def test_run_in_spanish_on_a_dark_phone(visit, run):
     page = visit("#lang=es", address=run, path=PAGE, phone=True, dark=True)
-    page.wait_for_selector("#chip .heads")
-    assert page.locator("#chip h2").inner_text() == "Recorte y atención"
+    for part in ("#place .features", "#chip .heads", "#plots canvas.scatter"):
+        page.wait_for_selector(part)
+    expect(page.locator("#chip h2")).to_have_text("Recorte y atención")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     check_axe(page)
     page.get_by_role("button", name="English").click()
-    assert page.locator("#chip h2").inner_text() == "Chip and attention"
+    expect(page.locator("#chip h2")).to_have_text("Chip and attention")
 
 
 def test_static_files_from_disk(visit, viewed, tmp_path):
@@ -213,11 +220,21 @@ def test_static_files_from_disk(visit, viewed, tmp_path):
     folder = tmp_path / "export"
     export(viewed, folder)
     page = visit("#lang=en", address=folder.as_uri(), path=f"/{PAGE}")
+    expect(page.locator("header")).to_contain_text("only the example plots have chips")
     page.wait_for_selector("#place .features")
-    page.wait_for_selector("#chip .heads")
-    page.locator("#chip canvas.geo").press("ArrowRight")
-    page.wait_for_selector("#chip h3 >> text=Plot p")
-    assert "only the example plots have chips" in page.locator("header").inner_text()
+    facts = json.loads((folder / "api" / "explorer.json").read_text())
+    west, south, east, north = facts["places"]["bounds"]
+    chips = [
+        json.loads((folder / "api" / "explorer" / "plot" / f"{row}.json").read_text())
+        for row in facts["examples"]
+    ]
+    first, other = chips[len(chips) // 2], chips[0]
+    expect(page.locator("#chip h3").first).to_have_text(f"Plot {first['id']}")
+    box = page.locator("#chip canvas.geo").bounding_box()
+    x = (other["lon"] - west) / (east - west) * box["width"]
+    y = (north - other["lat"]) / (north - south) * box["height"]
+    page.locator("#chip canvas.geo").click(position={"x": x, "y": y})
+    expect(page.locator("#chip h3").first).to_have_text(f"Plot {other['id']}")
 
 
 def test_text(visit, gpt, gpt_address):
@@ -226,35 +243,37 @@ def test_text(visit, gpt, gpt_address):
     page.fill("#sentence", "El rey come")
     page.press("#sentence", "Enter")
     reading = gpt.read("El rey come")
-    count = len(reading.tokens)
-    page.wait_for_selector(f"h3 >> text=Tokens ({count})")
+    tokens = [token.removeprefix("·").strip() or token for token in reading.tokens]
+    expect(page.locator(".tokens .token b")).to_have_text(tokens)
+    page.wait_for_selector(f"h3 >> text=Tokens ({len(tokens)})")
     page.locator(".heads button").nth(3).click()  # layer 2, head 2
     table = page.locator("canvas.heat").nth(1)
     for _ in range(2):  # the first key stroke chooses the first cell
         table.press("ArrowDown")
     score, weight = reading.scores[1, 1, 1, 0], reading.weights[1, 1, 1, 0]
     expected = f"score {score:.3f}, weight {weight:.3f}.".replace("-", "−")
-    assert page.locator(".readout").inner_text().endswith(expected)
+    expect(page.locator(".readout")).to_have_text(re.compile(f"{re.escape(expected)}$"))
     check_axe(page)
 
     page.locator("#temperature").fill("50")
     share = gpt.next("El rey come", 1, 0.5)[0][1]
-    shown = page.locator(".next .strong .value").inner_text().rstrip(" %")
-    assert float(shown) == pytest.approx(100 * share, abs=0.51)
+    value = page.locator(".next .strong .value")
+    near = pytest.approx(100 * share, abs=0.51)
+    eventually(page, lambda: float(value.inner_text().rstrip(" %")) == near)
 
     page.watch.expected.append("422")
     page.fill("#sentence", "rey " * 60)
     page.press("#sentence", "Enter")
-    assert "the page shows at most 32; shorten it" in page.locator(".failure").inner_text()
+    expect(page.locator(".failure")).to_contain_text("the page shows at most 32; shorten it")
 
 
 def test_vision(visit, vit_address):
     page = visit("#lang=en", address=vit_address, path=PAGE)
     page.wait_for_selector(".pictures canvas")
-    assert page.locator(".thumb").count() == 24
+    expect(page.locator(".thumb")).to_have_count(24)
     check_axe(page)
     page.locator(".pictures canvas").first.click(position={"x": 5, "y": 5})
-    assert page.locator("text=Attending: patch 1, 1").count() == 1
+    expect(page.locator("text=Attending: patch 1, 1")).to_have_count(1)
     image = {"name": "a.png", "mimeType": "image/png", "buffer": png((8, 8), "L")}
     page.set_input_files("#image-file", image)
     page.wait_for_selector(".overlay img[alt*='the image']")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from spatioformer import view
 from spatioformer.common.files import writing
+from tests.helpers.browser import eventually
 
 RUN = os.environ.get("SPATIOFORMER_PICTURES")
 FOLDER = Path(__file__).parents[3] / "docs" / "images"
@@ -61,6 +62,11 @@ PICTURES: dict[str, tuple[str, dict[str, Any], Callable[[Any], None] | None]] = 
 """Name of a picture -> state of the page, options of the window, what to do first."""
 
 
+def is_drawn(image: Image.Image) -> bool:
+    """Whether a picture shows a map: a page without one has few colours."""
+    return len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 1000
+
+
 def shoot(browser: Any, address: str, name: str) -> Image.Image:
     state, options, act = PICTURES[name]
     context = browser.new_context(
@@ -72,10 +78,15 @@ def shoot(browser: Any, address: str, name: str) -> Image.Image:
     if act is not None:
         act(page)
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(500)  # until the last tile is painted
-    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    taken = [Image.new("RGB", (1, 1))]
+
+    def nothing_moves() -> bool:  # and so the last tile is painted
+        taken.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        return taken[-1] == taken[-2] and is_drawn(taken[-1])
+
+    eventually(page, nothing_moves, 60)
     context.close()
-    return image
+    return taken[-1]
 
 
 def beside(images: list[Image.Image], gap: int = 24) -> Image.Image:
@@ -104,8 +115,7 @@ def test_the_page_is_drawn(browser, server):
     image = shoot(browser, server, "viewer_compare")
     assert image.size == (WIDE["width"], WIDE["height"])
     assert max(image.convert("L").getextrema()) > 200, "no map on the dark page"
-    colours = np.unique(np.asarray(image).reshape(-1, 3), axis=0)
-    assert len(colours) > 1000, "a page without a map has few colours"
+    assert is_drawn(image)
 
 
 @pytest.mark.skipif(RUN is None, reason="SPATIOFORMER_PICTURES names no run to show")

@@ -9,8 +9,10 @@ from PIL import Image
 from spatioformer.common.files import write_json
 from spatioformer.common.palette import DARK, LIGHT
 from spatioformer.evaluation.verdict import REFUSE
+from tests.helpers.browser import eventually, expect
 from tests.viewer.browser.conftest import shown
-from tests.viewer.browser.test_map import LAT, LON, answer, settled
+from tests.viewer.browser.reading import answer, settled
+from tests.viewer.browser.test_map import LAT, LON
 
 DECISION = "Do not use this map to tell places apart."
 
@@ -31,20 +33,24 @@ def test_a_phone_shows_the_verdict_while_the_panel_is_closed(visit, refused):
     page = visit(address=refused, phone=True, dark=True)
     settled(page)
     brief = page.locator(".panel .brief")
-    assert brief.inner_text() == DECISION
+    expect(brief).to_have_text(DECISION)
     red = tuple(int(DARK["bad"][k : k + 2], 16) for k in (1, 3, 5))
-    assert brief.evaluate("one => getComputedStyle(one).color") == f"rgb{red}"
-    scale, panel = (page.locator(one).bounding_box() for one in (".scalebar", ".panel"))
-    assert scale["y"] + scale["height"] <= panel["y"]
+    expect(brief).to_have_css("color", f"rgb{red}")
+
+    def above() -> bool:
+        scale, panel = (page.locator(one).bounding_box() for one in (".scalebar", ".panel"))
+        return scale["y"] + scale["height"] <= panel["y"]
+
+    eventually(page, above)  # it follows the height of the panel
     page.get_by_role("button", name="Show all settings").click()
-    assert brief.is_hidden()
-    assert "by less than 146 species" in page.locator(".verdict").inner_text()
+    expect(brief).to_be_hidden()
+    expect(page.locator(".verdict")).to_contain_text("by less than 146 species")
 
 
 def test_an_answer_repeats_it(visit, refused):
     page = visit(f"#point={LON:.5f}/{LAT:.5f}", address=refused)
-    assert answer(page).locator(".refused").inner_text() == DECISION
-    assert DECISION in page.locator("[aria-live]").inner_text()
+    expect(answer(page).locator(".refused")).to_have_text(DECISION)
+    expect(page.locator("[aria-live]")).to_contain_text(DECISION)
 
 
 @pytest.mark.soak
