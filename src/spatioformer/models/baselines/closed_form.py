@@ -18,7 +18,7 @@ from spatioformer.models.baselines.areas_left_out import areas, sample, to_neare
 from spatioformer.models.baselines.block_trees import BlockTrees
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.gaussian import GaussianProcess
-from spatioformer.models.baselines.gaussian.groups import canonical_order
+from spatioformer.models.baselines.order import canonical_order
 from spatioformer.models.baselines.quadratic import QuadraticRidge
 from spatioformer.models.stacking import (
     PRIOR_STRENGTH,

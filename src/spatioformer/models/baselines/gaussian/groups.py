@@ -17,11 +17,6 @@ SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
 NEIGHBOURS = 3.0  # median distances of neighbouring places in the shortest range that they can show
 
 
-def canonical_order(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Rows of X (n, columns) and y (n,) sorted by their values, the last columns of X first."""
-    return np.lexsort([y, *X.T])
-
-
 def spatial_order(places: np.ndarray, leaf: int = 4) -> np.ndarray:
     """Rows (n,) so that neighbours in the order are neighbours in space.
 

@@ -12,7 +12,6 @@ from spatioformer.models.baselines.gaussian.choice import NO_TRANSFORM, Trial, b
 from spatioformer.models.baselines.gaussian.groups import (
     SHAPES,
     blocks,
-    canonical_order,
     inducing_plots,
     likelihood_groups,
     sample_of,
@@ -39,6 +38,7 @@ from spatioformer.models.baselines.gaussian.posterior import (
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
 from spatioformer.models.baselines.gaussian.scales import above_zero, frame, indicated
 from spatioformer.models.baselines.gaussian.search import STEPS, likeliest
+from spatioformer.models.baselines.order import canonical_order, in_canonical_order
 from spatioformer.models.baselines.tails import NormalScores
 
 # Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
@@ -132,9 +132,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def _fit(
         self, X: np.ndarray, y: np.ndarray, other: "GaussianProcess | None"
     ) -> "GaussianProcess":
-        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-        order = canonical_order(X, y)
-        X, y = X[order], y[order]
+        X, y = in_canonical_order(X, y)
         if other is None:
             start = self._choose(X, y)
         else:
