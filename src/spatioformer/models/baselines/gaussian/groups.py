@@ -1,7 +1,7 @@
 """Order of plots in space, and the groups of plots whose likelihood is computed.
 
-Nothing here depends on the order of the rows: plots are sorted first, and ties are between equal
-plots only.
+Nothing here depends on the order of the table's rows: callers sort the plots first
+(`baselines.order`), and ties are between equal plots only.
 """
 
 from functools import lru_cache
