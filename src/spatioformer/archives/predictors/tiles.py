@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from spatioformer.archives.collections import Band
 from spatioformer.archives.conversions import conversion
 from spatioformer.archives.items import Asset, Item
-from spatioformer.archives.predictors.months import month_lengths
+from spatioformer.archives.predictors.months import MONTHS, month_lengths
 from spatioformer.archives.predictors.whole import read_variable, whole_file
 from spatioformer.archives.remote import prefetch
 from spatioformer.archives.scenes import read_file
@@ -28,7 +28,6 @@ from spatioformer.geo.raster.values import Values, valid_mask
 
 DIGITS = 12  # of the size of a pixel that count, so that tiles of one lattice meet exactly
 
-MONTHS = 12
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {
     "mean": np.mean,
     "sum": np.sum,
