@@ -134,12 +134,13 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     ) -> "GaussianProcess":
         X, y = in_canonical_order(X, y)
         if other is None:
-            start = self._choose(X, y)
+            start, inputs = self._choose(X, y)
         else:
             start = other._hyperparameters
             self._set_scales(X, other.tails_)
             self._set_transform(other.transform_, y)
-        inputs, target = self._standardised(X), self._target(y)
+            inputs = self._standardised(X)
+        target = self._target(y)
         groups = likelihood_groups(inputs.places)
         if other is None:
             self._estimate(inputs, target, _starts(start, inputs.places), groups)
@@ -281,7 +282,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             features = np.hstack([features, ~np.isfinite(scaled[:, self.indicated_])])
         return Inputs(features, places, effort)
 
-    def _choose(self, X: np.ndarray, y: np.ndarray) -> Hyperparameters:
+    def _choose(self, X: np.ndarray, y: np.ndarray) -> tuple[Hyperparameters, Inputs]:
         """Choose transform and normal scores by plots that are left out, and set the scales.
 
         Normal scores are kept where they lower the error of the expected response: they help where
@@ -289,21 +290,24 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         feature.
 
         Returns:
-            The hyperparameters of the choice, of a sample of the plots.
+            The hyperparameters of the choice, of a sample of the plots, and the inputs of all
+            plots.
         """
         scores = self._scores(X)
-        best: tuple[TransformName, Trial, NormalScores | None] | None = None
+        best: tuple[TransformName, Trial, NormalScores | None, Inputs] | None = None
         for tails in [scores, None] if len(scores.columns_) else [None]:
             self._set_scales(X, tails)
-            trials = self._trials(self._standardised(X), y)
+            inputs = self._standardised(X)
+            trials = self._trials(inputs, y)
             name = best_of(trials)
             if best is None or trials[name].squared_error < best[1].squared_error:
-                best = name, trials[name], tails
+                best = name, trials[name], tails, inputs
         assert best is not None
-        name, trial, tails = best
-        self._set_scales(X, tails)
+        name, trial, tails, inputs = best
+        if tails is not self.tails_:
+            self._set_scales(X, tails)
         self._set_transform(name, y)
-        return trial.found
+        return trial.found, inputs
 
     def _trials(self, inputs: Inputs, y: np.ndarray) -> dict[TransformName, Trial]:
         """Try each transform on a sample of plots, with hyperparameters of its own."""
