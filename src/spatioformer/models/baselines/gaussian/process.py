@@ -156,15 +156,16 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         inputs = self._standardised(np.asarray(X, np.float64))
-        found = self._hyperparameters
-        known = Inputs(self.features_, self.places_, self.effort_)
-        mean, variance = np.empty(len(inputs)), found.variance(inputs) + found.noise
+        hyperparameters = self._hyperparameters
+        plots = Inputs(self.features_, self.places_, self.effort_)
+        mean = np.empty(len(inputs))
+        variance = hyperparameters.variance(inputs) + hyperparameters.noise
         for part in chunks(len(mean), CHUNK // len(self.weights_)):
-            shared = covariance(inputs[part], known, found)
+            shared = covariance(inputs[part], plots, hyperparameters)
             mean[part] = shared @ self.weights_
             if self.reduction_ is not None:
                 variance[part] -= np.sum((shared @ self.reduction_) ** 2, axis=1)
-        return self._richness(mean, np.maximum(variance, found.noise))
+        return self._richness(mean, np.maximum(variance, hyperparameters.noise))
 
     def leave_out(self, X: np.ndarray, y: np.ndarray, block: np.ndarray) -> np.ndarray:
         """Expected richness (n,) of each training plot, from the plots of other blocks.
@@ -212,8 +213,9 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             ModelError: it was fitted to others.
         """
         order = canonical_order(X, y)
-        known = inputs[order[inducing_plots(inputs.places[order], self.inducing)]]
-        if not np.array_equal(known.features, self.features_) or len(known) != len(self.weights_):
+        inducing = inputs[order[inducing_plots(inputs.places[order], self.inducing)]]
+        same_features = np.array_equal(inducing.features, self.features_)
+        if not same_features or len(inducing) != len(self.weights_):
             raise ModelError(
                 f"these {len(y)} plots are not those that the process was fitted to, so they "
                 "cannot be left out of it; give the table and the richness of the fit"
@@ -319,13 +321,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         for name in candidates(y) if self.counts else NO_TRANSFORM:
             self._set_transform(name, y)
             target = self._target(y[sample])
-            found = likeliest([(judged, target)], self.prior, starts, FIRST_STEPS, held, shares)
-            left_out = leave_out_exact(judged, target, found, block)
+            parts = [(judged, target)]
+            hyperparameters = likeliest(parts, self.prior, starts, FIRST_STEPS, held, shares)
+            left_out = leave_out_exact(judged, target, hyperparameters, block)
             density = log_score(left_out, target) - np.log(self.sd_)
             density += TRANSFORMS[name].log_slope(y[sample])
             errors = self._richness(left_out.mean, left_out.variance) - y[sample]
-            trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), found)
-            starts = [found]
+            trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), hyperparameters)
+            starts = [hyperparameters]
         return trials
 
     def _estimate(
@@ -367,12 +370,12 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         return np.clip(richness, *self.limits_)
 
     def _solved(self, inputs: Inputs, target: np.ndarray) -> Posterior:
-        found = Hyperparameters(self.found_, inputs.features.shape[1])
+        hyperparameters = Hyperparameters(self.found_, inputs.features.shape[1])
         variance = self.transform_ != "none"  # the mean of a count that is transformed needs it
         if len(target) <= self.inducing:
-            return exact(inputs, target, found, variance)
+            return exact(inputs, target, hyperparameters, variance)
         chosen = inducing_plots(inputs.places, self.inducing)
-        return through_inducing(inputs, target, found, chosen, variance)
+        return through_inducing(inputs, target, hyperparameters, chosen, variance)
 
 
 def gaussian_process(seed: int) -> GaussianProcess:
