@@ -151,8 +151,8 @@ def _options(
             f"taxa {taxa!r} or nested {nested!r} is no rule; use {', '.join(RULES)}, and "
             f"{' or '.join(NESTED)}"
         )
-    given = {name: value for name, value in settings.items() if value is not None}
-    options = ImportOptions(accept_incomplete, taxa, nested, settings=given)
+    explicit = {name: value for name, value in settings.items() if value is not None}
+    options = ImportOptions(accept_incomplete, taxa, nested, settings=explicit)
     if fetched is None:
         return options
     return replace(

@@ -152,41 +152,41 @@ EPSG:32755, W, E, S, N = 147.2, 147.401, -42.9005, -42.7994>
 EPSG:32755, W, E, S, N = 147.2, 147.408, -42.9081, -42.7994>
     """
     several = [layers] if isinstance(layers, str | Path | Mapping | xarray.DataArray) else layers
-    asked = {"resolution": resolution, "crs": crs, "season": season, "bands": bands,
-             "indices": tuple(indices) or None, "composite": composite, "kind": kind,
-             "endpoint": None if endpoint is None else str(endpoint), **source}  # fmt: skip
-    asked = {key: value for key, value in asked.items() if value is not None}
-    if years is None and not _are_static(several, asked):
-        _refuse_archives(several, asked, offline)
+    settings = {"resolution": resolution, "crs": crs, "season": season, "bands": bands,
+                "indices": tuple(indices) or None, "composite": composite, "kind": kind,
+                "endpoint": None if endpoint is None else str(endpoint), **source}  # fmt: skip
+    settings = {key: value for key, value in settings.items() if value is not None}
+    if years is None and not _are_static(several, settings):
+        _refuse_archives(several, settings, offline)
         return _stack(several, region, grid, masks, out)
     if out is not None:
         raise ArgumentError(
             "out is one file, and imagery of archives has one a year; write them with "
             "read_imagery(...).write(folder)"
         )
-    return _lazy(several, region, grid, masks, years, asked, offline)
+    return _lazy(several, region, grid, masks, years, settings, offline)
 
 
-def _are_static(layers: Sequence[Layer], asked: Mapping[str, Any]) -> bool:
+def _are_static(layers: Sequence[Layer], settings: Mapping[str, Any]) -> bool:
     """Whether there are collections among the layers, and none of them has years."""
     names = [x for x in layers if _is_collection(x)]
     of_dicts = [x["collection"] for x in layers if isinstance(x, Mapping) and "collection" in x]
     collections = [str(name) for name in (*names, *of_dicts)]
-    return bool(collections) and all(_is_static(name, asked) for name in collections)
+    return bool(collections) and all(_is_static(name, settings) for name in collections)
 
 
-def _is_static(collection: str, asked: Mapping[str, Any]) -> bool:
+def _is_static(collection: str, settings: Mapping[str, Any]) -> bool:
     """Whether the table, or a file of rows of the user, says that a collection has no years."""
     from spatioformer.archives.rows import built_in, rows_of
 
     rows = dict(built_in())
-    if "collections" in asked:
-        rows |= rows_of(asked["collections"])
+    if "collections" in settings:
+        rows |= rows_of(settings["collections"])
     return collection in rows and rows[collection].kind == "static"
 
 
-def _refuse_archives(layers: Sequence[Layer], asked: Mapping[str, Any], offline: bool) -> None:
-    """Raise if something is asked of archives without years.
+def _refuse_archives(layers: Sequence[Layer], settings: Mapping[str, Any], offline: bool) -> None:
+    """Raise if arguments or layers concern archives, which need years.
 
     Raises:
         ArgumentError: as above.
@@ -194,15 +194,16 @@ def _refuse_archives(layers: Sequence[Layer], asked: Mapping[str, Any], offline:
     from spatioformer.archives.rows import built_in
 
     arguments = {*OF_SOURCES, *OF_IMAGERY, *SourceSection.model_fields}
-    for key in asked:
+    for key in settings:
         if key not in arguments:
             raise ArgumentError(f"read_imagery has no argument {key!r}; see help(read_imagery)")
-    of_collections = [x for x in layers if isinstance(x, Mapping) and "collection" in x]
-    names = [x for x in layers if _is_collection(x) and str(x) in built_in()]
-    if asked or offline or of_collections or names:
-        given = [*asked, *(["offline"] if offline else []), *map(shown, names), "collection"][0]
+    names = [shown(x) for x in layers if _is_collection(x) and str(x) in built_in()]
+    of_dicts = ["collection" for x in layers if isinstance(x, Mapping) and "collection" in x]
+    of_archives = [*settings, *(["offline"] if offline else []), *names, *of_dicts]
+    if of_archives:
         raise ArgumentError(
-            f"{given} is of collections of archives, which need `years`, such as years=(2019, 2023)"
+            f"{of_archives[0]} is of collections of archives, which need `years`, such as "
+            "years=(2019, 2023)"
         )
 
 
@@ -247,21 +248,21 @@ def _lazy(
     grid: Mapping[str, Any] | None,
     masks: Sequence[Mapping[str, Any]],
     years: int | Sequence[int] | None,
-    asked: dict[str, Any],
+    settings: dict[str, Any],
     offline: bool,
 ) -> LazyImagery:
-    resolution, crs = asked.pop("resolution", None), asked.pop("crs", None)
-    of_imagery = {key: asked.pop(key) for key in OF_IMAGERY if key in asked}
+    resolution, crs = settings.pop("resolution", None), settings.pop("crs", None)
+    of_imagery = {key: settings.pop(key) for key in OF_IMAGERY if key in settings}
     folder = Path(tempfile.mkdtemp(prefix="spatioformer-"))
     try:
         sources, rasters, dated = [], [], {"years": years}
         for place, layer in enumerate(layers):
             if isinstance(layer, Mapping) and "collection" in layer:
                 of_years = {} if _is_static(str(layer["collection"]), of_imagery) else dated
-                sources.append(_source({**of_years, **asked, **layer}))
+                sources.append(_source({**of_years, **settings, **layer}))
             elif _is_collection(layer):
                 of_years = {} if _is_static(str(layer), of_imagery) else dated
-                sources.append(_source({**of_years, **asked, "collection": layer}))
+                sources.append(_source({**of_years, **settings, "collection": layer}))
             else:
                 rasters.append(layer_keys(layer, place, folder))
         if not sources:

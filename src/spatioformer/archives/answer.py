@@ -49,12 +49,12 @@ def ask(
         part, asked = source.section, (source.section, source.collection, grid.region)
         answer[part.name] = items = {}
         for year in console.track(years if part.years else (STATIC,), part.name):
-            found = look_up(*asked, year, source.access)
-            items[year] = found.items
-            for remark in found.remarks:
+            answer_of_year = look_up(*asked, year, source.access)
+            items[year] = answer_of_year.items
+            for remark in answer_of_year.remarks:
                 console.say(f"  {part.name}, {year or 'no year'}: {remark}")
-            if not found.items and (year in needed or year == STATIC):
-                raise ImageryError(empty_message(*asked, year, source.access, found))
+            if not answer_of_year.items and (year in needed or year == STATIC):
+                raise ImageryError(empty_message(*asked, year, source.access, answer_of_year))
         if not any(items.values()):
             raise ImageryError(empty_message(*asked, years[-1], source.access))
         if empty := [year for year, several in items.items() if not several]:
@@ -223,17 +223,17 @@ def _ordered(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def _from_json(value: Mapping[str, Any], base: Path | None) -> Item:
-    known = dict(value)
-    known["start"] = datetime.fromisoformat(value["start"])
-    known["end"] = datetime.fromisoformat(value["end"])
-    known["bbox"] = tuple(value["bbox"])
-    known["assets"] = {
+    fields = dict(value)
+    fields["start"] = datetime.fromisoformat(value["start"])
+    fields["end"] = datetime.fromisoformat(value["end"])
+    fields["bbox"] = tuple(value["bbox"])
+    fields["assets"] = {
         name: Asset(**{**asset, "href": _placed(asset["href"], base)})
         for name, asset in value["assets"].items()
     }
-    if "href" in known:
-        known["href"] = _placed(known["href"], base)
+    if "href" in fields:
+        fields["href"] = _placed(fields["href"], base)
     for name in ("transform", "shape"):
-        if name in known:
-            known[name] = tuple(known[name])
-    return Item(**known)
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    return Item(**fields)

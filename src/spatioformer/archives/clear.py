@@ -49,15 +49,15 @@ def is_clear(
             f"quality band {mask.name} has no class {strange[0]!r}; "
             f"its classes are {', '.join(mask.classes)}"
         )
-    known = np.isfinite(codes)
+    present = np.isfinite(codes)
     if mask.nodata is not None:
-        known &= codes != mask.nodata
-    whole = np.where(known, codes, 0).astype(np.int64)
+        present &= codes != mask.nodata
+    whole = np.where(present, codes, 0).astype(np.int64)
     missing = {name for name in NO_DATA if name in mask.classes}
-    clear: NDArray[np.bool_] = known & ~_belongs(whole, mask, {*spoils, *missing})
+    clear: NDArray[np.bool_] = present & ~_belongs(whole, mask, {*spoils, *missing})
     widened = set(spoils) & set(mask.buffered)
     if buffer and widened:
-        clear &= ~_near(known & _belongs(whole, mask, widened), buffer)
+        clear &= ~_near(present & _belongs(whole, mask, widened), buffer)
     return clear
 
 

@@ -288,15 +288,15 @@ def chosen_bands(section: SourceSection, collection: Collection) -> tuple[Band, 
     """
     if section.bands is None:
         return tuple(band for band in collection.bands if band.default)
-    known = {band.name: band for band in collection.bands}
+    by_name = {band.name: band for band in collection.bands}
     for name in section.bands:
-        if name not in known:
-            near = difflib.get_close_matches(name[:80], known, n=1)
-            hint = f"did you mean {near[0]}" if near else f"it has {', '.join(known)}"
+        if name not in by_name:
+            near = difflib.get_close_matches(name[:80], by_name, n=1)
+            hint = f"did you mean {near[0]}" if near else f"it has {', '.join(by_name)}"
             raise ConfigError(
                 f"source {section.name}: {collection.name} has no band {escaped(name)}; {hint}"
             )
-    return tuple(known[name] for name in section.bands)
+    return tuple(by_name[name] for name in section.bands)
 
 
 def _collection(name: str, row: CollectionRow) -> Collection:
@@ -310,19 +310,19 @@ def _collection(name: str, row: CollectionRow) -> Collection:
             )
             for i in range(counted.count)
         ]
-    own = {
+    fields = {
         key: getattr(row, key)
         for key in CollectionRow.model_fields
         if key not in ("like", "values", "bands", "numbered", "masks")
     }
     masks = tuple(_mask(mask, of) for mask, of in row.masks.items())
-    return Collection(name=name, bands=tuple(bands), masks=masks, **own)
+    return Collection(name=name, bands=tuple(bands), masks=masks, **fields)
 
 
 def _band(name: str, row: BandRow, values: ValuesRow) -> Band:
     common = {key: getattr(values, key) for key in ValuesRow.model_fields}
-    own = {key: value for key, value in row if value is not None}
-    return Band(name=name, **(common | own))
+    stated = {key: value for key, value in row if value is not None}
+    return Band(name=name, **(common | stated))
 
 
 def _mask(name: str, row: MaskRow) -> QualityMask:

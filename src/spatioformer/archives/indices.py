@@ -106,10 +106,10 @@ def _parts(name: str) -> list[str]:
     Raises:
         ConfigError: if there is no such index.
     """
-    known = _spyndex().indices
-    if name in known:
-        return list(known[name].bands)
-    lower = {other.lower(): other for other in known}
+    by_name = _spyndex().indices
+    if name in by_name:
+        return list(by_name[name].bands)
+    lower = {other.lower(): other for other in by_name}
     near = [lower[close] for close in difflib.get_close_matches(name.lower()[:40], lower, n=3)]
     hint = f"did you mean {' or '.join(near)}" if near else "spyndex.indices lists all"
     raise ConfigError(f"there is no spectral index {name!r}; {hint}")

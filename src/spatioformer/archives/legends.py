@@ -39,19 +39,19 @@ class Legend:
     @cached_property
     def codes(self) -> Mapping[str, frozenset[int]]:
         """Codes of every name, as `plain` writes it."""
-        found: dict[str, set[int]] = {}
+        codes_of: dict[str, set[int]] = {}
         for code, title in self.classes.items():
-            found.setdefault(plain(title), set()).add(code)
+            codes_of.setdefault(plain(title), set()).add(code)
         if self.nested:
-            for title in list(found):
-                found[title] |= {
+            for title in list(codes_of):
+                codes_of[title] |= {
                     code
                     for code, other in self.classes.items()
                     if plain(other).startswith(f"{title} ")
                 }
         for title, codes in self.also.items():
-            found.setdefault(plain(title), set()).update(codes)
-        return {title: frozenset(codes) for title, codes in found.items()}
+            codes_of.setdefault(plain(title), set()).update(codes)
+        return {title: frozenset(codes) for title, codes in codes_of.items()}
 
     @property
     def short_names(self) -> list[str]:
@@ -65,7 +65,7 @@ class Legend:
         Raises:
             ConfigError: the legend lacks one.
         """
-        found: set[int] = set()
+        codes: set[int] = set()
         for name in names:
             if isinstance(name, int):
                 if name not in self.classes and name != self.nodata:
@@ -73,9 +73,9 @@ class Legend:
                         f"{owner}: `exclude` holds the code {name}, which {self.title} does not "
                         f"have; it has {_listed(self.classes)}"
                     )
-                found.add(name)
+                codes.add(name)
             elif plain(name) in self.codes:
-                found |= self.codes[plain(name)]
+                codes |= self.codes[plain(name)]
             else:
                 near = self._near(name)
                 hint = f"did you mean {near}?" if near else f"it has {', '.join(self.short_names)}"
@@ -83,7 +83,7 @@ class Legend:
                     f"{owner}: `exclude` names the class {shown(name)}, which {self.title} does "
                     f"not have; {hint}"
                 )
-        return tuple(sorted(found))
+        return tuple(sorted(codes))
 
     def _near(self, name: str) -> str:
         titles = {plain(title): title for title in (*self.classes.values(), *self.also)}
@@ -124,15 +124,15 @@ def legend_of(name: str, owner: str) -> Legend:
     Raises:
         ConfigError: there is none.
     """
-    known = legends()
-    if name not in known:
-        near = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+    by_name = legends()
+    if name not in by_name:
+        near = difflib.get_close_matches(name[:80], by_name, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(by_name)}."
         raise ConfigError(
             f"{owner}: the legend {shown(name)} is not known; {hint} Without a legend, `exclude` "
             "takes codes"
         )
-    return known[name]
+    return by_name[name]
 
 
 @cache

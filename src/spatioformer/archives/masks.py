@@ -77,8 +77,9 @@ def candidate_years(mask: MaskSourceSection, collection: Collection, year: int |
         ConfigError: none of the mask's years is the collection's.
     """
     first, last = collection.years or (1972, None)
-    known = range(first, (last or date.today().year) + 1)
-    chosen = [y for y in (known if mask.years is None else every_year(mask.years)) if y in known]
+    available = range(first, (last or date.today().year) + 1)
+    wanted = available if mask.years is None else every_year(mask.years)
+    chosen = [y for y in wanted if y in available]
     if not chosen:
         raise ConfigError(
             f"mask {mask.title}: {collection.name} has the years {first} to "

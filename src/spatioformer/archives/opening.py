@@ -17,7 +17,7 @@ def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Sourc
         ConfigError: a collection, band or class is not known.
     """
     extra = () if section.collections is None else (section.collections,)
-    found = []
+    sources = []
     for number, part in enumerate(section.sources):
         owner = f"imagery.sources[{number}]"
         collection = collection_of(part, extra)
@@ -27,8 +27,8 @@ def sources_of(section: ImagerySection, *, offline: bool = False) -> tuple[Sourc
                 "use it in `imagery.masks`"
             )
         access = access_of(section, collection, owner, offline=offline)
-        found.append(Source(part, collection, access))
-    return tuple(found)
+        sources.append(Source(part, collection, access))
+    return tuple(sources)
 
 
 def access_of(

@@ -133,9 +133,9 @@ class _Shape:
 
     def __init__(self, item: Item, resolution: float):
         self._bbox = item.bbox
-        known = item.crs is not None and item.transform is not None and item.shape is not None
+        has_grid = item.crs is not None and item.transform is not None and item.shape is not None
         try:
-            self._crs = item.crs if known and _from_degrees(str(item.crs)) else None
+            self._crs = item.crs if has_grid and _from_degrees(str(item.crs)) else None
         except ProjError:
             self._crs = None
         if self._crs is not None:
@@ -156,9 +156,9 @@ class _Shape:
         """Share of the file that lies in a region, 0 to 1."""
         # Clipped to the item first: a meridian is no straight line in a CRS.
         clipped = [
-            _overlap(box, own)
+            _overlap(box, part)
             for box in boxes_of(region)
-            for own in boxes_of((self._bbox[0], self._bbox[2], self._bbox[1], self._bbox[3]))
+            for part in boxes_of((self._bbox[0], self._bbox[2], self._bbox[1], self._bbox[3]))
         ]
         others = [_in_crs(box, self._crs) for box in clipped if _area(box) > 0]
         inside = sum(_area(_overlap(box, other)) for box in self._boxes for other in others)

@@ -113,8 +113,8 @@ class SceneReader:
     def grid_of(self, dataset: DatasetReader, item: Item, href: str) -> Grid:
         """Grid of a file of an item; files on one grid share the object."""
         if href not in self._grids:
-            own = file_grid(dataset, item, self.source.owner)
-            self._grids[href] = next((g for g in list(self._grids.values()) if g == own), own)
+            grid = file_grid(dataset, item, self.source.owner)
+            self._grids[href] = next((g for g in list(self._grids.values()) if g == grid), grid)
         return self._grids[href]
 
     def placement(self, own: Grid, grid: Grid) -> Placement:
@@ -131,12 +131,12 @@ class SceneReader:
             if key in self._places:
                 self._places.move_to_end(key)
                 return self._places[key]
-        found = places_of(placement, window, method)
+        places = places_of(placement, window, method)
         with self._lock:
-            self._places[key] = found
+            self._places[key] = places
             while len(self._places) > KEPT:
                 self._places.popitem(last=False)
-        return found
+        return places
 
     def _asset(self, item: Item, band: Band) -> Asset:
         if band.name in item.assets:
@@ -160,8 +160,8 @@ class SceneReader:
             check_dtype(self.source.owner, item, band, dtype)
             carried = carries_offset(item, self.source)
             return Unit(band.scale, band.offset if carried else 0.0)
-        own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
-        return stated_unit(self.source.owner, item, band, asset, own, dtype)
+        unit_of_file = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
+        return stated_unit(self.source.owner, item, band, asset, unit_of_file, dtype)
 
 
 class _Codes:
@@ -219,11 +219,11 @@ class _Codes:
             places = self.reader.places(placement, wide, "nearest")
             return None if places is None else resample(places, read)
 
-        found = read_file(asset.href, source, nearest)
-        if found is None:
+        codes = read_file(asset.href, source, nearest)
+        if codes is None:
             return np.zeros((window.height, window.width), bool)
-        inside = np.isfinite(found[0])
-        exact = np.where(inside, found[0], 0).astype(np.int64)
+        inside = np.isfinite(codes[0])
+        exact = np.where(inside, codes[0], 0).astype(np.int64)
         clear = is_clear(exact, mask, spoils, buffer) & inside
         return clear[buffer : buffer + window.height, buffer : buffer + window.width]
 

@@ -137,10 +137,10 @@ def _items(collection: Collection, query: Query, access: Access) -> list[Item]:
 
 def _check_ids(items: Sequence[Item], collection: Collection, owner: str) -> None:
     """Raise if items of one identifier have different files: only one of them would be read."""
-    known: dict[str, list[str]] = {}
+    files_of: dict[str, list[str]] = {}
     for item in items:
         files = [asset.href.partition("?")[0] for asset in item.assets.values()]
-        if known.setdefault(item.id, files) != files:
+        if files_of.setdefault(item.id, files) != files:
             raise ImageryError(
                 f"{owner}: {collection.endpoint} has two items with the id {item.id} and different "
                 "files; give each scene an id of its own"
@@ -235,9 +235,9 @@ def empty_message(
             f"{asked} with at most {section.max_cloud:.0%} of cloud: {found.cloudy:,} have "
             f"more{least}; raise `max_cloud`"
         )
-    known = _known_names(collection, access)
-    if known and collection.id not in known:
-        near = difflib.get_close_matches(collection.id, known, n=len(known), cutoff=0)
+    existing = _known_names(collection, access)
+    if existing and collection.id not in existing:
+        near = difflib.get_close_matches(collection.id, existing, n=len(existing), cutoff=0)
         listed = ", ".join(near[:10]) + (f" and {len(near) - 10} more" if len(near) > 10 else "")
         return f"{asked}: it has the collections {listed}; give one of them as `id`"
     dates = _nearest(collection, Query(boxes_of(region), start, end), access)

@@ -59,8 +59,8 @@ class Source:
         """The bands to read: the wanted ones, then those that only the indices need."""
         names = [band.name for band in self.wanted]
         needed = needed_bands(self.section.indices, self.collection) if self.section.indices else ()
-        known = {band.name: band for band in self.collection.bands}
-        return (*self.wanted, *(known[name] for name in needed if name not in names))
+        by_name = {band.name: band for band in self.collection.bands}
+        return (*self.wanted, *(by_name[name] for name in needed if name not in names))
 
     @property
     def masks(self) -> tuple[QualityMask, ...]:
@@ -84,12 +84,12 @@ class Source:
         chosen = self.section.spoils
         if chosen is None:
             return mask.spoils
-        known = {name for other in self.masks for name in other.classes}
-        strange = [name for name in chosen if name not in known]
+        classes = {name for other in self.masks for name in other.classes}
+        strange = [name for name in chosen if name not in classes]
         if strange:
             raise ConfigError(
                 f"{self.owner}: `spoils` names the class {strange[0]!r}, and "
-                f"{self.collection.name} has {', '.join(sorted(known)) or 'no quality band'}"
+                f"{self.collection.name} has {', '.join(sorted(classes)) or 'no quality band'}"
             )
         # A quality band of which no class is named keeps its own rule: saturation beside clouds.
         if not set(chosen) & set(mask.classes):

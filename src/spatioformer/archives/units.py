@@ -61,10 +61,10 @@ def check_dtype(owner: str, item: Item, band: Band, dtype: str) -> None:
     Raises:
         ImageryError: the file holds fractions, or fewer bits, where the collection scales integers.
     """
-    own, described = np.dtype(dtype), np.dtype(band.dtype)
+    dtype_of_file, described = np.dtype(dtype), np.dtype(band.dtype)
     if (band.scale, band.offset) == (1.0, 0.0) or described.kind == "f":
         return
-    if own.kind == "f" or own.itemsize < described.itemsize:
+    if dtype_of_file.kind == "f" or dtype_of_file.itemsize < described.itemsize:
         raise ImageryError(
             f"{owner}: band {band.name} of {item.id} holds numbers of the type {dtype}, and the "
             f"scale {band.scale:g} of the collection is for {band.dtype}; give the file's `dtype`, "

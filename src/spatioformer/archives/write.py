@@ -97,32 +97,32 @@ def offsets(
     Returns:
         Of each source with such items: their number, and what was done with each.
     """
-    found: dict[str, Any] = {}
+    contradictions: dict[str, Any] = {}
     for source in stack.sources:
         if source.collection.offset_claim is None:
             continue
         verdicts = _verdicts(source, year, only)
         count = len(source.of_year(year)) if only is None else len(verdicts)
-        if unknown := [name for name, known in verdicts.items() if known.unknown]:
+        if unknown := [name for name, offset in verdicts.items() if offset.unknown]:
             console.say(
                 f"  {source.owner}: neither the catalogue nor dark pixels say whether the numbers "
                 f"of {len(unknown)} of {count} items of {year} ({_listed(unknown)}) carry the "
                 f"offset of {OFFSET}; they are taken to carry none"
             )
         wrong = {
-            name: "subtracted" if known.carried else "kept"
-            for name, known in verdicts.items()
-            if known.disagree
+            name: "subtracted" if offset.carried else "kept"
+            for name, offset in verdicts.items()
+            if offset.disagree
         }
         if not wrong:
             continue
-        found[source.section.name] = wrong
+        contradictions[source.section.name] = wrong
         console.say(
             f"  {source.owner}: the catalogue is wrong about the offset of {len(wrong)} of "
             f"{count} items of {year} ({_listed(wrong)}); their dark pixels decided "
             "(`offset: metadata` trusts the catalogue)"
         )
-    return found
+    return contradictions
 
 
 def _listed(names: Collection[str]) -> str:

@@ -44,10 +44,10 @@ def sun_day(item: Item) -> date:
 
 def days(items: Iterable[Item]) -> list[list[Item]]:
     """Items by sun day, in order; those of one day by id."""
-    found: dict[date, list[Item]] = {}
+    of_day: dict[date, list[Item]] = {}
     for item in sorted(items, key=lambda item: item.id):
-        found.setdefault(sun_day(item), []).append(item)
-    return [found[day] for day in sorted(found)]
+        of_day.setdefault(sun_day(item), []).append(item)
+    return [of_day[day] for day in sorted(of_day)]
 
 
 def mosaic(scenes: Sequence[np.ndarray]) -> np.ndarray:
@@ -169,8 +169,8 @@ def _reduced(source: Source, observations: np.ndarray, wanted: np.ndarray) -> np
         values = np.concatenate([wanted, each], axis=1)
     enough = np.isfinite(values).sum(axis=0) >= section.min_clear
     if how == "percentiles":
-        found = reduce(values, "percentiles", section.percentiles)
-        return np.where(np.repeat(enough, len(section.percentiles), axis=0), found, np.nan)
+        percentiles = reduce(values, "percentiles", section.percentiles)
+        return np.where(np.repeat(enough, len(section.percentiles), axis=0), percentiles, np.nan)
     return np.where(enough, reduce(values, how), np.nan)
 
 

@@ -83,19 +83,19 @@ class NearPlots:
     @classmethod
     def of(cls, process: GaussianProcess) -> "NearPlots | None":
         """The part of a fitted process; None without a field of location of a range up to REACH."""
-        found = Hyperparameters(process.found_, process.features_.shape[1])
+        hyperparameters = Hyperparameters(process.found_, process.features_.shape[1])
         limits = process.limits_
-        scale = float(found.ranges[0])
-        if found.vector[0] <= ABSENT or limits is None or scale > REACH:
+        scale = float(hyperparameters.ranges[0])
+        if hyperparameters.vector[0] <= ABSENT or limits is None or scale > REACH:
             return None
         frame = np.eye(3) if process.frame_ is None else process.frame_
-        turn = frame @ stretch(*found.anisotropy) / process.extent_
+        turn = frame @ stretch(*hyperparameters.anisotropy) / process.extent_
         low, high = np.maximum(limits, 0.0).tolist()
         return cls(
             MEAN_RADIUS_KM * turn,
             process.middle_ @ turn,
-            found.stretched(process.places_),
-            process.sd_ * float(found.variances[0]) * process.weights_,
+            hyperparameters.stretched(process.places_),
+            process.sd_ * float(hyperparameters.variances[0]) * process.weights_,
             min(RANGES * scale, REACH),
             scale,
             process.transform_,
@@ -136,9 +136,11 @@ class NearPlots:
             for of in (np.minimum, np.maximum)
         )
         radius = self.reach + np.linalg.norm(high - low, axis=1) / 2
-        known = cKDTree(self.points).query_ball_point((low + high) / 2, radius, return_sorted=True)
+        neighbours = cKDTree(self.points).query_ball_point(
+            (low + high) / 2, radius, return_sorted=True
+        )
         ends = [*starts[1:].tolist(), len(rows)]
-        for start, end, near in zip(starts.tolist(), ends, known, strict=True):
+        for start, end, near in zip(starts.tolist(), ends, neighbours, strict=True):
             if near:
                 self._fill(part, rows[start:end], places[start:end], np.array(near))
         return part
@@ -251,9 +253,9 @@ class NearPlots:
         Raises:
             ValueError, KeyError, TypeError: they do not describe one.
         """
-        own = {}
+        arguments = {}
         for name, (field, shape) in zip(NAMES, SHAPES.items(), strict=True):
-            array = own[field] = arrays[name]
+            array = arguments[field] = arrays[name]
             expected = tuple(len(arrays[NAMES[-1]]) if side is None else side for side in shape)
             if array.shape != expected or array.dtype != np.float64:
                 raise ValueError(f"{name} is no float64 array of the shape {expected}")
@@ -261,9 +263,9 @@ class NearPlots:
         reach, scale = float(settings["reach"]), float(settings["scale"])
         if not (0 < reach < np.inf and 0 < scale < np.inf and 0 <= low <= high < np.inf):
             raise ValueError(f"near_plots: reach {reach}, range {scale}, limits {low} and {high}")
-        if np.abs(own["points"]).max(initial=0) > FARTHEST * reach:
+        if np.abs(arguments["points"]).max(initial=0) > FARTHEST * reach:
             raise ValueError(f"a plot is more than {FARTHEST:g} times the reach from the middle")
         if settings["transform"] not in TRANSFORMS:
             raise ValueError(f"near_plots.transform is {settings['transform']!r}")
         limits, transform = (low, high), settings["transform"]
-        return cls(**own, reach=reach, scale=scale, transform=transform, limits=limits)
+        return cls(**arguments, reach=reach, scale=scale, transform=transform, limits=limits)

@@ -168,8 +168,8 @@ class Members:
             side = tiles.WIDE_BLOCK if self._have_kernels else tiles.BLOCK
             for at, inputs in tile.windows(BATCH) if one_by_one else tile.blocks(side):
                 tensors = (torch.from_numpy(a).to(self._device) for a in inputs)
-                found = self._mean(*tensors, read=read, call=of_tile).float().cpu()
-                out[at] = found[:, 0, 0] if one_by_one else found[0]
+                predictions = self._mean(*tensors, read=read, call=of_tile).float().cpu()
+                out[at] = predictions[:, 0, 0] if one_by_one else predictions[0]
         out[~tile.predictable] = np.nan
 
     @property

@@ -18,7 +18,7 @@ from spatioformer.models.baselines import (
     random_forest,
 )
 from spatioformer.models.baselines import kriging as kriging_module
-from spatioformer.models.baselines.tuned_forest import in_canonical_order
+from spatioformer.models.baselines.order import in_canonical_order
 
 LOCATION_ONLY = {"location-knn"}
 

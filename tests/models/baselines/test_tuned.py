@@ -13,8 +13,9 @@ from spatioformer.models.baselines import (
 )
 from spatioformer.models.baselines.areas import divisions, held_out, parts
 from spatioformer.models.baselines.kriging import out_of_bag
+from spatioformer.models.baselines.order import in_canonical_order
 from spatioformer.models.baselines.tuned_boosting import SETTINGS, _begun
-from spatioformer.models.baselines.tuned_forest import Search, in_canonical_order
+from spatioformer.models.baselines.tuned_forest import Search
 from spatioformer.models.store import load
 from tests.helpers.models import fitted
 

@@ -216,8 +216,8 @@ def _first_grid(properties: Json, assets: Sequence[Json]) -> Grid:
     common = _grid(properties)
     for json in assets:
         if json.get("proj:transform"):
-            own = _grid(json)
-            return own[0] or common[0], own[1], own[2]
+            grid = _grid(json)
+            return grid[0] or common[0], grid[1], grid[2]
     return common
 
 

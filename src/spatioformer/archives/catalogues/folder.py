@@ -58,8 +58,8 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
 
 def names(collection: Collection, access: Access) -> list[str]:
     """Collections that the STAC items of the folder name."""
-    found = _stac_items(_folder(collection, access), None)
-    return sorted({str(item["collection"]) for item in found if item.get("collection")})
+    items = _stac_items(_folder(collection, access), None)
+    return sorted({str(item["collection"]) for item in items if item.get("collection")})
 
 
 def _folder(collection: Collection, access: Access) -> Path:
@@ -147,9 +147,9 @@ def _scenes(folder: Path, collection: Collection, access: Access) -> list[_Scene
         key, scene = named
         if not key and _is_single(path):
             continue  # neither a band of the collection nor several
-        known = scenes.setdefault(scene.name, scene)
-        if key not in known.files or _finer(path, known.files[key]):
-            known.files[key] = path.absolute()
+        kept = scenes.setdefault(scene.name, scene)
+        if key not in kept.files or _finer(path, kept.files[key]):
+            kept.files[key] = path.absolute()
     return list(scenes.values())
 
 
@@ -300,8 +300,8 @@ def _described(
 ) -> list[dict[str, str]]:
     """Names of the bands of a raster with several, by their descriptions or their numbers."""
     described = [str(text or "") for text in dataset.descriptions]
-    known = {key for band in collection.bands for key in (band.name, *band.keys)}
-    if known & set(described):
+    keys = {key for band in collection.bands for key in (band.name, *band.keys)}
+    if keys & set(described):
         return [{"name": text} for text in described]
     numbers = {band.number: band.name for band in collection.bands}
     if len(numbers) == len(collection.bands) and max(numbers) <= dataset.count:

@@ -61,13 +61,13 @@ def find(collection: Collection, query: Query, access: Access) -> Iterator[RawIt
 def names(collection: Collection, access: Access) -> list[str]:
     """Names of the collections of a STAC API."""
     with _Guard(collection, access), ignore():
-        return sorted(found.id for found in _open(collection, access).get_collections())
+        return sorted(entry.id for entry in _open(collection, access).get_collections())
 
 
 def _pages(
     collection: Collection, query: Query, box: tuple[float, ...], access: Access
 ) -> Iterator[RawItem]:
-    known: set[str] = set()
+    received_ids: set[str] = set()
     received, matched = 0, None
     with _Guard(collection, access), ignore():
         client = _open(collection, access)
@@ -81,13 +81,13 @@ def _pages(
         )
         for page in search.pages_as_dicts():
             items = page.get("features") or []
-            fresh = [item for item in items if item.get("id") not in known]
+            fresh = [item for item in items if item.get("id") not in received_ids]
             if items and not fresh:
                 raise ImageryError(
                     f"{access.owner}: {collection.endpoint} sends the same page of items again and "
-                    f"again after {len(known):,} items; the catalogue cannot be searched"
+                    f"again after {len(received_ids):,} items; the catalogue cannot be searched"
                 )
-            known.update(str(item.get("id")) for item in fresh)
+            received_ids.update(str(item.get("id")) for item in fresh)
             received, matched = received + len(items), _matched(page)
             yield from fresh
     if matched is not None and received < matched <= EXACT:

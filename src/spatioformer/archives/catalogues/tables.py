@@ -58,8 +58,8 @@ def rows_where(
         rows: list[dict[str, Any]] = table.filter(condition).to_pylist()
         return rows
 
-    found: list[dict[str, Any]] = _read(href, access, task)
-    return found
+    matching: list[dict[str, Any]] = _read(href, access, task)
+    return matching
 
 
 def _ranges(group: pq.RowGroupMetaData) -> Ranges:

@@ -56,8 +56,8 @@ def deviations(values: Floats, median: Floats, *, threads: int = 1) -> Floats:
     def block(window: tuple[slice, slice]) -> None:
         distances = _distances(values[:, :, *window], median[:, *window])
         for number, distance in enumerate(distances):
-            found = quantiles(distance.reshape(len(values), -1), [50.0])
-            result[number, *window] = found.reshape(result[number, *window].shape)
+            medians = quantiles(distance.reshape(len(values), -1), [50.0])
+            result[number, *window] = medians.reshape(result[number, *window].shape)
 
     if values.size:
         in_threads(block, blocks(values), threads)

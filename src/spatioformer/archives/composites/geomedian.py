@@ -91,11 +91,11 @@ def geomedian(
     def block(window: tuple[slice, slice]) -> None:
         data = flat(values[:, :, *window])
         if compiled is None:
-            found = plain_geomedian(data, eps, max_iterations)
+            medians = plain_geomedian(data, eps, max_iterations)
         else:
-            found = np.empty(data.shape[1:], np.float32)
-            compiled.geomedian(data, found, 0, data.shape[2], np.float32(eps), max_iterations)
-        result[:, *window] = found.reshape(result[:, *window].shape)
+            medians = np.empty(data.shape[1:], np.float32)
+            compiled.geomedian(data, medians, 0, data.shape[2], np.float32(eps), max_iterations)
+        result[:, *window] = medians.reshape(result[:, *window].shape)
 
     in_threads(block, blocks(values), threads)
     return result

@@ -153,9 +153,9 @@ def _solve(curve, weight, step):
     for j in range(bands - 1, -1, -1):
         solved = step[j]
         for i in range(j + 1, bands):
-            column, known = curve[i * (i + 1) // 2 + j], step[i]
+            column, later = curve[i * (i + 1) // 2 + j], step[i]
             for lane in range(LANES):
-                solved[lane] -= column[lane] * known[lane]
+                solved[lane] -= column[lane] * later[lane]
         pivot = curve[j * (j + 1) // 2 + j]
         for lane in range(LANES):
             solved[lane] *= pivot[lane]
@@ -182,9 +182,9 @@ def _nearest(x, mask, kept, y, force, gap, point, chosen, square, closest, ties)
                 apart = value[lane] - at[lane]
                 square[lane] += apart * apart
         for b in range(bands):
-            value, found = x[t, b], point[b]
+            value, nearest = x[t, b], point[b]
             for lane in range(LANES):
-                found[lane] = value[lane] if square[lane] < closest[lane] else found[lane]
+                nearest[lane] = value[lane] if square[lane] < closest[lane] else nearest[lane]
         for lane in range(LANES):
             same = ties[lane] + (here[lane] if square[lane] == closest[lane] else ZERO)
             ties[lane] = ONE if square[lane] < closest[lane] else same
@@ -194,9 +194,9 @@ def _nearest(x, mask, kept, y, force, gap, point, chosen, square, closest, ties)
         closest[lane] = ties[lane] / np.sqrt(closest[lane]) if apart else ZERO
         square[lane] = ZERO
     for b in range(bands):
-        found, at, pull = point[b], y[b], force[b]
+        nearest, at, pull = point[b], y[b], force[b]
         for lane in range(LANES):
-            rest = pull[lane] - (found[lane] - at[lane]) * closest[lane]
+            rest = pull[lane] - (nearest[lane] - at[lane]) * closest[lane]
             square[lane] += rest * rest
     for lane in range(LANES):
         weak = np.sqrt(square[lane]) <= NEAR * ties[lane] and closest[lane] > ZERO
@@ -282,10 +282,10 @@ def geomedian(values, result, start, stop, eps, limit):
             if iteration > 0 and even & (even - 1) == 0:
                 _nearest(x, mask, kept, before, force, gap, point, chosen, square, cube, ties)
                 for b in range(bands):
-                    found, at = point[b], y[b]
+                    nearest, at = point[b], y[b]
                     for lane in range(LANES):
                         tried = chosen[lane] > ZERO and state[lane] == GOES_ON
-                        at[lane] = found[lane] if tried else at[lane]
+                        at[lane] = nearest[lane] if tried else at[lane]
         for lane in range(used):
             unfinished += 1 if live[lane] > ZERO else 0
         for b in range(bands):

@@ -54,8 +54,8 @@ def reduce(
     def block(window: tuple[slice, slice]) -> None:
         for band in range(bands):
             data = values[:, band, *window].reshape(len(values), -1)
-            found = _mean(data) if how == "mean" else quantiles(data, shares)
-            result[band, :, *window] = found.reshape(result[band, :, *window].shape)
+            reduced = _mean(data) if how == "mean" else quantiles(data, shares)
+            result[band, :, *window] = reduced.reshape(result[band, :, *window].shape)
 
     if values.size:
         in_threads(block, blocks(values), threads)

@@ -52,11 +52,11 @@ class Footprints:
 
     def box(self) -> tuple[int, int, int, int] | None:
         """First row, first column, and the row and column after the last ones; None if empty."""
-        known = np.isfinite(self.top) & np.isfinite(self.left)
-        if not known.any():
+        placed = np.isfinite(self.top) & np.isfinite(self.left)
+        if not placed.any():
             return None
-        top, left = self.top[known], self.left[known]
-        bottom, right = top + self.height[known], left + self.width[known]
+        top, left = self.top[placed], self.left[placed]
+        bottom, right = top + self.height[placed], left + self.width[placed]
         first = int(np.floor(top.min())), int(np.floor(left.min()))
         return *first, int(np.floor(bottom.max())) + 1, int(np.floor(right.max())) + 1
 
@@ -81,14 +81,14 @@ class Footprints:
         The weights of a footprint sum to 1. The order is that of rows, then columns; footprints
         with fewer pixels than others get weights of 0.
         """
-        known = np.isfinite(self.top) & np.isfinite(self.left)
+        placed = np.isfinite(self.top) & np.isfinite(self.left)
         # Pixels without a position get any footprint, and no weight.
-        height = np.where(known, self.height, np.nanmax(self.height))
-        width = np.where(known, self.width, np.nanmax(self.width))
-        rows = _along(np.where(known, self.top, 0.0), height, self.smooth)
-        columns = list(_along(np.where(known, self.left, 0.0), width, self.smooth))
+        height = np.where(placed, self.height, np.nanmax(self.height))
+        width = np.where(placed, self.width, np.nanmax(self.width))
+        rows = _along(np.where(placed, self.top, 0.0), height, self.smooth)
+        columns = list(_along(np.where(placed, self.left, 0.0), width, self.smooth))
         for row, row_weight in rows:
-            row_weight = np.where(known, row_weight, 0.0)
+            row_weight = np.where(placed, row_weight, 0.0)
             for column, weight in columns:
                 yield row, column, row_weight * weight
 
@@ -205,9 +205,9 @@ def may_meet(
     )
     outline_cols = np.concatenate([np.full(EDGE, window.col_off), np.full(EDGE, right), cols, cols])
     x, y = _positions(outline_rows, outline_cols, grid.transform, to_source, source)
-    known = np.isfinite(x) & np.isfinite(y)
-    if not known.all():
-        return bool(known.any())
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.all():
+        return bool(finite.any())
     margin = 2 + 0.05 * max(np.ptp(x), np.ptp(y))  # edges are curves between the points
     first_row, first_col, last_row, last_col = box
     return bool(
@@ -231,15 +231,15 @@ def _positions(
     x, y = np.broadcast_arrays(x, y)
     x, y = to_source.transform(x, y)
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(finite, x, np.nan), np.where(finite, y, np.nan)
     return (x - source.c) / source.a, (y - source.f) / source.e
 
 
 def _far_larger(sizes: Floats) -> NDArray[np.bool_]:
     """Sizes of pixels of which two corners lie on different lobes of an interrupted projection."""
-    known = sizes[np.isfinite(sizes)]
-    return sizes > TORN * np.median(known) if known.size else np.zeros(sizes.shape, bool)
+    finite = sizes[np.isfinite(sizes)]
+    return sizes > TORN * np.median(finite) if finite.size else np.zeros(sizes.shape, bool)
 
 
 def _mean(values: Floats, axis: int) -> Floats:

@@ -87,14 +87,14 @@ def asset_of(collection: Collection, band: Band, values: Mapping[str, str | int]
     """
     assert collection.files is not None
     group, _, key = band.keys[0].rpartition("/")
-    known = {**values, "key": key, "group": group, "band": band.number}
+    fields = {**values, "key": key, "group": group, "band": band.number}
     form, member = collection.files.form, collection.files.member
     # A form with the number of the band names a file for each; otherwise it counts in the file.
     each = "{band" in form + (member or "")
     return Asset(
-        below(collection.endpoint, filled(form, known, collection.name)),
+        below(collection.endpoint, filled(form, fields, collection.name)),
         1 if each else band.number,
-        member=None if member is None else filled(member, known, collection.name),
+        member=None if member is None else filled(member, fields, collection.name),
     )
 
 

@@ -10,6 +10,8 @@ from rasterio.io import DatasetReader
 from spatioformer.common.errors import ImageryError
 from spatioformer.config.messages import escaped
 
+MONTHS = 12
+
 TIMES = ("valid_time", "time", "date")
 """Names of the time axis, in files of the Climate Data Store since 2024 and before."""
 
@@ -31,19 +33,19 @@ def month_lengths(dataset: DatasetReader, year: int, owner: str) -> np.ndarray:
     Raises:
         ImageryError: the bands are not these months, or the file states no times.
     """
-    if "NETCDF_DIM_expver" in dataset.tags(1) and dataset.count > 12:
+    if "NETCDF_DIM_expver" in dataset.tags(1) and dataset.count > MONTHS:
         raise ImageryError(
             f"{owner}: the file holds preliminary months beside final ones (dimension expver); "
             "download the year again"
         )
-    if dataset.count != 12:
+    if dataset.count != MONTHS:
         raise ImageryError(
-            f"{owner}: the file holds {dataset.count} steps of time, and the 12 months of {year} "
-            "were expected; download monthly means of all months of this year alone, or leave the "
-            "year out of `years`"
+            f"{owner}: the file holds {dataset.count} steps of time, and the {MONTHS} months of "
+            f"{year} were expected; download monthly means of all months of this year alone, or "
+            "leave the year out of `years`"
         )
     months = [_month(dataset, number, owner) for number in dataset.indexes]
-    if {(year, month) for month in range(1, 13)} != set(months):
+    if {(year, month) for month in range(1, MONTHS + 1)} != set(months):
         other = next((y, m) for y, m in months if y != year or months.count((y, m)) > 1)
         raise ImageryError(
             f"{owner}: the file holds {other[0]}-{other[1]:02d}"

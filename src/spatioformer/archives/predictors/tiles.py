@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from spatioformer.archives.collections import Band
 from spatioformer.archives.conversions import conversion
 from spatioformer.archives.items import Asset, Item
-from spatioformer.archives.predictors.months import month_lengths
+from spatioformer.archives.predictors.months import MONTHS, month_lengths
 from spatioformer.archives.predictors.whole import read_variable, whole_file
 from spatioformer.archives.remote import prefetch
 from spatioformer.archives.scenes import read_file
@@ -28,7 +28,6 @@ from spatioformer.geo.raster.values import Values, valid_mask
 
 DIGITS = 12  # of the size of a pixel that count, so that tiles of one lattice meet exactly
 
-MONTHS = 12
 REDUCERS: Mapping[str, Callable[..., np.ndarray]] = {
     "mean": np.mean,
     "sum": np.sum,
@@ -59,14 +58,14 @@ class ItemTile:
         """
         item = self.item
         if item.crs is not None and item.transform is not None and item.shape is not None:
-            own = Grid(CRS.from_user_input(item.crs), Affine(*item.transform[:6]), *item.shape)
+            grid = Grid(CRS.from_user_input(item.crs), Affine(*item.transform[:6]), *item.shape)
         else:
-            own = self._run(next(iter(item.assets.values())), self._grid_of)
-        a, b, c, d, e, f = own.transform[:6]
+            grid = self._run(next(iter(item.assets.values())), self._grid_of)
+        a, b, c, d, e, f = grid.transform[:6]
         if b or d:
             raise ImageryError(f"{self.source.owner}: {item.id} has a turned grid; it is not read")
         a, e = _rounded(a), _rounded(e)
-        return replace(own, transform=Affine(a, 0.0, c + 360 * self.turns, 0.0, e, f))
+        return replace(grid, transform=Affine(a, 0.0, c + 360 * self.turns, 0.0, e, f))
 
     def turned(self, turns: int) -> "ItemTile":
         """The same tile, some whole turns further east."""
@@ -89,19 +88,19 @@ class ItemTile:
             if band.name in self.item.assets
         ]
         for href, member in dict.fromkeys((asset.href, asset.member) for _, asset in held):
-            own = [
+            of_file = [
                 (number, asset)
                 for number, asset in held
                 if (asset.href, asset.member) == (href, member)
             ]
 
             def read(
-                dataset: DatasetReader, own: Sequence[tuple[int, Asset]] = own
+                dataset: DatasetReader, of_file: Sequence[tuple[int, Asset]] = of_file
             ) -> list[np.ndarray]:
                 self._check_shape(dataset)
-                return self._values(dataset, window, own)
+                return self._values(dataset, window, of_file)
 
-            for (number, _), values in zip(own, self._run(own[0][1], read), strict=True):
+            for (number, _), values in zip(of_file, self._run(of_file[0][1], read), strict=True):
                 out[..., number] = values
         return out
 
@@ -122,7 +121,7 @@ class ItemTile:
         days = self._days(dataset)
         prefetch(dataset, [window], files)
         raw, valid = Values(dataset, files).read_raw(window)
-        found = []
+        reduced = []
         for i, asset in held:
             band = self.bands[i]
             places = [files.index(number) for number in numbers[i]]
@@ -135,10 +134,10 @@ class ItemTile:
                 values = data.astype(np.float64) * unit.scale + unit.offset
             values = np.where(present, values, np.nan)
             if days is not None and band.reduce == "daily_sum":
-                found.append(np.sum(values * days[:, None, None], axis=0))
+                reduced.append(np.sum(values * days[:, None, None], axis=0))
             else:
-                found.append(REDUCERS[band.reduce](values, axis=0) if band.reduce else values[0])
-        return found
+                reduced.append(REDUCERS[band.reduce](values, axis=0) if band.reduce else values[0])
+        return reduced
 
     def _days(self, dataset: DatasetReader) -> np.ndarray | None:
         """Days of each month of a file of twelve months; None: the collection has no such files."""
@@ -160,9 +159,9 @@ class ItemTile:
 
     def _unit(self, dataset: DatasetReader, band: Band, asset: Asset, number: int) -> Unit:
         """Scale and offset from the raw numbers of a file to the unit of a band."""
-        own = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
+        unit_of_file = Unit(dataset.scales[number - 1], dataset.offsets[number - 1])
         dtype = dataset.dtypes[number - 1]
-        unit = stated_unit(self.source.owner, self.item, band, asset, own, dtype)
+        unit = stated_unit(self.source.owner, self.item, band, asset, unit_of_file, dtype)
         if band.file_unit is None:
             return unit
         stated = dataset.tags(number).get("units", "").strip()

@@ -61,14 +61,14 @@ def vrt_items(
     mosaic: Mosaic | None = None
     for band in bands:
         href = asset_of(collection, band, {**collection.chosen, "year": year}).href
-        own = parse_vrt(read_bytes(href, access, limit=LARGEST), href, access.owner)
-        if mosaic is not None and own.grid != mosaic.grid:
+        parsed = parse_vrt(read_bytes(href, access, limit=LARGEST), href, access.owner)
+        if mosaic is not None and parsed.grid != mosaic.grid:
             raise ImageryError(
                 f"{access.owner}: {escaped(href)} has another grid than the bands before it; read "
                 "them as two sources"
             )
-        mosaic = own
-        for box, (tile, number) in own.files.items():
+        mosaic = parsed
+        for box, (tile, number) in parsed.files.items():
             assets.setdefault(box, {})[band.name] = Asset(tile, number)
     if mosaic is None:
         return []
@@ -150,8 +150,8 @@ def _source(source: ElementTree.Element, href: str, where: str) -> tuple[Box, tu
     col, row, width, height = _rect(source, "DstRect")
     if _rect(source, "SrcRect") != (0, 0, width, height):
         raise ImageryError(f"{where} resamples or cuts its tiles, which is not supported")
-    own = ("SourceBand", "SourceProperties", "SrcRect", "DstRect", "SourceFilename", "NODATA")
-    if strange := next((part.tag for part in source if part.tag not in own), None):
+    allowed = ("SourceBand", "SourceProperties", "SrcRect", "DstRect", "SourceFilename", "NODATA")
+    if strange := next((part.tag for part in source if part.tag not in allowed), None):
         raise ImageryError(f"{where} changes the values of its tiles ({strange}); it is not read")
     folder, _, _ = href.replace("\\", "/").rpartition("/")
     return (col, row, width, height), (
@@ -180,11 +180,11 @@ def _degrees(grid: Grid, boxes: np.ndarray) -> list[Bounds]:
         lon, lat = grid.lonlat(*np.broadcast_arrays(rows, cols))
     bounds: list[Bounds] = []
     for x, y in zip(lon.reshape(len(boxes), -1), lat.reshape(len(boxes), -1), strict=True):
-        known = np.isfinite(x) & np.isfinite(y)
-        if not known.any():
+        inside = np.isfinite(x) & np.isfinite(y)
+        if not inside.any():
             bounds.append((-180.0, -90.0, 180.0, 90.0))
             continue
-        sides = x[known].min(), y[known].min(), x[known].max(), y[known].max()
+        sides = x[inside].min(), y[inside].min(), x[inside].max(), y[inside].max()
         west, south, east, north = (float(side) for side in sides)
         bounds.append((west, south, east, north))
     return bounds

@@ -37,15 +37,15 @@ def whole_file(asset: Asset, access: Access) -> str:
     with _guard:
         lock = _locks.setdefault(asset.href, Lock())
     with lock:  # several bands of one archive wait for it together
-        known = _known.get(key)
-        if known is None or not known.exists():
+        raster = _known.get(key)
+        if raster is None or not raster.exists():
             path = fetch_file(asset.href, access)
             is_zip = PurePosixPath(urlsplit(asset.href).path).suffix.lower() == ".zip"
-            known = unpack(path, asset.member) if is_zip else path
+            raster = unpack(path, asset.member) if is_zip else path
             if not is_zip:
-                _check_variable(known, asset.member, access.owner)
-            _known[key] = known
-    return str(known) if known.suffix.lower() in TIFF else address(known, asset.member)
+                _check_variable(raster, asset.member, access.owner)
+            _known[key] = raster
+    return str(raster) if raster.suffix.lower() in TIFF else address(raster, asset.member)
 
 
 def read_variable(variable: str, owner: str, task: Callable[[DatasetReader], Result]) -> Result:

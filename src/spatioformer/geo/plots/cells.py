@@ -8,7 +8,7 @@ import pandas as pd
 
 from spatioformer.common.errors import PlotError
 from spatioformer.geo.plots.covariates import KINDS, RESERVED
-from spatioformer.geo.plots.far_values import far_rows, missing_codes
+from spatioformer.geo.plots.far_values import FarValues, far_values
 from spatioformer.geo.plots.hemispheres import (
     SIDES,
     are_sides,
@@ -173,31 +173,28 @@ def covariate_values(
                 f"numbers, such as {quoted(texts.iloc[first])} on line {cells['line'].iloc[first]}"
             )
         read = np.where(np.isfinite(read), read, np.nan)
-        codes = missing_codes(read)
-        coded = np.isin(read, codes)
-        read[coded] = np.nan
+        far = far_values(read)
+        read[far.coded] = np.nan
         values[name] = read
-        notes += _unusual(name, codes, int(coded.sum()), read, cells["line"])
+        notes += _far_notes(name, far, read, cells["line"])
     return pd.DataFrame(values, index=cells.index), notes
 
 
-def _unusual(
-    name: str, codes: list[float], coded: int, values: np.ndarray, lines: pd.Series
-) -> list[str]:
-    """Notes on codes for missing data, in `coded` cells, and on values (n,) far outside others."""
+def _far_notes(name: str, far: FarValues, values: np.ndarray, lines: pd.Series) -> list[str]:
+    """Notes on codes for missing data, NaN in values (n,), and on likely faults."""
     notes = []
-    if codes:
-        shown = " and ".join(f"{code:.8g}" for code in codes)
+    if far.codes:
+        shown = " and ".join(f"{code:.8g}" for code in far.codes)
         notes.append(
-            f"covariate {quoted(name)} counts {coded} cells of {shown} as missing, a usual code "
-            f"for it: the others lie between {np.nanmin(values):.6g} and {np.nanmax(values):.6g}"
+            f"covariate {quoted(name)} counts {int(far.coded.sum())} cells of {shown} as missing, "
+            "a usual code for it: the others lie between "
+            f"{np.nanmin(values):.6g} and {np.nanmax(values):.6g}"
         )
-    far = far_rows(values)
-    if far.any():
-        first, others = int(far.argmax()), values[~far]
+    if far.faults.any():
+        first, others = int(far.faults.argmax()), values[~far.faults]
         notes.append(
-            f"covariate {quoted(name)} has a value in {int(far.sum())} of {len(far)} rows "
-            f"far outside all others: {values[first]:.8g} on line {lines.iloc[first]}; "
+            f"covariate {quoted(name)} has a value in {int(far.faults.sum())} of {len(far.faults)} "
+            f"rows far outside all others: {values[first]:.8g} on line {lines.iloc[first]}; "
             f"the others lie between {np.nanmin(others):.6g} and {np.nanmax(others):.6g}, "
             "so correct it if it is wrong"
         )

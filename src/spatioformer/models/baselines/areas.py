@@ -32,10 +32,10 @@ def divisions(X: np.ndarray) -> list[np.ndarray]:
     places = lonlat(X)
     if len(np.unique(places, axis=0)) < 2:
         rows = np.nan_to_num(np.asarray(X, np.float64), nan=np.inf)
-        found = [in_order(np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1))]
+        candidates = [in_order(np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1))]
     else:
-        found = [sites(places), _blocks(places)]
-    return [division for division in found if division.max() + 1 >= PARTS]
+        candidates = [sites(places), _blocks(places)]
+    return [division for division in candidates if division.max() + 1 >= PARTS]
 
 
 def _blocks(places: np.ndarray) -> np.ndarray:

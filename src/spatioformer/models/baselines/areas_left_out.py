@@ -74,8 +74,8 @@ def to_nearest_outside(places: np.ndarray, unit: np.ndarray) -> np.ndarray:
         count = min(2 * count, len(points))
         distance, near = map(np.asarray, tree.query(points[todo], k=count))
         outside = unit[near] != unit[todo, None]
-        found = outside.any(axis=1)
+        reached = outside.any(axis=1)
         first = outside.argmax(axis=1)
-        out[todo[found]] = distance[found, first[found]]
-        todo = todo[~found]
+        out[todo[reached]] = distance[reached, first[reached]]
+        todo = todo[~reached]
     return arc(out, S2_RADIUS_M)

@@ -18,7 +18,7 @@ from spatioformer.models.baselines.areas_left_out import areas, sample, to_neare
 from spatioformer.models.baselines.block_trees import BlockTrees
 from spatioformer.models.baselines.features import lonlat
 from spatioformer.models.baselines.gaussian import GaussianProcess
-from spatioformer.models.baselines.gaussian.groups import canonical_order
+from spatioformer.models.baselines.order import canonical_order
 from spatioformer.models.baselines.quadratic import QuadraticRidge
 from spatioformer.models.stacking import (
     PRIOR_STRENGTH,
@@ -144,16 +144,17 @@ class ClosedFormStack(RegressorMixin, BaseEstimator):
     def _processes(
         self, X: np.ndarray, y: np.ndarray, whole: GaussianProcess | None
     ) -> list[GaussianProcess]:
-        known: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
-        known["shares"] = self.shares
+        settings: dict[str, Any] = {name: getattr(self, name) for name in ("effort", "counts")}
+        settings["shares"] = self.shares
         if whole is None:
-            whole = GaussianProcess(**known).fit(X, y)
+            whole = GaussianProcess(**settings).fit(X, y)
         else:  # a copy, with the seed that a process of a stack has: nothing depends on it
             whole = copy(whole).set_params(seed=0)
         if len(y) > whole.inducing:
-            known["inducing"] = min(LIGHT, whole.inducing)
+            settings["inducing"] = min(LIGHT, whole.inducing)
         others = list(PROCESSES.values())[1:]
-        return [whole, *(GaussianProcess(**known, **part).fit_like(whole, X, y) for part in others)]
+        reduced = [GaussianProcess(**settings, **part).fit_like(whole, X, y) for part in others]
+        return [whole, *reduced]
 
     def _weigh(
         self,

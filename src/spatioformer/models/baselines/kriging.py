@@ -14,8 +14,9 @@ from spatioformer.common.errors import ModelError
 from spatioformer.evaluation.correlation import apart, correlation, likeliest, ranges_of
 from spatioformer.models.baselines.block_trees import Votes, predicted_by
 from spatioformer.models.baselines.features import floor_of, lonlat, not_below
+from spatioformer.models.baselines.order import in_canonical_order
 from spatioformer.models.baselines.trees import tuned_random_forest
-from spatioformer.models.baselines.tuned_forest import Settings, TunedForest, in_canonical_order
+from spatioformer.models.baselines.tuned_forest import Settings, TunedForest
 
 NUGGET_SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 CHUNK = 8192  # predictions computed at once; larger chunks share more systems of equations

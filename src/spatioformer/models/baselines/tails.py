@@ -44,9 +44,9 @@ class NormalScores(TransformerMixin, BaseEstimator):
             X: (n, f), NaN where missing. A feature with fewer than three different values has no
                 heavy tails.
         """
-        known = [column[np.isfinite(column)] for column in X.T]
-        heavy = [j for j, values in enumerate(known) if j not in self.kept and _heavy(values)]
-        pairs = np.array([_knots(known[j]) for j in heavy]).reshape(-1, 2, KNOTS)
+        present = [column[np.isfinite(column)] for column in X.T]
+        heavy = [j for j, values in enumerate(present) if j not in self.kept and _heavy(values)]
+        pairs = np.array([_knots(present[j]) for j in heavy]).reshape(-1, 2, KNOTS)
         self.columns_, self.values_, self.scores_ = np.array(heavy, int), pairs[:, 0], pairs[:, 1]
         return self
 

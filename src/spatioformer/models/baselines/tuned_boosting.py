@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from spatioformer.models.baselines.areas import divisions, held_out
 from spatioformer.models.baselines.features import floor_of, not_below
-from spatioformer.models.baselines.tuned_forest import in_canonical_order
+from spatioformer.models.baselines.order import in_canonical_order
 
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor

@@ -10,7 +10,7 @@ from sklearn.tree import DecisionTreeRegressor, ExtraTreeRegressor
 from spatioformer.evaluation.choice import standard_error
 from spatioformer.models.baselines.areas import divisions, held_out
 from spatioformer.models.baselines.block_trees import Growth, Votes
-from spatioformer.models.baselines.gaussian.groups import canonical_order
+from spatioformer.models.baselines.order import in_canonical_order
 
 TREES = 200
 """Number of trees. 300 would have an r2 .0004 to .0008 higher, and cost half as much again."""
@@ -184,10 +184,3 @@ class Search:
             sums = np.bincount(number, row).astype(np.float64)[:, None]
             squares.append(float(standard_error(sums, counts)[0]) ** 2)
         return float(np.sqrt(np.mean(squares)))
-
-
-def in_canonical_order(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """X (n, features) and y (n,) as float64, in an order that depends on their values alone."""
-    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-    order = canonical_order(X, y)
-    return X[order], y[order]

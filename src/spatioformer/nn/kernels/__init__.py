@@ -11,6 +11,18 @@ simd.py has the vectors, parts.py what the kernels share, mlp.py and attention.p
 a post-norm transformer block, pre_norm.py those of a pre-norm block. dispatch.py and blocks.py
 decide when a network uses them, and call them.
 
+The kernels of a half of a block come in pairs, and their arguments mean the same everywhere:
+
+    dropped: dropout rate as a number of 65536; `key`, uint32 (2,), fixes the dropout.
+    gain, shift, eps: of LayerNorm; (D,), (D,) and a number.
+
+The backward kernel computes all gradients from that of the forward kernel's `out`. It takes the
+arguments of the forward kernel that it needs, and these arrays:
+
+    x_gradient: shaped as x, written.
+    gradients of matrices: shaped as the matrix, added to.
+    gradients of vectors (n,), biases, gain and shift: (n, L), added to, one sum for each lane.
+
 numba stores compiled code beside the source, or in the user's cache folder where the source folder
 is read-only. It compiles again only when the file of the kernel itself changes: after editing
 simd.py, parts.py or what pre_norm.py takes of attention.py, delete `__pycache__`.

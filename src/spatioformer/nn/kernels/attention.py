@@ -239,10 +239,10 @@ def kernels(head_width: int):
         Args:
             x, total, out: float32 (packs, T, D, L).
             qkv: (3 D, D), queries, keys, values; qkv_bias (3 D,).
-            out_weight: (D, D); out_bias, gain, shift (D,).
-            dropped: dropout rate as a number of 65536.
-            key: uint32 (2,), which fixes the dropout.
+            out_weight: (D, D); out_bias (D,).
             mixed: (packs, D, T, L).
+
+        All other arguments: see the package, `nn.kernels`.
         """
         width = gain.size
         size = width * tokens * LANES  # of a pack
@@ -266,14 +266,10 @@ def kernels(head_width: int):
                  out_transposed, gain, eps, dropped, key, x_gradient, qkv_gradient,
                  qkv_bias_gradient, out_weight_gradient, out_bias_gradient, gain_gradient,
                  shift_gradient):  # fmt: skip
-        """Compute all gradients from the gradient of `out`.
+        """Gradients of `forward`; see the package, `nn.kernels`.
 
         Args:
             qkv_transposed, out_transposed: the weights transposed, (D, 3 D) and (D, D).
-            x_gradient: as x, written.
-            qkv_gradient, out_weight_gradient: (3 D, D) and (D, D), added to.
-            qkv_bias_gradient: (3 D, L); out_bias_gradient, gain_gradient, shift_gradient: (D, L);
-                added to, one sum for each lane.
         """
         width = gain.size
         size = width * tokens * LANES  # of a pack

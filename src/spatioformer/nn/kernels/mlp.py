@@ -63,9 +63,9 @@ def forward(x, up, up_bias, down, down_bias, gain, shift, eps, dropped, key, tot
 
     Args:
         x, total, out: float32 (N, D, L).
-        up, down: float32 (F, D), down transposed; up_bias (F,); down_bias, gain, shift (D,).
-        dropped: dropout rate as a number of 65536.
-        key: uint32 (2,), which fixes the dropout.
+        up, down: float32 (F, D), down transposed; up_bias (F,); down_bias (D,).
+
+    All other arguments: see the package, `nn.kernels`.
     """
     width = gain.size
     scale = survivors_scale(dropped)
@@ -102,14 +102,7 @@ def backward(
     gain_gradient,
     shift_gradient,
 ):
-    """Compute all gradients from the gradient of `out`.
-
-    Args:
-        x_gradient: (N, D, L), written.
-        up_gradient, down_gradient: (F, D), added to.
-        up_bias_gradient: (F, L); down_bias_gradient, gain_gradient, shift_gradient: (D, L);
-            added to, one sum for each lane.
-    """
+    """Gradients of `forward`; see the package, `nn.kernels`."""
     width = gain.size
     scale = survivors_scale(dropped)
     sums = np.empty(2 * width * LANES, np.float32)

@@ -201,6 +201,62 @@ def moments(total, start, width, eps):
 
 
 @inlined
+def normalise(out, place, x, start, gain, shift, eps):
+    """out = LayerNorm(x) for one token vector, at `place` of out and at `start` of x.
+
+    Args:
+        gain, shift: (width,).
+    """
+    width = gain.size
+    mean, inverse = moments(x, start, width, eps)
+    for k in range(width):
+        unit = (load(x, start + k * LANES) - mean) * inverse
+        store(out, place + k * LANES, fma(unit, spread(gain, k), spread(shift, k)))
+
+
+@inlined
+def gain_and_shift_backward(
+    out_gradient, place, stride, x, start, gain, eps, gain_gradient, shift_gradient
+):
+    """Add the gradients of gain and shift of `normalise`, for one token vector of x at `start`.
+
+    Args:
+        out_gradient: of out[k], which stands at `place + k * stride`.
+        gain_gradient, shift_gradient: (width, L).
+
+    Returns:
+        What `normalise_backward` needs: the two `moments` of x, and the means over the width of g
+        and of g times the normalised x, where g is the gradient of the normalised x.
+    """
+    width = gain.size
+    share = splat(np.float32(1 / width))
+    mean, inverse = moments(x, start, width, eps)
+    along, along_unit = splat(ZERO), splat(ZERO)
+    for k in range(width):
+        unit = (load(x, start + k * LANES) - mean) * inverse
+        g = load(out_gradient, place + k * stride)
+        store(gain_gradient, k * LANES, fma(g, unit, load(gain_gradient, k * LANES)))
+        store(shift_gradient, k * LANES, g + load(shift_gradient, k * LANES))
+        g = g * spread(gain, k)
+        along = along + g
+        along_unit = fma(g, unit, along_unit)
+    return mean, inverse, along * share, along_unit * share
+
+
+@inlined
+def normalise_backward(g, gain, x, means):
+    """Gradient of x[k] from that of out[k] in `normalise`; `gain` is that of k, for all lanes.
+
+    Args:
+        g, gain, x: vectors of L numbers.
+        means: what `gain_and_shift_backward` returns for the token vector.
+    """
+    mean, inverse, along, along_unit = means
+    unit = (x - mean) * inverse
+    return (g * gain - along - unit * along_unit) * inverse
+
+
+@inlined
 def add_and_normalise(
     sums, place, stride, scale, bias, x, at, gain, shift, eps, dropped, key, site, total, out
 ):
@@ -221,10 +277,7 @@ def add_and_normalise(
                 bits = random_bits(key, site, start // LANES + k)
                 y = kept_low(bits, dropped, y * splat(survive))
             store(total, start + k * LANES, y + load(x, start + k * LANES))
-        mean, inverse = moments(total, start, width, eps)
-        for k in range(width):
-            unit = (load(total, start + k * LANES) - mean) * inverse
-            store(out, start + k * LANES, fma(unit, spread(gain, k), spread(shift, k)))
+        normalise(out, start, total, start, gain, shift, eps)
 
 
 @inlined
@@ -240,26 +293,17 @@ def add_and_normalise_backward(
         bias_gradient, gain_gradient, shift_gradient: (width, L), added to, one sum for each lane.
     """
     width = gain.size
-    share = splat(np.float32(1 / width))
     survive = survivors_scale(dropped)
     for v in range(2):
         start = at + v * width * LANES
-        mean, inverse = moments(total, start, width, eps)
-        along, along_unit = splat(ZERO), splat(ZERO)
+        means = gain_and_shift_backward(
+            out_gradient, start, LANES, total, start, gain, eps, gain_gradient, shift_gradient
+        )
         for k in range(width):
-            unit = (load(total, start + k * LANES) - mean) * inverse
-            g = load(out_gradient, start + k * LANES)
-            store(gain_gradient, k * LANES, fma(g, unit, load(gain_gradient, k * LANES)))
-            store(shift_gradient, k * LANES, g + load(shift_gradient, k * LANES))
-            g = g * spread(gain, k)
-            along = along + g
-            along_unit = fma(g, unit, along_unit)
-        along, along_unit = along * share, along_unit * share
-        for k in range(width):
-            unit = (load(total, start + k * LANES) - mean) * inverse
-            g = load(out_gradient, start + k * LANES) * spread(gain, k)
-            g = (g - along - unit * along_unit) * inverse
-            store(x_gradient, start + k * LANES, g)
+            here = start + k * LANES
+            g = load(out_gradient, here)
+            g = normalise_backward(g, spread(gain, k), load(total, here), means)
+            store(x_gradient, here, g)
             if dropped:
                 bits = random_bits(key, site, start // LANES + k)
                 g = kept_low(bits, dropped, g * splat(survive))

@@ -25,12 +25,14 @@ from spatioformer.nn.kernels.parts import (
     add_outer,
     add_transposed,
     exponential,
+    gain_and_shift_backward,
     inlined,
     kept_high,
     kept_low,
     kernel,
-    moments,
     normal_share,
+    normalise,
+    normalise_backward,
     random_bits,
     survivors_scale,
     tile,
@@ -46,13 +48,9 @@ LEAST = np.float32(-50)  # exponent of the normal density; below it, products wo
 @inlined
 def _normalise(u, x, at, gain, shift, eps, tokens):
     """u = LayerNorm(x) for `tokens` token vectors of x at `at`; u starts at 0."""
-    width = gain.size
+    size = gain.size * LANES
     for t in range(tokens):
-        start = at + t * width * LANES
-        mean, inverse = moments(x, start, width, eps)
-        for k in range(width):
-            unit = (load(x, start + k * LANES) - mean) * inverse
-            store(u, (t * width + k) * LANES, fma(unit, spread(gain, k), spread(shift, k)))
+        normalise(u, t * size, x, at + t * size, gain, shift, eps)
 
 
 @inlined
@@ -65,25 +63,15 @@ def _normalise_backward(u_gradient, stride, x, at, gain, eps, tokens, x_gradient
         gain_gradient, shift_gradient: (width, L), one sum for each lane.
     """
     width = gain.size
-    share = splat(np.float32(1 / width))
     for t in range(tokens):
         start, place = at + t * width * LANES, t * stride[1]
-        mean, inverse = moments(x, start, width, eps)
-        along, along_unit = splat(ZERO), splat(ZERO)
-        for k in range(width):
-            unit = (load(x, start + k * LANES) - mean) * inverse
-            g = load(u_gradient, place + k * stride[0])
-            store(gain_gradient, k * LANES, fma(g, unit, load(gain_gradient, k * LANES)))
-            store(shift_gradient, k * LANES, g + load(shift_gradient, k * LANES))
-            g = g * spread(gain, k)
-            along = along + g
-            along_unit = fma(g, unit, along_unit)
-        along, along_unit = along * share, along_unit * share
+        means = gain_and_shift_backward(
+            u_gradient, place, stride[0], x, start, gain, eps, gain_gradient, shift_gradient
+        )
         for k in range(width):
             here = start + k * LANES
-            unit = (load(x, here) - mean) * inverse
-            g = load(u_gradient, place + k * stride[0]) * spread(gain, k)
-            g = (g - along - unit * along_unit) * inverse
+            g = load(u_gradient, place + k * stride[0])
+            g = normalise_backward(g, spread(gain, k), load(x, here), means)
             store(x_gradient, here, load(x_gradient, here) + g)
 
 
@@ -150,10 +138,10 @@ def attention(head_width: int):
         Args:
             x, out: float32 (packs, T, D, L).
             qkv: (3 D, D), queries, keys, values; qkv_bias (3 D,).
-            out_weight: (D, D); out_bias, gain, shift (D,).
-            dropped: dropout rate as a number of 65536.
-            key: uint32 (2,), which fixes the dropout.
+            out_weight: (D, D); out_bias (D,).
             mixed: (packs, D, T, L).
+
+        All other arguments: see the package, `nn.kernels`.
         """
         width = gain.size
         size = width * tokens * LANES  # of a pack
@@ -174,14 +162,10 @@ def attention(head_width: int):
                  gain, shift, eps, dropped, key, x_gradient, qkv_gradient, qkv_bias_gradient,
                  out_weight_gradient, out_bias_gradient, gain_gradient,
                  shift_gradient):  # fmt: skip
-        """Compute all gradients from the gradient of `out`.
+        """Gradients of `forward`; see the package, `nn.kernels`.
 
         Args:
             qkv_transposed, out_transposed: the weights transposed, (D, 3 D) and (D, D).
-            x_gradient: as x, written.
-            qkv_gradient, out_weight_gradient: (3 D, D) and (D, D), added to.
-            qkv_bias_gradient: (3 D, L); out_bias_gradient, gain_gradient, shift_gradient: (D, L);
-                added to, one sum for each lane.
         """
         width = gain.size
         size = width * tokens * LANES  # of a pack
@@ -245,9 +229,9 @@ def mlp_forward(x, up, up_bias, down, down_bias, gain, shift, eps, dropped, key,
 
     Args:
         x, out: float32 (N, D, L), N even.
-        up, down: float32 (F, D), down transposed; up_bias (F,); down_bias, gain, shift (D,).
-        dropped: dropout rate as a number of 65536.
-        key: uint32 (2,), which fixes the dropout.
+        up, down: float32 (F, D), down transposed; up_bias (F,); down_bias (D,).
+
+    All other arguments: see the package, `nn.kernels`.
     """
     width = gain.size
     scale = survivors_scale(dropped)
@@ -271,14 +255,7 @@ def mlp_forward(x, up, up_bias, down, down_bias, gain, shift, eps, dropped, key,
 def mlp_backward(out_gradient, x, up, up_bias, down, gain, shift, eps, dropped, key, x_gradient,
                  up_gradient, up_bias_gradient, down_gradient, down_bias_gradient, gain_gradient,
                  shift_gradient):  # fmt: skip
-    """Compute all gradients of the MLP half from the gradient of `out`.
-
-    Args:
-        x_gradient: (N, D, L), written.
-        up_gradient, down_gradient: (F, D), added to.
-        up_bias_gradient: (F, L); down_bias_gradient, gain_gradient, shift_gradient: (D, L);
-            added to, one sum for each lane.
-    """
+    """Gradients of `mlp_forward`; see the package, `nn.kernels`."""
     width = gain.size
     scale = survivors_scale(dropped)
     step, pairwise = 2 * width * LANES, (2 * LANES, LANES)

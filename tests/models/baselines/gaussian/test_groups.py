@@ -19,17 +19,6 @@ def test_neighbours_in_the_order_are_neighbours_in_space(places):
     assert np.median(np.linalg.norm(np.diff(places, axis=0), axis=1)) > 0.4
 
 
-def test_the_sorted_rows_do_not_depend_on_their_order():
-    rng = np.random.default_rng(1)
-    X, y = rng.integers(0, 3, (50, 4)).astype(float), rng.integers(0, 3, 50).astype(float)
-    X[::7, 0] = np.nan
-    once = groups.canonical_order(X, y)
-    shuffled = rng.permutation(50)
-    again = shuffled[groups.canonical_order(X[shuffled], y[shuffled])]
-    np.testing.assert_array_equal(X[once], X[again])
-    np.testing.assert_array_equal(y[once], y[again])
-
-
 def test_groups_are_near_scattered_and_clustered(places):
     found = groups.likelihood_groups(places)
     assert [len(set(rows)) for rows in found] == [groups.GROUP] * groups.GROUPS

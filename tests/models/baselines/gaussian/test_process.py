@@ -14,6 +14,7 @@ from spatioformer.models.baselines.gaussian.kernel import (
     covariance,
 )
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS
+from spatioformer.models.baselines.order import canonical_order
 from tests.models.baselines.gaussian.plots import counts, table, towns
 from tests.models.baselines.gaussian.test_likelihood import columns_of, oracle
 
@@ -40,7 +41,7 @@ def test_a_transformed_prediction_is_scikit_learns_posterior():
     ours = GaussianProcess(effort=0).fit(X, y)
     assert ours.transform_ != "none"
     ours._set_transform("square-root", y)
-    order = groups.canonical_order(X, y)
+    order = canonical_order(X, y)
     inputs = ours._standardised(X[order])
     fitted = ours._solved(inputs, ours._target(y[order]))
     ours.weights_, ours.reduction_ = fitted.weights, fitted.reduction
@@ -64,7 +65,7 @@ def test_a_response_that_changes_with_place_needs_the_product():
     forest = random_forest(0).set_params(n_estimators=50).fit(X[train], y[train])
     assert r2(forest.predict(X[test]), y[test]) < 0.7
     model.found_[2] = -20.0
-    order = groups.canonical_order(X[train], y[train])
+    order = canonical_order(X[train], y[train])
     fitted = model._solved(model._standardised(X[train][order]), model._target(y[train][order]))
     model.weights_ = fitted.weights
     assert r2(model.predict(X[test]), y[test]) < 0.5

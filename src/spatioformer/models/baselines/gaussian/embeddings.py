@@ -26,7 +26,7 @@ def embeddings_among(names: Sequence[str]) -> dict[str, list[int]]:
         match = _NUMBERED.fullmatch(name)
         if match:
             places.setdefault(match.group(1), []).append(place)
-    return {stem: found for stem, found in places.items() if len(found) >= MANY}
+    return {stem: numbered for stem, numbered in places.items() if len(numbered) >= MANY}
 
 
 def shares_of(covariates: Sequence[str], bands: Sequence[str], statistics: int) -> list[int] | None:

@@ -1,7 +1,7 @@
 """Order of plots in space, and the groups of plots whose likelihood is computed.
 
-Nothing here depends on the order of the rows: plots are sorted first, and ties are between equal
-plots only.
+Nothing here depends on the order of the table's rows: callers sort the plots first
+(`baselines.order`), and ties are between equal plots only.
 """
 
 from functools import lru_cache
@@ -15,11 +15,6 @@ SHAPES = 3  # shapes of groups: neighbours, scattered plots, scattered clusters
 CLUSTER = 30  # plots of a cluster in a group of clusters
 SAMPLE, PAIR = 400, 4  # plots of a sample, and plots of a cluster in it
 NEIGHBOURS = 3.0  # median distances of neighbouring places in the shortest range that they can show
-
-
-def canonical_order(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Rows of X (n, columns) and y (n,) sorted by their values, the last columns of X first."""
-    return np.lexsort([y, *X.T])
 
 
 def spatial_order(places: np.ndarray, leaf: int = 4) -> np.ndarray:

@@ -35,7 +35,7 @@ class LeftOut:
 
 
 def leave_out_exact(
-    inputs: Inputs, target: np.ndarray, found: Hyperparameters, block: np.ndarray
+    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters, block: np.ndarray
 ) -> LeftOut:
     """Leave-block-out predictions of the exact process.
 
@@ -43,15 +43,18 @@ def leave_out_exact(
         target: (n,), standardised.
         block: (n,), label of each plot's block.
     """
-    return leave_out_each(inputs, target, found, [block])[0]
+    return leave_out_each(inputs, target, hyperparameters, [block])[0]
 
 
 def leave_out_each(
-    inputs: Inputs, target: np.ndarray, found: Hyperparameters, blocks: Sequence[np.ndarray]
+    inputs: Inputs,
+    target: np.ndarray,
+    hyperparameters: Hyperparameters,
+    blocks: Sequence[np.ndarray],
 ) -> list[LeftOut]:
     """`leave_out_exact` for each of several divisions into blocks, from one inverse."""
-    matrix = covariance(inputs, inputs, found)
-    matrix[np.diag_indices(len(target))] += found.noise
+    matrix = covariance(inputs, inputs, hyperparameters)
+    matrix[np.diag_indices(len(target))] += hyperparameters.noise
     factor = cholesky(matrix, lower=True, overwrite_a=True)
     weights = cho_solve((factor, True), target)
     inverse = inverse_of(factor)  # its lower triangle
@@ -70,7 +73,7 @@ def leave_out_each(
 def leave_out_through(
     inputs: Inputs,
     target: np.ndarray,
-    found: Hyperparameters,
+    hyperparameters: Hyperparameters,
     chosen: np.ndarray,
     block: np.ndarray,
 ) -> LeftOut:
@@ -80,20 +83,20 @@ def leave_out_through(
     where the process is described, and their values are not used.
     """
     inducing = inputs[chosen]
-    factor, normal, moment = normal_equations(inputs, target, found, inducing)
+    factor, normal, moment = normal_equations(inputs, target, hyperparameters, inducing)
     inner = cholesky(normal, lower=True)
     weights = cho_solve((inner, True), moment)
     error, variance = np.empty(len(target)), np.empty(len(target))
     for rows in members(block):
         white = np.empty((len(factor), len(rows)))
         for part in chunks(len(rows), BLOCK // len(factor)):
-            cross = covariance(inducing, inputs[rows[part]], found)
+            cross = covariance(inducing, inputs[rows[part]], hyperparameters)
             white[:, part] = solve_triangular(factor, cross, lower=True)
         half = solve_triangular(inner, white, lower=True)
         remaining = np.eye(len(rows)) - half.T @ half
         error[rows], variance[rows] = _solved(remaining, target[rows] - weights @ white)
-        unexplained = found.variance(inputs[rows]) - np.sum(white**2, axis=0)
-        variance[rows] = found.noise * variance[rows] + np.maximum(unexplained, 0.0)
+        unexplained = hyperparameters.variance(inputs[rows]) - np.sum(white**2, axis=0)
+        variance[rows] = hyperparameters.noise * variance[rows] + np.maximum(unexplained, 0.0)
     return LeftOut(target - error, variance)
 
 

@@ -82,8 +82,8 @@ def misfit(
         lengths = _length_gradient(features[field], d, slopes[field])
         gradient[start : start + len(lengths)] = lengths
     if inputs.effort is not None:
-        own = np.vdot(on_diagonal, inputs.effort**2 + 1)
-        gradient[-1] = hyperparameters.effort * (np.vdot(sensitivity, shape) + own)
+        within = np.vdot(on_diagonal, inputs.effort**2 + 1)
+        gradient[-1] = hyperparameters.effort * (np.vdot(sensitivity, shape) + within)
     return value, gradient
 
 
@@ -148,9 +148,9 @@ def _misfit_by_numba(
     gradient[6:end] = lengths.ravel()
     gradient[end : end + 2] = _stretch_slopes(outer, hyperparameters)
     if inputs.effort is not None:
-        own = np.vdot(on_diagonal, inputs.effort**2 + 1)
+        within = np.vdot(on_diagonal, inputs.effort**2 + 1)
         between = np.vdot(np.triu(inverse, 1), shape) - weights @ shape @ weights
-        gradient[-1] = hyperparameters.effort * (between + own)
+        gradient[-1] = hyperparameters.effort * (between + within)
     return value, gradient
 
 
@@ -181,7 +181,7 @@ def _length_gradient(scaled: np.ndarray, d: np.ndarray, slopes: np.ndarray) -> n
 
 
 def _stretch_gradient(
-    places: np.ndarray, distance: np.ndarray, slopes: np.ndarray, found: Hyperparameters
+    places: np.ndarray, distance: np.ndarray, slopes: np.ndarray, hyperparameters: Hyperparameters
 ) -> list[float]:
     """Gradient with respect to the anisotropy.
 
@@ -195,16 +195,16 @@ def _stretch_gradient(
     weight = _matrix(slopes / (-2 * apart**2), len(places))
     degree = weight.sum(axis=0) + weight.sum(axis=1)
     crossed = places.T @ (weight @ places)
-    return _stretch_slopes((places.T * degree) @ places - crossed - crossed.T, found)
+    return _stretch_slopes((places.T * degree) @ places - crossed - crossed.T, hyperparameters)
 
 
-def _stretch_slopes(outer: np.ndarray, found: Hyperparameters) -> list[float]:
+def _stretch_slopes(outer: np.ndarray, hyperparameters: Hyperparameters) -> list[float]:
     """Gradient with respect to the anisotropy, from that with respect to M, `outer` (3, 3)."""
     step = 1e-4  # of a central difference of M, exact to 1e-8
     out = []
     for change in ((step, 0.0), (0.0, step)):
         above, below = (
-            stretch(*(2 * (np.array(found.anisotropy) + sign * np.array(change))))
+            stretch(*(2 * (np.array(hyperparameters.anisotropy) + sign * np.array(change))))
             for sign in (1, -1)
         )
         out.append(float(np.sum(outer * (above - below)) / (2 * step)))

@@ -48,11 +48,11 @@ class Posterior:
 
 
 def exact(
-    inputs: Inputs, target: np.ndarray, found: Hyperparameters, variance: bool = True
+    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters, variance: bool = True
 ) -> Posterior:
     """Posterior from all plots; target (n,) is standardised; its variance doubles the cost."""
-    matrix = covariance(inputs, inputs, found)
-    matrix[np.diag_indices(len(target))] += found.noise
+    matrix = covariance(inputs, inputs, hyperparameters)
+    matrix[np.diag_indices(len(target))] += hyperparameters.noise
     weights = cho_solve(cho_factor(matrix, lower=True), target)
     if not variance:
         return Posterior(inputs, weights, None)
@@ -63,52 +63,52 @@ def exact(
 def through_inducing(
     inputs: Inputs,
     target: np.ndarray,
-    found: Hyperparameters,
+    hyperparameters: Hyperparameters,
     chosen: np.ndarray,
     variance: bool = True,
 ) -> Posterior:
     """Posterior from all plots through the plots `chosen` (m,), rows of `inputs`."""
     inducing = inputs[chosen]
-    factor, normal, moment = normal_equations(inputs, target, found, inducing)
+    factor, normal, moment = normal_equations(inputs, target, hyperparameters, inducing)
     inner = cho_solve(cho_factor(normal, lower=True), moment)
     weights = solve_triangular(factor, inner, lower=True, trans="T")
     if not variance:
         return Posterior(inducing, weights, None)
     values, vectors = leading(normal)  # V V' + noise
-    shrunk = vectors * np.sqrt(np.maximum(1 - found.noise / values, 0.0))
+    shrunk = vectors * np.sqrt(np.maximum(1 - hyperparameters.noise / values, 0.0))
     return Posterior(inducing, weights, solve_triangular(factor, shrunk, lower=True, trans="T"))
 
 
 def normal_equations(
-    inputs: Inputs, target: np.ndarray, found: Hyperparameters, inducing: Inputs
+    inputs: Inputs, target: np.ndarray, hyperparameters: Hyperparameters, inducing: Inputs
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cholesky factor L of K_uu, V V' + noise and V target, with V = L^-1 K_un.
 
     Weights are L^-T (V V' + noise)^-1 V target. V V' is well conditioned, and K_un K_nu is not.
     """
-    own = _shared(inducing, inducing, found, np.float64)
-    own[np.diag_indices(len(own))] += JITTER
-    factor = cholesky(own, lower=True, overwrite_a=True)
-    dtype: type[np.floating] = np.float32 if found.noise >= NOISE else np.float64
+    covariances = _shared(inducing, inducing, hyperparameters, np.float64)
+    covariances[np.diag_indices(len(covariances))] += JITTER
+    factor = cholesky(covariances, lower=True, overwrite_a=True)
+    dtype: type[np.floating] = np.float32 if hyperparameters.noise >= NOISE else np.float64
     triangle = np.asfortranarray(factor, dtype)
     solve, add_products = get_blas_funcs(("trsm", "syrk"), (triangle,))
     normal = np.zeros(triangle.shape, dtype, order="F")
-    moment = np.zeros(len(own))
-    for part in chunks(len(target), BLOCK // len(own)):
-        shared = _shared(inputs[part], inducing, found, dtype)
+    moment = np.zeros(len(covariances))
+    for part in chunks(len(target), BLOCK // len(covariances)):
+        shared = _shared(inputs[part], inducing, hyperparameters, dtype)
         white = solve(1.0, triangle, shared, lower=True, overwrite_b=True)
         normal = add_products(1.0, white, beta=1.0, c=normal, lower=True, overwrite_c=True)
         moment += white @ target[part].astype(dtype)
-    return factor, _symmetric(normal, found.noise), moment
+    return factor, _symmetric(normal, hyperparameters.noise), moment
 
 
 def _shared(
-    inputs: Inputs, inducing: Inputs, found: Hyperparameters, dtype: type[np.floating]
+    inputs: Inputs, inducing: Inputs, hyperparameters: Hyperparameters, dtype: type[np.floating]
 ) -> np.ndarray:
     """Covariance (m, n) of the inducing plots and of `inputs`, in LAPACK's order of storage."""
     out = np.empty((len(inducing), len(inputs)), dtype, order="F")
     for part in chunks(len(inputs), PIECE // len(inducing)):
-        out.T[part] = covariance(inputs[part], inducing, found, dtype)
+        out.T[part] = covariance(inputs[part], inducing, hyperparameters, dtype)
     return out
 
 

@@ -12,7 +12,6 @@ from spatioformer.models.baselines.gaussian.choice import NO_TRANSFORM, Trial, b
 from spatioformer.models.baselines.gaussian.groups import (
     SHAPES,
     blocks,
-    canonical_order,
     inducing_plots,
     likelihood_groups,
     sample_of,
@@ -39,6 +38,7 @@ from spatioformer.models.baselines.gaussian.posterior import (
 from spatioformer.models.baselines.gaussian.response import TRANSFORMS, TransformName
 from spatioformer.models.baselines.gaussian.scales import above_zero, frame, indicated
 from spatioformer.models.baselines.gaussian.search import STEPS, likeliest
+from spatioformer.models.baselines.order import canonical_order, in_canonical_order
 from spatioformer.models.baselines.tails import NormalScores
 
 # Covariances computed at once in `predict`: 1 MB a field, which fits the processor cache. Arrays of
@@ -132,16 +132,15 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def _fit(
         self, X: np.ndarray, y: np.ndarray, other: "GaussianProcess | None"
     ) -> "GaussianProcess":
-        X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
-        order = canonical_order(X, y)
-        X, y = X[order], y[order]
+        X, y = in_canonical_order(X, y)
         if other is None:
-            start = self._choose(X, y)
+            start, inputs = self._choose(X, y)
         else:
             start = other._hyperparameters
             self._set_scales(X, other.tails_)
             self._set_transform(other.transform_, y)
-        inputs, target = self._standardised(X), self._target(y)
+            inputs = self._standardised(X)
+        target = self._target(y)
         groups = likelihood_groups(inputs.places)
         if other is None:
             self._estimate(inputs, target, _starts(start, inputs.places), groups)
@@ -157,15 +156,16 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Expected richness (n,) at X (n, features + 2), with columns as in `fit`."""
         inputs = self._standardised(np.asarray(X, np.float64))
-        found = self._hyperparameters
-        known = Inputs(self.features_, self.places_, self.effort_)
-        mean, variance = np.empty(len(inputs)), found.variance(inputs) + found.noise
+        hyperparameters = self._hyperparameters
+        plots = Inputs(self.features_, self.places_, self.effort_)
+        mean = np.empty(len(inputs))
+        variance = hyperparameters.variance(inputs) + hyperparameters.noise
         for part in chunks(len(mean), CHUNK // len(self.weights_)):
-            shared = covariance(inputs[part], known, found)
+            shared = covariance(inputs[part], plots, hyperparameters)
             mean[part] = shared @ self.weights_
             if self.reduction_ is not None:
                 variance[part] -= np.sum((shared @ self.reduction_) ** 2, axis=1)
-        return self._richness(mean, np.maximum(variance, found.noise))
+        return self._richness(mean, np.maximum(variance, hyperparameters.noise))
 
     def leave_out(self, X: np.ndarray, y: np.ndarray, block: np.ndarray) -> np.ndarray:
         """Expected richness (n,) of each training plot, from the plots of other blocks.
@@ -213,8 +213,9 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             ModelError: it was fitted to others.
         """
         order = canonical_order(X, y)
-        known = inputs[order[inducing_plots(inputs.places[order], self.inducing)]]
-        if not np.array_equal(known.features, self.features_) or len(known) != len(self.weights_):
+        inducing = inputs[order[inducing_plots(inputs.places[order], self.inducing)]]
+        same_features = np.array_equal(inducing.features, self.features_)
+        if not same_features or len(inducing) != len(self.weights_):
             raise ModelError(
                 f"these {len(y)} plots are not those that the process was fitted to, so they "
                 "cannot be left out of it; give the table and the richness of the fit"
@@ -283,7 +284,7 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
             features = np.hstack([features, ~np.isfinite(scaled[:, self.indicated_])])
         return Inputs(features, places, effort)
 
-    def _choose(self, X: np.ndarray, y: np.ndarray) -> Hyperparameters:
+    def _choose(self, X: np.ndarray, y: np.ndarray) -> tuple[Hyperparameters, Inputs]:
         """Choose transform and normal scores by plots that are left out, and set the scales.
 
         Normal scores are kept where they lower the error of the expected response: they help where
@@ -291,21 +292,24 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         feature.
 
         Returns:
-            The hyperparameters of the choice, of a sample of the plots.
+            The hyperparameters of the choice, of a sample of the plots, and the inputs of all
+            plots.
         """
         scores = self._scores(X)
-        best: tuple[TransformName, Trial, NormalScores | None] | None = None
+        best: tuple[TransformName, Trial, NormalScores | None, Inputs] | None = None
         for tails in [scores, None] if len(scores.columns_) else [None]:
             self._set_scales(X, tails)
-            trials = self._trials(self._standardised(X), y)
+            inputs = self._standardised(X)
+            trials = self._trials(inputs, y)
             name = best_of(trials)
             if best is None or trials[name].squared_error < best[1].squared_error:
-                best = name, trials[name], tails
+                best = name, trials[name], tails, inputs
         assert best is not None
-        name, trial, tails = best
-        self._set_scales(X, tails)
+        name, trial, tails, inputs = best
+        if tails is not self.tails_:
+            self._set_scales(X, tails)
         self._set_transform(name, y)
-        return trial.found
+        return trial.found, inputs
 
     def _trials(self, inputs: Inputs, y: np.ndarray) -> dict[TransformName, Trial]:
         """Try each transform on a sample of plots, with hyperparameters of its own."""
@@ -317,13 +321,14 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         for name in candidates(y) if self.counts else NO_TRANSFORM:
             self._set_transform(name, y)
             target = self._target(y[sample])
-            found = likeliest([(judged, target)], self.prior, starts, FIRST_STEPS, held, shares)
-            left_out = leave_out_exact(judged, target, found, block)
+            parts = [(judged, target)]
+            hyperparameters = likeliest(parts, self.prior, starts, FIRST_STEPS, held, shares)
+            left_out = leave_out_exact(judged, target, hyperparameters, block)
             density = log_score(left_out, target) - np.log(self.sd_)
             density += TRANSFORMS[name].log_slope(y[sample])
             errors = self._richness(left_out.mean, left_out.variance) - y[sample]
-            trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), found)
-            starts = [found]
+            trials[name] = Trial(float(density.mean()), float(np.mean(errors**2)), hyperparameters)
+            starts = [hyperparameters]
         return trials
 
     def _estimate(
@@ -365,12 +370,12 @@ class GaussianProcess(RegressorMixin, BaseEstimator):
         return np.clip(richness, *self.limits_)
 
     def _solved(self, inputs: Inputs, target: np.ndarray) -> Posterior:
-        found = Hyperparameters(self.found_, inputs.features.shape[1])
+        hyperparameters = Hyperparameters(self.found_, inputs.features.shape[1])
         variance = self.transform_ != "none"  # the mean of a count that is transformed needs it
         if len(target) <= self.inducing:
-            return exact(inputs, target, found, variance)
+            return exact(inputs, target, hyperparameters, variance)
         chosen = inducing_plots(inputs.places, self.inducing)
-        return through_inducing(inputs, target, found, chosen, variance)
+        return through_inducing(inputs, target, hyperparameters, chosen, variance)
 
 
 def gaussian_process(seed: int) -> GaussianProcess:
