@@ -24,7 +24,8 @@ class Late:
     """Requests that are held until the test lets them go."""
 
     def __init__(self, page: Any, pattern: str, which: Callable[[Any], bool] = lambda _: True):
-        self.page, self.held, self.which = page, [], which
+        self.page, self.which = page, which
+        self.held: list[Any] = []
         intercept(page, pattern, self._hold)
 
     def _hold(self, route: Any) -> None:
