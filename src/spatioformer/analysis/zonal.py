@@ -117,8 +117,8 @@ class MapReader:
         try:
             self.grid = Grid.of(self._dataset, str(path))
             layers = ("mean", "lower", "upper") if with_interval else ("mean",)
-            given = numbers or {}
-            bands = tuple(given.get(layer) or self._band(path, layer) for layer in layers)
+            stated = numbers or {}
+            bands = tuple(stated.get(layer) or self._band(path, layer) for layer in layers)
             check_numbers(self._dataset, bands, str(path))
             self._values = Values(self._dataset, bands)
             self.remark = remark_of(self._dataset)

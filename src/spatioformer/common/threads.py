@@ -35,7 +35,8 @@ def one_thread() -> Iterator[None]:
 
     Sums in one order give the same numbers, whatever the number of cores. Processes or threads that
     work beside each other must not start threads of their own besides: with more threads than cores
-    each waits for one that does not run (docs/log.md, 2026-11-30).
+    each waits for one that does not run (docs/log.md, 2026-11-30). A library that the block itself
+    loads is not limited, so import torch before.
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 1

@@ -223,8 +223,8 @@ class NearPlots:
     def arrays(self) -> dict[str, Floats]:
         """The arrays by the names that they have in a file."""
         return {
-            name: np.ascontiguousarray(getattr(self, own))
-            for name, own in zip(NAMES, SHAPES, strict=True)
+            name: np.ascontiguousarray(getattr(self, field))
+            for name, field in zip(NAMES, SHAPES, strict=True)
         }
 
     def settings(self) -> dict[str, Any]:

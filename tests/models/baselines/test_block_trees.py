@@ -50,6 +50,13 @@ def test_a_fifth_of_the_blocks_is_left_out(count, share):
     assert left_out(count, np.random.default_rng(0)).sum() == share
 
 
+def test_a_missing_target_is_an_error():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    y = np.where(np.arange(30) == 7, np.nan, X[:, 0])
+    with pytest.raises(ValueError, match="NaN"):
+        BlockTrees(trees=2).fit(X, y, np.arange(30) // 5)
+
+
 @pytest.mark.parametrize("kind", [DecisionTreeRegressor, ExtraTreeRegressor])
 def test_plots_of_weight_zero_are_no_samples(kind):
     """A tree with weights is the tree of the other plots alone."""

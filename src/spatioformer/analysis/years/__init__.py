@@ -278,9 +278,9 @@ class _Record(Record):
         """
         if not out.exists():
             return False
-        recorded, asked = self.made_of(out), hash_value(_lasting(made_of))
+        recorded, wanted_hash = self.made_of(out), hash_value(_lasting(made_of))
         # A map of an older version stays: to compute all years anew takes hours.
-        if isinstance(recorded, dict) and hash_value(_lasting(recorded)) == asked:
+        if isinstance(recorded, dict) and hash_value(_lasting(recorded)) == wanted_hash:
             return True
         if not overwrite:
             raise OutputError(

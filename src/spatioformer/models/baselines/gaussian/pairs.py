@@ -219,7 +219,7 @@ def slopes(inverse, weights, unstretched, places, features, scales, distances, p
                 slope * of_features[j],
                 slope * of_both[j],
             )
-        a, b, c, u = one[:size], two[:size], three[:size], ones[:size]
+        a, b, c, u = one[:size], two[:size], three[:size], ones[:size]  # views: they change below
         out[0] += _dot(a, u)
         out[1] += _dot(b, u)
         out[2] += _dot(c, u)
@@ -240,6 +240,7 @@ def slopes(inverse, weights, unstretched, places, features, scales, distances, p
         for k in range(features.shape[1]):
             lengths[0, k] += _squares(b, features[0, k, i], features[0, k], i + 1) / 3.0
             lengths[1, k] += _squares(c, features[1, k, i], features[1, k], i + 1) / 3.0
+        # From here on b, c and a are the weights of `outer` times steps to the east, north and up.
         for j in range(size):
             two[j], three[j] = one[j] * east[j], one[j] * north[j]
             one[j] *= up[j]
