@@ -88,7 +88,7 @@ def by_modules(step: Callable[[], object]) -> Callable[[], object]:
     """The step without the kernel, as where numba is not installed."""
 
     def run():
-        with mock.patch.object(kernel, "_has_numba", return_value=False):
+        with mock.patch.object(kernel, "has_numba", return_value=False):
             return step()
 
     return run
