@@ -208,8 +208,10 @@ def test_a_killed_run_goes_on_and_what_stands_is_kept(tmp_path, monkeypatch):
     seen = model.network.seen.sum()
     assert seen == 3 * 1200
     (out / "map_2021.tif").unlink()
+    (out / "map_2020.tif.lock").write_text("{}")  # as left by a kill just after the map
     assert map_years(model, imagery, out) == whole
     assert model.network.seen.sum() == seen + 1200
+    assert not [*out.glob("*.lock")]
     for name in ("map_2019.tif", "map_2021.tif", "trend.tif"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     stood = (out / "trend.tif").stat().st_mtime_ns

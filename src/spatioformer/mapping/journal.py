@@ -248,6 +248,17 @@ def locked(out: Path, shard: tuple[int, int] | None = None) -> Iterator[None]:
         yield
 
 
+def remove_stale_lock(out: Path) -> None:
+    """Remove the lock file of a finished output, which a killed process may have left.
+
+    Raises:
+        OutputError: another process holds the lock.
+    """
+    if out.with_name(f"{out.name}.lock").exists():
+        with locked(out):
+            pass
+
+
 @contextlib.contextmanager
 def _lock(path: Path, shared: bool, out: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:

@@ -18,7 +18,7 @@ from spatioformer.common.errors import ConfigError, OutputError
 from spatioformer.common.files import hash_file, hash_value
 from spatioformer.common.progress import SILENT, Console
 from spatioformer.mapping import Output, Resources, map_raster, task_of
-from spatioformer.mapping.journal import locked
+from spatioformer.mapping.journal import locked, remove_stale_lock
 from spatioformer.mapping.predictor import identity, open_predictor
 from spatioformer.mapping.regrid import open_source
 from spatioformer.mapping.stac import write_series
@@ -97,6 +97,7 @@ def map_years(
         for year, out in maps.items():
             place = {"imagery": str(Path(imagery[year]).absolute())}
             if record.stands(out, tasks[year], overwrite):
+                remove_stale_lock(out)
                 record.finish(out, place)
                 continue
             console.say(f"{year}: {imagery[year]}")
