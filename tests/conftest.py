@@ -24,8 +24,8 @@ gc.set_threshold(50_000, 20, 20)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: many tests wait for processes, servers and browsers."""
-    return 2 * (os.cpu_count() or 1)
+    """Three workers on two cores: many tests wait for processes, servers and browsers."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
 
 
 def pytest_configure(config: pytest.Config) -> None:
