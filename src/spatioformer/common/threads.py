@@ -34,9 +34,9 @@ def one_thread() -> Iterator[None]:
     """Let torch and the linear algebra of this process, and OpenMP in this thread, use one thread.
 
     Sums in one order give the same numbers, whatever the number of cores. Processes or threads that
-    work beside each other must not start threads of their own besides: with more threads than cores
-    each waits for one that does not run (docs/log.md, 2026-11-30). A library that the block itself
-    loads is not limited, so import torch before.
+    work beside each other need this limit: with more threads than cores, a thread keeps its core
+    busy while it waits for one that has none (docs/log.md, 2026-11-30). A library that the block
+    itself loads is not limited, so import torch before.
     """
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 1

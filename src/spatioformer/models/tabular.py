@@ -152,7 +152,7 @@ class TabularModel(Model):
         """Predict chips, ROWS at once: float64 (n,), species; `batch` is ignored."""
         pixels, lon, lat = chips
         predictions = [np.empty(0)]
-        with one_thread():
+        with one_openmp_thread():
             for start in range(0, len(pixels), ROWS):
                 part = slice(start, start + ROWS)
                 table = self.features(
@@ -165,7 +165,7 @@ class TabularModel(Model):
     def over_tile(self, tile: PixelTile) -> np.ndarray:
         """Predict a tile: float64 (y, x), species, NaN where there is no prediction."""
         out = tile.empty().astype(np.float64)
-        with one_thread():
+        with one_openmp_thread():
             for place, table in tile_statistics(tile):
                 covariates = None
                 if self.covariates is not None:
@@ -234,7 +234,7 @@ class TabularModel(Model):
         self.regressor = open_regressor(path, names + statistics)
 
 
-def one_thread() -> AbstractContextManager[Any]:
+def one_openmp_thread() -> AbstractContextManager[Any]:
     """Limit OpenMP to one thread in this thread.
 
     OpenMP has a separate limit in each thread, so the threads of a map do not affect each other.

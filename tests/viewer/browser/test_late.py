@@ -59,10 +59,10 @@ def draw(page: Any, *corners: tuple[int, int]) -> None:
     page.keyboard.press("Enter")
 
 
-AT_ONCE = """(known) => {
+AT_ONCE = """(answer) => {
     const ask = window.fetch;
     window.fetch = (path, options) => path.startsWith("api/at.json")
-        ? Promise.resolve(new Response(JSON.stringify(known))) : ask(path, options);
+        ? Promise.resolve(new Response(JSON.stringify(answer))) : ask(path, options);
 }"""
 """Answers questions about places at once; where it waits, the page drops an explanation anyway."""
 
@@ -73,8 +73,8 @@ def test_the_explanation_of_another_year_does_not_stay(visit):
     card.locator(".chip-picture").wait_for()
     first = viewed_run.YEARS[0]
     ask = f"fetch('api/at.json?lon={LON}&lat={LAT}&year={first}').then((one) => one.json())"
-    known = page.evaluate(ask)
-    page.evaluate(AT_ONCE, known)
+    first_answer = page.evaluate(ask)
+    page.evaluate(AT_ONCE, first_answer)
     late = Late(page, "**/api/explain.json*")
     page.get_by_role("slider", name="Year").press("Home")
     expect(card.locator("h2")).to_have_text(re.compile(f"^{EXPECTED:.0f} species"))
